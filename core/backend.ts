@@ -1,0 +1,60 @@
+/** What a device must bring: memory and one kernel for every operation. */
+import type { Attributes, OperationName } from "./ops.ts";
+import type { Spec } from "./shape.ts";
+
+/** A piece of a device's memory. Each backend has a subtype of its own, and only it looks inside. */
+export interface Buffer {
+  /** Usable length in bytes, a multiple of 4. */
+  readonly bytes: number;
+}
+
+/** What a kernel sees of a tensor. The data lie contiguous, row-major, from the buffer's start. */
+export interface View<B extends Buffer = Buffer> extends Spec {
+  /** Where the elements are; it may be longer than they are. */
+  readonly buffer: B;
+}
+
+/** Runs one operation: reads the inputs, writes the outputs (already allocated, with the shape rule's shapes).
+ * The contents of a fresh output are undefined. An output never shares a buffer with an input. */
+export type Kernel<A, B extends Buffer> = (
+  inputs: readonly View<B>[],
+  outputs: readonly View<B>[],
+  attributes: A,
+) => void;
+
+/** Every operation but `reshape`, which is a view. A missing kernel is a compile error. */
+export type Kernels<B extends Buffer> = {
+  readonly [N in Exclude<OperationName, "reshape">]: Kernel<Attributes[N], B>;
+};
+
+/** The values of a tensor on the host. */
+export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** The names of the devices. */
+export type DeviceName = "reference" | "cpu" | "webgpu";
+
+/** A device's memory and kernels. */
+export interface Backend<B extends Buffer = Buffer> {
+  /** Which device this is. */
+  readonly name: DeviceName;
+  /** One line for people: threads, or the adapter and whether it is software. */
+  readonly description: string;
+  /** The kernels. */
+  readonly kernels: Kernels<B>;
+  /** Memory of at least `bytes` bytes (a multiple of 4); its contents are undefined.
+   * @throws {RangeError} the device cannot hold that much
+   */
+  allocate(bytes: number): B;
+  /** Gives memory back for good. Work already issued on it still completes. */
+  free(buffer: B): void;
+  /** Copies host data to the start of a buffer, in order with the kernels. */
+  write(buffer: B, data: HostArray): void;
+  /** Waits for the kernels issued so far and copies `length` elements out. */
+  read(buffer: B, dtype: "float32" | "int32", length: number): Promise<HostArray>;
+  /** Waits until all issued work is done.
+   * @throws {Error} the device was lost, or work failed
+   */
+  synchronize(): Promise<void>;
+  /** Stops the device; nothing may be used afterwards. */
+  close(): void;
+}

@@ -1,0 +1,1085 @@
+/** THE list of operations: each stands here once, with its attributes, its shape rule and its gradient.
+ *
+ * The list is small and canonical. Reductions work on `[outer, count, inner]` along the middle axis, matrix
+ * products on `[batch, rows, columns]`, normalisation on `[batch, positions, channels]`; `core/functions/` gives
+ * users the same for any axes, by reshaping (which is free). A device implements every name of `Kernels`.
+ */
+import {
+  broadcastShapes,
+  broadcastStrides,
+  checkShape,
+  type DType,
+  sameShape,
+  type Shape,
+  showShape,
+  sizeOf,
+  type Spec,
+} from "./shape.ts";
+import type { RandomKey } from "./random.ts";
+
+/** No attributes. */
+export type None = Readonly<Record<never, never>>;
+
+/** Height and width. */
+export type Pair = readonly [number, number];
+
+/** How a convolution's window moves: each a pair for height and width. */
+export interface ConvAttributes {
+  /** Input pixels from one output to the next. */
+  readonly stride: Pair;
+  /** Zeros around the input, on both sides. */
+  readonly padding: Pair;
+  /** Input pixels from one kernel tap to the next. */
+  readonly dilation: Pair;
+}
+
+/** How a pooling window moves. */
+export interface PoolAttributes {
+  /** The window. */
+  readonly size: Pair;
+  /** Input pixels from one output to the next. */
+  readonly stride: Pair;
+  /** Zeros around the input, counted in the average. */
+  readonly padding: Pair;
+}
+
+/** How nearness is measured: least squared distance, or greatest cosine. */
+export type Distance = "l2" | "cos";
+
+/** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
+export interface Attributes {
+  // Elementwise, two operands, broadcasting. float32 or int32 (same); div and pow float32 only.
+  add: None;
+  sub: None;
+  mul: None;
+  div: None;
+  pow: None;
+  maximum: None;
+  minimum: None;
+  // Comparisons, broadcasting, same → int32 0 or 1. Every comparison with NaN is 0, notEqual is 1.
+  equal: None;
+  notEqual: None;
+  less: None;
+  lessEqual: None;
+  greater: None;
+  greaterEqual: None;
+  /** (condition int32, a, b) → a where the condition is not 0, else b; all three broadcast. */
+  where: None;
+  // Elementwise, one operand, float32.
+  exp: None;
+  log: None;
+  sqrt: None;
+  square: None;
+  abs: None;
+  sign: None;
+  tanh: None;
+  sigmoid: None;
+  erf: None;
+  relu: None;
+  leakyRelu: { readonly slope: number };
+  clamp: { readonly low: number; readonly high: number };
+  /** x·scale + shift. */
+  affine: { readonly scale: number; readonly shift: number };
+  /** (y, g) of one shape → g where y > 0, else 0. */
+  reluGradient: None;
+  /** Between float32 and int32; to int32 truncates towards zero, saturates at the ends, and makes NaN 0. */
+  cast: { readonly dtype: DType };
+
+  // Reductions over the middle axis of [outer, count, inner].
+  /** → [outer, inner]. */
+  sum: None;
+  /** → [outer, inner]; NaN if any is NaN. */
+  max: None;
+  /** → int32 [outer, inner]; the lowest index of the greatest; NaN never wins. */
+  argmax: None;
+  /** → [outer, inner]; ln Σ exp, computed from the maximum. */
+  logsumexp: None;
+  /** → [outer, count, inner]; sums to 1 over the middle axis. */
+  softmax: None;
+
+  /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand lies as [B, K, M] or [B, N, K]; B may be 1 on one side. */
+  matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /** (x [B, H, W, Cin], w [KH, KW, Cin, Cout], bias? [Cout]) → [B, H', W', Cout], then relu if asked. */
+  conv2d: ConvAttributes & { readonly relu: boolean };
+  /** The adjoint of conv2d in x: (g [B, H', W', Cout], w [KH, KW, Cin, Cout], bias? [Cin]) → [B, H, W, Cin], then
+   * relu if asked; `outputSize` is [H, W]. */
+  convTranspose2d: ConvAttributes & { readonly outputSize: Pair; readonly relu: boolean };
+  /** The adjoint of conv2d in w: (x [B, H, W, Cin], g [B, H', W', Cout]) → [KH, KW, Cin, Cout]. */
+  conv2dFilter: ConvAttributes & { readonly kernelSize: Pair };
+  /** x [B, S, C] → (x̂ [B, S, C], 1/σ [B, G]): x̂ = (x − mean)/σ, σ² = variance + epsilon over S and the C/G
+   * channels of a group (neighbouring channels). Layer normalisation is S = G = 1. */
+  normalize: { readonly groups: number; readonly epsilon: number };
+  /** (x̂, 1/σ, g) → (g − mean g − x̂·mean(g·x̂))/σ, the means over each group. */
+  normalizeGradient: { readonly groups: number };
+
+  // Moving data; any dtype.
+  /** A view: no kernel, no copy. */
+  reshape: { readonly shape: Shape };
+  /** Output axis i is input axis permutation[i]. */
+  transpose: { readonly permutation: readonly number[] };
+  slice: { readonly starts: readonly number[]; readonly sizes: readonly number[] };
+  pad: {
+    readonly before: readonly number[];
+    readonly after: readonly number[];
+    readonly value: number;
+  };
+  /** To a larger shape, aligned at the last axis. */
+  broadcast: { readonly shape: Shape };
+  /** One or more operands, alike but for `axis`. */
+  concatenate: { readonly axis: number };
+  /** [B, H, W, C] → [B, H·scale₀, W·scale₁, C]. */
+  upsampleNearest: { readonly scale: Pair };
+  /** [B, H, W, C] → [B, H', W', C]. */
+  averagePool: PoolAttributes;
+  /** The adjoint of averagePool: [B, H', W', C] → [B, H, W, C]; `inputSize` is [H, W]. */
+  averagePoolGradient: PoolAttributes & { readonly inputSize: Pair };
+  /** A copy in a buffer of its own (or, run into an existing tensor, an assignment). */
+  copy: None;
+  full: { readonly shape: Shape; readonly value: number; readonly dtype: DType };
+
+  // Rows and codes. An index out of range reads zeros and adds to nothing.
+  /** (table [R, D], indices int32 [n]) → [n, D]. */
+  gather: None;
+  /** (values [n, D], indices int32 [n]) → [segments, D]: the sum of each segment's rows, in order of n. */
+  segmentSum: { readonly segments: number };
+  /** indices int32 [n] → int32 [segments]. */
+  segmentCount: { readonly segments: number };
+  /** (queries [N, D], keys [K, D]) → int32 [N]: the most similar key, the lowest index among equals, 0 where
+   * all are NaN. Similarity: −‖q − k‖² ("l2") or q·k / (max(‖q‖, 1e−12)·max(‖k‖, 1e−12)) ("cos"). With `noise`,
+   * a Gumbel number is added to each similarity: query n, key k takes word k % 4 of block ⌊k/4⌋ in row n. So the
+   * key is a draw from softmax(similarity) (the Gumbel-max trick). The N × K matrix is never in memory. */
+  nearest: { readonly distance: Distance; readonly noise?: RandomKey };
+
+  // Random numbers: see random.ts for which word makes which element.
+  /** float32 in [low, high]. */
+  uniform: {
+    readonly shape: Shape;
+    readonly key: RandomKey;
+    readonly low: number;
+    readonly high: number;
+  };
+  normal: {
+    readonly shape: Shape;
+    readonly key: RandomKey;
+    readonly mean: number;
+    readonly deviation: number;
+  };
+  /** → int32 [length], made by `permutation` of random.ts on the host. */
+  permutation: { readonly length: number; readonly key: RandomKey };
+
+  /** gradient → into (parameter, m, v), updated in place:
+   * m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p·(1 − decay) − rate·m/(√v/correction + ε),
+   * where rate = lr/(1 − β₁ᵗ) and correction = √(1 − β₂ᵗ). */
+  adam: {
+    readonly rate: number;
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly correction: number;
+    readonly epsilon: number;
+    readonly decay: number;
+  };
+}
+
+/** The name of an operation. */
+export type OperationName = keyof Attributes;
+
+/** Runs an operation inside a gradient rule and gives its first output. */
+export type Apply<T extends Spec> = <N extends OperationName>(
+  name: N,
+  inputs: readonly T[],
+  attributes: Attributes[N],
+) => T;
+
+/** What a gradient rule is given. Only an operation's first output carries a gradient. */
+export interface GradientCall<T extends Spec, A> {
+  /** The operation's inputs. */
+  readonly inputs: readonly T[];
+  /** Its outputs. */
+  readonly outputs: readonly T[];
+  /** Its attributes. */
+  readonly attributes: A;
+  /** The loss's gradient by the first output. */
+  readonly upstream: T;
+  /** Which inputs' gradients are wanted; the others may be left undefined. */
+  readonly needed: readonly boolean[];
+  /** Runs operations. */
+  readonly apply: Apply<T>;
+}
+
+/** One row of the list. */
+export interface Operation<A> {
+  /** The specs of the outputs.
+   * @throws {TypeError} a shape or dtype that is not allowed
+   * @throws {RangeError} an attribute that is not allowed
+   */
+  outputs(inputs: readonly Spec[], attributes: A): readonly Spec[];
+  /** The gradients of the inputs, or null: gradients do not pass. */
+  readonly gradient:
+    | null
+    | (<T extends Spec>(call: GradientCall<T, A>) => readonly (T | undefined)[]);
+}
+
+// ---- shape rules -------------------------------------------------------------------------------------------
+
+function expect(condition: boolean, action: string, requirement: string, got: string): void {
+  if (!condition) throw new TypeError(`Cannot ${action}: ${requirement}, got ${got}`);
+}
+
+function show(inputs: readonly Spec[]): string {
+  return inputs.map(({ shape, dtype }) => `${dtype} ${showShape(shape)}`).join(" and ");
+}
+
+function expectInputs(
+  inputs: readonly Spec[],
+  action: string,
+  ...wanted: readonly { rank?: number; dtype?: DType; name: string }[]
+): void {
+  expect(
+    inputs.length === wanted.length,
+    action,
+    `${wanted.length} operands are needed`,
+    `${inputs.length}`,
+  );
+  wanted.forEach(({ rank, dtype, name }, index) => {
+    const input = inputs[index];
+    const good = (rank === undefined || input.shape.length === rank) &&
+      (dtype === undefined || input.dtype === dtype);
+    expect(
+      good,
+      action,
+      `${name} must be ${dtype ?? "a tensor"}${rank === undefined ? "" : ` of ${rank} axes`}`,
+      show([input]),
+    );
+  });
+}
+
+const float = (shape: Shape): Spec => ({ shape, dtype: "float32" });
+const int = (shape: Shape): Spec => ({ shape, dtype: "int32" });
+
+function unaryRule(action: string): (inputs: readonly Spec[]) => readonly Spec[] {
+  return (inputs) => {
+    expectInputs(inputs, action, { dtype: "float32", name: "the operand" });
+    return [float(inputs[0].shape)];
+  };
+}
+
+function binaryRule(
+  action: string,
+  options: { integers: boolean; output?: DType },
+): (inputs: readonly Spec[]) => readonly Spec[] {
+  return (inputs) => {
+    expectInputs(inputs, action, { name: "the left side" }, { name: "the right side" });
+    const [a, b] = inputs;
+    expect(
+      a.dtype === b.dtype && (options.integers || a.dtype === "float32"),
+      action,
+      options.integers ? "both sides must have one dtype" : "both sides must be float32",
+      show(inputs),
+    );
+    return [{
+      shape: broadcastShapes(a.shape, b.shape, action),
+      dtype: options.output ?? a.dtype,
+    }];
+  };
+}
+
+function reductionRule(
+  action: string,
+  output: (shape: Shape) => Spec = ([outer, , inner]) => float([outer, inner]),
+): (inputs: readonly Spec[]) => readonly Spec[] {
+  return (inputs) => {
+    expectInputs(inputs, action, { rank: 3, dtype: "float32", name: "the operand" });
+    return [output(inputs[0].shape)];
+  };
+}
+
+/** Output length of a window that moves over `length` pixels. */
+export function windowCount(
+  length: number,
+  size: number,
+  stride: number,
+  padding: number,
+  dilation = 1,
+): number {
+  return Math.floor((length + 2 * padding - dilation * (size - 1) - 1) / stride) + 1;
+}
+
+function checkWindow(
+  action: string,
+  { stride, padding, dilation }: { stride: Pair; padding: Pair; dilation?: Pair },
+): void {
+  const good = [...stride, ...(dilation ?? [1])].every((n) => Number.isInteger(n) && n >= 1) &&
+    padding.every((n) => Number.isInteger(n) && n >= 0);
+  if (!good) {
+    throw new RangeError(
+      `Cannot ${action}: stride and dilation must be positive integers and padding not negative, got stride ${
+        showShape(stride)
+      }, padding ${showShape(padding)}, dilation ${showShape(dilation ?? [1, 1])}`,
+    );
+  }
+}
+
+/** Shape of conv2d's output for an input [B, H, W, Cin] and a filter [KH, KW, Cin, Cout]. */
+function convShape(x: Shape, w: Shape, { stride, padding, dilation }: ConvAttributes): Shape {
+  return [
+    x[0],
+    windowCount(x[1], w[0], stride[0], padding[0], dilation[0]),
+    windowCount(x[2], w[1], stride[1], padding[1], dilation[1]),
+    w[3],
+  ];
+}
+
+function convInputs(
+  inputs: readonly Spec[],
+  action: string,
+  channelAxis: number,
+  biasAxis: number,
+): void {
+  const bias = inputs.length === 3
+    ? [{ rank: 1, dtype: "float32", name: "the bias" } as const]
+    : [];
+  expectInputs(
+    inputs,
+    action,
+    { rank: 4, dtype: "float32", name: "the images" },
+    { rank: 4, dtype: "float32", name: "the filter" },
+    ...bias,
+  );
+  const [x, w, b] = inputs;
+  expect(
+    x.shape[3] === w.shape[channelAxis],
+    action,
+    `the images' channels must be the filter's axis ${channelAxis} (${w.shape[channelAxis]})`,
+    show(inputs),
+  );
+  expect(
+    b === undefined || b.shape[0] === w.shape[biasAxis],
+    action,
+    `the bias must have ${w.shape[biasAxis]} elements`,
+    show(inputs),
+  );
+}
+
+function permuted(shape: Shape, permutation: readonly number[]): Shape {
+  const sorted = [...permutation].sort((a, b) => a - b);
+  expect(
+    permutation.length === shape.length && sorted.every((axis, index) => axis === index),
+    "transpose",
+    `the permutation must name each axis of ${showShape(shape)} once`,
+    showShape(permutation),
+  );
+  return permutation.map((axis) => shape[axis]);
+}
+
+function poolShape(shape: Shape, { size, stride, padding }: PoolAttributes): Shape {
+  return [
+    shape[0],
+    windowCount(shape[1], size[0], stride[0], padding[0]),
+    windowCount(shape[2], size[1], stride[1], padding[1]),
+    shape[3],
+  ];
+}
+
+// ---- gradient pieces ---------------------------------------------------------------------------------------
+
+/** Sums `value` over the axes along which a tensor of `shape` was broadcast to it. */
+function sumTo<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
+  if (sameShape(value.shape, shape)) return value;
+  const strides = broadcastStrides(shape, value.shape);
+  let current = value;
+  // Each run of neighbouring broadcast axes is one canonical sum; from the last run to the first.
+  for (let end = strides.length; end > 0;) {
+    if (strides[end - 1] !== 0 || value.shape[end - 1] === 1) {
+      end--;
+      continue;
+    }
+    let start = end;
+    while (start > 0 && (strides[start - 1] === 0 || value.shape[start - 1] === 1)) start--;
+    const count = sizeOf(value.shape.slice(start, end));
+    const outer = sizeOf(value.shape.slice(0, start));
+    const inner = sizeOf(current.shape) / (outer * count);
+    current = apply("reshape", [current], { shape: [outer, count, inner] });
+    current = apply("sum", [current], {});
+    end = start;
+  }
+  return apply("reshape", [current], { shape });
+}
+
+/** Repeats the result of a canonical reduction [outer, inner] over [outer, count, inner]. */
+function spread<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
+  const narrow = apply("reshape", [value], { shape: [shape[0], 1, shape[2]] });
+  return apply("broadcast", [narrow], { shape });
+}
+
+type Local = <T extends Spec>(call: GradientCall<T, None>) => T;
+
+/** A one-operand gradient: upstream times the local derivative. */
+function times(local: Local): Operation<None>["gradient"] {
+  return (call) => [call.apply("mul", [call.upstream, local(call)], {})];
+}
+
+/** The gradient of `maximum` or `minimum`: to the winner, halves on a tie. */
+function extremumGradient(better: "greater" | "less"): Operation<None>["gradient"] {
+  return ({ apply, inputs: [a, b], upstream, needed }) => {
+    const share = <T extends Spec>(run: Apply<T>, x: T, y: T, g: T): T => {
+      const wins = run("cast", [run(better, [x, y], {})], { dtype: "float32" });
+      const ties = run("cast", [run("equal", [x, y], {})], { dtype: "float32" });
+      const weight = run("add", [wins, run("affine", [ties], { scale: 0.5, shift: 0 })], {});
+      return sumTo(run, run("mul", [g, weight], {}), x.shape);
+    };
+    return [
+      needed[0] ? share(apply, a, b, upstream) : undefined,
+      needed[1] ? share(apply, b, a, upstream) : undefined,
+    ];
+  };
+}
+
+const unary = (name: OperationName, gradient: Operation<None>["gradient"]): Operation<None> => ({
+  outputs: unaryRule(name),
+  gradient,
+});
+
+const comparison = (name: OperationName): Operation<None> => ({
+  outputs: binaryRule(name, { integers: true, output: "int32" }),
+  gradient: null,
+});
+
+// ---- the list ----------------------------------------------------------------------------------------------
+
+/** The table of operations. A missing row is a compile error. */
+export const operations: { readonly [N in OperationName]: Operation<Attributes[N]> } = {
+  add: {
+    outputs: binaryRule("add", { integers: true }),
+    gradient: ({ apply, inputs: [a, b], upstream, needed }) => [
+      needed[0] ? sumTo(apply, upstream, a.shape) : undefined,
+      needed[1] ? sumTo(apply, upstream, b.shape) : undefined,
+    ],
+  },
+  sub: {
+    outputs: binaryRule("sub", { integers: true }),
+    gradient: ({ apply, inputs: [a, b], upstream, needed }) => [
+      needed[0] ? sumTo(apply, upstream, a.shape) : undefined,
+      needed[1]
+        ? apply("affine", [sumTo(apply, upstream, b.shape)], { scale: -1, shift: 0 })
+        : undefined,
+    ],
+  },
+  mul: {
+    outputs: binaryRule("mul", { integers: true }),
+    gradient: ({ apply, inputs: [a, b], upstream, needed }) => [
+      needed[0] ? sumTo(apply, apply("mul", [upstream, b], {}), a.shape) : undefined,
+      needed[1] ? sumTo(apply, apply("mul", [upstream, a], {}), b.shape) : undefined,
+    ],
+  },
+  div: {
+    outputs: binaryRule("div", { integers: false }),
+    gradient: ({ apply, inputs: [a, b], outputs: [y], upstream, needed }) => {
+      const byA = apply("div", [upstream, b], {});
+      return [
+        needed[0] ? sumTo(apply, byA, a.shape) : undefined,
+        needed[1]
+          ? apply("affine", [sumTo(apply, apply("mul", [byA, y], {}), b.shape)], {
+            scale: -1,
+            shift: 0,
+          })
+          : undefined,
+      ];
+    },
+  },
+  pow: {
+    outputs: binaryRule("pow", { integers: false }),
+    gradient: ({ apply, inputs: [a, b], outputs: [y], upstream, needed }) => {
+      const byA = () => {
+        const power = apply("pow", [a, apply("affine", [b], { scale: 1, shift: -1 })], {});
+        const slope = apply("mul", [b, power], {});
+        return sumTo(apply, apply("mul", [upstream, slope], {}), a.shape);
+      };
+      const byB = () => {
+        // aᵇ·ln a, and 0 where a is 0
+        const zero = apply("full", [], { shape: [], value: 0, dtype: "float32" });
+        const slope = apply("mul", [y, apply("log", [a], {})], {});
+        const safe = apply("where", [apply("equal", [a, zero], {}), zero, slope], {});
+        return sumTo(apply, apply("mul", [upstream, safe], {}), b.shape);
+      };
+      return [needed[0] ? byA() : undefined, needed[1] ? byB() : undefined];
+    },
+  },
+  maximum: {
+    outputs: binaryRule("take the maximum", { integers: true }),
+    gradient: extremumGradient("greater"),
+  },
+  minimum: {
+    outputs: binaryRule("take the minimum", { integers: true }),
+    gradient: extremumGradient("less"),
+  },
+  equal: comparison("equal"),
+  notEqual: comparison("notEqual"),
+  less: comparison("less"),
+  lessEqual: comparison("lessEqual"),
+  greater: comparison("greater"),
+  greaterEqual: comparison("greaterEqual"),
+  where: {
+    outputs: (inputs) => {
+      const action = "choose with where";
+      expectInputs(
+        inputs,
+        action,
+        { dtype: "int32", name: "the condition" },
+        { name: "the first choice" },
+        { name: "the second choice" },
+      );
+      const [condition, a, b] = inputs;
+      expect(a.dtype === b.dtype, action, "both choices must have one dtype", show([a, b]));
+      const choices = broadcastShapes(a.shape, b.shape, action);
+      return [{ shape: broadcastShapes(condition.shape, choices, action), dtype: a.dtype }];
+    },
+    gradient: ({ apply, inputs: [condition, a, b], upstream, needed }) => {
+      const zero = apply("full", [], { shape: [], value: 0, dtype: "float32" });
+      return [
+        undefined,
+        needed[1]
+          ? sumTo(apply, apply("where", [condition, upstream, zero], {}), a.shape)
+          : undefined,
+        needed[2]
+          ? sumTo(apply, apply("where", [condition, zero, upstream], {}), b.shape)
+          : undefined,
+      ];
+    },
+  },
+  exp: unary("exp", times(({ outputs: [y] }) => y)),
+  log: unary(
+    "log",
+    ({ apply, inputs: [x], upstream }) => [apply("div", [upstream, x], {})],
+  ),
+  sqrt: unary("sqrt", ({ apply, outputs: [y], upstream }) => [
+    apply("div", [apply("affine", [upstream], { scale: 0.5, shift: 0 }), y], {}),
+  ]),
+  square: unary(
+    "square",
+    times(({ apply, inputs: [x] }) => apply("affine", [x], { scale: 2, shift: 0 })),
+  ),
+  abs: unary("abs", times(({ apply, inputs: [x] }) => apply("sign", [x], {}))),
+  sign: unary("sign", null),
+  tanh: unary(
+    "tanh",
+    times(({ apply, outputs: [y] }) =>
+      apply("affine", [apply("square", [y], {})], { scale: -1, shift: 1 })
+    ),
+  ),
+  sigmoid: unary(
+    "sigmoid",
+    times(({ apply, outputs: [y] }) =>
+      apply("mul", [y, apply("affine", [y], { scale: -1, shift: 1 })], {})
+    ),
+  ),
+  erf: unary(
+    "erf",
+    times(({ apply, inputs: [x] }) => {
+      const decay = apply("exp", [
+        apply("affine", [apply("square", [x], {})], { scale: -1, shift: 0 }),
+      ], {});
+      return apply("affine", [decay], { scale: 2 / Math.sqrt(Math.PI), shift: 0 });
+    }),
+  ),
+  relu: unary(
+    "relu",
+    ({ apply, outputs: [y], upstream }) => [apply("reluGradient", [y, upstream], {})],
+  ),
+  leakyRelu: {
+    outputs: unaryRule("leakyRelu"),
+    gradient: ({ apply, inputs: [x], upstream, attributes: { slope } }) => {
+      const positive = apply("reluGradient", [x, upstream], {});
+      const rest = apply("affine", [apply("sub", [upstream, positive], {})], {
+        scale: slope,
+        shift: 0,
+      });
+      return [apply("add", [positive, rest], {})];
+    },
+  },
+  clamp: {
+    outputs: (inputs, { low, high }) => {
+      if (!(low <= high)) {
+        throw new RangeError(`Cannot clamp: low must not exceed high, got ${low} and ${high}`);
+      }
+      return unaryRule("clamp")(inputs);
+    },
+    gradient: ({ apply, inputs: [x], outputs: [y], upstream }) => {
+      const zero = apply("full", [], { shape: [], value: 0, dtype: "float32" });
+      return [apply("where", [apply("equal", [x, y], {}), upstream, zero], {})];
+    },
+  },
+  affine: {
+    outputs: unaryRule("scale and shift"),
+    gradient: ({ apply, upstream, attributes: { scale } }) => [
+      scale === 1 ? upstream : apply("affine", [upstream], { scale, shift: 0 }),
+    ],
+  },
+  reluGradient: {
+    outputs: (inputs) => {
+      const action = "take relu's gradient";
+      expectInputs(
+        inputs,
+        action,
+        { dtype: "float32", name: "the output" },
+        { dtype: "float32", name: "the gradient" },
+      );
+      expect(
+        sameShape(inputs[0].shape, inputs[1].shape),
+        action,
+        "both must have one shape",
+        show(inputs),
+      );
+      return [float(inputs[0].shape)];
+    },
+    gradient: null,
+  },
+  cast: {
+    outputs: (inputs, { dtype }) => {
+      expectInputs(inputs, "cast", { name: "the operand" });
+      return [{ shape: inputs[0].shape, dtype }];
+    },
+    gradient: ({ inputs: [x], upstream, attributes: { dtype } }) => [
+      x.dtype === "float32" && dtype === "float32" ? upstream : undefined,
+    ],
+  },
+
+  sum: {
+    outputs: reductionRule("sum"),
+    gradient: ({ apply, inputs: [x], upstream }) => [spread(apply, upstream, x.shape)],
+  },
+  max: {
+    outputs: reductionRule("take the maximum"),
+    // Shared evenly among equal maxima.
+    gradient: ({ apply, inputs: [x], outputs: [y], upstream }) => {
+      const hits = apply("cast", [apply("equal", [x, spread(apply, y, x.shape)], {})], {
+        dtype: "float32",
+      });
+      const share = apply("div", [upstream, apply("sum", [hits], {})], {});
+      return [apply("mul", [hits, spread(apply, share, x.shape)], {})];
+    },
+  },
+  argmax: {
+    outputs: reductionRule("take the argmax", ([outer, , inner]) => int([outer, inner])),
+    gradient: null,
+  },
+  logsumexp: {
+    outputs: reductionRule("take the logsumexp"),
+    gradient: ({ apply, inputs: [x], upstream }) => [
+      apply("mul", [apply("softmax", [x], {}), spread(apply, upstream, x.shape)], {}),
+    ],
+  },
+  softmax: {
+    outputs: reductionRule("take the softmax", float),
+    gradient: ({ apply, outputs: [y], upstream }) => {
+      const inner = apply("sum", [apply("mul", [y, upstream], {})], {});
+      const centred = apply("sub", [upstream, spread(apply, inner, y.shape)], {});
+      return [apply("mul", [y, centred], {})];
+    },
+  },
+
+  matmul: {
+    outputs: (inputs, { transposeA, transposeB }) => {
+      const action = "multiply matrices";
+      expectInputs(
+        inputs,
+        action,
+        { rank: 3, dtype: "float32", name: "the left side" },
+        { rank: 3, dtype: "float32", name: "the right side" },
+      );
+      const [a, b] = inputs.map(({ shape }) => shape);
+      const [rows, depth] = transposeA ? [a[2], a[1]] : [a[1], a[2]];
+      const [depthB, columns] = transposeB ? [b[2], b[1]] : [b[1], b[2]];
+      expect(
+        depth === depthB && (a[0] === b[0] || a[0] === 1 || b[0] === 1),
+        action,
+        "the inner axes must agree and the batches be equal or 1",
+        `${showShape(a)}${transposeA ? " transposed" : ""} and ${showShape(b)}${
+          transposeB ? " transposed" : ""
+        }`,
+      );
+      return [float([Math.max(a[0], b[0]), rows, columns])];
+    },
+    gradient: ({ apply, inputs: [a, b], upstream: g, needed, attributes }) => {
+      const { transposeA, transposeB } = attributes;
+      const product = (left: typeof a, right: typeof a, tA: boolean, tB: boolean) =>
+        apply("matmul", [left, right], { transposeA: tA, transposeB: tB });
+      const byA = () =>
+        transposeA ? product(b, g, transposeB, true) : product(g, b, false, !transposeB);
+      const byB = () =>
+        transposeB ? product(g, a, true, transposeA) : product(a, g, !transposeA, false);
+      return [
+        needed[0] ? sumTo(apply, byA(), a.shape) : undefined,
+        needed[1] ? sumTo(apply, byB(), b.shape) : undefined,
+      ];
+    },
+  },
+  conv2d: {
+    outputs: (inputs, attributes) => {
+      const action = "convolve";
+      convInputs(inputs, action, 2, 3);
+      checkWindow(action, attributes);
+      const shape = convShape(inputs[0].shape, inputs[1].shape, attributes);
+      expect(
+        shape.every((length) => length >= 1),
+        action,
+        "the padded images must be at least as large as the kernel",
+        show(inputs),
+      );
+      return [float(shape)];
+    },
+    gradient: ({ apply, inputs: [x, w, b], outputs: [y], upstream, needed, attributes }) => {
+      const { relu, ...window } = attributes;
+      const g = relu ? apply("reluGradient", [y, upstream], {}) : upstream;
+      const outputSize: Pair = [x.shape[1], x.shape[2]];
+      const kernelSize: Pair = [w.shape[0], w.shape[1]];
+      return [
+        needed[0]
+          ? apply("convTranspose2d", [g, w], { ...window, outputSize, relu: false })
+          : undefined,
+        needed[1] ? apply("conv2dFilter", [x, g], { ...window, kernelSize }) : undefined,
+        b !== undefined && needed[2] ? sumTo(apply, g, b.shape) : undefined,
+      ];
+    },
+  },
+  convTranspose2d: {
+    outputs: (inputs, attributes) => {
+      const action = "convolve transposed";
+      convInputs(inputs, action, 3, 2);
+      checkWindow(action, attributes);
+      const [g, w] = inputs.map(({ shape }) => shape);
+      const shape = [g[0], ...attributes.outputSize, w[2]];
+      checkShape(shape, action);
+      const back = convShape(shape, w, attributes);
+      expect(
+        sameShape(back, g),
+        action,
+        `a convolution of the output ${showShape(shape)} must give the input's shape`,
+        `${showShape(g)} instead of ${showShape(back)}`,
+      );
+      return [float(shape)];
+    },
+    gradient: ({ apply, inputs: [x, w, b], outputs: [y], upstream, needed, attributes }) => {
+      const { relu, outputSize: _, ...window } = attributes;
+      const g = relu ? apply("reluGradient", [y, upstream], {}) : upstream;
+      const kernelSize: Pair = [w.shape[0], w.shape[1]];
+      return [
+        needed[0] ? apply("conv2d", [g, w], { ...window, relu: false }) : undefined,
+        needed[1] ? apply("conv2dFilter", [g, x], { ...window, kernelSize }) : undefined,
+        b !== undefined && needed[2] ? sumTo(apply, g, b.shape) : undefined,
+      ];
+    },
+  },
+  conv2dFilter: {
+    outputs: (inputs, attributes) => {
+      const action = "take a filter's gradient";
+      expectInputs(
+        inputs,
+        action,
+        { rank: 4, dtype: "float32", name: "the images" },
+        { rank: 4, dtype: "float32", name: "the gradient" },
+      );
+      checkWindow(action, attributes);
+      const [x, g] = inputs.map(({ shape }) => shape);
+      const shape = [...attributes.kernelSize, x[3], g[3]];
+      expect(
+        sameShape(convShape(x, shape, attributes), g),
+        action,
+        "the gradient must have the convolution's shape",
+        show(inputs),
+      );
+      return [float(shape)];
+    },
+    gradient: null,
+  },
+  normalize: {
+    outputs: (inputs, { groups }) => {
+      const action = "normalise";
+      expectInputs(inputs, action, { rank: 3, dtype: "float32", name: "the operand" });
+      const [batch, , channels] = inputs[0].shape;
+      if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) {
+        throw new RangeError(
+          `Cannot ${action}: the groups must divide the ${channels} channels, got ${groups}`,
+        );
+      }
+      return [float(inputs[0].shape), float([batch, groups])];
+    },
+    gradient: ({ apply, outputs: [normalized, scale], upstream, attributes: { groups } }) => [
+      apply("normalizeGradient", [normalized, scale, upstream], { groups }),
+    ],
+  },
+  normalizeGradient: { outputs: (inputs) => [float(inputs[0].shape)], gradient: null },
+
+  reshape: {
+    outputs: (inputs, { shape }) => {
+      expectInputs(inputs, "reshape", { name: "the operand" });
+      checkShape(shape, "reshape");
+      expect(
+        sizeOf(shape) === sizeOf(inputs[0].shape),
+        "reshape",
+        `the new shape must hold ${sizeOf(inputs[0].shape)} elements`,
+        `${showShape(inputs[0].shape)} to ${showShape(shape)}`,
+      );
+      return [{ shape, dtype: inputs[0].dtype }];
+    },
+    gradient: ({ apply, inputs: [x], upstream }) => [
+      apply("reshape", [upstream], { shape: x.shape }),
+    ],
+  },
+  transpose: {
+    outputs: (inputs, { permutation }) => {
+      expectInputs(inputs, "transpose", { name: "the operand" });
+      return [{ shape: permuted(inputs[0].shape, permutation), dtype: inputs[0].dtype }];
+    },
+    gradient: ({ apply, upstream, attributes: { permutation } }) => {
+      const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
+      return [apply("transpose", [upstream], { permutation: inverse })];
+    },
+  },
+  slice: {
+    outputs: (inputs, { starts, sizes }) => {
+      expectInputs(inputs, "slice", { name: "the operand" });
+      const { shape, dtype } = inputs[0];
+      checkShape(sizes, "slice");
+      const inside = starts.length === shape.length && sizes.length === shape.length &&
+        starts.every((start, axis) =>
+          Number.isInteger(start) && start >= 0 && start + sizes[axis] <= shape[axis]
+        );
+      if (!inside) {
+        throw new RangeError(
+          `Cannot slice: starts and sizes must lie within ${showShape(shape)}, got ${
+            showShape(starts)
+          } and ${showShape(sizes)}`,
+        );
+      }
+      return [{ shape: sizes, dtype }];
+    },
+    gradient: ({ apply, inputs: [x], upstream, attributes: { starts, sizes } }) => [
+      apply("pad", [upstream], {
+        before: starts,
+        after: x.shape.map((length, axis) => length - starts[axis] - sizes[axis]),
+        value: 0,
+      }),
+    ],
+  },
+  pad: {
+    outputs: (inputs, { before, after }) => {
+      expectInputs(inputs, "pad", { name: "the operand" });
+      const { shape, dtype } = inputs[0];
+      const good = [before, after].every((counts) =>
+        counts.length === shape.length && counts.every((n) => Number.isInteger(n) && n >= 0)
+      );
+      if (!good) {
+        throw new RangeError(
+          `Cannot pad: before and after must give ${shape.length} counts that are not negative, got ${
+            showShape(before)
+          } and ${showShape(after)}`,
+        );
+      }
+      return [{ shape: shape.map((length, axis) => before[axis] + length + after[axis]), dtype }];
+    },
+    gradient: ({ apply, inputs: [x], upstream, attributes: { before } }) => [
+      apply("slice", [upstream], { starts: before, sizes: x.shape }),
+    ],
+  },
+  broadcast: {
+    outputs: (inputs, { shape }) => {
+      expectInputs(inputs, "broadcast", { name: "the operand" });
+      checkShape(shape, "broadcast");
+      expect(
+        sameShape(broadcastShapes(inputs[0].shape, shape, "broadcast"), shape),
+        "broadcast",
+        `the operand must fit ${showShape(shape)}`,
+        showShape(inputs[0].shape),
+      );
+      return [{ shape, dtype: inputs[0].dtype }];
+    },
+    gradient: ({ apply, inputs: [x], upstream }) => [sumTo(apply, upstream, x.shape)],
+  },
+  concatenate: {
+    outputs: (inputs, { axis }) => {
+      const action = "concatenate";
+      expect(inputs.length >= 1, action, "at least one operand is needed", "none");
+      const [first] = inputs;
+      for (const { shape, dtype } of inputs) {
+        const alike = dtype === first.dtype && shape.length === first.shape.length &&
+          shape.every((length, at) => at === axis || length === first.shape[at]);
+        expect(
+          alike && axis >= 0 && axis < shape.length,
+          action,
+          `the operands must be alike but for axis ${axis}`,
+          show(inputs),
+        );
+      }
+      const total = inputs.reduce((sum, { shape }) => sum + shape[axis], 0);
+      return [{
+        shape: first.shape.map((length, at) => at === axis ? total : length),
+        dtype: first.dtype,
+      }];
+    },
+    gradient: ({ apply, inputs, upstream, needed, attributes: { axis } }) => {
+      let start = 0;
+      return inputs.map(({ shape }, index) => {
+        const starts = shape.map((_, at) => at === axis ? start : 0);
+        start += shape[axis];
+        return needed[index] ? apply("slice", [upstream], { starts, sizes: shape }) : undefined;
+      });
+    },
+  },
+  upsampleNearest: {
+    outputs: (inputs, { scale }) => {
+      expectInputs(inputs, "upsample", { rank: 4, dtype: "float32", name: "the images" });
+      checkShape(scale, "upsample");
+      const [batch, height, width, channels] = inputs[0].shape;
+      return [float([batch, height * scale[0], width * scale[1], channels])];
+    },
+    gradient: ({ apply, upstream, attributes: { scale } }) => {
+      const mean = apply("averagePool", [upstream], {
+        size: scale,
+        stride: scale,
+        padding: [0, 0],
+      });
+      return [apply("affine", [mean], { scale: scale[0] * scale[1], shift: 0 })];
+    },
+  },
+  averagePool: {
+    outputs: (inputs, attributes) => {
+      const action = "average-pool";
+      expectInputs(inputs, action, { rank: 4, dtype: "float32", name: "the images" });
+      checkWindow(action, attributes);
+      checkShape(attributes.size, action);
+      const shape = poolShape(inputs[0].shape, attributes);
+      expect(
+        shape.every((length) => length >= 1),
+        action,
+        `the padded images must be at least as large as the window ${showShape(attributes.size)}`,
+        show(inputs),
+      );
+      return [float(shape)];
+    },
+    gradient: ({ apply, inputs: [x], upstream, attributes }) => [
+      apply("averagePoolGradient", [upstream], {
+        ...attributes,
+        inputSize: [x.shape[1], x.shape[2]],
+      }),
+    ],
+  },
+  averagePoolGradient: {
+    outputs: (inputs, { inputSize }) => {
+      const [batch, , , channels] = inputs[0].shape;
+      return [float([batch, ...inputSize, channels])];
+    },
+    gradient: null,
+  },
+  copy: {
+    outputs: (inputs) => {
+      expectInputs(inputs, "copy", { name: "the operand" });
+      return [inputs[0]];
+    },
+    gradient: ({ upstream }) => [upstream],
+  },
+  full: {
+    outputs: (_, { shape, dtype }) => {
+      checkShape(shape, "fill");
+      return [{ shape, dtype }];
+    },
+    gradient: null,
+  },
+
+  gather: {
+    outputs: (inputs) => {
+      expectInputs(
+        inputs,
+        "gather",
+        { rank: 2, name: "the table" },
+        { rank: 1, dtype: "int32", name: "the indices" },
+      );
+      const [table, indices] = inputs;
+      return [{ shape: [indices.shape[0], table.shape[1]], dtype: table.dtype }];
+    },
+    gradient: ({ apply, inputs: [table, indices], upstream }) => [
+      apply("segmentSum", [upstream, indices], { segments: table.shape[0] }),
+      undefined,
+    ],
+  },
+  segmentSum: {
+    outputs: (inputs, { segments }) => {
+      const action = "sum by segment";
+      expectInputs(
+        inputs,
+        action,
+        { rank: 2, dtype: "float32", name: "the values" },
+        { rank: 1, dtype: "int32", name: "the indices" },
+      );
+      checkShape([segments], action);
+      const [values, indices] = inputs;
+      expect(
+        values.shape[0] === indices.shape[0],
+        action,
+        "each row needs one index",
+        show(inputs),
+      );
+      return [float([segments, values.shape[1]])];
+    },
+    gradient: ({ apply, inputs: [, indices], upstream }) => [
+      apply("gather", [upstream, indices], {}),
+      undefined,
+    ],
+  },
+  segmentCount: {
+    outputs: (inputs, { segments }) => {
+      const action = "count by segment";
+      expectInputs(inputs, action, { rank: 1, dtype: "int32", name: "the indices" });
+      checkShape([segments], action);
+      return [int([segments])];
+    },
+    gradient: null,
+  },
+  nearest: {
+    outputs: (inputs) => {
+      const action = "find the nearest";
+      expectInputs(
+        inputs,
+        action,
+        { rank: 2, dtype: "float32", name: "the queries" },
+        { rank: 2, dtype: "float32", name: "the keys" },
+      );
+      const [queries, keys] = inputs;
+      expect(
+        queries.shape[1] === keys.shape[1],
+        action,
+        "queries and keys must have one length",
+        show(inputs),
+      );
+      return [int([queries.shape[0]])];
+    },
+    gradient: null,
+  },
+  uniform: {
+    outputs: (_, { shape }) => {
+      checkShape(shape, "draw uniform numbers");
+      return [float(shape)];
+    },
+    gradient: null,
+  },
+  normal: {
+    outputs: (_, { shape }) => {
+      checkShape(shape, "draw normal numbers");
+      return [float(shape)];
+    },
+    gradient: null,
+  },
+  permutation: {
+    outputs: (_, { length }) => {
+      checkShape([length], "draw a permutation");
+      return [int([length])];
+    },
+    gradient: null,
+  },
+  adam: {
+    outputs: (inputs) => {
+      expectInputs(inputs, "take an Adam step", { dtype: "float32", name: "the gradient" });
+      return [inputs[0], inputs[0], inputs[0]];
+    },
+    gradient: null,
+  },
+};
