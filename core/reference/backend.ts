@@ -1,0 +1,68 @@
+/** The reference device: every kernel in plain TypeScript, the specification of the others and their oracle.
+ *
+ * It is written to be read: the equation, then loops. Sums are taken in float64 and stored as float32.
+ */
+import type { Backend, HostArray, Kernels } from "../backend.ts";
+import { ReferenceBuffer } from "./buffer.ts";
+import { codes } from "./kernels/codes.ts";
+import { elementwise } from "./kernels/elementwise.ts";
+import { movement } from "./kernels/movement.ts";
+import { normalization } from "./kernels/normalization.ts";
+import { optimizer } from "./kernels/optimizer.ts";
+import { products } from "./kernels/products.ts";
+import { random } from "./kernels/random.ts";
+import { reductions } from "./kernels/reductions.ts";
+
+const kernels: Kernels<ReferenceBuffer> = {
+  ...elementwise,
+  ...reductions,
+  ...products,
+  ...normalization,
+  ...movement,
+  ...codes,
+  ...random,
+  ...optimizer,
+};
+
+function allocate(bytes: number): ReferenceBuffer {
+  try {
+    return new ReferenceBuffer(bytes);
+  } catch (cause) {
+    throw new RangeError(`Cannot allocate: the host must have the memory, got ${bytes} bytes`, {
+      cause,
+    });
+  }
+}
+
+/** Opens the reference device. A kernel is done when its call returns.
+ *
+ * ```ts
+ * import { openReferenceBackend } from "./backend.ts";
+ * import assert from "node:assert/strict";
+ * const backend = openReferenceBackend();
+ * const x = { shape: [2], dtype: "float32", buffer: backend.allocate(8) } as const;
+ * backend.write(x.buffer, new Float32Array([1, 2]));
+ * const y = { ...x, buffer: backend.allocate(8) };
+ * backend.kernels.square([x], [y], {});
+ * assert.deepEqual(await backend.read(y.buffer, "float32", 2), new Float32Array([1, 4]));
+ * ```
+ */
+export function openReferenceBackend(): Backend<ReferenceBuffer> {
+  return {
+    name: "reference",
+    description: "reference: plain TypeScript on one thread",
+    kernels,
+    allocate,
+    free: (buffer) => buffer.free(),
+    write(buffer, data) {
+      const view = data instanceof Float32Array ? Float32Array : Int32Array;
+      new view(buffer.memory).set(data);
+    },
+    read(buffer, dtype, length): Promise<HostArray> {
+      const view = dtype === "float32" ? Float32Array : Int32Array;
+      return Promise.resolve(new view(buffer.memory, 0, length).slice());
+    },
+    synchronize: () => Promise.resolve(),
+    close() {},
+  };
+}
