@@ -1,0 +1,58 @@
+/** Opens devices: the one place that loads them. */
+import type { DeviceName } from "./backend.ts";
+import { Device } from "./tensor.ts";
+
+/** What `openDevice` takes: a device's name, or `auto`. */
+export type DeviceChoice = DeviceName | "auto";
+
+/** The names that `openDevice` takes. */
+export const DEVICE_CHOICES: readonly DeviceChoice[] = ["auto", "reference", "cpu", "webgpu"];
+
+/** How a device is opened. */
+export interface DeviceOptions {
+  /** Threads of the `cpu` device; by default as many as the machine has cores. */
+  readonly threads?: number;
+  /** Checks every WebGPU call where it happens (slow). */
+  readonly debug?: boolean;
+}
+
+/** Opens a device. `auto` takes WebGPU where the adapter is a real GPU, else `cpu`; a software adapter is correct
+ * and slow, and chosen only by name.
+ *
+ * ```ts
+ * import { openDevice } from "@codebook/codebook";
+ * using device = await openDevice("cpu", { threads: 1 });
+ * console.log(device.description);
+ * ```
+ * @throws {RangeError} there is no device of that name
+ * @throws {Error} the device cannot be opened; the message says what to install
+ */
+export async function openDevice(
+  choice: DeviceChoice = "auto",
+  options: DeviceOptions = {},
+): Promise<Device> {
+  switch (choice) {
+    case "auto": {
+      const { findAdapter } = await import("./webgpu/adapter.ts");
+      const adapter = await findAdapter();
+      const real = adapter !== undefined && !adapter.isSoftware;
+      return openDevice(real ? "webgpu" : "cpu", options);
+    }
+    case "reference": {
+      const { openReferenceBackend } = await import("./reference/backend.ts");
+      return new Device(openReferenceBackend());
+    }
+    case "cpu": {
+      const { openCpuBackend } = await import("./cpu/backend.ts");
+      return new Device(await openCpuBackend(options));
+    }
+    case "webgpu": {
+      const { openWebGpuBackend } = await import("./webgpu/backend.ts");
+      return new Device(await openWebGpuBackend(options));
+    }
+    default:
+      throw new RangeError(
+        `Cannot open a device: it must be one of ${DEVICE_CHOICES.join(", ")}, got ${choice}`,
+      );
+  }
+}

@@ -1,0 +1,206 @@
+/** Runs operations, records them on the tape, and computes gradients from it. */
+import type { Buffer, Kernel } from "./backend.ts";
+import { type Attributes, type GradientCall, type OperationName, operations } from "./ops.ts";
+import { sameShape, showShape } from "./shape.ts";
+import type { Device, TapeNode, Tensor } from "./tensor.ts";
+
+let recording = true;
+let order = 0;
+
+/** Runs `body` without recording: what it computes has no gradient and keeps nothing alive.
+ *
+ * ```ts
+ * import { openDevice, parameter, square, withoutGradients } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const weight = parameter(device.tensor([3], [1]));
+ * assert.equal(withoutGradients(() => square(weight)).requiresGradient, false);
+ * ```
+ * @throws {TypeError} `body` is asynchronous
+ */
+export function withoutGradients<T>(body: () => T): T {
+  const before = recording;
+  recording = false;
+  try {
+    const result = body();
+    if (result instanceof Promise) {
+      throw new TypeError(
+        "Cannot run withoutGradients: the body must be synchronous, got a promise",
+      );
+    }
+    return result;
+  } finally {
+    recording = before;
+  }
+}
+
+/** Marks a tensor as one whose gradient is wanted, and gives it back. */
+export function parameter(tensor: Tensor): Tensor {
+  tensor.requiresGradient = true;
+  return tensor;
+}
+
+/** The same values cut off from the tape: gradients do not pass (stop-gradient, "sg"). */
+export function detach(tensor: Tensor): Tensor {
+  return tensor.view();
+}
+
+/** Runs one operation of the list and gives all its outputs.
+ * @param into tensors to write the outputs to, instead of new ones; they must have the outputs' specs
+ * @throws {TypeError} operands on different devices, or of shapes or dtypes that are not allowed
+ */
+export function execute<N extends OperationName>(
+  device: Device,
+  name: N,
+  inputs: readonly Tensor[],
+  attributes: Attributes[N],
+  into?: readonly Tensor[],
+): readonly Tensor[] {
+  for (const input of inputs) {
+    if (input.device !== device) {
+      throw new TypeError(
+        `Cannot run ${name}: all operands must be on one device, got ${device.name} and ${input.device.name}`,
+      );
+    }
+  }
+  const specs = operations[name].outputs(inputs, attributes);
+  if (name === "reshape") {
+    return record(name, inputs, [inputs[0].view(specs[0].shape)], attributes);
+  }
+  into?.forEach(({ shape, dtype }, index) => {
+    const spec = specs[index];
+    if (!sameShape(shape, spec.shape) || dtype !== spec.dtype) {
+      throw new TypeError(
+        `Cannot run ${name} into a tensor: it must be ${spec.dtype} ${
+          showShape(spec.shape)
+        }, got ${dtype} ${showShape(shape)}`,
+      );
+    }
+  });
+  const outputs = into ?? specs.map(({ shape, dtype }) => device.empty(shape, dtype));
+  const kernel = device.backend.kernels[name as Exclude<N, "reshape">] as Kernel<
+    Attributes[N],
+    Buffer
+  >;
+  kernel(inputs, outputs, attributes);
+  return into ?? record(name, inputs, outputs, attributes);
+}
+
+/** Runs one operation on its operands' device and gives its first output. */
+export function apply<N extends OperationName>(
+  name: N,
+  inputs: readonly [Tensor, ...Tensor[]],
+  attributes: Attributes[N],
+): Tensor {
+  return execute(inputs[0].device, name, inputs, attributes)[0];
+}
+
+/** Overwrites `target` with the values of `source`, in place; not recorded.
+ * @throws {TypeError} their shapes or dtypes differ
+ */
+export function assign(target: Tensor, source: Tensor): void {
+  execute(target.device, "copy", [source], {}, [target]);
+}
+
+function record<N extends OperationName>(
+  name: N,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  attributes: Attributes[N],
+): readonly Tensor[] {
+  const first = outputs[0];
+  const differentiable = recording && operations[name].gradient !== null &&
+    first.dtype === "float32" && inputs.some((input) => input.requiresGradient);
+  if (differentiable) {
+    first.requiresGradient = true;
+    first.producer = { name, inputs, outputs, attributes, order: order++ };
+  }
+  return outputs;
+}
+
+/** The operations that led to `loss`, the latest first. */
+function trace(loss: Tensor): TapeNode[] {
+  const found = new Set<TapeNode>();
+  const open = [loss.producer];
+  while (open.length > 0) {
+    const node = open.pop();
+    if (node === undefined || found.has(node)) continue;
+    found.add(node);
+    for (const input of node.inputs) open.push(input.producer);
+  }
+  return [...found].sort((a, b) => b.order - a.order);
+}
+
+function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undefined)[] {
+  const { device } = upstream;
+  const { gradient } = operations[node.name];
+  const rule = gradient as (call: GradientCall<Tensor, unknown>) => readonly (Tensor | undefined)[];
+  return rule({
+    inputs: node.inputs,
+    outputs: node.outputs,
+    attributes: node.attributes,
+    upstream,
+    needed: node.inputs.map((input) => input.requiresGradient),
+    apply: (name, inputs, attributes) => execute(device, name, inputs, attributes)[0],
+  });
+}
+
+/** The gradients of a scalar loss by each of the parameters, zeros for one that the loss does not depend on.
+ *
+ * Reverse-mode differentiation over the tape. Intermediate gradients are recycled as soon as they are used.
+ *
+ * ```ts
+ * import { backward, openDevice, parameter, square, sum } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const weight = parameter(device.tensor([1, -2], [2]));
+ * const [gradient] = backward(sum(square(weight)), [weight]);
+ * assert.deepEqual([...await gradient.floats()], [2, -4]);
+ * ```
+ * @param loss float32 with one element
+ * @returns float32, each of its parameter's shape, in the parameters' order
+ * @throws {TypeError} the loss has more than one element, or depends on no parameter
+ */
+export function backward(loss: Tensor, parameters: readonly Tensor[]): readonly Tensor[] {
+  if (loss.size !== 1 || !loss.requiresGradient) {
+    throw new TypeError(
+      `Cannot go backward: the loss must be one value that depends on a parameter, got shape ${
+        showShape(loss.shape)
+      }${loss.requiresGradient ? "" : " without a recorded parameter"}`,
+    );
+  }
+  const { device } = loss;
+  const wanted = new Set(parameters);
+  return withoutGradients(() => {
+    const gradients = new Map<Tensor, Tensor>();
+    gradients.set(
+      loss,
+      execute(device, "full", [], { shape: loss.shape, value: 1, dtype: "float32" })[0],
+    );
+    for (const node of trace(loss)) {
+      const upstream = gradients.get(node.outputs[0]);
+      if (upstream === undefined) continue;
+      using scope = device.scope();
+      gradientsOf(node, upstream).forEach((gradient, index) => {
+        const input = node.inputs[index];
+        if (gradient === undefined || !input.requiresGradient) return;
+        const before = gradients.get(input);
+        const total = before === undefined
+          ? gradient.view()
+          : execute(device, "add", [before, gradient], {})[0];
+        gradients.set(input, scope.keep(total));
+        before?.dispose();
+      });
+      if (!wanted.has(node.outputs[0])) {
+        gradients.delete(node.outputs[0]);
+        upstream.dispose();
+      }
+    }
+    const result = parameters.map((tensor) =>
+      gradients.get(tensor) ??
+        execute(device, "full", [], { shape: tensor.shape, value: 0, dtype: "float32" })[0]
+    );
+    for (const [tensor, gradient] of gradients) if (!wanted.has(tensor)) gradient.dispose();
+    return result;
+  });
+}

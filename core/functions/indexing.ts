@@ -1,0 +1,68 @@
+/** Rows by index, sums by segment, and the nearest code. */
+import { apply } from "../execute.ts";
+import type { Distance } from "../ops.ts";
+import type { RandomKey } from "../random.ts";
+import type { Tensor } from "../tensor.ts";
+import { add } from "./elementwise.ts";
+import { reshape } from "./movement.ts";
+
+/** The rows of a table at integer indices: `[R, D]` at int32 `[...]` → `[..., D]`; zeros for an index out of range.
+ *
+ * ```ts
+ * import { gather, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const table = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const rows = gather(table, device.tensor(Int32Array.of(1, 1), [2]));
+ * assert.deepEqual([...await rows.floats()], [3, 4, 3, 4]);
+ * ```
+ */
+export function gather(table: Tensor, indices: Tensor): Tensor {
+  const rows = apply("gather", [table, reshape(indices, [indices.size])], {});
+  return reshape(rows, [...indices.shape, table.shape[1]]);
+}
+
+/** Sums of rows by segment: values `[..., D]`, indices int32 `[...]` → `[segments, D]`, added in order. */
+export function segmentSum(values: Tensor, indices: Tensor, segments: number): Tensor {
+  const width = values.size / indices.size;
+  const rows = reshape(values, [indices.size, width]);
+  return apply("segmentSum", [rows, reshape(indices, [indices.size])], { segments });
+}
+
+/** How often each of `segments` indices occurs: int32 `[...]` → int32 `[segments]`. */
+export function segmentCount(indices: Tensor, segments: number): Tensor {
+  return apply("segmentCount", [reshape(indices, [indices.size])], { segments });
+}
+
+/** The table `[R, D]` with `updates` `[..., D]` added to its rows at int32 `indices` `[...]`; a new tensor. */
+export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Tensor {
+  return add(table, segmentSum(updates, indices, table.shape[0]));
+}
+
+/** How `nearest` measures and draws. */
+export interface NearestOptions {
+  /** Least squared distance ("l2") or greatest cosine ("cos"). */
+  readonly distance: Distance;
+  /** Draws each key with probability softmax(similarity) instead of taking the most similar one. */
+  readonly noise?: RandomKey;
+}
+
+/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`; ties go to the lowest index.
+ *
+ * Nearest codes are `nearest(features, codebook)`, nearest features `nearest(codebook, features)`. The N × K matrix
+ * of similarities is never held in memory. With `noise`, Gumbel numbers are added to the similarities, so that the
+ * result is a draw from their softmax (the Gumbel-max trick).
+ *
+ * ```ts
+ * import { nearest, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const codes = device.tensor([0, 0, 1, 1], [2, 2]);
+ * const features = device.tensor([0.9, 0.8, 0.1, 0], [2, 2]);
+ * assert.deepEqual([...await nearest(features, codes, { distance: "l2" }).integers()], [1, 0]);
+ * ```
+ * @throws {TypeError} shapes that do not agree
+ */
+export function nearest(queries: Tensor, keys: Tensor, options: NearestOptions): Tensor {
+  return apply("nearest", [queries, keys], options);
+}

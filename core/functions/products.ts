@@ -1,0 +1,125 @@
+/** Matrix products and convolutions. */
+import { apply } from "../execute.ts";
+import type { Pair } from "../ops.ts";
+import { sameShape, showShape, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { reshape } from "./movement.ts";
+
+/** Which operands of `matmul` are transposed (on their last two axes). */
+export interface MatmulOptions {
+  /** The left operand lies as `[..., K, M]`. */
+  readonly transposeA?: boolean;
+  /** The right operand lies as `[..., N, K]`. */
+  readonly transposeB?: boolean;
+}
+
+/** The matrix product `[..., M, K]` × `[..., K, N]` → `[..., M, N]`; the batch axes are equal, or absent on one side.
+ *
+ * ```ts
+ * import { matmul, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const a = device.tensor([1, 2, 3, 4], [2, 2]);
+ * assert.deepEqual([...await matmul(a, a, { transposeB: true }).floats()], [5, 11, 11, 25]);
+ * ```
+ * @throws {TypeError} shapes that do not agree
+ */
+export function matmul(
+  a: Tensor,
+  b: Tensor,
+  { transposeA = false, transposeB = false }: MatmulOptions = {},
+): Tensor {
+  const batches = [a, b].map(({ shape }) => shape.slice(0, -2));
+  const batch = batches[0].length === 0 ? batches[1] : batches[0];
+  const agree = batches.every((own) => own.length === 0 || sameShape(own, batch));
+  if (a.shape.length < 2 || b.shape.length < 2 || !agree) {
+    throw new TypeError(
+      `Cannot multiply matrices: the operands need two axes or more and equal batches, got ${
+        showShape(a.shape)
+      } and ${showShape(b.shape)}`,
+    );
+  }
+  // Rows of a batch against one matrix are one long product.
+  if (batches[1].length === 0 && !transposeA) {
+    const width = a.shape[a.shape.length - 1];
+    const rows = reshape(a, [1, a.size / width, width]);
+    const product = apply("matmul", [rows, flat(b)], { transposeA, transposeB });
+    return reshape(product, [...a.shape.slice(0, -1), product.shape[2]]);
+  }
+  const product = apply("matmul", [flat(a), flat(b)], { transposeA, transposeB });
+  return reshape(product, [...batch, product.shape[1], product.shape[2]]);
+}
+
+function flat(x: Tensor): Tensor {
+  return reshape(x, [sizeOf(x.shape.slice(0, -2)), ...x.shape.slice(-2)]);
+}
+
+/** How a convolution's window moves, and what follows it. A number stands for both axes. */
+export interface ConvOptions {
+  /** Added to every output, `[channels]`. */
+  readonly bias?: Tensor;
+  /** Input pixels from one output to the next (transposed: the reverse). */
+  readonly stride?: number | Pair;
+  /** Zeros around the input (transposed: pixels cut from the output). */
+  readonly padding?: number | Pair;
+  /** Pixels from one kernel tap to the next. */
+  readonly dilation?: number | Pair;
+  /** Applies relu to the result, in the same pass. */
+  readonly relu?: boolean;
+}
+
+/** How a transposed convolution's window moves. */
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Rows and columns added to the output at the bottom and right. */
+  readonly outputPadding?: number | Pair;
+}
+
+const pair = (value: number | Pair): Pair => typeof value === "number" ? [value, value] : value;
+
+/** Convolution of images `[B, H, W, Cin]` with a filter `[KH, KW, Cin, Cout]` → `[B, H', W', Cout]`.
+ *
+ * H' = ⌊(H + 2·padding − dilation·(KH − 1) − 1)/stride⌋ + 1; no flip of the filter (cross-correlation).
+ * @throws {TypeError} channels that do not agree, or a window larger than the image
+ */
+export function conv2d(images: Tensor, filter: Tensor, options: ConvOptions = {}): Tensor {
+  const { bias, stride = 1, padding = 0, dilation = 1, relu = false } = options;
+  return apply("conv2d", bias === undefined ? [images, filter] : [images, filter, bias], {
+    stride: pair(stride),
+    padding: pair(padding),
+    dilation: pair(dilation),
+    relu,
+  });
+}
+
+/** Transposed convolution: the adjoint of `conv2d` by its images.
+ *
+ * `[B, H, W, Cin]` with a filter `[KH, KW, Cout, Cin]` (the filter of the convolution it is the adjoint of) →
+ * `[B, H', W', Cout]`, H' = (H − 1)·stride − 2·padding + dilation·(KH − 1) + outputPadding + 1.
+ * @throws {TypeError} channels that do not agree
+ */
+export function convTranspose2d(
+  images: Tensor,
+  filter: Tensor,
+  options: ConvTransposeOptions = {},
+): Tensor {
+  const { bias, relu = false } = options;
+  const [stride, padding, dilation, extra] = [
+    options.stride ?? 1,
+    options.padding ?? 0,
+    options.dilation ?? 1,
+    options.outputPadding ?? 0,
+  ].map(pair);
+  const length = (axis: 0 | 1) =>
+    (images.shape[axis + 1] - 1) * stride[axis] - 2 * padding[axis] +
+    dilation[axis] * (filter.shape[axis] - 1) + extra[axis] + 1;
+  const operands: [Tensor, ...Tensor[]] = bias === undefined
+    ? [images, filter]
+    : [images, filter, bias];
+  return apply("convTranspose2d", operands, {
+    stride,
+    padding,
+    dilation,
+    outputSize: [length(0), length(1)],
+    relu,
+  });
+}

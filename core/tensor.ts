@@ -1,0 +1,360 @@
+/** Tensors, the device they live on, and the scopes they die with. */
+import type { Backend, Buffer, DeviceName, HostArray, View } from "./backend.ts";
+import type { OperationName } from "./ops.ts";
+import { checkShape, type DType, type Shape, showShape, sizeOf } from "./shape.ts";
+
+/** A buffer with the number of tensors that look at it. */
+class Storage {
+  references = 0;
+  constructor(readonly buffer: Buffer, readonly bytes: number) {}
+}
+
+/** An operation on the tape: what made a tensor, for `backward`. */
+export interface TapeNode {
+  /** The operation. */
+  readonly name: OperationName;
+  /** Its inputs. */
+  readonly inputs: readonly Tensor[];
+  /** Its outputs. */
+  readonly outputs: readonly Tensor[];
+  /** Its attributes, of the operation's own type. */
+  readonly attributes: unknown;
+  /** Place in the order of execution. */
+  readonly order: number;
+}
+
+/** A contiguous row-major array on a device.
+ *
+ * Values are read with `floats`, `integers` or `item`, which wait for the device; everything else only issues work.
+ *
+ * ```ts
+ * import { mul, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const x = device.tensor([1, 2, 3, 4], [2, 2]);
+ * assert.deepEqual([...await mul(x, x).floats()], [1, 4, 9, 16]);
+ * ```
+ */
+export class Tensor implements View, Disposable {
+  /** The lengths of the axes. */
+  readonly shape: Shape;
+  /** The element type. */
+  readonly dtype: DType;
+  /** Where the tensor lives. */
+  readonly device: Device;
+  /** Whether `backward` computes gradients through this tensor. */
+  requiresGradient = false;
+  /** The operation that made it, if it was recorded. */
+  producer: TapeNode | undefined = undefined;
+  #storage: Storage | undefined;
+  readonly #release: (storage: Storage) => void;
+
+  /** Made by `Device`; users call `device.tensor` or an operation. */
+  constructor(
+    device: Device,
+    storage: Storage,
+    shape: Shape,
+    dtype: DType,
+    release: (storage: Storage) => void,
+  ) {
+    this.device = device;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.#storage = storage;
+    this.#release = release;
+    storage.references++;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** Whether the memory has been given back. */
+  get isDisposed(): boolean {
+    return this.#storage === undefined;
+  }
+
+  /** The device memory that holds the elements.
+   * @throws {Error} the tensor was disposed
+   */
+  get buffer(): Buffer {
+    return this.#use().buffer;
+  }
+
+  /** Another tensor of the same memory, perhaps of another shape of as many elements; not recorded on the tape.
+   * @throws {Error} the tensor was disposed
+   */
+  view(shape: Shape = this.shape): Tensor {
+    const tensor = new Tensor(this.device, this.#use(), shape, this.dtype, this.#release);
+    this.device.adopt(tensor);
+    return tensor;
+  }
+
+  /** Waits for the device and copies the values to the host.
+   * @throws {TypeError} the tensor is not float32
+   */
+  async floats(): Promise<Float32Array<ArrayBuffer>> {
+    const values = await this.#read();
+    if (values instanceof Float32Array) return values;
+    throw new TypeError(`Cannot read floats: the tensor must be float32, got ${this.dtype}`);
+  }
+
+  /** Waits for the device and copies the values to the host.
+   * @throws {TypeError} the tensor is not int32
+   */
+  async integers(): Promise<Int32Array<ArrayBuffer>> {
+    const values = await this.#read();
+    if (values instanceof Int32Array) return values;
+    throw new TypeError(`Cannot read integers: the tensor must be int32, got ${this.dtype}`);
+  }
+
+  /** Waits for the device and gives the only value.
+   * @throws {TypeError} the tensor has more than one element
+   */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new TypeError(
+        `Cannot read one value: the tensor must have one element, got shape ${
+          showShape(this.shape)
+        }`,
+      );
+    }
+    return (await this.#read())[0];
+  }
+
+  /** Overwrites the values from the host, in place.
+   * @throws {TypeError} another number of elements, or another dtype
+   */
+  write(values: HostArray): void {
+    const dtype = values instanceof Float32Array ? "float32" : "int32";
+    if (values.length !== this.size || dtype !== this.dtype) {
+      throw new TypeError(
+        `Cannot write values: ${this.size} of ${this.dtype} are needed, got ${values.length} of ${dtype}`,
+      );
+    }
+    this.device.backend.write(this.buffer, values);
+  }
+
+  /** Gives the memory back to the pool; a second call does nothing. */
+  dispose(): void {
+    if (this.#storage === undefined) return;
+    const storage = this.#storage;
+    this.#storage = undefined;
+    this.device.forget(this);
+    if (--storage.references === 0) this.#release(storage);
+  }
+
+  /** The same as `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #use(): Storage {
+    if (this.#storage === undefined) {
+      throw new Error(
+        `Cannot use the tensor ${
+          showShape(this.shape)
+        }: it was disposed, by its scope or by hand; keep it with scope.keep`,
+      );
+    }
+    return this.#storage;
+  }
+
+  #read(): Promise<HostArray> {
+    return this.device.backend.read(this.buffer, this.dtype, this.size);
+  }
+}
+
+/** Owns the tensors made while it is open, and disposes of them when it closes.
+ *
+ * ```ts
+ * import { exp, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const x = device.tensor([0, 1], [2]);
+ * const before = device.liveBytes;
+ * {
+ *   using scope = device.scope();
+ *   exp(exp(x));
+ * }
+ * assert.equal(device.liveBytes, before);
+ * ```
+ */
+export class Scope implements Disposable {
+  readonly #tensors = new Set<Tensor>();
+  readonly #close: () => void;
+  readonly #parent: Scope | undefined;
+
+  /** Made by `device.scope()`. */
+  constructor(parent: Scope | undefined, close: () => void) {
+    this.#parent = parent;
+    this.#close = close;
+  }
+
+  /** Hands a tensor to the enclosing scope (or to nobody, if this is the outermost), so that it outlives this one. */
+  keep(tensor: Tensor): Tensor {
+    if (this.#tensors.delete(tensor)) this.#parent?.add(tensor);
+    return tensor;
+  }
+
+  /** Takes ownership of a tensor. */
+  add(tensor: Tensor): void {
+    this.#tensors.add(tensor);
+  }
+
+  /** Lets go of a tensor that was disposed by hand. */
+  delete(tensor: Tensor): boolean {
+    return this.#tensors.delete(tensor) || (this.#parent?.delete(tensor) ?? false);
+  }
+
+  /** Disposes of everything that was made inside and not kept. */
+  [Symbol.dispose](): void {
+    this.#close();
+    for (const tensor of [...this.#tensors]) tensor.dispose();
+    this.#tensors.clear();
+  }
+}
+
+/** Rounds a number of bytes up to a pool class: four classes an octave, from 256 bytes. */
+function poolClass(bytes: number): number {
+  if (bytes <= 256) return 256;
+  const quarter = 2 ** (Math.ceil(Math.log2(bytes)) - 3);
+  return Math.ceil(bytes / quarter) * quarter;
+}
+
+/** A device: its kernels, its pool of buffers, its scopes. Made by `openDevice`. */
+export class Device implements Disposable {
+  /** The kernels and the memory underneath. */
+  readonly backend: Backend;
+  readonly #pool = new Map<number, Buffer[]>();
+  readonly #scopes: Scope[] = [];
+  #liveBytes = 0;
+  #pooledBytes = 0;
+
+  /** Wraps a backend; users call `openDevice`. */
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  /** Which device this is. */
+  get name(): DeviceName {
+    return this.backend.name;
+  }
+
+  /** One line for people: threads, or the adapter. */
+  get description(): string {
+    return this.backend.description;
+  }
+
+  /** Bytes held by tensors that are alive (each buffer counted once, in its pool class). */
+  get liveBytes(): number {
+    return this.#liveBytes;
+  }
+
+  /** Bytes held ready for reuse. */
+  get pooledBytes(): number {
+    return this.#pooledBytes;
+  }
+
+  /** Opens a scope: tensors made until it closes are disposed of then, unless kept. Scopes nest. */
+  scope(): Scope {
+    const scope = new Scope(this.#scopes.at(-1), () => {
+      const index = this.#scopes.lastIndexOf(scope);
+      if (index >= 0) this.#scopes.splice(index, 1);
+    });
+    this.#scopes.push(scope);
+    return scope;
+  }
+
+  /** Copies values from the host into a new tensor; float32 unless they are an Int32Array.
+   * @throws {TypeError} the number of values is not the shape's
+   * @throws {RangeError} an axis is not a positive integer
+   */
+  tensor(values: HostArray | readonly number[], shape: Shape): Tensor {
+    const array = values instanceof Float32Array || values instanceof Int32Array
+      ? values
+      : Float32Array.from(values);
+    checkShape(shape, "make a tensor");
+    if (array.length !== sizeOf(shape)) {
+      throw new TypeError(
+        `Cannot make a tensor: shape ${showShape(shape)} holds ${
+          sizeOf(shape)
+        } values, got ${array.length}`,
+      );
+    }
+    const tensor = this.empty(shape, array instanceof Int32Array ? "int32" : "float32");
+    tensor.write(array);
+    return tensor;
+  }
+
+  /** A new tensor with undefined contents.
+   * @throws {RangeError} an axis is not a positive integer, or the device cannot hold it
+   */
+  empty(shape: Shape, dtype: DType = "float32"): Tensor {
+    checkShape(shape, "make a tensor");
+    const bytes = poolClass(sizeOf(shape) * 4);
+    const storage = new Storage(this.#allocate(bytes), bytes);
+    this.#liveBytes += bytes;
+    const tensor = new Tensor(this, storage, shape, dtype, (unused) => this.#recycle(unused));
+    this.adopt(tensor);
+    return tensor;
+  }
+
+  /** Puts a new tensor into the innermost open scope. */
+  adopt(tensor: Tensor): void {
+    this.#scopes.at(-1)?.add(tensor);
+  }
+
+  /** Takes a disposed tensor out of its scope. */
+  forget(tensor: Tensor): void {
+    this.#scopes.at(-1)?.delete(tensor);
+  }
+
+  /** Waits until all issued work is done. */
+  synchronize(): Promise<void> {
+    return this.backend.synchronize();
+  }
+
+  /** Frees the pool and stops the device; its tensors may not be used afterwards. */
+  close(): void {
+    this.#drain();
+    this.backend.close();
+  }
+
+  /** The same as `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #allocate(bytes: number): Buffer {
+    const ready = this.#pool.get(bytes)?.pop();
+    if (ready !== undefined) {
+      this.#pooledBytes -= bytes;
+      return ready;
+    }
+    try {
+      return this.backend.allocate(bytes);
+    } catch (error) {
+      if (this.#pooledBytes === 0) throw error;
+      this.#drain();
+      return this.backend.allocate(bytes);
+    }
+  }
+
+  #recycle({ buffer, bytes }: Storage): void {
+    const ready = this.#pool.get(bytes) ?? [];
+    ready.push(buffer);
+    this.#pool.set(bytes, ready);
+    this.#liveBytes -= bytes;
+    this.#pooledBytes += bytes;
+  }
+
+  #drain(): void {
+    for (const buffers of this.#pool.values()) {
+      for (const buffer of buffers) this.backend.free(buffer);
+    }
+    this.#pool.clear();
+    this.#pooledBytes = 0;
+  }
+}

@@ -1,0 +1,51 @@
+/** Codebook: vector-quantised representation learning on Deno, with WebGPU and WebAssembly compute cores.
+ *
+ * @module
+ */
+export * from "./core/shape.ts";
+export * from "./core/random.ts";
+export type {
+  Backend,
+  Buffer,
+  DeviceName,
+  HostArray,
+  Kernel,
+  Kernels,
+  View,
+} from "./core/backend.ts";
+export {
+  type Apply,
+  type Attributes,
+  type ConvAttributes,
+  type Distance,
+  type GradientCall,
+  type None,
+  type Operation,
+  type OperationName,
+  operations,
+  type Pair,
+  type PoolAttributes,
+} from "./core/ops.ts";
+export { Device, Scope, type TapeNode, Tensor } from "./core/tensor.ts";
+export {
+  apply,
+  assign,
+  backward,
+  detach,
+  execute,
+  parameter,
+  withoutGradients,
+} from "./core/execute.ts";
+export {
+  DEVICE_CHOICES,
+  type DeviceChoice,
+  type DeviceOptions,
+  openDevice,
+} from "./core/device.ts";
+export * from "./core/functions/creation.ts";
+export * from "./core/functions/elementwise.ts";
+export * from "./core/functions/indexing.ts";
+export * from "./core/functions/movement.ts";
+export * from "./core/functions/normalization.ts";
+export * from "./core/functions/products.ts";
+export * from "./core/functions/reductions.ts";
