@@ -96,6 +96,8 @@ export interface Attributes {
   logsumexp: None;
   /** → [outer, count, inner]; sums to 1 over the middle axis. */
   softmax: None;
+  /** → [outer, inner]; the element of ascending rank `rank` (0 is the least) among the middle axis; NaN ranks last. */
+  kthValue: { readonly rank: number };
 
   /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand lies as [B, K, M] or [B, N, K]; B may be 1 on one side. */
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
@@ -675,6 +677,18 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       const centred = apply("sub", [upstream, spread(apply, inner, y.shape)], {});
       return [apply("mul", [y, centred], {})];
     },
+  },
+  kthValue: {
+    outputs: (inputs, { rank }) => {
+      const action = "take the element of a rank";
+      const specs = reductionRule(action)(inputs);
+      const count = inputs[0].shape[1];
+      if (!Number.isInteger(rank) || rank < 0 || rank >= count) {
+        throw new RangeError(`Cannot ${action}: the rank must be in [0, ${count}), got ${rank}`);
+      }
+      return specs;
+    },
+    gradient: null,
   },
 
   matmul: {

@@ -91,6 +91,13 @@ export function argmax(x: Tensor, axis = -1): Tensor {
   return reshape(apply("argmax", [around(x, at)], {}), shape);
 }
 
+/** The element of ascending rank `rank` (0 is the least) along an axis; NaN ranks last. Gradients do not pass. */
+export function kthValue(x: Tensor, rank: number, axis = -1): Tensor {
+  const at = resolveAxis(axis, x.shape.length, "take the element of a rank");
+  const shape = x.shape.filter((_, index) => index !== at);
+  return reshape(apply("kthValue", [around(x, at)], { rank }), shape);
+}
+
 /** eˣ / Σ eˣ over some axes, by default the last. */
 export function softmax(x: Tensor, axes: Axes = -1): Tensor {
   const over = [...axesOf(x, axes, "take the softmax")];

@@ -1,0 +1,25 @@
+/** Initial values of parameters; PyTorch's defaults, so that curves compare. */
+import { uniform } from "../core/functions/creation.ts";
+import { parameter } from "../core/execute.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Shape } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+
+/** A parameter with uniform values in ±1/√fanIn: PyTorch's default for linear and convolution layers, weights
+ * (Kaiming uniform with a = √5) and biases alike.
+ * @param fanIn inputs that each output sums over
+ */
+export function fanInUniform(
+  device: Device,
+  shape: Shape,
+  fanIn: number,
+  key: RandomKey,
+): Tensor {
+  const bound = 1 / Math.sqrt(fanIn);
+  return parameter(uniform(device, shape, key, -bound, bound));
+}
+
+/** A key for one part of something that has a key: the same seed and step, a stream of its own. */
+export function partKey(key: RandomKey, part: number): RandomKey {
+  return { ...key, stream: Math.imul(key.stream ^ (part + 1), 0x9e3779b1) >>> 0 };
+}

@@ -1,0 +1,197 @@
+/** Modules: named parameters, buffers and counters, and the state dictionary made of them. */
+import type { HostArray } from "../core/backend.ts";
+import { Tensor } from "../core/tensor.ts";
+import { type DType, sameShape, type Shape, showShape } from "../core/shape.ts";
+
+/** A whole number that belongs to a module's state and steers it on the host (a flag, a fill level). */
+export class Counter {
+  /** The number now; a 32-bit integer. */
+  value: number;
+
+  /** Starts at `value`. */
+  constructor(value = 0) {
+    this.value = value;
+  }
+}
+
+/** Values of one entry of a state dictionary. */
+export interface StateEntry {
+  /** Of which element type. */
+  readonly dtype: DType;
+  /** Of which shape; `[]` for a counter. */
+  readonly shape: Shape;
+  /** The values, row-major. */
+  readonly values: HostArray;
+}
+
+/** Everything that has to be saved of a module, by name. */
+export type StateDictionary = ReadonlyMap<string, StateEntry>;
+
+/** Something with parameters. A module's public fields are its state: a tensor whose gradient is wanted is a
+ * parameter, any other tensor a buffer, a `Counter` a counter; modules are its children, and so are the items of arrays
+ * and maps.
+ * Names are paths of fields: `encoder.layers.0.weight`.
+ *
+ * ```ts
+ * import { Linear, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const layer = new Linear(device, 3, 2, { key: randomKey(1, "layer") });
+ * assert.deepEqual([...layer.namedParameters().keys()], ["weight", "bias"]);
+ * ```
+ */
+export abstract class Module implements Disposable {
+  /** The parameters by name, in the order of the fields. */
+  namedParameters(): Map<string, Tensor> {
+    return select(this, (field) => field instanceof Tensor && field.requiresGradient) as Map<
+      string,
+      Tensor
+    >;
+  }
+
+  /** The parameters, in the order of the fields. */
+  parameters(): Tensor[] {
+    return [...this.namedParameters().values()];
+  }
+
+  /** The tensors that are state but not learned, by name. */
+  namedBuffers(): Map<string, Tensor> {
+    return select(this, (field) => field instanceof Tensor && !field.requiresGradient) as Map<
+      string,
+      Tensor
+    >;
+  }
+
+  /** Reads the whole state to the host. */
+  async stateDictionary(): Promise<StateDictionary> {
+    const entries = [...select(this, () => true)].map(
+      async ([name, field]): Promise<[string, StateEntry]> => [name, await readField(field)],
+    );
+    return new Map(await Promise.all(entries));
+  }
+
+  /** Overwrites the whole state, in place.
+   * @throws {TypeError} an entry is missing, unknown, or of another shape or dtype; nothing is changed then
+   */
+  loadStateDictionary(state: StateDictionary): void {
+    const fields = select(this, () => true);
+    for (const name of state.keys()) {
+      if (!fields.has(name)) {
+        throw new TypeError(`Cannot load the state: the module has no entry ${name}`);
+      }
+    }
+    for (const [name, field] of fields) checkEntry(name, field, state.get(name));
+    for (const [name, field] of fields) {
+      const { values } = state.get(name)!;
+      if (field instanceof Counter) field.value = values[0];
+      else field.write(values);
+    }
+  }
+
+  /** Gives the memory of the whole state back. */
+  dispose(): void {
+    for (const field of select(this, () => true).values()) {
+      if (field instanceof Tensor) field.dispose();
+    }
+  }
+
+  /** The same as `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+type Field = Tensor | Counter;
+
+async function readField(field: Field): Promise<StateEntry> {
+  if (field instanceof Counter) {
+    return { dtype: "int32", shape: [], values: Int32Array.of(field.value) };
+  }
+  const { dtype, shape } = field;
+  const values = dtype === "float32" ? await field.floats() : await field.integers();
+  return { dtype, shape, values };
+}
+
+function checkEntry(name: string, field: Field, entry: StateEntry | undefined): void {
+  const { dtype, shape } = field instanceof Counter
+    ? { dtype: "int32", shape: [] } as const
+    : field;
+  if (entry === undefined) {
+    throw new TypeError(`Cannot load the state: the entry ${name} is missing`);
+  }
+  if (entry.dtype !== dtype || !sameShape(entry.shape, shape)) {
+    throw new TypeError(
+      `Cannot load the state: ${name} must be ${dtype} ${showShape(shape)}, got ${entry.dtype} ${
+        showShape(entry.shape)
+      }`,
+    );
+  }
+}
+
+function select(module: Module, wanted: (field: Field) => boolean): Map<string, Field> {
+  const found = new Map<string, Field>();
+  const visit = (value: unknown, path: string): void => {
+    if (value instanceof Tensor || value instanceof Counter) {
+      if (wanted(value)) found.set(path, value);
+    } else if (value instanceof Module || value instanceof Map || Array.isArray(value)) {
+      const children = value instanceof Map ? value : Object.entries(value);
+      for (const [key, child] of children) {
+        visit(child, path === "" ? key : `${path}.${key}`);
+      }
+    }
+  };
+  visit(module, "");
+  return found;
+}
+
+/** A module that maps one tensor to one tensor. */
+export abstract class Layer extends Module {
+  /** Applies the layer. */
+  abstract forward(x: Tensor): Tensor;
+}
+
+/** Layers one after another.
+ *
+ * ```ts
+ * import { Activation, Linear, openDevice, randomKey, relu, Sequential } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = (name: string) => randomKey(1, name);
+ * const mlp = new Sequential([
+ *   new Linear(device, 3, 8, { key: key("a") }),
+ *   new Activation(relu),
+ *   new Linear(device, 8, 2, { key: key("b") }),
+ * ]);
+ * console.log(mlp.forward(device.tensor([1, 2, 3], [1, 3])).shape);
+ * ```
+ */
+export class Sequential extends Layer {
+  /** The layers, in order. */
+  readonly layers: readonly Layer[];
+
+  /** Chains the layers. */
+  constructor(layers: readonly Layer[]) {
+    super();
+    this.layers = layers;
+  }
+
+  /** Applies the layers in order. */
+  forward(x: Tensor): Tensor {
+    return this.layers.reduce((value, layer) => layer.forward(value), x);
+  }
+}
+
+/** A function as a layer, without state. */
+export class Activation extends Layer {
+  readonly #apply: (x: Tensor) => Tensor;
+
+  /** Wraps the function. */
+  constructor(apply: (x: Tensor) => Tensor) {
+    super();
+    this.#apply = apply;
+  }
+
+  /** Applies the function. */
+  forward(x: Tensor): Tensor {
+    return this.#apply(x);
+  }
+}

@@ -1,0 +1,60 @@
+/** Normalisation layers with a learned scale and shift. */
+import { parameter } from "../core/execute.ts";
+import { ones, zeros } from "../core/functions/creation.ts";
+import { add, mul } from "../core/functions/elementwise.ts";
+import { groupNormalize, layerNormalize } from "../core/functions/normalization.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { Layer } from "./module.ts";
+
+/** Layer normalisation over the last axis (arXiv 1607.06450), then scale and shift. */
+export class LayerNorm extends Layer {
+  /** `[channels]`, initially ones. */
+  readonly weight: Tensor;
+  /** `[channels]`, initially zeros. */
+  readonly bias: Tensor;
+  readonly #epsilon: number;
+
+  /** @param epsilon added to the variance */
+  constructor(device: Device, channels: number, epsilon = 1e-5) {
+    super();
+    this.weight = parameter(ones(device, [channels]));
+    this.bias = parameter(zeros(device, [channels]));
+    this.#epsilon = epsilon;
+  }
+
+  /** `[..., channels]` → the same shape. */
+  forward(x: Tensor): Tensor {
+    return add(mul(layerNormalize(x, this.#epsilon), this.weight), this.bias);
+  }
+}
+
+/** Group normalisation (arXiv 1803.08494), then scale and shift. */
+export class GroupNorm extends Layer {
+  /** `[channels]`, initially ones. */
+  readonly weight: Tensor;
+  /** `[channels]`, initially zeros. */
+  readonly bias: Tensor;
+  readonly #groups: number;
+  readonly #epsilon: number;
+
+  /** @param epsilon added to the variance
+   * @throws {RangeError} the groups do not divide the channels
+   */
+  constructor(device: Device, groups: number, channels: number, epsilon = 1e-5) {
+    super();
+    if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) {
+      throw new RangeError(
+        `Cannot make a group norm: the groups must divide the ${channels} channels, got ${groups}`,
+      );
+    }
+    this.weight = parameter(ones(device, [channels]));
+    this.bias = parameter(zeros(device, [channels]));
+    this.#groups = groups;
+    this.#epsilon = epsilon;
+  }
+
+  /** `[B, ..., channels]` → the same shape. */
+  forward(x: Tensor): Tensor {
+    return add(mul(groupNormalize(x, this.#groups, this.#epsilon), this.weight), this.bias);
+  }
+}

@@ -1,0 +1,119 @@
+/** Optimisers. Their moments and step count are state, saved with the rest. */
+import { execute } from "../core/execute.ts";
+import { zeros } from "../core/functions/creation.ts";
+import { add, mul } from "../core/functions/elementwise.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { Counter, Module } from "./module.ts";
+
+/** Steps parameters along their gradients. */
+export interface Optimizer extends Module {
+  /** Updates every parameter in place.
+   * @param gradients in the parameters' order
+   * @param learningRate of this step
+   */
+  step(gradients: readonly Tensor[], learningRate: number): void;
+}
+
+/** Adam's settings; PyTorch's defaults. */
+export interface AdamOptions {
+  /** Decay of the first moment, 0.9. */
+  readonly beta1?: number;
+  /** Decay of the second moment, 0.999. */
+  readonly beta2?: number;
+  /** Added to the denominator, 1e−8. */
+  readonly epsilon?: number;
+  /** Weight decay, 0: added to the gradient by Adam, applied to the weights by AdamW. */
+  readonly weightDecay?: number;
+}
+
+/** Adam (arXiv 1412.6980), in PyTorch's form: p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε).
+ *
+ * ```ts
+ * import { Adam, backward, Linear, mean, openDevice, randomKey, square } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const layer = new Linear(device, 2, 1, { key: randomKey(1, "layer") });
+ * const adam = new Adam(layer.namedParameters());
+ * const loss = mean(square(layer.forward(device.tensor([1, 2], [1, 2]))));
+ * adam.step(backward(loss, layer.parameters()), 1e-3);
+ * ```
+ */
+export class Adam extends Module implements Optimizer {
+  /** Steps taken. */
+  readonly steps: Counter = new Counter();
+  /** Moving averages of the gradients, by parameter. */
+  readonly firstMoments: ReadonlyMap<string, Tensor>;
+  /** Moving averages of the squared gradients, by parameter. */
+  readonly secondMoments: ReadonlyMap<string, Tensor>;
+  readonly #parameters: ReadonlyMap<string, Tensor>;
+  readonly #options: Required<AdamOptions>;
+
+  /** @param parameters by name; the names name the moments in the state dictionary */
+  constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
+    super();
+    this.#options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, ...options };
+    this.#parameters = new Map(parameters);
+    const moments = () =>
+      new Map([...parameters].map(([name, { device, shape }]) => [name, zeros(device, shape)]));
+    this.firstMoments = moments();
+    this.secondMoments = moments();
+  }
+
+  /** Updates every parameter in place.
+   * @throws {TypeError} not one gradient a parameter
+   */
+  step(gradients: readonly Tensor[], learningRate: number): void {
+    if (gradients.length !== this.#parameters.size) {
+      throw new TypeError(
+        `Cannot take an Adam step: ${this.#parameters.size} gradients are needed, got ${gradients.length}`,
+      );
+    }
+    const { beta1, beta2, epsilon } = this.#options;
+    const step = ++this.steps.value;
+    let index = 0;
+    for (const [name, parameter] of this.#parameters) {
+      const { device } = parameter;
+      using _scope = device.scope();
+      const gradient = this.regularized(gradients[index++], parameter);
+      execute(device, "adam", [gradient], {
+        rate: learningRate / (1 - beta1 ** step),
+        beta1,
+        beta2,
+        correction: Math.sqrt(1 - beta2 ** step),
+        epsilon,
+        decay: this.decay(learningRate),
+      }, [parameter, this.firstMoments.get(name)!, this.secondMoments.get(name)!]);
+    }
+  }
+
+  /** The gradient with what the weight decay adds to it. */
+  protected regularized(gradient: Tensor, parameter: Tensor): Tensor {
+    const { weightDecay } = this.#options;
+    return weightDecay === 0 ? gradient : add(gradient, mul(parameter.view(), weightDecay));
+  }
+
+  /** The share of every weight taken off in a step. */
+  protected decay(_learningRate: number): number {
+    return 0;
+  }
+}
+
+/** AdamW (arXiv 1711.05101): Adam with the weight decay apart from the gradient, p ← p·(1 − lr·weightDecay) first. */
+export class AdamW extends Adam {
+  readonly #weightDecay: number;
+
+  /** @param parameters by name; the weight decay is 0.01 unless given */
+  constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
+    super(parameters, options);
+    this.#weightDecay = options.weightDecay ?? 0.01;
+  }
+
+  /** The gradient, unchanged. */
+  protected override regularized(gradient: Tensor): Tensor {
+    return gradient;
+  }
+
+  /** The share of every weight taken off in a step. */
+  protected override decay(learningRate: number): number {
+    return learningRate * this.#weightDecay;
+  }
+}
