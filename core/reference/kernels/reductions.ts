@@ -1,6 +1,6 @@
 /** Reductions over the middle axis of `[outer, count, inner]`. */
 import type { View } from "../../backend.ts";
-import type { None } from "../../ops.ts";
+import type { Attributes, None } from "../../ops.ts";
 import { elements, floats, type ReferenceBuffer, type ReferenceKernel } from "../buffer.ts";
 
 /** Calls `visit` with the elements of every line along the middle axis and the line's number o·inner + i. */
@@ -19,10 +19,12 @@ function eachLine(
 }
 
 /** out[o, i] = f(x[o, :, i]) */
-function reduction(f: (line: Float64Array) => number): ReferenceKernel<None> {
-  return ([operand], [output]) => {
+function reduction<A = None>(
+  f: (line: Float64Array, attributes: A) => number,
+): ReferenceKernel<A> {
+  return ([operand], [output], attributes) => {
     const out = elements(output);
-    eachLine(operand, (line, number) => out[number] = f(line));
+    eachLine(operand, (line, number) => out[number] = f(line, attributes));
   };
 }
 
@@ -51,6 +53,11 @@ function logsumexp(line: Float64Array): number {
   return Number.isFinite(m) ? m + Math.log(sum(line.map((x) => Math.exp(x - m)))) : m;
 }
 
+/** The element of ascending rank `rank`; a typed array sorts by value, NaN last. */
+function kthValue(line: Float64Array, { rank }: Attributes["kthValue"]): number {
+  return line.toSorted()[rank];
+}
+
 /** softmax(x)[c] = exp(x[c] − m) / Σ exp(x − m), m the maximum */
 const softmax: ReferenceKernel<None> = ([operand], [output]) => {
   const [, count, inner] = operand.shape;
@@ -71,4 +78,5 @@ export const reductions = {
   argmax: reduction(argmax),
   logsumexp: reduction(logsumexp),
   softmax,
+  kthValue: reduction(kthValue),
 };

@@ -1,0 +1,56 @@
+/** What every test file shares: the devices under test. */
+import type { DeviceName } from "../core/backend.ts";
+import { openDevice } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
+
+const EVERY_DEVICE: readonly DeviceName[] = ["reference", "cpu", "webgpu"];
+
+/** The devices to test: all, or those that CODEBOOK_TEST_DEVICES names by hand. The reference is always there. */
+function chosenDevices(inCi: boolean): readonly DeviceName[] {
+  const chosen = Deno.env.get("CODEBOOK_TEST_DEVICES");
+  if (chosen === undefined) return EVERY_DEVICE;
+  if (inCi) {
+    throw new Error(
+      `Cannot choose test devices: CODEBOOK_TEST_DEVICES must not be set together with CI, got ${chosen}`,
+    );
+  }
+  const names = chosen.split(",").map((name) => name.trim());
+  const unknown = names.find((name) => !EVERY_DEVICE.some((device) => device === name));
+  if (unknown !== undefined) {
+    throw new RangeError(
+      `Cannot choose test devices: each must be one of ${EVERY_DEVICE.join(", ")}, got ${unknown}`,
+    );
+  }
+  return EVERY_DEVICE.filter((device) => device === "reference" || names.includes(device));
+}
+
+/** Opens the devices that a test file checks, the reference first, prints what they are, and closes them after the
+ * file's last test. Call it once, at the top of the file.
+ *
+ * A device that does not open is named in the output; where the environment variable CI is set, it fails the file.
+ * By hand, `CODEBOOK_TEST_DEVICES=reference,cpu` tests only those.
+ * @throws {Error} CI is set and a device does not open
+ */
+export async function openTestDevices(): Promise<readonly [Device, ...Device[]]> {
+  const inCi = Deno.env.get("CI") !== undefined;
+  const reference = await openDevice("reference");
+  const opened: [Device, ...Device[]] = [reference];
+  for (const name of chosenDevices(inCi)) {
+    if (name === "reference") continue;
+    try {
+      opened.push(await openDevice(name));
+    } catch (cause) {
+      if (inCi) {
+        throw new Error(`Cannot test: every device must open where CI is set, got no ${name}`, {
+          cause,
+        });
+      }
+      console.log(`MISSING device ${name}, its tests do not run: ${cause}`);
+    }
+  }
+  console.log(`devices under test: ${opened.map(({ description }) => description).join("; ")}`);
+  Deno.test.afterAll(() => {
+    for (const device of opened) device.close();
+  });
+  return opened;
+}
