@@ -25,6 +25,7 @@ export {
   operations,
   type Pair,
   type PoolAttributes,
+  type ViewName,
 } from "./core/ops.ts";
 export { Device, Scope, type TapeNode, Tensor } from "./core/tensor.ts";
 export {
@@ -34,6 +35,7 @@ export {
   detach,
   execute,
   parameter,
+  straightThrough,
   withoutGradients,
 } from "./core/execute.ts";
 export {
@@ -58,3 +60,10 @@ export * from "./nn/module.ts";
 export * from "./nn/normalization.ts";
 export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
+export * from "./quantizers/quantizer.ts";
+export * from "./quantizers/steps.ts";
+export * from "./quantizers/vanilla.ts";
+export * from "./quantizers/anchors.ts";
+export * from "./quantizers/contrastive.ts";
+export * from "./quantizers/clustered.ts";
+export * from "./models/vqvae.ts";

@@ -1,5 +1,5 @@
 /** What a device must bring: memory and one kernel for every operation. */
-import type { Attributes, OperationName } from "./ops.ts";
+import type { Attributes, OperationName, ViewName } from "./ops.ts";
 import type { Spec } from "./shape.ts";
 
 /** A piece of a device's memory. Each backend has a subtype of its own, and only it looks inside. */
@@ -22,9 +22,9 @@ export type Kernel<A, B extends Buffer> = (
   attributes: A,
 ) => void;
 
-/** Every operation but `reshape`, which is a view. A missing kernel is a compile error. */
+/** Every operation but the views. A missing kernel is a compile error. */
 export type Kernels<B extends Buffer> = {
-  readonly [N in Exclude<OperationName, "reshape">]: Kernel<Attributes[N], B>;
+  readonly [N in Exclude<OperationName, ViewName>]: Kernel<Attributes[N], B>;
 };
 
 /** The values of a tensor on the host. */

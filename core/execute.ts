@@ -1,8 +1,17 @@
 /** Runs operations, records them on the tape, and computes gradients from it. */
 import type { Buffer, Kernel } from "./backend.ts";
-import { type Attributes, type GradientCall, type OperationName, operations } from "./ops.ts";
+import {
+  type Attributes,
+  type GradientCall,
+  type OperationName,
+  operations,
+  type ViewName,
+} from "./ops.ts";
 import { sameShape, showShape } from "./shape.ts";
 import type { Device, TapeNode, Tensor } from "./tensor.ts";
+
+/** Which input a view looks at. */
+const VIEW_SOURCES: { readonly [N in ViewName]: number } = { reshape: 0, straightThrough: 1 };
 
 let recording = true;
 let order = 0;
@@ -45,6 +54,14 @@ export function detach(tensor: Tensor): Tensor {
   return tensor.view();
 }
 
+/** The values of one tensor with the gradient of another (arXiv 1308.3432): the result is exactly `values`, and its
+ * gradient passes to `x` unchanged.
+ * @throws {TypeError} their shapes differ
+ */
+export function straightThrough(x: Tensor, values: Tensor): Tensor {
+  return apply("straightThrough", [x, values], {});
+}
+
 /** Runs one operation of the list and gives all its outputs.
  * @param into tensors to write the outputs to, instead of new ones; they must have the outputs' specs
  * @throws {TypeError} operands on different devices, or of shapes or dtypes that are not allowed
@@ -64,8 +81,9 @@ export function execute<N extends OperationName>(
     }
   }
   const specs = operations[name].outputs(inputs, attributes);
-  if (name === "reshape") {
-    return record(name, inputs, [inputs[0].view(specs[0].shape)], attributes);
+  const source = VIEW_SOURCES[name as ViewName];
+  if (source !== undefined) {
+    return record(name, inputs, [inputs[source].view(specs[0].shape)], attributes);
   }
   into?.forEach(({ shape, dtype }, index) => {
     const spec = specs[index];
@@ -78,7 +96,7 @@ export function execute<N extends OperationName>(
     }
   });
   const outputs = into ?? specs.map(({ shape, dtype }) => device.empty(shape, dtype));
-  const kernel = device.backend.kernels[name as Exclude<N, "reshape">] as Kernel<
+  const kernel = device.backend.kernels[name as Exclude<N, ViewName>] as Kernel<
     Attributes[N],
     Buffer
   >;

@@ -117,6 +117,8 @@ export interface Attributes {
   // Moving data; any dtype.
   /** A view: no kernel, no copy. */
   reshape: { readonly shape: Shape };
+  /** (x, values) of one shape → the values, with x's gradient: a view of the second operand, no kernel. */
+  straightThrough: None;
   /** Output axis i is input axis permutation[i]. */
   transpose: { readonly permutation: readonly number[] };
   slice: { readonly starts: readonly number[]; readonly sizes: readonly number[] };
@@ -184,6 +186,9 @@ export interface Attributes {
 
 /** The name of an operation. */
 export type OperationName = keyof Attributes;
+
+/** The operations that only look at memory in another way: no device has a kernel for them. */
+export type ViewName = "reshape" | "straightThrough";
 
 /** Runs an operation inside a gradient rule and gives its first output. */
 export type Apply<T extends Spec> = <N extends OperationName>(
@@ -838,6 +843,25 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
     gradient: ({ apply, inputs: [x], upstream }) => [
       apply("reshape", [upstream], { shape: x.shape }),
     ],
+  },
+  straightThrough: {
+    outputs: (inputs) => {
+      const action = "pass gradients straight through";
+      expectInputs(
+        inputs,
+        action,
+        { dtype: "float32", name: "the operand" },
+        { dtype: "float32", name: "the values" },
+      );
+      expect(
+        sameShape(inputs[0].shape, inputs[1].shape),
+        action,
+        "both must have one shape",
+        show(inputs),
+      );
+      return [inputs[1]];
+    },
+    gradient: ({ upstream }) => [upstream, undefined],
   },
   transpose: {
     outputs: (inputs, { permutation }) => {

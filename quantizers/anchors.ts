@@ -1,0 +1,107 @@
+/** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139, METHOD 3). */
+import { assign } from "../core/execute.ts";
+import { uniform } from "../core/functions/creation.ts";
+import { gather, nearest } from "../core/functions/indexing.ts";
+import { concatenate } from "../core/functions/movement.ts";
+import type { Distance } from "../core/ops.ts";
+import { permutation, philox, type RandomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { Counter, Module } from "../nn/module.ts";
+
+/** Chooses a feature for every code. */
+export abstract class Anchors extends Module {
+  /** One anchor a code.
+   * @param features float32 `[N, D]`, this batch's
+   * @param codebook float32 `[K, D]`
+   * @param key for random choices
+   * @returns float32 `[K, D]`
+   */
+  abstract sample(features: Tensor, codebook: Tensor, key: RandomKey): Tensor;
+}
+
+/** The batch's feature most similar to each code, under the look-up's own distance. */
+export class ClosestAnchors extends Anchors {
+  readonly #distance: Distance;
+
+  /** @param distance the look-up's */
+  constructor(distance: Distance) {
+    super();
+    this.#distance = distance;
+  }
+
+  /** `[N, D]`, `[K, D]` → `[K, D]`. */
+  sample(features: Tensor, codebook: Tensor): Tensor {
+    return gather(features, nearest(codebook, features, { distance: this.#distance }));
+  }
+}
+
+/** For each code a feature drawn with probability softmax over the batch of the similarity. */
+export class ProbabilisticAnchors extends Anchors {
+  readonly #distance: Distance;
+
+  /** @param distance the look-up's */
+  constructor(distance: Distance) {
+    super();
+    this.#distance = distance;
+  }
+
+  /** `[N, D]`, `[K, D]` → `[K, D]`. */
+  sample(features: Tensor, codebook: Tensor, key: RandomKey): Tensor {
+    const chosen = nearest(codebook, features, { distance: this.#distance, noise: key });
+    return gather(features, chosen);
+  }
+}
+
+/** Features from a pool of size K that remembers earlier batches. */
+export class PooledAnchors extends Anchors {
+  /** `[K, D]`: the pool, uniform in (−1/K, 1/K) where nothing is stored yet. */
+  readonly pool: Tensor;
+  /** How much of the pool is filled. */
+  readonly filled: Counter = new Counter();
+
+  /** @param key of the pool's first contents */
+  constructor(device: Device, codebookSize: number, codebookDim: number, key: RandomKey) {
+    super();
+    const bound = 1 / codebookSize;
+    this.pool = uniform(device, [codebookSize, codebookDim], key, -bound, bound);
+  }
+
+  /** Takes the batch into the pool, and gives the pool: `[N, D]` → `[K, D]`. */
+  sample(features: Tensor, _codebook: Tensor, key: RandomKey): Tensor {
+    const size = this.pool.shape[0];
+    const sources = poolSources(size, this.filled.value, features.shape[0], key);
+    const candidates = concatenate([this.pool, features]);
+    const rows = gather(candidates, features.device.tensor(sources, [size]));
+    assign(this.pool, rows);
+    this.filled.value = Math.min(size, this.filled.value + features.shape[0]);
+    return rows;
+  }
+}
+
+/** For each place of the pool, where its next content comes from: k for itself, size + n for the batch's feature n.
+ *
+ * More features than places: each place draws one, with replacement. Else the features fill the free places, and
+ * those that find none replace random places, without replacement.
+ */
+export function poolSources(
+  size: number,
+  filled: number,
+  features: number,
+  key: RandomKey,
+): Int32Array<ArrayBuffer> {
+  if (features > size) {
+    const words = new Uint32Array(4);
+    return Int32Array.from({ length: size }, (_, place) => {
+      if (place % 4 === 0) philox(key, place >>> 2, 0, words);
+      return size + Math.floor(words[place % 4] * 2 ** -32 * features);
+    });
+  }
+  const sources = Int32Array.from({ length: size }, (_, place) => place);
+  const stored = Math.min(features, size - filled);
+  for (let n = 0; n < stored; n++) sources[filled + n] = size + n;
+  if (stored < features) {
+    const places = permutation(key, size);
+    for (let n = stored; n < features; n++) sources[places[n - stored]] = size + n;
+  }
+  return sources;
+}

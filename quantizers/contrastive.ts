@@ -1,0 +1,87 @@
+/** The contrastive loss of the clustered codebook (METHOD 3). */
+import { detach } from "../core/execute.ts";
+import {
+  add,
+  cast,
+  div,
+  equal,
+  greater,
+  less,
+  log,
+  maximum,
+  mul,
+  sqrt,
+  square,
+  sub,
+  where,
+} from "../core/functions/elementwise.ts";
+import { concatenate, reshape } from "../core/functions/movement.ts";
+import { matmul } from "../core/functions/products.ts";
+import { kthValue, logsumexp, mean, sum } from "../core/functions/reductions.ts";
+import type { Distance } from "../core/ops.ts";
+import type { Tensor } from "../core/tensor.ts";
+
+function normalizeRows(x: Tensor): Tensor {
+  const squared = sum(square(x), -1, { keepAxes: true });
+  return div(x, sqrt(maximum(squared, 1e-24)));
+}
+
+/** How similar each code is to each feature: `[K, D]`, `[N, D]` → `[K, N]`; the cosine, or −‖z − e‖². */
+export function similarities(codebook: Tensor, features: Tensor, distance: Distance): Tensor {
+  if (distance === "cos") {
+    return matmul(normalizeRows(codebook), normalizeRows(features), { transposeB: true });
+  }
+  const products = mul(matmul(codebook, features, { transposeB: true }), 2);
+  const codes = sum(square(codebook), -1, { keepAxes: true });
+  return sub(sub(products, sum(square(features), -1)), codes);
+}
+
+/** 1 for the elements of a row on one side of its threshold, and for those that equal it the share that makes the
+ * row add up to `count`. */
+function selection(
+  values: Tensor,
+  threshold: Tensor,
+  side: "above" | "below",
+  count: number,
+): Tensor {
+  const beyond = cast((side === "above" ? greater : less)(values, threshold), "float32");
+  const ties = cast(equal(values, threshold), "float32");
+  const left = sub(count, sum(beyond, -1, { keepAxes: true }));
+  const share = div(left, maximum(sum(ties, -1, { keepAxes: true }), 1));
+  return add(beyond, mul(ties, share));
+}
+
+/** For each code, positive = the mean of its top max(1, ⌊N/K⌋) similarities over the batch, negatives = its lowest
+ * half; cross-entropy at a temperature with the positive as the target, the mean over the codes.
+ *
+ * Elements that tie at the edge of a half share their place, so the value does not depend on a sorting order. Holds
+ * the K × N matrix of similarities in memory.
+ * @param codebook float32 `[K, D]`
+ * @param features float32 `[N, D]`
+ * @returns a scalar
+ */
+export function contrastiveLoss(
+  codebook: Tensor,
+  features: Tensor,
+  distance: Distance,
+  temperature: number,
+): Tensor {
+  const [codes, count] = [codebook.shape[0], features.shape[0]];
+  const positives = Math.max(1, Math.floor(count / codes));
+  const negatives = Math.floor(count / 2);
+  const all = similarities(codebook, features, distance);
+  const values = detach(all);
+  const column = (x: Tensor) => reshape(x, [codes, 1]);
+
+  const top = selection(values, column(kthValue(values, count - positives)), "above", positives);
+  const positive = mul(
+    sum(mul(all, top), -1, { keepAxes: true }),
+    1 / (positives * temperature),
+  );
+  if (negatives === 0) return mean(sub(positive, positive));
+  const low = selection(values, column(kthValue(values, negatives - 1)), "below", negatives);
+  const weighted = add(mul(all, 1 / temperature), log(maximum(low, 1e-30)));
+  const negative = logsumexp(where(greater(low, 0), weighted, -1e30), -1, { keepAxes: true });
+  const logits = concatenate([positive, negative], 1);
+  return mean(sub(logsumexp(logits, -1, { keepAxes: true }), positive));
+}
