@@ -1,0 +1,107 @@
+/** The direction of imports and the absence of cycles, over the module graph that Deno itself sees. */
+import assert from "node:assert/strict";
+
+interface Module {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly code?: { readonly specifier?: string };
+    readonly type?: { readonly specifier?: string };
+  }[];
+}
+
+/** For each folder, the folders that it may import from besides itself. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  data: ["core"],
+  nn: ["core"],
+  metrics: ["core", "nn"],
+  quantizers: ["core", "nn"],
+  models: ["core", "nn", "quantizers"],
+  training: ["core", "data", "metrics", "nn", "quantizers", "models"],
+  tasks: ["core", "data", "metrics", "nn", "quantizers", "models", "training"],
+};
+
+const ROOT = new URL("../", import.meta.url);
+
+async function entries(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(new URL(folder, ROOT))) {
+    if (isFile && name.endsWith(".ts")) found.push(new URL(`${folder}/${name}`, ROOT).href);
+  }
+  return found;
+}
+
+/** Every module of the project with the project's modules that it imports, types included. */
+async function moduleGraph(): Promise<Map<string, string[]>> {
+  const graph = new Map<string, string[]>();
+  for (const entry of [new URL("mod.ts", ROOT).href, ...await entries("tasks")]) {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", entry],
+      cwd: ROOT,
+    }).output();
+    const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
+    for (const { specifier, dependencies = [] } of modules) {
+      if (!specifier.startsWith(ROOT.href)) continue;
+      const targets = dependencies
+        .map(({ code, type }) => code?.specifier ?? type?.specifier ?? "")
+        .filter((target) => target.startsWith(ROOT.href));
+      graph.set(specifier.slice(ROOT.href.length), targets.map((t) => t.slice(ROOT.href.length)));
+    }
+  }
+  return graph;
+}
+
+const graph = await moduleGraph();
+
+Deno.test("imports go from right to left", () => {
+  const wrong: string[] = [];
+  for (const [module, targets] of graph) {
+    const folder = module.split("/")[0];
+    if (!(folder in ALLOWED)) continue;
+    for (const target of targets) {
+      const other = target.split("/")[0];
+      if (other !== folder && !ALLOWED[folder].includes(other)) wrong.push(`${module} → ${target}`);
+    }
+  }
+  assert.ok(graph.size > 40, `the graph must hold the project, got ${graph.size} modules`);
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("only core/device.ts loads devices", () => {
+  const device = /^core\/(reference|cpu|webgpu)\//;
+  const wrong = [...graph].flatMap(([module, targets]) =>
+    module === "core/device.ts" || device.test(module)
+      ? []
+      : targets.filter((target) => device.test(target)).map((target) => `${module} → ${target}`)
+  );
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("a device knows no other device", () => {
+  const wrong = [...graph].flatMap(([module, targets]) => {
+    const own = module.match(/^core\/(reference|cpu|webgpu)\//)?.[0];
+    return own === undefined ? [] : targets
+      .filter((target) => /^core\/(reference|cpu|webgpu)\//.test(target) && !target.startsWith(own))
+      .map((target) => `${module} → ${target}`);
+  });
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("nothing inside imports the root module", () => {
+  const wrong = [...graph].filter(([, targets]) => targets.includes("mod.ts")).map(([m]) => m);
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("the module graph has no cycle", () => {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (module: string): void => {
+    if (done.has(module)) return;
+    assert.ok(!path.includes(module), `a cycle: ${[...path, module].join(" → ")}`);
+    path.push(module);
+    for (const target of graph.get(module) ?? []) visit(target);
+    path.pop();
+    done.add(module);
+  };
+  for (const module of graph.keys()) visit(module);
+});

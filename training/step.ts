@@ -1,0 +1,77 @@
+/** One step of training. */
+import { backward, withoutGradients } from "../core/execute.ts";
+import { full } from "../core/functions/creation.ts";
+import { add, mul } from "../core/functions/elementwise.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { clipGradients } from "../nn/gradients.ts";
+import { meanSquaredError } from "../nn/losses.ts";
+import type { Optimizer } from "../nn/optimizers.ts";
+import type { VQVAE } from "../models/vqvae.ts";
+import type { QuantizeContext } from "../quantizers/quantizer.ts";
+
+/** What a step works on. */
+export interface StepOptions {
+  /** The model. */
+  readonly model: VQVAE;
+  /** Steps its parameters. */
+  readonly optimizer: Optimizer;
+  /** v of METHOD 4: the variance of the training images on the [0, 1] scale. */
+  readonly variance: number;
+  /** Of this step. */
+  readonly learningRate: number;
+  /** Largest norm of all gradients together; none by default. */
+  readonly clipNorm?: number;
+}
+
+/** What a step gives: scalars on the device, and the codes' counts. */
+export interface StepResult {
+  /** `loss`, `mse`, `quantizerLoss` (the sum of the quantiser's losses), each a scalar. */
+  readonly scalars: Readonly<Record<"loss" | "mse" | "quantizerLoss", Tensor>>;
+  /** int32 `[K]`: how often each code was chosen. */
+  readonly usage: Tensor;
+}
+
+/** One training step: loss = mse/v + the quantiser's losses (METHOD 4); its gradients; the quantiser's `update`; the
+ * optimiser's step. Nothing is read back.
+ *
+ * Run it in a scope, so that what it makes is recycled:
+ *
+ * ```ts
+ * import {
+ *   Adam, ClusteredQuantizer, openDevice, randomKey, trainingStep, uniform, VQVAE,
+ * } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(42, "example");
+ * const quantizer = new ClusteredQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const model = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const optimizer = new Adam(model.namedParameters());
+ * const images = uniform(device, [2, 8, 8, 1], key, -1, 1);
+ * for (let step = 0; step < 2; step++) {
+ *   using _scope = device.scope();
+ *   const context = { training: true, key: { ...key, step } };
+ *   const options = { model, optimizer, variance: 0.1, learningRate: 3e-4 };
+ *   const { scalars } = trainingStep(images, context, options);
+ *   console.log(await scalars.loss.item());
+ * }
+ * ```
+ * @param images float32 `[B, H, W, C]` in [−1, 1]
+ */
+export function trainingStep(
+  images: Tensor,
+  context: QuantizeContext,
+  { model, optimizer, variance, learningRate, clipNorm }: StepOptions,
+): StepResult {
+  const { reconstruction, features, quantized } = model.forward(images, context);
+  const mse = meanSquaredError(reconstruction, images);
+  const none = full(images.device, [], 0);
+  const quantizerLoss = Object.values(quantized.losses).reduce(add, none);
+  const loss = add(mul(mse, 1 / variance), quantizerLoss);
+  const gradients = backward(loss, model.parameters());
+  withoutGradients(() => {
+    model.quantizer.update({ features, ...quantized }, context);
+    const [first, ...rest] = gradients;
+    const clipped = clipNorm === undefined ? gradients : clipGradients([first, ...rest], clipNorm);
+    optimizer.step(clipped, learningRate);
+  });
+  return { scalars: { loss, mse, quantizerLoss }, usage: quantized.usage };
+}
