@@ -1,5 +1,5 @@
 /** Opens devices: the one place that loads them. */
-import type { DeviceName } from "./backend.ts";
+import type { Backend, Buffer, DeviceName } from "./backend.ts";
 import { Device } from "./tensor.ts";
 
 /** What `openDevice` takes: a device's name, or `auto`. */
@@ -40,19 +40,24 @@ export async function openDevice(
     }
     case "reference": {
       const { openReferenceBackend } = await import("./reference/backend.ts");
-      return new Device(openReferenceBackend());
+      return wrap(openReferenceBackend());
     }
     case "cpu": {
       const { openCpuBackend } = await import("./cpu/backend.ts");
-      return new Device(await openCpuBackend(options));
+      return wrap(await openCpuBackend(options));
     }
     case "webgpu": {
       const { openWebGpuBackend } = await import("./webgpu/backend.ts");
-      return new Device(await openWebGpuBackend(options));
+      return wrap(await openWebGpuBackend(options));
     }
     default:
       throw new RangeError(
         `Cannot open a device: it must be one of ${DEVICE_CHOICES.join(", ")}, got ${choice}`,
       );
   }
+}
+
+/** A backend only ever sees the buffers it made itself, so their type may be forgotten here. */
+function wrap<B extends Buffer>(backend: Backend<B>): Device {
+  return new Device(backend as unknown as Backend);
 }
