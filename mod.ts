@@ -67,3 +67,6 @@ export * from "./quantizers/anchors.ts";
 export * from "./quantizers/contrastive.ts";
 export * from "./quantizers/clustered.ts";
 export * from "./models/vqvae.ts";
+export * from "./metrics/codebook.ts";
+export * from "./metrics/reconstruction.ts";
+export * from "./training/step.ts";

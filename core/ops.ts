@@ -49,34 +49,59 @@ export type Distance = "l2" | "cos";
 /** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
 export interface Attributes {
   // Elementwise, two operands, broadcasting. float32 or int32 (same); div and pow float32 only.
+  /** a + b. */
   add: None;
+  /** a − b. */
   sub: None;
+  /** a·b. */
   mul: None;
+  /** a/b. */
   div: None;
+  /** aᵇ, as Math.pow. */
   pow: None;
+  /** The greater; NaN if either is. */
   maximum: None;
+  /** The lesser; NaN if either is. */
   minimum: None;
   // Comparisons, broadcasting, same → int32 0 or 1. Every comparison with NaN is 0, notEqual is 1.
+  /** a = b. */
   equal: None;
+  /** a ≠ b. */
   notEqual: None;
+  /** a < b. */
   less: None;
+  /** a ≤ b. */
   lessEqual: None;
+  /** a > b. */
   greater: None;
+  /** a ≥ b. */
   greaterEqual: None;
   /** (condition int32, a, b) → a where the condition is not 0, else b; all three broadcast. */
   where: None;
   // Elementwise, one operand, float32.
+  /** eˣ. */
   exp: None;
+  /** ln x. */
   log: None;
+  /** √x. */
   sqrt: None;
+  /** x². */
   square: None;
+  /** |x|. */
   abs: None;
+  /** −1, 0 or 1. */
   sign: None;
+  /** Hyperbolic tangent. */
   tanh: None;
+  /** 1/(1 + e⁻ˣ). */
   sigmoid: None;
+  /** The error function. */
   erf: None;
+  /** x where positive, else 0; NaN stays. */
   relu: None;
+  /** x where positive, else slope·x. */
   leakyRelu: { readonly slope: number };
+  /** x held within [low, high]; NaN stays. */
   clamp: { readonly low: number; readonly high: number };
   /** x·scale + shift. */
   affine: { readonly scale: number; readonly shift: number };
@@ -121,7 +146,9 @@ export interface Attributes {
   straightThrough: None;
   /** Output axis i is input axis permutation[i]. */
   transpose: { readonly permutation: readonly number[] };
+  /** The block of `sizes` elements from `starts`. */
   slice: { readonly starts: readonly number[]; readonly sizes: readonly number[] };
+  /** Surrounded by `value`. */
   pad: {
     readonly before: readonly number[];
     readonly after: readonly number[];
@@ -139,6 +166,7 @@ export interface Attributes {
   averagePoolGradient: PoolAttributes & { readonly inputSize: Pair };
   /** A copy in a buffer of its own (or, run into an existing tensor, an assignment). */
   copy: None;
+  /** One value everywhere. */
   full: { readonly shape: Shape; readonly value: number; readonly dtype: DType };
 
   // Rows and codes. An index out of range reads zeros and adds to nothing.
@@ -162,6 +190,7 @@ export interface Attributes {
     readonly low: number;
     readonly high: number;
   };
+  /** float32, of a mean and a standard deviation. */
   normal: {
     readonly shape: Shape;
     readonly key: RandomKey;

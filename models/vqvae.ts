@@ -158,7 +158,9 @@ export class VQVAE extends Module {
   /** Codes `[B, h, w, D]` → images `[B, 4h, 4w, C]`. */
   readonly decoder: Layer;
 
-  /** @throws {RangeError} `hidden` is odd */
+  /** Makes the encoder and the decoder around a quantiser.
+   * @throws {RangeError} `hidden` is odd
+   */
   constructor(device: Device, quantizer: Quantizer, options: VQVAEOptions) {
     super();
     const { hidden = 128, key } = options;

@@ -14,7 +14,9 @@ export class LayerNorm extends Layer {
   readonly bias: Tensor;
   readonly #epsilon: number;
 
-  /** @param epsilon added to the variance */
+  /** Makes the scale and the shift.
+   * @param epsilon added to the variance
+   */
   constructor(device: Device, channels: number, epsilon = 1e-5) {
     super();
     this.weight = parameter(ones(device, [channels]));
@@ -37,7 +39,8 @@ export class GroupNorm extends Layer {
   readonly #groups: number;
   readonly #epsilon: number;
 
-  /** @param epsilon added to the variance
+  /** Makes the scale and the shift.
+   * @param epsilon added to the variance
    * @throws {RangeError} the groups do not divide the channels
    */
   constructor(device: Device, groups: number, channels: number, epsilon = 1e-5) {

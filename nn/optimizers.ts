@@ -47,7 +47,9 @@ export class Adam extends Module implements Optimizer {
   readonly #parameters: ReadonlyMap<string, Tensor>;
   readonly #options: Required<AdamOptions>;
 
-  /** @param parameters by name; the names name the moments in the state dictionary */
+  /** Makes the moments, all zero.
+   * @param parameters by name; the names name the moments in the state dictionary
+   */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
     super();
     this.#options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, ...options };
@@ -101,7 +103,9 @@ export class Adam extends Module implements Optimizer {
 export class AdamW extends Adam {
   readonly #weightDecay: number;
 
-  /** @param parameters by name; the weight decay is 0.01 unless given */
+  /** Makes the moments, all zero.
+   * @param parameters by name; the weight decay is 0.01 unless given
+   */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
     super(parameters, options);
     this.#weightDecay = options.weightDecay ?? 0.01;

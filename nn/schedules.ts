@@ -4,7 +4,7 @@
 export type Schedule = (step: number) => number;
 
 /** 1 at every step. */
-export const constantSchedule: Schedule = () => 1;
+export const constantSchedule: Schedule = (): number => 1;
 
 /** From 1 to `floor` along half a cosine over `steps` steps (arXiv 1608.03983), then `floor`.
  *

@@ -23,7 +23,9 @@ export abstract class Anchors extends Module {
 export class ClosestAnchors extends Anchors {
   readonly #distance: Distance;
 
-  /** @param distance the look-up's */
+  /** Samples under a distance.
+   * @param distance the look-up's
+   */
   constructor(distance: Distance) {
     super();
     this.#distance = distance;
@@ -39,7 +41,9 @@ export class ClosestAnchors extends Anchors {
 export class ProbabilisticAnchors extends Anchors {
   readonly #distance: Distance;
 
-  /** @param distance the look-up's */
+  /** Samples under a distance.
+   * @param distance the look-up's
+   */
   constructor(distance: Distance) {
     super();
     this.#distance = distance;
@@ -59,7 +63,9 @@ export class PooledAnchors extends Anchors {
   /** How much of the pool is filled. */
   readonly filled: Counter = new Counter();
 
-  /** @param key of the pool's first contents */
+  /** Makes a pool with nothing stored.
+   * @param key of the pool's first contents
+   */
   constructor(device: Device, codebookSize: number, codebookDim: number, key: RandomKey) {
     super();
     const bound = 1 / codebookSize;

@@ -81,7 +81,8 @@ export class ClusteredQuantizer extends Quantizer {
   readonly anchors: Anchors;
   readonly #options: Required<ClusteredOptions>;
 
-  /** @throws {RangeError} K or D is not a positive integer, or the decay is not in [0, 1) */
+  /** Makes the codebook.
+   * @throws {RangeError} K or D is not a positive integer, or the decay is not in [0, 1) */
   constructor(device: Device, options: ClusteredOptions) {
     super();
     const all = {

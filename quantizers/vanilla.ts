@@ -46,7 +46,9 @@ export class VanillaQuantizer extends Quantizer {
   readonly #distance: Distance;
   readonly #commitmentWeight: number;
 
-  /** @throws {RangeError} K or D is not a positive integer */
+  /** Makes the codebook.
+   * @throws {RangeError} K or D is not a positive integer
+   */
   constructor(device: Device, options: VanillaOptions) {
     super();
     const { codebookSize = 512, codebookDim = 64, distance = "l2", commitmentWeight = 0.25 } =
