@@ -4,6 +4,7 @@
  */
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
+export * from "./core/safetensors.ts";
 export type {
   Backend,
   Buffer,

@@ -1,7 +1,7 @@
 /** Modules: named parameters, buffers and counters, and the state dictionary made of them. */
-import type { HostArray } from "../core/backend.ts";
 import { Tensor } from "../core/tensor.ts";
-import { type DType, sameShape, type Shape, showShape } from "../core/shape.ts";
+import type { HostTensor } from "../core/safetensors.ts";
+import { sameShape, showShape } from "../core/shape.ts";
 
 /** A whole number that belongs to a module's state and steers it on the host (a flag, a fill level). */
 export class Counter {
@@ -14,18 +14,8 @@ export class Counter {
   }
 }
 
-/** Values of one entry of a state dictionary. */
-export interface StateEntry {
-  /** Of which element type. */
-  readonly dtype: DType;
-  /** Of which shape; `[]` for a counter. */
-  readonly shape: Shape;
-  /** The values, row-major. */
-  readonly values: HostArray;
-}
-
 /** Everything that has to be saved of a module, by name. */
-export type StateDictionary = ReadonlyMap<string, StateEntry>;
+export type StateDictionary = ReadonlyMap<string, HostTensor>;
 
 /** Something with parameters. A module's public fields are its state: a tensor whose gradient is wanted is a
  * parameter, any other tensor a buffer, a `Counter` a counter; modules are its children, and so are the items of arrays
@@ -65,7 +55,7 @@ export abstract class Module implements Disposable {
   /** Reads the whole state to the host. */
   async stateDictionary(): Promise<StateDictionary> {
     const entries = [...select(this, () => true)].map(
-      async ([name, field]): Promise<[string, StateEntry]> => [name, await readField(field)],
+      async ([name, field]): Promise<[string, HostTensor]> => [name, await readField(field)],
     );
     return new Map(await Promise.all(entries));
   }
@@ -103,16 +93,13 @@ export abstract class Module implements Disposable {
 
 type Field = Tensor | Counter;
 
-async function readField(field: Field): Promise<StateEntry> {
-  if (field instanceof Counter) {
-    return { dtype: "int32", shape: [], values: Int32Array.of(field.value) };
-  }
-  const { dtype, shape } = field;
-  const values = dtype === "float32" ? await field.floats() : await field.integers();
-  return { dtype, shape, values };
+async function readField(field: Field): Promise<HostTensor> {
+  if (field instanceof Counter) return { shape: [], values: Int32Array.of(field.value) };
+  const values = field.dtype === "float32" ? await field.floats() : await field.integers();
+  return { shape: field.shape, values };
 }
 
-function checkEntry(name: string, field: Field, entry: StateEntry | undefined): void {
+function checkEntry(name: string, field: Field, entry: HostTensor | undefined): void {
   const { dtype, shape } = field instanceof Counter
     ? { dtype: "int32", shape: [] } as const
     : field;
