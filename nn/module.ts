@@ -106,9 +106,10 @@ function checkEntry(name: string, field: Field, entry: HostTensor | undefined): 
   if (entry === undefined) {
     throw new TypeError(`Cannot load the state: the entry ${name} is missing`);
   }
-  if (entry.dtype !== dtype || !sameShape(entry.shape, shape)) {
+  const got = entry.values instanceof Float32Array ? "float32" : "int32";
+  if (got !== dtype || !sameShape(entry.shape, shape)) {
     throw new TypeError(
-      `Cannot load the state: ${name} must be ${dtype} ${showShape(shape)}, got ${entry.dtype} ${
+      `Cannot load the state: ${name} must be ${dtype} ${showShape(shape)}, got ${got} ${
         showShape(entry.shape)
       }`,
     );
