@@ -43,8 +43,11 @@ export {
   DEVICE_CHOICES,
   type DeviceChoice,
   type DeviceOptions,
+  type DeviceReport,
   openDevice,
+  surveyDevices,
 } from "./core/device.ts";
+export type { AdapterLimits, AdapterReport } from "./core/webgpu/adapter.ts";
 export * from "./core/functions/creation.ts";
 export * from "./core/functions/elementwise.ts";
 export * from "./core/functions/indexing.ts";

@@ -1,6 +1,7 @@
 /** Opens devices: the one place that loads them. */
 import type { Backend, Buffer, DeviceName } from "./backend.ts";
 import { Device } from "./tensor.ts";
+import type { AdapterReport } from "./webgpu/adapter.ts";
 
 /** What `openDevice` takes: a device's name, or `auto`. */
 export type DeviceChoice = DeviceName | "auto";
@@ -55,6 +56,36 @@ export async function openDevice(
         `Cannot open a device: it must be one of ${DEVICE_CHOICES.join(", ")}, got ${choice}`,
       );
   }
+}
+
+/** What one device of this machine is, or why it is not there. */
+export interface DeviceReport {
+  /** Which device. */
+  readonly name: DeviceName;
+  /** What it is, or the reason it cannot be opened and what to install. */
+  readonly description: string;
+  /** Whether it can be opened. */
+  readonly available: boolean;
+  /** The GPU adapter behind it, if there is one. */
+  readonly adapter?: AdapterReport;
+}
+
+/** Tries every device and says what was found. */
+export async function surveyDevices(): Promise<readonly DeviceReport[]> {
+  const { findAdapter } = await import("./webgpu/adapter.ts");
+  const adapter = await findAdapter();
+  const reports: DeviceReport[] = [];
+  for (const name of ["cpu", "webgpu", "reference"] as const) {
+    const found = name === "webgpu" ? { adapter } : {};
+    try {
+      using device = await openDevice(name);
+      reports.push({ name, available: true, description: device.description, ...found });
+    } catch (error) {
+      const description = error instanceof Error ? error.message : String(error);
+      reports.push({ name, available: false, description, ...found });
+    }
+  }
+  return reports;
 }
 
 /** A backend only ever sees the buffers it made itself, so their type may be forgotten here. */

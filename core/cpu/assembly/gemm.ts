@@ -1,0 +1,221 @@
+/** The heart of every product: a 6 × 8 tile of C from a packed panel of A (6 rows) and one of B (8 columns). */
+import { scratch } from "./pool";
+
+/** Rows of a tile. */
+export const ROWS: i32 = 6;
+/** Columns of a tile. */
+export const COLUMNS: i32 = 8;
+/** The longest stretch of the reduction axis that is packed at once. */
+export const DEPTH: i32 = 384;
+
+/** What a tile does to C: add to what is there, add the bias, keep the positive. */
+export const ADD: i32 = 1;
+export const BIAS: i32 = 2;
+export const RELU: i32 = 4;
+
+// A thread's scratch memory.
+const TILE_ROWS: usize = 0; // six addresses
+const TILE: usize = 64; // six rows of eight floats
+/** Offset of a run of DEPTH zeros. */
+export const ZEROS: usize = 4096;
+/** Offset of eight rows of DEPTH floats, for patches that hang over an edge. */
+export const EDGES: usize = 8192;
+/** Offset of the addresses of a block's rows of C. */
+export const ROW_TABLE: usize = 32768;
+/** Offset of what else is known of a block's rows. */
+export const POSITION_TABLE: usize = 40960;
+/** Offset of the packed panels of A. */
+export const PANELS_A: usize = 1 << 16;
+/** Offset of the packed panels of B, where each thread packs its own. */
+export const PANELS_B: usize = 1 << 20;
+
+/** Blocks into which the reduction axis is cut. */
+export function depthBlocks(depth: i32): i32 {
+  return (depth + DEPTH - 1) / DEPTH;
+}
+
+/** Length of all those blocks but the last, at least 4. */
+export function depthStep(depth: i32): i32 {
+  const blocks = max(depthBlocks(depth), 1);
+  return max(4, min(((depth + blocks - 1) / blocks + 3) & ~3, DEPTH));
+}
+
+function finish(sum: v128, address: usize, flags: i32, bias: usize): void {
+  let value = sum;
+  if (flags & ADD) value = f32x4.add(value, v128.load(address));
+  if (flags & BIAS) value = f32x4.add(value, v128.load(bias));
+  if (flags & RELU) value = f32x4.max(value, f32x4.splat(0));
+  v128.store(address, value);
+}
+
+/** C tile = A panel · B panel; `rows` lists the addresses of six rows of C, `offset` is the column in bytes. */
+export function tile(
+  depth: i32,
+  a: usize,
+  b: usize,
+  rows: usize,
+  offset: usize,
+  flags: i32,
+  bias: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+  let c40 = f32x4.splat(0), c41 = f32x4.splat(0), c50 = f32x4.splat(0), c51 = f32x4.splat(0);
+  for (let k = depth >> 1; k > 0; k--) {
+    let b0 = v128.load(b), b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a);
+    c00 = f32x4.relaxed_madd(x, b0, c00);
+    c01 = f32x4.relaxed_madd(x, b1, c01);
+    x = v128.load32_splat(a, 4);
+    c10 = f32x4.relaxed_madd(x, b0, c10);
+    c11 = f32x4.relaxed_madd(x, b1, c11);
+    x = v128.load32_splat(a, 8);
+    c20 = f32x4.relaxed_madd(x, b0, c20);
+    c21 = f32x4.relaxed_madd(x, b1, c21);
+    x = v128.load32_splat(a, 12);
+    c30 = f32x4.relaxed_madd(x, b0, c30);
+    c31 = f32x4.relaxed_madd(x, b1, c31);
+    x = v128.load32_splat(a, 16);
+    c40 = f32x4.relaxed_madd(x, b0, c40);
+    c41 = f32x4.relaxed_madd(x, b1, c41);
+    x = v128.load32_splat(a, 20);
+    c50 = f32x4.relaxed_madd(x, b0, c50);
+    c51 = f32x4.relaxed_madd(x, b1, c51);
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    x = v128.load32_splat(a, 24);
+    c00 = f32x4.relaxed_madd(x, b0, c00);
+    c01 = f32x4.relaxed_madd(x, b1, c01);
+    x = v128.load32_splat(a, 28);
+    c10 = f32x4.relaxed_madd(x, b0, c10);
+    c11 = f32x4.relaxed_madd(x, b1, c11);
+    x = v128.load32_splat(a, 32);
+    c20 = f32x4.relaxed_madd(x, b0, c20);
+    c21 = f32x4.relaxed_madd(x, b1, c21);
+    x = v128.load32_splat(a, 36);
+    c30 = f32x4.relaxed_madd(x, b0, c30);
+    c31 = f32x4.relaxed_madd(x, b1, c31);
+    x = v128.load32_splat(a, 40);
+    c40 = f32x4.relaxed_madd(x, b0, c40);
+    c41 = f32x4.relaxed_madd(x, b1, c41);
+    x = v128.load32_splat(a, 44);
+    c50 = f32x4.relaxed_madd(x, b0, c50);
+    c51 = f32x4.relaxed_madd(x, b1, c51);
+    a += 48;
+    b += 64;
+  }
+  if (depth & 1) {
+    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a);
+    c00 = f32x4.relaxed_madd(x, b0, c00);
+    c01 = f32x4.relaxed_madd(x, b1, c01);
+    x = v128.load32_splat(a, 4);
+    c10 = f32x4.relaxed_madd(x, b0, c10);
+    c11 = f32x4.relaxed_madd(x, b1, c11);
+    x = v128.load32_splat(a, 8);
+    c20 = f32x4.relaxed_madd(x, b0, c20);
+    c21 = f32x4.relaxed_madd(x, b1, c21);
+    x = v128.load32_splat(a, 12);
+    c30 = f32x4.relaxed_madd(x, b0, c30);
+    c31 = f32x4.relaxed_madd(x, b1, c31);
+    x = v128.load32_splat(a, 16);
+    c40 = f32x4.relaxed_madd(x, b0, c40);
+    c41 = f32x4.relaxed_madd(x, b1, c41);
+    x = v128.load32_splat(a, 20);
+    c50 = f32x4.relaxed_madd(x, b0, c50);
+    c51 = f32x4.relaxed_madd(x, b1, c51);
+  }
+  let row = load<u32>(rows) + offset;
+  finish(c00, row, flags, bias);
+  finish(c01, row + 16, flags, bias + 16);
+  row = load<u32>(rows, 4) + offset;
+  finish(c10, row, flags, bias);
+  finish(c11, row + 16, flags, bias + 16);
+  row = load<u32>(rows, 8) + offset;
+  finish(c20, row, flags, bias);
+  finish(c21, row + 16, flags, bias + 16);
+  row = load<u32>(rows, 12) + offset;
+  finish(c30, row, flags, bias);
+  finish(c31, row + 16, flags, bias + 16);
+  row = load<u32>(rows, 16) + offset;
+  finish(c40, row, flags, bias);
+  finish(c41, row + 16, flags, bias + 16);
+  row = load<u32>(rows, 20) + offset;
+  finish(c50, row, flags, bias);
+  finish(c51, row + 16, flags, bias + 16);
+}
+
+/** Computes a tile into this thread's own 6 × 8 buffer, adding to it if asked, and gives its address. */
+export function tileAside(depth: i32, a: usize, b: usize, flags: i32): usize {
+  const rows = scratch + TILE_ROWS, buffer = scratch + TILE;
+  for (let row = 0; row < ROWS; row++) store<u32>(rows + (row << 2), <u32> (buffer + (row << 5)));
+  tile(depth, a, b, rows, 0, flags, 0);
+  return buffer;
+}
+
+/** A tile of which only `height` rows and `width` columns are in C. */
+function partialTile(
+  depth: i32,
+  a: usize,
+  b: usize,
+  rows: usize,
+  offset: usize,
+  flags: i32,
+  bias: usize,
+  height: i32,
+  width: i32,
+): void {
+  const buffer = tileAside(depth, a, b, 0);
+  for (let row = 0; row < height; row++) {
+    const from = buffer + (row << 5), to = load<u32>(rows + (row << 2)) + offset;
+    for (let column: usize = 0; column < <usize> width; column++) {
+      const at = column << 2;
+      let value = load<f32>(from + at);
+      if (flags & ADD) value += load<f32>(to + at);
+      if (flags & BIAS) value += load<f32>(bias + at);
+      if (flags & RELU) value = max<f32>(value, 0);
+      store<f32>(to + at, value);
+    }
+  }
+}
+
+/** C block = A panels · B panels: all tiles of `height` rows and `width` columns from `column` on.
+ * @param rows the addresses of the block's rows of C
+ */
+export function block(
+  depth: i32,
+  a: usize,
+  b: usize,
+  rows: usize,
+  height: i32,
+  column: i32,
+  width: i32,
+  flags: i32,
+  bias: usize,
+): void {
+  const sizeA = <usize> (depth * ROWS) << 2, sizeB = <usize> (depth * COLUMNS) << 2;
+  for (let j = 0; j < width; j += COLUMNS) {
+    const offset = <usize> (column + j) << 2;
+    let panel = a;
+    for (let i = 0; i < height; i += ROWS) {
+      const table = rows + (i << 2);
+      if (height - i >= ROWS && width - j >= COLUMNS) {
+        tile(depth, panel, b, table, offset, flags, bias + offset);
+      } else {
+        partialTile(
+          depth,
+          panel,
+          b,
+          table,
+          offset,
+          flags,
+          bias + offset,
+          min(height - i, ROWS),
+          min(width - j, COLUMNS),
+        );
+      }
+      panel += sizeA;
+    }
+    b += sizeB;
+  }
+}

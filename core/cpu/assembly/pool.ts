@@ -1,0 +1,125 @@
+/** The threads: one job at a time, its tasks claimed one by one by whoever is free.
+ *
+ * A job is a function of this module and a number of tasks; its arguments lie where `job` says. The ticket
+ * holds the job's number (high half) and how many of its tasks are unclaimed (low half), so a thread that comes
+ * late can never claim a task of another job than the one it read.
+ */
+
+const TICKET: usize = 1024;
+const PENDING: usize = 1088;
+const FUNCTION: usize = 1152;
+const COUNT: usize = 1156;
+const SLEEPERS: usize = 1216;
+const FAILED: usize = 1220;
+const CLOSED: usize = 1224;
+
+/** Where a job's arguments lie; up to 4 KiB. */
+export const job: usize = 2048;
+
+/** Bytes of scratch memory each thread has. */
+export const SCRATCH_BYTES: usize = 2 << 20;
+
+const SPINS: i32 = 2000;
+const STALL_NANOSECONDS: i64 = 60_000_000_000;
+
+/** This thread's scratch memory. */
+export let scratch: usize = 0;
+
+let threads: i32 = 1;
+
+/** Gives this thread its scratch memory, the slot-th of those that begin at `address`. */
+export function enter(slot: i32, address: usize, threadCount: i32): void {
+  scratch = address + <usize> slot * SCRATCH_BYTES;
+  threads = threadCount;
+}
+
+/** Bytes of scratch memory a thread, for the host to reserve. */
+export function scratchBytes(): usize {
+  return SCRATCH_BYTES;
+}
+
+/** Where the host writes a job's arguments. */
+export function jobAddress(): usize {
+  return job;
+}
+
+/** The first address that nothing of this module uses. */
+export function heapBase(): usize {
+  return __heap_base;
+}
+
+function claim(epoch: u32): void {
+  while (true) {
+    const ticket = atomic.load<u64>(TICKET);
+    const left = <u32> ticket;
+    if (<u32> (ticket >> 32) != epoch || left == 0) return;
+    const index = atomic.load<u32>(FUNCTION);
+    const count = atomic.load<u32>(COUNT);
+    if (atomic.cmpxchg<u64>(TICKET, ticket, ticket - 1) != ticket) continue;
+    call_indirect<void>(index, <i32> (count - left));
+    if (atomic.sub<i32>(PENDING, 1) == 1) atomic.notify(PENDING, 1);
+  }
+}
+
+/** Runs `task(0)` … `task(count − 1)` on all threads and returns when all are done. */
+export function parallel(task: (index: i32) => void, count: i32): void {
+  if (count <= 1 || threads == 1) {
+    for (let index = 0; index < count; index++) call_indirect<void>(task.index, index);
+    return;
+  }
+  const epoch = (<u32> (atomic.load<u64>(TICKET) >> 32)) + 1;
+  atomic.store<i32>(FUNCTION, task.index);
+  atomic.store<i32>(COUNT, count);
+  atomic.store<i32>(PENDING, count);
+  atomic.store<u64>(TICKET, (<u64> epoch << 32) | <u64> count);
+  if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(TICKET + 4, count - 1);
+  claim(epoch);
+  settle();
+}
+
+/** Waits until no task is running; traps if a worker failed or has not finished a task for a minute. */
+function settle(): void {
+  for (let spin = 0; spin < SPINS; spin++) {
+    if (atomic.load<i32>(PENDING) == 0) break;
+  }
+  while (true) {
+    const pending = atomic.load<i32>(PENDING);
+    if (pending == 0) break;
+    const outcome = atomic.wait<i32>(PENDING, pending, STALL_NANOSECONDS);
+    if (outcome == 2 && atomic.load<i32>(PENDING) == pending) unreachable();
+  }
+  if (atomic.load<i32>(FAILED) != 0) unreachable();
+}
+
+/** The life of a worker: waits for jobs and helps with them until `leave` is called on the main thread. */
+export function work(): void {
+  let seen: u32 = <u32> (atomic.load<u64>(TICKET) >> 32) - 1;
+  while (atomic.load<i32>(CLOSED) == 0) {
+    let epoch = <u32> (atomic.load<u64>(TICKET) >> 32);
+    for (let spin = 0; epoch == seen && spin < SPINS; spin++) {
+      epoch = <u32> (atomic.load<u64>(TICKET) >> 32);
+    }
+    if (epoch == seen) {
+      atomic.add<i32>(SLEEPERS, 1);
+      atomic.wait<i32>(TICKET + 4, seen, -1);
+      atomic.sub<i32>(SLEEPERS, 1);
+      continue;
+    }
+    claim(epoch);
+    seen = epoch;
+  }
+}
+
+/** Called by a worker whose task trapped: the job ends, and the main thread traps instead of waiting. */
+export function fail(): void {
+  atomic.store<i32>(FAILED, 1);
+  if (atomic.sub<i32>(PENDING, 1) == 1) atomic.notify(PENDING, 1);
+}
+
+/** Ends all workers; called on the main thread when no job runs. */
+export function leave(): void {
+  atomic.store<i32>(CLOSED, 1);
+  const epoch = (<u32> (atomic.load<u64>(TICKET) >> 32)) + 1;
+  atomic.store<u64>(TICKET, <u64> epoch << 32);
+  atomic.notify(TICKET + 4, -1);
+}

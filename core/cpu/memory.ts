@@ -1,0 +1,170 @@
+/** The memory of the CPU device: one shared WebAssembly memory, handed out in pieces. */
+import type { Buffer } from "../backend.ts";
+
+const PAGE = 65536;
+const MAXIMUM_PAGES = 65536;
+const ALIGNMENT = 64;
+/** Bytes kept free at the end, as kernels may read (never write) a few floats beyond an array. */
+const SLACK = 256;
+
+/** A piece of the CPU device's memory. */
+export class CpuBuffer implements Buffer {
+  /** Where it begins, in bytes from the start of the memory. */
+  readonly address: number;
+  /** Usable length in bytes. */
+  readonly bytes: number;
+
+  /** Names the piece; only `CpuMemory` makes them. */
+  constructor(address: number, bytes: number) {
+    this.address = address;
+    this.bytes = bytes;
+  }
+}
+
+interface Gap {
+  address: number;
+  bytes: number;
+}
+
+/** Hands out 64-byte-aligned pieces of a growing memory; freed neighbours merge. */
+export class CpuMemory {
+  /** What the kernels import. */
+  readonly memory: WebAssembly.Memory = new WebAssembly.Memory({
+    initial: 16,
+    maximum: MAXIMUM_PAGES,
+    shared: true,
+  });
+  #top = 0;
+  #used = 0;
+  readonly #gaps: Gap[] = []; // by address; none touches another or the top
+  readonly #lengths = new Map<number, number>();
+  #floats = new Float32Array(this.memory.buffer);
+  #integers = new Int32Array(this.memory.buffer);
+  #workspace: CpuBuffer = new CpuBuffer(0, 0);
+
+  /** Says where the kernels' own data end; called once, before anything is allocated. */
+  begin(heapBase: number): void {
+    this.#top = Math.ceil(heapBase / ALIGNMENT) * ALIGNMENT;
+  }
+
+  /** Memory of at least `bytes` bytes; its contents are undefined.
+   * @throws {RangeError} the 4 GiB that WebAssembly can address do not suffice
+   */
+  allocate(bytes: number): CpuBuffer {
+    const length = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+    const address = this.#takeGap(length) ?? this.#extend(length, bytes);
+    this.#lengths.set(address, length);
+    this.#used += length;
+    return new CpuBuffer(address, length);
+  }
+
+  /** Takes memory back.
+   * @throws {Error} it is not in use
+   */
+  free(buffer: CpuBuffer): void {
+    const bytes = this.#lengths.get(buffer.address);
+    if (bytes === undefined) {
+      throw new Error(
+        `Cannot free memory: it must be in use, got a buffer of ${buffer.bytes} bytes that is not`,
+      );
+    }
+    this.#lengths.delete(buffer.address);
+    this.#used -= bytes;
+    this.#insertGap({ address: buffer.address, bytes });
+  }
+
+  /** Scratch memory for one kernel call, of at least `bytes` bytes; the next call overwrites it. */
+  workspace(bytes: number): number {
+    if (bytes > this.#workspace.bytes) {
+      if (this.#workspace.bytes > 0) this.free(this.#workspace);
+      this.#workspace = new CpuBuffer(0, 0);
+      this.#workspace = this.allocate(bytes);
+    }
+    return this.#workspace.address;
+  }
+
+  /** The float32 values at an address, as a view that holds until the next allocation. */
+  floats(address: number, length: number): Float32Array {
+    if (this.#floats.buffer !== this.memory.buffer) this.#renew();
+    return this.#floats.subarray(address / 4, address / 4 + length);
+  }
+
+  /** The int32 values at an address, as a view that holds until the next allocation. */
+  integers(address: number, length: number): Int32Array {
+    if (this.#integers.buffer !== this.memory.buffer) this.#renew();
+    return this.#integers.subarray(address / 4, address / 4 + length);
+  }
+
+  #renew(): void {
+    this.#floats = new Float32Array(this.memory.buffer);
+    this.#integers = new Int32Array(this.memory.buffer);
+  }
+
+  #takeGap(length: number): number | undefined {
+    let best = -1;
+    for (let index = 0; index < this.#gaps.length; index++) {
+      const { bytes } = this.#gaps[index];
+      if (bytes >= length && (best < 0 || bytes < this.#gaps[best].bytes)) best = index;
+    }
+    if (best < 0) return undefined;
+    const gap = this.#gaps[best];
+    const { address } = gap;
+    if (gap.bytes === length) {
+      this.#gaps.splice(best, 1);
+    } else {
+      gap.address += length;
+      gap.bytes -= length;
+    }
+    return address;
+  }
+
+  #extend(length: number, asked: number): number {
+    const end = this.#top + length;
+    const pages = Math.ceil((end + SLACK) / PAGE);
+    const missing = pages - this.memory.buffer.byteLength / PAGE;
+    if (missing > 0) this.#grow(missing, asked);
+    const address = this.#top;
+    this.#top = end;
+    return address;
+  }
+
+  #grow(pages: number, asked: number): void {
+    try {
+      this.memory.grow(pages);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new RangeError(
+        `Cannot allocate ${asked} bytes: the cpu device holds ${
+          MAXIMUM_PAGES * PAGE
+        } bytes at most, got ${this.#used} already in use`,
+        { cause: error },
+      );
+    }
+  }
+
+  #insertGap(gap: Gap): void {
+    let low = 0;
+    let high = this.#gaps.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#gaps[middle].address < gap.address) low = middle + 1;
+      else high = middle;
+    }
+    this.#gaps.splice(low, 0, gap);
+    const next = this.#gaps[low + 1];
+    if (next !== undefined && gap.address + gap.bytes === next.address) {
+      gap.bytes += next.bytes;
+      this.#gaps.splice(low + 1, 1);
+    }
+    const previous = this.#gaps[low - 1];
+    if (previous !== undefined && previous.address + previous.bytes === gap.address) {
+      previous.bytes += gap.bytes;
+      this.#gaps.splice(low, 1);
+    }
+    const last = this.#gaps.at(-1);
+    if (last !== undefined && last.address + last.bytes === this.#top) {
+      this.#top = last.address;
+      this.#gaps.pop();
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/** The worker threads of the CPU device. */
+import { Worker } from "node:worker_threads";
+import type { Exports } from "./exports.ts";
+import type { CpuMemory } from "./memory.ts";
+
+/** The kernels, their memory and the threads that run them. */
+export interface Machine {
+  /** What the kernels export, on the main thread. */
+  readonly exports: Exports;
+  /** Their memory. */
+  readonly memory: CpuMemory;
+  /** How many threads work, the main one included. */
+  readonly threads: number;
+  /** Ends the workers. */
+  close(): void;
+}
+
+/** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
+const PROGRAM = `{
+  const { workerData } = require("node:worker_threads");
+  const { kernels, memory, slot, scratch, threads } = workerData;
+  const instance = new WebAssembly.Instance(kernels, { env: { memory } });
+  instance.exports.enter(slot, scratch, threads);
+  try {
+    instance.exports.work();
+  } catch (error) {
+    instance.exports.fail();
+    throw error;
+  }
+}`;
+
+/** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive.
+ * @throws {RangeError} the number of threads is not an integer in [1, 256]
+ */
+export async function startMachine(memory: CpuMemory, threads: number): Promise<Machine> {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+    throw new RangeError(
+      `Cannot open the cpu device: threads must be an integer in [1, 256], got ${threads}`,
+    );
+  }
+  const module = await WebAssembly.compileStreaming(
+    fetch(new URL("./kernels.wasm", import.meta.url)),
+  );
+  const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory } });
+  const exports = instance.exports as unknown as Exports;
+  memory.begin(exports.heapBase());
+  const scratch = memory.allocate(threads * exports.scratchBytes()).address;
+  exports.enter(0, scratch, threads);
+  for (let slot = 1; slot < threads; slot++) {
+    const workerData = { kernels: module, memory: memory.memory, slot, scratch, threads };
+    new Worker(PROGRAM, { eval: true, workerData }).unref();
+  }
+  return { exports, memory, threads, close: () => exports.leave() };
+}

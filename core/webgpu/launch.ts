@@ -1,0 +1,64 @@
+/** What kernels ask of the device: a shader, run over buffers with a few numbers. */
+import type { WebGpuBuffer } from "./memory.ts";
+
+/** A compute shader without its boilerplate. The body sees `index` (the thread's number over the whole launch),
+ * `group` (its workgroup's number), `local` (its number in the workgroup), the buffers, and `numbers`. */
+export interface ComputeShader {
+  /** Bindings that are read, as `name: type of an element`. */
+  readonly inputs: readonly string[];
+  /** Bindings that are written (and may be read), likewise. */
+  readonly outputs: readonly string[];
+  /** Fields of `numbers`, each four bytes, as `name: type`. */
+  readonly numbers: readonly string[];
+  /** Functions, constants and workgroup variables. */
+  readonly declarations?: string;
+  /** Statements of the entry point. */
+  readonly body: string;
+  /** Threads in a workgroup. */
+  readonly workgroupSize: number;
+}
+
+/** One run of a shader. */
+export interface Launch {
+  /** Names the shader: equal keys must mean equal shaders. */
+  readonly key: string;
+  /** Makes the shader, when the key is new. */
+  readonly shader: () => ComputeShader;
+  /** The buffers read, in the shader's order. */
+  readonly inputs: readonly WebGpuBuffer[];
+  /** The buffers written, in the shader's order. */
+  readonly outputs: readonly WebGpuBuffer[];
+  /** The values of `numbers`, as 32-bit words. */
+  readonly numbers: readonly number[];
+  /** How many workgroups run; over 65,535 they fold into two dimensions, and `group` may exceed the last one. */
+  readonly workgroups: number;
+}
+
+/** Runs launches in order; each sees what those before it wrote. */
+export interface Launcher {
+  /** Whether the adapter is a software one: tiles then live in registers, never in workgroup memory. */
+  readonly isSoftware: boolean;
+  /** Runs a shader. */
+  launch(launch: Launch): void;
+  /** Working space number `slot`, for the launches of one kernel. */
+  scratch(slot: number, bytes: number): WebGpuBuffer;
+  /** Copies host data to the start of a buffer, in order with the launches. */
+  write(buffer: WebGpuBuffer, data: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void;
+}
+
+/** Threads in a workgroup where nothing speaks for another number. */
+export const WORKGROUP_SIZE = 64;
+
+/** How many workgroups of `size` threads hold `threads` threads. */
+export function workgroupsFor(threads: number, size = WORKGROUP_SIZE): number {
+  return Math.ceil(threads / size);
+}
+
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** The 32-bit word of a float32 number, for `Launch.numbers`. */
+export function floatBits(value: number): number {
+  float[0] = value;
+  return bits[0];
+}

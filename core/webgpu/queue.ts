@@ -1,0 +1,210 @@
+/** The order of work on the GPU: launches gathered into one pass, then submitted together. */
+import type { HostArray } from "../backend.ts";
+import type { AdapterReport } from "./adapter.ts";
+import type { Launch, Launcher } from "./launch.ts";
+import { GpuMemory, type WebGpuBuffer } from "./memory.ts";
+import { NUMBERS_BYTES, Programs } from "./program.ts";
+
+const RING_SLOTS = 512;
+const CACHED_BIND_GROUPS = 16384;
+const GROUPS_PER_DIMENSION = 65535;
+
+/** Records launches and submits them: when something is read or written, and every few hundred launches. */
+export class CommandQueue implements Launcher {
+  readonly isSoftware: boolean;
+  /** The device's memory. */
+  readonly memory: GpuMemory;
+  readonly #device: GPUDevice;
+  readonly #programs: Programs;
+  readonly #ring: GPUBuffer;
+  readonly #ringGroup: GPUBindGroup;
+  readonly #ringWords = new Uint32Array(RING_SLOTS * NUMBERS_BYTES / 4);
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroupsOf = new Map<number, string[]>();
+  readonly #staging: GPUBuffer[] = [];
+  readonly #outcomes: Promise<Error | undefined>[] = [];
+  #failure: Error | undefined;
+  #dying: WebGpuBuffer[] = [];
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #launches = 0;
+  #unusable: string | undefined;
+
+  /** Takes charge of a freshly opened device. */
+  constructor(device: GPUDevice, report: AdapterReport) {
+    this.#device = device;
+    this.isSoftware = report.isSoftware;
+    this.memory = new GpuMemory(device, report.limits, (buffer) => this.free(buffer));
+    this.#programs = new Programs(device, (outcome) => this.expect(outcome));
+    this.#ring = device.createBuffer({
+      size: RING_SLOTS * NUMBERS_BYTES,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    this.#ringGroup = device.createBindGroup({
+      layout: this.#programs.numbersLayout,
+      entries: [{ binding: 0, resource: { buffer: this.#ring, size: NUMBERS_BYTES } }],
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      this.#failure ??= new Error(
+        `Cannot run on webgpu: the GPU refused a call: ${
+          (event as GPUUncapturedErrorEvent).error.message
+        }`,
+      );
+    });
+    device.lost.then(({ reason, message }) => {
+      this.#unusable ??=
+        `the GPU device was lost (${[reason, message].filter(Boolean).join(": ")}); ` +
+        "start the task again from its last checkpoint with --resume";
+    });
+  }
+
+  launch({ key, shader, inputs, outputs, numbers, workgroups }: Launch): void {
+    this.#checkUsable();
+    if (this.#launches === RING_SLOTS) this.flush();
+    const pipeline = this.#programs.pipeline(key, shader);
+    const bindGroup = this.#bindGroup(inputs, outputs);
+    this.#encoder ??= this.#device.createCommandEncoder();
+    const pass = this.#pass ??= this.#encoder.beginComputePass();
+    const offset = this.#launches * NUMBERS_BYTES;
+    this.#ringWords.set(numbers, offset / 4);
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    pass.setBindGroup(1, this.#ringGroup, [offset]);
+    const rows = Math.ceil(workgroups / GROUPS_PER_DIMENSION);
+    pass.dispatchWorkgroups(Math.ceil(workgroups / rows), rows);
+    this.#launches++;
+  }
+
+  scratch(slot: number, bytes: number): WebGpuBuffer {
+    return this.memory.scratch(slot, bytes);
+  }
+
+  /** Copies host data to the start of a buffer, after the launches so far and before those that follow. */
+  write(buffer: WebGpuBuffer, data: HostArray): void {
+    this.#checkUsable();
+    this.flush();
+    this.#device.queue.writeBuffer(buffer.gpu, 0, data);
+  }
+
+  /** Submits what was recorded. */
+  flush(): void {
+    this.#pass?.end();
+    if (this.#encoder !== undefined) {
+      if (this.#launches > 0) {
+        const words = this.#launches * NUMBERS_BYTES / 4;
+        this.#device.queue.writeBuffer(this.#ring, 0, this.#ringWords, 0, words);
+      }
+      this.#device.queue.submit([this.#encoder.finish()]);
+    }
+    this.#pass = undefined;
+    this.#encoder = undefined;
+    this.#launches = 0;
+    for (const buffer of this.#dying) buffer.gpu.destroy();
+    this.#dying = [];
+  }
+
+  /** Copies `bytes` bytes out, once the launches so far have run.
+   * @throws {Error} the device was lost or closed, or work failed
+   */
+  async read(buffer: WebGpuBuffer, bytes: number): Promise<ArrayBuffer> {
+    this.#checkUsable();
+    const staging = this.#takeStaging(bytes);
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#encoder.copyBufferToBuffer(buffer.gpu, 0, staging, 0, bytes);
+    this.flush();
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    } catch (error) {
+      await this.#settle();
+      throw error;
+    }
+    const result = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    this.#staging.push(staging);
+    await this.#settle();
+    return result;
+  }
+
+  /** Waits until the launches so far have run.
+   * @throws {Error} the device was lost or closed, or work failed
+   */
+  async synchronize(): Promise<void> {
+    this.#checkUsable();
+    this.flush();
+    await this.#device.queue.onSubmittedWorkDone();
+    await this.#settle();
+  }
+
+  /** Destroys a buffer, once what was recorded on it has been submitted. */
+  free(buffer: WebGpuBuffer): void {
+    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key);
+    this.#bindGroupsOf.delete(buffer.id);
+    if (this.#encoder === undefined) buffer.gpu.destroy();
+    else this.#dying.push(buffer);
+  }
+
+  /** Has the next `read` or `synchronize` wait for an outcome, and throw it if it is an error. */
+  expect(outcome: Promise<Error | undefined>): void {
+    this.#outcomes.push(outcome);
+  }
+
+  /** Destroys the device. */
+  close(): void {
+    this.#unusable ??= "the device was closed";
+    this.#device.destroy();
+  }
+
+  #checkUsable(): void {
+    if (this.#unusable !== undefined) throw new Error(`Cannot run on webgpu: ${this.#unusable}`);
+  }
+
+  async #settle(): Promise<void> {
+    for (const outcome of await Promise.all(this.#outcomes.splice(0))) {
+      if (outcome === undefined) continue;
+      this.#failure = undefined;
+      throw outcome;
+    }
+    this.#checkUsable();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  #takeStaging(bytes: number): GPUBuffer {
+    const found = this.#staging.findIndex((buffer) =>
+      buffer.size >= bytes && buffer.size <= 4 * bytes + 4096
+    );
+    if (found >= 0) return this.#staging.splice(found, 1)[0];
+    this.#staging.shift()?.destroy();
+    return this.#device.createBuffer({
+      size: Math.max(256, bytes),
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  #bindGroup(inputs: readonly WebGpuBuffer[], outputs: readonly WebGpuBuffer[]): GPUBindGroup {
+    let key = `${inputs.length}`;
+    for (const { id } of inputs) key += `,${id}`;
+    for (const { id } of outputs) key += `,${id}`;
+    const cached = this.#bindGroups.get(key);
+    if (cached !== undefined) return cached;
+    if (this.#bindGroups.size >= CACHED_BIND_GROUPS) {
+      this.#bindGroups.clear();
+      this.#bindGroupsOf.clear();
+    }
+    const buffers = [...inputs, ...outputs];
+    const group = this.#device.createBindGroup({
+      layout: this.#programs.layout(inputs.length, outputs.length),
+      entries: buffers.map(({ gpu }, slot) => ({ binding: slot, resource: { buffer: gpu } })),
+    });
+    this.#bindGroups.set(key, group);
+    for (const { id } of buffers) {
+      const keys = this.#bindGroupsOf.get(id);
+      if (keys === undefined) this.#bindGroupsOf.set(id, [key]);
+      else keys.push(key);
+    }
+    return group;
+  }
+}

@@ -1,0 +1,74 @@
+/** Where the operands of a kernel lie: axes merged as far as their strides allow, and the WGSL that steps through them. */
+import type { Shape } from "../shape.ts";
+
+/** Positions that a kernel visits in row-major order, and how far each operand moves on each axis. */
+export interface Walk {
+  /** The lengths of the axes. */
+  readonly sizes: readonly number[];
+  /** For each operand, the elements to step on each axis. */
+  readonly strides: readonly (readonly number[])[];
+}
+
+/** Drops axes of length 1 and merges neighbours that every operand walks through as one. At least one axis stays. */
+export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): Walk {
+  const sizes: number[] = [];
+  const merged: number[][] = strides.map(() => []);
+  for (let axis = 0; axis < shape.length; axis++) {
+    if (shape[axis] === 1) continue;
+    const last = sizes.length - 1;
+    const joins = last >= 0 &&
+      strides.every((own, index) => merged[index][last] === own[axis] * shape[axis]);
+    if (joins) {
+      sizes[last] *= shape[axis];
+      strides.forEach((own, index) => merged[index][last] = own[axis]);
+    } else {
+      sizes.push(shape[axis]);
+      strides.forEach((own, index) => merged[index].push(own[axis]));
+    }
+  }
+  if (sizes.length === 0) {
+    sizes.push(1);
+    merged.forEach((own) => own.push(0));
+  }
+  return { sizes, strides: merged };
+}
+
+/** Whether the last axis can be walked four elements at a time: each operand moves by vectors or stands still. */
+export function walksByFour({ sizes, strides }: Walk): boolean {
+  const last = sizes.length - 1;
+  return (last === 0 || sizes[last] % 4 === 0) && strides.every((own) =>
+    own[last] === 0 ||
+    (own[last] === 1 && own.every((stride, axis) => axis === last || stride % 4 === 0))
+  );
+}
+
+/** Names a walk in a shader's key; the first axis' length does not matter to the shader. */
+export function walkKey({ sizes, strides }: Walk, width: number): string {
+  return `${width}/${sizes.slice(1).join("x")}/${strides.map((own) => own.join(",")).join("/")}`;
+}
+
+/** WGSL that turns `position` into `at0`, `at1`, …: each operand's place, in vectors of `width` where it moves by
+ * vectors, in elements where it stands still on the last axis. */
+export function walkWgsl({ sizes, strides }: Walk, width: number, position = "index"): string {
+  const last = sizes.length - 1;
+  const lines: string[] = [];
+  let rest = position;
+  for (let axis = last; axis > 0; axis--) {
+    const length = axis === last ? sizes[axis] / width : sizes[axis];
+    lines.push(
+      `  let step${axis} = ${rest} % ${length}u;`,
+      `  let rest${axis} = ${rest} / ${length}u;`,
+    );
+    rest = `rest${axis}`;
+  }
+  lines.push(`  let step0 = ${rest};`);
+  strides.forEach((own, operand) => {
+    const terms = own.flatMap((stride, axis) => {
+      if (stride === 0) return [];
+      const unit = own[last] === 0 || axis === last ? stride : stride / width;
+      return [unit === 1 ? `step${axis}` : `step${axis} * ${unit}u`];
+    });
+    lines.push(`  let at${operand} = ${terms.join(" + ") || "0u"};`);
+  });
+  return lines.join("\n");
+}

@@ -1,0 +1,73 @@
+/** Checkpoints: the whole state of a run in one safetensors file. */
+import { readSafetensors, type SafetensorsContents, writeSafetensors } from "../core/safetensors.ts";
+import type { Module } from "../nn/module.ts";
+
+const FORMAT = "codebook checkpoint 1";
+
+/** What a checkpoint says of itself, beside the state. */
+export interface CheckpointHeader {
+  /** What determines the run's result, by configuration path; only runs that agree in it can be resumed. */
+  readonly identity: Readonly<Record<string, unknown>>;
+  /** Sums and records that the run carries from step to step, JSON values. */
+  readonly carried: unknown;
+}
+
+/** Writes the whole state of a module and its header, in one step: a kill leaves the old file or the new one. The
+ * same state gives the same bytes.
+ * @throws {Error} the file cannot be written
+ */
+export async function saveCheckpoint(
+  path: string,
+  state: Module,
+  { identity, carried }: CheckpointHeader,
+): Promise<void> {
+  const metadata = new Map([
+    ["format", FORMAT],
+    ["identity", JSON.stringify(identity)],
+    ["carried", JSON.stringify(carried)],
+  ]);
+  await writeSafetensors(path, await state.stateDictionary(), metadata);
+}
+
+/** A checkpoint that was read and is what it should be. */
+export interface Checkpoint extends CheckpointHeader {
+  /** The state, by name. */
+  readonly state: SafetensorsContents["tensors"];
+}
+
+/** Reads a checkpoint.
+ * @throws {Error} there is no such file
+ * @throws {RangeError} the file is truncated, no safetensors, or no checkpoint of this program
+ */
+export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  const { tensors, metadata } = await readSafetensors(path);
+  if (metadata.get("format") !== FORMAT) {
+    throw new RangeError(
+      `Cannot load ${path}: it must be a "${FORMAT}", got a safetensors file whose format is ${
+        metadata.get("format") ?? "not named"
+      }`,
+    );
+  }
+  const identity = JSON.parse(metadata.get("identity") ?? "{}");
+  return { state: tensors, identity, carried: JSON.parse(metadata.get("carried") ?? "null") };
+}
+
+/** Refuses a checkpoint of another configuration, naming the first setting that differs.
+ * @throws {RangeError} a setting differs
+ */
+export function checkIdentity(
+  path: string,
+  saved: CheckpointHeader["identity"],
+  wanted: CheckpointHeader["identity"],
+): void {
+  for (const name of new Set([...Object.keys(wanted), ...Object.keys(saved)])) {
+    const [before, now] = [saved, wanted].map((identity) => JSON.stringify(identity[name]));
+    if (before !== now) {
+      throw new RangeError(
+        `Cannot resume from ${path}: ${name} must be what the checkpoint was made with, ${
+          before ?? "not set"
+        }, got ${now ?? "nothing"}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/** Measures a model over a whole set. */
+import { withoutGradients } from "../core/execute.ts";
+import { zeros } from "../core/functions/creation.ts";
+import { add } from "../core/functions/elementwise.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { codebookUse } from "../metrics/codebook.ts";
+import { imageErrors, peakSignalToNoise } from "../metrics/reconstruction.ts";
+import type { VQVAE } from "../models/vqvae.ts";
+
+/** What a model does on a set of images. */
+export interface Evaluation {
+  /** How many images were measured. */
+  readonly images: number;
+  /** Mean squared error over all pixels of images in [−1, 1]; nothing is clipped or rounded. */
+  readonly mse: number;
+  /** Peak signal-to-noise ratio in dB, range 2: the mean over the images. */
+  readonly psnr: number;
+  /** The share of the codes chosen at least once over the set, in [0, 1]. */
+  readonly usage: number;
+  /** From the counts of the whole set, in [1, K]. */
+  readonly perplexity: number;
+  /** How often each code was chosen, `[K]`. */
+  readonly counts: Int32Array;
+}
+
+/** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it; the device is
+ * read once, at the end.
+ * @throws {RangeError} there is no batch
+ */
+export async function evaluate(
+  device: Device,
+  model: VQVAE,
+  batches: AsyncIterable<{ readonly images: Float32Array<ArrayBuffer>; readonly count: number }>,
+  imageShape: readonly [number, number, number],
+  key: RandomKey,
+): Promise<Evaluation> {
+  using _all = device.scope();
+  const errors: Tensor[] = [];
+  let counts = zeros(device, [model.quantizer.codebookSize], "int32");
+  for await (const { images, count } of batches) {
+    using batch = device.scope();
+    const originals = device.tensor(images, [count, ...imageShape]);
+    const { reconstruction, quantized } = withoutGradients(() =>
+      model.forward(originals, { training: false, key })
+    );
+    errors.push(batch.keep(imageErrors(originals, reconstruction)));
+    const total = batch.keep(add(counts, quantized.usage));
+    counts.dispose();
+    counts = total;
+  }
+  if (errors.length === 0) {
+    throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
+  }
+  const perImage = (await Promise.all(errors.map((tensor) => tensor.floats())))
+    .flatMap((values) => [...values]);
+  const ratios = perImage.map((error) => peakSignalToNoise(error, 2));
+  const histogram = await counts.integers();
+  return {
+    images: perImage.length,
+    mse: average(perImage),
+    psnr: average(ratios),
+    ...codebookUse(histogram),
+    counts: histogram,
+  };
+}
+
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

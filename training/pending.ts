@@ -1,0 +1,37 @@
+/** Scalars of steps that are still on the device. */
+import { reshape, stack } from "../core/functions/movement.ts";
+import type { Scope, Tensor } from "../core/tensor.ts";
+import type { ScalarName, StepScalars } from "./carried.ts";
+import type { StepResult } from "./step.ts";
+
+const NAMES: readonly ScalarName[] = ["loss", "mse", "quantizerLoss"];
+
+/** Collects the scalars of several steps and reads them together: reading waits for the device. */
+export class PendingScalars {
+  readonly #rows: Tensor[] = [];
+
+  /** How many steps wait to be read. */
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  /** Keeps a step's scalars beyond the step's scope. */
+  add({ scalars }: StepResult, scope: Scope): void {
+    const [first, ...rest] = NAMES.map((name) => reshape(scalars[name], []));
+    this.#rows.push(scope.keep(stack([first, ...rest])));
+  }
+
+  /** Reads what waits, the earliest step first. */
+  async take(): Promise<StepScalars[]> {
+    const rows = this.#rows.splice(0);
+    if (rows.length === 0) return [];
+    const [first, ...rest] = rows;
+    using _scope = first.device.scope();
+    const values = await stack([first, ...rest]).floats();
+    for (const row of rows) row.dispose();
+    return rows.map((_, step) => {
+      const [loss, mse, quantizerLoss] = values.subarray(step * NAMES.length);
+      return { loss, mse, quantizerLoss };
+    });
+  }
+}

@@ -1,0 +1,305 @@
+/** The training loop: steps, measurements, checkpoints, exact resume. */
+import { assign } from "../core/execute.ts";
+import { full, zeros } from "../core/functions/creation.ts";
+import { add } from "../core/functions/elementwise.ts";
+import { randomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { evaluationBatches, stepsPerEpoch, trainingBatches } from "../data/batches.ts";
+import type { VQVAE } from "../models/vqvae.ts";
+import { Counter, Module } from "../nn/module.ts";
+import type { Optimizer } from "../nn/optimizers.ts";
+import { type Carried, DivergedError, epochMeans, freshCarried } from "./carried.ts";
+import type { ScalarName, StepScalars } from "./carried.ts";
+import { checkIdentity, readCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { evaluate, type Evaluation } from "./evaluation.ts";
+import { PendingScalars } from "./pending.ts";
+import type { RunFolder } from "./run_folder.ts";
+import { trainingStep } from "./step.ts";
+
+/** Everything that a checkpoint holds of a run. */
+class RunState extends Module {
+  readonly step: Counter = new Counter();
+  readonly epochUsage: Tensor;
+
+  constructor(device: Device, readonly model: VQVAE, readonly optimizer: Optimizer) {
+    super();
+    this.epochUsage = zeros(device, [model.quantizer.codebookSize], "int32");
+  }
+}
+
+/** Where a run is, told every so many steps. */
+export interface TrainingProgress {
+  /** Steps taken. */
+  readonly step: number;
+  /** Steps in the whole run. */
+  readonly totalSteps: number;
+  /** The epoch that is under way, counted from 1. */
+  readonly epoch: number;
+  /** Means over the steps since the last report. */
+  readonly scalars: StepScalars;
+  /** Codes chosen at least once in this epoch so far. */
+  readonly codesInUse: number;
+  /** Images trained on a second, since the last report. */
+  readonly imagesPerSecond: number;
+}
+
+/** How a run ends. */
+export interface TrainingSummary {
+  /** Steps taken. */
+  readonly steps: number;
+  /** Whether every step was taken; false after an interruption. */
+  readonly finished: boolean;
+  /** The model at the end, over the whole test set; none after an interruption. */
+  readonly test?: Evaluation;
+  /** The epoch with the lowest test mse. */
+  readonly best: Carried["best"];
+  /** Images trained on a second in this session, evaluation left out. */
+  readonly imagesPerSecond: number;
+}
+
+/** What a run is made of. */
+export interface TrainOptions {
+  /** Where to compute. */
+  readonly device: Device;
+  /** What to train. */
+  readonly model: VQVAE;
+  /** Steps the model's parameters. */
+  readonly optimizer: Optimizer;
+  /** The images. */
+  readonly dataset: Dataset;
+  /** Of the order of the images and the quantiser's choices. */
+  readonly seed: number;
+  /** Images a step. */
+  readonly batchSize: number;
+  /** Passes over the training images. */
+  readonly epochs: number;
+  /** Ends the run after so many steps, if that is sooner. */
+  readonly maxSteps?: number;
+  /** The learning rate of a step, counted from 0. */
+  readonly learningRate: (step: number) => number;
+  /** Largest norm of all gradients together; none by default. */
+  readonly clipNorm?: number;
+  /** Steps from one report to the next. */
+  readonly logEverySteps: number;
+  /** Steps from one checkpoint to the next; every epoch ends with one besides. */
+  readonly checkpointEverySteps: number;
+  /** Where the run leaves its files. */
+  readonly folder: RunFolder;
+  /** What a checkpoint must agree in to be resumed, by configuration path. */
+  readonly identity: Readonly<Record<string, unknown>>;
+  /** Continues from the folder's last checkpoint. */
+  readonly resume?: boolean;
+  /** Ends the run after the step under way, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** Hears where the run is. */
+  readonly onProgress?: (progress: TrainingProgress) => void;
+  /** Hears what an epoch came to. */
+  readonly onEpoch?: (epoch: number, test: Evaluation) => void;
+}
+
+/** Trains a model and leaves its measurements, checkpoints and samples in the run's folder.
+ *
+ * A run that is killed at any moment and resumed ends with the same bytes in its final checkpoint as one that was
+ * never stopped.
+ * @throws {DivergedError} a loss is no longer finite; the last good checkpoint is kept
+ * @throws {RangeError} the checkpoint to resume from is of another configuration
+ */
+export async function train(options: TrainOptions): Promise<TrainingSummary> {
+  using run = new Run(options);
+  return await run.start();
+}
+
+class Run implements Disposable {
+  readonly #options: TrainOptions;
+  readonly #state: RunState;
+  readonly #pending = new PendingScalars();
+  readonly #stepsPerEpoch: number;
+  readonly #totalSteps: number;
+  #carried: Carried = freshCarried();
+  #images = 0;
+  #seconds = 0;
+
+  constructor(options: TrainOptions) {
+    const { device, model, optimizer, dataset, batchSize, epochs, maxSteps = Infinity } = options;
+    this.#options = options;
+    this.#state = new RunState(device, model, optimizer);
+    this.#stepsPerEpoch = stepsPerEpoch(dataset, batchSize);
+    this.#totalSteps = Math.min(epochs * this.#stepsPerEpoch, maxSteps);
+  }
+
+  [Symbol.dispose](): void {
+    this.#state.epochUsage.dispose();
+  }
+
+  async start(): Promise<TrainingSummary> {
+    const { resume = false, folder } = this.#options;
+    if (resume) await this.#restore();
+    await folder.begin(this.#step);
+    let test: Evaluation | undefined;
+    while (this.#step < this.#totalSteps) {
+      if (!await this.#epoch()) return this.#summary(undefined);
+      test = await this.#endEpoch();
+    }
+    return this.#summary(test ?? await this.#evaluate());
+  }
+
+  get #step(): number {
+    return this.#state.step.value;
+  }
+
+  /** The epoch that the step under way belongs to, counted from 0. */
+  get #epochIndex(): number {
+    return Math.floor(this.#step / this.#stepsPerEpoch);
+  }
+
+  #summary(test: Evaluation | undefined): TrainingSummary {
+    return {
+      steps: this.#step,
+      finished: test !== undefined,
+      test,
+      best: this.#carried.best,
+      imagesPerSecond: this.#seconds === 0 ? 0 : this.#images / this.#seconds,
+    };
+  }
+
+  /** Trains to the end of the epoch or of the run; false if it was interrupted. */
+  async #epoch(): Promise<boolean> {
+    const { dataset, seed, batchSize, logEverySteps, checkpointEverySteps, signal } = this.#options;
+    const epoch = this.#epochIndex;
+    const skip = this.#step % this.#stepsPerEpoch;
+    let started = performance.now();
+    for await (const { images } of trainingBatches(dataset, { seed, batchSize, epoch, skip })) {
+      if (signal?.aborted) {
+        await this.#report(started);
+        await this.#save("last");
+        return false;
+      }
+      this.#trainOn(images);
+      const ended = this.#step % this.#stepsPerEpoch === 0 || this.#step === this.#totalSteps;
+      const checkpoint = !ended && this.#step % checkpointEverySteps === 0;
+      if (ended || checkpoint || this.#step % logEverySteps === 0) {
+        await this.#report(started);
+        if (checkpoint) await this.#save("last");
+        started = performance.now();
+      }
+      if (ended) break;
+    }
+    return true;
+  }
+
+  #trainOn(images: Float32Array<ArrayBuffer>): void {
+    const { device, model, optimizer, dataset, seed, batchSize, learningRate, clipNorm } =
+      this.#options;
+    using scope = device.scope();
+    const batch = device.tensor(images, [batchSize, ...dataset.imageShape]);
+    const context = { training: true, key: randomKey(seed, "quantizer", this.#step) };
+    const result = trainingStep(batch, context, {
+      model,
+      optimizer,
+      variance: dataset.variance,
+      learningRate: learningRate(this.#step),
+      clipNorm,
+    });
+    assign(this.#state.epochUsage, add(this.#state.epochUsage, result.usage));
+    this.#pending.add(result, scope);
+    this.#state.step.value++;
+  }
+
+  /** Reads the scalars of the steps since the last report, checks them, sums them, and tells of them. */
+  async #report(started: number): Promise<void> {
+    const { batchSize, folder, onProgress, learningRate } = this.#options;
+    const first = this.#step - this.#pending.length;
+    const rows = await this.#pending.take();
+    if (rows.length === 0) return;
+    const seconds = (performance.now() - started) / 1000;
+    const window = freshCarried();
+    rows.forEach((row, index) => {
+      for (const [name, value] of Object.entries(row) as [ScalarName, number][]) {
+        if (!Number.isFinite(value)) {
+          throw new DivergedError(first + index + 1, name, value, folder.checkpoint("last"));
+        }
+        this.#carried.sums[name] += value;
+        window.sums[name] += value;
+      }
+      this.#carried.steps++;
+      window.steps++;
+    });
+    this.#images += rows.length * batchSize;
+    this.#seconds += seconds;
+    const codesInUse = (await this.#state.epochUsage.integers()).filter((count) => count > 0).length;
+    const scalars = epochMeans(window);
+    const progress: TrainingProgress = {
+      step: this.#step,
+      totalSteps: this.#totalSteps,
+      epoch: Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1,
+      scalars,
+      codesInUse,
+      imagesPerSecond: rows.length * batchSize / seconds,
+    };
+    await folder.log({
+      kind: "step",
+      step: progress.step,
+      epoch: progress.epoch,
+      ...scalars,
+      codesInUse,
+      learningRate: learningRate(this.#step - 1),
+    });
+    onProgress?.(progress);
+  }
+
+  async #evaluate(): Promise<Evaluation> {
+    const { device, model, dataset, batchSize, seed } = this.#options;
+    const batches = evaluationBatches(dataset, { split: "test", batchSize });
+    return await evaluate(
+      device,
+      model,
+      batches,
+      dataset.imageShape,
+      randomKey(seed, "evaluation"),
+    );
+  }
+
+  async #endEpoch(): Promise<Evaluation> {
+    const { folder, onEpoch } = this.#options;
+    const epoch = Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
+    const test = await this.#evaluate();
+    const { counts: _, ...numbers } = test;
+    await folder.log({
+      kind: "epoch",
+      epoch,
+      step: this.#step,
+      train: epochMeans(this.#carried),
+      test: numbers,
+    });
+    const better = this.#carried.best === null || test.mse < this.#carried.best.mse;
+    const best = better ? { epoch, mse: test.mse } : this.#carried.best;
+    this.#carried = { ...freshCarried(), best };
+    this.#clearUsage();
+    await folder.saveSamples(epoch, this.#options);
+    if (better) await this.#save("best");
+    await this.#save("last");
+    onEpoch?.(epoch, test);
+    return test;
+  }
+
+  #clearUsage(): void {
+    const { device, model } = this.#options;
+    using _scope = device.scope();
+    assign(this.#state.epochUsage, full(device, [model.quantizer.codebookSize], 0, "int32"));
+  }
+
+  async #save(name: "last" | "best"): Promise<void> {
+    const { folder, identity } = this.#options;
+    const header = { identity, carried: this.#carried };
+    await saveCheckpoint(folder.checkpoint(name), this.#state, header);
+  }
+
+  async #restore(): Promise<void> {
+    const path = this.#options.folder.checkpoint("last");
+    const { identity, carried, state } = await readCheckpoint(path);
+    checkIdentity(path, identity, this.#options.identity);
+    this.#state.loadStateDictionary(state);
+    this.#carried = carried as Carried;
+  }
+}
