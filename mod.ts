@@ -5,6 +5,7 @@
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
 export * from "./core/safetensors.ts";
+export { type Setting } from "./core/settings.ts";
 export type {
   Backend,
   Buffer,
@@ -66,11 +67,52 @@ export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
 export * from "./quantizers/quantizer.ts";
 export * from "./quantizers/steps.ts";
-export * from "./quantizers/vanilla.ts";
+export {
+  type VanillaOptions,
+  VanillaQuantizer,
+  type VanillaSettings,
+} from "./quantizers/vanilla.ts";
 export * from "./quantizers/anchors.ts";
 export * from "./quantizers/contrastive.ts";
-export * from "./quantizers/clustered.ts";
+export {
+  type AnchorSampling,
+  type ClusteredOptions,
+  ClusteredQuantizer,
+  type ClusteredSettings,
+} from "./quantizers/clustered.ts";
+export type { CodebookSettings } from "./quantizers/method.ts";
+export { createQuantizer, QUANTIZER_TYPES, type QuantizerConfig } from "./quantizers/registry.ts";
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/reconstruction.ts";
+export * from "./data/dataset.ts";
+export * from "./data/memory.ts";
+export * from "./data/digits.ts";
+export * from "./data/batches.ts";
+export * from "./data/registry.ts";
+export {
+  type Config,
+  configSettings,
+  DEFAULT_QUANTIZER,
+  type ModelConfig,
+  type OptimizerConfig,
+  quantizerDefaults,
+  type TrainingConfig,
+} from "./training/config.ts";
+export * from "./training/construct.ts";
+export * from "./training/identity.ts";
+export * from "./training/presets.ts";
+export * from "./training/protocol.ts";
+export * from "./training/resolve.ts";
 export * from "./training/step.ts";
+export * from "./training/evaluation.ts";
+export * from "./training/checkpoint.ts";
+export {
+  type Carried,
+  DivergedError,
+  type ScalarName,
+  type StepScalars,
+} from "./training/carried.ts";
+export * from "./training/sample_grid.ts";
+export * from "./training/run_folder.ts";
+export * from "./training/trainer.ts";

@@ -7,7 +7,7 @@ import {
   operations,
   type ViewName,
 } from "./ops.ts";
-import { sameShape, showShape } from "./shape.ts";
+import { sameShape, showShape, type Spec } from "./shape.ts";
 import type { Device, TapeNode, Tensor } from "./tensor.ts";
 
 /** Which input a view looks at. */
@@ -62,8 +62,44 @@ export function straightThrough(x: Tensor, values: Tensor): Tensor {
   return apply("straightThrough", [x, values], {});
 }
 
+/** Refuses tensors that an operation's outputs cannot be written to. */
+function checkInto(
+  name: OperationName,
+  device: Device,
+  inputs: readonly Tensor[],
+  into: readonly Tensor[],
+  specs: readonly Spec[],
+): void {
+  const action = `Cannot run ${name} into a tensor`;
+  if (into.length !== specs.length) {
+    throw new TypeError(`${action}: ${specs.length} are needed, got ${into.length}`);
+  }
+  into.forEach((target, index) => {
+    const { shape, dtype } = target;
+    const spec = specs[index];
+    if (target.device !== device) {
+      throw new TypeError(
+        `${action}: it must be on ${device.name}, got one on ${target.device.name}`,
+      );
+    }
+    if (!sameShape(shape, spec.shape) || dtype !== spec.dtype) {
+      throw new TypeError(
+        `${action}: it must be ${spec.dtype} ${showShape(spec.shape)}, got ${dtype} ${
+          showShape(shape)
+        }`,
+      );
+    }
+    if (inputs.some(({ buffer }) => buffer === target.buffer)) {
+      throw new TypeError(
+        `${action}: it must have memory of its own, got that of an operand of ${showShape(shape)}`,
+      );
+    }
+  });
+}
+
 /** Runs one operation of the list and gives all its outputs.
- * @param into tensors to write the outputs to, instead of new ones; they must have the outputs' specs
+ * @param into tensors to write the outputs to, instead of new ones; they must have the outputs' specs and share no
+ * memory with the inputs
  * @throws {TypeError} operands on different devices, or of shapes or dtypes that are not allowed
  */
 export function execute<N extends OperationName>(
@@ -85,16 +121,7 @@ export function execute<N extends OperationName>(
   if (source !== undefined) {
     return record(name, inputs, [inputs[source].view(specs[0].shape)], attributes);
   }
-  into?.forEach(({ shape, dtype }, index) => {
-    const spec = specs[index];
-    if (!sameShape(shape, spec.shape) || dtype !== spec.dtype) {
-      throw new TypeError(
-        `Cannot run ${name} into a tensor: it must be ${spec.dtype} ${
-          showShape(spec.shape)
-        }, got ${dtype} ${showShape(shape)}`,
-      );
-    }
-  });
+  if (into !== undefined) checkInto(name, device, inputs, into, specs);
   const outputs = into ?? specs.map(({ shape, dtype }) => device.empty(shape, dtype));
   const kernel = device.backend.kernels[name as Exclude<N, ViewName>] as Kernel<
     Attributes[N],
@@ -114,7 +141,7 @@ export function apply<N extends OperationName>(
 }
 
 /** Overwrites `target` with the values of `source`, in place; not recorded.
- * @throws {TypeError} their shapes or dtypes differ
+ * @throws {TypeError} their shapes, dtypes or devices differ, or they are one memory
  */
 export function assign(target: Tensor, source: Tensor): void {
   execute(target.device, "copy", [source], {}, [target]);
@@ -177,7 +204,8 @@ function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undef
  * ```
  * @param loss float32 with one element
  * @returns float32, each of its parameter's shape, in the parameters' order
- * @throws {TypeError} the loss has more than one element, or depends on no parameter
+ * @throws {TypeError} the loss has more than one element, or depends on no parameter; or a tensor whose gradient is
+ * asked for was never marked as a parameter
  */
 export function backward(loss: Tensor, parameters: readonly Tensor[]): readonly Tensor[] {
   if (loss.size !== 1 || !loss.requiresGradient) {
@@ -185,6 +213,14 @@ export function backward(loss: Tensor, parameters: readonly Tensor[]): readonly 
       `Cannot go backward: the loss must be one value that depends on a parameter, got shape ${
         showShape(loss.shape)
       }${loss.requiresGradient ? "" : " without a recorded parameter"}`,
+    );
+  }
+  for (const { requiresGradient, shape } of parameters) {
+    if (requiresGradient) continue;
+    throw new TypeError(
+      `Cannot go backward: gradients are only kept for parameters, got a tensor ${
+        showShape(shape)
+      } that parameter() did not mark`,
     );
   }
   const { device } = loss;

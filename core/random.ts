@@ -52,10 +52,14 @@ function highWord(a: number, b: number): number {
   return (aHigh * bHigh + Math.floor(middle / 65536) + (middleLow >>> 16)) >>> 0;
 }
 
-/** Four 32-bit words of block `block` in row `row` under `key`, written to `out`. */
-export function philox(key: RandomKey, block: number, row: number, out: Uint32Array): void {
-  let c0 = block >>> 0, c1 = key.step >>> 0, c2 = key.stream >>> 0, c3 = row >>> 0;
-  let k0 = key.seed >>> 0, k1 = Math.floor(key.seed / 2 ** 32) >>> 0;
+/** Philox4x32-10 itself: four 32-bit words made of a counter of four words and a key of two, written to `out`. */
+export function philox4x32(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+  out: Uint32Array,
+): void {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
   for (let round = 0; round < 10; round++) {
     const high0 = highWord(0xd2511f53, c0), low0 = Math.imul(0xd2511f53, c0);
     const high1 = highWord(0xcd9e8d57, c2), low1 = Math.imul(0xcd9e8d57, c2);
@@ -70,6 +74,12 @@ export function philox(key: RandomKey, block: number, row: number, out: Uint32Ar
   out[1] = c1;
   out[2] = c2;
   out[3] = c3;
+}
+
+/** Four 32-bit words of block `block` in row `row` under `key`, written to `out`. */
+export function philox(key: RandomKey, block: number, row: number, out: Uint32Array): void {
+  const high = Math.floor(key.seed / 2 ** 32);
+  philox4x32([block, key.step, key.stream, row], [key.seed >>> 0, high], out);
 }
 
 /** A uniform number in [0, 1) from a word: its 24 high bits. */

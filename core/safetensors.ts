@@ -19,7 +19,7 @@ export interface HostTensor {
 
 /** What a safetensors file holds. */
 export interface SafetensorsContents {
-  /** The arrays by name, in the order of the header. */
+  /** The arrays by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
   /** Free text by name; empty when the file has none. */
   readonly metadata: ReadonlyMap<string, string>;
@@ -114,11 +114,11 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
   const metadata = new Map<string, string>();
   const found: { name: string; dtype: Dtype; shape: number[]; start: number; end: number }[] = [];
   for (const [name, entry] of Object.entries(header)) {
-    if (!isObject(entry)) return fail(`"${name}" in the header must be an object`, show(entry));
+    if (!isObject(entry)) return fail(`${show(name)} in the header must be an object`, show(entry));
     if (name === METADATA) {
       for (const [key, text] of Object.entries(entry)) {
         if (typeof text !== "string") {
-          return fail(`the metadata "${key}" must be a string`, show(text));
+          return fail(`the metadata ${show(key)} must be a string`, show(text));
         }
         metadata.set(key, text);
       }
@@ -131,7 +131,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
   for (const { name, start, end } of found.toSorted((a, b) => a.start - b.start || a.end - b.end)) {
     if (start !== covered) {
       return fail(
-        `"${name}" must start where the array before it ends, at byte ${covered}`,
+        `${show(name)} must start where the array before it ends, at byte ${covered}`,
         `a start at ${start}`,
       );
     }
@@ -224,7 +224,7 @@ function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
   }
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined) {
-    return fail("every name must come once in the header", `"${duplicate}" twice`);
+    return fail("every name must come once in the header", `${show(duplicate)} twice`);
   }
   return header as Record<string, unknown>;
 }
@@ -258,26 +258,26 @@ function checkEntry(
 ): { dtype: Dtype; shape: number[]; start: number; end: number } {
   const { dtype, shape, data_offsets: range, ...rest } = entry;
   if (dtype !== "F32" && dtype !== "I32") {
-    return fail(`"${name}" must be of dtype F32 or I32`, show(dtype));
+    return fail(`${show(name)} must be of dtype F32 or I32`, show(dtype));
   }
   const isCount = (value: unknown): value is number =>
     Number.isSafeInteger(value) && (value as number) >= 0;
   if (!Array.isArray(shape) || !shape.every(isCount)) {
-    return fail(`the shape of "${name}" must be a list of integers of at least 0`, show(shape));
+    return fail(`the shape of ${show(name)} must be a list of integers of at least 0`, show(shape));
   }
   if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount) || range[0] > range[1]) {
-    return fail(`the data_offsets of "${name}" must be [start, end]`, show(range));
+    return fail(`the data_offsets of ${show(name)} must be [start, end]`, show(range));
   }
   const bytes = 4 * shape.reduce((product, length) => product * length, 1);
   if (bytes !== range[1] - range[0]) {
     return fail(
-      `"${name}" of shape ${showShape(shape)} takes ${bytes} bytes`,
+      `${show(name)} of shape ${show(shape)} takes ${bytes} bytes`,
       `a range of ${range[1] - range[0]}`,
     );
   }
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) {
-    return fail(`"${name}" may have a dtype, a shape and data_offsets`, `"${unknown}"`);
+    return fail(`${show(name)} may have a dtype, a shape and data_offsets`, show(unknown));
   }
   return { dtype, shape, start: range[0], end: range[1] };
 }

@@ -83,9 +83,18 @@ export class Tensor implements View, Disposable {
   }
 
   /** Another tensor of the same memory, perhaps of another shape of as many elements; not recorded on the tape.
+   * @throws {TypeError} the shape holds another number of elements
    * @throws {Error} the tensor was disposed
    */
   view(shape: Shape = this.shape): Tensor {
+    checkShape(shape, "view a tensor");
+    if (sizeOf(shape) !== this.size) {
+      throw new TypeError(
+        `Cannot view a tensor: the new shape must hold ${this.size} elements, got ${
+          showShape(this.shape)
+        } as ${showShape(shape)}`,
+      );
+    }
     const tensor = new Tensor(this.device, this.#use(), shape, this.dtype, this.#release);
     this.device.adopt(tensor);
     return tensor;
@@ -185,6 +194,7 @@ export class Scope implements Disposable {
   readonly #tensors = new Set<Tensor>();
   readonly #close: () => void;
   readonly #parent: Scope | undefined;
+  #isOpen = true;
 
   /** Made by `device.scope()`. */
   constructor(parent: Scope | undefined, close: () => void) {
@@ -192,9 +202,12 @@ export class Scope implements Disposable {
     this.#close = close;
   }
 
-  /** Hands a tensor to the enclosing scope (or to nobody, if this is the outermost), so that it outlives this one. */
+  /** Hands a tensor to the enclosing scope that is still open (or to nobody, if there is none), so that it outlives
+   * this one. */
   keep(tensor: Tensor): Tensor {
-    if (this.#tensors.delete(tensor)) this.#parent?.add(tensor);
+    let owner = this.#parent;
+    while (owner !== undefined && !owner.#isOpen) owner = owner.#parent;
+    if (this.#tensors.delete(tensor)) owner?.add(tensor);
     return tensor;
   }
 
@@ -210,6 +223,7 @@ export class Scope implements Disposable {
 
   /** Disposes of everything that was made inside and not kept. */
   [Symbol.dispose](): void {
+    this.#isOpen = false;
     this.#close();
     for (const tensor of [...this.#tensors]) tensor.dispose();
     this.#tensors.clear();

@@ -1,6 +1,7 @@
 /** The small VQ-VAE of the ablations (METHOD 4; van den Oord et al. 2017, arXiv 1711.00937). */
 import { add, relu } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
+import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Conv2d, ConvTranspose2d } from "../nn/convolution.ts";
 import { partKey } from "../nn/initializers.ts";
@@ -157,24 +158,37 @@ export class VQVAE extends Module {
   readonly quantizer: Quantizer;
   /** Codes `[B, h, w, D]` → images `[B, 4h, 4w, C]`. */
   readonly decoder: Layer;
+  readonly #channels: number;
 
   /** Makes the encoder and the decoder around a quantiser.
    * @throws {RangeError} `hidden` is odd
    */
   constructor(device: Device, quantizer: Quantizer, options: VQVAEOptions) {
     super();
-    const { hidden = 128, key } = options;
+    const { channels, hidden = 128, key } = options;
     if (hidden % 2 !== 0) {
       throw new RangeError(`Cannot make a VQ-VAE: hidden must be even, got ${hidden}`);
     }
     const width = quantizer.codebookDim;
+    this.#channels = channels;
     this.encoder = new Encoder(device, width, options, partKey(key, 0));
     this.quantizer = quantizer;
     this.decoder = new Decoder(device, width, options, partKey(key, 1));
   }
 
-  /** Compresses and rebuilds: float32 `[B, H, W, C]`. */
+  /** Compresses and rebuilds: float32 `[B, H, W, C]`.
+   * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
+   */
   forward(images: Tensor, context: QuantizeContext): Reconstruction {
+    const [, height, width, channels] = images.shape;
+    const good = images.shape.length === 4 && channels === this.#channels;
+    if (!good || height % 4 !== 0 || width % 4 !== 0) {
+      throw new TypeError(
+        `Cannot run the VQ-VAE: the images must be [B, H, W, ${this.#channels}] with sides divisible by 4, got shape ${
+          showShape(images.shape)
+        }`,
+      );
+    }
     const features = this.encoder.forward(images);
     const quantized = this.quantizer.quantize(features, context);
     return { reconstruction: this.decoder.forward(quantized.quantized), features, quantized };

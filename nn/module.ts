@@ -1,7 +1,7 @@
 /** Modules: named parameters, buffers and counters, and the state dictionary made of them. */
 import { Tensor } from "../core/tensor.ts";
 import type { HostTensor } from "../core/safetensors.ts";
-import { sameShape, showShape } from "../core/shape.ts";
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 
 /** A whole number that belongs to a module's state and steers it on the host (a flag, a fill level). */
 export class Counter {
@@ -20,7 +20,7 @@ export type StateDictionary = ReadonlyMap<string, HostTensor>;
 /** Something with parameters. A module's public fields are its state: a tensor whose gradient is wanted is a
  * parameter, any other tensor a buffer, a `Counter` a counter; modules are its children, and so are the items of arrays
  * and maps.
- * Names are paths of fields: `encoder.layers.0.weight`.
+ * Names are paths of fields: `encoder.layers.0.weight`. What is reached by several paths is there once, by the first.
  *
  * ```ts
  * import { Linear, openDevice, randomKey } from "@codebook/codebook";
@@ -107,18 +107,22 @@ function checkEntry(name: string, field: Field, entry: HostTensor | undefined): 
     throw new TypeError(`Cannot load the state: the entry ${name} is missing`);
   }
   const got = entry.values instanceof Float32Array ? "float32" : "int32";
-  if (got !== dtype || !sameShape(entry.shape, shape)) {
+  const count = entry.values.length;
+  if (got !== dtype || !sameShape(entry.shape, shape) || count !== sizeOf(shape)) {
     throw new TypeError(
       `Cannot load the state: ${name} must be ${dtype} ${showShape(shape)}, got ${got} ${
         showShape(entry.shape)
-      }`,
+      } with ${count} values`,
     );
   }
 }
 
 function select(module: Module, wanted: (field: Field) => boolean): Map<string, Field> {
   const found = new Map<string, Field>();
+  const seen = new Set<unknown>();
   const visit = (value: unknown, path: string): void => {
+    if (seen.has(value)) return;
+    seen.add(value);
     if (value instanceof Tensor || value instanceof Counter) {
       if (wanted(value)) found.set(path, value);
     } else if (value instanceof Module || value instanceof Map || Array.isArray(value)) {

@@ -3,8 +3,16 @@ import { parameter } from "../core/execute.ts";
 import { ones, zeros } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { groupNormalize, layerNormalize } from "../core/functions/normalization.ts";
+import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Layer } from "./module.ts";
+
+function checkChannels(x: Tensor, channels: number): void {
+  if (x.shape.at(-1) === channels) return;
+  throw new TypeError(
+    `Cannot normalise: the last axis must be ${channels}, got shape ${showShape(x.shape)}`,
+  );
+}
 
 /** Layer normalisation over the last axis (arXiv 1607.06450), then scale and shift. */
 export class LayerNorm extends Layer {
@@ -24,8 +32,11 @@ export class LayerNorm extends Layer {
     this.#epsilon = epsilon;
   }
 
-  /** `[..., channels]` → the same shape. */
+  /** `[..., channels]` → the same shape.
+   * @throws {TypeError} the last axis is another
+   */
   forward(x: Tensor): Tensor {
+    checkChannels(x, this.weight.size);
     return add(mul(layerNormalize(x, this.#epsilon), this.weight), this.bias);
   }
 }
@@ -56,8 +67,11 @@ export class GroupNorm extends Layer {
     this.#epsilon = epsilon;
   }
 
-  /** `[B, ..., channels]` → the same shape. */
+  /** `[B, ..., channels]` → the same shape.
+   * @throws {TypeError} the last axis is another
+   */
   forward(x: Tensor): Tensor {
+    checkChannels(x, this.weight.size);
     return add(mul(groupNormalize(x, this.#groups, this.#epsilon), this.weight), this.bias);
   }
 }

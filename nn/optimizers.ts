@@ -52,7 +52,8 @@ export class Adam extends Module implements Optimizer {
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
     super();
-    this.#options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, ...options };
+    const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
+    this.#options = { beta1, beta2, epsilon, weightDecay };
     this.#parameters = new Map(parameters);
     const moments = () =>
       new Map([...parameters].map(([name, { device, shape }]) => [name, zeros(device, shape)]));

@@ -1,4 +1,5 @@
 /** The clustered codebook of CVQ-VAE (arXiv 2307.15139). */
+import { z } from "zod";
 import { assign, detach, straightThrough } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add, exp, mul, sub } from "../core/functions/elementwise.ts";
@@ -6,39 +7,44 @@ import { gather, segmentCount } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter } from "../nn/module.ts";
 import { type Anchors, ClosestAnchors, PooledAnchors, ProbabilisticAnchors } from "./anchors.ts";
 import { contrastiveLoss } from "./contrastive.ts";
+import {
+  type CodebookSettings,
+  codebookSettings,
+  distanceSetting,
+  type QuantizerMethod,
+} from "./method.ts";
 import { type Assignment, type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
 import { codebookLosses, nearestCodes, runningShare, uniformCodebook } from "./steps.ts";
 
 /** How anchors are sampled. */
 export type AnchorSampling = "closest" | "random" | "probrandom";
 
+/** The settings of a clustered codebook; `quantizerDefaults("clustered")` gives the defaults. */
+export interface ClusteredSettings extends CodebookSettings {
+  /** How nearness is measured. The loss uses the unnormalised vectors either way. */
+  readonly distance: Distance;
+  /** How anchors are sampled. */
+  readonly anchor: AnchorSampling;
+  /** γ: the decay of the running usage. */
+  readonly decay: number;
+  /** ε: keeps α below 1. */
+  readonly epsilon: number;
+  /** Re-anchors at every training step, or on the first training batch only. */
+  readonly online: boolean;
+  /** Adds the contrastive loss in training. */
+  readonly contrastive: boolean;
+  /** Of the contrastive loss. */
+  readonly temperature: number;
+}
+
 /** How a clustered codebook is made. */
-export interface ClusteredOptions {
-  /** K, 512. */
-  readonly codebookSize?: number;
-  /** D, 64. */
-  readonly codebookDim?: number;
-  /** How nearness is measured, "cos". The loss uses the unnormalised vectors either way. */
-  readonly distance?: Distance;
-  /** β, 0.25: the weight of the term that moves the encoder. */
-  readonly commitmentWeight?: number;
-  /** How anchors are sampled, "closest". */
-  readonly anchor?: AnchorSampling;
-  /** γ, 0.99: the decay of the running usage. */
-  readonly decay?: number;
-  /** ε, 1e−3: keeps α below 1. */
-  readonly epsilon?: number;
-  /** Re-anchors at every training step (the default), or on the first training batch only. */
-  readonly online?: boolean;
-  /** Adds the contrastive loss; by default it does not. */
-  readonly contrastive?: boolean;
-  /** Of the contrastive loss, 0.07. */
-  readonly temperature?: number;
+export interface ClusteredOptions extends Partial<ClusteredSettings> {
   /** Of the initial codebook and pool. */
   readonly key: RandomKey;
 }
@@ -79,44 +85,32 @@ export class ClusteredQuantizer extends Quantizer {
   readonly anchored: Counter = new Counter();
   /** Chooses the anchors, with its pool if it has one. */
   readonly anchors: Anchors;
-  readonly #options: Required<ClusteredOptions>;
+  readonly #settings: ClusteredSettings;
 
   /** Makes the codebook.
-   * @throws {RangeError} K or D is not a positive integer, or the decay is not in [0, 1) */
-  constructor(device: Device, options: ClusteredOptions) {
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: ClusteredOptions) {
     super();
-    const all = {
-      codebookSize: 512,
-      codebookDim: 64,
-      distance: "cos",
-      commitmentWeight: 0.25,
-      anchor: "closest",
-      decay: 0.99,
-      epsilon: 1e-3,
-      online: true,
-      contrastive: false,
-      temperature: 0.07,
-      ...options,
-    } as const;
-    if (!(all.decay >= 0 && all.decay < 1)) {
-      throw new RangeError(
-        `Cannot make a clustered codebook: the decay must be in [0, 1), got ${all.decay}`,
-      );
-    }
-    const { codebookSize, codebookDim, key } = all;
-    this.#options = all;
+    const settings = readSettings(
+      clusteredMethod.schema,
+      options,
+      "make a clustered codebook",
+    );
+    const { codebookSize, codebookDim } = settings;
+    this.#settings = settings;
     this.codebookSize = codebookSize;
     this.codebookDim = codebookDim;
     this.codebook = uniformCodebook(device, codebookSize, codebookDim, key);
     this.runningUsage = zeros(device, [codebookSize]);
-    this.anchors = makeAnchors(device, all);
+    this.anchors = makeAnchors(device, settings, key);
   }
 
-  /** Losses: `commitment`, `codebook`, and `contrastive` where asked for.
+  /** Losses: `commitment`, `codebook`, and in training `contrastive` where asked for.
    * @throws {TypeError} the last axis is not D
    */
-  quantize(features: Tensor, _context: QuantizeContext): Quantized {
-    const { distance, commitmentWeight, contrastive, temperature } = this.#options;
+  quantize(features: Tensor, { training }: QuantizeContext): Quantized {
+    const { distance, commitmentWeight, contrastive, temperature } = this.#settings;
     const indices = nearestCodes(features, this.codebook, distance);
     const codes = this.lookup(indices);
     const losses = codebookLosses(features, codes, commitmentWeight);
@@ -124,7 +118,7 @@ export class ClusteredQuantizer extends Quantizer {
     return {
       quantized: straightThrough(features, codes),
       indices,
-      losses: contrastive
+      losses: contrastive && training
         ? { ...losses, contrastive: contrastiveLoss(this.codebook, rows(), distance, temperature) }
         : losses,
       usage: segmentCount(indices, this.codebookSize),
@@ -138,7 +132,7 @@ export class ClusteredQuantizer extends Quantizer {
 
   /** Moves unused codes onto anchors. */
   override update({ features, usage }: Assignment, { key }: QuantizeContext): void {
-    const { decay, epsilon, online } = this.#options;
+    const { decay, epsilon, online } = this.#settings;
     const { device } = features;
     using _scope = device.scope();
     const rows = toRows(detach(features), this.codebookDim, "update the codebook");
@@ -157,7 +151,8 @@ export class ClusteredQuantizer extends Quantizer {
 
 function makeAnchors(
   device: Device,
-  { anchor, distance, codebookSize, codebookDim, key }: Required<ClusteredOptions>,
+  { anchor, distance, codebookSize, codebookDim }: ClusteredSettings,
+  key: RandomKey,
 ): Anchors {
   switch (anchor) {
     case "closest":
@@ -166,9 +161,22 @@ function makeAnchors(
       return new PooledAnchors(device, codebookSize, codebookDim, partKey(key, 1));
     case "probrandom":
       return new ProbabilisticAnchors(distance);
-    default:
-      throw new RangeError(
-        `Cannot sample anchors: the sampling must be closest, random or probrandom, got ${anchor}`,
-      );
   }
 }
+
+/** `clustered` in the registry. */
+export const clusteredMethod: QuantizerMethod<ClusteredSettings> = {
+  schema: z.strictObject({
+    ...codebookSettings,
+    distance: distanceSetting("cos"),
+    anchor: z.enum(["closest", "random", "probrandom"]).default("closest")
+      .describe("how the features that dead codes are moved onto are sampled"),
+    decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the running usage"),
+    epsilon: z.number().min(0).default(1e-3).describe("ε: keeps α below 1"),
+    online: z.boolean().default(true)
+      .describe("re-anchors at every training step, or on the first only"),
+    contrastive: z.boolean().default(false).describe("adds the contrastive loss"),
+    temperature: z.number().positive().default(0.07).describe("of the contrastive loss"),
+  }),
+  make: (device, settings, key) => new ClusteredQuantizer(device, { ...settings, key }),
+};

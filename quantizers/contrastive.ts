@@ -52,7 +52,8 @@ function selection(
 }
 
 /** For each code, positive = the mean of its top max(1, ⌊N/K⌋) similarities over the batch, negatives = its lowest
- * half; cross-entropy at a temperature with the positive as the target, the mean over the codes.
+ * half; cross-entropy at a temperature with the positive as the target, the mean over the codes. As in the reference
+ * implementation, it moves the codes only: gradients do not pass to the features.
  *
  * Elements that tie at the edge of a half share their place, so the value does not depend on a sorting order. Holds
  * the K × N matrix of similarities in memory.
@@ -69,7 +70,7 @@ export function contrastiveLoss(
   const [codes, count] = [codebook.shape[0], features.shape[0]];
   const positives = Math.max(1, Math.floor(count / codes));
   const negatives = Math.floor(count / 2);
-  const all = similarities(codebook, features, distance);
+  const all = similarities(codebook, detach(features), distance);
   const values = detach(all);
   const column = (x: Tensor) => reshape(x, [codes, 1]);
 

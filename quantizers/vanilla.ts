@@ -1,22 +1,28 @@
 /** The plain vector quantiser of VQ-VAE (arXiv 1711.00937). */
+import { z } from "zod";
 import { straightThrough } from "../core/execute.ts";
 import { gather, segmentCount } from "../core/functions/indexing.ts";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
+import {
+  type CodebookSettings,
+  codebookSettings,
+  distanceSetting,
+  type QuantizerMethod,
+} from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
 import { codebookLosses, nearestCodes, uniformCodebook } from "./steps.ts";
 
+/** The settings of a plain quantiser; `quantizerDefaults("vanilla")` gives the defaults. */
+export interface VanillaSettings extends CodebookSettings {
+  /** How nearness is measured. The loss uses the unnormalised vectors either way. */
+  readonly distance: Distance;
+}
+
 /** How a plain quantiser is made. */
-export interface VanillaOptions {
-  /** K, 512. */
-  readonly codebookSize?: number;
-  /** D, 64. */
-  readonly codebookDim?: number;
-  /** How nearness is measured, "l2". The loss uses the unnormalised vectors either way. */
-  readonly distance?: Distance;
-  /** β, 0.25: the weight of the term that moves the encoder. */
-  readonly commitmentWeight?: number;
+export interface VanillaOptions extends Partial<VanillaSettings> {
   /** Of the initial codebook. */
   readonly key: RandomKey;
 }
@@ -47,15 +53,18 @@ export class VanillaQuantizer extends Quantizer {
   readonly #commitmentWeight: number;
 
   /** Makes the codebook.
-   * @throws {RangeError} K or D is not a positive integer
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
-  constructor(device: Device, options: VanillaOptions) {
+  constructor(device: Device, { key, ...options }: VanillaOptions) {
     super();
-    const { codebookSize = 512, codebookDim = 64, distance = "l2", commitmentWeight = 0.25 } =
-      options;
+    const { codebookSize, codebookDim, distance, commitmentWeight } = readSettings(
+      vanillaMethod.schema,
+      options,
+      "make a vanilla quantizer",
+    );
     this.codebookSize = codebookSize;
     this.codebookDim = codebookDim;
-    this.codebook = uniformCodebook(device, codebookSize, codebookDim, options.key);
+    this.codebook = uniformCodebook(device, codebookSize, codebookDim, key);
     this.#distance = distance;
     this.#commitmentWeight = commitmentWeight;
   }
@@ -79,3 +88,9 @@ export class VanillaQuantizer extends Quantizer {
     return gather(this.codebook, indices);
   }
 }
+
+/** `vanilla` in the registry. */
+export const vanillaMethod: QuantizerMethod<VanillaSettings> = {
+  schema: z.strictObject({ ...codebookSettings, distance: distanceSetting("l2") }),
+  make: (device, settings, key) => new VanillaQuantizer(device, { ...settings, key }),
+};

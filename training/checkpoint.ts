@@ -1,6 +1,10 @@
 /** Checkpoints: the whole state of a run in one safetensors file. */
-import { readSafetensors, type SafetensorsContents, writeSafetensors } from "../core/safetensors.ts";
-import type { Module } from "../nn/module.ts";
+import {
+  readSafetensors,
+  type SafetensorsContents,
+  writeSafetensors,
+} from "../core/safetensors.ts";
+import type { StateDictionary } from "../nn/module.ts";
 
 const FORMAT = "codebook checkpoint 1";
 
@@ -12,13 +16,13 @@ export interface CheckpointHeader {
   readonly carried: unknown;
 }
 
-/** Writes the whole state of a module and its header, in one step: a kill leaves the old file or the new one. The
- * same state gives the same bytes.
+/** Writes a state and its header, in one step: a kill leaves the old file or the new one. The same state gives the
+ * same bytes.
  * @throws {Error} the file cannot be written
  */
 export async function saveCheckpoint(
   path: string,
-  state: Module,
+  state: StateDictionary,
   { identity, carried }: CheckpointHeader,
 ): Promise<void> {
   const metadata = new Map([
@@ -26,7 +30,7 @@ export async function saveCheckpoint(
     ["identity", JSON.stringify(identity)],
     ["carried", JSON.stringify(carried)],
   ]);
-  await writeSafetensors(path, await state.stateDictionary(), metadata);
+  await writeSafetensors(path, state, metadata);
 }
 
 /** A checkpoint that was read and is what it should be. */
@@ -48,8 +52,17 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
       }`,
     );
   }
-  const identity = JSON.parse(metadata.get("identity") ?? "{}");
-  return { state: tensors, identity, carried: JSON.parse(metadata.get("carried") ?? "null") };
+  const parse = (name: string) => {
+    try {
+      return JSON.parse(metadata.get(name) ?? "");
+    } catch (cause) {
+      const reason = (cause as Error).message;
+      throw new RangeError(`Cannot load ${path}: its ${name} must be JSON, got ${reason}`, {
+        cause,
+      });
+    }
+  };
+  return { state: tensors, identity: parse("identity"), carried: parse("carried") };
 }
 
 /** Refuses a checkpoint of another configuration, naming the first setting that differs.

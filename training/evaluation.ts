@@ -2,8 +2,10 @@
 import { withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add } from "../core/functions/elementwise.ts";
+import { concatenate } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
+import type { Batch } from "../data/batches.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { imageErrors, peakSignalToNoise } from "../metrics/reconstruction.ts";
 import type { VQVAE } from "../models/vqvae.ts";
@@ -25,13 +27,27 @@ export interface Evaluation {
 }
 
 /** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it; the device is
- * read once, at the end.
+ * read at the end only.
+ *
+ * ```ts
+ * import { evaluate, openDevice, randomKey, VanillaQuantizer, VQVAE } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(7, "model");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const model = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * async function* batches() {
+ *   yield { images: new Float32Array(2 * 8 * 8), count: 2 };
+ * }
+ * const { mse, usage } = await evaluate(device, model, batches(), [8, 8, 1], key);
+ * console.log(mse, usage);
+ * ```
+ * @param key for the quantiser's choices, if it makes any in evaluation
  * @throws {RangeError} there is no batch
  */
 export async function evaluate(
   device: Device,
   model: VQVAE,
-  batches: AsyncIterable<{ readonly images: Float32Array<ArrayBuffer>; readonly count: number }>,
+  batches: AsyncIterable<Batch>,
   imageShape: readonly [number, number, number],
   key: RandomKey,
 ): Promise<Evaluation> {
@@ -49,13 +65,15 @@ export async function evaluate(
     counts.dispose();
     counts = total;
   }
-  if (errors.length === 0) {
+  const [first, ...rest] = errors;
+  if (first === undefined) {
     throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
   }
-  const perImage = (await Promise.all(errors.map((tensor) => tensor.floats())))
-    .flatMap((values) => [...values]);
-  const ratios = perImage.map((error) => peakSignalToNoise(error, 2));
-  const histogram = await counts.integers();
+  const [perImage, histogram] = await Promise.all([
+    concatenate([first, ...rest]).floats(),
+    counts.integers(),
+  ]);
+  const ratios = Array.from(perImage, (error) => peakSignalToNoise(error, 2));
   return {
     images: perImage.length,
     mse: average(perImage),
@@ -65,6 +83,8 @@ export async function evaluate(
   };
 }
 
-function average(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function average(values: Float32Array | readonly number[]): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
 }

@@ -1,4 +1,5 @@
 /** Scalars of steps that are still on the device. */
+import { withoutGradients } from "../core/execute.ts";
 import { reshape, stack } from "../core/functions/movement.ts";
 import type { Scope, Tensor } from "../core/tensor.ts";
 import type { ScalarName, StepScalars } from "./carried.ts";
@@ -7,7 +8,7 @@ import type { StepResult } from "./step.ts";
 const NAMES: readonly ScalarName[] = ["loss", "mse", "quantizerLoss"];
 
 /** Collects the scalars of several steps and reads them together: reading waits for the device. */
-export class PendingScalars {
+export class PendingScalars implements Disposable {
   readonly #rows: Tensor[] = [];
 
   /** How many steps wait to be read. */
@@ -15,10 +16,13 @@ export class PendingScalars {
     return this.#rows.length;
   }
 
-  /** Keeps a step's scalars beyond the step's scope. */
+  /** Keeps a step's scalars, though not its tape, beyond the step's scope. */
   add({ scalars }: StepResult, scope: Scope): void {
-    const [first, ...rest] = NAMES.map((name) => reshape(scalars[name], []));
-    this.#rows.push(scope.keep(stack([first, ...rest])));
+    const row = withoutGradients(() => {
+      const [first, ...rest] = NAMES.map((name) => reshape(scalars[name], []));
+      return stack([first, ...rest]);
+    });
+    this.#rows.push(scope.keep(row));
   }
 
   /** Reads what waits, the earliest step first. */
@@ -33,5 +37,9 @@ export class PendingScalars {
       const [loss, mse, quantizerLoss] = values.subarray(step * NAMES.length);
       return { loss, mse, quantizerLoss };
     });
+  }
+  /** Lets go of what waits, unread. */
+  [Symbol.dispose](): void {
+    for (const row of this.#rows.splice(0)) row.dispose();
   }
 }

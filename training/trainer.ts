@@ -1,4 +1,5 @@
 /** The training loop: steps, measurements, checkpoints, exact resume. */
+import { setImmediate as turn } from "node:timers/promises";
 import { assign } from "../core/execute.ts";
 import { full, zeros } from "../core/functions/creation.ts";
 import { add } from "../core/functions/elementwise.ts";
@@ -7,7 +8,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { evaluationBatches, stepsPerEpoch, trainingBatches } from "../data/batches.ts";
 import type { VQVAE } from "../models/vqvae.ts";
-import { Counter, Module } from "../nn/module.ts";
+import { Counter, Module, type StateDictionary } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { type Carried, DivergedError, epochMeans, freshCarried } from "./carried.ts";
 import type { ScalarName, StepScalars } from "./carried.ts";
@@ -98,12 +99,46 @@ export interface TrainOptions {
   readonly onEpoch?: (epoch: number, test: Evaluation) => void;
 }
 
-/** Trains a model and leaves its measurements, checkpoints and samples in the run's folder.
+/** Trains a model and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
+ * folder.
  *
  * A run that is killed at any moment and resumed ends with the same bytes in its final checkpoint as one that was
  * never stopped.
- * @throws {DivergedError} a loss is no longer finite; the last good checkpoint is kept
- * @throws {RangeError} the checkpoint to resume from is of another configuration
+ *
+ * ```ts
+ * import {
+ *   Adam, memoryDataset, openDevice, randomKey, RunFolder, train, uniform, VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(7, "model");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const model = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = await uniform(device, [8, 8, 8, 1], key, -1, 1).floats();
+ * const imageShape = [8, 8, 1] as const;
+ * const path = await Deno.makeTempDir();
+ * const { finished, test } = await train({
+ *   device,
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   dataset: memoryDataset({ name: "noise", imageShape, train: images, test: images }),
+ *   seed: 7,
+ *   batchSize: 4,
+ *   epochs: 2,
+ *   learningRate: () => 3e-4,
+ *   logEverySteps: 10,
+ *   checkpointEverySteps: 10,
+ *   folder: new RunFolder(path),
+ *   identity: { "quantizer.type": "vanilla" },
+ * });
+ * assert.ok(finished);
+ * console.log(test?.mse);
+ * await Deno.remove(path, { recursive: true });
+ * ```
+ * @throws {DivergedError} a loss or a part of the state is no longer finite; the last good checkpoint is kept
+ * @throws {Error} there is no checkpoint to resume from, or the folder cannot be written
+ * @throws {RangeError} the checkpoint to resume from is broken or of another configuration, or the batch size is larger
+ * than the training set
  */
 export async function train(options: TrainOptions): Promise<TrainingSummary> {
   using run = new Run(options);
@@ -123,12 +158,13 @@ class Run implements Disposable {
   constructor(options: TrainOptions) {
     const { device, model, optimizer, dataset, batchSize, epochs, maxSteps = Infinity } = options;
     this.#options = options;
-    this.#state = new RunState(device, model, optimizer);
     this.#stepsPerEpoch = stepsPerEpoch(dataset, batchSize);
+    this.#state = new RunState(device, model, optimizer);
     this.#totalSteps = Math.min(epochs * this.#stepsPerEpoch, maxSteps);
   }
 
   [Symbol.dispose](): void {
+    this.#pending[Symbol.dispose]();
     this.#state.epochUsage.dispose();
   }
 
@@ -136,6 +172,7 @@ class Run implements Disposable {
     const { resume = false, folder } = this.#options;
     if (resume) await this.#restore();
     await folder.begin(this.#step);
+    if (!resume) await this.#save("last");
     let test: Evaluation | undefined;
     while (this.#step < this.#totalSteps) {
       if (!await this.#epoch()) return this.#summary(undefined);
@@ -170,6 +207,7 @@ class Run implements Disposable {
     const skip = this.#step % this.#stepsPerEpoch;
     let started = performance.now();
     for await (const { images } of trainingBatches(dataset, { seed, batchSize, epoch, skip })) {
+      await turn(); // Lets a signal come in where a step never waits.
       if (signal?.aborted) {
         await this.#report(started);
         await this.#save("last");
@@ -210,8 +248,11 @@ class Run implements Disposable {
   async #report(started: number): Promise<void> {
     const { batchSize, folder, onProgress, learningRate } = this.#options;
     const first = this.#step - this.#pending.length;
-    const rows = await this.#pending.take();
-    if (rows.length === 0) return;
+    if (this.#pending.length === 0) return;
+    const [rows, usage] = await Promise.all([
+      this.#pending.take(),
+      this.#state.epochUsage.integers(),
+    ]);
     const seconds = (performance.now() - started) / 1000;
     const window = freshCarried();
     rows.forEach((row, index) => {
@@ -227,14 +268,13 @@ class Run implements Disposable {
     });
     this.#images += rows.length * batchSize;
     this.#seconds += seconds;
-    const codesInUse = (await this.#state.epochUsage.integers()).filter((count) => count > 0).length;
     const scalars = epochMeans(window);
     const progress: TrainingProgress = {
       step: this.#step,
       totalSteps: this.#totalSteps,
       epoch: Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1,
       scalars,
-      codesInUse,
+      codesInUse: usage.filter((count) => count > 0).length,
       imagesPerSecond: rows.length * batchSize / seconds,
     };
     await folder.log({
@@ -242,7 +282,7 @@ class Run implements Disposable {
       step: progress.step,
       epoch: progress.epoch,
       ...scalars,
-      codesInUse,
+      codesInUse: progress.codesInUse,
       learningRate: learningRate(this.#step - 1),
     });
     onProgress?.(progress);
@@ -264,6 +304,9 @@ class Run implements Disposable {
     const { folder, onEpoch } = this.#options;
     const epoch = Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
     const test = await this.#evaluate();
+    if (!Number.isFinite(test.mse)) {
+      throw new DivergedError(this.#step, "test mse", test.mse, folder.checkpoint("last"));
+    }
     const { counts: _, ...numbers } = test;
     await folder.log({
       kind: "epoch",
@@ -277,8 +320,7 @@ class Run implements Disposable {
     this.#carried = { ...freshCarried(), best };
     this.#clearUsage();
     await folder.saveSamples(epoch, this.#options);
-    if (better) await this.#save("best");
-    await this.#save("last");
+    await this.#save(...better ? ["best", "last"] as const : ["last"] as const);
     onEpoch?.(epoch, test);
     return test;
   }
@@ -289,10 +331,17 @@ class Run implements Disposable {
     assign(this.#state.epochUsage, full(device, [model.quantizer.codebookSize], 0, "int32"));
   }
 
-  async #save(name: "last" | "best"): Promise<void> {
+  /** Writes the state under each of the names, unless it is broken. */
+  async #save(...names: readonly ("last" | "best")[]): Promise<void> {
     const { folder, identity } = this.#options;
-    const header = { identity, carried: this.#carried };
-    await saveCheckpoint(folder.checkpoint(name), this.#state, header);
+    const state = await this.#state.stateDictionary();
+    const broken = findNonFinite(state);
+    if (broken !== undefined) {
+      throw new DivergedError(this.#step, ...broken, folder.checkpoint("last"));
+    }
+    for (const name of names) {
+      await saveCheckpoint(folder.checkpoint(name), state, { identity, carried: this.#carried });
+    }
   }
 
   async #restore(): Promise<void> {
@@ -301,5 +350,12 @@ class Run implements Disposable {
     checkIdentity(path, identity, this.#options.identity);
     this.#state.loadStateDictionary(state);
     this.#carried = carried as Carried;
+  }
+}
+
+/** The name of the first entry with a value that is not finite, and the value. */
+function findNonFinite(state: StateDictionary): [name: string, value: number] | undefined {
+  for (const [name, { values }] of state) {
+    for (const value of values) if (!Number.isFinite(value)) return [name, value];
   }
 }

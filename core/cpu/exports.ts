@@ -1,9 +1,72 @@
 /** What the WebAssembly module exports. */
+
+/** An elementwise operation, which finds its operands in the job. */
+export type MapName = `map${string}`;
+
+/** The module's functions. Addresses are in bytes; what else they need they find in the job. */
 export interface Exports {
+  /** Gives the calling thread its slot of the scratch memory. */
   enter(slot: number, address: number, threads: number): void;
+  /** The first address that the module itself does not use. */
   heapBase(): number;
+  /** Where the arguments of a job are written. */
   jobAddress(): number;
+  /** Scratch memory a thread. */
   scratchBytes(): number;
+  /** Ends the workers. */
   leave(): void;
-  matmul(...args: number[]): void;
+  /** See assembly/matmul.ts. */
+  matmul(
+    a: number,
+    b: number,
+    c: number,
+    packed: number,
+    partials: number,
+    batches: number,
+    batchesA: number,
+    batchesB: number,
+    rows: number,
+    depth: number,
+    columns: number,
+    transposeA: number,
+    transposeB: number,
+    splits: number,
+  ): void;
+  /** See assembly/conv.ts. */
+  conv2d(x: number, w: number, bias: number, y: number, packed: number, relu: number): void;
+  /** See assembly/conv.ts. */
+  convTranspose2d(
+    y: number,
+    w: number,
+    bias: number,
+    x: number,
+    packed: number,
+    relu: number,
+  ): void;
+  /** See assembly/filter.ts. */
+  filterSplits(): number;
+  /** See assembly/filter.ts. */
+  conv2dFilter(x: number, gradient: number, w: number, partials: number): void;
+  /** How many parts a sum or maximum makes of its middle axis; see assembly/reductions.ts. */
+  reductionParts(): number;
+  /** See assembly/reductions.ts. */
+  sum(): void;
+  /** See assembly/reductions.ts. */
+  maximum(): void;
+  /** See assembly/reductions.ts. */
+  argmax(): void;
+  /** See assembly/reductions.ts. */
+  logsumexp(): void;
+  /** See assembly/reductions.ts. */
+  softmax(): void;
+  /** See assembly/reductions.ts. */
+  kthValue(): void;
+  /** See assembly/normalization.ts. */
+  normalize(): void;
+  /** See assembly/normalization.ts. */
+  normalizeGradient(): void;
+  /** See assembly/optimizer.ts. */
+  adam(): void;
+  /** Elementwise operations; see assembly/unary.ts, binary.ts and elementwise.ts. */
+  readonly [name: MapName]: () => void;
 }

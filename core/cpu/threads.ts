@@ -4,15 +4,34 @@ import type { Exports } from "./exports.ts";
 import type { CpuMemory } from "./memory.ts";
 
 /** The kernels, their memory and the threads that run them. */
-export interface Machine {
-  /** What the kernels export, on the main thread. */
-  readonly exports: Exports;
-  /** Their memory. */
-  readonly memory: CpuMemory;
-  /** How many threads work, the main one included. */
-  readonly threads: number;
+export class Machine {
+  readonly #job: number;
+
+  /** Made by `startMachine`.
+   * @param exports what the kernels export, on the main thread
+   * @param memory their memory
+   * @param threads how many threads work, the main one included
+   */
+  constructor(
+    readonly exports: Exports,
+    readonly memory: CpuMemory,
+    readonly threads: number,
+  ) {
+    this.#job = exports.jobAddress();
+  }
+
+  /** Writes integers to the job, from its word number `first` on. */
+  readonly describe = (words: readonly number[], first = 0): void =>
+    this.memory.integers(this.#job + first * 4, words.length).set(words);
+
+  /** Writes float32 numbers to the job, from its word number `first` on. */
+  readonly describeFloats = (words: readonly number[], first: number): void =>
+    this.memory.floats(this.#job + first * 4, words.length).set(words);
+
   /** Ends the workers. */
-  close(): void;
+  close(): void {
+    this.exports.leave();
+  }
 }
 
 /** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
@@ -50,5 +69,5 @@ export async function startMachine(memory: CpuMemory, threads: number): Promise<
     const workerData = { kernels: module, memory: memory.memory, slot, scratch, threads };
     new Worker(PROGRAM, { eval: true, workerData }).unref();
   }
-  return { exports, memory, threads, close: () => exports.leave() };
+  return new Machine(exports, memory, threads);
 }

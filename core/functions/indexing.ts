@@ -2,6 +2,7 @@
 import { apply } from "../execute.ts";
 import type { Distance } from "../ops.ts";
 import type { RandomKey } from "../random.ts";
+import { sameShape, showShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./elementwise.ts";
 import { reshape } from "./movement.ts";
@@ -22,9 +23,18 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
   return reshape(rows, [...indices.shape, table.shape[1]]);
 }
 
-/** Sums of rows by segment: values `[..., D]`, indices int32 `[...]` → `[segments, D]`, added in order. */
+/** Sums of rows by segment: values `[..., D]`, indices int32 `[...]` → `[segments, D]`, added in order.
+ * @throws {TypeError} the values' axes but the last are not the indices'
+ */
 export function segmentSum(values: Tensor, indices: Tensor, segments: number): Tensor {
-  const width = values.size / indices.size;
+  const width = values.shape[values.shape.length - 1] ?? 1;
+  if (!sameShape(values.shape, [...indices.shape, width])) {
+    throw new TypeError(
+      `Cannot sum by segment: each row of the values needs one index, got values ${
+        showShape(values.shape)
+      } and indices ${showShape(indices.shape)}`,
+    );
+  }
   const rows = reshape(values, [indices.size, width]);
   return apply("segmentSum", [rows, reshape(indices, [indices.size])], { segments });
 }
@@ -34,8 +44,18 @@ export function segmentCount(indices: Tensor, segments: number): Tensor {
   return apply("segmentCount", [reshape(indices, [indices.size])], { segments });
 }
 
-/** The table `[R, D]` with `updates` `[..., D]` added to its rows at int32 `indices` `[...]`; a new tensor. */
+/** The table `[R, D]` with `updates` `[..., D]` added to its rows at int32 `indices` `[...]`; a new tensor.
+ * @throws {TypeError} shapes that do not agree
+ */
 export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Tensor {
+  const width = updates.shape[updates.shape.length - 1];
+  if (table.shape.length !== 2 || table.shape[1] !== width) {
+    throw new TypeError(
+      `Cannot scatter: the table must be [rows, D] and the updates [..., D], got ${
+        showShape(table.shape)
+      } and ${showShape(updates.shape)}`,
+    );
+  }
   return add(table, segmentSum(updates, indices, table.shape[0]));
 }
 

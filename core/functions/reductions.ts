@@ -2,8 +2,8 @@
 import { apply } from "../execute.ts";
 import { resolveAxis, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { exp, mul, sub } from "./elementwise.ts";
-import { reshape } from "./movement.ts";
+import { mul } from "./elementwise.ts";
+import { reshape, transpose } from "./movement.ts";
 
 /** One axis or several, counted from the start or (negative) from the end. */
 export type Axes = number | readonly number[];
@@ -24,33 +24,37 @@ function axesOf(x: Tensor, axes: Axes | undefined, action: string): Set<number> 
   return new Set(list.map((axis) => resolveAxis(axis, rank, action)));
 }
 
-/** Applies an associative canonical reduction to each run of neighbouring axes. */
+/** x as `[outer, count, inner]`, `count` running over the axes of `over`; those that do not lie together are moved
+ * behind the others first, by the permutation `order`. */
+function alongMiddle(
+  x: Tensor,
+  over: ReadonlySet<number>,
+): { readonly rows: Tensor; readonly order?: readonly number[] } {
+  const axes = x.shape.map((_, axis) => axis);
+  const kept = axes.filter((axis) => !over.has(axis));
+  const reduced = axes.filter((axis) => over.has(axis));
+  const [start = axes.length] = reduced;
+  if (reduced.every((axis, index) => axis === start + index)) {
+    const count = sizeOf(x.shape.slice(start, start + reduced.length));
+    const outer = sizeOf(x.shape.slice(0, start));
+    return { rows: reshape(x, [outer, count, x.size / (outer * count)]) };
+  }
+  const order = [...kept, ...reduced];
+  const outer = sizeOf(kept.map((axis) => x.shape[axis]));
+  return { rows: reshape(transpose(x, order), [outer, x.size / outer, 1]), order };
+}
+
 function reduce(
   name: "sum" | "max" | "logsumexp",
   x: Tensor,
   axes: Axes | undefined,
   { keepAxes = false }: ReductionOptions,
 ): Tensor {
-  const reduced = axesOf(x, axes, name);
-  let current = x;
-  let inner = 1;
-  for (let end = x.shape.length; end > 0;) {
-    let start = end;
-    while (start > 0 && reduced.has(start - 1)) start--;
-    if (start < end) {
-      const outer = sizeOf(x.shape.slice(0, start));
-      const count = sizeOf(x.shape.slice(start, end));
-      current = apply(name, [reshape(current, [outer, count, inner])], {});
-      end = start;
-    } else {
-      inner *= x.shape[end - 1];
-      end--;
-    }
-  }
+  const over = axesOf(x, axes, name);
   const shape = keepAxes
-    ? x.shape.map((length, axis) => reduced.has(axis) ? 1 : length)
-    : x.shape.filter((_, axis) => !reduced.has(axis));
-  return reshape(current, shape);
+    ? x.shape.map((length, axis) => over.has(axis) ? 1 : length)
+    : x.shape.filter((_, axis) => !over.has(axis));
+  return reshape(apply(name, [alongMiddle(x, over).rows], {}), shape);
 }
 
 /** The sum over some axes, by default all.
@@ -88,24 +92,21 @@ export function logsumexp(x: Tensor, axes?: Axes, options: ReductionOptions = {}
 export function argmax(x: Tensor, axis = -1): Tensor {
   const at = resolveAxis(axis, x.shape.length, "take the argmax");
   const shape = x.shape.filter((_, index) => index !== at);
-  return reshape(apply("argmax", [around(x, at)], {}), shape);
+  return reshape(apply("argmax", [alongMiddle(x, new Set([at])).rows], {}), shape);
 }
 
 /** The element of ascending rank `rank` (0 is the least) along an axis; NaN ranks last. Gradients do not pass. */
 export function kthValue(x: Tensor, rank: number, axis = -1): Tensor {
   const at = resolveAxis(axis, x.shape.length, "take the element of a rank");
   const shape = x.shape.filter((_, index) => index !== at);
-  return reshape(apply("kthValue", [around(x, at)], { rank }), shape);
+  return reshape(apply("kthValue", [alongMiddle(x, new Set([at])).rows], { rank }), shape);
 }
 
 /** eˣ / Σ eˣ over some axes, by default the last. */
 export function softmax(x: Tensor, axes: Axes = -1): Tensor {
-  const over = [...axesOf(x, axes, "take the softmax")];
-  if (over.length === 1) return reshape(apply("softmax", [around(x, over[0])], {}), x.shape);
-  return exp(sub(x, logsumexp(x, over, { keepAxes: true })));
-}
-
-function around(x: Tensor, axis: number): Tensor {
-  const outer = sizeOf(x.shape.slice(0, axis));
-  return reshape(x, [outer, x.shape[axis], sizeOf(x.shape.slice(axis + 1))]);
+  const { rows, order } = alongMiddle(x, axesOf(x, axes, "take the softmax"));
+  const shares = apply("softmax", [rows], {});
+  if (order === undefined) return reshape(shares, x.shape);
+  const moved = reshape(shares, order.map((axis) => x.shape[axis]));
+  return transpose(moved, x.shape.map((_, axis) => order.indexOf(axis)));
 }

@@ -12,6 +12,7 @@ import { normalizationKernels } from "./kernels/normalization.ts";
 import { optimizerKernels } from "./kernels/optimizer.ts";
 import { randomKernels } from "./kernels/random.ts";
 import { reductionKernels } from "./kernels/reductions.ts";
+import { selectionKernels } from "./kernels/selection.ts";
 import type { Launcher } from "./launch.ts";
 import type { WebGpuBuffer } from "./memory.ts";
 import { CommandQueue } from "./queue.ts";
@@ -28,6 +29,7 @@ function kernelsOf(launcher: Launcher): GpuKernels {
   return {
     ...elementwiseKernels(launcher),
     ...reductionKernels(launcher),
+    ...selectionKernels(launcher),
     ...matmulKernels(launcher),
     ...convolutionKernels(launcher),
     ...normalizationKernels(launcher),

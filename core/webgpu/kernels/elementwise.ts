@@ -5,7 +5,8 @@ import { broadcastStrides, type DType, sizeOf } from "../../shape.ts";
 import { type FloatFunction, floatFunctions } from "../float_functions.ts";
 import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
-import { mergeAxes, walkKey, walksByFour, walkWgsl } from "../strides.ts";
+import { mergeAxes } from "../../walk.ts";
+import { walkKey, walksByFour, walkWgsl } from "../strides.ts";
 
 type Gpu = View<WebGpuBuffer>;
 type Numbers = Readonly<Record<string, number>>;

@@ -4,7 +4,8 @@ import type { Kernel, View } from "../../backend.ts";
 import { broadcastStrides, type Shape, sizeOf, stridesOf } from "../../shape.ts";
 import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
-import { mergeAxes, walkKey, walksByFour, walkWgsl } from "../strides.ts";
+import { mergeAxes } from "../../walk.ts";
+import { walkKey, walksByFour, walkWgsl } from "../strides.ts";
 
 /** One side of a strided copy. */
 interface Side {

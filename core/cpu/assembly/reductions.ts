@@ -1,0 +1,353 @@
+/** Reductions over the middle axis of [outer, count, inner].
+ *
+ * Sums and maxima cut the middle axis into parts of a fixed length, reduce each part by itself, and then the parts
+ * in order, so that one long line keeps all threads busy and the result is the same for any number of them.
+ */
+import { job, parallel, scratch } from "./pool";
+import { constant, exp, log } from "./math";
+import { storeLanes } from "./elementwise";
+
+/** Elements of the middle axis in a part, times the inner axis. */
+const PART: i32 = 16384;
+/** Elements that are worth a task. */
+const CHUNK: i32 = 8192;
+
+/** What the host writes to `job`. */
+@unmanaged
+class Reduction {
+  x: usize;
+  out: usize;
+  partials: usize; // [outer, parts, inner], where there is more than one part
+  outer: i32;
+  count: i32;
+  inner: i32;
+  rank: i32; // of kthValue
+}
+
+/** Positions of the middle axis in a part. */
+function partLength(r: Reduction): i32 {
+  return max(1, PART / r.inner);
+}
+
+/** Into how many parts the middle axis is cut. */
+export function reductionParts(): i32 {
+  const r = changetype<Reduction>(job);
+  return (r.count + partLength(r) - 1) / partLength(r);
+}
+
+// ---- sum and max ---------------------------------------------------------------------------------------------
+
+@unmanaged
+class Sum {
+  @inline
+  start(): f32 {
+    return 0;
+  }
+  @inline
+  join(a: v128, b: v128): v128 {
+    return f32x4.add(a, b);
+  }
+  @inline
+  joinOne(a: f32, b: f32): f32 {
+    return a + b;
+  }
+}
+
+@unmanaged
+class Max {
+  @inline
+  start(): f32 {
+    return -Infinity;
+  }
+  @inline
+  join(a: v128, b: v128): v128 {
+    return f32x4.max(a, b);
+  }
+  @inline
+  joinOne(a: f32, b: f32): f32 {
+    return max<f32>(a, b);
+  }
+}
+
+/** Reduces `count` neighbouring floats. */
+function reduceRun<F>(x: usize, count: i32): f32 {
+  const f = changetype<F>(0);
+  const start = constant(f.start());
+  let a = start, b = start, c = start, d = start;
+  let left = count;
+  for (; left >= 16; left -= 16, x += 64) {
+    a = f.join(a, v128.load(x));
+    b = f.join(b, v128.load(x, 16));
+    c = f.join(c, v128.load(x, 32));
+    d = f.join(d, v128.load(x, 48));
+  }
+  a = f.join(f.join(a, b), f.join(c, d));
+  let result = f.joinOne(
+    f.joinOne(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1)),
+    f.joinOne(f32x4.extract_lane(a, 2), f32x4.extract_lane(a, 3)),
+  );
+  for (; left > 0; left--, x += 4) result = f.joinOne(result, load<f32>(x));
+  return result;
+}
+
+/** Reduces `count` rows of `inner` floats to one, element by element. */
+function reduceRows<F>(x: usize, out: usize, count: i32, inner: i32): void {
+  const f = changetype<F>(0);
+  const stride = <usize> inner << 2;
+  for (let i = 0; i < inner; i += 16) {
+    const lanes = min(16, inner - i);
+    let from = x + (<usize> i << 2);
+    const to = out + (<usize> i << 2);
+    if (lanes == 16) {
+      let a = constant(f.start()), b = a, c = a, d = a;
+      for (let k = 0; k < count; k++, from += stride) {
+        a = f.join(a, v128.load(from));
+        b = f.join(b, v128.load(from, 16));
+        c = f.join(c, v128.load(from, 32));
+        d = f.join(d, v128.load(from, 48));
+      }
+      v128.store(to, a);
+      v128.store(to, b, 16);
+      v128.store(to, c, 32);
+      v128.store(to, d, 48);
+    } else {
+      for (let j = 0; j < lanes; j += 4) {
+        let a = constant(f.start());
+        let at = from + (<usize> j << 2);
+        for (let k = 0; k < count; k++, at += stride) a = f.join(a, v128.load(at));
+        if (lanes - j >= 4) v128.store(to + (<usize> j << 2), a);
+        else storeLanes(to + (<usize> j << 2), a, lanes - j);
+      }
+    }
+  }
+}
+
+/** Reduces `count` rows of `inner` floats from `x` to one at `out`. */
+function reduce<F>(x: usize, out: usize, count: i32, inner: i32): void {
+  if (inner == 1) store<f32>(out, reduceRun<F>(x, count));
+  else reduceRows<F>(x, out, count, inner);
+}
+
+/** Parts that a task takes, so that it is worth its while. */
+function partsPerTask(r: Reduction): i32 {
+  return max(1, CHUNK / (min(partLength(r), r.count) * r.inner));
+}
+
+function partTask<F>(index: i32): void {
+  const r = changetype<Reduction>(job);
+  const parts = reductionParts(), each = partsPerTask(r), length = partLength(r);
+  const last = min((index + 1) * each, r.outer * parts);
+  const target = parts == 1 ? r.out : r.partials;
+  for (let at = index * each; at < last; at++) {
+    const outer = at / parts, first = (at - outer * parts) * length;
+    const from = r.x + (<usize> ((outer * r.count + first) * r.inner) << 2);
+    const to = target + (<usize> (at * r.inner) << 2);
+    reduce<F>(from, to, min(length, r.count - first), r.inner);
+  }
+}
+
+function joinTask<F>(outer: i32): void {
+  const r = changetype<Reduction>(job);
+  const parts = reductionParts();
+  const from = r.partials + (<usize> (outer * parts * r.inner) << 2);
+  reduce<F>(from, r.out + (<usize> (outer * r.inner) << 2), parts, r.inner);
+}
+
+function reduceAll<F>(): void {
+  const r = changetype<Reduction>(job);
+  const parts = reductionParts(), each = partsPerTask(r);
+  parallel((index) => partTask<F>(index), (r.outer * parts + each - 1) / each);
+  if (parts > 1) parallel((outer) => joinTask<F>(outer), r.outer);
+}
+
+export function sum(): void {
+  reduceAll<Sum>();
+}
+
+export function maximum(): void {
+  reduceAll<Max>();
+}
+
+// ---- line by line --------------------------------------------------------------------------------------------
+
+/** The index-th line along the middle axis: where its first element lies. */
+function lineAddress(index: i32): usize {
+  const r = changetype<Reduction>(job);
+  const outer = index / r.inner;
+  return r.x + (<usize> (outer * r.count * r.inner + index - outer * r.inner) << 2);
+}
+
+function linesPerTask(r: Reduction): i32 {
+  return max(1, CHUNK / r.count);
+}
+
+/** Runs `visit` on every line, several a task. */
+function eachLine<F>(index: i32): void {
+  const f = changetype<F>(0), r = changetype<Reduction>(job);
+  const each = linesPerTask(r), last = min((index + 1) * each, r.outer * r.inner);
+  for (let line = index * each; line < last; line++) f.visit(lineAddress(line), line);
+}
+
+function lines<F>(): void {
+  const r = changetype<Reduction>(job), each = linesPerTask(r);
+  parallel((index) => eachLine<F>(index), (r.outer * r.inner + each - 1) / each);
+}
+
+/** The lowest index of the greatest; NaN never wins; 0 where all are NaN. */
+@unmanaged
+class Argmax {
+  @inline
+  visit(x: usize, line: i32): void {
+    const r = changetype<Reduction>(job);
+    const stride = <usize> r.inner << 2;
+    let best = -1;
+    let greatest: f32 = 0;
+    for (let c = 0; c < r.count; c++, x += stride) {
+      const value = load<f32>(x);
+      if (value == value && (best < 0 || value > greatest)) {
+        best = c;
+        greatest = value;
+      }
+    }
+    store<i32>(r.out + (<usize> line << 2), max(best, 0));
+  }
+}
+
+export function argmax(): void {
+  lines<Argmax>();
+}
+
+function greatestOf(x: usize, count: i32, stride: usize): f32 {
+  if (stride == 4) return reduceRun<Max>(x, count);
+  let greatest: f32 = -Infinity;
+  for (let c = 0; c < count; c++, x += stride) greatest = max<f32>(greatest, load<f32>(x));
+  return greatest;
+}
+
+function expOne(x: f32): f32 {
+  return f32x4.extract_lane(exp(constant(x)), 0);
+}
+
+/** Σ exp(x − m), and the summands at `out` where it is not 0; in float64, as lines are long. */
+function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: f32): f64 {
+  let total: f64 = 0;
+  let left = count;
+  if (stride == 4) {
+    for (; left >= 4; left -= 4, x += 16) {
+      const powers = exp(f32x4.sub(v128.load(x), constant(m)));
+      if (out) {
+        v128.store(out, powers);
+        out += 16;
+      }
+      const pairs = f64x2.add(
+        f64x2.promote_low_f32x4(powers),
+        f64x2.promote_low_f32x4(v128.shuffle<i64>(powers, powers, 1, 1)),
+      );
+      total += f64x2.extract_lane(pairs, 0) + f64x2.extract_lane(pairs, 1);
+    }
+  }
+  for (; left > 0; left--, x += stride) {
+    const power = expOne(load<f32>(x) - m);
+    if (out) {
+      store<f32>(out, power);
+      out += stride;
+    }
+    total += <f64> power;
+  }
+  return total;
+}
+
+/** m + ln Σ exp(x − m), m the maximum; an infinite m is the result. */
+@unmanaged
+class Logsumexp {
+  @inline
+  visit(x: usize, line: i32): void {
+    const r = changetype<Reduction>(job);
+    const stride = <usize> r.inner << 2, m = greatestOf(x, r.count, stride);
+    const finite = m - m == 0;
+    const result = finite ? m + logOne(<f32> sumOfPowers(x, 0, r.count, stride, m)) : m;
+    store<f32>(r.out + (<usize> line << 2), result);
+  }
+}
+
+function logOne(x: f32): f32 {
+  return f32x4.extract_lane(log(constant(x)), 0);
+}
+
+export function logsumexp(): void {
+  lines<Logsumexp>();
+}
+
+/** exp(x − m) / Σ exp(x − m), m the maximum. */
+@unmanaged
+class Softmax {
+  @inline
+  visit(x: usize, _line: i32): void {
+    const r = changetype<Reduction>(job);
+    const stride = <usize> r.inner << 2, m = greatestOf(x, r.count, stride);
+    let out = r.out + (x - r.x), left = r.count;
+    const scale = <f32> (1 / sumOfPowers(x, out, r.count, stride, m));
+    if (stride == 4) {
+      for (; left >= 4; left -= 4, out += 16) {
+        v128.store(out, f32x4.mul(v128.load(out), constant(scale)));
+      }
+    }
+    for (; left > 0; left--, out += stride) store<f32>(out, load<f32>(out) * scale);
+  }
+}
+
+export function softmax(): void {
+  lines<Softmax>();
+}
+
+/** A float's place in ascending order as an unsigned number: −0 before 0, NaN last. */
+
+function orderOf(x: f32): u32 {
+  if (x != x) return 0xffffffff;
+  const bits = reinterpret<u32>(x);
+  return bits >> 31 ? ~bits : bits | 0x80000000;
+}
+
+/** The float of a place in the order. */
+function floatAt(order: u32): f32 {
+  if (order == 0xffffffff) return NaN;
+  return reinterpret<f32>(order >> 31 ? order & 0x7fffffff : ~order);
+}
+
+/** The element of ascending rank `rank`, found byte by byte of its place in the order. */
+@unmanaged
+class KthValue {
+  @inline
+  visit(x: usize, line: i32): void {
+    const r = changetype<Reduction>(job);
+    store<f32>(r.out + (<usize> line << 2), floatAt(kthOrder(x, r.count, r.inner, r.rank)));
+  }
+}
+
+function kthOrder(x: usize, count: i32, inner: i32, rank: i32): u32 {
+  const stride = <usize> inner << 2;
+  let prefix: u32 = 0, known: u32 = 0;
+  for (let shift = 24; shift >= 0; shift -= 8) {
+    memory.fill(scratch, 0, 1024);
+    let at = x;
+    for (let c = 0; c < count; c++, at += stride) {
+      const order = orderOf(load<f32>(at));
+      if ((order & known) != prefix) continue;
+      const cell = scratch + (<usize> ((order >> shift) & 255) << 2);
+      store<i32>(cell, load<i32>(cell) + 1);
+    }
+    let byte: u32 = 0;
+    for (;; byte++) {
+      const found = load<i32>(scratch + (<usize> byte << 2));
+      if (rank < found) break;
+      rank -= found;
+    }
+    prefix |= byte << shift;
+    known |= <u32> 255 << shift;
+  }
+  return prefix;
+}
+
+export function kthValue(): void {
+  lines<KthValue>();
+}

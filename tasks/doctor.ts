@@ -1,0 +1,79 @@
+/** Says what this machine can compute on, and what to install.
+ *
+ *     deno task doctor
+ */
+import { z } from "zod";
+import { type DeviceReport, openDevice, surveyDevices } from "../core/device.ts";
+import { readSettings, settingsOf } from "../core/settings.ts";
+import { asUsage, runTask } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { Output } from "./output.ts";
+
+const OPTIONS = z.strictObject({
+  json: z.boolean().default(false).describe("prints the findings as the last line of stdout"),
+});
+
+const COMMAND: Command = {
+  call: "deno task doctor",
+  summary: "Says which devices this machine has, which one auto picks, and what to install.",
+  operands: [],
+  options: settingsOf(OPTIONS),
+  settings: [],
+};
+
+const SOFTWARE_ADVICE = "The WebGPU adapter is software: correct and slow. If this machine has a " +
+  "graphics card, install its Vulkan driver; otherwise the device cpu is the one to use.";
+
+async function main(): Promise<number> {
+  const line = readCommandLine(Deno.args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND));
+    return 0;
+  }
+  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const devices = await surveyDevices();
+  const auto = await openDevice("auto").then((device) => {
+    using opened = device;
+    return opened.name;
+  }, () => null);
+  const software = devices.some(({ available, adapter }) => available && adapter?.isSoftware);
+  const advice = [
+    ...devices.filter(({ available }) => !available).map(({ description }) => description),
+    ...software ? [SOFTWARE_ADVICE] : [],
+  ];
+  const { deno, v8, typescript } = Deno.version;
+  const findings = {
+    deno,
+    v8,
+    typescript,
+    system: `${Deno.build.os} ${Deno.build.arch}`,
+    cores: navigator.hardwareConcurrency,
+    devices,
+    auto,
+    advice,
+  };
+  new Output(options.json).result(findings, [
+    `Deno ${deno} (V8 ${v8}, TypeScript ${typescript}) on ${findings.system}, ${findings.cores} cores`,
+    ...devices.flatMap(showDevice),
+    `auto picks ${auto ?? "nothing: no device opens"}`,
+    ...advice.map((text) => `advice: ${text}`),
+  ]);
+  return auto === null ? 1 : 0;
+}
+
+function showDevice({ name, available, description, adapter }: DeviceReport): string[] {
+  const head = available ? description : `${name}: not available`;
+  if (adapter === undefined) return [head];
+  const limits = Object.entries(adapter.limits).map(([limit, value]) => `    ${limit} ${value}`);
+  return [
+    head,
+    `  adapter ${adapter.name}, vendor ${adapter.vendor}, ${
+      adapter.isSoftware ? "software" : "a real GPU"
+    }`,
+    ...limits,
+    `    features ${adapter.features.join(", ") || "none"}`,
+  ];
+}
+
+await runTask(main);

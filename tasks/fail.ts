@@ -1,0 +1,36 @@
+/** How a task ends: its exit code, and the message of what went wrong. */
+
+/** A command line or a configuration that cannot be followed; the exit code is 2. */
+export class UsageError extends Error {
+  /** Says what was asked, what is allowed, and what came. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "UsageError";
+  }
+}
+
+/** Calls a function whose errors are the user's input's. */
+export function asUsage<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+/** Runs a task and ends the process: with the code that it gives, with 2 after a `UsageError`, with 1 after any other.
+ * The message goes to stderr; an error that this program did not foresee shows where it comes from besides. */
+export async function runTask(task: () => Promise<number>): Promise<never> {
+  try {
+    Deno.exit(await task());
+  } catch (error) {
+    console.error(describe(error));
+    Deno.exit(error instanceof UsageError ? 2 : 1);
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return `Cannot go on: ${error}`;
+  if (error.message.startsWith("Cannot ")) return error.message;
+  return `Cannot go on: ${error.message}\nThis was not foreseen; it comes from\n${error.stack}`;
+}

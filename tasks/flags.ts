@@ -1,0 +1,118 @@
+/** The command line: flags that a list of settings describes, and what they say. */
+import { nearestSetting, type Setting, showSetting } from "../core/settings.ts";
+import { UsageError } from "./fail.ts";
+
+/** What a task takes. */
+export interface Command {
+  /** How it is called: `deno task train`. */
+  readonly call: string;
+  /** What it does. */
+  readonly summary: string;
+  /** What stands on the command line besides the flags, in order, each with its meaning. */
+  readonly operands: readonly { readonly name: string; readonly description: string }[];
+  /** The flags of the task itself. */
+  readonly options: readonly Setting[];
+  /** The flags that are paths of the configuration. */
+  readonly settings: readonly Setting[];
+}
+
+/** What a command line says. */
+export interface CommandLine {
+  /** Values of the task's own flags, by name. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Values of the configuration's flags, nested by section. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** The operands by name. */
+  readonly operands: Readonly<Record<string, string>>;
+  /** Whether the help was asked for; operands may be missing then. */
+  readonly help: boolean;
+}
+
+/** Reads a command line. Flags are `--path value` or `--path=value`; a flag of true or false may stand alone; the last
+ * of several counts. Values are not checked yet.
+ * @throws {UsageError} a flag is unknown or has no value, an operand is missing or superfluous
+ */
+export function readCommandLine(args: readonly string[], command: Command): CommandLine {
+  const help = args.includes("--help") || args.includes("-h");
+  const flags = new Map([...command.options, ...command.settings].map((s) => [s.path, s]));
+  const values = new Map<string, unknown>();
+  const operands: string[] = [];
+  const waiting = args.filter((arg) => arg !== "--help" && arg !== "-h");
+  while (waiting.length > 0) {
+    const arg = waiting.shift()!;
+    if (!arg.startsWith("-")) {
+      operands.push(arg);
+      continue;
+    }
+    const [, name, inline] = arg.match(/^-+([^=]*)(?:=(.*))?$/s)!;
+    const flag = arg.startsWith("--") ? flags.get(name) : undefined;
+    if (flag === undefined) throw unknownFlag(arg, [...flags.keys()], command.call);
+    values.set(name, valueOf(flag, inline ?? takeValue(flag, waiting)));
+  }
+  const own = new Set(command.options.map(({ path }) => path));
+  return {
+    options: nest([...values].filter(([path]) => own.has(path))),
+    settings: nest([...values].filter(([path]) => !own.has(path))),
+    operands: help ? {} : nameOperands(operands, command),
+    help,
+  };
+}
+
+function unknownFlag(arg: string, known: readonly string[], call: string): UsageError {
+  const name = arg.replace(/^-+/, "").split("=")[0];
+  const nearest = nearestSetting(name, [...known, "help"]);
+  const hint = nearest === undefined
+    ? `\`${call} --help\` lists all flags`
+    : `did you mean --${nearest}?`;
+  return new UsageError(`Cannot read the command line: there is no flag ${arg}, ${hint}`);
+}
+
+function takeValue(flag: Setting, waiting: string[]): string {
+  const next = waiting[0];
+  if (flag.kind === "boolean") {
+    return next === "true" || next === "false" ? waiting.shift()! : "true";
+  }
+  if (next !== undefined && !next.startsWith("--")) return waiting.shift()!;
+  throw new UsageError(
+    `Cannot read the command line: --${flag.path} must be followed by ${flag.allowed}, got ${
+      showSetting(next)
+    }`,
+  );
+}
+
+/** The value that a text stands for; a text that stands for none stays, for the schema to refuse. */
+function valueOf({ kind, allowed }: Setting, text: string): unknown {
+  if (text === "none" && allowed.endsWith("or none")) return null;
+  if (kind === "boolean" && (text === "true" || text === "false")) return text === "true";
+  if (kind === "number" && text.trim() !== "" && !Number.isNaN(Number(text))) return Number(text);
+  return text;
+}
+
+function nest(values: readonly (readonly [string, unknown])[]): Record<string, unknown> {
+  const nested: Record<string, unknown> = {};
+  for (const [path, value] of values) {
+    const names = path.split(".");
+    const last = names.pop()!;
+    const section = names.reduce(
+      (parent, name) => (parent[name] ??= {}) as Record<string, unknown>,
+      nested,
+    );
+    section[last] = value;
+  }
+  return nested;
+}
+
+function nameOperands(
+  given: readonly string[],
+  { operands, call }: Command,
+): Record<string, string> {
+  if (given.length !== operands.length) {
+    const wanted = operands.map(({ name }) => name).join(" ") || "none";
+    throw new UsageError(
+      `Cannot read the command line: the operands of \`${call}\` must be ${wanted}, got ${
+        given.join(" ") || "none"
+      }`,
+    );
+  }
+  return Object.fromEntries(operands.map(({ name }, index) => [name, given[index]]));
+}

@@ -1,0 +1,202 @@
+/** Trains a model and leaves a run's folder.
+ *
+ *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
+ */
+import { z } from "zod";
+import { openDevice } from "../core/device.ts";
+import { readSettings, type Setting, settingsOf } from "../core/settings.ts";
+import { stepsPerEpoch } from "../data/batches.ts";
+import { openDataset } from "../data/registry.ts";
+import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
+import { type Config, configSettings } from "../training/config.ts";
+import {
+  constructLearningRate,
+  constructModel,
+  constructOptimizer,
+  totalSteps,
+} from "../training/construct.ts";
+import { identityOf } from "../training/identity.ts";
+import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
+import { evaluationProtocol } from "../training/protocol.ts";
+import { resolveConfig } from "../training/resolve.ts";
+import { RunFolder } from "../training/run_folder.ts";
+import { train } from "../training/trainer.ts";
+import { asUsage, runTask, UsageError } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { INTERRUPTED, Interruption } from "./interruption.ts";
+import { peakMemoryBytes, showTestNumbers, testNumbers } from "./measured.ts";
+import { Output } from "./output.ts";
+import { Progress } from "./progress.ts";
+
+const OPTIONS = z.strictObject({
+  config: z.string().min(1).nullable().default(null)
+    .describe("a JSON file of settings, over the preset and under the flags"),
+  resume: z.boolean().default(false).describe("goes on with the run that the folder holds"),
+  overwrite: z.boolean().default(false).describe("replaces the run that the folder holds"),
+  json: z.boolean().default(false)
+    .describe("prints the summary as the last line of stdout, all else on stderr"),
+});
+
+type Options = z.output<typeof OPTIONS>;
+
+const DEFAULTS = resolveConfig();
+
+const COMMAND: Command = {
+  call: "deno task train",
+  summary: "Trains a model and leaves config.json, metrics.jsonl, checkpoints/, samples/ and " +
+    "summary.json in the run's folder. Ctrl-C stops with a checkpoint.",
+  operands: [],
+  options: settingsOf(OPTIONS),
+  settings: configSettings().map(presetDefault),
+};
+
+/** A setting with the default that it has in the default preset. */
+function presetDefault(setting: Setting): Setting {
+  const value: unknown = setting.path.split(".").reduce(
+    (section: unknown, name) => (section as Record<string, unknown>)[name],
+    DEFAULTS,
+  );
+  return { ...setting, default: value === undefined ? setting.default : value };
+}
+
+const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
+  `Preset ${name}${name === DEFAULT_PRESET ? " (the default)" : ""}: ${JSON.stringify(settings)}`
+);
+
+async function main(): Promise<number> {
+  const line = readCommandLine(Deno.args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND, PRESET_NOTES));
+    return 0;
+  }
+  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const config = await configure(options, line.settings);
+  const folder = new RunFolder(config.out);
+  await checkFolder(folder, options);
+  return await trainInto(folder, config, options);
+}
+
+/** Trains, after everything that can be refused was checked: only then the folder is touched. */
+async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
+  const { seed, data, optimizer, training, cpu } = config;
+  const identity = identityOf(config);
+  const dataset = await openDataset(data.name);
+  const steps = totalSteps(config, dataset);
+  using device = await openDevice(config.device, { threads: cpu.threads ?? undefined });
+  const model = constructModel(config, device, dataset);
+  if (options.resume) {
+    const path = folder.checkpoint("last");
+    checkIdentity(path, (await readCheckpoint(path)).identity, identity);
+  }
+
+  const output = new Output(options.json);
+  output.say(`training on ${device.description} into ${folder.path}`);
+  using interruption = new Interruption(() =>
+    output.say("stopping after this step; Ctrl-C again stops at once, without a checkpoint")
+  );
+  if (options.overwrite) await folder.clear();
+  await folder.writeConfig(config);
+  const progress = new Progress(output, {
+    epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),
+    batchSize: training.batchSize,
+    codebookSize: model.quantizer.codebookSize,
+  });
+  const trained = await train({
+    ...training,
+    maxSteps: training.maxSteps ?? undefined,
+    device,
+    model,
+    optimizer: constructOptimizer(optimizer, model),
+    dataset,
+    seed,
+    learningRate: constructLearningRate(optimizer, steps),
+    clipNorm: optimizer.clipNorm ?? undefined,
+    folder,
+    identity,
+    resume: options.resume,
+    signal: interruption.signal,
+    onProgress: (now) => progress.step(now),
+    onEpoch: (epoch, test) => progress.epoch(epoch, test),
+  });
+  progress.clear();
+  if (trained.test === undefined) {
+    output.result({ finished: false, steps: trained.steps, out: folder.path }, [
+      `stopped after step ${trained.steps} of ${steps}; go on with ` +
+      `\`deno task train --out ${folder.path} --resume\``,
+    ]);
+    return INTERRUPTED;
+  }
+
+  const test = await testNumbers(trained.test, dataset);
+  const { best, imagesPerSecond } = trained;
+  const summary = {
+    preset: config.preset,
+    seed,
+    steps: trained.steps,
+    device: device.description,
+    test,
+    best: best === null ? null : { ...best, protocol: test.protocol },
+    imagesPerSecond,
+    peakMemoryBytes: peakMemoryBytes(),
+    protocols: { [test.protocol]: evaluationProtocol(dataset) },
+  };
+  await folder.writeSummary(summary);
+  output.result(summary, [
+    ...showTestNumbers(test),
+    `speed        ${imagesPerSecond.toFixed(0)} images/s on ${device.description}`,
+    `peak memory  ${(summary.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`,
+    `the run is in ${folder.path}`,
+  ]);
+  return 0;
+}
+
+/** The configuration of the command line; a run that is resumed has its own saved one below it. */
+async function configure({ config: path, resume, overwrite }: Options, flags: unknown) {
+  if (resume && overwrite) {
+    throw new UsageError(
+      "Cannot train: --resume and --overwrite must not stand together, got both",
+    );
+  }
+  const file = path === null ? undefined : await readConfigFile(path);
+  const config = asUsage(() => resolveConfig({ file, flags }));
+  const folder = new RunFolder(config.out);
+  if (!resume || await folder.state() === "empty") return config;
+  const saved = await folder.readConfig();
+  return asUsage((): Config => resolveConfig({ saved, file, flags }));
+}
+
+async function readConfigFile(path: string): Promise<unknown> {
+  const text = await Deno.readTextFile(path).catch((cause: Error) => {
+    throw new UsageError(
+      `Cannot read the configuration: --config must name a file that can be read, got ${path} (${cause.message})`,
+      { cause },
+    );
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new UsageError(
+      `Cannot read the configuration: ${path} must be JSON, got ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+/** Refuses to mix two runs in one folder, and to resume what is not there. */
+async function checkFolder(folder: RunFolder, { resume, overwrite }: Options): Promise<void> {
+  const state = await folder.state();
+  if (resume && state === "empty") {
+    throw new Error(
+      `Cannot resume ${folder.path}: the folder must hold a run, got none; without --resume a new one starts`,
+    );
+  }
+  if (!resume && !overwrite && state !== "empty") {
+    throw new Error(
+      `Cannot train into ${folder.path}: the folder must hold no run, got one that is ${state}; ` +
+        `--resume goes on with it, --overwrite replaces it, --out chooses another folder`,
+    );
+  }
+}
+
+await runTask(main);

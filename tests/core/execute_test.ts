@@ -1,0 +1,310 @@
+/** The tape: what is recorded, and the gradients that come of it. */
+import assert from "node:assert/strict";
+import {
+  assign,
+  backward,
+  detach,
+  execute,
+  parameter,
+  straightThrough,
+  withoutGradients,
+} from "../../core/execute.ts";
+import { zeros } from "../../core/functions/creation.ts";
+import {
+  abs,
+  add,
+  cast,
+  div,
+  exp,
+  gelu,
+  log,
+  mul,
+  relu,
+  sigmoid,
+  silu,
+  square,
+  sub,
+} from "../../core/functions/elementwise.ts";
+import { reshape } from "../../core/functions/movement.ts";
+import { groupNormalize, layerNormalize } from "../../core/functions/normalization.ts";
+import { matmul } from "../../core/functions/products.ts";
+import { logsumexp, max, mean, softmax, sum } from "../../core/functions/reductions.ts";
+import type { Shape } from "../../core/shape.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { draw, testOnEach } from "../each_device.ts";
+import { openTestDevices } from "../helpers.ts";
+import { assertClose, EQUATIONS } from "../tolerances.ts";
+import { DIFFERENCE_STEP, DIFFERENCES, ROUNDING } from "./agreement.ts";
+
+const devices = await openTestDevices();
+const [reference, ...others] = devices;
+
+const leaf = (device: Device, values: readonly number[], shape: Shape = [values.length]): Tensor =>
+  parameter(device.tensor(values, shape));
+
+async function assertGradients(
+  loss: Tensor,
+  parameters: readonly Tensor[],
+  expected: readonly (readonly number[])[],
+): Promise<void> {
+  const gradients = backward(loss, parameters);
+  for (const [index, wanted] of expected.entries()) {
+    assert.deepEqual(gradients[index].shape, parameters[index].shape);
+    assertClose(await gradients[index].floats(), wanted, EQUATIONS, `gradient ${index}`);
+  }
+}
+
+testOnEach(devices, "the gradients of an input that is used twice add up", async (device) => {
+  const x = leaf(device, [2, -3]);
+  await assertGradients(sum(add(mul(x, x), x)), [x], [[5, -5]]);
+  await assertGradients(sum(sub(x, x)), [x], [[0, 0]]);
+});
+
+testOnEach(devices, "gradients meet where branches of a graph join again", async (device) => {
+  // y = a·b with a = x² and b = exp(x)/a: y = exp(x)
+  const x = leaf(device, [0.5, -1.5]);
+  const a = square(x);
+  await assertGradients(sum(mul(a, div(exp(x), a))), [x], [[Math.exp(0.5), Math.exp(-1.5)]]);
+
+  // Each level uses the last one twice: 2²⁰ paths, 20 operations.
+  const one = leaf(device, [1]);
+  let doubled: Tensor = one;
+  for (let level = 0; level < 20; level++) doubled = add(doubled, doubled);
+  await assertGradients(sum(doubled), [one], [[2 ** 20]]);
+});
+
+testOnEach(devices, "a chain of operations may be long", async (device) => {
+  const x = leaf(device, [1]);
+  let last: Tensor = x;
+  for (let step = 0; step < 3000; step++) last = add(last, 1);
+  await assertGradients(sum(last), [x], [[1]]);
+});
+
+testOnEach(devices, "a parameter that the loss does not depend on gets zeros", async (device) => {
+  const x = leaf(device, [1, 2]), unused = leaf(device, [1, 2, 3], [3, 1]);
+  await assertGradients(sum(x), [unused, x], [[0, 0, 0], [1, 1]]);
+  const counted = leaf(device, [1.5]);
+  await assertGradients(
+    add(sum(x), cast(cast(sum(counted), "int32"), "float32")),
+    [counted],
+    [[0]],
+  );
+});
+
+testOnEach(devices, "gradients are given of intermediate values, in any order", async (device) => {
+  const x = leaf(device, [1, 2]);
+  const y = mul(x, 3);
+  const loss = sum(square(y));
+  await assertGradients(loss, [y, x, loss, y], [[6, 12], [18, 36], [1], [6, 12]]);
+  const scalar = leaf(device, [4], []);
+  await assertGradients(scalar, [scalar], [[1]]);
+});
+
+testOnEach(devices, "a graph may go backward more than once", async (device) => {
+  const x = leaf(device, [0.5, 1, 2]);
+  const loss = sum(mul(exp(x), log(x)));
+  const [first] = backward(loss, [x]);
+  const [second] = backward(loss, [x]);
+  assert.deepEqual(await first.floats(), await second.floats());
+  const [third] = backward(add(loss, sum(x)), [x]);
+  const plusOne = (await first.floats()).map((value) => value + 1);
+  assertClose(await third.floats(), plusOne, EQUATIONS, "a graph that was extended");
+});
+
+testOnEach(devices, "only a single value that was recorded goes backward", (device) => {
+  const x = leaf(device, [1, 2]);
+  assert.throws(() => backward(x, [x]), {
+    name: "TypeError",
+    message:
+      "Cannot go backward: the loss must be one value that depends on a parameter, got shape [2]",
+  });
+  assert.throws(() => backward(sum(device.tensor([1], [1])), [x]), {
+    name: "TypeError",
+    message: "Cannot go backward: the loss must be one value that depends on a parameter, " +
+      "got shape [] without a recorded parameter",
+  });
+  assert.throws(() => backward(cast(sum(x), "int32"), [x]), TypeError);
+  const forgotten = device.tensor([1, 2], [1, 2]);
+  assert.throws(() => backward(sum(add(x, forgotten)), [x, forgotten]), {
+    name: "TypeError",
+    message: "Cannot go backward: gradients are only kept for parameters, " +
+      "got a tensor [1, 2] that parameter() did not mark",
+  });
+});
+
+testOnEach(devices, "nothing is recorded without gradients", (device) => {
+  const x = leaf(device, [1]);
+  const inside = withoutGradients(() => {
+    const nested = withoutGradients(() => square(x));
+    assert.equal(nested.requiresGradient, false);
+    return square(x);
+  });
+  assert.deepEqual([inside.requiresGradient, inside.producer], [false, undefined]);
+  assert.throws(() =>
+    withoutGradients(() => {
+      throw new Error("stop");
+    }), /stop/);
+  assert.equal(square(x).requiresGradient, true, "recording goes on after an error");
+  assert.throws(() => withoutGradients(async () => await 1), {
+    name: "TypeError",
+    message: "Cannot run withoutGradients: the body must be synchronous, got a promise",
+  });
+  assert.equal(square(x).requiresGradient, true, "and after a body that was refused");
+});
+
+testOnEach(devices, "a detached value has no gradient", async (device) => {
+  const x = leaf(device, [3, 4]);
+  await assertGradients(sum(mul(x, detach(x))), [x], [[3, 4]]);
+  assert.equal(detach(square(x)).requiresGradient, false);
+  assert.equal(detach(x).buffer, x.buffer);
+});
+
+testOnEach(
+  devices,
+  "straight through: exactly the values, the other's gradient",
+  async (device) => {
+    const x = leaf(device, [0.1, 0.9]), values = leaf(device, [1 / 3, 1e-30]);
+    const passed = straightThrough(mul(x, 2), values);
+    assert.deepEqual(await passed.floats(), await values.floats());
+    await assertGradients(sum(mul(passed, passed)), [x, values], [[4 / 3, 4e-30], [0, 0]]);
+    const constant = straightThrough(device.tensor([1, 2], [2]), values);
+    await assertGradients(sum(constant), [values], [[0, 0]]);
+    assert.throws(() => straightThrough(x, device.tensor([1, 2], [2, 1])), TypeError);
+  },
+);
+
+testOnEach(devices, "assigning overwrites in place and is not recorded", async (device) => {
+  const target = leaf(device, [1, 2]), source = leaf(device, [3, 4]);
+  const view = target.view();
+  assign(target, square(source));
+  assert.deepEqual([...await view.floats()], [9, 16]);
+  assert.equal(target.producer, undefined);
+  await assertGradients(sum(target), [target, source], [[1, 1], [0, 0]]);
+  assert.throws(() => assign(target, device.tensor([1, 2], [2, 1])), {
+    name: "TypeError",
+    message: "Cannot run copy into a tensor: it must be float32 [2, 1], got float32 [2]",
+  });
+  assert.throws(() => assign(target, device.tensor(Int32Array.of(1, 2), [2])), TypeError);
+  assert.throws(() => assign(target, view), {
+    name: "TypeError",
+    message:
+      "Cannot run copy into a tensor: it must have memory of its own, got that of an operand of [2]",
+  });
+});
+
+testOnEach(devices, "outputs are written only to tensors that fit", (device) => {
+  const x = device.tensor([1, 2], [2]), y = zeros(device, [2]);
+  const copy = (into: readonly Tensor[]) => execute(device, "copy", [x], {}, into);
+  assert.deepEqual(copy([y]), [y]);
+  assert.throws(() => copy([]), {
+    name: "TypeError",
+    message: "Cannot run copy into a tensor: 1 are needed, got 0",
+  });
+  assert.throws(() => copy([y, zeros(device, [2])]), TypeError);
+  assert.throws(() => copy([zeros(device, [3])]), TypeError);
+});
+
+for (const device of others) {
+  Deno.test(`operands of two devices are refused (${device.name})`, () => {
+    using _here = reference.scope();
+    using _there = device.scope();
+    const x = reference.tensor([1, 2], [2]), y = device.tensor([1, 2], [2]);
+    const message =
+      `Cannot run add: all operands must be on one device, got reference and ${device.name}`;
+    assert.throws(() => add(x, y), { name: "TypeError", message });
+    assert.throws(() => assign(x, y), TypeError);
+    assert.throws(() => execute(device, "copy", [y], {}, [x]), {
+      name: "TypeError",
+      message: `Cannot run copy into a tensor: it must be on ${device.name}, got one on reference`,
+    });
+  });
+}
+
+testOnEach(devices, "going backward leaves the gradients asked for, and nothing else", (device) => {
+  const x = leaf(device, Array(4096).fill(0.5), [64, 64]);
+  const weight = leaf(device, Array(4096).fill(0.01), [64, 64]);
+  let hidden: Tensor = x;
+  for (let layer = 0; layer < 8; layer++) hidden = relu(add(matmul(hidden, weight), x));
+  const loss = mean(square(hidden));
+  const live = device.liveBytes, held = live + device.pooledBytes;
+  const gradients = backward(loss, [weight, x]);
+  assert.equal(device.liveBytes - live, 2 * 64 * 64 * 4);
+  const more = device.liveBytes + device.pooledBytes - held;
+  assert.ok(more <= 8 * 64 * 64 * 4, `gradients on the way are recycled, ${more} more bytes held`);
+  for (const gradient of gradients) gradient.dispose();
+  assert.equal(device.liveBytes, live);
+});
+
+testOnEach(devices, "steps of training leave memory where it was", async (device) => {
+  const weight = leaf(device, [0.3, -0.2], [2, 1]);
+  const sizes: number[] = [];
+  for (let step = 0; step < 5; step++) {
+    using _step = device.scope();
+    const error = square(sub(matmul(device.tensor([1, 2, 3, 4], [2, 2]), weight), 1));
+    const [gradient] = backward(mean(error), [weight]);
+    withoutGradients(() => assign(weight, sub(weight, mul(gradient, 0.01))));
+    await device.synchronize();
+    sizes.push(device.liveBytes, device.pooledBytes);
+  }
+  assert.deepEqual(sizes.slice(4), [
+    ...sizes.slice(2, 4),
+    ...sizes.slice(2, 4),
+    ...sizes.slice(2, 4),
+  ]);
+});
+
+// ---- composed functions against central differences ---------------------------------------------------------
+
+const COMPOSED: Readonly<Record<string, { shape: Shape; of: (x: Tensor) => Tensor }>> = {
+  silu: { shape: [3, 5], of: silu },
+  gelu: { shape: [3, 5], of: gelu },
+  "softmax over the last axis": { shape: [3, 5], of: (x) => softmax(x) },
+  "softmax over the first axis": { shape: [3, 5], of: (x) => softmax(x, 0) },
+  "softmax over two axes apart": { shape: [3, 2, 4], of: (x) => softmax(x, [0, 2]) },
+  "softmax over all axes": { shape: [3, 4], of: (x) => softmax(x, [0, 1]) },
+  "mean over the middle axis": { shape: [3, 2, 4], of: (x) => square(mean(x, 1)) },
+  "mean over two axes apart": { shape: [3, 2, 4], of: (x) => square(mean(x, [0, -1])) },
+  "logsumexp over all axes": { shape: [3, 4], of: (x) => logsumexp(x) },
+  "logsumexp over two axes apart": { shape: [3, 2, 4], of: (x) => logsumexp(x, [0, 2]) },
+  "max over two axes apart": { shape: [3, 2, 4], of: (x) => exp(max(x, [0, 2])) },
+  "layer normalisation": { shape: [3, 7], of: (x) => layerNormalize(x) },
+  "group normalisation": { shape: [2, 3, 3, 6], of: (x) => groupNormalize(x, 3) },
+  "a small network": {
+    shape: [4, 3],
+    of: (x) => sigmoid(matmul(gelu(matmul(x, x, { transposeB: true })), abs(add(x, 3)))),
+  },
+};
+
+for (const [name, { shape, of }] of Object.entries(COMPOSED)) {
+  testOnEach(devices, `the gradient of ${name} agrees with finite differences`, async (device) => {
+    const start = draw(shape, `${name} start`), way = draw(shape, `${name} way`);
+    const x = parameter(device.tensor(start, shape));
+    const y = of(x);
+    const weights = draw(y.shape, `${name} weights`);
+    const [gradient] = backward(sum(mul(y, device.tensor(weights, y.shape))), [x]);
+
+    const moved = (step: number) => start.map((value, i) => value + step * way[i]);
+    const ahead = moved(DIFFERENCE_STEP), behind = moved(-DIFFERENCE_STEP);
+    const [above, below] = await Promise.all(
+      [ahead, behind].map((values) => of(device.tensor(values, shape)).floats()),
+    );
+    const changes = (await gradient.floats()).map((g, i) => g * (ahead[i] - behind[i]));
+    const predicted = changes.reduce((total, change) => total + change, 0);
+    const difference = above.reduce((total, _, i) => total + weights[i] * (above[i] - below[i]), 0);
+    const allowed = DIFFERENCES * Math.hypot(...changes) + 2 * ROUNDING * Math.hypot(...above);
+    assert.ok(
+      Math.abs(difference - predicted) <= allowed,
+      `differences give ${difference}, the gradient ${predicted}, ${allowed} allowed`,
+    );
+  });
+}
+
+testOnEach(devices, "a reshaped gradient has its parameter's shape", async (device) => {
+  const x = leaf(device, [1, 2, 3, 4], [2, 2]);
+  await assertGradients(sum(mul(reshape(x, [4]), device.tensor([1, 2, 3, 4], [4]))), [x], [[
+    1,
+    2,
+    3,
+    4,
+  ]]);
+});

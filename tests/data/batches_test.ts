@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  type Batch,
+  evaluationBatches,
+  stepsPerEpoch,
+  trainingBatches,
+} from "../../data/batches.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import { memoryDataset } from "../../data/memory.ts";
+
+/** Images of one value, each its index, so that a batch tells what it holds. */
+function numbered(train: number, test = 1): Dataset {
+  const values = (count: number) => Float32Array.from({ length: count }, (_, index) => index / 1e4);
+  return memoryDataset({
+    name: "numbers",
+    imageShape: [1, 1, 1],
+    train: values(train),
+    test: values(test),
+  });
+}
+
+async function read(batches: AsyncIterable<Batch>): Promise<number[][]> {
+  const read: number[][] = [];
+  for await (const { images, count } of batches) {
+    assert.equal(images.length, count);
+    read.push([...images].map((value) => Math.round(value * 1e4)));
+  }
+  return read;
+}
+
+/** Whatever may be asked for. */
+const requests = fc.record({
+  size: fc.integer({ min: 1, max: 40 }),
+  seed: fc.nat(),
+  epoch: fc.nat(1000),
+  batch: fc.double({ min: 0, max: 1, noNaN: true }),
+  skipped: fc.double({ min: 0, max: 1, noNaN: true }),
+}).map(({ size, seed, epoch, batch, skipped }) => {
+  const batchSize = 1 + Math.floor(batch * (size - 1));
+  const steps = Math.floor(size / batchSize);
+  return { size, steps, skip: Math.floor(skipped * steps), options: { seed, epoch, batchSize } };
+});
+
+Deno.test("an epoch gives whole batches of different training images", async () => {
+  await fc.assert(fc.asyncProperty(requests, async ({ size, steps, options }) => {
+    const batches = await read(trainingBatches(numbered(size), options));
+    assert.equal(batches.length, steps);
+    assert.equal(stepsPerEpoch(numbered(size), options.batchSize), steps);
+    assert.ok(batches.every(({ length }) => length === options.batchSize));
+    const images = batches.flat();
+    assert.equal(new Set(images).size, images.length);
+    assert.ok(images.every((image) => image >= 0 && image < size));
+  }));
+});
+
+Deno.test("skipping batches leaves exactly the rest of the epoch", async () => {
+  await fc.assert(fc.asyncProperty(requests, async ({ size, skip, options }) => {
+    const all = await read(trainingBatches(numbered(size), options));
+    const rest = await read(trainingBatches(numbered(size), { ...options, skip }));
+    assert.deepEqual(rest, all.slice(skip));
+  }));
+});
+
+Deno.test("the order is that of the seed and the epoch", async () => {
+  const order = async (seed: number, epoch: number) =>
+    (await read(trainingBatches(numbered(40), { seed, epoch, batchSize: 8 }))).flat();
+  assert.deepEqual(await order(7, 3), await order(7, 3));
+  const different = [await order(7, 3), await order(7, 4), await order(8, 3)];
+  assert.equal(new Set(different.map(String)).size, 3);
+  assert.notDeepEqual(different[0], Array.from({ length: 40 }, (_, index) => index));
+});
+
+Deno.test("evaluation gives every image in order, the last batch partial", async () => {
+  const batches = evaluationBatches(numbered(1, 10), { split: "test", batchSize: 4 });
+  assert.deepEqual(await read(batches), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]);
+  const whole = evaluationBatches(numbered(3), { split: "train", batchSize: 100 });
+  assert.deepEqual(await read(whole), [[0, 1, 2]]);
+});
+
+/** A data set that says when it starts to load a batch, and may fail to. */
+function watched(inner: Dataset, failAt = Infinity): { dataset: Dataset; loads: number[] } {
+  const loads: number[] = [];
+  const { name, imageShape, sizes, variance } = inner;
+  const dataset: Dataset = {
+    name,
+    imageShape,
+    sizes,
+    variance,
+    async images(split, indices) {
+      loads.push(loads.length);
+      if (loads.length > failAt) throw new Error("the disk is gone");
+      return await inner.images(split, indices);
+    },
+  };
+  return { dataset, loads };
+}
+
+Deno.test("the next batch is being loaded when one is handed out, and no more than it", async () => {
+  const { dataset, loads } = watched(numbered(12));
+  let taken = 0;
+  const options = { seed: 1, epoch: 0, batchSize: 3 };
+  for await (const _ of trainingBatches(dataset, options)) {
+    taken++;
+    assert.equal(loads.length, Math.min(taken + 1, 4));
+  }
+  assert.equal(taken, 4);
+});
+
+Deno.test("skipped batches are not loaded", async () => {
+  const { dataset, loads } = watched(numbered(12));
+  await read(trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 3, skip: 3 }));
+  assert.equal(loads.length, 1);
+});
+
+Deno.test("a batch that cannot be loaded fails when its turn comes, not before", async () => {
+  const { dataset } = watched(numbered(12), 1);
+  const batches = trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 3 });
+  assert.equal((await batches.next()).value.count, 3);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  await assert.rejects(batches.next(), /the disk is gone/);
+  await read(
+    trainingBatches(watched(numbered(12), 0).dataset, { seed: 1, epoch: 0, batchSize: 12 }),
+  )
+    .then(() => assert.fail("must fail"), (error) => assert.match(error.message, /disk is gone/));
+});
+
+Deno.test("leaving before a failed batch's turn leaves its failure behind", async () => {
+  const { dataset } = watched(numbered(12), 1);
+  for await (const _ of trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 3 })) break;
+  await new Promise((resolve) => setTimeout(resolve, 1));
+});
+
+Deno.test("a batch size that cannot be is refused at once", () => {
+  const dataset = numbered(12);
+  assert.throws(() => trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 13 }), {
+    name: "RangeError",
+    message:
+      "Cannot make batches: the batch size must be at most the 12 training images of numbers, got 13",
+  });
+  for (const batchSize of [0, -1, 1.5, NaN]) {
+    const message =
+      `Cannot make batches: the batch size must be a positive integer, got ${batchSize}`;
+    assert.throws(() => stepsPerEpoch(dataset, batchSize), { name: "RangeError", message });
+    assert.throws(() => evaluationBatches(dataset, { split: "test", batchSize }), { message });
+  }
+});

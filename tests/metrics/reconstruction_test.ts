@@ -1,0 +1,46 @@
+/** Errors of reconstructions. */
+import assert from "node:assert/strict";
+import { imageErrors, peakSignalToNoise } from "../../metrics/reconstruction.ts";
+import { draw, testOnEach } from "../each_device.ts";
+import { openTestDevices } from "../helpers.ts";
+import { assertClose, EQUATIONS } from "../tolerances.ts";
+
+const devices = await openTestDevices();
+
+testOnEach(devices, "each image has its own mean squared error", async (device) => {
+  const shape = [3, 5, 4, 2], size = 40;
+  const originals = draw(shape, "originals"), rebuilt = draw(shape, "rebuilt");
+  const errors = imageErrors(device.tensor(originals, shape), device.tensor(rebuilt, shape));
+  assert.deepEqual(errors.shape, [3]);
+  const expected = [0, 1, 2].map((image) => {
+    let sum = 0;
+    for (let at = image * size; at < (image + 1) * size; at++) {
+      sum += (originals[at] - rebuilt[at]) ** 2;
+    }
+    return sum / size;
+  });
+  assertClose(await errors.floats(), expected, EQUATIONS, "errors");
+  const same = imageErrors(device.tensor(originals, shape), device.tensor(originals, shape));
+  assert.deepEqual([...await same.floats()], [0, 0, 0]);
+});
+
+testOnEach(devices, "images of other shapes are refused", (device) => {
+  const images = device.tensor(draw([2, 4, 4, 1], "images"), [2, 4, 4, 1]);
+  const other = device.tensor(draw([1, 4, 4, 1], "other"), [1, 4, 4, 1]);
+  assert.throws(() => imageErrors(images, other), {
+    name: "TypeError",
+    message: "Cannot compare images: both must be of one shape [B, H, W, C], " +
+      "got [2, 4, 4, 1] and [1, 4, 4, 1]",
+  });
+  const row = device.tensor([1, 2], [2]);
+  assert.throws(() => imageErrors(row, row), TypeError);
+});
+
+Deno.test("the peak signal-to-noise ratio is in decibels of the range", () => {
+  assert.equal(peakSignalToNoise(1, 1), 0);
+  assert.equal(peakSignalToNoise(0.01, 1), 20);
+  assert.ok(Math.abs(peakSignalToNoise(0.02, 2) - 23.0102999566) < 1e-9);
+  // Twice the range is four times the error.
+  assert.ok(Math.abs(peakSignalToNoise(0.04, 2) - peakSignalToNoise(0.01, 1)) < 1e-12);
+  assert.equal(peakSignalToNoise(0, 2), Infinity);
+});

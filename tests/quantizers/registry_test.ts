@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../core/device.ts";
+import { randomKey } from "../../core/random.ts";
+import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
+import { createQuantizer, QUANTIZER_TYPES } from "../../quantizers/registry.ts";
+import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
+
+const key = randomKey(1, "registry");
+const device = await openDevice("reference");
+
+Deno.test("every method is made by its name, with the settings it is given", () => {
+  for (const type of QUANTIZER_TYPES) {
+    const made = createQuantizer(device, { type, codebookSize: 8, codebookDim: 4 }, key);
+    assert.deepEqual([made.codebookSize, made.codebookDim], [8, 4], type);
+  }
+  assert.ok(createQuantizer(device, { type: "vanilla" }, key) instanceof VanillaQuantizer);
+  assert.ok(createQuantizer(device, { type: "clustered" }, key) instanceof ClusteredQuantizer);
+});
+
+Deno.test("an unknown method is refused with the nearest known one", () => {
+  assert.throws(() => createQuantizer(device, { type: "clusterd" }, key), {
+    name: "RangeError",
+    message: /got "clusterd", did you mean clustered\?/,
+  });
+});
+
+Deno.test("a setting that a method does not have or allow is refused", () => {
+  const make = (settings: object) => () =>
+    createQuantizer(device, { type: "vanilla", ...settings }, key);
+  assert.throws(make({ codebookSiz: 4 }), {
+    name: "RangeError",
+    message:
+      "Cannot make a vanilla quantizer: there is no setting codebookSiz, did you mean codebookSize?",
+  });
+  assert.throws(make({ codebookSize: 0 }), {
+    name: "RangeError",
+    message:
+      "Cannot make a vanilla quantizer: codebookSize must be an integer of at least 1, got 0",
+  });
+});

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { lastLine, runTask } from "./child.ts";
+
+Deno.test("doctor names every device, and what auto picks", async () => {
+  const { code, stdout, stderr } = await runTask("doctor", ["--json"]);
+  assert.equal(code, 0, stderr);
+  const { deno, devices, auto, cores } = lastLine(stdout);
+  assert.equal(deno, Deno.version.deno);
+  assert.equal(cores, navigator.hardwareConcurrency);
+  const found = devices as { name: string; available: boolean; adapter?: { limits: object } }[];
+  assert.deepEqual(found.map(({ name }) => name).sort(), ["cpu", "reference", "webgpu"]);
+  assert.ok(found.some(({ name, available }) => name === auto && available));
+  const webgpu = found.find(({ name }) => name === "webgpu");
+  if (webgpu?.available) assert.ok(Object.keys(webgpu.adapter?.limits ?? {}).length > 0);
+});
+
+Deno.test("every task lists its flags with --help", async () => {
+  const helps = await Promise.all(
+    ["train", "evaluate", "doctor"].map((t) => runTask(t, ["--help"])),
+  );
+  const flags = [["--training.epochs <an integer of at least 1>, default 10"], ["RUN"], ["--json"]];
+  helps.forEach(({ code, stdout }, task) => {
+    assert.equal(code, 0);
+    for (const flag of [...flags[task], "--json", "--help"]) assert.ok(stdout.includes(flag), flag);
+  });
+});

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { configSettings } from "../../training/config.ts";
+import { resolveConfig } from "../../training/resolve.ts";
+import { UsageError } from "../../tasks/fail.ts";
+import { type Command, readCommandLine } from "../../tasks/flags.ts";
+import { showHelp } from "../../tasks/help.ts";
+
+const COMMAND: Command = {
+  call: "deno task train",
+  summary: "Trains.",
+  operands: [],
+  options: [{
+    path: "resume",
+    description: "goes on",
+    allowed: "true or false",
+    kind: "boolean",
+    default: false,
+  }],
+  settings: configSettings(),
+};
+
+const refusal = (...args: string[]): string => {
+  try {
+    readCommandLine(args, COMMAND);
+  } catch (error) {
+    assert.ok(error instanceof UsageError);
+    return error.message;
+  }
+  return "not refused";
+};
+
+Deno.test("flags are configuration paths, and their values have the setting's type", () => {
+  const args =
+    "--quantizer.type vanilla --training.epochs=2 --optimizer.clipNorm none --resume --seed 1e3";
+  const { options, settings } = readCommandLine(args.split(" "), COMMAND);
+  assert.deepEqual(options, { resume: true });
+  assert.deepEqual(settings, {
+    quantizer: { type: "vanilla" },
+    training: { epochs: 2 },
+    optimizer: { clipNorm: null },
+    seed: 1000,
+  });
+});
+
+Deno.test("a flag of true or false stands alone, or before true or false", () => {
+  const read = (text: string) => readCommandLine(text.split(" "), COMMAND).settings;
+  assert.deepEqual(read("--quantizer.online --seed 1"), { quantizer: { online: true }, seed: 1 });
+  assert.deepEqual(read("--quantizer.online false --seed 1"), {
+    quantizer: { online: false },
+    seed: 1,
+  });
+});
+
+Deno.test("every setting is a flag, and any configuration can be said in flags", () => {
+  const config = resolveConfig({
+    flags: { optimizer: { clipNorm: 1, schedule: "cosine" }, cpu: { threads: 2 }, seed: 9 },
+  });
+  const args = configSettings().flatMap(({ path }) => {
+    const value = path.split(".").reduce(
+      (section: unknown, name) => (section as Record<string, unknown>)[name],
+      config,
+    );
+    return [`--${path}`, value === null ? "none" : String(value)];
+  });
+  const { settings } = readCommandLine(args, COMMAND);
+  assert.deepEqual(resolveConfig({ flags: settings }), config);
+});
+
+Deno.test("the help names every flag with what it means, what it may be and its default", () => {
+  const help = showHelp(COMMAND);
+  for (const { path, description, allowed, ...setting } of configSettings()) {
+    const usual = setting.default === null ? "none" : String(setting.default);
+    assert.ok(
+      help.includes(`--${path} <${allowed}>, default ${usual}\n      ${description}`),
+      path,
+    );
+  }
+});
+
+Deno.test("a command line that cannot be followed is refused with what to do", () => {
+  assert.match(refusal("--lerningRate", "1"), /no flag --lerningRate, did you mean --optimizer\.l/);
+  assert.match(refusal("--modle.hidden", "1"), /did you mean --model\.hidden\?$/);
+  assert.match(refusal("--hlp"), /did you mean --help\?$/);
+  assert.match(refusal("--xyzzy"), /`deno task train --help` lists all flags$/);
+  assert.match(refusal("-s", "1"), /no flag -s/);
+  assert.match(
+    refusal("--seed"),
+    /--seed must be followed by an integer of at least 0, got nothing$/,
+  );
+  assert.match(refusal("--seed", "--resume"), /got "--resume"$/);
+  assert.match(refusal("runs/digits"), /the operands of `deno task train` must be none, got runs/);
+  assert.match(refusal("--__proto__.seed", "1"), /no flag --__proto__\.seed/);
+});
+
+Deno.test("a text that is no number stays as it is, for the schema to refuse", () => {
+  const { settings } = readCommandLine(["--seed", "abc", "--training.epochs", ""], COMMAND);
+  assert.deepEqual(settings, { seed: "abc", training: { epochs: "" } });
+});

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { resolveConfig } from "../../training/resolve.ts";
+import { folderForTests, lastLine, runTask, snapshot, taskCommand, TINY } from "./child.ts";
+
+const folder = folderForTests();
+const run = `${folder}/run`;
+const onCpu = [...TINY, "--device", "cpu"];
+
+const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+const readJson = (path: string) => JSON.parse(Deno.readTextFileSync(path));
+
+Deno.test("train leaves the run's folder and prints its summary as the last line", async () => {
+  const { code, stdout, stderr } = await runTask("train", [...onCpu, "--out", run, "--json"]);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(names(run), [
+    "checkpoints",
+    "config.json",
+    "metrics.jsonl",
+    "samples",
+    "summary.json",
+  ]);
+  assert.deepEqual(names(`${run}/checkpoints`), ["best.safetensors", "last.safetensors"]);
+  assert.deepEqual(names(`${run}/samples`), ["epoch-001.png"]);
+
+  const config = readJson(`${run}/config.json`);
+  assert.deepEqual(resolveConfig({ saved: config }), config);
+  assert.equal(config.training.maxSteps, 3);
+
+  const summary = readJson(`${run}/summary.json`);
+  assert.deepEqual(lastLine(stdout), summary);
+  assert.equal(stdout.trimEnd().split("\n").length, 1, "all else is on stderr");
+  assert.match(stderr, /step 3\/3 .*images\/s .*\/8 codes in use .*left/);
+  const { mse, psnr, usage, perplexity, images, protocol } = summary.test;
+  for (const value of [mse, psnr, perplexity, summary.imagesPerSecond, summary.peakMemoryBytes]) {
+    assert.ok(value > 0, JSON.stringify(summary));
+  }
+  assert.ok(usage > 0 && usage <= 1);
+  assert.equal(images, 997);
+  assert.equal(summary.steps, 3);
+  assert.match(summary.device, /^cpu/);
+  assert.equal(summary.best.protocol, protocol);
+  assert.equal(summary.protocols[protocol].dataset, "digits");
+});
+
+Deno.test("a folder that holds a run is refused, and left as it is", async () => {
+  const before = snapshot(run);
+  const { code, stderr } = await runTask("train", [...onCpu, "--out", run]);
+  assert.equal(code, 1);
+  for (const way of ["--resume", "--overwrite", "--out"]) assert.ok(stderr.includes(way), stderr);
+  assert.deepEqual(snapshot(run), before);
+});
+
+Deno.test("a checkpoint of another configuration is not resumed from", async () => {
+  const before = snapshot(run);
+  const args = ["--out", run, "--resume", "--optimizer.learningRate", "1"];
+  const { code, stderr } = await runTask("train", args);
+  assert.equal(code, 1);
+  assert.match(stderr, /optimizer\.learningRate must be .* 0\.0003, got 1\n$/);
+  assert.deepEqual(snapshot(run), before);
+});
+
+Deno.test("a finished run can be trained for longer", async () => {
+  const args = ["--out", run, "--resume", "--training.maxSteps", "5", "--device", "cpu"];
+  const { code, stderr } = await runTask("train", args);
+  assert.equal(code, 0, stderr);
+  assert.equal(readJson(`${run}/summary.json`).steps, 5);
+  assert.equal(readJson(`${run}/config.json`).training.maxSteps, 5);
+});
+
+Deno.test("--overwrite replaces the run and leaves what else is in the folder", async () => {
+  Deno.writeTextFileSync(`${run}/notes.txt`, "kept");
+  const { code, stderr } = await runTask("train", [
+    ...onCpu,
+    ...["--out", run, "--overwrite", "--seed", "7", "--quantizer.type", "vanilla"],
+  ]);
+  assert.equal(code, 0, stderr);
+  assert.equal(readJson(`${run}/summary.json`).seed, 7);
+  assert.equal(readJson(`${run}/config.json`).quantizer.distance, "l2");
+  assert.equal(Deno.readTextFileSync(`${run}/notes.txt`), "kept");
+});
+
+Deno.test("Ctrl-C leaves a checkpoint, and --resume ends with the bytes of a whole run", async () => {
+  const long = [...onCpu, "--training.maxSteps", "60", "--training.logEverySteps", "1"];
+  const interrupted = `${folder}/interrupted`;
+  const child = taskCommand("train", [...long, "--out", interrupted]).spawn();
+  let printed = "";
+  for await (const bytes of child.stdout) {
+    const before = printed;
+    printed += new TextDecoder().decode(bytes);
+    if (!before.includes("step 1/") && printed.includes("step 1/")) child.kill("SIGINT");
+  }
+  assert.equal((await child.status).code, 130, printed);
+  await child.stderr.cancel();
+  const told = printed.match(/go on with `deno task train (.*)`/);
+  assert.ok(told !== null, printed);
+  assert.ok(!names(interrupted).includes("summary.json"));
+
+  const whole = `${folder}/whole`;
+  const resumed = await runTask("train", [...told[1].split(" ")]);
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.equal((await runTask("train", [...long, "--out", whole])).code, 0);
+  const bytes = (path: string) => Deno.readFileSync(`${path}/checkpoints/last.safetensors`);
+  assert.deepEqual(bytes(interrupted), bytes(whole));
+  const [first, second] = [interrupted, whole].map((path) => readJson(`${path}/summary.json`));
+  assert.deepEqual(first.test, second.test);
+});

@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { configSettings, quantizerDefaults } from "../../training/config.ts";
+import { identityOf } from "../../training/identity.ts";
+import { PRESETS } from "../../training/presets.ts";
+import { resolveConfig } from "../../training/resolve.ts";
+
+const refusal = (sources: Parameters<typeof resolveConfig>[0]): string => {
+  try {
+    resolveConfig(sources);
+  } catch (error) {
+    assert.ok(error instanceof RangeError);
+    return error.message;
+  }
+  return "not refused";
+};
+
+Deno.test("the preset digits is METHOD's small model, in batches of 128, for 10 epochs", () => {
+  const { preset, out, model, quantizer, optimizer, training } = resolveConfig();
+  assert.equal(preset, "digits");
+  assert.equal(out, "runs/digits");
+  assert.deepEqual(model, { hidden: 128, residualHidden: 32, residualLayers: 2 });
+  assert.equal(quantizer.type, "clustered");
+  assert.deepEqual([quantizer.codebookSize, quantizer.codebookDim], [512, 64]);
+  assert.deepEqual([optimizer.type, optimizer.learningRate], ["adam", 3e-4]);
+  assert.deepEqual([training.batchSize, training.epochs], [128, 10]);
+});
+
+Deno.test("every preset resolves, into a folder of its own name", () => {
+  for (const preset of PRESETS.keys()) {
+    assert.equal(resolveConfig({ flags: { preset } }).out, `runs/${preset}`);
+  }
+});
+
+Deno.test("flags go over the configuration file, it goes over the preset, that over the defaults", () => {
+  const file = { training: { epochs: 3, batchSize: 32 }, seed: 1 };
+  const { training, seed } = resolveConfig({ file, flags: { training: { epochs: 2 } } });
+  assert.deepEqual([training.epochs, training.batchSize, seed], [2, 32, 1]);
+  assert.equal(training.logEverySteps, 10);
+});
+
+Deno.test("a file can name the preset, and a flag another", () => {
+  const file = { preset: "digits-reference" };
+  assert.equal(resolveConfig({ file }).out, "runs/digits-reference");
+  assert.equal(resolveConfig({ file, flags: { preset: "digits" } }).preset, "digits");
+});
+
+Deno.test("the configuration of a run takes the place of the preset", () => {
+  const saved = resolveConfig({ flags: { seed: 5, training: { epochs: 3 }, out: "elsewhere" } });
+  const resumed = resolveConfig({ saved, flags: { training: { epochs: 4 } } });
+  assert.deepEqual([resumed.seed, resumed.training.epochs, resumed.out], [5, 4, "elsewhere"]);
+  const { training } = resolveConfig({ saved, flags: { preset: "digits" } });
+  assert.equal(training.epochs, 10, "a preset that is named goes over it");
+});
+
+Deno.test("another quantizer keeps what means the same to it, and drops the rest", () => {
+  const file = { quantizer: { codebookSize: 64, anchor: "random", distance: "cos" } };
+  const flags = { quantizer: { type: "vanilla" } };
+  const { quantizer } = resolveConfig({ file, flags });
+  assert.deepEqual(quantizer, {
+    type: "vanilla",
+    codebookSize: 64,
+    codebookDim: 64,
+    commitmentWeight: 0.25,
+    distance: "l2",
+  });
+  const chosen = resolveConfig({ flags: { quantizer: { type: "vanilla", distance: "cos" } } });
+  assert.equal(chosen.quantizer.distance, "cos", "what is said together with the type stays");
+});
+
+Deno.test("adamw has PyTorch's weight decay unless another is given", () => {
+  const decay = (optimizer: unknown) =>
+    resolveConfig({ flags: { optimizer } }).optimizer.weightDecay;
+  assert.equal(decay({ type: "adam" }), 0);
+  assert.equal(decay({ type: "adamw" }), 0.01);
+  assert.equal(decay({ type: "adamw", weightDecay: 0 }), 0);
+});
+
+Deno.test("a quantizer has the same defaults by name as in its own class", () => {
+  assert.equal(quantizerDefaults("clustered").get("distance"), "cos");
+  assert.equal(quantizerDefaults("vanilla").get("distance"), "l2");
+  assert.throws(() => quantizerDefaults("vanila"), /did you mean vanilla\?/);
+});
+
+Deno.test("an unknown key is refused with the nearest known one", () => {
+  const cases: [unknown, RegExp][] = [
+    [{ model: { hiden: 8 } }, /no setting model\.hiden, did you mean model\.hidden\?$/],
+    [{ learningRate: 1 }, /did you mean optimizer\.learningRate\?$/],
+    [{ quantiser: { type: "vanilla" } }, /did you mean quantizer\?$/],
+    [{ training: { xyzzy: 1 } }, /known are training\.epochs, training\.maxSteps/],
+    [{ xyzzy: 1 }, /known are preset, seed, device/],
+    [{ preset: "digit" }, /preset must be .* got "digit", did you mean digits\?$/],
+    [{ quantizer: { type: "vanila" } }, /got "vanila", did you mean vanilla\?$/],
+    [{ quantizer: { type: "vanilla", anchor: "closest" } }, /no setting quantizer\.anchor/],
+    [JSON.parse('{"__proto__": 1}'), /no setting __proto__/],
+    [{ quantizer: { type: "constructor" } }, /got "constructor"/],
+  ];
+  for (const [file, message] of cases) assert.match(refusal({ file }), message);
+});
+
+Deno.test("a value that is not allowed is refused with what is allowed and what came", () => {
+  const cases: [unknown, string][] = [
+    [{ seed: "abc" }, 'seed must be an integer of at least 0, got "abc"'],
+    [{ seed: 2 ** 53 }, "seed must be an integer of at least 0, got 9007199254740992"],
+    [{ device: "gpu" }, 'device must be auto, reference, cpu or webgpu, got "gpu"'],
+    [{ out: "" }, 'out must be a text that is not empty, got ""'],
+    [{ data: { name: "imagenet" } }, 'data.name must be digits, got "imagenet"'],
+    [{ model: 3 }, "model must be an object that holds some of model.hidden, "],
+    [{ model: { hidden: 7 } }, "model.hidden must be an even integer of at least 2, got 7"],
+    [{ model: { residualLayers: -1 } }, "must be an integer of at least 0, got -1"],
+    [{ quantizer: { codebookSize: 0 } }, "quantizer.codebookSize must be an integer of at least 1"],
+    [{ quantizer: { codebookDim: 0 } }, "quantizer.codebookDim must be an integer of at least 1"],
+    [{ quantizer: { codebookSize: 1.5 } }, "must be an integer of at least 1, got 1.5"],
+    [{ quantizer: { decay: 1 } }, "quantizer.decay must be a number in [0, 1), got 1"],
+    [{ quantizer: { temperature: 0 } }, "quantizer.temperature must be a number above 0, got 0"],
+    [{ quantizer: { online: 1 } }, "quantizer.online must be true or false, got 1"],
+    [{ quantizer: { type: 3 } }, "quantizer.type must be vanilla or clustered, got 3"],
+    [{ quantizer: "vanilla" }, "quantizer must be an object"],
+    [
+      { optimizer: { learningRate: -1 } },
+      "optimizer.learningRate must be a number above 0, got -1",
+    ],
+    [{ optimizer: { learningRate: NaN } }, "must be a number above 0, got NaN"],
+    [{ optimizer: { clipNorm: 0 } }, "optimizer.clipNorm must be a number above 0, or none, got 0"],
+    [{ optimizer: { floor: 2 } }, "optimizer.floor must be a number in [0, 1], got 2"],
+    [{ training: { batchSize: 0 } }, "training.batchSize must be an integer of at least 1, got 0"],
+    [{ training: { epochs: null } }, "training.epochs must be an integer of at least 1, got none"],
+    [{ cpu: { threads: 0 } }, "cpu.threads must be an integer of at least 1, or none, got 0"],
+    [[], "it must be an object of settings, got []"],
+    [3, "it must be an object of settings, got 3"],
+  ];
+  for (const [file, message] of cases) {
+    const got = refusal({ file });
+    assert.ok(got.startsWith("Cannot read the configuration: "), got);
+    assert.ok(got.includes(message), `${got} must say ${message}`);
+  }
+});
+
+Deno.test("every setting says what it means and what it may be", () => {
+  const settings = configSettings();
+  assert.equal(new Set(settings.map(({ path }) => path)).size, settings.length);
+  for (const { path, description, allowed } of settings) {
+    assert.ok(description.length > 0 && allowed.length > 0, path);
+  }
+});
+
+const positive = fc.integer({ min: 1, max: 4096 });
+const share = fc.double({ min: 0, max: 0.999, noNaN: true });
+const part = <T>(fields: { [Name in keyof T]: fc.Arbitrary<T[Name]> }) =>
+  fc.record(fields, { requiredKeys: [] });
+
+/** Settings that are allowed, any of them left out. */
+const allowed = part({
+  preset: fc.constantFrom(...PRESETS.keys()),
+  seed: fc.maxSafeNat(),
+  device: fc.constantFrom("auto", "reference", "cpu", "webgpu"),
+  out: fc.string({ minLength: 1 }),
+  model: part({ hidden: positive.map((half) => 2 * half), residualHidden: positive }),
+  quantizer: fc.oneof(
+    part({ type: fc.constant("clustered"), decay: share, online: fc.boolean() }),
+    fc.record({ type: fc.constant("vanilla"), commitmentWeight: share }),
+  ),
+  optimizer: part({
+    type: fc.constantFrom("adam", "adamw"),
+    beta1: share,
+    clipNorm: fc.option(fc.constantFrom(0.5, 1)),
+    schedule: fc.constantFrom("constant", "cosine", "linear"),
+  }),
+  training: part({ maxSteps: fc.option(positive), batchSize: positive }),
+});
+
+Deno.test("a configuration survives JSON, and is its own configuration", () => {
+  fc.assert(fc.property(allowed, (flags) => {
+    const config = resolveConfig({ flags });
+    const again = JSON.parse(JSON.stringify(config));
+    assert.deepEqual(again, config);
+    assert.deepEqual(resolveConfig({ file: again }), config);
+    assert.deepEqual(resolveConfig({ saved: again }), config);
+  }));
+});
+
+Deno.test("the identity of a run changes with its result, and with nothing else", () => {
+  const identity = (flags: unknown) => JSON.stringify(identityOf(resolveConfig({ flags })));
+  const usual = identity({});
+  const same = [
+    { out: "elsewhere" },
+    { device: "reference" },
+    { cpu: { threads: 1 } },
+    { training: { logEverySteps: 1, checkpointEverySteps: 1, epochs: 20, maxSteps: 7 } },
+    { preset: "digits-reference" },
+  ];
+  for (const flags of same) assert.equal(identity(flags), usual, JSON.stringify(flags));
+  const other = [
+    { seed: 43 },
+    { model: { hidden: 64 } },
+    { quantizer: { decay: 0.9 } },
+    { quantizer: { type: "vanilla" } },
+    { optimizer: { learningRate: 1e-3 } },
+    { training: { batchSize: 64 } },
+  ];
+  for (const flags of other) assert.notEqual(identity(flags), usual, JSON.stringify(flags));
+  const scheduled = (epochs: number) =>
+    identity({ optimizer: { schedule: "cosine" }, training: { epochs } });
+  assert.notEqual(scheduled(10), scheduled(20), "a schedule depends on the length of the run");
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { decode } from "fast-png";
+import { openDevice } from "../../core/device.ts";
+import { RunFolder } from "../../training/run_folder.ts";
+import { tinyModel, waves, withFolder } from "./tiny.ts";
+
+async function records(path: string): Promise<unknown[]> {
+  const text = await Deno.readTextFile(`${path}/metrics.jsonl`);
+  return text.trimEnd().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+Deno.test("beginning a run makes its folders", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(`${path}/runs/first`);
+    await folder.begin(0);
+    const names = Array.from(Deno.readDirSync(folder.path), ({ name }) => name).sort();
+    assert.deepEqual(names, ["checkpoints", "metrics.jsonl", "samples"]);
+    assert.equal(folder.checkpoint("best"), `${path}/runs/first/checkpoints/best.safetensors`);
+  }));
+
+Deno.test("records are appended, one line each", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(path);
+    await folder.begin(0);
+    await folder.log({ step: 1, loss: 0.5 });
+    await folder.log({ step: 2, loss: 0.25 });
+    assert.deepEqual(await records(path), [{ step: 1, loss: 0.5 }, { step: 2, loss: 0.25 }]);
+  }));
+
+Deno.test("resuming cuts the records back to the step, and a line that a kill cut short", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(path);
+    await folder.begin(0);
+    for (const step of [1, 2, 2, 3]) await folder.log({ step });
+    await Deno.writeTextFile(`${path}/metrics.jsonl`, '{"step":4,"lo', { append: true });
+    await folder.begin(2);
+    await folder.log({ step: 3, again: true });
+    assert.deepEqual(await records(path), [
+      { step: 1 },
+      { step: 2 },
+      { step: 2 },
+      { step: 3, again: true },
+    ]);
+    await folder.begin(0);
+    assert.deepEqual(await records(path), []);
+  }));
+
+Deno.test("beginning removes what was half written, and nothing else", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(path);
+    await folder.begin(0);
+    const kept = [`${path}/notes.txt`, folder.checkpoint("last"), `${path}/samples/epoch-001.png`];
+    const partial = kept.map((file) => `${file}.123-0.partial`);
+    for (const file of [...kept, ...partial]) await Deno.writeTextFile(file, "x");
+    await folder.begin(0);
+    for (const file of kept) assert.equal(await Deno.readTextFile(file), "x");
+    for (const file of partial) await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+  }));
+
+Deno.test("a run is empty, started, finished, and started again when it goes on", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(`${path}/run`);
+    assert.equal(await folder.state(), "empty");
+    await Deno.mkdir(folder.path);
+    assert.equal(await folder.state(), "empty");
+    await folder.writeConfig({ seed: 7, data: { name: "waves" } });
+    assert.equal(await folder.state(), "started");
+    assert.deepEqual(await folder.readConfig(), { seed: 7, data: { name: "waves" } });
+    await folder.begin(0);
+    assert.equal(await folder.state(), "started");
+    await folder.writeSummary({ mse: 0.5 });
+    assert.equal(await folder.state(), "finished");
+    assert.equal(await Deno.readTextFile(`${path}/run/summary.json`), '{\n  "mse": 0.5\n}\n');
+    await folder.begin(9);
+    assert.equal(await folder.state(), "started");
+  }));
+
+Deno.test("a folder that cannot be written, and a configuration that cannot be read, say so", () =>
+  withFolder(async (path) => {
+    await Deno.writeTextFile(`${path}/file`, "{");
+    const folder = new RunFolder(`${path}/file/run`);
+    const unwritable = new RegExp(
+      `^Error: Cannot make the folder ${path}/file/run: it must be possible to write there, got `,
+    );
+    await assert.rejects(folder.begin(0), unwritable);
+    await assert.rejects(folder.writeConfig({}), unwritable);
+    const absent = new RunFolder(`${path}/absent`);
+    await assert.rejects(absent.log({ step: 1 }), /Cannot write .*metrics.jsonl: .*, got ENOENT/);
+    await assert.rejects(absent.readConfig(), /Cannot read .*config.json: .*, got ENOENT/);
+    await Deno.rename(`${path}/file`, `${path}/config.json`);
+    await assert.rejects(new RunFolder(path).readConfig(), {
+      name: "RangeError",
+      message: /Cannot read .*config.json: it must be JSON, got /,
+    });
+  }));
+
+Deno.test("samples are a picture of test images spread over the set", () =>
+  withFolder(async (path) => {
+    using device = await openDevice("reference");
+    using model = tinyModel(device);
+    const folder = new RunFolder(path);
+    await folder.begin(0);
+    const before = device.liveBytes;
+    for (const [epoch, testImages, columns, rows] of [[1, 40, 8, 4], [12, 5, 5, 2]]) {
+      const dataset = waves(4, testImages);
+      await folder.saveSamples(epoch, { device, model, dataset, seed: 7 });
+      const name = `epoch-${String(epoch).padStart(3, "0")}.png`;
+      const { width, height, data } = decode(await Deno.readFile(`${path}/samples/${name}`));
+      assert.deepEqual([width, height], [columns * 100 + 4, rows * 100 + 4]);
+      for (let column = 0; column < columns; column++) {
+        const chosen = Math.floor(column * testImages / Math.min(16, testImages));
+        const [first] = await dataset.images("test", Int32Array.of(chosen));
+        assert.equal(data[4 * width + 4 + column * 100], Math.round((first + 1) / 2 * 255));
+      }
+    }
+    assert.equal(device.liveBytes, before);
+  }));

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { decode } from "fast-png";
+import { drawSampleGrid } from "../../training/sample_grid.ts";
+
+const MARGIN = 4;
+
+Deno.test("originals stand above their reconstructions, eight a row, enlarged", () => {
+  const count = 10;
+  const pixels = (shift: number) =>
+    Float32Array.from({ length: count * 6 }, (_, value) => -1 + (value + shift) / 64);
+  const originals = pixels(0), reconstructions = pixels(3);
+  const { width, height, channels, data } = decode(
+    drawSampleGrid({ originals, reconstructions, imageShape: [2, 3, 1] }),
+  );
+  const scale = 32;
+  const [tall, wide] = [2 * scale + MARGIN, 3 * scale + MARGIN];
+  assert.deepEqual([width, height, channels], [8 * wide + MARGIN, 4 * tall + MARGIN, 1]);
+
+  const at = (row: number, column: number, y: number, x: number) =>
+    data[(MARGIN + row * tall + y) * width + MARGIN + column * wide + x];
+  const byte = (value: number) => Math.round((value + 1) / 2 * 255);
+  for (let image = 0; image < count; image++) {
+    const [row, column] = [2 * Math.floor(image / 8), image % 8];
+    for (const [below, values] of [originals, reconstructions].entries()) {
+      for (let y = 0; y < 2; y++) {
+        for (let x = 0; x < 3; x++) {
+          const expected = byte(values[image * 6 + y * 3 + x]);
+          for (const inside of [0, scale - 1]) {
+            assert.equal(
+              at(row + below, column, y * scale + inside, x * scale + inside),
+              expected,
+            );
+          }
+        }
+      }
+    }
+  }
+  const background = data[0];
+  assert.equal(at(0, 0, -1, 0), background);
+  assert.equal(at(2, 2, 0, 0), background);
+});
+
+Deno.test("colours are kept, and values outside [−1, 1] are the nearest inside", () => {
+  const originals = Float32Array.of(-1, 0, 1);
+  const reconstructions = Float32Array.of(5, -5, NaN);
+  const { width, channels, data } = decode(
+    drawSampleGrid({ originals, reconstructions, imageShape: [1, 1, 3] }),
+  );
+  assert.equal(channels, 3);
+  const pixel = (y: number) => [...data.subarray((y * width + 4) * 3, (y * width + 4) * 3 + 3)];
+  assert.deepEqual(pixel(4), [0, 128, 255]);
+  assert.deepEqual(pixel(4 + 96 + 4), [255, 0, 0]);
+});
+
+Deno.test("large images are drawn as they are, and of other channels the first", () => {
+  const values = new Float32Array(100 * 200 * 2).map((_, index) => index % 2 === 0 ? 1 : -1);
+  const { width, height, channels, data } = decode(
+    drawSampleGrid({ originals: values, reconstructions: values, imageShape: [100, 200, 2] }),
+  );
+  assert.deepEqual([width, height, channels], [208, 2 * 104 + 4, 1]);
+  assert.equal(data[4 * width + 4], 255);
+});
+
+Deno.test("samples that are no pairs of images are refused", () => {
+  const draw = (originals: number, reconstructions: number) => () =>
+    drawSampleGrid({
+      originals: new Float32Array(originals),
+      reconstructions: new Float32Array(reconstructions),
+      imageShape: [2, 2, 1],
+    });
+  for (const [originals, reconstructions] of [[0, 0], [6, 6], [8, 4]]) {
+    assert.throws(draw(originals, reconstructions), {
+      name: "TypeError",
+      message: "Cannot draw samples: both parts must hold the same whole number of images of " +
+        `4 values, got ${originals} and ${reconstructions} values`,
+    });
+  }
+});

@@ -1,0 +1,83 @@
+/** A run small enough for tests: images of 8×8 in memory, the smallest VQ-VAE around a clustered codebook. */
+import { randomKey } from "../../core/random.ts";
+import type { Device } from "../../core/tensor.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import { memoryDataset } from "../../data/memory.ts";
+import { VQVAE } from "../../models/vqvae.ts";
+import { Adam } from "../../nn/optimizers.ts";
+import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
+import { RunFolder } from "../../training/run_folder.ts";
+import { train, type TrainingSummary, type TrainOptions } from "../../training/trainer.ts";
+
+/** Waves of different lengths and directions, `[8, 8, 1]`: 26 to train on, 6 to test. */
+export function waves(trainImages = 26, testImages = 6): Dataset {
+  const draw = (count: number, first: number) =>
+    Float32Array.from({ length: count * 64 }, (_, value) => {
+      const image = first + Math.floor(value / 64), y = Math.floor(value % 64 / 8), x = value % 8;
+      return Math.sin((x * (1 + image % 5) + y * (1 + image % 3)) / 3 + image);
+    });
+  return memoryDataset({
+    name: "waves",
+    imageShape: [8, 8, 1],
+    train: draw(trainImages, 0),
+    test: draw(testImages, 1000),
+  });
+}
+
+/** A model with 8 hidden channels and 8 codes of 4 dimensions; its pool of anchors fills over several steps. */
+export function tinyModel(
+  device: Device,
+  seed = 7,
+  anchor: "closest" | "random" = "random",
+): VQVAE {
+  const key = randomKey(seed, "model");
+  const quantizer = new ClusteredQuantizer(device, {
+    codebookSize: 8,
+    codebookDim: 4,
+    anchor,
+    key,
+  });
+  return new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+}
+
+/** What a test may want otherwise. */
+export type TinyOptions =
+  & { readonly device: Device; readonly path: string }
+  & Partial<Omit<TrainOptions, "device" | "folder">>;
+
+/** Trains a fresh tiny model into a folder: 3 epochs of 6 steps, a checkpoint every other step. */
+export async function trainTiny(options: TinyOptions): Promise<TrainingSummary> {
+  const { device, path, ...rest } = options;
+  using model = tinyModel(device);
+  using optimizer = new Adam(model.namedParameters());
+  return await train({
+    device,
+    model,
+    optimizer,
+    dataset: waves(),
+    seed: 7,
+    batchSize: 4,
+    epochs: 3,
+    learningRate: () => 1e-3,
+    logEverySteps: 3,
+    checkpointEverySteps: 2,
+    folder: new RunFolder(path),
+    identity: { "quantizer.type": "clustered", "quantizer.codebookSize": 8 },
+    ...rest,
+  });
+}
+
+/** Gives a body a folder of its own, and takes it away afterwards. */
+export async function withFolder(body: (path: string) => Promise<void>): Promise<void> {
+  const path = await Deno.makeTempDir({ prefix: "codebook-" });
+  try {
+    await body(path);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+}
+
+/** The bytes of a folder's last checkpoint. */
+export async function lastCheckpoint(path: string): Promise<Uint8Array> {
+  return await Deno.readFile(new RunFolder(path).checkpoint("last"));
+}

@@ -1,0 +1,28 @@
+/** What determines a run's result. */
+import type { Config } from "./config.ts";
+
+/** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
+ * the parameters after a step.
+ *
+ * Not in it: where the run is kept, how often it reports, and the device (the same run resumed on another device goes
+ * on, but not bit for bit). The length of the run is in it only where the learning rate's schedule depends on it, so
+ * that a run at a constant rate can be trained for longer.
+ *
+ * ```ts
+ * import { identityOf, resolveConfig } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const identity = identityOf(resolveConfig({ flags: { training: { epochs: 20 } } }));
+ * assert.equal(identity["model.hidden"], 128);
+ * assert.equal(identity["training.epochs"], undefined);
+ * ```
+ */
+export function identityOf(config: Config): Readonly<Record<string, unknown>> {
+  const { seed, data, model, quantizer, optimizer, training } = config;
+  const { epochs, maxSteps, batchSize } = training;
+  const length = optimizer.schedule === "constant" ? {} : { epochs, maxSteps };
+  const sections = { data, model, quantizer, optimizer, training: { batchSize, ...length } };
+  const settings = Object.entries(sections).flatMap(([section, values]) =>
+    Object.entries(values).map(([name, value]) => [`${section}.${name}`, value])
+  );
+  return Object.fromEntries([["seed", seed], ...settings]);
+}

@@ -1,0 +1,50 @@
+/** How test numbers are measured; two numbers can be compared only where it is the same. */
+import type { Dataset, Split } from "../data/dataset.ts";
+
+/** The evaluation protocol. */
+export interface EvaluationProtocol {
+  /** The data set. */
+  readonly dataset: string;
+  /** Which part of it, all images. */
+  readonly split: Split;
+  /** How many images that is. */
+  readonly images: number;
+  /** Height, width and channels. */
+  readonly imageShape: readonly number[];
+  /** The range of the images' values. */
+  readonly valueRange: readonly [low: number, high: number];
+  /** How each metric is defined. */
+  readonly metrics: Readonly<Record<"mse" | "psnr" | "usage" | "perplexity", string>>;
+}
+
+/** The protocol of `evaluate` on the test images of a data set. */
+export function evaluationProtocol({ name, sizes, imageShape }: Dataset): EvaluationProtocol {
+  return {
+    dataset: name,
+    split: "test",
+    images: sizes.test,
+    imageShape,
+    valueRange: [-1, 1],
+    metrics: {
+      mse: "mean over images of the mean squared error of their values, unclipped",
+      psnr: "mean over images of 10 log10(2^2 / mse) in dB, unclipped",
+      usage: "share of the codes chosen at least once over all images",
+      perplexity: "exp(-sum p ln(p + 1e-10)), p from the counts over all images",
+    },
+  };
+}
+
+/** A short name of a protocol: the first 12 hexadecimal digits of the SHA-256 of its JSON.
+ *
+ * ```ts
+ * import { evaluationProtocol, openDigits, protocolHash } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const hash = await protocolHash(evaluationProtocol(await openDigits()));
+ * assert.match(hash, /^[0-9a-f]{12}$/);
+ * ```
+ */
+export async function protocolHash(protocol: EvaluationProtocol): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(protocol));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest.subarray(0, 6), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

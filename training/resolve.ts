@@ -1,0 +1,96 @@
+/** Makes one configuration of the places that settings come from. */
+import { suggestName } from "../core/nearest_name.ts";
+import { readSettings, showSetting } from "../core/settings.ts";
+import { type Config, configSchema, DEFAULT_QUANTIZER, quantizerDefaults } from "./config.ts";
+import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
+
+/** Where settings come from; each goes over those before it. */
+export interface ConfigSources {
+  /** The configuration of the run that is resumed; it takes the place of a preset that is not named. */
+  readonly saved?: unknown;
+  /** What a configuration file holds. */
+  readonly file?: unknown;
+  /** What the command line says. */
+  readonly flags?: unknown;
+}
+
+/** The whole configuration: the defaults, below the preset, below the file, below the flags.
+ *
+ * A quantiser of another type than the layers below have keeps their settings that it has too, except where its own
+ * default differs from theirs: `--quantizer.type vanilla` keeps K, but measures nearness its own way.
+ *
+ * ```ts
+ * import { resolveConfig } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const { quantizer, out } = resolveConfig({ flags: { quantizer: { type: "vanilla" } } });
+ * assert.equal(quantizer.codebookSize, 512);
+ * assert.equal(quantizer.distance, "l2");
+ * assert.equal(out, "runs/digits");
+ * ```
+ * @throws {RangeError} a setting is unknown (with the nearest known one) or has a value that is not allowed
+ */
+export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Config {
+  for (const source of [saved, file, flags]) checkSource(source);
+  const named = section(flags).preset ?? section(file).preset;
+  const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;
+  const differences = saved === undefined || named !== undefined ? presetSettings(preset) : {};
+  const start = { quantizer: { type: DEFAULT_QUANTIZER } };
+  const merged = [saved, differences, file, flags].map(section).reduce(addLayer, start);
+  const dependent = {
+    out: `runs/${preset}`,
+    optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
+  };
+  const { type } = section(merged.quantizer);
+  const schema = configSchema(typeof type === "string" ? type : DEFAULT_QUANTIZER);
+  return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
+}
+
+function checkSource(source: unknown): void {
+  if (source !== undefined && !isSection(source)) {
+    throw new RangeError(
+      `Cannot read the configuration: it must be an object of settings, got ${showSetting(source)}`,
+    );
+  }
+}
+
+function presetSettings(name: unknown): Settings {
+  const settings = PRESETS.get(String(name));
+  if (settings !== undefined) return settings;
+  const known = [...PRESETS.keys()];
+  throw new RangeError(
+    `Cannot read the configuration: preset must be ${known.join(" or ")}, got ${
+      showSetting(name)
+    }, ${suggestName(String(name), known)}`,
+  );
+}
+
+/** Puts a layer over those below, whose quantiser's settings make way if the type is another. */
+function addLayer(below: Settings, layer: Settings): Settings {
+  const before = section(below.quantizer);
+  const type = section(layer.quantizer).type ?? before.type;
+  if (typeof type !== "string" || typeof before.type !== "string" || type === before.type) {
+    return merge(below, layer);
+  }
+  const [old, now] = [before.type, type].map(quantizerDefaults);
+  const kept = Object.entries(before).filter(([name]) =>
+    now.has(name) && old.get(name) === now.get(name)
+  );
+  return merge({ ...below, quantizer: Object.fromEntries(kept) }, layer);
+}
+
+function merge(below: Settings, above: Settings): Settings {
+  const merged = new Map(Object.entries(below));
+  for (const [name, value] of Object.entries(above)) {
+    const under = merged.get(name);
+    merged.set(name, isSection(under) && isSection(value) ? merge(under, value) : value);
+  }
+  return Object.fromEntries(merged);
+}
+
+function section(value: unknown): Settings {
+  return isSection(value) ? value : {};
+}
+
+function isSection(value: unknown): value is Settings {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,212 @@
+/** The folder of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `samples/`, `summary.json`. */
+import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
+import { withoutGradients } from "../core/execute.ts";
+import { randomKey } from "../core/random.ts";
+import type { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { VQVAE } from "../models/vqvae.ts";
+import { drawSampleGrid } from "./sample_grid.ts";
+
+/** How far the run in a folder is: `empty`, there is none; `started`, there is one that has not come to its end, so
+ * it can be resumed; `finished`, it has its summary. */
+export type RunStage = "empty" | "started" | "finished";
+
+/** What samples are made with. */
+export interface SampleOptions {
+  /** Where to compute. */
+  readonly device: Device;
+  /** What reconstructs. */
+  readonly model: VQVAE;
+  /** Whose test images are shown. */
+  readonly dataset: Dataset;
+  /** Of the quantiser's choices, if it makes any in evaluation. */
+  readonly seed: number;
+}
+
+const FOLDERS = ["checkpoints", "samples"] as const;
+/** Test images on a sample grid, at most. */
+const SAMPLES = 16;
+
+/** Writes and reads the files of a run. All but `metrics.jsonl` are replaced in one step, so that a kill leaves each
+ * either as it was or whole.
+ *
+ * ```ts
+ * import { RunFolder } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const path = await Deno.makeTempDir();
+ * const folder = new RunFolder(path);
+ * assert.equal(await folder.state(), "empty");
+ * await folder.writeConfig({ seed: 7 });
+ * assert.equal(await folder.state(), "started");
+ * assert.deepEqual(await folder.readConfig(), { seed: 7 });
+ * await Deno.remove(path, { recursive: true });
+ * ```
+ */
+export class RunFolder {
+  /** Where it is. */
+  readonly path: string;
+
+  /** Names a folder; nothing is written yet. */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Whether a run is in the folder, and whether it came to its end. */
+  async state(): Promise<RunStage> {
+    if (await exists(this.#file("summary.json"))) return "finished";
+    const signs = ["config.json", "metrics.jsonl", ...FOLDERS].map((name) => this.#file(name));
+    return (await Promise.all(signs.map(exists))).includes(true) ? "started" : "empty";
+  }
+
+  /** Makes the folder ready for a run that goes on after `step`: makes its folders, removes what was left by a run
+   * that was killed, takes the summary away, and cuts `metrics.jsonl` back to the records up to that step.
+   * @throws {Error} the folder cannot be written
+   */
+  async begin(step: number): Promise<void> {
+    for (const folder of [this.path, ...FOLDERS.map((name) => this.#file(name))]) {
+      await makeFolder(folder);
+      for (const name of await readdir(folder)) {
+        if (name.endsWith(PARTIAL_SUFFIX)) await rm(join(folder, name), { force: true });
+      }
+    }
+    await rm(this.#file("summary.json"), { force: true });
+    const metrics = this.#file("metrics.jsonl");
+    const lines = await exists(metrics) ? (await readText(metrics)).split("\n") : [];
+    const kept = lines.filter((line) => stepOf(line) <= step).map((line) => `${line}\n`);
+    await writeAtomically(metrics, kept.join(""));
+  }
+
+  /** Where a checkpoint is. */
+  checkpoint(name: "last" | "best"): string {
+    return join(this.path, "checkpoints", `${name}.safetensors`);
+  }
+
+  /** Appends a record to `metrics.jsonl`.
+   * @throws {Error} the file cannot be written
+   */
+  async log(record: { readonly step: number; readonly [name: string]: unknown }): Promise<void> {
+    const path = this.#file("metrics.jsonl");
+    await appendFile(path, `${JSON.stringify(record)}\n`).catch((cause: Error) => {
+      throw new Error(
+        `Cannot write ${path}: the folder must exist and be writable, got ${cause.message}`,
+        { cause },
+      );
+    });
+  }
+
+  /** Writes `samples/epoch-003.png`: up to 16 test images, spread evenly over the set, above their reconstructions.
+   * @throws {Error} the file cannot be written
+   */
+  async saveSamples(
+    epoch: number,
+    { device, model, dataset, seed }: SampleOptions,
+  ): Promise<void> {
+    const { sizes, imageShape } = dataset;
+    const count = Math.min(SAMPLES, sizes.test);
+    const chosen = Int32Array.from(
+      { length: count },
+      (_, index) => Math.floor(index * sizes.test / count),
+    );
+    const originals = await dataset.images("test", chosen);
+    using _scope = device.scope();
+    const images = device.tensor(originals, [count, ...imageShape]);
+    const { reconstruction } = withoutGradients(() =>
+      model.forward(images, { training: false, key: randomKey(seed, "samples") })
+    );
+    const reconstructions = await reconstruction.floats();
+    const name = `epoch-${String(epoch).padStart(3, "0")}.png`;
+    const png = drawSampleGrid({ originals, reconstructions, imageShape });
+    await writeAtomically(join(this.path, "samples", name), png);
+  }
+
+  /** Writes `config.json`, and makes the folder if need be.
+   * @throws {Error} the folder cannot be written
+   */
+  async writeConfig(config: unknown): Promise<void> {
+    await makeFolder(this.path);
+    await writeAtomically(this.#file("config.json"), showJson(config));
+  }
+
+  /** Reads `config.json`.
+   * @throws {Error} it is missing or cannot be read
+   * @throws {RangeError} it is not JSON
+   */
+  async readConfig(): Promise<unknown> {
+    const path = this.#file("config.json");
+    const text = await readText(path);
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new RangeError(
+        `Cannot read ${path}: it must be JSON, got ${(cause as Error).message}`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** Removes the run, and nothing else that lies in the folder.
+   * @throws {Error} the folder cannot be written
+   */
+  async clear(): Promise<void> {
+    for (const name of ["summary.json", "config.json", "metrics.jsonl", ...FOLDERS]) {
+      const path = this.#file(name);
+      await rm(path, { recursive: true, force: true }).catch((cause: Error) => {
+        throw new Error(
+          `Cannot remove ${path}: it must be possible to write there, got ${cause.message}`,
+          { cause },
+        );
+      });
+    }
+  }
+
+  /** Writes `summary.json`: from then on the run is finished.
+   * @throws {Error} the folder cannot be written
+   */
+  async writeSummary(summary: unknown): Promise<void> {
+    await writeAtomically(this.#file("summary.json"), showJson(summary));
+  }
+
+  #file(name: string): string {
+    return join(this.path, name);
+  }
+}
+
+/** The step of a line of `metrics.jsonl`; infinite for one that a kill cut short. */
+function stepOf(line: string): number {
+  try {
+    const { step } = JSON.parse(line);
+    return typeof step === "number" ? step : Infinity;
+  } catch {
+    return Infinity;
+  }
+}
+
+function showJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(() => true, () => false);
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: Error) => {
+    throw new Error(
+      `Cannot make the folder ${path}: it must be possible to write there, got ${cause.message}`,
+      { cause },
+    );
+  });
+}
+
+async function readText(path: string): Promise<string> {
+  return await readFile(path, "utf8").catch((cause: Error) => {
+    throw new Error(
+      `Cannot read ${path}: the file must exist and be readable, got ${cause.message}`,
+      { cause },
+    );
+  });
+}

@@ -1,0 +1,92 @@
+/** Pictures of what a model makes of images: originals above reconstructions. */
+import { encode } from "fast-png";
+import type { Shape } from "../core/shape.ts";
+
+/** Originals and reconstructions of the same images. */
+export interface Samples {
+  /** The values of `[count, height, width, channels]` in [−1, 1], row-major. */
+  readonly originals: Float32Array;
+  /** Of the same shape; values outside [−1, 1] are shown as the nearest inside. */
+  readonly reconstructions: Float32Array;
+  /** Height, width and channels of every image. */
+  readonly imageShape: readonly [height: number, width: number, channels: number];
+}
+
+/** Pairs of images side by side. */
+const COLUMNS = 8;
+/** Small images are enlarged by the greatest whole factor that keeps their longer side within so many pixels. */
+const SHOWN_SIDE = 96;
+const MARGIN = 4;
+/** Of a pixel of the margin, a light grey. */
+const BACKGROUND = 224;
+
+/** Draws rows of eight images, and under each row its reconstructions, as a PNG. Small images are enlarged by a whole
+ * factor. RGB where the images have 3 channels, else grey, of the first channel.
+ *
+ * ```ts
+ * import { drawSampleGrid } from "@codebook/codebook";
+ * const originals = Float32Array.of(-1, 1, 1, -1);
+ * const reconstructions = Float32Array.of(-0.9, 0.8, 0.9, -1.1);
+ * const png = drawSampleGrid({ originals, reconstructions, imageShape: [2, 2, 1] });
+ * console.log(`${png.length} bytes`);
+ * ```
+ * @returns the PNG's bytes
+ * @throws {TypeError} originals and reconstructions are not the values of equally many whole images, at least one
+ */
+export function drawSampleGrid(
+  { originals, reconstructions, imageShape }: Samples,
+): Uint8Array<ArrayBuffer> {
+  const [height, width, channels] = imageShape;
+  const size = height * width * channels;
+  const count = originals.length / size;
+  if (count < 1 || !Number.isInteger(count) || reconstructions.length !== originals.length) {
+    throw new TypeError(
+      `Cannot draw samples: both parts must hold the same whole number of images of ${size} values, got ${originals.length} and ${reconstructions.length} values`,
+    );
+  }
+  const scale = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
+  const columns = Math.min(COLUMNS, count);
+  const rows = 2 * Math.ceil(count / columns);
+  const shape = [
+    rows * (height * scale + MARGIN) + MARGIN,
+    columns * (width * scale + MARGIN) + MARGIN,
+    channels === 3 ? 3 : 1,
+  ];
+  const pixels = new Uint8Array(shape[0] * shape[1] * shape[2]).fill(BACKGROUND);
+  for (let image = 0; image < count; image++) {
+    const row = 2 * Math.floor(image / columns);
+    const left = MARGIN + (image % columns) * (width * scale + MARGIN);
+    [originals, reconstructions].forEach((values, below) => {
+      const top = MARGIN + (row + below) * (height * scale + MARGIN);
+      const picture = values.subarray(image * size, (image + 1) * size);
+      drawImage(pixels, shape, [top, left], picture, imageShape, scale);
+    });
+  }
+  const png = encode({ width: shape[1], height: shape[0], channels: shape[2], data: pixels });
+  return new Uint8Array(png);
+}
+
+/** Paints an enlarged image `[height, width, channels]` into the pixels `shape`, its corner at `[top, left]`. */
+function drawImage(
+  pixels: Uint8Array,
+  [, totalWidth, shownChannels]: Shape,
+  [top, left]: Shape,
+  values: Float32Array,
+  [height, width, channels]: Shape,
+  scale: number,
+): void {
+  for (let y = 0; y < height * scale; y++) {
+    for (let x = 0; x < width * scale; x++) {
+      const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * channels;
+      const to = ((top + y) * totalWidth + left + x) * shownChannels;
+      for (let channel = 0; channel < shownChannels; channel++) {
+        pixels[to + channel] = toByte(values[from + channel]);
+      }
+    }
+  }
+}
+
+/** −1 → 0, 1 → 255. */
+function toByte(value: number): number {
+  return Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
+}
