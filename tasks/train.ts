@@ -92,16 +92,17 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
 
   const output = new Output(options.json);
   output.say(`training on ${device.description} into ${folder.path}`);
-  using interruption = new Interruption(() =>
-    output.say("stopping after this step; Ctrl-C again stops at once, without a checkpoint")
-  );
-  if (options.overwrite) await folder.clear();
-  await folder.writeConfig(config);
   const progress = new Progress(output, {
     epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),
     batchSize: training.batchSize,
     codebookSize: model.quantizer.codebookSize,
   });
+  using interruption = new Interruption(() => {
+    progress.clear();
+    output.say("stopping after this step; Ctrl-C again stops at once, without a checkpoint");
+  });
+  if (options.overwrite) await folder.clear();
+  await folder.writeConfig(config);
   const trained = await train({
     ...training,
     maxSteps: training.maxSteps ?? undefined,

@@ -1,13 +1,16 @@
 /** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
 import { availableParallelism } from "node:os";
 import type { Backend, HostArray, Kernels } from "../backend.ts";
+import { codesKernels } from "./kernels/codes.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
+import { movementKernels } from "./kernels/movement.ts";
+import { nearestKernels } from "./kernels/nearest.ts";
 import { normalizationKernels } from "./kernels/normalization.ts";
 import { optimizerKernels } from "./kernels/optimizer.ts";
 import { productKernels } from "./kernels/products.ts";
+import { randomKernels } from "./kernels/random.ts";
 import { reductionKernels } from "./kernels/reductions.ts";
-import { CpuMemory } from "./memory.ts";
-import type { CpuBuffer } from "./memory.ts";
+import { type CpuBuffer, CpuMemory } from "./memory.ts";
 import { type Machine, startMachine } from "./threads.ts";
 
 /** How the device is opened. */
@@ -19,9 +22,13 @@ export interface CpuOptions {
 function kernelsOf(machine: Machine): Kernels<CpuBuffer> {
   return {
     ...elementwiseKernels(machine),
-    ...productKernels(machine),
     ...reductionKernels(machine),
+    ...productKernels(machine),
     ...normalizationKernels(machine),
+    ...movementKernels(machine),
+    ...codesKernels(machine),
+    ...nearestKernels(machine),
+    ...randomKernels(machine),
     ...optimizerKernels(machine),
   };
 }

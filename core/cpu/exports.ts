@@ -67,6 +67,26 @@ export interface Exports {
   normalizeGradient(): void;
   /** See assembly/optimizer.ts. */
   adam(): void;
+  /** See assembly/movement.ts. */
+  copyStrided(): void;
+  /** See assembly/movement.ts. */
+  fill(): void;
+  /** See assembly/pooling.ts. */
+  averagePool(): void;
+  /** See assembly/pooling.ts. */
+  averagePoolGradient(): void;
+  /** See assembly/codes.ts. */
+  gather(): void;
+  /** See assembly/codes.ts. */
+  segmentSum(): void;
+  /** See assembly/codes.ts. */
+  segmentCount(): void;
+  /** See assembly/nearest.ts. */
+  nearest(): void;
+  /** See assembly/random.ts. */
+  uniform(low: number, high: number): void;
+  /** See assembly/random.ts. */
+  normal(mean: number, deviation: number): void;
   /** Elementwise operations; see assembly/unary.ts, binary.ts and elementwise.ts. */
   readonly [name: MapName]: () => void;
 }

@@ -44,7 +44,7 @@ testOnEach(devices, "a linear layer starts within ±1/√inputs", async (device)
   for (const [name, { values }] of state) {
     const greatest = Math.max(...values.map(Math.abs));
     assert.ok(greatest <= 0.25 && greatest > 0.24, `${name} reaches ${greatest}`);
-    const mean = values.reduce((total, value) => total + value, 0) / values.length;
+    const mean = Array.from(values).reduce((total, value) => total + value, 0) / values.length;
     assert.ok(
       Math.abs(mean) < 5 * 0.25 / Math.sqrt(3 * values.length),
       `the mean of ${name} is ${mean}`,

@@ -3,7 +3,7 @@ import { mapBinary } from "./elementwise";
 import { constant } from "./math";
 
 /** 0 or 1 from a mask. */
-
+@inline
 function truth(mask: v128): v128 {
   return i32x4.neg(mask);
 }

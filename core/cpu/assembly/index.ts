@@ -1,11 +1,16 @@
 /** Everything the host calls. */
 export * from "./binary";
-export { mapWhere } from "./elementwise";
-export * from "./matmul";
+export { gather, segmentCount, segmentSum } from "./codes";
 export { conv2d, convTranspose2d } from "./conv";
+export { mapWhere } from "./elementwise";
 export { conv2dFilter, filterSplits } from "./filter";
+export { matmul } from "./matmul";
+export { copyStrided, fill } from "./movement";
+export { nearest } from "./nearest";
 export { normalize, normalizeGradient } from "./normalization";
 export { adam } from "./optimizer";
+export { enter, fail, heapBase, jobAddress, leave, scratchBytes, work } from "./pool";
+export { averagePool, averagePoolGradient } from "./pooling";
+export { normal, uniform } from "./random";
 export { argmax, kthValue, logsumexp, maximum, reductionParts, softmax, sum } from "./reductions";
 export * from "./unary";
-export { enter, fail, heapBase, jobAddress, leave, scratchBytes, work } from "./pool";

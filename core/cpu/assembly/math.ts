@@ -1,28 +1,30 @@
 /** Elementary functions on four floats at a time, within a few units in the last place. The polynomials are
  * minimax fits of this project, made on the intervals named beside them. */
 
+@inline
 function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.relaxed_madd(a, b, c);
 }
 
+@inline
 export function constant(value: f32): v128 {
   return f32x4.splat(value);
 }
 
 /** mask ? a : b, by bits. */
-
+@inline
 export function choose(mask: v128, a: v128, b: v128): v128 {
   return v128.bitselect(a, b, mask);
 }
 
 /** 2ⁿ for integers n in [−126, 127]. */
-
+@inline
 function powerOfTwo(n: v128): v128 {
   return i32x4.shl(i32x4.add(n, i32x4.splat(127)), 23);
 }
 
 /** eˣ: 0 and infinity beyond the range, denormal results kept, NaN stays. */
-
+@inline
 export function exp(x: v128): v128 {
   // x = n·ln 2 + r, |r| ≤ ln 2 / 2
   const inside = f32x4.max(f32x4.min(x, constant(89)), constant(-104));
@@ -43,7 +45,7 @@ export function exp(x: v128): v128 {
 }
 
 /** ln x: −infinity at 0, NaN below, denormals exact. */
-
+@inline
 export function log(x: v128): v128 {
   const small = f32x4.lt(x, constant(1.1754943508222875e-38));
   const scaled = choose(small, f32x4.mul(x, constant(8388608)), x);
@@ -80,7 +82,7 @@ export function log(x: v128): v128 {
 }
 
 /** The hyperbolic tangent. */
-
+@inline
 export function tanh(x: v128): v128 {
   const size = f32x4.abs(x);
   const square = f32x4.mul(x, x);
@@ -98,7 +100,7 @@ export function tanh(x: v128): v128 {
 }
 
 /** 1 / (1 + e⁻ˣ). */
-
+@inline
 export function sigmoid(x: v128): v128 {
   const decay = exp(f32x4.neg(f32x4.abs(x)));
   const top = choose(f32x4.lt(x, constant(0)), decay, constant(1));
@@ -106,7 +108,7 @@ export function sigmoid(x: v128): v128 {
 }
 
 /** The error function. */
-
+@inline
 export function erf(x: v128): v128 {
   const size = f32x4.abs(x), square = f32x4.mul(x, x);
   let p = madd(constant(7.889122935011983e-5), square, constant(-0.0008020842215046287));
@@ -131,7 +133,7 @@ export function erf(x: v128): v128 {
 }
 
 /** The sine of 2πr, |r| ≤ 1/8. */
-
+@inline
 export function sineOfTurn(r: v128): v128 {
   const square = f32x4.mul(r, r);
   let p = madd(constant(41.47294998168945), square, constant(-76.69786834716797));
@@ -142,7 +144,7 @@ export function sineOfTurn(r: v128): v128 {
 }
 
 /** The cosine of 2πr, |r| ≤ 1/8. */
-
+@inline
 export function cosineOfTurn(r: v128): v128 {
   const square = f32x4.mul(r, r);
   let p = madd(constant(59.22040557861328), square, constant(-85.44285583496094));

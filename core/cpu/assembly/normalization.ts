@@ -21,7 +21,7 @@ class Normalization {
 }
 
 /** Adds up the four lanes in float64. */
-
+@inline
 function total(x: v128): f64 {
   const low = f64x2.promote_low_f32x4(x);
   const high = f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 1));
@@ -30,7 +30,7 @@ function total(x: v128): f64 {
 }
 
 /** Zeroes all lanes but the first `count`. */
-
+@inline
 function firstLanes(x: v128, count: i32): v128 {
   const lanes = i32x4(0, 1, 2, 3);
   return v128.and(x, i32x4.lt_s(lanes, i32x4.splat(count)));

@@ -301,7 +301,7 @@ export function softmax(): void {
 }
 
 /** A float's place in ascending order as an unsigned number: −0 before 0, NaN last. */
-
+@inline
 function orderOf(x: f32): u32 {
   if (x != x) return 0xffffffff;
   const bits = reinterpret<u32>(x);

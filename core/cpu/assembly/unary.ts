@@ -2,6 +2,7 @@
 import { mapUnary } from "./elementwise";
 import { choose, constant, erf, exp, log, sigmoid, tanh } from "./math";
 
+@inline
 function signOf(a: v128): v128 {
   const above = choose(f32x4.gt(a, constant(0)), constant(1), a);
   return choose(f32x4.lt(a, constant(0)), constant(-1), above);

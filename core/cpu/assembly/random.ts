@@ -1,0 +1,83 @@
+/** Random numbers; `core/random.ts` says which Philox word makes which element. */
+import { job, parallel } from "./pool";
+import { storeLanes } from "./elementwise";
+import { choose, constant, cosineOfTurn, log, sineOfTurn } from "./math";
+import { Key, philox } from "./philox";
+
+/** Blocks of four numbers that are worth a task. */
+const CHUNK: i32 = 1024;
+
+/** What the host writes to `job`, and the two numbers that shape the draw. */
+@unmanaged
+class Draw extends Key {
+  out: usize;
+  count: i32;
+  first: f64;
+  second: f64;
+}
+
+/** Runs `make` for the blocks of a task; a block's four numbers come back in one vector. */
+function fill(index: i32, make: (d: Draw, block: u32) => v128): void {
+  const d = changetype<Draw>(job);
+  const last = min((index + 1) * CHUNK, (d.count + 3) >> 2);
+  for (let block = index * CHUNK; block < last; block++) {
+    const to = d.out + (<usize> block << 4), left = d.count - (block << 2);
+    const values = make(d, block);
+    if (left >= 4) v128.store(to, values);
+    else storeLanes(to, values, left);
+  }
+}
+
+function tasks(first: f64, second: f64): i32 {
+  const d = changetype<Draw>(job);
+  d.first = first;
+  d.second = second;
+  return ((d.count + 3) / 4 + CHUNK - 1) / CHUNK;
+}
+
+/** low + u·(high − low), computed in float64 and rounded once. */
+function uniformBlock(d: Draw, block: u32): v128 {
+  const words = i32x4.shr_u(philox(d, block, 0), 8);
+  const scale = f64x2.splat((d.second - d.first) * 5.9604644775390625e-8);
+  const low = f64x2.splat(d.first);
+  const high = v128.shuffle<i64>(words, words, 1, 1);
+  const a = f64x2.add(low, f64x2.mul(f64x2.convert_low_i32x4_u(words), scale));
+  const b = f64x2.add(low, f64x2.mul(f64x2.convert_low_i32x4_u(high), scale));
+  return v128.shuffle<i64>(f32x4.demote_f64x2_zero(a), f32x4.demote_f64x2_zero(b), 0, 2);
+}
+
+/** The cosine in the even lanes and the sine in the odd ones of 2π times the lanes' numbers in [0, 1). */
+function cosineAndSine(turns: v128): v128 {
+  const quarters = f32x4.nearest(f32x4.mul(turns, constant(4)));
+  const rest = f32x4.sub(turns, f32x4.mul(quarters, constant(0.25)));
+  // The sine of x is the cosine of x less a quarter turn.
+  const quadrant = i32x4.sub(i32x4.trunc_sat_f32x4_s(quarters), i32x4(0, 1, 0, 1));
+  const odd = i32x4.ne(v128.and(quadrant, i32x4.splat(1)), i32x4.splat(0));
+  // cos of quadrant 0: cos r, 1: −sin r, 2: −cos r, 3: sin r
+  const size = choose(odd, sineOfTurn(rest), cosineOfTurn(rest));
+  const flips = v128.and(i32x4.add(quadrant, i32x4.splat(1)), i32x4.splat(2));
+  return v128.xor(size, i32x4.shl(flips, 30));
+}
+
+/** mean + deviation·√(−2 ln u₁)·(cos 2πu₂, sin 2πu₂), of words 0 and 1, then of words 2 and 3 (Box–Muller). */
+function normalBlock(d: Draw, block: u32): v128 {
+  const words = i32x4.shr_u(philox(d, block, 0), 8);
+  const scale = constant(5.9604644775390625e-8);
+  const first = v128.shuffle<i32>(words, words, 0, 0, 2, 2);
+  const second = v128.shuffle<i32>(words, words, 1, 1, 3, 3);
+  const above = f32x4.convert_i32x4_u(i32x4.add(first, i32x4.splat(1)));
+  const radius = f32x4.sqrt(f32x4.mul(constant(-2), log(f32x4.mul(above, scale))));
+  const turns = f32x4.mul(f32x4.convert_i32x4_u(second), scale);
+  const normal = f32x4.mul(radius, cosineAndSine(turns));
+  return f32x4.add(constant(<f32> d.first), f32x4.mul(normal, constant(<f32> d.second)));
+}
+
+/** Uniform numbers in [low, high]. */
+export function uniform(low: f64, high: f64): void {
+  parallel((index) => fill(index, uniformBlock), tasks(low, high));
+}
+
+/** Normal numbers. */
+export function normal(mean: f64, deviation: f64): void {
+  parallel((index) => fill(index, normalBlock), tasks(mean, deviation));
+}

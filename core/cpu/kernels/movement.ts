@@ -1,0 +1,135 @@
+/** Operations that move elements, and pooling. */
+import type { Kernel, View } from "../../backend.ts";
+import type { Attributes, PoolAttributes } from "../../ops.ts";
+import { broadcastStrides, type DType, type Shape, sizeOf, stridesOf } from "../../shape.ts";
+import { mergeAxes } from "../../walk.ts";
+import type { CpuBuffer } from "../memory.ts";
+import type { Machine } from "../threads.ts";
+
+type Movement =
+  | "transpose"
+  | "slice"
+  | "pad"
+  | "broadcast"
+  | "concatenate"
+  | "upsampleNearest"
+  | "averagePool"
+  | "averagePoolGradient"
+  | "copy"
+  | "full";
+
+type Table = { readonly [N in Movement]: Kernel<Attributes[N], CpuBuffer> };
+
+/** One side of a strided copy. */
+interface Side {
+  readonly buffer: CpuBuffer;
+  readonly strides: readonly number[];
+  /** Elements before the first. */
+  readonly offset?: number;
+}
+
+const WALK_TABLE = 8; // in words: where the module expects the outer axes
+const MOST_AXES = 160;
+
+const offsetOf = (index: readonly number[], strides: readonly number[]): number =>
+  index.reduce((offset, at, axis) => offset + at * strides[axis], 0);
+
+/** Copies `shape` elements from one strided place to another. */
+function copyStrided({ describe, exports }: Machine, shape: Shape, from: Side, to: Side): void {
+  const { sizes, strides: [source, target] } = mergeAxes(shape, [from.strides, to.strides]);
+  const outer = sizes.length - 1;
+  if (outer > MOST_AXES) {
+    throw new RangeError(`Cannot move on cpu: at most ${MOST_AXES} axes may differ, got ${outer}`);
+  }
+  const start = ({ buffer, offset = 0 }: Side) => buffer.address + offset * 4;
+  const inner = [source[outer] * 4, target[outer] * 4];
+  describe([sizeOf(shape), sizes[outer], outer, start(from), start(to), ...inner]);
+  const axes = Array.from({ length: outer }, (_, nearest) => outer - 1 - nearest);
+  describe(
+    axes.flatMap((axis) => [sizes[axis], source[axis] * 4, target[axis] * 4]),
+    WALK_TABLE,
+  );
+  exports.copyStrided();
+}
+
+/** Fills a tensor's memory with a value. */
+function fill(
+  { describe, describeFloats, exports }: Machine,
+  { buffer, shape }: View<CpuBuffer>,
+  value: number,
+  dtype: DType,
+): void {
+  describe([buffer.address, sizeOf(shape)]);
+  (dtype === "float32" ? describeFloats : describe)([value], 2);
+  exports.fill();
+}
+
+/** The kernels that move elements. */
+export function movementKernels(machine: Machine): Table {
+  const lies = ({ buffer, shape }: View<CpuBuffer>): Side => ({
+    buffer,
+    strides: stridesOf(shape),
+  });
+  const describePooling = (
+    images: View<CpuBuffer>,
+    pooled: View<CpuBuffer>,
+    { size, stride, padding }: PoolAttributes,
+  ): void =>
+    machine.describe([
+      images.buffer.address,
+      pooled.buffer.address,
+      ...images.shape,
+      pooled.shape[1],
+      pooled.shape[2],
+      ...size,
+      ...stride,
+      ...padding,
+    ]);
+  return {
+    transpose: ([x], [output], { permutation }) => {
+      const strides = stridesOf(x.shape);
+      const permuted = permutation.map((axis) => strides[axis]);
+      copyStrided(machine, output.shape, { buffer: x.buffer, strides: permuted }, lies(output));
+    },
+    slice: ([x], [output], { starts, sizes }) => {
+      const from = lies(x);
+      const offset = offsetOf(starts, from.strides);
+      copyStrided(machine, sizes, { ...from, offset }, lies(output));
+    },
+    pad: ([x], [output], { before, value }) => {
+      fill(machine, output, value, output.dtype);
+      const to = lies(output);
+      copyStrided(machine, x.shape, lies(x), { ...to, offset: offsetOf(before, to.strides) });
+    },
+    broadcast: ([x], [output]) => {
+      const strides = broadcastStrides(x.shape, output.shape);
+      copyStrided(machine, output.shape, { buffer: x.buffer, strides }, lies(output));
+    },
+    concatenate: (inputs, [output], { axis }) => {
+      const to = lies(output);
+      let start = 0;
+      for (const x of inputs) {
+        copyStrided(machine, x.shape, lies(x), { ...to, offset: start * to.strides[axis] });
+        start += x.shape[axis];
+      }
+    },
+    upsampleNearest: ([x], [output], { scale }) => {
+      const [batch, height, width, channels] = x.shape;
+      const [image, row, pixel, channel] = stridesOf(x.shape);
+      const shape = [batch, height, scale[0], width, scale[1], channels];
+      const strides = [image, row, 0, pixel, 0, channel];
+      const to = { buffer: output.buffer, strides: stridesOf(shape) };
+      copyStrided(machine, shape, { buffer: x.buffer, strides }, to);
+    },
+    averagePool: ([x], [output], attributes) => {
+      describePooling(x, output, attributes);
+      machine.exports.averagePool();
+    },
+    averagePoolGradient: ([gradient], [output], attributes) => {
+      describePooling(output, gradient, attributes);
+      machine.exports.averagePoolGradient();
+    },
+    copy: ([x], [output]) => copyStrided(machine, x.shape, lies(x), lies(output)),
+    full: (_, [output], { value, dtype }) => fill(machine, output, value, dtype),
+  };
+}
