@@ -176,10 +176,12 @@ export interface Attributes {
   segmentSum: { readonly segments: number };
   /** indices int32 [n] → int32 [segments]. */
   segmentCount: { readonly segments: number };
-  /** (queries [N, D], keys [K, D]) → int32 [N]: the most similar key, the lowest index among equals, 0 where
-   * all are NaN. Similarity: −‖q − k‖² ("l2") or q·k / (max(‖q‖, 1e−12)·max(‖k‖, 1e−12)) ("cos"). With `noise`,
-   * a Gumbel number is added to each similarity: query n, key k takes word k % 4 of block ⌊k/4⌋ in row n. So the
-   * key is a draw from softmax(similarity) (the Gumbel-max trick). The N × K matrix is never in memory. */
+  /** (queries [N, D], keys [K, D]) → int32 [N]: the most similar key, the highest index among equals (where an
+   * ascending sort has it last), 0 where all are NaN. Similarities are float32, so that codes nearer to each other
+   * than it resolves are equals: (−‖q‖² − ‖k‖²) + 2·q·k ("l2"), or the product of the rows divided by
+   * max(‖·‖, 1e−12) ("cos"). With `noise`, a Gumbel number is added to each: query n, key k takes word k % 4 of
+   * block ⌊k/4⌋ in row n. So the key is a draw from softmax(similarity) (the Gumbel-max trick). The N × K matrix is
+   * never in memory. */
   nearest: { readonly distance: Distance; readonly noise?: RandomKey };
 
   // Random numbers: see random.ts for which word makes which element.

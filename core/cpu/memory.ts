@@ -2,7 +2,10 @@
 import type { Buffer } from "../backend.ts";
 
 const PAGE = 65536;
+/** All that WebAssembly can address: 4 GiB. */
 const MAXIMUM_PAGES = 65536;
+/** The least that is worth opening the device for: 64 MiB. */
+const MINIMUM_PAGES = 1024;
 const ALIGNMENT = 64;
 /** Bytes kept free at the end, as kernels may read (never write) a few floats beyond an array. */
 const SLACK = 256;
@@ -26,20 +29,34 @@ interface Gap {
   bytes: number;
 }
 
-/** Hands out 64-byte-aligned pieces of a growing memory; freed neighbours merge. */
+/** Takes as much address space as there is; the system provides the memory when it is touched. The memory never
+ * grows afterwards, because threads learn of a growth late, and until then trap on what was added.
+ */
+function reserve(): WebAssembly.Memory {
+  for (let pages = MAXIMUM_PAGES;; pages /= 2) {
+    try {
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      if (pages > MINIMUM_PAGES) continue;
+      throw new RangeError(
+        `Cannot open the cpu device: it needs ${pages * PAGE} bytes of address space, got less`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** Hands out 64-byte-aligned pieces of a memory; freed neighbours merge. */
 export class CpuMemory {
   /** What the kernels import. */
-  readonly memory: WebAssembly.Memory = new WebAssembly.Memory({
-    initial: 16,
-    maximum: MAXIMUM_PAGES,
-    shared: true,
-  });
+  readonly memory: WebAssembly.Memory = reserve();
   #top = 0;
   #used = 0;
   readonly #gaps: Gap[] = []; // by address; none touches another or the top
   readonly #lengths = new Map<number, number>();
-  #floats = new Float32Array(this.memory.buffer);
-  #integers = new Int32Array(this.memory.buffer);
+  readonly #floats = new Float32Array(this.memory.buffer);
+  readonly #integers = new Int32Array(this.memory.buffer);
   #workspace: CpuBuffer = new CpuBuffer(0, 0);
 
   /** Says where the kernels' own data end; called once, before anything is allocated. */
@@ -48,7 +65,7 @@ export class CpuMemory {
   }
 
   /** Memory of at least `bytes` bytes; its contents are undefined.
-   * @throws {RangeError} the 4 GiB that WebAssembly can address do not suffice
+   * @throws {RangeError} the device's address space does not suffice
    */
   allocate(bytes: number): CpuBuffer {
     const length = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
@@ -83,21 +100,14 @@ export class CpuMemory {
     return this.#workspace.address;
   }
 
-  /** The float32 values at an address, as a view that holds until the next allocation. */
+  /** The float32 values at an address. */
   floats(address: number, length: number): Float32Array {
-    if (this.#floats.buffer !== this.memory.buffer) this.#renew();
     return this.#floats.subarray(address / 4, address / 4 + length);
   }
 
-  /** The int32 values at an address, as a view that holds until the next allocation. */
+  /** The int32 values at an address. */
   integers(address: number, length: number): Int32Array {
-    if (this.#integers.buffer !== this.memory.buffer) this.#renew();
     return this.#integers.subarray(address / 4, address / 4 + length);
-  }
-
-  #renew(): void {
-    this.#floats = new Float32Array(this.memory.buffer);
-    this.#integers = new Int32Array(this.memory.buffer);
   }
 
   #takeGap(length: number): number | undefined {
@@ -119,27 +129,14 @@ export class CpuMemory {
   }
 
   #extend(length: number, asked: number): number {
-    const end = this.#top + length;
-    const pages = Math.ceil((end + SLACK) / PAGE);
-    const missing = pages - this.memory.buffer.byteLength / PAGE;
-    if (missing > 0) this.#grow(missing, asked);
-    const address = this.#top;
-    this.#top = end;
-    return address;
-  }
-
-  #grow(pages: number, asked: number): void {
-    try {
-      this.memory.grow(pages);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
+    const address = this.#top, room = this.memory.buffer.byteLength - SLACK;
+    if (address + length > room) {
       throw new RangeError(
-        `Cannot allocate ${asked} bytes: the cpu device holds ${
-          MAXIMUM_PAGES * PAGE
-        } bytes at most, got ${this.#used} already in use`,
-        { cause: error },
+        `Cannot allocate ${asked} bytes: the cpu device holds ${room} bytes at most, got ${this.#used} already in use`,
       );
     }
+    this.#top += length;
+    return address;
   }
 
   #insertGap(gap: Gap): void {

@@ -67,7 +67,8 @@ export interface NearestOptions {
   readonly noise?: RandomKey;
 }
 
-/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`; ties go to the lowest index.
+/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`. Similarities are float32; equal
+ * ones go to the highest index, which an ascending sort has last.
  *
  * Nearest codes are `nearest(features, codebook)`, nearest features `nearest(codebook, features)`. The N × K matrix
  * of similarities is never held in memory. With `noise`, Gumbel numbers are added to the similarities, so that the

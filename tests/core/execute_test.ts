@@ -66,6 +66,11 @@ testOnEach(devices, "gradients meet where branches of a graph join again", async
   const a = square(x);
   await assertGradients(sum(mul(a, div(exp(x), a))), [x], [[Math.exp(0.5), Math.exp(-1.5)]]);
 
+  // The shorter branch on either side
+  const slopes = [0.5, -1.5].map((value) => 2 * value * (Math.exp(value * value) + 1));
+  await assertGradients(sum(add(exp(a), a)), [x], [slopes]);
+  await assertGradients(sum(add(a, exp(a))), [x], [slopes]);
+
   // Each level uses the last one twice: 2²⁰ paths, 20 operations.
   const one = leaf(device, [1]);
   let doubled: Tensor = one;
@@ -164,7 +169,7 @@ testOnEach(
   "straight through: exactly the values, the other's gradient",
   async (device) => {
     const x = leaf(device, [0.1, 0.9]), values = leaf(device, [1 / 3, 1e-30]);
-    const passed = straightThrough(mul(x, 2), values);
+    const passed = straightThrough(mul(x, 2), add(values, 0));
     assert.deepEqual(await passed.floats(), await values.floats());
     await assertGradients(sum(mul(passed, passed)), [x, values], [[4 / 3, 4e-30], [0, 0]]);
     const constant = straightThrough(device.tensor([1, 2], [2]), values);

@@ -30,8 +30,8 @@ const key = randomKey(5, "clustered");
 const context = (step: number, training = true) => ({ training, key: { ...key, step } });
 
 const [K, D] = [6, 4];
-const SHAPE = [2, 3, 2, D];
-const N = 12;
+const SHAPE = [4, 5, 3, D];
+const N = 60;
 
 const featuresOf = (step: number) => draw(SHAPE, `features ${step}`, -1, 2);
 
@@ -57,6 +57,9 @@ async function anchorsOf(
   });
 }
 
+/** Codes that the features choose more and less often, so that α takes values between 0 and 1. */
+const spread = draw([K, D], "codebook").map((x, i) => i < 3 * D ? x : x - 0.4);
+
 const VARIANTS = (["l2", "cos"] as const).flatMap((distance) =>
   (["closest", "random", "probrandom"] as const).flatMap((anchor) =>
     [true, false].flatMap((online) =>
@@ -80,7 +83,7 @@ for (const variant of VARIANTS) {
       ...variant,
       ...numbers,
     });
-    assign(quantizer.codebook, device.tensor(draw([K, D], "codebook"), [K, D]));
+    assign(quantizer.codebook, device.tensor(spread, [K, D]));
     let running: readonly number[] = Array(K).fill(0);
     for (let step = 0; step < 3; step++) {
       const z = featuresOf(step), upstream = draw(SHAPE, `upstream ${step}`);

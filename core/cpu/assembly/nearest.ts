@@ -1,21 +1,23 @@
 /** The nearest key of every query, tile by tile: the matrix of similarities is never in memory.
  *
- * A similarity is scaleK·scaleQ·(q·k) + shift, up to a number that is the same for all keys:
- * l2: 2·q·k − ‖k‖²; cos: q·k / (‖k‖·‖q‖). Gumbel noise may be added.
+ * A similarity is (nq + nk) + factor·(q·k): with the negated squared norms and 2 for l2, with zeros and 1 for the
+ * cosine of normalised rows. Gumbel noise may be added.
  */
 import { job, parallel, scratch } from "./pool";
-import { ADD, COLUMNS, depthStep, PANELS_A, ROWS, tileAside } from "./gemm";
+import { ADD, COLUMNS, depthStep, PANELS_A, PANELS_B, ROWS, tileAside } from "./gemm";
 import { interleave6, interleave8 } from "./pack";
 import { choose, constant, log } from "./math";
 import { Key, philox } from "./philox";
 
-/** Most rows of a task. */
+/** Most queries of a task. */
 const BLOCK_ROWS: i32 = 96;
 /** Bytes of scratch memory for a task's packed queries. */
 const ROOM: i32 = 983040;
 
-// A thread's scratch memory, before the packed queries: for each row, the greatest similarities of eight columns
-// and their keys.
+// A thread's scratch memory, before the packed queries.
+/** For each query its part of the similarities, nq. */
+const QUERY_NORMS: usize = 12288;
+/** For each query, the greatest similarities of eight columns and their keys. */
 const BEST: usize = 16384;
 const BEST_BYTES: usize = 64;
 
@@ -26,8 +28,7 @@ class Nearest {
   keys: usize;
   out: usize;
   packed: usize; // room for depth · (keys rounded up to 8) floats
-  scaleK: usize; // a float for each key, rounded up to 8; likewise shift
-  shift: usize;
+  keyNorms: usize; // a float for each key, rounded up to 8: nk
   count: i32; // queries
   size: i32; // keys
   depth: i32;
@@ -42,44 +43,51 @@ function paddedKeys(n: Nearest): i32 {
   return (n.size + COLUMNS - 1) & ~(COLUMNS - 1);
 }
 
-function squaredNorm(x: usize, depth: i32): f32 {
-  let sum = constant(0), left = depth;
-  for (; left >= 4; left -= 4, x += 16) {
-    const v = v128.load(x);
-    sum = f32x4.add(sum, f32x4.mul(v, v));
+function squaredNorm(x: usize, depth: i32): f64 {
+  let sum = f64x2.splat(0), left = depth;
+  for (; left >= 2; left -= 2, x += 8) {
+    const pair = f64x2.promote_low_f32x4(v128.load64_zero(x));
+    sum = f64x2.add(sum, f64x2.mul(pair, pair));
   }
-  let total = f32x4.extract_lane(sum, 0) + f32x4.extract_lane(sum, 1) +
-    (f32x4.extract_lane(sum, 2) + f32x4.extract_lane(sum, 3));
-  for (; left > 0; left--, x += 4) total += load<f32>(x) * load<f32>(x);
+  let total = f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+  if (left) total += <f64> load<f32>(x) * <f64> load<f32>(x);
   return total;
 }
 
-/** 1 / max(‖x‖, 1e−12) */
-function inverseNorm(x: usize, depth: i32): f32 {
-  return 1 / max<f32>(Mathf.sqrt(squaredNorm(x, depth)), 1e-12);
+/** to = x / max(‖x‖, 1e−12) */
+function normalize(to: usize, x: usize, depth: i32): void {
+  const norm = <f32> max(Math.sqrt(squaredNorm(x, depth)), 1e-12);
+  let left = depth;
+  for (; left >= 4; left -= 4, x += 16, to += 16) {
+    v128.store(to, f32x4.div(v128.load(x), constant(norm)));
+  }
+  for (; left > 0; left--, x += 4, to += 4) store<f32>(to, load<f32>(x) / norm);
 }
 
-/** Packs a panel of eight keys and finds their scales and shifts; what is beyond the last key never wins. */
+/** Gives the address of `count` neighbouring rows as they are multiplied, and writes their norms at `norms`. */
+function prepare(n: Nearest, rows: usize, count: i32, norms: usize): usize {
+  const bytes = <usize> n.depth << 2, room = scratch + PANELS_B;
+  for (let i = 0; i < count; i++) {
+    const row = rows + <usize> i * bytes;
+    const norm: f32 = n.cosine ? <f32> 0 : -<f32> squaredNorm(row, n.depth);
+    store<f32>(norms + (<usize> i << 2), norm);
+    if (n.cosine) normalize(room + <usize> i * bytes, row, n.depth);
+  }
+  return n.cosine ? room : rows;
+}
+
+/** Packs a panel of eight keys; what is beyond the last key never wins. */
 function packTask(panel: i32): void {
   const n = changetype<Nearest>(job);
   const key = panel * COLUMNS, valid = min(n.size - key, COLUMNS);
   const step = depthStep(n.depth), bytes = <usize> n.depth << 2;
-  const from = n.keys + <usize> key * bytes;
+  const norms = n.keyNorms + (<usize> key << 2);
+  const rows = prepare(n, n.keys + <usize> key * bytes, valid, norms);
+  for (let i = valid; i < COLUMNS; i++) store<f32>(norms + (<usize> i << 2), NaN);
   for (let k = 0; k < n.depth; k += step) {
     const length = min(step, n.depth - k);
     const to = n.packed + (<usize> (k * paddedKeys(n) + panel * length * COLUMNS) << 2);
-    interleave8(to, from + (<usize> k << 2), bytes, valid, length);
-  }
-  for (let i = 0; i < COLUMNS; i++) {
-    const at = <usize> (key + i) << 2;
-    let scale: f32 = 0, shift: f32 = NaN;
-    if (i < valid) {
-      const row = from + <usize> i * bytes;
-      scale = n.cosine ? inverseNorm(row, n.depth) : 2;
-      shift = n.cosine ? 0 : -squaredNorm(row, n.depth);
-    }
-    store<f32>(n.scaleK + at, scale);
-    store<f32>(n.shift + at, shift);
+    interleave8(to, rows + (<usize> k << 2), bytes, valid, length);
   }
 }
 
@@ -89,13 +97,14 @@ function rowsPerTask(n: Nearest): i32 {
 
 /** Packs queries [first, first + height): for each six of them, all stretches of the depth. */
 function packQueries(n: Nearest, first: i32, height: i32): void {
-  const step = depthStep(n.depth);
+  const step = depthStep(n.depth), bytes = <usize> n.depth << 2;
   let to = scratch + PANELS_A;
   for (let i = 0; i < height; i += ROWS) {
+    const norms = scratch + QUERY_NORMS + (<usize> i << 2);
+    const valid = min(ROWS, height - i);
+    const rows = prepare(n, n.queries + <usize> (first + i) * bytes, valid, norms);
     for (let j = 0; j < ROWS; j++) {
-      const row = first + min(i + j, height - 1);
-      const address = n.queries + (<usize> (row * n.depth) << 2);
-      store<u32>(scratch + (<usize> j << 2), <u32> address);
+      store<u32>(scratch + (<usize> j << 2), <u32> (rows + <usize> min(j, valid - 1) * bytes));
     }
     for (let k = 0; k < n.depth; k += step) {
       const length = min(step, n.depth - k);
@@ -113,49 +122,50 @@ function gumbel(words: v128): v128 {
   return f32x4.neg(log(f32x4.neg(log(u))));
 }
 
-/** Keeps the greater similarity of each of four columns, and its key. */
+/** Keeps the greater similarity of each of four columns, the later among equals, and its key. */
 @inline
 function keepGreater(at: usize, value: v128, keys: v128): void {
   const best = v128.load(at);
-  const wins = f32x4.gt(value, best);
+  const wins = f32x4.ge(value, best);
   v128.store(at, choose(wins, value, best));
   v128.store(at, choose(wins, keys, v128.load(at, 32)), 32);
 }
 
-/** Compares a tile of products, six queries by eight keys, with what each query has so far. */
-function compare(n: Nearest, products: usize, query: i32, rows: i32, key: i32, best: usize): void {
-  const at = <usize> key << 2;
-  const scale0 = v128.load(n.scaleK + at), scale1 = v128.load(n.scaleK + at, 16);
-  const shift0 = v128.load(n.shift + at), shift1 = v128.load(n.shift + at, 16);
+/** Compares a tile of products, six queries by eight keys, with what each query has so far.
+ * @param row of the first query within the task, `query` within all
+ */
+function compare(n: Nearest, products: usize, row: i32, query: i32, rows: i32, key: i32): void {
+  const factor = constant(n.cosine ? 1 : 2), norms = n.keyNorms + (<usize> key << 2);
+  const norm0 = v128.load(norms), norm1 = v128.load(norms, 16);
   const keys0 = i32x4.add(i32x4.splat(key), i32x4(0, 1, 2, 3));
   const keys1 = i32x4.add(keys0, i32x4.splat(4));
-  for (let row = 0; row < rows; row++) {
-    let value0 = f32x4.mul(v128.load(products), scale0);
-    let value1 = f32x4.mul(v128.load(products, 16), scale1);
+  let own = scratch + QUERY_NORMS + (<usize> row << 2);
+  let best = scratch + BEST + <usize> row * BEST_BYTES;
+  for (let i = 0; i < rows; i++) {
+    const norm = v128.load32_splat(own);
+    const product0 = f32x4.mul(v128.load(products), factor);
+    const product1 = f32x4.mul(v128.load(products, 16), factor);
+    let value0 = f32x4.add(f32x4.add(norm, norm0), product0);
+    let value1 = f32x4.add(f32x4.add(norm, norm1), product1);
     if (n.noisy) {
-      if (n.cosine) {
-        const from = n.queries + (<usize> ((query + row) * n.depth) << 2);
-        const scale = constant(inverseNorm(from, n.depth));
-        value0 = f32x4.mul(value0, scale);
-        value1 = f32x4.mul(value1, scale);
-      }
       const noise = changetype<Key>(KEY), block = <u32> key >> 2;
-      value0 = f32x4.add(value0, gumbel(philox(noise, block, query + row)));
-      value1 = f32x4.add(value1, gumbel(philox(noise, block + 1, query + row)));
+      value0 = f32x4.add(value0, gumbel(philox(noise, block, query + i)));
+      value1 = f32x4.add(value1, gumbel(philox(noise, block + 1, query + i)));
     }
-    keepGreater(best, f32x4.add(value0, shift0), keys0);
-    keepGreater(best + 16, f32x4.add(value1, shift1), keys1);
+    keepGreater(best, value0, keys0);
+    keepGreater(best + 16, value1, keys1);
     products += 32;
+    own += 4;
     best += BEST_BYTES;
   }
 }
 
-/** The best of a query's eight columns: the greatest, the lowest key among equals. */
+/** The best of a query's eight columns: the greatest, the highest key among equals. */
 function bestKey(best: usize): i32 {
   let greatest: f32 = -Infinity, key = 0;
   for (let column: usize = 0; column < 8; column++) {
     const value = load<f32>(best + (column << 2)), own = load<i32>(best + (column << 2), 32);
-    if (value > greatest || (value == greatest && own < key)) {
+    if (value > greatest || (value == greatest && own > key)) {
       greatest = value;
       key = own;
     }
@@ -185,8 +195,7 @@ function nearestTask(index: i32): void {
         products = tileAside(length, a, b, k > 0 ? ADD : 0);
         a += <usize> (length * ROWS) << 2;
       }
-      const best = scratch + BEST + <usize> i * BEST_BYTES;
-      compare(n, products, first + i, min(ROWS, height - i), key, best);
+      compare(n, products, i, first + i, min(ROWS, height - i), key);
     }
   }
   for (let row = 0; row < height; row++) {

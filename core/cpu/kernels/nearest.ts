@@ -7,7 +7,7 @@ import { keyWords } from "./random.ts";
 
 const PANEL = 8; // keys that are packed side by side
 const NOISE = 16; // in words: where the module expects the key of the noise
-const LONGEST = 40960; // six queries of this length fill a thread's scratch memory
+const LONGEST = 32768; // eight keys of this length fill half of a thread's scratch memory
 
 /** The kernel of nearest keys. */
 export function nearestKernels(
@@ -22,15 +22,13 @@ export function nearestKernels(
         );
       }
       const padded = Math.ceil(size / PANEL) * PANEL;
-      const packed = machine.memory.workspace(padded * (depth + 2) * 4);
-      const scales = packed + padded * depth * 4;
+      const packed = machine.memory.workspace(padded * (depth + 1) * 4);
       machine.describe([
         queries.buffer.address,
         keys.buffer.address,
         output.buffer.address,
         packed,
-        scales,
-        scales + padded * 4,
+        packed + padded * depth * 4,
         count,
         size,
         depth,

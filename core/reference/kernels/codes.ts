@@ -1,5 +1,5 @@
 /** Rows and codes: reading and summing rows by index, and the nearest code. */
-import type { Attributes, None } from "../../ops.ts";
+import type { Attributes, Distance, None } from "../../ops.ts";
 import { gumbel, philox } from "../../random.ts";
 import { elements, floats, ints, type ReferenceKernel } from "../buffer.ts";
 
@@ -41,47 +41,60 @@ const segmentCount: ReferenceKernel<Attributes["segmentCount"]> = (
   }
 };
 
-/** −‖q − k‖² */
-function negativeSquaredDistance(q: Float32Array, k: Float32Array): number {
-  return -q.reduce((total, x, d) => total + (x - k[d]) ** 2, 0);
-}
-
 function dot(a: Float32Array, b: Float32Array): number {
   return a.reduce((total, x, d) => total + x * b[d], 0);
 }
 
-/** q·k / (max(‖q‖, 1e−12)·max(‖k‖, 1e−12)) */
-function cosine(q: Float32Array, k: Float32Array): number {
-  const norm = (v: Float32Array) => Math.max(Math.sqrt(dot(v, v)), 1e-12);
-  return dot(q, k) / (norm(q) * norm(k));
+/** q·k in float32: the products added in order, each sum rounded once */
+function product(q: Float32Array, k: Float32Array): number {
+  return q.reduce((total, x, d) => Math.fround(total + x * k[d]), 0);
 }
 
-/** out[n] = argmaxₖ similarity(q[n], k[k]) + noise[n, k]; the lowest index among equals, 0 where all are NaN. */
+/** (−‖q‖² − ‖k‖²) + 2·q·k in float32 */
+function negativeSquaredDistance(q: Float32Array, k: Float32Array): number {
+  const norms = Math.fround(-Math.fround(dot(q, q)) - Math.fround(dot(k, k)));
+  return Math.fround(norms + 2 * product(q, k));
+}
+
+/** x / max(‖x‖, 1e−12) */
+function normalized(x: Float32Array): Float32Array {
+  const norm = Math.fround(Math.max(Math.sqrt(dot(x, x)), 1e-12));
+  return x.map((value) => value / norm);
+}
+
+/** Rows of a matrix, for cosines of length 1. */
+function rowsOf(values: Float32Array, width: number, distance: Distance): Float32Array[] {
+  return Array.from({ length: values.length / width }, (_, row) => {
+    const x = values.subarray(row * width, (row + 1) * width);
+    return distance === "cos" ? normalized(x) : x;
+  });
+}
+
+/** out[n] = argmaxₖ similarity(q[n], k[k]) + noise[n, k]; the highest index among equals, 0 where all are NaN. */
 const nearest: ReferenceKernel<Attributes["nearest"]> = (
   [features, codes],
   [output],
   { distance, noise },
 ) => {
-  const [count, width] = features.shape, size = codes.shape[0];
-  const queries = floats(features), keys = floats(codes), out = ints(output);
-  const similarity = distance === "l2" ? negativeSquaredDistance : cosine;
+  const width = features.shape[1], out = ints(output);
+  const queries = rowsOf(floats(features), width, distance);
+  const keys = rowsOf(floats(codes), width, distance);
   const words = new Uint32Array(4);
-  for (let n = 0; n < count; n++) {
-    const q = queries.subarray(n * width, (n + 1) * width);
-    let best = -1, greatest = NaN;
-    for (let k = 0; k < size; k++) {
-      let value = similarity(q, keys.subarray(k * width, (k + 1) * width));
+  queries.forEach((q, n) => {
+    let best = 0, greatest = -Infinity;
+    keys.forEach((key, k) => {
+      let value = distance === "l2" ? negativeSquaredDistance(q, key) : product(q, key);
       if (noise !== undefined) {
         if (k % 4 === 0) philox(noise, k / 4, n, words);
-        value += gumbel(words[k % 4]);
+        value = Math.fround(value + Math.fround(gumbel(words[k % 4])));
       }
-      if (!Number.isNaN(value) && (best < 0 || value > greatest)) {
+      if (value >= greatest) {
         best = k;
         greatest = value;
       }
-    }
-    out[n] = Math.max(best, 0);
-  }
+    });
+    out[n] = best;
+  });
 };
 
 /** The kernels of rows and codes. */

@@ -1,13 +1,21 @@
 /** The nearest-code kernel: for every query the most similar key, tile by tile, never the matrix of similarities.
  *
- * A pass over the keys prepares each one's part of the similarity (−‖k‖²/2, or 1/‖k‖); then each tile of queries
- * walks through a range of keys and keeps its best; where several ranges share the queries, their bests are merged
- * in order. Bests are compared as (ordered word, index), so that ties go to the lowest index and NaN never wins.
+ * A similarity is (nq + nk) + factor·(q·k): with the negated squared norms and 2 for l2, with zeros and 1 for the
+ * cosine of normalised rows. One pass over the rows prepares those; then each tile of queries walks through a range
+ * of keys and keeps its best; where several ranges share the queries, their bests are merged in order. A best is a
+ * pair (ordered word, index); NONE is under every number's word, so that NaN never wins, and the later key does
+ * among equals.
  */
-import type { Attributes } from "../../ops.ts";
+import type { Attributes, Distance } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
 import { floatFunctions } from "../float_functions.ts";
-import { type ComputeShader, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
+import {
+  type ComputeShader,
+  floatBits,
+  type Launcher,
+  WORKGROUP_SIZE,
+  workgroupsFor,
+} from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { GUMBEL, KEY_NUMBERS, keyNumbers, PHILOX } from "../philox.ts";
 
@@ -15,7 +23,6 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, ind
 
 /** How a launch is specialised. */
 interface Kind {
-  readonly distance: "l2" | "cos";
   readonly noisy: boolean;
   /** Whether rows are read four elements at a time. */
   readonly vectors: boolean;
@@ -30,54 +37,89 @@ const NUMBERS = [
   "ranges: u32",
   "range_length: u32",
   "tiles: u32",
+  "factor: f32",
   ...KEY_NUMBERS,
 ];
+
+const NONE = "vec2<u32>(1u, 0u)";
 
 function element(vectors: boolean): string {
   return vectors ? "vec4<f32>" : "f32";
 }
 
-// Each row's part of the similarity.
-function launchRowParts(
+/** Rows as they are multiplied, and each one's norm in the similarity. */
+interface Prepared {
+  readonly rows: WebGpuBuffer;
+  readonly norms: WebGpuBuffer;
+}
+
+// Rounded once: a square is that of the number's upper half, which is exact, and a rest; the rests and what the sum
+// loses are added apart.
+const SQUARED_NORM = `
+fn squared_norm(begin: u32, end: u32) -> f32 {
+  var sum = 0.0;
+  var rest = 0.0;
+  for (var at = begin; at < end; at++) {
+    let x = rows[at];
+    let upper = bitcast<f32>(bitcast<u32>(x) & 0xfffff000u);
+    let lower = x - upper;
+    let square = upper * upper;
+    let longer = sum + square;
+    let added = longer - sum;
+    rest += (sum - (longer - added)) + (square - added);
+    rest += (2.0 * upper + lower) * lower;
+    sum = longer;
+  }
+  return sum + rest;
+}`;
+
+// Uses the scratch slots `slot` and `slot + 1`.
+function prepareRows(
   launcher: Launcher,
-  rows: View<WebGpuBuffer>,
-  output: WebGpuBuffer,
-  part: "halfSquare" | "inverseNorm",
-): void {
-  const [count, depth] = rows.shape;
+  { buffer, shape: [count, depth] }: View<WebGpuBuffer>,
+  distance: Distance,
+  slot: number,
+): Prepared {
+  const cosine = distance === "cos";
+  const norms = launcher.scratch(slot, count * 4);
+  const rows = cosine ? launcher.scratch(slot + 1, count * depth * 4) : buffer;
   launcher.launch({
-    key: `nearestRows/${part}`,
+    key: `nearestRows/${distance}`,
     shader: () => ({
       inputs: ["rows: f32"],
-      outputs: ["parts: f32"],
+      outputs: ["norms: f32", ...(cosine ? ["normalized: f32"] : [])],
       numbers: ["count: u32", "depth: u32"],
       workgroupSize: WORKGROUP_SIZE,
+      declarations: SQUARED_NORM,
       body: `
   if (index >= numbers.count) { return; }
-  var square = 0.0;
-  for (var d = 0u; d < numbers.depth; d++) {
-    let value = rows[index * numbers.depth + d];
-    square += value * value;
-  }
-  parts[index] = ${part === "halfSquare" ? "-0.5 * square" : "1.0 / max(sqrt(square), 1e-12)"};`,
+  let begin = index * numbers.depth;
+  let end = begin + numbers.depth;
+  let square = squared_norm(begin, end);
+  ${
+        cosine
+          ? `norms[index] = 0.0;
+  let norm = max(sqrt(square), 1e-12);
+  for (var at = begin; at < end; at++) { normalized[at] = rows[at] / norm; }`
+          : "norms[index] = -square;"
+      }`,
     }),
-    inputs: [rows.buffer],
-    outputs: [output],
+    inputs: [buffer],
+    outputs: cosine ? [norms, rows] : [norms],
     numbers: [count, depth],
     workgroups: workgroupsFor(count),
   });
+  return { rows, norms };
 }
 
-// The similarity up to a term that all keys share, and the better of two bests.
-function declarations({ distance, noisy, final }: Kind): string {
-  const plain = distance === "l2" ? "product + key_part" : "product * key_part";
-  const scaled = distance === "l2" ? `2.0 * (${plain})` : `${plain} * query_part`;
+// The better of a best and a key's similarity to a query, and where a query's best goes.
+function declarations({ noisy, final }: Kind): string {
   return [
     floatFunctions(1, noisy ? ["ordered", "logarithm"] : ["ordered"]),
     noisy ? PHILOX + GUMBEL : "",
-    `fn rank(similarity: f32) -> u32 { return select(ordered(similarity), 0u, is_nan(similarity)); }
-fn similarity(product: f32, query_part: f32, key_part: f32, noise: f32) -> f32 {
-  return ${noisy ? `${scaled} + noise` : plain};
+    `fn better(best: vec2<u32>, key: u32, similarity: f32) -> vec2<u32> {
+  let word = select(ordered(similarity), 0u, is_nan(similarity));
+  return select(best, vec2<u32>(word, key), word >= best.x);
 }
 fn keep(query: u32, of_range: u32, best: vec2<u32>) {
   bests[of_range * numbers.queries + query] = ${final ? "i32(best.y)" : "best"};
@@ -90,8 +132,8 @@ function frame(kind: Kind): Omit<ComputeShader, "body" | "workgroupSize"> {
     inputs: [
       `queries: ${element(kind.vectors)}`,
       `keys: ${element(kind.vectors)}`,
-      "key_parts: f32",
-      ...(kind.noisy && kind.distance === "cos" ? ["query_parts: f32"] : []),
+      "query_norms: f32",
+      "key_norms: f32",
     ],
     outputs: [`bests: ${kind.final ? "i32" : "vec2<u32>"}`],
     numbers: NUMBERS,
@@ -105,15 +147,14 @@ const SOFTWARE_THREADS = 32;
 
 /** Each thread holds a tile of 8 queries by 16 keys in registers. */
 function registerShader(kind: Kind): ComputeShader {
-  const { noisy, vectors, distance } = kind;
-  const queryPart = noisy && distance === "cos";
+  const { noisy, vectors } = kind;
   const lines: string[] = [];
   for (const i of range(ROWS)) {
     lines.push(
       `let query${i} = min(first + ${i}u, numbers.queries - 1u);`,
       `let row${i} = query${i} * length;`,
-      `var best${i} = vec2<u32>(0u, begin);`,
-      `let query_part${i} = ${queryPart ? `query_parts[query${i}]` : "0.0"};`,
+      `let norm${i} = query_norms[query${i}];`,
+      `var best${i} = ${NONE};`,
     );
   }
   lines.push(`for (var key = begin; key < end; key += ${COLUMNS}u) {`);
@@ -125,8 +166,8 @@ function registerShader(kind: Kind): ComputeShader {
   for (const i of range(ROWS)) lines.push(`let q${i} = queries[row${i} + d];`);
   for (const j of range(COLUMNS)) {
     lines.push("{", `let k = keys[column${j} + d];`);
-    for (const i of range(ROWS)) {
-      lines.push(`c${i}_${j} += ${vectors ? `dot(q${i}, k)` : `q${i} * k`};`);
+    for (const lane of vectors ? [".x", ".y", ".z", ".w"] : [""]) {
+      for (const i of range(ROWS)) lines.push(`c${i}_${j} += q${i}${lane} * k${lane};`);
     }
     lines.push("}");
   }
@@ -134,20 +175,16 @@ function registerShader(kind: Kind): ComputeShader {
   for (const block of range(COLUMNS / 4)) {
     if (noisy) {
       for (const i of range(ROWS)) {
-        lines.push(
-          `let words${i}_${block} = random_words(key / 4u + ${block}u, query${i});`,
-        );
+        lines.push(`let words${i}_${block} = random_words(key / 4u + ${block}u, query${i});`);
       }
     }
     for (const lane of range(4)) {
       const j = block * 4 + lane;
-      lines.push(`if (key + ${j}u < end) {`, `let part = key_parts[key + ${j}u];`);
+      lines.push(`if (key + ${j}u < end) {`, `let norm = key_norms[key + ${j}u];`);
       for (const i of range(ROWS)) {
-        const noise = noisy ? `gumbel(words${i}_${block}.${"xyzw"[lane]})` : "0.0";
-        lines.push(
-          `{ let word = rank(similarity(c${i}_${j}, query_part${i}, part, ${noise}));`,
-          `best${i} = select(best${i}, vec2<u32>(word, key + ${j}u), word > best${i}.x); }`,
-        );
+        const noise = noisy ? ` + gumbel(words${i}_${block}.${"xyzw"[lane]})` : "";
+        const similarity = `(norm${i} + norm) + numbers.factor * c${i}_${j}${noise}`;
+        lines.push(`best${i} = better(best${i}, key + ${j}u, ${similarity});`);
       }
       lines.push("}");
     }
@@ -176,10 +213,8 @@ const DEPTH = 16;
 
 /** A workgroup of 256 threads holds a tile of 64 queries by 64 keys; each thread 4 by 4. */
 function workgroupShader(kind: Kind): ComputeShader {
-  const { noisy, distance } = kind;
-  const base = frame({ ...kind, vectors: false });
-  const queryPart = noisy && distance === "cos" ? "query_parts[query]" : "0.0";
-  const noise = noisy ? `gumbel(random_words((key + my_key) / 4u, query)[j])` : "0.0";
+  const base = frame(kind);
+  const noise = kind.noisy ? " + gumbel(random_words((key + my_key) / 4u, query)[j])" : "";
   const four = (name: string, at: string) =>
     `vec4<f32>(${range(4).map((i) => `tile_${name}[d * ${TILE}u + ${at} + ${i}u]`)})`;
   const fill = (name: string, from: string, bound: string) => `
@@ -205,9 +240,7 @@ ${base.declarations}`,
   let end = min(begin + numbers.range_length, numbers.keys);
   let my_query = (local / 16u) * 4u;
   let my_key = (local % 16u) * 4u;
-  var best = array<vec2<u32>, 4>(
-    vec2<u32>(0u, begin), vec2<u32>(0u, begin), vec2<u32>(0u, begin), vec2<u32>(0u, begin),
-  );
+  var best = array<vec2<u32>, 4>(${range(4).map(() => NONE)});
   for (var key = begin; key < end; key += ${TILE}u) {
     var c = array<vec4<f32>, 4>();
     for (var at = 0u; at < numbers.depth; at += ${DEPTH}u) {
@@ -229,8 +262,8 @@ ${fill("keys", "key", "end")}
       for (var j = 0u; j < 4u; j++) {
         let candidate = key + my_key + j;
         if (candidate >= end) { continue; }
-        let word = rank(similarity(c[i][j], ${queryPart}, key_parts[candidate], ${noise}));
-        if (word > best[i].x) { best[i] = vec2<u32>(word, candidate); }
+        let norms = query_norms[query] + key_norms[candidate];
+        best[i] = better(best[i], candidate, norms + numbers.factor * c[i][j]${noise});
       }
     }
   }
@@ -242,7 +275,7 @@ ${fill("keys", "key", "end")}
     var winner = shared_bests[local * 16u];
     for (var i = 1u; i < 16u; i++) {
       let other = shared_bests[local * 16u + i];
-      if (other.x > winner.x || (other.x == winner.x && other.y < winner.y)) { winner = other; }
+      if (other.x > winner.x || (other.x == winner.x && other.y > winner.y)) { winner = other; }
     }
     keep(first + local, of_range, winner);
   }`,
@@ -268,7 +301,7 @@ function launchMerge(
   var winner = bests[index];
   for (var i = 1u; i < numbers.ranges; i++) {
     let other = bests[i * numbers.queries + index];
-    if (other.x > winner.x) { winner = other; }
+    if (other.x >= winner.x) { winner = other; }
   }
   indices[index] = i32(winner.y);`,
     }),
@@ -288,14 +321,8 @@ export function nearestKernels(
       const [count, depth] = queries.shape;
       const [candidates] = keys.shape;
       const { isSoftware } = launcher;
-      const keyParts = launcher.scratch(0, candidates * 4);
-      launchRowParts(launcher, keys, keyParts, distance === "l2" ? "halfSquare" : "inverseNorm");
-      const parts = [keyParts];
-      if (noise !== undefined && distance === "cos") {
-        const queryParts = launcher.scratch(1, count * 4);
-        launchRowParts(launcher, queries, queryParts, "inverseNorm");
-        parts.push(queryParts);
-      }
+      const q = prepareRows(launcher, queries, distance, 0);
+      const k = prepareRows(launcher, keys, distance, 2);
       const step = isSoftware ? COLUMNS : TILE;
       const down = Math.ceil(count / (isSoftware ? ROWS : TILE));
       const wanted = Math.min(
@@ -305,17 +332,16 @@ export function nearestKernels(
       const length = Math.ceil(candidates / wanted / step) * step;
       const ranges = Math.ceil(candidates / length);
       const final = ranges === 1;
-      const target = final ? output.buffer : launcher.scratch(2, ranges * count * 8);
+      const target = final ? output.buffer : launcher.scratch(4, ranges * count * 8);
       const kind: Kind = {
-        distance,
         noisy: noise !== undefined,
         vectors: isSoftware && depth % 4 === 0,
         final,
       };
       launcher.launch({
-        key: `nearest/${distance}/${kind.noisy}/${kind.vectors}/${final}`,
+        key: `nearest/${kind.noisy}/${kind.vectors}/${final}`,
         shader: () => isSoftware ? registerShader(kind) : workgroupShader(kind),
-        inputs: [queries.buffer, keys.buffer, ...parts],
+        inputs: [q.rows, k.rows, q.norms, k.norms],
         outputs: [target],
         numbers: [
           count,
@@ -324,6 +350,7 @@ export function nearestKernels(
           ranges,
           length,
           down * ranges,
+          floatBits(distance === "l2" ? 2 : 1),
           ...keyNumbers(noise ?? { seed: 0, stream: 0, step: 0 }),
         ],
         workgroups: isSoftware ? workgroupsFor(down * ranges, SOFTWARE_THREADS) : down * ranges,
