@@ -41,6 +41,8 @@ export {
   withoutGradients,
 } from "./core/execute.ts";
 export {
+  type AdapterLimits,
+  type AdapterReport,
   DEVICE_CHOICES,
   type DeviceChoice,
   type DeviceOptions,
@@ -48,7 +50,6 @@ export {
   openDevice,
   surveyDevices,
 } from "./core/device.ts";
-export type { AdapterLimits, AdapterReport } from "./core/webgpu/adapter.ts";
 export * from "./core/functions/creation.ts";
 export * from "./core/functions/elementwise.ts";
 export * from "./core/functions/indexing.ts";

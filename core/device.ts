@@ -3,6 +3,8 @@ import type { Backend, Buffer, DeviceName } from "./backend.ts";
 import { Device } from "./tensor.ts";
 import type { AdapterReport } from "./webgpu/adapter.ts";
 
+export type { AdapterLimits, AdapterReport } from "./webgpu/adapter.ts";
+
 /** What `openDevice` takes: a device's name, or `auto`. */
 export type DeviceChoice = DeviceName | "auto";
 

@@ -85,7 +85,8 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const steps = totalSteps(config, dataset);
   using device = await openDevice(config.device, { threads: cpu.threads ?? undefined });
   const model = constructModel(config, device, dataset);
-  if (options.resume) {
+  const resume = options.resume && !await folder.isUntouched();
+  if (resume) {
     const path = folder.checkpoint("last");
     checkIdentity(path, (await readCheckpoint(path)).identity, identity);
   }
@@ -115,7 +116,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     clipNorm: optimizer.clipNorm ?? undefined,
     folder,
     identity,
-    resume: options.resume,
+    resume,
     signal: interruption.signal,
     onProgress: (now) => progress.step(now),
     onEpoch: (epoch, test) => progress.epoch(epoch, test),

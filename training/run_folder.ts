@@ -60,6 +60,13 @@ export class RunFolder {
     return (await Promise.all(signs.map(exists))).includes(true) ? "started" : "empty";
   }
 
+  /** Whether the run has not recorded anything yet: it was killed before its first checkpoint, or is yet to start. */
+  async isUntouched(): Promise<boolean> {
+    const metrics = this.#file("metrics.jsonl");
+    if (await exists(this.checkpoint("last"))) return false;
+    return !await exists(metrics) || await readText(metrics) === "";
+  }
+
   /** Makes the folder ready for a run that goes on after `step`: makes its folders, removes what was left by a run
    * that was killed, takes the summary away, and cuts `metrics.jsonl` back to the records up to that step.
    * @throws {Error} the folder cannot be written

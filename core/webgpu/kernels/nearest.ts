@@ -2,12 +2,13 @@
  *
  * A similarity is (nq + nk) + factor·(q·k): with the negated squared norms and 2 for l2, with zeros and 1 for the
  * cosine of normalised rows. One pass over the rows prepares those; then each tile of queries walks through a range
- * of keys and keeps its best; where several ranges share the queries, their bests are merged in order. A best is a
- * pair (ordered word, index); NONE is under every number's word, so that NaN never wins, and the later key does
- * among equals.
+ * of keys and keeps its best; where several ranges share the queries, their bests are merged in order. Keys so near
+ * to each other that a tile's rounding could decide are compared again, by sums rounded as the operation says.
+ * (Drawn keys are not: their noise is far coarser.)
  */
 import type { Attributes, Distance } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
+import { EXACT_SUMS } from "../exact.ts";
 import { floatFunctions } from "../float_functions.ts";
 import {
   type ComputeShader,
@@ -20,6 +21,62 @@ import type { WebGpuBuffer } from "../memory.ts";
 import { GUMBEL, KEY_NUMBERS, keyNumbers, PHILOX } from "../philox.ts";
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+// ---- rows --------------------------------------------------------------------------------------------------
+
+/** Rows as they are multiplied, and each one's part of the similarity. */
+interface Prepared {
+  readonly rows: WebGpuBuffer;
+  readonly norms: WebGpuBuffer;
+}
+
+// Root and quotients are corrected by what they leave over, as WGSL's own may be a few ulps off.
+const NORMALIZE = `
+  norms[index] = 0.0;
+  let root = sqrt(square);
+  let corrected = root + total(plus_product(sum, -root, root)) / (2.0 * root);
+  let norm = select(1e-12, corrected, square > 1e-24);
+  for (var at = begin; at < end; at++) {
+    let quotient = rows[at] / norm;
+    normalized[at] = quotient + fused(-quotient, norm, rows[at]) / norm;
+  }`;
+
+// Uses the scratch slots `slot` and `slot + 1`.
+function prepareRows(
+  launcher: Launcher,
+  { buffer, shape: [count, depth] }: View<WebGpuBuffer>,
+  distance: Distance,
+  slot: number,
+): Prepared {
+  const cosine = distance === "cos";
+  const norms = launcher.scratch(slot, count * 4);
+  const rows = cosine ? launcher.scratch(slot + 1, count * depth * 4) : buffer;
+  launcher.launch({
+    key: `nearestRows/${distance}`,
+    shader: () => ({
+      inputs: ["rows: f32"],
+      outputs: ["norms: f32", ...(cosine ? ["normalized: f32"] : [])],
+      numbers: ["count: u32", "depth: u32"],
+      declarations: EXACT_SUMS,
+      workgroupSize: WORKGROUP_SIZE,
+      body: `
+  if (index >= numbers.count) { return; }
+  let begin = index * numbers.depth;
+  let end = begin + numbers.depth;
+  var sum = Exact(0.0, 0.0);
+  for (var at = begin; at < end; at++) { sum = plus_product(sum, rows[at], rows[at]); }
+  let square = total(sum);
+  ${cosine ? NORMALIZE : "norms[index] = -square;"}`,
+    }),
+    inputs: [buffer],
+    outputs: cosine ? [norms, rows] : [norms],
+    numbers: [count, depth],
+    workgroups: workgroupsFor(count),
+  });
+  return { rows, norms };
+}
+
+// ---- tiles -------------------------------------------------------------------------------------------------
 
 /** How a launch is specialised. */
 interface Kind {
@@ -38,104 +95,74 @@ const NUMBERS = [
   "range_length: u32",
   "tiles: u32",
   "factor: f32",
+  "unit: f32", // 1 where rows are normalised, 0 where their norms are subtracted
+  "resolution: f32", // of a tile's sums
   ...KEY_NUMBERS,
 ];
 
-const NONE = "vec2<u32>(1u, 0u)";
+const BEST = "struct Best { similarity: f32, key: u32 }";
+const NONE = "Best(-infinity(), 0u)";
 
-function element(vectors: boolean): string {
-  return vectors ? "vec4<f32>" : "f32";
-}
-
-/** Rows as they are multiplied, and each one's norm in the similarity. */
-interface Prepared {
-  readonly rows: WebGpuBuffer;
-  readonly norms: WebGpuBuffer;
-}
-
-// Rounded once: a square is that of the number's upper half, which is exact, and a rest; the rests and what the sum
-// loses are added apart.
-const SQUARED_NORM = `
-fn squared_norm(begin: u32, end: u32) -> f32 {
-  var sum = 0.0;
-  var rest = 0.0;
-  for (var at = begin; at < end; at++) {
-    let x = rows[at];
-    let upper = bitcast<f32>(bitcast<u32>(x) & 0xfffff000u);
-    let lower = x - upper;
-    let square = upper * upper;
-    let longer = sum + square;
-    let added = longer - sum;
-    rest += (sum - (longer - added)) + (square - added);
-    rest += (2.0 * upper + lower) * lower;
-    sum = longer;
-  }
-  return sum + rest;
+// A draw takes the greater of the tiles' sums.
+const DRAWN = `
+fn exact_best(query: u32, best: Best) -> Best { return best; }
+fn wins(query: u32, key: u32, norms: f32, similarity: f32, best: Best) -> bool {
+  return similarity >= best.similarity;
 }`;
 
-// Uses the scratch slots `slot` and `slot + 1`.
-function prepareRows(
-  launcher: Launcher,
-  { buffer, shape: [count, depth] }: View<WebGpuBuffer>,
-  distance: Distance,
-  slot: number,
-): Prepared {
-  const cosine = distance === "cos";
-  const norms = launcher.scratch(slot, count * 4);
-  const rows = cosine ? launcher.scratch(slot + 1, count * depth * 4) : buffer;
-  launcher.launch({
-    key: `nearestRows/${distance}`,
-    shader: () => ({
-      inputs: ["rows: f32"],
-      outputs: ["norms: f32", ...(cosine ? ["normalized: f32"] : [])],
-      numbers: ["count: u32", "depth: u32"],
-      workgroupSize: WORKGROUP_SIZE,
-      declarations: SQUARED_NORM,
-      body: `
-  if (index >= numbers.count) { return; }
-  let begin = index * numbers.depth;
-  let end = begin + numbers.depth;
-  let square = squared_norm(begin, end);
-  ${
-        cosine
-          ? `norms[index] = 0.0;
-  let norm = max(sqrt(square), 1e-12);
-  for (var at = begin; at < end; at++) { normalized[at] = rows[at] / norm; }`
-          : "norms[index] = -square;"
-      }`,
-    }),
-    inputs: [buffer],
-    outputs: cosine ? [norms, rows] : [norms],
-    numbers: [count, depth],
-    workgroups: workgroupsFor(count),
-  });
-  return { rows, norms };
+const compared = (vectors: boolean): string => `
+fn exact_similarity(query: u32, key: u32) -> f32 {
+  let length = numbers.depth${vectors ? " / 4u" : ""};
+  var product = 0.0;
+  for (var d = 0u; d < length; d++) {
+    let q = queries[query * length + d];
+    let k = keys[key * length + d];
+    ${
+  vectors
+    ? "for (var i = 0u; i < 4u; i++) { product = fused(q[i], k[i], product); }"
+    : "product = fused(q, k, product);"
 }
+  }
+  return (query_norms[query] + key_norms[key]) + numbers.factor * product;
+}
+fn exact_best(query: u32, best: Best) -> Best {
+  if (best.similarity == -infinity()) { return best; }
+  return Best(exact_similarity(query, best.key), best.key);
+}
+fn wins(query: u32, key: u32, norms: f32, similarity: f32, best: Best) -> bool {
+  if (abs(similarity - best.similarity) > numbers.resolution * (numbers.unit - norms)) {
+    return similarity > best.similarity;
+  }
+  return exact_similarity(query, key) >= exact_similarity(query, best.key);
+}`;
 
-// The better of a best and a key's similarity to a query, and where a query's best goes.
-function declarations({ noisy, final }: Kind): string {
-  return [
-    floatFunctions(1, noisy ? ["ordered", "logarithm"] : ["ordered"]),
-    noisy ? PHILOX + GUMBEL : "",
-    `fn better(best: vec2<u32>, key: u32, similarity: f32) -> vec2<u32> {
-  let word = select(ordered(similarity), 0u, is_nan(similarity));
-  return select(best, vec2<u32>(word, key), word >= best.x);
+// Among equals the later key wins, NaN never.
+function declarations({ noisy, vectors, final }: Kind): string {
+  return `${floatFunctions(1, [noisy ? "logarithm" : "special"])}
+${BEST}
+${noisy ? PHILOX + GUMBEL + DRAWN : EXACT_SUMS + compared(vectors)}
+fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Best {
+  var result = best;
+  ${noisy ? "let words = random_words(key / 4u, query);" : ""}
+  for (var j = 0u; j < 4u && key + j < end; j++) {
+    let norms = query_norms[query] + key_norms[key + j];
+    let similarity = norms + numbers.factor * products[j]${noisy ? " + gumbel(words[j])" : ""};
+    if (!is_nan(similarity) && wins(query, key + j, norms, similarity, result)) {
+      result = Best(similarity, key + j);
+    }
+  }
+  return result;
 }
-fn keep(query: u32, of_range: u32, best: vec2<u32>) {
-  bests[of_range * numbers.queries + query] = ${final ? "i32(best.y)" : "best"};
-}`,
-  ].join("\n");
+fn keep(query: u32, of_range: u32, best: Best) {
+  bests[of_range * numbers.queries + query] = ${final ? "i32(best.key)" : "best"};
+}`;
 }
 
 function frame(kind: Kind): Omit<ComputeShader, "body" | "workgroupSize"> {
+  const row = kind.vectors ? "vec4<f32>" : "f32";
   return {
-    inputs: [
-      `queries: ${element(kind.vectors)}`,
-      `keys: ${element(kind.vectors)}`,
-      "query_norms: f32",
-      "key_norms: f32",
-    ],
-    outputs: [`bests: ${kind.final ? "i32" : "vec2<u32>"}`],
+    inputs: [`queries: ${row}`, `keys: ${row}`, "query_norms: f32", "key_norms: f32"],
+    outputs: [`bests: ${kind.final ? "i32" : "Best"}`],
     numbers: NUMBERS,
     declarations: declarations(kind),
   };
@@ -147,15 +174,11 @@ const SOFTWARE_THREADS = 32;
 
 /** Each thread holds a tile of 8 queries by 16 keys in registers. */
 function registerShader(kind: Kind): ComputeShader {
-  const { noisy, vectors } = kind;
+  const lanes = kind.vectors ? [".x", ".y", ".z", ".w"] : [""];
+  const blocks = COLUMNS / 4;
   const lines: string[] = [];
   for (const i of range(ROWS)) {
-    lines.push(
-      `let query${i} = min(first + ${i}u, numbers.queries - 1u);`,
-      `let row${i} = query${i} * length;`,
-      `let norm${i} = query_norms[query${i}];`,
-      `var best${i} = ${NONE};`,
-    );
+    lines.push(`let row${i} = min(first + ${i}u, numbers.queries - 1u) * length;`);
   }
   lines.push(`for (var key = begin; key < end; key += ${COLUMNS}u) {`);
   for (const j of range(COLUMNS)) {
@@ -166,33 +189,15 @@ function registerShader(kind: Kind): ComputeShader {
   for (const i of range(ROWS)) lines.push(`let q${i} = queries[row${i} + d];`);
   for (const j of range(COLUMNS)) {
     lines.push("{", `let k = keys[column${j} + d];`);
-    for (const lane of vectors ? [".x", ".y", ".z", ".w"] : [""]) {
+    for (const lane of lanes) {
       for (const i of range(ROWS)) lines.push(`c${i}_${j} += q${i}${lane} * k${lane};`);
     }
     lines.push("}");
   }
-  lines.push("}");
-  for (const block of range(COLUMNS / 4)) {
-    if (noisy) {
-      for (const i of range(ROWS)) {
-        lines.push(`let words${i}_${block} = random_words(key / 4u + ${block}u, query${i});`);
-      }
-    }
-    for (const lane of range(4)) {
-      const j = block * 4 + lane;
-      lines.push(`if (key + ${j}u < end) {`, `let norm = key_norms[key + ${j}u];`);
-      for (const i of range(ROWS)) {
-        const noise = noisy ? ` + gumbel(words${i}_${block}.${"xyzw"[lane]})` : "";
-        const similarity = `(norm${i} + norm) + numbers.factor * c${i}_${j}${noise}`;
-        lines.push(`best${i} = better(best${i}, key + ${j}u, ${similarity});`);
-      }
-      lines.push("}");
-    }
-  }
-  lines.push("}");
-  for (const i of range(ROWS)) {
-    lines.push(`if (first + ${i}u < numbers.queries) { keep(query${i}, of_range, best${i}); }`);
-  }
+  const products = range(ROWS * blocks).map((cell) => {
+    const i = Math.floor(cell / blocks), j = 4 * (cell % blocks);
+    return `vec4<f32>(${range(4).map((lane) => `c${i}_${j + lane}`)})`;
+  });
   return {
     ...frame(kind),
     workgroupSize: SOFTWARE_THREADS,
@@ -203,8 +208,20 @@ function registerShader(kind: Kind): ComputeShader {
   let of_range = index / down;
   let begin = of_range * numbers.range_length;
   let end = min(begin + numbers.range_length, numbers.keys);
-  let length = numbers.depth${vectors ? " / 4u" : ""};
-${lines.map((line) => `  ${line}`).join("\n")}`,
+  let length = numbers.depth${kind.vectors ? " / 4u" : ""};
+  var best = array<Best, ${ROWS}>(${range(ROWS).map(() => NONE)});
+${lines.map((line) => `  ${line}`).join("\n")}
+    }
+    var products = array<vec4<f32>, ${ROWS * blocks}>(${products});
+    for (var cell = 0u; cell < ${ROWS * blocks}u; cell++) {
+      let i = cell / ${blocks}u;
+      let query = min(first + i, numbers.queries - 1u);
+      best[i] = better(best[i], query, key + 4u * (cell % ${blocks}u), products[cell], end);
+    }
+  }
+  for (var i = 0u; i < min(${ROWS}u, numbers.queries - first); i++) {
+    keep(first + i, of_range, ${kind.final ? "best[i]" : "exact_best(first + i, best[i])"});
+  }`,
   };
 }
 
@@ -214,7 +231,6 @@ const DEPTH = 16;
 /** A workgroup of 256 threads holds a tile of 64 queries by 64 keys; each thread 4 by 4. */
 function workgroupShader(kind: Kind): ComputeShader {
   const base = frame(kind);
-  const noise = kind.noisy ? " + gumbel(random_words((key + my_key) / 4u, query)[j])" : "";
   const four = (name: string, at: string) =>
     `vec4<f32>(${range(4).map((i) => `tile_${name}[d * ${TILE}u + ${at} + ${i}u]`)})`;
   const fill = (name: string, from: string, bound: string) => `
@@ -228,7 +244,7 @@ function workgroupShader(kind: Kind): ComputeShader {
     ...base,
     declarations: `var<workgroup> tile_queries: array<f32, ${DEPTH * TILE}>;
 var<workgroup> tile_keys: array<f32, ${DEPTH * TILE}>;
-var<workgroup> shared_bests: array<vec2<u32>, ${TILE * 16}>;
+var<workgroup> shared_bests: array<Best, ${TILE * 16}>;
 ${base.declarations}`,
     workgroupSize: 256,
     body: `
@@ -240,7 +256,7 @@ ${base.declarations}`,
   let end = min(begin + numbers.range_length, numbers.keys);
   let my_query = (local / 16u) * 4u;
   let my_key = (local % 16u) * 4u;
-  var best = array<vec2<u32>, 4>(${range(4).map(() => NONE)});
+  var best = array<Best, 4>(${range(4).map(() => NONE)});
   for (var key = begin; key < end; key += ${TILE}u) {
     var c = array<vec4<f32>, 4>();
     for (var at = 0u; at < numbers.depth; at += ${DEPTH}u) {
@@ -259,28 +275,27 @@ ${fill("keys", "key", "end")}
     }
     for (var i = 0u; i < 4u; i++) {
       let query = min(first + my_query + i, numbers.queries - 1u);
-      for (var j = 0u; j < 4u; j++) {
-        let candidate = key + my_key + j;
-        if (candidate >= end) { continue; }
-        let norms = query_norms[query] + key_norms[candidate];
-        best[i] = better(best[i], candidate, norms + numbers.factor * c[i][j]${noise});
-      }
+      best[i] = better(best[i], query, key + my_key, c[i], end);
     }
   }
   for (var i = 0u; i < 4u; i++) {
-    shared_bests[(my_query + i) * 16u + local % 16u] = best[i];
+    let query = min(first + my_query + i, numbers.queries - 1u);
+    shared_bests[(my_query + i) * 16u + local % 16u] = exact_best(query, best[i]);
   }
   workgroupBarrier();
   if (local < ${TILE}u && first + local < numbers.queries) {
     var winner = shared_bests[local * 16u];
     for (var i = 1u; i < 16u; i++) {
       let other = shared_bests[local * 16u + i];
-      if (other.x > winner.x || (other.x == winner.x && other.y > winner.y)) { winner = other; }
+      let equal = other.similarity == winner.similarity;
+      if (other.similarity > winner.similarity || (equal && other.key > winner.key)) { winner = other; }
     }
     keep(first + local, of_range, winner);
   }`,
   };
 }
+
+// ---- launching ---------------------------------------------------------------------------------------------
 
 function launchMerge(
   launcher: Launcher,
@@ -292,18 +307,19 @@ function launchMerge(
   launcher.launch({
     key: "nearestMerge",
     shader: () => ({
-      inputs: ["bests: vec2<u32>"],
+      inputs: ["bests: Best"],
       outputs: ["indices: i32"],
       numbers: ["queries: u32", "ranges: u32"],
+      declarations: BEST,
       workgroupSize: WORKGROUP_SIZE,
       body: `
   if (index >= numbers.queries) { return; }
   var winner = bests[index];
   for (var i = 1u; i < numbers.ranges; i++) {
     let other = bests[i * numbers.queries + index];
-    if (other.x >= winner.x) { winner = other; }
+    if (other.similarity >= winner.similarity && other.key > 0u) { winner = other; }
   }
-  indices[index] = i32(winner.y);`,
+  indices[index] = i32(winner.key);`,
     }),
     inputs: [partial],
     outputs: [output],
@@ -351,6 +367,8 @@ export function nearestKernels(
           length,
           down * ranges,
           floatBits(distance === "l2" ? 2 : 1),
+          floatBits(distance === "l2" ? 0 : 1),
+          floatBits((depth + 4) * 2 ** -24),
           ...keyNumbers(noise ?? { seed: 0, stream: 0, step: 0 }),
         ],
         workgroups: isSoftware ? workgroupsFor(down * ranges, SOFTWARE_THREADS) : down * ranges,

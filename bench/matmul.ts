@@ -1,0 +1,17 @@
+/** Square matrix products: 2·n³ operations. */
+import { uniform } from "../core/functions/creation.ts";
+import { matmul } from "../core/functions/products.ts";
+import { randomKey } from "../core/random.ts";
+import { arithmeticRow, type Bench, fastest } from "./row.ts";
+
+const SIZES = [256, 512, 1024];
+
+/** Rows for several sizes. */
+export const matmulBench: Bench = async function* (device, { runs }) {
+  for (const n of SIZES) {
+    using _scope = device.scope();
+    const [a, b] = ["a", "b"].map((name) => uniform(device, [n, n], randomKey(1, name), -1, 1));
+    const ms = await fastest(device, runs, () => matmul(a, b));
+    yield arithmeticRow("matmul", device, `${n}x${n}x${n}`, ms, 2 * n ** 3);
+  }
+};

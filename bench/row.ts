@@ -1,0 +1,60 @@
+/** What a benchmark gives, and how it is measured. */
+import type { Device } from "../core/tensor.ts";
+
+/** One measurement. */
+export interface BenchRow {
+  /** The benchmark. */
+  readonly bench: string;
+  /** Which device. */
+  readonly device: string;
+  /** What was computed, in words and lengths. */
+  readonly shape: string;
+  /** The fastest run, in milliseconds. */
+  readonly ms: number;
+  /** 10⁹ floating-point operations a second, where arithmetic is the limit. */
+  readonly gflops?: number;
+  /** 10⁹ bytes read and written a second, where memory is the limit. */
+  readonly gigabytes_per_second?: number;
+  /** Images a second, of whole steps. */
+  readonly images_per_second?: number;
+}
+
+/** How a benchmark is run. */
+export interface BenchOptions {
+  /** Images, or rows, at a time. */
+  readonly batch: number;
+  /** Runs that count; the first few do not. */
+  readonly runs: number;
+}
+
+/** A benchmark: gives its rows one after another. */
+export type Bench = (device: Device, options: BenchOptions) => AsyncGenerator<BenchRow>;
+
+const WARM_UP = 3;
+
+/** Milliseconds of the fastest of several runs, each waited for; what a run makes is recycled. */
+export async function fastest(device: Device, runs: number, body: () => void): Promise<number> {
+  let least = Infinity;
+  for (let run = -WARM_UP; run < runs; run++) {
+    using _scope = device.scope();
+    const started = performance.now();
+    body();
+    await device.synchronize();
+    const ms = performance.now() - started;
+    if (run >= 0) least = Math.min(least, ms);
+  }
+  return least;
+}
+
+/** A row of arithmetic.
+ * @param operations floating-point operations of a run
+ */
+export function arithmeticRow(
+  bench: string,
+  device: Device,
+  shape: string,
+  ms: number,
+  operations: number,
+): BenchRow {
+  return { bench, device: device.name, shape, ms, gflops: operations / ms / 1e6 };
+}

@@ -1,0 +1,24 @@
+/** WGSL: products and sums that are rounded once, for comparisons that rounding must not decide.
+ *
+ * A number is cut into an upper half of twelve bits and a rest. The product of two upper halves is exact; what the
+ * rests bring, and what the sum loses, is gathered apart (Knuth's TwoSum, as in Ogita, Rump and Oishi 2005). WGSL
+ * has `fma`, but an adapter may round it twice.
+ */
+
+/** Defines `Exact`, a sum and what its rounding lost; `plus_product(s, a, b)`, s + a·b; `total(s)`, its float32; and
+ * `fused(a, b, c)`, a·b + c rounded once. */
+export const EXACT_SUMS = `
+struct Exact { sum: f32, rest: f32 }
+fn upper(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) & 0xfffff000u); }
+fn plus_product(s: Exact, a: f32, b: f32) -> Exact {
+  let product = upper(a) * upper(b);
+  let sum = s.sum + product;
+  let added = sum - s.sum;
+  let lost = (s.sum - (sum - added)) + (product - added);
+  return Exact(sum, s.rest + lost + (upper(a) * (b - upper(b)) + (a - upper(a)) * b));
+}
+fn total(s: Exact) -> f32 {
+  let rest_is_number = (bitcast<u32>(s.rest) & 0x7fffffffu) < 0x7f800000u;
+  return select(s.sum, s.sum + s.rest, rest_is_number);
+}
+fn fused(a: f32, b: f32, c: f32) -> f32 { return total(plus_product(Exact(c, 0.0), a, b)); }`;
