@@ -18,7 +18,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   quantizers: ["core", "nn"],
   models: ["core", "nn", "quantizers"],
   training: ["core", "data", "metrics", "nn", "quantizers", "models"],
-  tasks: ["core", "data", "metrics", "nn", "quantizers", "models", "training"],
+  bench: ["core", "data", "metrics", "nn", "quantizers", "models", "training"],
+  tasks: ["core", "data", "metrics", "nn", "quantizers", "models", "training", "bench"],
 };
 
 const ROOT = new URL("../", import.meta.url);
