@@ -11,11 +11,11 @@ import { productKernels } from "./kernels/products.ts";
 import { randomKernels } from "./kernels/random.ts";
 import { reductionKernels } from "./kernels/reductions.ts";
 import { type CpuBuffer, CpuMemory } from "./memory.ts";
-import { type Machine, startMachine } from "./threads.ts";
+import { type Machine, MOST_THREADS, startMachine } from "./threads.ts";
 
 /** How the device is opened. */
 export interface CpuOptions {
-  /** Threads, the main one included; by default as many as there are cores. */
+  /** Threads, the main one included; by default as many as there are cores, up to 256. */
   readonly threads?: number;
 }
 
@@ -34,10 +34,22 @@ function kernelsOf(machine: Machine): Kernels<CpuBuffer> {
 }
 
 /** Opens the cpu device. A kernel is done when its call returns; results do not depend on the number of threads.
- * @throws {RangeError} the number of threads is not an integer in [1, 256]
+ *
+ * `openDevice("cpu")` wraps it for tensors; by itself:
+ *
+ * ```ts
+ * import { openCpuBackend } from "./backend.ts";
+ * import assert from "node:assert/strict";
+ * const backend = await openCpuBackend({ threads: 2 });
+ * const x = { buffer: backend.allocate(8), shape: [2], dtype: "float32" } as const;
+ * backend.kernels.full([], [x], { value: 3, dtype: "float32" });
+ * assert.deepEqual([...await backend.read(x.buffer, "float32", 2)], [3, 3]);
+ * backend.close();
+ * ```
+ * @throws {RangeError} the number of threads is not an integer in [1, 256], or there is not enough address space
  */
 export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
-  const { threads = availableParallelism() } = options;
+  const { threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
   const memory = new CpuMemory();
   const machine = await startMachine(memory, threads);
   return {

@@ -68,9 +68,7 @@ export interface Exports {
   /** See assembly/optimizer.ts. */
   adam(): void;
   /** See assembly/movement.ts. */
-  copyStrided(): void;
-  /** See assembly/movement.ts. */
-  fill(): void;
+  move(): void;
   /** See assembly/pooling.ts. */
   averagePool(): void;
   /** See assembly/pooling.ts. */

@@ -54,7 +54,7 @@ export class CpuMemory {
   #top = 0;
   #used = 0;
   readonly #gaps: Gap[] = []; // by address; none touches another or the top
-  readonly #lengths = new Map<number, number>();
+  readonly #live = new Set<CpuBuffer>();
   readonly #floats = new Float32Array(this.memory.buffer);
   readonly #integers = new Int32Array(this.memory.buffer);
   #workspace: CpuBuffer = new CpuBuffer(0, 0);
@@ -70,24 +70,24 @@ export class CpuMemory {
   allocate(bytes: number): CpuBuffer {
     const length = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
     const address = this.#takeGap(length) ?? this.#extend(length, bytes);
-    this.#lengths.set(address, length);
+    const buffer = new CpuBuffer(address, length);
+    this.#live.add(buffer);
     this.#used += length;
-    return new CpuBuffer(address, length);
+    return buffer;
   }
 
   /** Takes memory back.
    * @throws {Error} it is not in use
    */
   free(buffer: CpuBuffer): void {
-    const bytes = this.#lengths.get(buffer.address);
-    if (bytes === undefined) {
+    if (!this.#live.delete(buffer)) {
       throw new Error(
         `Cannot free memory: it must be in use, got a buffer of ${buffer.bytes} bytes that is not`,
       );
     }
-    this.#lengths.delete(buffer.address);
+    const { address, bytes } = buffer;
     this.#used -= bytes;
-    this.#insertGap({ address: buffer.address, bytes });
+    this.#insertGap({ address, bytes });
   }
 
   /** Scratch memory for one kernel call, of at least `bytes` bytes; the next call overwrites it. */

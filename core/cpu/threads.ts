@@ -3,6 +3,9 @@ import { Worker } from "node:worker_threads";
 import type { Exports } from "./exports.ts";
 import type { CpuMemory } from "./memory.ts";
 
+/** The most threads a machine may have. */
+export const MOST_THREADS = 256;
+
 /** The kernels, their memory and the threads that run them. */
 export class Machine {
   readonly #job: number;
@@ -20,7 +23,7 @@ export class Machine {
     this.#job = exports.jobAddress();
   }
 
-  /** Writes integers to the job, from its word number `first` on. */
+  /** Writes integers, or addresses in bytes, to the job, from its word number `first` on. */
   readonly describe = (words: readonly number[], first = 0): void =>
     this.memory.integers(this.#job + first * 4, words.length).set(words);
 
@@ -28,7 +31,7 @@ export class Machine {
   readonly describeFloats = (words: readonly number[], first: number): void =>
     this.memory.floats(this.#job + first * 4, words.length).set(words);
 
-  /** Ends the workers. */
+  /** Ends the workers; called when no kernel runs. */
   close(): void {
     this.exports.leave();
   }
@@ -48,13 +51,15 @@ const PROGRAM = `{
   }
 }`;
 
-/** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive.
+/** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive. A kernel that traps on
+ * any thread throws `WebAssembly.RuntimeError`, and so does every later one of the machine.
+ * @param memory one that no other machine has
  * @throws {RangeError} the number of threads is not an integer in [1, 256]
  */
 export async function startMachine(memory: CpuMemory, threads: number): Promise<Machine> {
-  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     throw new RangeError(
-      `Cannot open the cpu device: threads must be an integer in [1, 256], got ${threads}`,
+      `Cannot open the cpu device: threads must be an integer in [1, ${MOST_THREADS}], got ${threads}`,
     );
   }
   const module = await WebAssembly.compileStreaming(

@@ -125,6 +125,15 @@ const total = (terms: readonly number[]): number => terms.reduce((sum, term) => 
 
 const norm = (terms: readonly number[]): number => Math.sqrt(total(terms.map((term) => term ** 2)));
 
+/** The outputs of a row on a device, from the same inputs on every device. */
+export function forward<N extends OperationName>(
+  device: Device,
+  name: N,
+  row: Row<Attributes[N]>,
+): Promise<HostArray[]> {
+  return outputsOf(device, name, row, valuesOf(name, row));
+}
+
 /** Checks a device's outputs against the reference's. */
 export async function checkForward<N extends OperationName>(
   reference: Device,

@@ -1,10 +1,14 @@
 /** Rows by index, and sums and counts by segment. */
-import { job, parallel } from "./pool";
+import { storeLanes } from "./elementwise";
+import { PANELS_A } from "./gemm";
+import { copyWords } from "./movement";
+import { job, parallel, scratch } from "./pool";
 
 /** Words that are worth a task. */
 const CHUNK: i32 = 16384;
-/** Columns of a segment sum that a task takes. */
+/** Columns and segments that a task sums, which in float64 fill half of a thread's scratch memory. */
 const COLUMNS: i32 = 16;
+const SEGMENTS: i32 = 8192;
 
 /** What the host writes to `job`. */
 @unmanaged
@@ -12,7 +16,6 @@ class Rows {
   values: usize; // [rows, width]: the table, or what is summed
   indices: usize;
   out: usize;
-  sums: usize; // float64 [segments, width rounded up to COLUMNS]
   rows: i32; // of the table, or segments
   width: i32;
   count: i32; // of indices
@@ -25,7 +28,7 @@ function gatherTask(index: i32): void {
   for (let i = index * each; i < last; i++) {
     const row = load<u32>(r.indices + (<usize> i << 2));
     const to = r.out + <usize> i * bytes;
-    if (row < <u32> r.rows) memory.copy(to, r.values + <usize> row * bytes, bytes);
+    if (row < <u32> r.rows) copyWords(to, r.values + <usize> row * bytes, r.width);
     else memory.fill(to, 0, bytes);
   }
 }
@@ -36,27 +39,43 @@ export function gather(): void {
   parallel(gatherTask, (r.count + each - 1) / each);
 }
 
-/** Sums some columns of all rows, in order, in float64. */
+/** Adds four floats to the float64 sums at `to`. */
+@inline
+function addFour(to: usize, x: v128): void {
+  const high = v128.shuffle<i64>(x, x, 1, 1);
+  v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(x)));
+  v128.store(to, f64x2.add(v128.load(to, 16), f64x2.promote_low_f32x4(high)), 16);
+}
+
+/** Rounds four float64 sums. */
+@inline
+function rounded(sums: usize): v128 {
+  const low = f32x4.demote_f64x2_zero(v128.load(sums));
+  return v128.shuffle<i64>(low, f32x4.demote_f64x2_zero(v128.load(sums, 16)), 0, 2);
+}
+
+/** Sums some columns of the rows of some segments, in order. */
 function sumTask(index: i32): void {
-  const r = changetype<Rows>(job);
-  const column = index * COLUMNS, columns = min(COLUMNS, r.width - column);
-  const sums = r.sums + (<usize> (index * r.rows * COLUMNS) << 3);
-  memory.fill(sums, 0, <usize> (r.rows * COLUMNS) << 3);
+  const r = changetype<Rows>(job), across = (r.width + COLUMNS - 1) / COLUMNS;
+  const down = index / across, column = (index - down * across) * COLUMNS;
+  const segment = down * SEGMENTS, segments = min(SEGMENTS, r.rows - segment);
+  const columns = min(COLUMNS, r.width - column);
+  const bytes = <usize> r.width << 2, sumBytes = <usize> ((columns + 3) >> 2) << 5; // of a segment
+  const sums = scratch + PANELS_A, offset = <usize> column << 2;
+  memory.fill(sums, 0, <usize> segments * sumBytes);
   for (let i = 0; i < r.count; i++) {
-    const segment = load<u32>(r.indices + (<usize> i << 2));
-    if (segment >= <u32> r.rows) continue;
-    let from = r.values + (<usize> (i * r.width + column) << 2);
-    let to = sums + (<usize> (segment * COLUMNS) << 3);
-    for (let c = 0; c < columns; c += 2, from += 8, to += 16) {
-      const pair = f64x2.promote_low_f32x4(v128.load64_zero(from));
-      v128.store(to, f64x2.add(v128.load(to), pair));
+    const own = load<u32>(r.indices + (<usize> i << 2)) - segment;
+    if (own >= <u32> segments) continue;
+    let from = r.values + <usize> i * bytes + offset, to = sums + <usize> own * sumBytes;
+    for (let left = columns; left > 0; left -= 4, from += 16, to += 32) {
+      addFour(to, v128.load(from));
     }
   }
-  for (let segment = 0; segment < r.rows; segment++) {
-    const to = r.out + (<usize> (segment * r.width + column) << 2);
-    const from = sums + (<usize> (segment * COLUMNS) << 3);
-    for (let c: usize = 0; c < <usize> columns; c++) {
-      store<f32>(to + (c << 2), <f32> load<f64>(from + (c << 3)));
+  for (let s = 0; s < segments; s++) {
+    let from = sums + <usize> s * sumBytes, to = r.out + <usize> (segment + s) * bytes + offset;
+    for (let left = columns; left > 0; left -= 4, from += 32, to += 16) {
+      if (left >= 4) v128.store(to, rounded(from));
+      else storeLanes(to, rounded(from), left);
     }
   }
 }
@@ -64,7 +83,8 @@ function sumTask(index: i32): void {
 /** out[s] = Σ values[i] over the i with indices[i] = s. */
 export function segmentSum(): void {
   const r = changetype<Rows>(job);
-  parallel(sumTask, (r.width + COLUMNS - 1) / COLUMNS);
+  const across = (r.width + COLUMNS - 1) / COLUMNS, down = (r.rows + SEGMENTS - 1) / SEGMENTS;
+  parallel(sumTask, across * down);
 }
 
 /** out[s] = how many i have indices[i] = s. */

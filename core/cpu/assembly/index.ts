@@ -5,7 +5,7 @@ export { conv2d, convTranspose2d } from "./conv";
 export { mapWhere } from "./elementwise";
 export { conv2dFilter, filterSplits } from "./filter";
 export { matmul } from "./matmul";
-export { copyStrided, fill } from "./movement";
+export { move } from "./movement";
 export { nearest } from "./nearest";
 export { normalize, normalizeGradient } from "./normalization";
 export { adam } from "./optimizer";

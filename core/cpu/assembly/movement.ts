@@ -1,86 +1,138 @@
-/** Moving elements, 32-bit words of any type: copies from one strided place to another, and filling. */
+/** Moving elements: one strided copy, from which the host makes every operation that only moves data.
+ *
+ * What is copied are planes of rows × columns, cut into tiles. The columns of the target are neighbours where the
+ * copy allows it; those of the source are too, or its rows are (a transposition), or it stands still (a broadcast).
+ * Elements are 32-bit words of any type.
+ */
+import { storeLanes } from "./elementwise";
 import { job, parallel } from "./pool";
 
-/** Elements that are worth a task. */
+/** Elements that are worth a task, and the most that a tile has. */
 const CHUNK: i32 = 16384;
-/** Where the table of outer axes lies in the job: for each, its length and the bytes that source and target step. */
-const AXES: usize = 32;
+/** Rows and columns of a tile that is transposed: as much of both sides as stays in the cache. */
+const SIDE: i32 = 32;
+/** Words from which a copy is left to the engine. */
+const LONG: i32 = 256;
+/** Where the table of outer axes lies in the job: for each, its length and the bytes that target and source step. */
+const AXES: usize = 128;
 
-/** What the host writes to `job`. */
+/** A copy; steps are in bytes. */
 @unmanaged
-class Copy {
-  count: i32;
-  inner: i32; // length of the innermost axis
-  axes: i32; // how many lie outside of it, the nearest first in the table
-  from: usize;
-  to: usize;
-  stepFrom: usize; // bytes along the innermost axis
-  stepTo: usize;
+class Move {
+  // What the host writes to `job`.
+  target: usize;
+  source: usize;
+  planes: i32;
+  axes: i32; // how many lie outside of the planes, the nearest first in the table
+  rows: i32;
+  rowTarget: usize;
+  rowSource: usize;
+  columns: i32;
+  columnTarget: usize;
+  columnSource: usize;
+  word: u32; // which the source may be
+  // What follows from it: a tile's size, the tiles of a plane and of a task.
+  height: i32;
+  width: i32;
+  down: i32;
+  across: i32;
+  each: i32;
 }
 
-function copyRun(from: usize, to: usize, count: i32): void {
-  const c = changetype<Copy>(job);
-  const stepFrom = c.stepFrom, stepTo = c.stepTo;
-  if (stepFrom == 4 && stepTo == 4) {
+/** Copies `count` neighbouring words. */
+export function copyWords(to: usize, from: usize, count: i32): void {
+  if (count >= LONG) {
     memory.copy(to, from, <usize> count << 2);
     return;
   }
-  let left = count;
-  if (stepTo == 4) {
-    for (; left >= 4; left -= 4, to += 16) {
-      let words = v128.load32_splat(from);
-      words = v128.load32_lane(from + stepFrom, words, 1);
-      words = v128.load32_lane(from + 2 * stepFrom, words, 2);
-      words = v128.load32_lane(from + 3 * stepFrom, words, 3);
-      v128.store(to, words);
-      from += 4 * stepFrom;
-    }
-  }
-  for (; left > 0; left--, from += stepFrom, to += stepTo) store<u32>(to, load<u32>(from));
+  for (; count >= 4; count -= 4, to += 16, from += 16) v128.store(to, v128.load(from));
+  for (; count > 0; count--, to += 4, from += 4) store<u32>(to, load<u32>(from));
 }
 
-function copyTask(index: i32): void {
-  const c = changetype<Copy>(job);
-  const last = min((index + 1) * CHUNK, c.count);
-  for (let at = index * CHUNK; at < last;) {
-    let rest = at / c.inner;
-    const within = at - rest * c.inner, count = min(c.inner - within, last - at);
-    let from = c.from + <usize> within * c.stepFrom, to = c.to + <usize> within * c.stepTo;
-    for (let axis = 0; axis < c.axes; axis++) {
-      const entry = job + AXES + <usize> (axis * 12);
-      const length = load<i32>(entry), next = rest / length;
-      const place = <usize> (rest - next * length);
-      from += place * load<usize>(entry, 4);
-      to += place * load<usize>(entry, 8);
-      rest = next;
+/** Writes one word to `count` neighbours. */
+function fillWords(to: usize, word: v128, count: i32): void {
+  for (; count >= 4; count -= 4, to += 16) v128.store(to, word);
+  if (count > 0) storeLanes(to, word, count);
+}
+
+/** Copies words one by one, wherever they lie. */
+function scatterWords(m: Move, to: usize, from: usize, count: i32): void {
+  for (; count > 0; count--, to += m.columnTarget, from += m.columnSource) {
+    store<u32>(to, load<u32>(from));
+  }
+}
+
+@inline
+function storeUpTo4(to: usize, words: v128, count: i32): void {
+  if (count >= 4) v128.store(to, words);
+  else storeLanes(to, words, count);
+}
+
+/** Copies a tile whose rows are neighbours in the source and whose columns are in the target: four by four. */
+function transposeTile(m: Move, target: usize, source: usize, rows: i32, columns: i32): void {
+  const step = m.rowTarget, apart = m.columnSource, last = columns - 1;
+  for (; rows > 0; rows -= 4, target += step << 2, source += 16) {
+    for (let column = 0; column < columns; column += 4) {
+      const a = v128.load(source + <usize> column * apart);
+      const b = v128.load(source + <usize> min(column + 1, last) * apart);
+      const c = v128.load(source + <usize> min(column + 2, last) * apart);
+      const d = v128.load(source + <usize> min(column + 3, last) * apart);
+      const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+      const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+      const to = target + (<usize> column << 2), width = columns - column;
+      storeUpTo4(to, v128.shuffle<i64>(ab, cd, 0, 2), width);
+      if (rows > 1) storeUpTo4(to + step, v128.shuffle<i64>(ab, cd, 1, 3), width);
+      if (rows > 2) storeUpTo4(to + step * 2, v128.shuffle<i64>(ef, gh, 0, 2), width);
+      if (rows > 3) storeUpTo4(to + step * 3, v128.shuffle<i64>(ef, gh, 1, 3), width);
     }
-    copyRun(from, to, count);
-    at += count;
+  }
+}
+
+function transposes(m: Move): bool {
+  return m.columnTarget == 4 && m.columnSource > 4 && m.rowSource == 4;
+}
+
+function moveTile(m: Move, target: usize, source: usize, rows: i32, columns: i32): void {
+  if (transposes(m)) {
+    transposeTile(m, target, source, rows, columns);
+    return;
+  }
+  for (; rows > 0; rows--, target += m.rowTarget, source += m.rowSource) {
+    if (m.columnTarget != 4 || m.columnSource > 4) scatterWords(m, target, source, columns);
+    else if (m.columnSource == 4) copyWords(target, source, columns);
+    else fillWords(target, v128.load32_splat(source), columns);
+  }
+}
+
+function moveTask(index: i32): void {
+  const m = changetype<Move>(job);
+  const last = min((index + 1) * m.each, m.planes * m.down * m.across);
+  for (let tile = index * m.each; tile < last; tile++) {
+    const line = tile / m.across, column = (tile - line * m.across) * m.width;
+    let plane = line / m.down;
+    const row = (line - plane * m.down) * m.height;
+    let target = m.target + <usize> row * m.rowTarget + <usize> column * m.columnTarget;
+    let source = m.source + <usize> row * m.rowSource + <usize> column * m.columnSource;
+    for (let axis = 0; axis < m.axes; axis++) {
+      const entry = job + AXES + <usize> (axis * 12);
+      const length = load<i32>(entry), next = plane / length;
+      const place = <usize> (plane - next * length);
+      target += place * load<usize>(entry, 4);
+      source += place * load<usize>(entry, 8);
+      plane = next;
+    }
+    moveTile(m, target, source, min(m.height, m.rows - row), min(m.width, m.columns - column));
   }
 }
 
 /** Copies what `job` describes; source and target do not overlap. */
-export function copyStrided(): void {
-  parallel(copyTask, (changetype<Copy>(job).count + CHUNK - 1) / CHUNK);
-}
-
-/** What the host writes to `job`. */
-@unmanaged
-class Fill {
-  to: usize;
-  count: i32;
-  word: u32;
-}
-
-function fillTask(index: i32): void {
-  const f = changetype<Fill>(job);
-  const word = i32x4.splat(f.word);
-  let to = f.to + (<usize> (index * CHUNK) << 2), left = min(CHUNK, f.count - index * CHUNK);
-  for (; left >= 4; left -= 4, to += 16) v128.store(to, word);
-  for (; left > 0; left--, to += 4) store<u32>(to, f.word);
-}
-
-/** Fills an array with one word. */
-export function fill(): void {
-  parallel(fillTask, (changetype<Fill>(job).count + CHUNK - 1) / CHUNK);
+export function move(): void {
+  const m = changetype<Move>(job);
+  const side = transposes(m) ? SIDE : 1, most = transposes(m) ? SIDE * SIDE : CHUNK;
+  m.height = min(m.rows, max(side, most / m.columns));
+  m.width = min(m.columns, most / m.height);
+  m.down = (m.rows + m.height - 1) / m.height;
+  m.across = (m.columns + m.width - 1) / m.width;
+  m.each = max(1, CHUNK / (m.height * m.width));
+  parallel(moveTask, (m.planes * m.down * m.across + m.each - 1) / m.each);
 }

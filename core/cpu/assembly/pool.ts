@@ -20,7 +20,6 @@ export const job: usize = 2048;
 export const SCRATCH_BYTES: usize = 2 << 20;
 
 const SPINS: i32 = 2000;
-const STALL_NANOSECONDS: i64 = 60_000_000_000;
 
 /** This thread's scratch memory. */
 export let scratch: usize = 0;
@@ -61,8 +60,10 @@ function claim(epoch: u32): void {
   }
 }
 
-/** Runs `task(0)` … `task(count − 1)` on all threads and returns when all are done. */
+/** Runs `task(0)` … `task(count − 1)` on all threads and returns when all are done. Traps if a task did, in this job
+ * or an earlier one, as what it left undone is not known. */
 export function parallel(task: (index: i32) => void, count: i32): void {
+  if (atomic.load<i32>(FAILED) != 0 || atomic.load<i32>(PENDING) != 0) unreachable();
   if (count <= 1 || threads == 1) {
     for (let index = 0; index < count; index++) call_indirect<void>(task.index, index);
     return;
@@ -77,7 +78,7 @@ export function parallel(task: (index: i32) => void, count: i32): void {
   settle();
 }
 
-/** Waits until no task is running; traps if a worker failed or has not finished a task for a minute. */
+/** Waits until no task is running; traps if a worker's did. */
 function settle(): void {
   for (let spin = 0; spin < SPINS; spin++) {
     if (atomic.load<i32>(PENDING) == 0) break;
@@ -85,8 +86,7 @@ function settle(): void {
   while (true) {
     const pending = atomic.load<i32>(PENDING);
     if (pending == 0) break;
-    const outcome = atomic.wait<i32>(PENDING, pending, STALL_NANOSECONDS);
-    if (outcome == 2 && atomic.load<i32>(PENDING) == pending) unreachable();
+    atomic.wait<i32>(PENDING, pending, -1);
   }
   if (atomic.load<i32>(FAILED) != 0) unreachable();
 }
@@ -110,7 +110,7 @@ export function work(): void {
   }
 }
 
-/** Called by a worker whose task trapped: the job ends, and the main thread traps instead of waiting. */
+/** Called by a worker whose task trapped: the job goes on without it, and then the main thread traps too. */
 export function fail(): void {
   atomic.store<i32>(FAILED, 1);
   if (atomic.sub<i32>(PENDING, 1) == 1) atomic.notify(PENDING, 1);

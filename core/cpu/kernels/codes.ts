@@ -7,26 +7,23 @@ import type { Machine } from "../threads.ts";
 type Codes = "gather" | "segmentSum" | "segmentCount";
 type Table = { readonly [N in Codes]: Kernel<Attributes[N], CpuBuffer> };
 
-const COLUMNS = 16; // of a segment sum that a task takes
-
 /** The kernels of rows and codes. */
-export function codesKernels({ exports, memory, describe }: Machine): Table {
+export function codesKernels({ exports, describe }: Machine): Table {
   return {
     gather: ([table, indices], [output]) => {
       const addresses = [table, indices, output].map(({ buffer }) => buffer.address);
-      describe([...addresses, 0, ...table.shape, indices.shape[0]]);
+      describe([...addresses, ...table.shape, indices.shape[0]]);
       exports.gather();
     },
     segmentSum: ([values, indices], [output], { segments }) => {
       const [count, width] = values.shape;
-      const sums = memory.workspace(segments * Math.ceil(width / COLUMNS) * COLUMNS * 8);
       const addresses = [values, indices, output].map(({ buffer }) => buffer.address);
-      describe([...addresses, sums, segments, width, count]);
+      describe([...addresses, segments, width, count]);
       exports.segmentSum();
     },
     segmentCount: ([indices], [output], { segments }) => {
       const { address } = indices.buffer;
-      describe([address, address, output.buffer.address, 0, segments, 1, indices.shape[0]]);
+      describe([address, address, output.buffer.address, segments, 1, indices.shape[0]]);
       exports.segmentCount();
     },
   };

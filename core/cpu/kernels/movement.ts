@@ -28,40 +28,46 @@ interface Side {
   readonly offset?: number;
 }
 
-const WALK_TABLE = 8; // in words: where the module expects the outer axes
+const WORD = 10; // in words: where the module leaves room for a word that fills
+const WALK_TABLE = 32; // and where it expects the outer axes
 const MOST_AXES = 160;
 
 const offsetOf = (index: readonly number[], strides: readonly number[]): number =>
   index.reduce((offset, at, axis) => offset + at * strides[axis], 0);
 
-/** Copies `shape` elements from one strided place to another. */
-function copyStrided({ describe, exports }: Machine, shape: Shape, from: Side, to: Side): void {
+/** Copies `shape` elements from one strided place to another. The planes in which the module works have the target's
+ * innermost axis as columns, and as rows the source's innermost, or the next one where that is the same.
+ */
+function move({ describe, exports }: Machine, shape: Shape, from: Side, to: Side): void {
   const { sizes, strides: [source, target] } = mergeAxes(shape, [from.strides, to.strides]);
-  const outer = sizes.length - 1;
-  if (outer > MOST_AXES) {
-    throw new RangeError(`Cannot move on cpu: at most ${MOST_AXES} axes may differ, got ${outer}`);
+  if (sizes.length > MOST_AXES) {
+    throw new RangeError(
+      `Cannot move on cpu: at most ${MOST_AXES} axes may differ, got ${sizes.length}`,
+    );
   }
+  const columns = sizes.length - 1, innermost = source.indexOf(1);
+  const rows = innermost >= 0 && innermost < columns ? innermost : columns - 1;
   const start = ({ buffer, offset = 0 }: Side) => buffer.address + offset * 4;
-  const inner = [source[outer] * 4, target[outer] * 4];
-  describe([sizeOf(shape), sizes[outer], outer, start(from), start(to), ...inner]);
-  const axes = Array.from({ length: outer }, (_, nearest) => outer - 1 - nearest);
-  describe(
-    axes.flatMap((axis) => [sizes[axis], source[axis] * 4, target[axis] * 4]),
-    WALK_TABLE,
-  );
-  exports.copyStrided();
+  const walk = (axis: number) =>
+    axis < 0 ? [1, 0, 0] : [sizes[axis], target[axis] * 4, source[axis] * 4];
+  const outer = [...sizes.keys()].filter((axis) => axis !== rows && axis !== columns).reverse();
+  const planes = sizeOf(outer.map((axis) => sizes[axis]));
+  describe([start(to), start(from), planes, outer.length, ...walk(rows), ...walk(columns)]);
+  describe(outer.flatMap(walk), WALK_TABLE);
+  exports.move();
 }
 
-/** Fills a tensor's memory with a value. */
+/** Fills a tensor's memory with a value: a copy from a word that stands still. */
 function fill(
   { describe, describeFloats, exports }: Machine,
   { buffer, shape }: View<CpuBuffer>,
   value: number,
   dtype: DType,
 ): void {
-  describe([buffer.address, sizeOf(shape)]);
-  (dtype === "float32" ? describeFloats : describe)([value], 2);
-  exports.fill();
+  const word = exports.jobAddress() + WORD * 4;
+  describe([buffer.address, word, 1, 0, 1, 0, 0, sizeOf(shape), 4, 0]);
+  (dtype === "float32" ? describeFloats : describe)([value], WORD);
+  exports.move();
 }
 
 /** The kernels that move elements. */
@@ -89,27 +95,27 @@ export function movementKernels(machine: Machine): Table {
     transpose: ([x], [output], { permutation }) => {
       const strides = stridesOf(x.shape);
       const permuted = permutation.map((axis) => strides[axis]);
-      copyStrided(machine, output.shape, { buffer: x.buffer, strides: permuted }, lies(output));
+      move(machine, output.shape, { buffer: x.buffer, strides: permuted }, lies(output));
     },
     slice: ([x], [output], { starts, sizes }) => {
       const from = lies(x);
       const offset = offsetOf(starts, from.strides);
-      copyStrided(machine, sizes, { ...from, offset }, lies(output));
+      move(machine, sizes, { ...from, offset }, lies(output));
     },
     pad: ([x], [output], { before, value }) => {
       fill(machine, output, value, output.dtype);
       const to = lies(output);
-      copyStrided(machine, x.shape, lies(x), { ...to, offset: offsetOf(before, to.strides) });
+      move(machine, x.shape, lies(x), { ...to, offset: offsetOf(before, to.strides) });
     },
     broadcast: ([x], [output]) => {
       const strides = broadcastStrides(x.shape, output.shape);
-      copyStrided(machine, output.shape, { buffer: x.buffer, strides }, lies(output));
+      move(machine, output.shape, { buffer: x.buffer, strides }, lies(output));
     },
     concatenate: (inputs, [output], { axis }) => {
       const to = lies(output);
       let start = 0;
       for (const x of inputs) {
-        copyStrided(machine, x.shape, lies(x), { ...to, offset: start * to.strides[axis] });
+        move(machine, x.shape, lies(x), { ...to, offset: start * to.strides[axis] });
         start += x.shape[axis];
       }
     },
@@ -119,7 +125,7 @@ export function movementKernels(machine: Machine): Table {
       const shape = [batch, height, scale[0], width, scale[1], channels];
       const strides = [image, row, 0, pixel, 0, channel];
       const to = { buffer: output.buffer, strides: stridesOf(shape) };
-      copyStrided(machine, shape, { buffer: x.buffer, strides }, to);
+      move(machine, shape, { buffer: x.buffer, strides }, to);
     },
     averagePool: ([x], [output], attributes) => {
       describePooling(x, output, attributes);
@@ -129,7 +135,7 @@ export function movementKernels(machine: Machine): Table {
       describePooling(output, gradient, attributes);
       machine.exports.averagePoolGradient();
     },
-    copy: ([x], [output]) => copyStrided(machine, x.shape, lies(x), lies(output)),
+    copy: ([x], [output]) => move(machine, x.shape, lies(x), lies(output)),
     full: (_, [output], { value, dtype }) => fill(machine, output, value, dtype),
   };
 }
