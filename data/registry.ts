@@ -25,7 +25,7 @@ export async function openDataset(name: string): Promise<Dataset> {
   const open = DATASETS.get(name);
   if (open !== undefined) return await open();
   throw new RangeError(
-    `Cannot open a data set: the name must be one of ${DATASET_NAMES.join(", ")}, got "${name}", ${
+    `Cannot open a data set: the name must be that of one, got "${name}", ${
       suggestName(name, DATASET_NAMES)
     }`,
   );

@@ -31,8 +31,9 @@ export function quantizerMethod(type: string): QuantizerMethod {
   const method = METHODS.get(type);
   if (method !== undefined) return method;
   throw new RangeError(
-    `Cannot choose a quantizer: quantizer.type must be one of ${QUANTIZER_TYPES.join(", ")}, ` +
-      `got "${type}", ${suggestName(type, QUANTIZER_TYPES)}`,
+    `Cannot choose a quantizer: quantizer.type must name a method, got "${type}", ${
+      suggestName(type, QUANTIZER_TYPES)
+    }`,
   );
 }
 

@@ -12,12 +12,13 @@ import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { evaluate } from "../training/evaluation.ts";
 import { identityOf } from "../training/identity.ts";
+import { testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { showTestNumbers, testNumbers } from "./measured.ts";
+import { showTestNumbers } from "./measured.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({

@@ -11,16 +11,18 @@ export class Output {
     this.#json = json;
   }
 
-  /** Prints a line for people. */
+  /** Prints a line for people.
+   * @throws {Error} the stream cannot be written, as where the disk behind it is full
+   */
   say(line: string): void {
-    if (this.#json) console.error(line);
-    else console.log(line);
+    print(this.#json ? "stderr" : "stdout", line);
   }
 
-  /** Prints the result: as one line of JSON, or as people read it. */
+  /** Prints the result: as one line of JSON, or as people read it.
+   * @throws {Error} the stream cannot be written
+   */
   result(value: unknown, lines: readonly string[]): void {
-    if (this.#json) console.log(JSON.stringify(value));
-    else for (const line of lines) console.log(line);
+    for (const line of this.#json ? [JSON.stringify(value)] : lines) print("stdout", line);
   }
 
   /** Whether people watch the lines arrive. */
@@ -28,10 +30,24 @@ export class Output {
     return (this.#json ? Deno.stderr : Deno.stdout).isTerminal();
   }
 
+  /** How many characters fit in a line of the terminal; 79 where it does not say. */
+  get columns(): number {
+    return (Deno.consoleSize().columns || 80) - 1;
+  }
+
   /** Puts a text in place of the terminal's current line. */
   redraw(text: string): void {
-    const { columns } = Deno.consoleSize();
     const stream = this.#json ? Deno.stderr : Deno.stdout;
-    stream.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, columns - 1)}`));
+    stream.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, this.columns)}`));
+  }
+}
+
+function print(stream: "stdout" | "stderr", line: string): void {
+  try {
+    if (stream === "stdout") console.log(line);
+    else console.error(line);
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new Error(`Cannot print: ${stream} must be writable, got ${reason}`, { cause });
   }
 }

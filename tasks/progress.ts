@@ -3,6 +3,7 @@ import type { Evaluation } from "../training/evaluation.ts";
 import type { TrainingProgress } from "../training/trainer.ts";
 import type { Output } from "./output.ts";
 
+/** Of the bar, where the line has room for it. */
 const BAR_WIDTH = 20;
 
 /** What a run's progress is measured against. */
@@ -29,11 +30,13 @@ export class Progress {
 
   /** Shows where the run is. */
   step(progress: TrainingProgress): void {
+    const line = this.#line(progress);
     if (this.#output.isTerminal) {
-      this.#output.redraw(`${bar(progress)} ${this.#line(progress)}`);
+      const room = this.#output.columns - line.length - 1;
+      this.#output.redraw(`${bar(progress, Math.min(BAR_WIDTH, room))} ${line}`.trim());
       this.#drawn = true;
     } else {
-      this.#output.say(this.#line(progress));
+      this.#output.say(line);
     }
   }
 
@@ -63,15 +66,17 @@ export class Progress {
       `epoch ${epoch}/${epochs}`,
       `loss ${scalars.loss.toPrecision(4)}`,
       `${imagesPerSecond.toFixed(0)} images/s`,
-      `${codesInUse}/${codebookSize} codes in use`,
+      `${codesInUse}/${codebookSize} codes`,
       `${showDuration(left)} left`,
     ].join("  ");
   }
 }
 
-function bar({ step, totalSteps }: TrainingProgress): string {
-  const filled = Math.round(BAR_WIDTH * step / totalSteps);
-  return "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
+/** A bar of so many characters; none where there is no room. */
+function bar({ step, totalSteps }: TrainingProgress, width: number): string {
+  if (width < 1) return "";
+  const filled = Math.round(width * step / totalSteps);
+  return "█".repeat(filled) + "░".repeat(width - filled);
 }
 
 /** A duration as people read it: `0:07`, `12:34`, `1:02:03`.

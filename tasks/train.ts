@@ -17,7 +17,7 @@ import {
 } from "../training/construct.ts";
 import { identityOf } from "../training/identity.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
-import { evaluationProtocol } from "../training/protocol.ts";
+import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { train } from "../training/trainer.ts";
@@ -25,7 +25,7 @@ import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
-import { peakMemoryBytes, showTestNumbers, testNumbers } from "./measured.ts";
+import { peakMemoryBytes, showTestNumbers } from "./measured.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 
@@ -86,10 +86,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   using device = await openDevice(config.device, { threads: cpu.threads ?? undefined });
   const model = constructModel(config, device, dataset);
   const resume = options.resume && !await folder.isUntouched();
-  if (resume) {
-    const path = folder.checkpoint("last");
-    checkIdentity(path, (await readCheckpoint(path)).identity, identity);
-  }
+  if (resume) await checkResumable(folder, identity, steps);
 
   const output = new Output(options.json);
   output.say(`training on ${device.description} into ${folder.path}`);
@@ -146,7 +143,9 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   await folder.writeSummary(summary);
   output.result(summary, [
     ...showTestNumbers(test),
-    `speed        ${imagesPerSecond.toFixed(0)} images/s on ${device.description}`,
+    imagesPerSecond === null
+      ? "speed        not measured: no step was left to take"
+      : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${device.description}`,
     `peak memory  ${(summary.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`,
     `the run is in ${folder.path}`,
   ]);
@@ -181,6 +180,25 @@ async function readConfigFile(path: string): Promise<unknown> {
     throw new UsageError(
       `Cannot read the configuration: ${path} must be JSON, got ${(cause as Error).message}`,
       { cause },
+    );
+  }
+}
+
+/** Refuses to resume from another configuration's checkpoint, and where no step is left. A run that was killed between
+ * its last checkpoint and its summary has yet to be measured. */
+async function checkResumable(
+  folder: RunFolder,
+  identity: Readonly<Record<string, unknown>>,
+  steps: number,
+): Promise<void> {
+  const path = folder.checkpoint("last");
+  const checkpoint = await readCheckpoint(path);
+  checkIdentity(path, checkpoint.identity, identity);
+  const taken = checkpoint.state.get("step")?.values[0] ?? 0;
+  if (taken > steps || taken === steps && await folder.state() === "finished") {
+    throw new Error(
+      `Cannot resume ${folder.path}: the run must have more steps than it has taken, ${taken}, ` +
+        `got ${steps}; a greater --training.epochs or --training.maxSteps trains it for longer`,
     );
   }
 }

@@ -77,7 +77,7 @@ export function checkIdentity(
     const [before, now] = [saved, wanted].map((identity) => JSON.stringify(identity[name]));
     if (before !== now) {
       throw new RangeError(
-        `Cannot resume from ${path}: ${name} must be what the checkpoint was made with, ${
+        `Cannot load ${path}: ${name} must be what the checkpoint was made with, ${
           before ?? "not set"
         }, got ${now ?? "nothing"}`,
       );

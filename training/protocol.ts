@@ -1,5 +1,6 @@
 /** How test numbers are measured; two numbers can be compared only where it is the same. */
 import type { Dataset, Split } from "../data/dataset.ts";
+import type { Evaluation } from "./evaluation.ts";
 
 /** The evaluation protocol. */
 export interface EvaluationProtocol {
@@ -47,4 +48,29 @@ export async function protocolHash(protocol: EvaluationProtocol): Promise<string
   const bytes = new TextEncoder().encode(JSON.stringify(protocol));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest.subarray(0, 6), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** What was measured on the test images, with the protocol by which. */
+export interface TestNumbers extends Omit<Evaluation, "counts"> {
+  /** The protocol's hash. */
+  readonly protocol: string;
+}
+
+/** An evaluation on a data set's test images, as it is recorded and reported.
+ *
+ * ```ts
+ * import { openDigits, testNumbers } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const counts = Int32Array.of(3, 1);
+ * const measured = { images: 997, mse: 0.5, psnr: 9, usage: 1, perplexity: 1.75, counts };
+ * const { mse, protocol } = await testNumbers(measured, await openDigits());
+ * assert.equal(mse, 0.5);
+ * assert.match(protocol, /^[0-9a-f]{12}$/);
+ * ```
+ */
+export async function testNumbers(
+  { counts: _, ...numbers }: Evaluation,
+  dataset: Dataset,
+): Promise<TestNumbers> {
+  return { ...numbers, protocol: await protocolHash(evaluationProtocol(dataset)) };
 }

@@ -58,9 +58,9 @@ function presetSettings(name: unknown): Settings {
   if (settings !== undefined) return settings;
   const known = [...PRESETS.keys()];
   throw new RangeError(
-    `Cannot read the configuration: preset must be ${known.join(" or ")}, got ${
-      showSetting(name)
-    }, ${suggestName(String(name), known)}`,
+    `Cannot read the configuration: preset must name one, got ${showSetting(name)}, ${
+      suggestName(String(name), known)
+    }`,
   );
 }
 

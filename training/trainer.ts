@@ -15,6 +15,7 @@ import type { ScalarName, StepScalars } from "./carried.ts";
 import { checkIdentity, readCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
 import { PendingScalars } from "./pending.ts";
+import { testNumbers } from "./protocol.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { trainingStep } from "./step.ts";
 
@@ -55,8 +56,8 @@ export interface TrainingSummary {
   readonly test?: Evaluation;
   /** The epoch with the lowest test mse. */
   readonly best: Carried["best"];
-  /** Images trained on a second in this session, evaluation left out. */
-  readonly imagesPerSecond: number;
+  /** Images trained on a second in this session, evaluation left out; none if it had no step left to take. */
+  readonly imagesPerSecond: number | null;
 }
 
 /** What a run is made of. */
@@ -196,7 +197,7 @@ class Run implements Disposable {
       finished: test !== undefined,
       test,
       best: this.#carried.best,
-      imagesPerSecond: this.#seconds === 0 ? 0 : this.#images / this.#seconds,
+      imagesPerSecond: this.#seconds === 0 ? null : this.#images / this.#seconds,
     };
   }
 
@@ -301,19 +302,18 @@ class Run implements Disposable {
   }
 
   async #endEpoch(): Promise<Evaluation> {
-    const { folder, onEpoch } = this.#options;
+    const { dataset, folder, onEpoch } = this.#options;
     const epoch = Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
     const test = await this.#evaluate();
     if (!Number.isFinite(test.mse)) {
       throw new DivergedError(this.#step, "test mse", test.mse, folder.checkpoint("last"));
     }
-    const { counts: _, ...numbers } = test;
     await folder.log({
       kind: "epoch",
       epoch,
       step: this.#step,
       train: epochMeans(this.#carried),
-      test: numbers,
+      test: await testNumbers(test, dataset),
     });
     const better = this.#carried.best === null || test.mse < this.#carried.best.mse;
     const best = better ? { epoch, mse: test.mse } : this.#carried.best;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../training/resolve.ts";
+import { assertSameEnd } from "../training/tiny.ts";
 import { folderForTests, lastLine, runTask, snapshot, taskCommand, TINY } from "./child.ts";
 
 const folder = folderForTests();
@@ -29,7 +30,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
   const summary = readJson(`${run}/summary.json`);
   assert.deepEqual(lastLine(stdout), summary);
   assert.equal(stdout.trimEnd().split("\n").length, 1, "all else is on stderr");
-  assert.match(stderr, /step 3\/3 .*images\/s .*\/8 codes in use .*left/);
+  assert.match(stderr, /step 3\/3 .*images\/s .*\/8 codes .*left/);
   const { mse, psnr, usage, perplexity, images, protocol } = summary.test;
   for (const value of [mse, psnr, perplexity, summary.imagesPerSecond, summary.peakMemoryBytes]) {
     assert.ok(value > 0, JSON.stringify(summary));
@@ -59,12 +60,56 @@ Deno.test("a checkpoint of another configuration is not resumed from", async () 
   assert.deepEqual(snapshot(run), before);
 });
 
+Deno.test("a finished run with no step left to take is not resumed, and keeps its numbers", async () => {
+  const before = snapshot(run);
+  await Promise.all(["3", "2"].map(async (maxSteps) => {
+    const args = ["--out", run, "--resume", "--training.maxSteps", maxSteps];
+    const { code, stderr } = await runTask("train", args);
+    assert.equal(code, 1);
+    const message = `must have more steps than it has taken, 3, got ${maxSteps}; a greater --`;
+    assert.ok(stderr.startsWith("Cannot resume ") && stderr.includes(message), stderr);
+  }));
+  assert.deepEqual(snapshot(run), before);
+});
+
+Deno.test("a run killed before its first checkpoint starts from its saved configuration", async () => {
+  const killed = `${folder}/killed`;
+  Deno.mkdirSync(killed);
+  Deno.copyFileSync(`${run}/config.json`, `${killed}/config.json`);
+  const { code, stderr } = await runTask("train", ["--out", killed, "--resume"]);
+  assert.equal(code, 0, stderr);
+  await assertSameEnd(killed, run);
+});
+
+Deno.test("a run killed before its summary is measured again", async () => {
+  const killed = `${folder}/killed`;
+  const whole = readJson(`${killed}/summary.json`);
+  Deno.removeSync(`${killed}/summary.json`);
+  const { code, stdout, stderr } = await runTask("train", ["--out", killed, "--resume"]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^speed +not measured/m);
+  const { test, steps, imagesPerSecond } = readJson(`${killed}/summary.json`);
+  assert.deepEqual([test, steps, imagesPerSecond], [whole.test, whole.steps, null]);
+});
+
 Deno.test("a finished run can be trained for longer", async () => {
   const args = ["--out", run, "--resume", "--training.maxSteps", "5", "--device", "cpu"];
   const { code, stderr } = await runTask("train", args);
   assert.equal(code, 0, stderr);
   assert.equal(readJson(`${run}/summary.json`).steps, 5);
   assert.equal(readJson(`${run}/config.json`).training.maxSteps, 5);
+});
+
+Deno.test("a loss that breaks ends the run with its step, the good checkpoint and no summary", async () => {
+  const broken = `${folder}/broken`;
+  const args = [...onCpu, "--training.maxSteps", "20", "--optimizer.learningRate", "1e6"];
+  const { code, stderr } = await runTask("train", [...args, "--out", broken]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^Cannot go on training: .* must be finite, got loss \S+ at step \d+; /);
+  assert.ok(stderr.includes(`last good checkpoint is ${broken}/checkpoints/last.safetensors`));
+  assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
+  assert.deepEqual(names(broken), ["checkpoints", "config.json", "metrics.jsonl", "samples"]);
+  assert.deepEqual(names(`${broken}/checkpoints`), ["last.safetensors"]);
 });
 
 Deno.test("--overwrite replaces the run and leaves what else is in the folder", async () => {
@@ -96,11 +141,11 @@ Deno.test("Ctrl-C leaves a checkpoint, and --resume ends with the bytes of a who
   assert.ok(!names(interrupted).includes("summary.json"));
 
   const whole = `${folder}/whole`;
-  const resumed = await runTask("train", [...told[1].split(" ")]);
-  assert.equal(resumed.code, 0, resumed.stderr);
-  assert.equal((await runTask("train", [...long, "--out", whole])).code, 0);
-  const bytes = (path: string) => Deno.readFileSync(`${path}/checkpoints/last.safetensors`);
-  assert.deepEqual(bytes(interrupted), bytes(whole));
+  const runs = [told[1].split(" "), [...long, "--out", whole]].map((args) =>
+    runTask("train", args)
+  );
+  for (const { code, stderr } of await Promise.all(runs)) assert.equal(code, 0, stderr);
+  await assertSameEnd(interrupted, whole);
   const [first, second] = [interrupted, whole].map((path) => readJson(`${path}/summary.json`));
   assert.deepEqual(first.test, second.test);
 });

@@ -67,7 +67,7 @@ Deno.test("a checkpoint of another configuration is refused by the setting that 
   for (const [saved, wanted, message] of cases) {
     assert.throws(check(saved, wanted), {
       name: "RangeError",
-      message: `Cannot resume from last: ${message}`,
+      message: `Cannot load last: ${message}`,
     });
   }
 });

@@ -75,6 +75,21 @@ Deno.test("a run is empty, started, finished, and started again when it goes on"
     assert.equal(await folder.state(), "started");
   }));
 
+Deno.test("a run is untouched until it has a checkpoint or a record", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(path);
+    assert.equal(await folder.isUntouched(), true);
+    await folder.writeConfig({ seed: 7 });
+    assert.equal(await folder.isUntouched(), true);
+    await folder.begin(0);
+    assert.equal(await folder.isUntouched(), true, "its folders and no records yet");
+    await folder.log({ step: 1 });
+    assert.equal(await folder.isUntouched(), false);
+    await folder.begin(0);
+    await Deno.writeTextFile(folder.checkpoint("last"), "x");
+    assert.equal(await folder.isUntouched(), false);
+  }));
+
 Deno.test("a folder that cannot be written, and a configuration that cannot be read, say so", () =>
   withFolder(async (path) => {
     await Deno.writeTextFile(`${path}/file`, "{");

@@ -1,5 +1,7 @@
 /** A run small enough for tests: images of 8×8 in memory, the smallest VQ-VAE around a clustered codebook. */
+import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
+import { decodeSafetensors } from "../../core/safetensors.ts";
 import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import { memoryDataset } from "../../data/memory.ts";
@@ -80,4 +82,19 @@ export async function withFolder(body: (path: string) => Promise<void>): Promise
 /** The bytes of a folder's last checkpoint. */
 export async function lastCheckpoint(path: string): Promise<Uint8Array> {
   return await Deno.readFile(new RunFolder(path).checkpoint("last"));
+}
+
+/** Fails unless the last checkpoint of a run has the same bytes as another's; says which of its tensors differ. */
+export async function assertSameEnd(path: string, expected: string, when = ""): Promise<void> {
+  const [found, wanted] = await Promise.all([path, expected].map(lastCheckpoint));
+  if (found.length === wanted.length && found.every((byte, at) => byte === wanted[at])) return;
+  const { tensors } = decodeSafetensors(found, path);
+  const differing = [...decodeSafetensors(wanted, expected).tensors]
+    .filter(([name, { values }]) => String(values) !== String(tensors.get(name)?.values))
+    .map(([name]) => name);
+  assert.fail(
+    `${path} must end with the bytes of ${expected}, got others in ${
+      differing.join(", ") || "the header"
+    } ${when}`,
+  );
 }
