@@ -4,18 +4,21 @@ import { nearest } from "../core/functions/indexing.ts";
 import { randomKey } from "../core/random.ts";
 import { arithmeticRow, type Bench, fastest } from "./row.ts";
 
-/** Codes and dimensions. */
-const CODEBOOKS: readonly (readonly [size: number, width: number])[] = [
-  [512, 64],
-  [1024, 64],
-  [512, 256],
+/** N, K and D: features, codes and dimensions. */
+type Lengths = readonly [count: number, size: number, width: number];
+
+/** Each of N, K and D by itself. */
+const SCALES: readonly Lengths[] = [
+  ...[784, 3136, 12544, 50176].map((count): Lengths => [count, 512, 64]),
+  ...[64, 512, 4096, 16384].map((size): Lengths => [6272, size, 64]),
+  ...[4, 16, 64, 256].map((width): Lengths => [6272, 512, width]),
 ];
 
-/** Rows for several codebooks; N is 49 features an image. */
-export const quantizeBench: Bench = async function* (device, { batch, runs }) {
-  for (const [size, width] of CODEBOOKS) {
+/** Rows for both directions and distances; N is 49 features an image. */
+export const quantizeBench: Bench = async function* (device, { batch, runs, scaling }) {
+  const usual: Lengths = [49 * batch, 512, 64];
+  for (const [count, size, width] of scaling ? SCALES : [usual]) {
     using _scope = device.scope();
-    const count = 49 * batch;
     const features = uniform(device, [count, width], randomKey(1, "features"), -1, 1);
     const codebook = uniform(device, [size, width], randomKey(1, "codebook"), -1, 1);
     for (const distance of ["l2", "cos"] as const) {

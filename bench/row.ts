@@ -17,6 +17,10 @@ export interface BenchRow {
   readonly gigabytes_per_second?: number;
   /** Images a second, of whole steps. */
   readonly images_per_second?: number;
+  /** The part of this machine's measured ceiling that was reached, where one was measured. */
+  readonly share?: number;
+  /** How many threads the device cpu had. */
+  readonly threads?: number;
 }
 
 /** How a benchmark is run. */
@@ -25,6 +29,8 @@ export interface BenchOptions {
   readonly batch: number;
   /** Runs that count; the first few do not. */
   readonly runs: number;
+  /** Measures over several lengths instead of the usual ones. */
+  readonly scaling: boolean;
 }
 
 /** A benchmark: gives its rows one after another. */

@@ -5,33 +5,51 @@ import { VQVAE } from "../models/vqvae.ts";
 import { Adam } from "../nn/optimizers.ts";
 import { createQuantizer } from "../quantizers/registry.ts";
 import { trainingStep } from "../training/step.ts";
-import { type Bench, fastest } from "./row.ts";
+import type { Distance } from "../core/ops.ts";
+import type { Device } from "../core/tensor.ts";
+import { type Bench, type BenchRow, fastest } from "./row.ts";
 
 /** Operations of the convolutions' part of a step, an image: forward, by the images (but the first layer's) and by
  * the filters. */
 const OPERATIONS_PER_IMAGE = 195e6;
 
-/** A row for each quantiser. */
-export const stepBench: Bench = async function* (device, { batch, runs }) {
-  for (const [type, distance] of [["vanilla", "l2"], ["clustered", "cos"]]) {
-    using _scope = device.scope();
-    const key = randomKey(42, "bench");
-    const quantizer = createQuantizer(device, { type, distance }, key);
-    const model = new VQVAE(device, quantizer, { channels: 1, key });
-    const optimizer = new Adam(model.namedParameters());
-    const images = uniform(device, [batch, 28, 28, 1], key, -1, 1);
-    const options = { model, optimizer, variance: 0.095, learningRate: 3e-4 };
-    let step = 0;
-    const ms = await fastest(device, runs, () => {
-      trainingStep(images, { training: true, key: { ...key, step: step++ } }, options);
-    });
-    yield {
-      bench: "step",
-      device: device.name,
-      shape: `${type} ${distance}, batch ${batch}, 28x28x1, hidden 128, K=512, D=64`,
-      ms,
-      gflops: OPERATIONS_PER_IMAGE * batch / ms / 1e6,
-      images_per_second: batch / ms * 1000,
-    };
+const QUANTIZERS = [["vanilla", "l2"], ["clustered", "cos"]] as const;
+/** Batches to scale over. */
+const BATCHES = [1, 8, 32, 128, 512];
+
+/** A row for each quantiser and batch. */
+export const stepBench: Bench = async function* (device, { batch, runs, scaling }) {
+  for (const size of scaling ? BATCHES : [batch]) {
+    for (const [type, distance] of QUANTIZERS) {
+      yield await stepRow(device, type, distance, size, runs);
+    }
   }
 };
+
+async function stepRow(
+  device: Device,
+  type: string,
+  distance: Distance,
+  batch: number,
+  runs: number,
+): Promise<BenchRow> {
+  using _scope = device.scope();
+  const key = randomKey(42, "bench");
+  const quantizer = createQuantizer(device, { type, distance }, key);
+  const model = new VQVAE(device, quantizer, { channels: 1, key });
+  const optimizer = new Adam(model.namedParameters());
+  const images = uniform(device, [batch, 28, 28, 1], key, -1, 1);
+  const options = { model, optimizer, variance: 0.095, learningRate: 3e-4 };
+  let step = 0;
+  const ms = await fastest(device, runs, () => {
+    trainingStep(images, { training: true, key: { ...key, step: step++ } }, options);
+  });
+  return {
+    bench: "step",
+    device: device.name,
+    shape: `${type} ${distance}, batch ${batch}, 28x28x1, hidden 128, K=512, D=64`,
+    ms,
+    gflops: OPERATIONS_PER_IMAGE * batch / ms / 1e6,
+    images_per_second: batch / ms * 1000,
+  };
+}
