@@ -21,6 +21,9 @@ import { CommandQueue } from "./queue.ts";
 export interface WebGpuOptions {
   /** Submits each kernel by itself and reports what the GPU refuses with the kernel's name and shapes. Slow. */
   readonly debug?: boolean;
+  /** Where tiles of matrices are held while they are multiplied: by default in `workgroup` memory, in `registers` on a
+   * software adapter. */
+  readonly tiling?: "registers" | "workgroup";
 }
 
 type GpuKernels = Kernels<WebGpuBuffer>;
@@ -72,15 +75,18 @@ function watchedKernels(kernels: GpuKernels, queue: CommandQueue, device: GPUDev
   return Object.fromEntries(watched);
 }
 
-class WebGpuBackend implements Backend<WebGpuBuffer> {
+/** The webgpu device. */
+export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly name = "webgpu";
   readonly description: string;
   readonly kernels: GpuKernels;
   readonly #queue: CommandQueue;
 
-  constructor(device: GPUDevice, report: AdapterReport, debug: boolean) {
+  /** Takes charge of a freshly opened GPU device. */
+  constructor(device: GPUDevice, report: AdapterReport, { debug, tiling }: WebGpuOptions) {
     this.description = `webgpu: ${report.name}${report.isSoftware ? " (software)" : ""}`;
-    this.#queue = new CommandQueue(device, report);
+    const inRegisters = tiling === undefined ? report.isSoftware : tiling === "registers";
+    this.#queue = new CommandQueue(device, report.limits, inRegisters);
     const kernels = kernelsOf(this.#queue);
     this.kernels = debug ? watchedKernels(kernels, this.#queue, device) : kernels;
   }
@@ -122,5 +128,5 @@ export async function openWebGpuBackend(
   options: WebGpuOptions = {},
 ): Promise<Backend<WebGpuBuffer>> {
   const { device, report } = await openGpu();
-  return new WebGpuBackend(device, report, options.debug ?? false);
+  return new WebGpuBackend(device, report, options);
 }

@@ -2,18 +2,23 @@
  *
  * A number is cut into an upper half of twelve bits and a rest. The product of two upper halves is exact; what the
  * rests bring, and what the sum loses, is gathered apart (Knuth's TwoSum, as in Ogita, Rump and Oishi 2005). WGSL
- * has `fma`, but an adapter may round it twice.
+ * has `fma`, but an adapter may round it twice; and its compilers may turn (a + b) − a into b, so that what must be
+ * computed as it stands passes through a sum with a zero that they do not know.
  */
+
+/** The `numbers` that the functions need. */
+export const EXACT_NUMBERS: readonly string[] = ["zero: u32"];
 
 /** Defines `Exact`, a sum and what its rounding lost; `plus_product(s, a, b)`, s + a·b; `total(s)`, its float32; and
  * `fused(a, b, c)`, a·b + c rounded once. */
 export const EXACT_SUMS = `
 struct Exact { sum: f32, rest: f32 }
+fn as_it_stands(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) + numbers.zero); }
 fn upper(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) & 0xfffff000u); }
 fn plus_product(s: Exact, a: f32, b: f32) -> Exact {
   let product = upper(a) * upper(b);
-  let sum = s.sum + product;
-  let added = sum - s.sum;
+  let sum = as_it_stands(s.sum + product);
+  let added = as_it_stands(sum - s.sum);
   let lost = (s.sum - (sum - added)) + (product - added);
   return Exact(sum, s.rest + lost + (upper(a) * (b - upper(b)) + (a - upper(a)) * b));
 }

@@ -36,7 +36,7 @@ export interface Launch {
 
 /** Runs launches in order; each sees what those before it wrote. */
 export interface Launcher {
-  /** Whether the adapter is a software one: tiles then live in registers, never in workgroup memory. */
+  /** Whether the adapter is a software one, or taken for one: tiles then live in registers, not in workgroup memory. */
   readonly isSoftware: boolean;
   /** Runs a shader. */
   launch(launch: Launch): void;

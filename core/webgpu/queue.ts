@@ -1,6 +1,6 @@
 /** The order of work on the GPU: launches gathered into one pass, then submitted together. */
 import type { HostArray } from "../backend.ts";
-import type { AdapterReport } from "./adapter.ts";
+import type { AdapterLimits } from "./adapter.ts";
 import type { Launch, Launcher } from "./launch.ts";
 import { GpuMemory, type WebGpuBuffer } from "./memory.ts";
 import { NUMBERS_BYTES, Programs } from "./program.ts";
@@ -8,6 +8,13 @@ import { NUMBERS_BYTES, Programs } from "./program.ts";
 const RING_SLOTS = 512;
 const CACHED_BIND_GROUPS = 16384;
 const GROUPS_PER_DIMENSION = 65535;
+const STAGING_BUFFERS = 8;
+
+interface CachedBindGroup {
+  readonly group: GPUBindGroup;
+  /** The buffers in it. */
+  readonly buffers: readonly WebGpuBuffer[];
+}
 
 /** Records launches and submits them: when something is read or written, and every few hundred launches. */
 export class CommandQueue implements Launcher {
@@ -19,11 +26,13 @@ export class CommandQueue implements Launcher {
   readonly #ring: GPUBuffer;
   readonly #ringGroup: GPUBindGroup;
   readonly #ringWords = new Uint32Array(RING_SLOTS * NUMBERS_BYTES / 4);
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #bindGroupsOf = new Map<number, string[]>();
+  readonly #bindGroups = new Map<string, CachedBindGroup>();
+  readonly #bindGroupsOf = new Map<number, Set<string>>();
   readonly #staging: GPUBuffer[] = [];
-  readonly #outcomes: Promise<Error | undefined>[] = [];
+  #outcomes: Promise<void> = Promise.resolve();
+  /** The first failure that was looked out for, and the first that was not. What was computed since is worthless. */
   #failure: Error | undefined;
+  #refusal: Error | undefined;
   #dying: WebGpuBuffer[] = [];
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -31,10 +40,10 @@ export class CommandQueue implements Launcher {
   #unusable: string | undefined;
 
   /** Takes charge of a freshly opened device. */
-  constructor(device: GPUDevice, report: AdapterReport) {
+  constructor(device: GPUDevice, limits: AdapterLimits, isSoftware: boolean) {
     this.#device = device;
-    this.isSoftware = report.isSoftware;
-    this.memory = new GpuMemory(device, report.limits, (buffer) => this.free(buffer));
+    this.isSoftware = isSoftware;
+    this.memory = new GpuMemory(device, limits, (buffer) => this.free(buffer));
     this.#programs = new Programs(device, (outcome) => this.expect(outcome));
     this.#ring = device.createBuffer({
       size: RING_SLOTS * NUMBERS_BYTES,
@@ -45,7 +54,7 @@ export class CommandQueue implements Launcher {
       entries: [{ binding: 0, resource: { buffer: this.#ring, size: NUMBERS_BYTES } }],
     });
     device.addEventListener("uncapturederror", (event) => {
-      this.#failure ??= new Error(
+      this.#refusal ??= new Error(
         `Cannot run on webgpu: the GPU refused a call: ${
           (event as GPUUncapturedErrorEvent).error.message
         }`,
@@ -116,15 +125,17 @@ export class CommandQueue implements Launcher {
     this.flush();
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      const result = staging.getMappedRange(0, bytes).slice(0);
+      staging.unmap();
+      await this.#settle();
+      if (this.#staging.push(staging) > STAGING_BUFFERS) this.#staging.shift()?.destroy();
+      return result;
     } catch (error) {
+      staging.destroy();
+      await new Promise((resolve) => setTimeout(resolve)); // by then the loss of the device is known
       await this.#settle();
       throw error;
     }
-    const result = staging.getMappedRange(0, bytes).slice(0);
-    staging.unmap();
-    this.#staging.push(staging);
-    await this.#settle();
-    return result;
   }
 
   /** Waits until the launches so far have run.
@@ -139,18 +150,26 @@ export class CommandQueue implements Launcher {
 
   /** Destroys a buffer, once what was recorded on it has been submitted. */
   free(buffer: WebGpuBuffer): void {
-    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key);
+    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) {
+      for (const { id } of this.#bindGroups.get(key)?.buffers ?? []) {
+        if (id !== buffer.id) this.#bindGroupsOf.get(id)?.delete(key);
+      }
+      this.#bindGroups.delete(key);
+    }
     this.#bindGroupsOf.delete(buffer.id);
     if (this.#encoder === undefined) buffer.gpu.destroy();
     else this.#dying.push(buffer);
   }
 
-  /** Has the next `read` or `synchronize` wait for an outcome, and throw it if it is an error. */
+  /** Has every `read` and `synchronize` from now on wait for an outcome, and throw it if it is an error. */
   expect(outcome: Promise<Error | undefined>): void {
-    this.#outcomes.push(outcome);
+    const settled = outcome.catch((error: Error) => error);
+    this.#outcomes = this.#outcomes.then(async () => {
+      this.#failure ??= await settled;
+    });
   }
 
-  /** Destroys the device. */
+  /** Destroys the device, with whatever was not yet submitted; a second call does nothing. */
   close(): void {
     this.#unusable ??= "the device was closed";
     this.#device.destroy();
@@ -161,14 +180,9 @@ export class CommandQueue implements Launcher {
   }
 
   async #settle(): Promise<void> {
-    for (const outcome of await Promise.all(this.#outcomes.splice(0))) {
-      if (outcome === undefined) continue;
-      this.#failure = undefined;
-      throw outcome;
-    }
+    await this.#outcomes;
     this.#checkUsable();
-    const failure = this.#failure;
-    this.#failure = undefined;
+    const failure = this.#failure ?? this.#refusal;
     if (failure !== undefined) throw failure;
   }
 
@@ -177,7 +191,6 @@ export class CommandQueue implements Launcher {
       buffer.size >= bytes && buffer.size <= 4 * bytes + 4096
     );
     if (found >= 0) return this.#staging.splice(found, 1)[0];
-    this.#staging.shift()?.destroy();
     return this.#device.createBuffer({
       size: Math.max(256, bytes),
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
@@ -189,7 +202,7 @@ export class CommandQueue implements Launcher {
     for (const { id } of inputs) key += `,${id}`;
     for (const { id } of outputs) key += `,${id}`;
     const cached = this.#bindGroups.get(key);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return cached.group;
     if (this.#bindGroups.size >= CACHED_BIND_GROUPS) {
       this.#bindGroups.clear();
       this.#bindGroupsOf.clear();
@@ -199,11 +212,10 @@ export class CommandQueue implements Launcher {
       layout: this.#programs.layout(inputs.length, outputs.length),
       entries: buffers.map(({ gpu }, slot) => ({ binding: slot, resource: { buffer: gpu } })),
     });
-    this.#bindGroups.set(key, group);
+    this.#bindGroups.set(key, { group, buffers });
     for (const { id } of buffers) {
-      const keys = this.#bindGroupsOf.get(id);
-      if (keys === undefined) this.#bindGroupsOf.set(id, [key]);
-      else keys.push(key);
+      const keys = this.#bindGroupsOf.get(id) ?? new Set();
+      this.#bindGroupsOf.set(id, keys.add(key));
     }
     return group;
   }

@@ -36,7 +36,7 @@ export interface Product {
   readonly numbers: readonly (readonly [string, number])[];
   /** WGSL body of (m: u32, n: u32, z: u32) → u32: the output's element; plain row-major by default. */
   readonly place?: string;
-  /** Added to each column. */
+  /** What each column's sum begins with. */
   readonly bias?: WebGpuBuffer;
   /** Whether negative results become 0. */
   readonly relu?: boolean;
@@ -53,6 +53,7 @@ const GPU_TILE = 64;
 const GPU_DEPTH = 16;
 const SOFTWARE_THREADS = 32;
 const LONGEST_PIECE = 4096;
+const MOST_PARTS = 2 ** 24;
 
 function element(vector: boolean): string {
   return vector ? "vec4<f32>" : "f32";
@@ -78,7 +79,7 @@ function frame(
   const { a, b, bias, relu, numbers, place } = product;
   const out = element(vectors.output);
   const offset = vectors.output ? " / 4u" : "";
-  const sum = bias === undefined ? "value" : `value + data_bias[n${offset}]`;
+  const first = bias === undefined ? "C(0.0)" : `data_bias[min(n, numbers.columns - 1u)${offset}]`;
   return {
     inputs: [
       `data_a: ${element(vectors.a)}`,
@@ -98,8 +99,8 @@ function frame(
     declarations: `${operandText("a", a, vectors.a)}${operandText("b", b, vectors.b)}
 alias C = ${out};
 fn place(m: u32, n: u32, z: u32) -> u32 { ${place ?? PLAIN_PLACE} }
-fn store(m: u32, n: u32, z: u32, value: C) {
-  let sum = ${sum};
+fn first(n: u32) -> C { return ${first}; }
+fn store(m: u32, n: u32, z: u32, sum: C) {
   data_out[place(m, n, z)${offset}] = ${relu ? "select(sum, C(0.0), sum < C(0.0))" : "sum"};
 }`,
   };
@@ -150,7 +151,10 @@ function registerShader(product: Product, tile: RegisterTile): ComputeShader {
     lines.push(`let column${j} = line_b(min(n + ${j}u, numbers.columns - ${bStep}u), item);`);
   }
   const groups = range(Math.ceil(tile.columns / width));
-  for (const i of range(tile.rows)) for (const j of groups) lines.push(`var c${i}_${j} = C(0.0);`);
+  for (const j of groups) {
+    lines.push(`let first${j} = first(n + ${j * width}u);`);
+    for (const i of range(tile.rows)) lines.push(`var c${i}_${j} = first${j};`);
+  }
   lines.push(`for (var k = begin; k < end; k += ${depthStep}u) {`);
   if (aDeep) { for (const i of rowLines) lines.push(`let a${i} = load_a(row${i}, k);`); }
   if (bDeep) { for (const j of columnLines) lines.push(`let b${j} = load_b(column${j}, k);`); }
@@ -245,10 +249,10 @@ ${base.declarations}`,
   let my_m = (local / 16u) * 4u;
   let my_n = (local % 16u) * 4u;
 ${setup.map((line) => `  ${line}`).join("\n")}
-  var c0 = vec4<f32>(0.0);
-  var c1 = vec4<f32>(0.0);
-  var c2 = vec4<f32>(0.0);
-  var c3 = vec4<f32>(0.0);
+  var c0 = vec4<f32>(${range(4).map((i) => `first(n + my_n + ${i}u)`)});
+  var c1 = c0;
+  var c2 = c0;
+  var c3 = c0;
   for (var at = begin; at < end; at += ${GPU_DEPTH}u) {
 ${fill.map((line) => `    ${line}`).join("\n")}
     workgroupBarrier();
@@ -275,7 +279,8 @@ ${fill.map((line) => `    ${line}`).join("\n")}
 
 // ---- launching ---------------------------------------------------------------------------------------------
 
-/** How the depth of a product is cut: long sums for accuracy, and few tiles to fill the device. */
+/** How the depth of a product is cut: long sums for accuracy, and few tiles to fill the device, as far as the pieces'
+ * results find room. */
 export function cutDepth(
   { rows, columns, depth, items, splits }: Omit<Product, "a" | "b" | "key" | "output" | "numbers">,
   isSoftware: boolean,
@@ -288,7 +293,8 @@ export function cutDepth(
     Math.ceil((isSoftware ? 64 : 256) / tiles),
     Math.ceil(depth / LONGEST_PIECE),
   );
-  const pieces = Math.min(wanted, Math.ceil(depth / 256));
+  const room = Math.max(1, Math.floor(MOST_PARTS / (items * rows * columns)));
+  const pieces = Math.min(wanted, room, Math.ceil(depth / 256));
   const length = Math.ceil(depth / pieces / 4) * 4;
   return { pieces: Math.ceil(depth / length), length };
 }

@@ -11,6 +11,7 @@ import type { WebGpuBuffer } from "../memory.ts";
 import { fillWords } from "./movement.ts";
 
 const SCAN_BLOCK = 128;
+const MOST_CELLS = 2 ** 22;
 
 /** The launches of a segment sum: for each chunk of rows how many fall in each segment, where each segment
  * starts in the sorted order, and the order itself. */
@@ -25,7 +26,8 @@ class SegmentSort {
     this.#launcher = launcher;
     this.#rows = rows;
     this.#segments = segments;
-    this.#chunkLength = Math.max(64, Math.ceil(rows / 256));
+    const most = Math.min(256, Math.ceil(MOST_CELLS / segments));
+    this.#chunkLength = Math.max(64, Math.ceil(rows / most));
     this.#chunks = Math.ceil(rows / this.#chunkLength);
   }
 

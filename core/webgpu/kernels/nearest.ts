@@ -8,7 +8,7 @@
  */
 import type { Attributes, Distance } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
-import { EXACT_SUMS } from "../exact.ts";
+import { EXACT_NUMBERS, EXACT_SUMS } from "../exact.ts";
 import { floatFunctions } from "../float_functions.ts";
 import {
   type ComputeShader,
@@ -56,7 +56,7 @@ function prepareRows(
     shader: () => ({
       inputs: ["rows: f32"],
       outputs: ["norms: f32", ...(cosine ? ["normalized: f32"] : [])],
-      numbers: ["count: u32", "depth: u32"],
+      numbers: ["count: u32", "depth: u32", ...EXACT_NUMBERS],
       declarations: EXACT_SUMS,
       workgroupSize: WORKGROUP_SIZE,
       body: `
@@ -70,7 +70,7 @@ function prepareRows(
     }),
     inputs: [buffer],
     outputs: cosine ? [norms, rows] : [norms],
-    numbers: [count, depth],
+    numbers: [count, depth, 0],
     workgroups: workgroupsFor(count),
   });
   return { rows, norms };
@@ -97,6 +97,7 @@ const NUMBERS = [
   "factor: f32",
   "unit: f32", // 1 where rows are normalised, 0 where their norms are subtracted
   "resolution: f32", // of a tile's sums
+  ...EXACT_NUMBERS,
   ...KEY_NUMBERS,
 ];
 
@@ -369,6 +370,7 @@ export function nearestKernels(
           floatBits(distance === "l2" ? 2 : 1),
           floatBits(distance === "l2" ? 0 : 1),
           floatBits((depth + 4) * 2 ** -24),
+          0,
           ...keyNumbers(noise ?? { seed: 0, stream: 0, step: 0 }),
         ],
         workgroups: isSoftware ? workgroupsFor(down * ranges, SOFTWARE_THREADS) : down * ranges,

@@ -1,0 +1,257 @@
+/** What is particular to the webgpu device: its queue, its limits, its messages, and the tilings of real GPUs. */
+import assert from "node:assert/strict";
+import type { Backend, HostArray, View } from "../../core/backend.ts";
+import { openDevice } from "../../core/device.ts";
+import { execute } from "../../core/execute.ts";
+import { matmul } from "../../core/functions/products.ts";
+import type { Attributes, OperationName } from "../../core/ops.ts";
+import { randomKey } from "../../core/random.ts";
+import { Device, type Tensor } from "../../core/tensor.ts";
+import { openGpu } from "../../core/webgpu/adapter.ts";
+import { WebGpuBackend, type WebGpuOptions } from "../../core/webgpu/backend.ts";
+import type { ComputeShader } from "../../core/webgpu/launch.ts";
+import { CommandQueue } from "../../core/webgpu/queue.ts";
+import { VQVAE } from "../../models/vqvae.ts";
+import { Adam } from "../../nn/optimizers.ts";
+import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
+import { trainingStep } from "../../training/step.ts";
+import { openTestDevices } from "../helpers.ts";
+import { checkForward, type Row } from "./check_operation.ts";
+import { operationCases } from "./operation_cases.ts";
+import { uniform } from "./operands.ts";
+
+const [reference, ...others] = await openTestDevices();
+const webgpu = others.find(({ name }) => name === "webgpu");
+
+/** Registers a test, where there is a webgpu device. */
+function test(name: string, body: (device: Device) => void | Promise<void>): void {
+  if (webgpu !== undefined) Deno.test(name, () => body(webgpu));
+}
+
+/** A device of its own, and the GPU device underneath. */
+async function openOwn(
+  options: WebGpuOptions = {},
+): Promise<{ readonly device: Device; readonly gpu: GPUDevice }> {
+  const { device: gpu, report } = await openGpu();
+  const backend: unknown = new WebGpuBackend(gpu, report, options);
+  return { device: new Device(backend as Backend), gpu };
+}
+
+/** x·scale + shift */
+function affine(x: Tensor, scale: number, shift: number): Tensor {
+  return execute(x.device, "affine", [x], { scale, shift })[0];
+}
+
+function shader(body: string): () => ComputeShader {
+  return () => ({
+    inputs: [],
+    outputs: ["out: f32"],
+    numbers: ["value: f32"],
+    workgroupSize: 1,
+    body,
+  });
+}
+
+test("a shader that does not compile is shown with line numbers, again and again", async () => {
+  const { device: gpu, report } = await openGpu();
+  const queue = new CommandQueue(gpu, report.limits, report.isSoftware);
+  const buffer = queue.memory.allocate(16);
+  queue.launch({
+    key: "broken",
+    shader: shader("  out[0] = nothing_of_that_name;"),
+    inputs: [],
+    outputs: [buffer],
+    numbers: [0],
+    workgroups: 1,
+  });
+  const message = /Cannot compile the shader broken: .*nothing_of_that_name.*\n +1 \| @group\(0\)/s;
+  await assert.rejects(queue.read(buffer, 16), message);
+  await assert.rejects(queue.read(buffer, 16), message);
+  await assert.rejects(queue.synchronize(), message);
+  queue.close();
+});
+
+test("a lost device says what to do next, and can be closed", async () => {
+  const { device, gpu } = await openOwn();
+  const x = device.tensor([1, 2], [2]);
+  gpu.destroy();
+  const message = /Cannot run on webgpu: the GPU device was lost \(.*\); .*--resume/;
+  await assert.rejects(x.floats(), message);
+  await assert.rejects(device.synchronize(), message);
+  assert.throws(() => affine(x, 2, 1), message);
+  device.close();
+  device.close();
+});
+
+test("a device that is closed while a read is under way ends it with a message", async () => {
+  const { device } = await openOwn();
+  const reading = device.tensor([1, 2], [2]).floats();
+  device.close();
+  await assert.rejects(reading, /Cannot run on webgpu: the device was closed/);
+});
+
+test("a tensor that no kernel can see whole is refused with the limit", async (device) => {
+  const { report: { limits }, device: gpu } = await openGpu();
+  gpu.destroy();
+  const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const before = device.liveBytes;
+  assert.throws(() => device.empty([most / 4 + 1]), {
+    name: "RangeError",
+    message: new RegExp(`^Cannot allocate GPU memory: .* at most ${most} bytes .*, got \\d+$`),
+  });
+  assert.equal(device.liveBytes, before);
+});
+
+test("more than 65,535 workgroups reach every element", async () => {
+  const { device } = await openOwn();
+  const length = 65_535 * 64 * 4 + 5;
+  const x = device.tensor(new Float32Array(length).map((_, at) => at % 1009), [length]);
+  const y = await affine(x, 2, 1).floats();
+  assert.equal(y.findIndex((value, at) => value !== 2 * (at % 1009) + 1), -1);
+  device.close();
+});
+
+test("debug mode names the kernel that the GPU refused", async () => {
+  const { device } = await openOwn({ debug: true });
+  const x = device.tensor([1, 2, 3], [3]), y = device.tensor([1, 2, 3], [3]);
+  const sum = execute(device, "add", [x, y], {})[0];
+  device.backend.free(y.buffer);
+  execute(device, "mul", [x, y], {});
+  await assert.rejects(
+    sum.floats(),
+    /Cannot run mul on float32 \[3\], float32 \[3\] to float32 \[3\]: the GPU refused it: /,
+  );
+  device.close();
+});
+
+test("a refused call fails every later read", async () => {
+  const { device } = await openOwn();
+  const x = device.tensor([1, 2, 3], [3]), y = device.tensor([1, 2, 3], [3]);
+  device.backend.free(y.buffer);
+  const product = execute(device, "mul", [x, y], {})[0];
+  const message = /Cannot run on webgpu: the GPU refused a call: /;
+  await assert.rejects(product.floats(), message);
+  await assert.rejects(x.floats(), message);
+  device.close();
+});
+
+test("launches without a read in between keep their order and their numbers", async (device) => {
+  using _scope = device.scope();
+  let x = device.tensor([0], [1]);
+  for (let i = 0; i < 1300; i++) x = affine(x, 1, i);
+  assert.equal(await x.item(), 1299 * 1300 / 2);
+});
+
+test("a buffer freed while launches on it wait still serves them", async (device) => {
+  using _scope = device.scope();
+  const { backend } = device;
+  const source = device.tensor([5, 6, 7], [3]);
+  const view: View = { shape: [3], dtype: "float32", buffer: backend.allocate(12) };
+  const target = device.empty([3]);
+  backend.kernels.copy([source], [view], {});
+  backend.kernels.copy([view], [target], {});
+  backend.free(view.buffer);
+  assert.deepEqual([...await target.floats()], [5, 6, 7]);
+});
+
+test("two devices work side by side", async (device) => {
+  using other = await openDevice("webgpu");
+  using _scope = device.scope();
+  const values = uniform([33, 33]).values(randomKey(1, "side by side"));
+  const products = [device, other].map((each) => {
+    const x = each.tensor(values, [33, 33]);
+    return matmul(x, x).floats();
+  });
+  const [one, two] = await Promise.all(products);
+  assert.deepEqual(one, two);
+});
+
+const hostOf = (tensor: Tensor): Promise<HostArray> =>
+  tensor.dtype === "float32" ? tensor.floats() : tensor.integers();
+
+/** A row of the table by what it is about. */
+function rowOf<N extends OperationName>(name: N, about: string): Row<Attributes[N]> {
+  const row = operationCases[name].find((each) => each.about === about);
+  assert.ok(row, `${name} must have the case ${about}`);
+  return row;
+}
+
+test("the same operation twice gives the same bits", async (device) => {
+  async function twice<N extends OperationName>(name: N, about: string): Promise<void> {
+    using _scope = device.scope();
+    const row = rowOf(name, about);
+    const inputs = row.operands.map((operand, at) =>
+      device.tensor(operand.values(randomKey(at, "twice")), operand.shape)
+    );
+    const results = [0, 1].map(() => hostOf(execute(device, name, inputs, row.attributes)[0]));
+    const [one, two] = await Promise.all(results);
+    assert.deepEqual(new Uint32Array(one.buffer), new Uint32Array(two.buffer), name);
+  }
+  await twice("sum", "one long line");
+  await twice("logsumexp", "long columns");
+  await twice("conv2dFilter", "a layer of an encoder");
+  await twice("segmentSum", "many indices");
+  await twice("nearest", "a codebook, l2");
+  await twice("normalize", "group normalisation of images");
+});
+
+test("the tilings of real GPUs agree with the reference", async () => {
+  const { device } = await openOwn({ tiling: "workgroup" });
+  async function check<N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> {
+    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
+  }
+  await check("matmul", [
+    "batches",
+    "batches, both transposed",
+    "one right side for all, both transposed",
+  ]);
+  const geometries = ["no multiples of a tile", "dilation and stride 2", "a first layer"];
+  await check("conv2d", [...geometries, "relu without a bias"]);
+  await check("convTranspose2d", [...geometries, "relu without a bias"]);
+  await check("conv2dFilter", geometries);
+  await check("sum", ["wide rows", "one long line"]);
+  await check("softmax", ["wide columns"]);
+  await check("normalize", ["group normalisation of images"]);
+  await check("nearest", [
+    "no multiples of a tile, l2",
+    "many keys, cos",
+    "odd sizes, l2, noise",
+    "equal keys, cos",
+    "NaN among the keys, l2",
+    "all keys NaN, l2",
+  ]);
+  device.close();
+});
+
+test("training steps reuse their memory and their bind groups", async () => {
+  const { device, gpu } = await openOwn();
+  const key = randomKey(1, "reuse");
+  const quantizer = new ClusteredQuantizer(device, { codebookSize: 16, codebookDim: 4, key });
+  const model = new VQVAE(device, quantizer, {
+    channels: 1,
+    hidden: 8,
+    residualHidden: 4,
+    residualLayers: 1,
+    key,
+  });
+  const optimizer = new Adam(model.namedParameters(), {});
+  const images = uniform([2, 28, 28, 1]);
+  let made = 0;
+  const createBindGroup = gpu.createBindGroup.bind(gpu);
+  gpu.createBindGroup = (descriptor) => {
+    made++;
+    return createBindGroup(descriptor);
+  };
+  const figures: number[][] = [];
+  for (let step = 0; step < 80; step++) {
+    using _step = device.scope();
+    const batch = device.tensor(images.values({ ...key, step }), images.shape);
+    const context = { training: true, key: { ...key, step } };
+    const options = { model, optimizer, variance: 1, learningRate: 1e-3 };
+    await trainingStep(batch, context, options).scalars.mse.item();
+    figures.push([device.liveBytes, device.pooledBytes, made]);
+  }
+  const last = figures.slice(-10);
+  assert.deepEqual(last, last.map(() => figures[69]));
+  device.close();
+});
