@@ -72,28 +72,14 @@ function threadCounts({ threads, scaling }: z.output<typeof OPTIONS>): (number |
   return [...doubled, cores];
 }
 
-/** What the machine reaches at most. */
-interface Ceilings {
-  /** Of arithmetic, by a BLAS on the processor; none for a GPU, or where there is no BLAS. */
-  readonly arithmetic?: Ceiling;
-  /** Of memory. */
-  readonly memory: Ceiling;
+/** The most that the machine reaches of what limits a row: memory, or on the processor arithmetic where there is a
+ * BLAS. */
+async function ceilingFor(row: BenchRow, device: Device): Promise<Ceiling | undefined> {
+  if (row.gigabytes_per_second !== undefined) return await memoryCeiling(device);
+  return device.name === "webgpu" ? undefined : arithmeticCeiling();
 }
 
-async function measureCeilings(device: Device): Promise<Ceilings> {
-  const memory = await memoryCeiling(device);
-  const arithmetic = device.name === "webgpu" ? undefined : arithmeticCeiling();
-  const shown = arithmetic === undefined
-    ? "no BLAS was found"
-    : `${arithmetic.rate.toFixed(1)} GFLOP/s by ${arithmetic.by}`;
-  console.error(`ceilings: ${shown}; ${memory.rate.toFixed(1)} GB/s by ${memory.by}`);
-  return { arithmetic, memory };
-}
-
-function shareOf({ gflops, gigabytes_per_second }: BenchRow, { arithmetic, memory }: Ceilings) {
-  if (gigabytes_per_second !== undefined) return gigabytes_per_second / memory.rate;
-  return gflops === undefined || arithmetic === undefined ? undefined : gflops / arithmetic.rate;
-}
+const rateOf = (row: BenchRow): number => row.gigabytes_per_second ?? row.gflops ?? NaN;
 
 async function main(): Promise<number> {
   const line = readCommandLine(Deno.args, COMMAND);
@@ -113,10 +99,15 @@ async function main(): Promise<number> {
   for (const threads of threadCounts(options)) {
     using device = await openDevice(options.device, { threads });
     console.error(device.description);
-    const ceilings = await measureCeilings(device);
+    let ceiling: Ceiling | undefined;
     for await (const row of bench(device, options)) {
-      const whole = { ...row, share: shareOf(row, ceilings), threads };
+      ceiling ??= await ceilingFor(row, device);
+      const share = ceiling === undefined ? undefined : rateOf(row) / ceiling.rate;
+      const whole = { ...row, share, threads };
       console.log(options.json ? JSON.stringify(whole) : showRow(whole));
+    }
+    if (ceiling !== undefined) {
+      console.error(`the ceiling is ${ceiling.rate.toFixed(1)}·10⁹ a second, by ${ceiling.by}`);
     }
     if (device.name !== "cpu") break;
   }
