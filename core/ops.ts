@@ -221,6 +221,51 @@ export type OperationName = keyof Attributes;
 /** The operations that only look at memory in another way: no device has a kernel for them. */
 export type ViewName = "reshape" | "straightThrough";
 
+/** The operations whose output elements are functions of the operands' elements at their place. */
+export type ElementwiseName =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "pow"
+  | "maximum"
+  | "minimum"
+  | "equal"
+  | "notEqual"
+  | "less"
+  | "lessEqual"
+  | "greater"
+  | "greaterEqual"
+  | "where"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "square"
+  | "abs"
+  | "sign"
+  | "tanh"
+  | "sigmoid"
+  | "erf"
+  | "relu"
+  | "leakyRelu"
+  | "clamp"
+  | "affine"
+  | "reluGradient"
+  | "cast";
+
+/** The operations that move elements, and pooling. */
+export type MovementName =
+  | "transpose"
+  | "slice"
+  | "pad"
+  | "broadcast"
+  | "concatenate"
+  | "upsampleNearest"
+  | "averagePool"
+  | "averagePoolGradient"
+  | "copy"
+  | "full";
+
 /** Runs an operation inside a gradient rule and gives its first output. */
 export type Apply<T extends Spec> = <N extends OperationName>(
   name: N,

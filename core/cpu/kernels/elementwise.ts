@@ -1,6 +1,6 @@
 /** Elementwise kernels: up to three operands, broadcast. */
-import type { Kernel, View } from "../../backend.ts";
-import type { Attributes, None } from "../../ops.ts";
+import type { Kernel, Kernels, View } from "../../backend.ts";
+import type { ElementwiseName, None } from "../../ops.ts";
 import { broadcastStrides, type DType, sizeOf } from "../../shape.ts";
 import { mergeAxes } from "../../walk.ts";
 import type { MapName } from "../exports.ts";
@@ -10,38 +10,7 @@ import type { Machine } from "../threads.ts";
 type Cpu = View<CpuBuffer>;
 type Inputs = readonly Cpu[];
 
-type Elementwise =
-  | "add"
-  | "sub"
-  | "mul"
-  | "div"
-  | "pow"
-  | "maximum"
-  | "minimum"
-  | "equal"
-  | "notEqual"
-  | "less"
-  | "lessEqual"
-  | "greater"
-  | "greaterEqual"
-  | "where"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "square"
-  | "abs"
-  | "sign"
-  | "tanh"
-  | "sigmoid"
-  | "erf"
-  | "relu"
-  | "leakyRelu"
-  | "clamp"
-  | "affine"
-  | "reluGradient"
-  | "cast";
-
-type Table = { readonly [N in Elementwise]: Kernel<Attributes[N], CpuBuffer> };
+type Table = Pick<Kernels<CpuBuffer>, ElementwiseName>;
 
 const WALK_TABLE = 16; // in words: where the module expects the outer axes
 const MOST_AXES = 100;

@@ -1,24 +1,12 @@
 /** Operations that move elements, and pooling. */
-import type { Kernel, View } from "../../backend.ts";
-import type { Attributes, PoolAttributes } from "../../ops.ts";
+import type { Kernels, View } from "../../backend.ts";
+import type { MovementName, PoolAttributes } from "../../ops.ts";
 import { broadcastStrides, type DType, type Shape, sizeOf, stridesOf } from "../../shape.ts";
 import { mergeAxes } from "../../walk.ts";
 import type { CpuBuffer } from "../memory.ts";
 import type { Machine } from "../threads.ts";
 
-type Movement =
-  | "transpose"
-  | "slice"
-  | "pad"
-  | "broadcast"
-  | "concatenate"
-  | "upsampleNearest"
-  | "averagePool"
-  | "averagePoolGradient"
-  | "copy"
-  | "full";
-
-type Table = { readonly [N in Movement]: Kernel<Attributes[N], CpuBuffer> };
+type Table = Pick<Kernels<CpuBuffer>, MovementName>;
 
 /** One side of a strided copy. */
 interface Side {

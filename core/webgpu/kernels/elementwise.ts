@@ -1,6 +1,6 @@
 /** Elementwise kernels: one or more operands, broadcast. */
-import type { Attributes } from "../../ops.ts";
-import type { Kernel, View } from "../../backend.ts";
+import type { ElementwiseName } from "../../ops.ts";
+import type { Kernels, View } from "../../backend.ts";
 import { broadcastStrides, type DType, sizeOf } from "../../shape.ts";
 import { type FloatFunction, floatFunctions } from "../float_functions.ts";
 import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
@@ -74,38 +74,7 @@ export function mapElements(
 // Written out, because WGSL's max and min may drop a NaN.
 const EXTREMA = { maximum: ">", minimum: "<" } as const;
 
-type Elementwise =
-  | "add"
-  | "sub"
-  | "mul"
-  | "div"
-  | "pow"
-  | "maximum"
-  | "minimum"
-  | "equal"
-  | "notEqual"
-  | "less"
-  | "lessEqual"
-  | "greater"
-  | "greaterEqual"
-  | "where"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "square"
-  | "abs"
-  | "sign"
-  | "tanh"
-  | "sigmoid"
-  | "erf"
-  | "relu"
-  | "leakyRelu"
-  | "clamp"
-  | "affine"
-  | "reluGradient"
-  | "cast";
-
-type Table = { readonly [N in Elementwise]: Kernel<Attributes[N], WebGpuBuffer> };
+type Table = Pick<Kernels<WebGpuBuffer>, ElementwiseName>;
 
 // To int32: towards zero, the ends saturate, NaN becomes 0.
 const TO_INTEGER =

@@ -1,6 +1,6 @@
 /** Kernels that move data: strided copies, pooling, filling. Elements are moved as 32-bit words, whatever their type. */
-import type { Attributes } from "../../ops.ts";
-import type { Kernel, View } from "../../backend.ts";
+import type { Attributes, MovementName } from "../../ops.ts";
+import type { Kernels, View } from "../../backend.ts";
 import { broadcastStrides, type Shape, sizeOf, stridesOf } from "../../shape.ts";
 import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
@@ -152,18 +152,7 @@ function launchPool(
   });
 }
 
-type Movement =
-  | "transpose"
-  | "slice"
-  | "pad"
-  | "broadcast"
-  | "concatenate"
-  | "upsampleNearest"
-  | "averagePool"
-  | "averagePoolGradient"
-  | "copy"
-  | "full";
-type Table = { readonly [N in Movement]: Kernel<Attributes[N], WebGpuBuffer> };
+type Table = Pick<Kernels<WebGpuBuffer>, MovementName>;
 
 /** The kernels that move data. */
 export function movementKernels(launcher: Launcher): Table {
