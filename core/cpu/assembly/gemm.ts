@@ -14,8 +14,8 @@ export const BIAS: i32 = 2;
 export const RELU: i32 = 4;
 
 // A thread's scratch memory.
-const TILE_ROWS: usize = 0; // six addresses
-const TILE: usize = 64; // six rows of eight floats
+const TILE: usize = 64; // six rows of eight floats, after room for six addresses
+const FRESH_TILE: usize = 512; // another
 /** Offset of a run of DEPTH zeros. */
 export const ZEROS: usize = 4096;
 /** Offset of eight rows of DEPTH floats, for patches that hang over an edge. */
@@ -40,71 +40,14 @@ export function depthStep(depth: i32): i32 {
   return max(4, min(((depth + blocks - 1) / blocks + 3) & ~3, DEPTH));
 }
 
-function finish(sum: v128, address: usize, flags: i32, bias: usize): void {
-  let value = sum;
-  if (flags & ADD) value = f32x4.add(value, v128.load(address));
-  if (flags & BIAS) value = f32x4.add(value, v128.load(bias));
-  if (flags & RELU) value = f32x4.max(value, f32x4.splat(0));
-  v128.store(address, value);
-}
-
-/** C tile = A panel · B panel; `rows` lists the addresses of six rows of C, `offset` is the column in bytes. */
-export function tile(
-  depth: i32,
-  a: usize,
-  b: usize,
-  rows: usize,
-  offset: usize,
-  flags: i32,
-  bias: usize,
-): void {
+/** Six rows of eight sums at `to` = A panel · B panel. They go to memory as they are: what follows the loop would cost
+ * it registers. */
+function multiply(depth: i32, a: usize, b: usize, to: usize): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c10 = f32x4.splat(0), c11 = f32x4.splat(0);
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c30 = f32x4.splat(0), c31 = f32x4.splat(0);
   let c40 = f32x4.splat(0), c41 = f32x4.splat(0), c50 = f32x4.splat(0), c51 = f32x4.splat(0);
-  for (let k = depth >> 1; k > 0; k--) {
-    let b0 = v128.load(b), b1 = v128.load(b, 16);
-    let x = v128.load32_splat(a);
-    c00 = f32x4.relaxed_madd(x, b0, c00);
-    c01 = f32x4.relaxed_madd(x, b1, c01);
-    x = v128.load32_splat(a, 4);
-    c10 = f32x4.relaxed_madd(x, b0, c10);
-    c11 = f32x4.relaxed_madd(x, b1, c11);
-    x = v128.load32_splat(a, 8);
-    c20 = f32x4.relaxed_madd(x, b0, c20);
-    c21 = f32x4.relaxed_madd(x, b1, c21);
-    x = v128.load32_splat(a, 12);
-    c30 = f32x4.relaxed_madd(x, b0, c30);
-    c31 = f32x4.relaxed_madd(x, b1, c31);
-    x = v128.load32_splat(a, 16);
-    c40 = f32x4.relaxed_madd(x, b0, c40);
-    c41 = f32x4.relaxed_madd(x, b1, c41);
-    x = v128.load32_splat(a, 20);
-    c50 = f32x4.relaxed_madd(x, b0, c50);
-    c51 = f32x4.relaxed_madd(x, b1, c51);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    x = v128.load32_splat(a, 24);
-    c00 = f32x4.relaxed_madd(x, b0, c00);
-    c01 = f32x4.relaxed_madd(x, b1, c01);
-    x = v128.load32_splat(a, 28);
-    c10 = f32x4.relaxed_madd(x, b0, c10);
-    c11 = f32x4.relaxed_madd(x, b1, c11);
-    x = v128.load32_splat(a, 32);
-    c20 = f32x4.relaxed_madd(x, b0, c20);
-    c21 = f32x4.relaxed_madd(x, b1, c21);
-    x = v128.load32_splat(a, 36);
-    c30 = f32x4.relaxed_madd(x, b0, c30);
-    c31 = f32x4.relaxed_madd(x, b1, c31);
-    x = v128.load32_splat(a, 40);
-    c40 = f32x4.relaxed_madd(x, b0, c40);
-    c41 = f32x4.relaxed_madd(x, b1, c41);
-    x = v128.load32_splat(a, 44);
-    c50 = f32x4.relaxed_madd(x, b0, c50);
-    c51 = f32x4.relaxed_madd(x, b1, c51);
-    a += 48;
-    b += 64;
-  }
-  if (depth & 1) {
+  // Not unrolled: with twelve sums there is no register left for it.
+  for (let k = depth; k > 0; k--) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load32_splat(a);
     c00 = f32x4.relaxed_madd(x, b0, c00);
@@ -124,32 +67,57 @@ export function tile(
     x = v128.load32_splat(a, 20);
     c50 = f32x4.relaxed_madd(x, b0, c50);
     c51 = f32x4.relaxed_madd(x, b1, c51);
+    a += 24;
+    b += 32;
   }
-  let row = load<u32>(rows) + offset;
-  finish(c00, row, flags, bias);
-  finish(c01, row + 16, flags, bias + 16);
-  row = load<u32>(rows, 4) + offset;
-  finish(c10, row, flags, bias);
-  finish(c11, row + 16, flags, bias + 16);
-  row = load<u32>(rows, 8) + offset;
-  finish(c20, row, flags, bias);
-  finish(c21, row + 16, flags, bias + 16);
-  row = load<u32>(rows, 12) + offset;
-  finish(c30, row, flags, bias);
-  finish(c31, row + 16, flags, bias + 16);
-  row = load<u32>(rows, 16) + offset;
-  finish(c40, row, flags, bias);
-  finish(c41, row + 16, flags, bias + 16);
-  row = load<u32>(rows, 20) + offset;
-  finish(c50, row, flags, bias);
-  finish(c51, row + 16, flags, bias + 16);
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  v128.store(to, c10, 32);
+  v128.store(to, c11, 48);
+  v128.store(to, c20, 64);
+  v128.store(to, c21, 80);
+  v128.store(to, c30, 96);
+  v128.store(to, c31, 112);
+  v128.store(to, c40, 128);
+  v128.store(to, c41, 144);
+  v128.store(to, c50, 160);
+  v128.store(to, c51, 176);
 }
 
-/** Computes a tile into this thread's own 6 × 8 buffer, adding to it if asked, and gives its address. */
+function finish(from: usize, to: usize, flags: i32, bias: usize): void {
+  let value = v128.load(from);
+  if (flags & ADD) value = f32x4.add(value, v128.load(to));
+  if (flags & BIAS) value = f32x4.add(value, v128.load(bias));
+  if (flags & RELU) value = f32x4.max(value, f32x4.splat(0));
+  v128.store(to, value);
+}
+
+/** C tile = A panel · B panel; `rows` lists the addresses of six rows of C, `offset` is the column in bytes. */
+function tile(
+  depth: i32,
+  a: usize,
+  b: usize,
+  rows: usize,
+  offset: usize,
+  flags: i32,
+  bias: usize,
+): void {
+  let from = scratch + TILE;
+  multiply(depth, a, b, from);
+  for (let row = 0; row < ROWS; row++, from += 32) {
+    const to = load<u32>(rows + (row << 2)) + offset;
+    finish(from, to, flags, bias);
+    finish(from + 16, to + 16, flags, bias + 16);
+  }
+}
+
+/** Computes a tile into this thread's own 6 × 8 buffer, adding to what is there if asked, and gives its address. */
 export function tileAside(depth: i32, a: usize, b: usize, flags: i32): usize {
-  const rows = scratch + TILE_ROWS, buffer = scratch + TILE;
-  for (let row = 0; row < ROWS; row++) store<u32>(rows + (row << 2), <u32> (buffer + (row << 5)));
-  tile(depth, a, b, rows, 0, flags, 0);
+  const buffer = scratch + TILE, fresh = flags & ADD ? scratch + FRESH_TILE : buffer;
+  multiply(depth, a, b, fresh);
+  if (flags & ADD) {
+    for (let at: usize = 0; at < 192; at += 16) finish(fresh + at, buffer + at, ADD, 0);
+  }
   return buffer;
 }
 
