@@ -1,6 +1,6 @@
 /** Convolutions as products of patches and filter, without the matrix of patches in memory. */
 import { job, parallel, scratch } from "./pool";
-import { ADD, BIAS, block, COLUMNS, depthStep, PANELS_A, RELU, ROW_TABLE } from "./gemm";
+import { ADD, BIAS, block, COLUMNS, depthStep, padded, PANELS_A, RELU, ROW_TABLE } from "./gemm";
 import { interleave8, take8 } from "./pack";
 import { cutSegments, describePatches, Geometry, geometry } from "./geometry";
 import { locate, packPatches, Patches } from "./patches";
@@ -37,10 +37,6 @@ class Filter {
   firstTap: i32;
   tapStepY: i32;
   tapStepX: i32;
-}
-
-function padded(columns: i32): i32 {
-  return (columns + COLUMNS - 1) & ~(COLUMNS - 1);
 }
 
 /** Packs eight columns of the filter, tap after tap. */

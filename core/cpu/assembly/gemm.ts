@@ -29,14 +29,14 @@ export const PANELS_A: usize = 1 << 16;
 /** Offset of the packed panels of B, where each thread packs its own. */
 export const PANELS_B: usize = 1 << 20;
 
-/** Blocks into which the reduction axis is cut. */
-export function depthBlocks(depth: i32): i32 {
-  return (depth + DEPTH - 1) / DEPTH;
+/** Columns of a matrix once packed. */
+export function padded(columns: i32): i32 {
+  return (columns + COLUMNS - 1) & ~(COLUMNS - 1);
 }
 
-/** Length of all those blocks but the last, at least 4. */
+/** Length of all the blocks but the last into which the reduction axis is cut, at least 4. */
 export function depthStep(depth: i32): i32 {
-  const blocks = max(depthBlocks(depth), 1);
+  const blocks = max((depth + DEPTH - 1) / DEPTH, 1);
   return max(4, min(((depth + blocks - 1) / blocks + 3) & ~3, DEPTH));
 }
 

@@ -1,6 +1,6 @@
 /** Products of matrices: C [batch, M, N] = A · B, either lying transposed. */
 import { job, parallel, scratch } from "./pool";
-import { ADD, block, COLUMNS, depthStep, PANELS_A, ROW_TABLE, ROWS } from "./gemm";
+import { ADD, block, COLUMNS, depthStep, padded, PANELS_A, ROW_TABLE, ROWS } from "./gemm";
 import { interleave6, interleave8, take6, take8 } from "./pack";
 
 const BLOCK_ROWS: i32 = 96;
@@ -24,12 +24,6 @@ class Product {
   splits: i32; // into how many parts, summed afterwards, the reduction axis is cut
   splitDepth: i32;
   partials: usize;
-}
-
-/** Columns of a matrix once packed. */
-
-function padded(columns: i32): i32 {
-  return (columns + COLUMNS - 1) & ~(COLUMNS - 1);
 }
 
 /** Packs one stretch of the reduction axis [first, last) of B into panels that all threads read. */

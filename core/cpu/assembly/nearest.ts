@@ -4,7 +4,7 @@
  * cosine of normalised rows. Gumbel noise may be added.
  */
 import { job, parallel, scratch } from "./pool";
-import { ADD, COLUMNS, depthStep, PANELS_A, PANELS_B, ROWS, tileAside } from "./gemm";
+import { ADD, COLUMNS, depthStep, padded, PANELS_A, PANELS_B, ROWS, tileAside } from "./gemm";
 import { interleave6, interleave8 } from "./pack";
 import { choose, constant, log } from "./math";
 import { Key, philox } from "./philox";
@@ -38,10 +38,6 @@ class Nearest {
 
 /** Where the host writes the key of the noise. */
 const KEY: usize = job + 64;
-
-function paddedKeys(n: Nearest): i32 {
-  return (n.size + COLUMNS - 1) & ~(COLUMNS - 1);
-}
 
 function squaredNorm(x: usize, depth: i32): f64 {
   let sum = f64x2.splat(0), left = depth;
@@ -86,7 +82,7 @@ function packTask(panel: i32): void {
   for (let i = valid; i < COLUMNS; i++) store<f32>(norms + (<usize> i << 2), NaN);
   for (let k = 0; k < n.depth; k += step) {
     const length = min(step, n.depth - k);
-    const to = n.packed + (<usize> (k * paddedKeys(n) + panel * length * COLUMNS) << 2);
+    const to = n.packed + (<usize> (k * padded(n.size) + panel * length * COLUMNS) << 2);
     interleave8(to, rows + (<usize> k << 2), bytes, valid, length);
   }
 }
@@ -185,7 +181,7 @@ function nearestTask(index: i32): void {
       v128.store(best + at, i32x4.splat(0), 32);
     }
   }
-  const width = paddedKeys(n);
+  const width = padded(n.size);
   for (let key = 0; key < n.size; key += COLUMNS) {
     for (let i = 0; i < height; i += ROWS) {
       let a = scratch + PANELS_A + <usize> (i / ROWS) * panelBytes, products: usize = 0;
@@ -206,7 +202,7 @@ function nearestTask(index: i32): void {
 
 export function nearest(): void {
   const n = changetype<Nearest>(job);
-  parallel(packTask, paddedKeys(n) / COLUMNS);
+  parallel(packTask, padded(n.size) / COLUMNS);
   const block = rowsPerTask(n);
   parallel(nearestTask, (n.count + block - 1) / block);
 }
