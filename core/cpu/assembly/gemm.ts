@@ -6,7 +6,7 @@ export const ROWS: i32 = 6;
 /** Columns of a tile. */
 export const COLUMNS: i32 = 8;
 /** The longest stretch of the reduction axis that is packed at once. */
-export const DEPTH: i32 = 384;
+export const DEPTH: i32 = 768;
 
 /** What a tile does to C: add to what is there, add the bias, keep the positive. */
 export const ADD: i32 = 1;
@@ -162,28 +162,32 @@ export function block(
   bias: usize,
 ): void {
   const sizeA = <usize> (depth * ROWS) << 2, sizeB = <usize> (depth * COLUMNS) << 2;
-  for (let j = 0; j < width; j += COLUMNS) {
-    const offset = <usize> (column + j) << 2;
+  // Two panels of B at a time, as their columns share the cache lines of C.
+  for (let pair = 0; pair < width; pair += 2 * COLUMNS) {
     let panel = a;
     for (let i = 0; i < height; i += ROWS) {
       const table = rows + (i << 2);
-      if (height - i >= ROWS && width - j >= COLUMNS) {
-        tile(depth, panel, b, table, offset, flags, bias + offset);
-      } else {
-        partialTile(
-          depth,
-          panel,
-          b,
-          table,
-          offset,
-          flags,
-          bias + offset,
-          min(height - i, ROWS),
-          min(width - j, COLUMNS),
-        );
+      for (let j = pair; j < min(pair + 2 * COLUMNS, width); j += COLUMNS) {
+        const offset = <usize> (column + j) << 2;
+        const other = j == pair ? b : b + sizeB;
+        if (height - i >= ROWS && width - j >= COLUMNS) {
+          tile(depth, panel, other, table, offset, flags, bias + offset);
+        } else {
+          partialTile(
+            depth,
+            panel,
+            other,
+            table,
+            offset,
+            flags,
+            bias + offset,
+            min(height - i, ROWS),
+            min(width - j, COLUMNS),
+          );
+        }
       }
       panel += sizeA;
     }
-    b += sizeB;
+    b += 2 * sizeB;
   }
 }
