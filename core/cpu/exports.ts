@@ -43,6 +43,15 @@ export interface Exports {
     packed: number,
     relu: number,
   ): void;
+  /** See assembly/scatter.ts. */
+  convTranspose2dNarrow(
+    y: number,
+    w: number,
+    bias: number,
+    x: number,
+    packed: number,
+    relu: number,
+  ): void;
   /** See assembly/filter.ts. */
   filterSplits(): number;
   /** See assembly/filter.ts. */

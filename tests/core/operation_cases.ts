@@ -189,7 +189,7 @@ function geometry(
   };
 }
 
-const GEOMETRIES: readonly Geometry[] = [
+const FEW_CHANNELS: readonly Geometry[] = [
   geometry("one element", [1, 1, 1, 1], [1, 1], 1),
   geometry("3×3, padded", [2, 7, 5, 3], [3, 3], 5, { padding: [1, 1] }),
   geometry("4×4, stride 2, padded", [2, 10, 8, 4], [4, 4], 8, { stride: [2, 2], padding: [1, 1] }),
@@ -219,6 +219,27 @@ const GEOMETRIES: readonly Geometry[] = [
   geometry("no multiples of a tile", [1, 13, 11, 33], [3, 3], 65, { padding: [1, 1] }),
   geometry("a layer of an encoder", [3, 14, 14, 64], [3, 3], 128, { padding: [1, 1] }),
   geometry("a first layer", [2, 32, 32, 3], [4, 4], 64, { stride: [2, 2], padding: [1, 1] }),
+  geometry("tall images", [2, 71, 4, 2], [4, 3], 7, {
+    stride: [2, 1],
+    padding: [3, 1],
+    dilation: [3, 1],
+  }),
+];
+
+/** The strided and the dilated ones again, as other kernels take more channels. */
+const GEOMETRIES: readonly Geometry[] = [
+  ...FEW_CHANNELS,
+  ...FEW_CHANNELS.filter(({ images, window: { stride, dilation } }) =>
+    images[3] < 8 && Math.max(...stride, ...dilation) > 1
+  ).map(({ about, images, filter, window }) =>
+    geometry(
+      `${about}, nine channels`,
+      [...images.slice(0, 3), 9],
+      [filter[0], filter[1]],
+      filter[3],
+      window,
+    )
+  ),
 ];
 
 function convolved({ images, filter, window: { stride, padding, dilation } }: Geometry): Shape {

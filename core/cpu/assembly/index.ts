@@ -13,4 +13,5 @@ export { enter, fail, heapBase, jobAddress, leave, scratchBytes, work } from "./
 export { averagePool, averagePoolGradient } from "./pooling";
 export { normal, uniform } from "./random";
 export { argmax, kthValue, logsumexp, maximum, reductionParts, softmax, sum } from "./reductions";
+export { convTranspose2dNarrow } from "./scatter";
 export * from "./unary";

@@ -13,6 +13,7 @@ const GEOMETRY = 512; // in words: where the module expects a convolution's size
 const ENOUGH_TASKS = 24;
 const BLOCK = [96, 512] as const; // rows and columns of a task
 const SHORTEST_SPLIT = 512;
+const MOST_PRODUCTS = 2048; // of a pixel: 96 pixels' fill most of half a thread's scratch memory
 
 const packedColumns = (columns: number): number => Math.ceil(columns / PANEL) * PANEL;
 
@@ -73,9 +74,13 @@ export function productKernels(machine: Machine): Table {
     convTranspose2d: ([y, w, bias], [x], attributes) => {
       describe(x.shape, w.shape, y.shape, attributes);
       const [height, width, inputs, outputs] = w.shape;
-      const packed = memory.workspace(height * width * outputs * packedColumns(inputs) * 4);
+      const products = height * width * inputs;
+      const narrow = inputs < PANEL && products <= MOST_PRODUCTS;
+      const columns = narrow ? packedColumns(products) : height * width * packedColumns(inputs);
+      const packed = memory.workspace(outputs * columns * 4);
       const [from, filter] = [addressOf(y), addressOf(w)];
-      exports.convTranspose2d(
+      const kernel = narrow ? exports.convTranspose2dNarrow : exports.convTranspose2d;
+      kernel(
         from,
         filter,
         addressOf(bias),
