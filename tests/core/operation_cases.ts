@@ -219,6 +219,7 @@ const FEW_CHANNELS: readonly Geometry[] = [
   geometry("no multiples of a tile", [1, 13, 11, 33], [3, 3], 65, { padding: [1, 1] }),
   geometry("a layer of an encoder", [3, 14, 14, 64], [3, 3], 128, { padding: [1, 1] }),
   geometry("a first layer", [2, 32, 32, 3], [4, 4], 64, { stride: [2, 2], padding: [1, 1] }),
+  geometry("many patches", [3, 28, 28, 2], [3, 3], 3, { padding: [1, 1] }),
   geometry("tall images", [2, 71, 4, 2], [4, 3], 7, {
     stride: [2, 1],
     padding: [3, 1],

@@ -5,9 +5,10 @@ import { take8 } from "./pack";
 import { describePatches, geometry } from "./geometry";
 import { locate, Patches, segmentAddress } from "./patches";
 
-const BLOCK_TILES: i32 = 22;
-const BLOCK_COLUMNS: i32 = 512;
-const STEP: i32 = 256;
+const BLOCK_TILES: i32 = 32;
+const BLOCK_COLUMNS: i32 = 256;
+/** Patches that are packed at once: panels of this length do not fall onto the same lines of a cache. */
+const STEP: i32 = 520;
 const ENOUGH_TASKS: i32 = 24;
 const SUM_BLOCK: i32 = 4096;
 
