@@ -12,7 +12,9 @@ export type {
   DeviceName,
   HostArray,
   Kernel,
+  KernelClock,
   Kernels,
+  Span,
   View,
 } from "./core/backend.ts";
 export {
@@ -31,7 +33,7 @@ export {
   type PoolAttributes,
   type ViewName,
 } from "./core/ops.ts";
-export { Device, Scope, type TapeNode, Tensor } from "./core/tensor.ts";
+export { Device, Scope, type TapeNode, Tensor, type Watcher } from "./core/tensor.ts";
 export {
   apply,
   assign,
@@ -52,6 +54,9 @@ export {
   openDevice,
   surveyDevices,
 } from "./core/device.ts";
+export * from "./core/cost.ts";
+export * from "./core/profile.ts";
+export * from "./core/trace.ts";
 export * from "./core/functions/creation.ts";
 export * from "./core/functions/elementwise.ts";
 export * from "./core/functions/indexing.ts";

@@ -1,4 +1,5 @@
 /** What a benchmark gives, and how it is measured. */
+import type { Profile } from "../core/profile.ts";
 import type { Device } from "../core/tensor.ts";
 
 /** One measurement. */
@@ -31,6 +32,8 @@ export interface BenchOptions {
   readonly runs: number;
   /** Measures over several lengths instead of the usual ones. */
   readonly scaling: boolean;
+  /** Takes a profile of whole steps after their measurement, for this to hear. */
+  readonly onProfile?: (profile: Profile) => void;
 }
 
 /** A benchmark: gives its rows one after another. */

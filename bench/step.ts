@@ -1,5 +1,6 @@
 /** Whole training steps of the small model on 28×28 grey images, METHOD's settings: about 195 MFLOP an image. */
 import { uniform } from "../core/functions/creation.ts";
+import { profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
 import { VQVAE } from "../models/vqvae.ts";
 import { Adam } from "../nn/optimizers.ts";
@@ -7,7 +8,7 @@ import { createQuantizer } from "../quantizers/registry.ts";
 import { trainingStep } from "../training/step.ts";
 import type { Distance } from "../core/ops.ts";
 import type { Device } from "../core/tensor.ts";
-import { type Bench, type BenchRow, fastest } from "./row.ts";
+import { type Bench, type BenchOptions, type BenchRow, fastest } from "./row.ts";
 
 /** Operations of the convolutions' part of a step, an image: forward, by the images (but the first layer's) and by
  * the filters. */
@@ -18,10 +19,10 @@ const QUANTIZERS = [["vanilla", "l2"], ["clustered", "cos"]] as const;
 const BATCHES = [1, 8, 32, 128, 512];
 
 /** A row for each quantiser and batch. */
-export const stepBench: Bench = async function* (device, { batch, runs, scaling }) {
-  for (const size of scaling ? BATCHES : [batch]) {
+export const stepBench: Bench = async function* (device, options) {
+  for (const batch of options.scaling ? BATCHES : [options.batch]) {
     for (const [type, distance] of QUANTIZERS) {
-      yield await stepRow(device, type, distance, size, runs);
+      yield await stepRow(device, type, distance, { ...options, batch });
     }
   }
 };
@@ -30,8 +31,7 @@ async function stepRow(
   device: Device,
   type: string,
   distance: Distance,
-  batch: number,
-  runs: number,
+  { batch, runs, onProfile }: BenchOptions,
 ): Promise<BenchRow> {
   using _scope = device.scope();
   const key = randomKey(42, "bench");
@@ -41,9 +41,12 @@ async function stepRow(
   const images = uniform(device, [batch, 28, 28, 1], key, -1, 1);
   const options = { model, optimizer, variance: 0.095, learningRate: 3e-4 };
   let step = 0;
-  const ms = await fastest(device, runs, () => {
+  const take = (): void => {
+    using _made = device.scope();
     trainingStep(images, { training: true, key: { ...key, step: step++ } }, options);
-  });
+  };
+  const ms = await fastest(device, runs, take);
+  onProfile?.(await profile(device, `step, ${type} ${distance}, batch ${batch}`, take));
   return {
     bench: "step",
     device: device.name,

@@ -27,11 +27,44 @@ export type Kernels<B extends Buffer> = {
   readonly [N in Exclude<OperationName, ViewName>]: Kernel<Attributes[N], B>;
 };
 
+/** A kernel of whichever operation. */
+export type AnyKernel<B extends Buffer> = Kernel<unknown, B>;
+
+/** The same kernels, each with something around it. */
+export function wrapKernels<B extends Buffer>(
+  kernels: Kernels<B>,
+  wrap: (name: keyof Kernels<B>, kernel: AnyKernel<B>) => AnyKernel<B>,
+): Kernels<B> {
+  const wrapped = Object.entries(kernels).map(([name, kernel]) => [
+    name,
+    wrap(name as keyof Kernels<B>, kernel as AnyKernel<B>),
+  ]);
+  return Object.fromEntries(wrapped);
+}
+
 /** The values of a tensor on the host. */
 export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
 /** The names of the devices. */
 export type DeviceName = "reference" | "cpu" | "webgpu";
+
+/** When something ran, in milliseconds on the clock of `performance.now()`. */
+export interface Span {
+  /** Its beginning. */
+  readonly start: number;
+  /** Its end. */
+  readonly end: number;
+}
+
+/** Times kernels. */
+export interface KernelClock {
+  /** How it does, in words. */
+  readonly description: string;
+  /** Calls a kernel and times the work that it issues. */
+  time(kernel: () => void): void;
+  /** Once the device is idle: when the kernels timed since the last call ran, in order. */
+  take(): Promise<readonly Span[]>;
+}
 
 /** A device's memory and kernels. */
 export interface Backend<B extends Buffer = Buffer> {
@@ -41,6 +74,9 @@ export interface Backend<B extends Buffer = Buffer> {
   readonly description: string;
   /** The kernels. */
   readonly kernels: Kernels<B>;
+  /** How long a kernel runs: as long as its call (`call`), or longer, which the device times itself, or which shows
+   * only in waiting for it (`wait`). */
+  readonly timing: "call" | "wait" | KernelClock;
   /** Memory of at least `bytes` bytes (a multiple of 4); its contents are undefined.
    * @throws {RangeError} the device cannot hold that much
    */
@@ -57,4 +93,24 @@ export interface Backend<B extends Buffer = Buffer> {
   synchronize(): Promise<void>;
   /** Stops the device; nothing may be used afterwards. */
   close(): void;
+}
+
+/** The same backend with other kernels. */
+export function withKernels<B extends Buffer>(
+  backend: Backend<B>,
+  kernels: Kernels<B>,
+): Backend<B> {
+  const { name, description, timing } = backend;
+  return {
+    name,
+    description,
+    kernels,
+    timing,
+    allocate: (bytes) => backend.allocate(bytes),
+    free: (buffer) => backend.free(buffer),
+    write: (buffer, data) => backend.write(buffer, data),
+    read: (buffer, dtype, length) => backend.read(buffer, dtype, length),
+    synchronize: () => backend.synchronize(),
+    close: () => backend.close(),
+  };
 }

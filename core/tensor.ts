@@ -237,10 +237,18 @@ function poolClass(bytes: number): number {
   return Math.ceil(bytes / quarter) * quarter;
 }
 
+/** Stands between a device and its kernels for a while, to see what runs. */
+export interface Watcher {
+  /** What the device runs on meanwhile: its own backend with something around it. */
+  readonly backend: Backend;
+  /** Hears the name of what follows. */
+  phase(name: string): void;
+}
+
 /** A device: its kernels, its pool of buffers, its scopes. Made by `openDevice`. */
 export class Device implements Disposable {
-  /** The kernels and the memory underneath. */
-  readonly backend: Backend;
+  #backend: Backend;
+  #watcher: Watcher | undefined;
   readonly #pool = new Map<number, Buffer[]>();
   readonly #scopes: Scope[] = [];
   #liveBytes = 0;
@@ -248,7 +256,12 @@ export class Device implements Disposable {
 
   /** Wraps a backend; users call `openDevice`. */
   constructor(backend: Backend) {
-    this.backend = backend;
+    this.#backend = backend;
+  }
+
+  /** The kernels and the memory underneath. */
+  get backend(): Backend {
+    return this.#backend;
   }
 
   /** Which device this is. */
@@ -323,6 +336,31 @@ export class Device implements Disposable {
   /** Takes a disposed tensor out of its scope. */
   forget(tensor: Tensor): void {
     this.#scopes.at(-1)?.delete(tensor);
+  }
+
+  /** Names what follows, up to the next name, for whoever takes a profile; otherwise it does nothing. */
+  phase(name: string): void {
+    this.#watcher?.phase(name);
+  }
+
+  /** Puts a watcher between this device and its kernels, until the result is disposed of.
+   * @throws {Error} there is one already
+   */
+  watch(watcher: Watcher): Disposable {
+    if (this.#watcher !== undefined) {
+      throw new Error(
+        `Cannot watch ${this.name}: one watcher is allowed at a time, got a second`,
+      );
+    }
+    const before = this.#backend;
+    this.#watcher = watcher;
+    this.#backend = watcher.backend;
+    return {
+      [Symbol.dispose]: () => {
+        this.#watcher = undefined;
+        this.#backend = before;
+      },
+    };
   }
 
   /** Waits until all issued work is done. */

@@ -10,14 +10,17 @@ import { matmulBench } from "../bench/matmul.ts";
 import { quantizeBench } from "../bench/quantize.ts";
 import type { Bench, BenchRow } from "../bench/row.ts";
 import { stepBench } from "../bench/step.ts";
+import { writeAtomically } from "../core/atomic_write.ts";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
+import type { Profile } from "../core/profile.ts";
 import type { Device } from "../core/tensor.ts";
+import { chromeTrace, showDearest } from "../core/trace.ts";
 import { suggestName } from "../core/nearest_name.ts";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { peakMemoryBytes } from "./measured.ts";
+import { peakMemoryBytes, showTracePath } from "./measured.ts";
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ["matmul", matmulBench],
@@ -37,8 +40,13 @@ const OPTIONS = z.strictObject({
     .describe("measures over several lengths and batches, on cpu also over threads"),
   batch: z.int().min(1).default(128).describe("images at a time"),
   runs: z.int().min(1).default(7).describe("runs that count; the fastest is given"),
+  profile: z.boolean().default(false)
+    .describe("of the benchmark step: prints the dearest kernels, and leaves trace.json"),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
 });
+
+/** Where a profile goes: the folder that the task was called in. */
+const TRACE = "trace.json";
 
 const COMMAND: Command = {
   call: "deno task bench",
@@ -96,11 +104,20 @@ async function main(): Promise<number> {
       }, got ${line.operands.BENCH}, ${suggestName(line.operands.BENCH, NAMES)}`,
     );
   }
+  if (options.profile && (bench !== stepBench || options.scaling)) {
+    throw new UsageError(
+      `Cannot profile: --profile must stand with the benchmark step, without --scaling, got ${line.operands.BENCH}${
+        options.scaling ? " --scaling" : ""
+      }`,
+    );
+  }
+  const profiles: Profile[] = [];
+  const onProfile = options.profile ? (taken: Profile) => void profiles.push(taken) : undefined;
   for (const threads of threadCounts(options)) {
     using device = await openDevice(options.device, { threads });
     console.error(device.description);
     let ceiling: Ceiling | undefined;
-    for await (const row of bench(device, options)) {
+    for await (const row of bench(device, { ...options, onProfile })) {
       ceiling ??= await ceilingFor(row, device);
       const share = ceiling === undefined ? undefined : rateOf(row) / ceiling.rate;
       const whole = { ...row, share, threads };
@@ -110,6 +127,11 @@ async function main(): Promise<number> {
       console.error(`the ceiling is ${ceiling.rate.toFixed(1)}·10⁹ a second, by ${ceiling.by}`);
     }
     if (device.name !== "cpu") break;
+  }
+  if (profiles.length > 0) {
+    for (const taken of profiles) console.error(showDearest(taken));
+    await writeAtomically(TRACE, chromeTrace(profiles));
+    console.error(showTracePath(TRACE));
   }
   console.error(`peak memory ${(peakMemoryBytes() / 2 ** 20).toFixed(0)} MiB`);
   return 0;

@@ -14,6 +14,11 @@ export function showTestNumbers(numbers: TestNumbers): string[] {
   ];
 }
 
+/** Where a trace is and what opens it. */
+export function showTracePath(path: string): string {
+  return `the trace is in ${path}, for chrome://tracing or ui.perfetto.dev`;
+}
+
 /** The most memory that this process has held at a time, in bytes. */
 export function peakMemoryBytes(): number {
   return process.resourceUsage().maxRSS * 1024;

@@ -4,7 +4,9 @@
  */
 import { z } from "zod";
 import { openDevice } from "../core/device.ts";
+import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../core/settings.ts";
+import { chromeTrace, showDearest } from "../core/trace.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import { openDataset } from "../data/registry.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
@@ -25,7 +27,7 @@ import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
-import { peakMemoryBytes, showTestNumbers } from "./measured.ts";
+import { peakMemoryBytes, showTestNumbers, showTracePath } from "./measured.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 
@@ -34,6 +36,8 @@ const OPTIONS = z.strictObject({
     .describe("a JSON file of settings, over the preset and under the flags"),
   resume: z.boolean().default(false).describe("goes on with the run that the folder holds"),
   overwrite: z.boolean().default(false).describe("replaces the run that the folder holds"),
+  profile: z.boolean().default(false)
+    .describe("times the kernels of one early step: prints the dearest, and leaves trace.json"),
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });
@@ -117,6 +121,13 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     signal: interruption.signal,
     onProgress: (now) => progress.step(now),
     onEpoch: (epoch, test) => progress.epoch(epoch, test),
+    onProfile: options.profile
+      ? async (taken: Profile) => {
+        progress.clear();
+        output.say(showDearest(taken));
+        output.say(showTracePath(await folder.writeTrace(chromeTrace([taken]))));
+      }
+      : undefined,
   });
   progress.clear();
   if (trained.test === undefined) {

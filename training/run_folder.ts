@@ -1,4 +1,5 @@
-/** The folder of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `samples/`, `summary.json`. */
+/** The folder of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `samples/`, `summary.json`, and
+ * `trace.json` where a profile was asked for. */
 import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
@@ -159,7 +160,9 @@ export class RunFolder {
    * @throws {Error} the folder cannot be written
    */
   async clear(): Promise<void> {
-    for (const name of ["summary.json", "config.json", "metrics.jsonl", ...FOLDERS]) {
+    for (
+      const name of ["summary.json", "config.json", "metrics.jsonl", "trace.json", ...FOLDERS]
+    ) {
       const path = this.#file(name);
       await rm(path, { recursive: true, force: true }).catch((cause: Error) => {
         throw new Error(
@@ -175,6 +178,15 @@ export class RunFolder {
    */
   async writeSummary(summary: unknown): Promise<void> {
     await writeAtomically(this.#file("summary.json"), showJson(summary));
+  }
+
+  /** Writes `trace.json`, a profile as `chromeTrace` gives it, and gives its path.
+   * @throws {Error} the folder cannot be written
+   */
+  async writeTrace(trace: string): Promise<string> {
+    const path = this.#file("trace.json");
+    await writeAtomically(path, trace);
+    return path;
   }
 
   #file(name: string): string {

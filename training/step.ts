@@ -61,14 +61,19 @@ export function trainingStep(
   context: QuantizeContext,
   { model, optimizer, variance, learningRate, clipNorm }: StepOptions,
 ): StepResult {
+  const { device } = images;
+  device.phase("forward");
   const { reconstruction, features, quantized } = model.forward(images, context);
   const mse = meanSquaredError(reconstruction, images);
-  const none = full(images.device, [], 0);
+  const none = full(device, [], 0);
   const quantizerLoss = Object.values(quantized.losses).reduce(add, none);
   const loss = add(mul(mse, 1 / variance), quantizerLoss);
+  device.phase("backward");
   const gradients = backward(loss, model.parameters());
   withoutGradients(() => {
+    device.phase("update");
     model.quantizer.update({ features, ...quantized }, context);
+    device.phase("optimizer");
     const [first, ...rest] = gradients;
     const clipped = clipNorm === undefined ? gradients : clipGradients([first, ...rest], clipNorm);
     optimizer.step(clipped, learningRate);

@@ -3,6 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { assign } from "../core/execute.ts";
 import { full, zeros } from "../core/functions/creation.ts";
 import { add } from "../core/functions/elementwise.ts";
+import { type Profile, profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -98,7 +99,12 @@ export interface TrainOptions {
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Hears what an epoch came to. */
   readonly onEpoch?: (epoch: number, test: Evaluation) => void;
+  /** Hears the profile of one step, the tenth that this session takes (or its last, if that is sooner). */
+  readonly onProfile?: (profile: Profile) => Promise<void> | void;
 }
+
+/** Steps before the one that is profiled: by then kernels are compiled, and memory is at hand. */
+const WARM_UP = 9;
 
 /** Trains a model and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
  * folder.
@@ -155,6 +161,7 @@ class Run implements Disposable {
   #carried: Carried = freshCarried();
   #images = 0;
   #seconds = 0;
+  #profiledStep: number | undefined;
 
   constructor(options: TrainOptions) {
     const { device, model, optimizer, dataset, batchSize, epochs, maxSteps = Infinity } = options;
@@ -170,10 +177,13 @@ class Run implements Disposable {
   }
 
   async start(): Promise<TrainingSummary> {
-    const { resume = false, folder } = this.#options;
+    const { resume = false, folder, onProfile } = this.#options;
     if (resume) await this.#restore();
     await folder.begin(this.#step);
     if (!resume) await this.#save("last");
+    if (onProfile !== undefined) {
+      this.#profiledStep = Math.min(this.#step + WARM_UP, this.#totalSteps - 1);
+    }
     let test: Evaluation | undefined;
     while (this.#step < this.#totalSteps) {
       if (!await this.#epoch()) return this.#summary(undefined);
@@ -214,7 +224,8 @@ class Run implements Disposable {
         await this.#save("last");
         return false;
       }
-      this.#trainOn(images);
+      if (this.#step === this.#profiledStep) await this.#profileOn(images);
+      else this.#trainOn(images);
       const ended = this.#step % this.#stepsPerEpoch === 0 || this.#step === this.#totalSteps;
       const checkpoint = !ended && this.#step % checkpointEverySteps === 0;
       if (ended || checkpoint || this.#step % logEverySteps === 0) {
@@ -243,6 +254,12 @@ class Run implements Disposable {
     assign(this.#state.epochUsage, add(this.#state.epochUsage, result.usage));
     this.#pending.add(result, scope);
     this.#state.step.value++;
+  }
+
+  async #profileOn(images: Float32Array<ArrayBuffer>): Promise<void> {
+    const { device, batchSize, onProfile } = this.#options;
+    const title = `step ${this.#step + 1}, batch ${batchSize}`;
+    await onProfile?.(await profile(device, title, () => this.#trainOn(images)));
   }
 
   /** Reads the scalars of the steps since the last report, checks them, sums them, and tells of them. */

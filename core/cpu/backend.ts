@@ -56,6 +56,7 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
     name: "cpu",
     description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}`,
     kernels: kernelsOf(machine),
+    timing: "call",
     allocate: (bytes) => memory.allocate(bytes),
     free: (buffer) => memory.free(buffer),
     write({ address }, data) {

@@ -52,6 +52,7 @@ export function openReferenceBackend(): Backend<ReferenceBuffer> {
     name: "reference",
     description: "reference: plain TypeScript on one thread",
     kernels,
+    timing: "call",
     allocate,
     free: (buffer) => buffer.free(),
     write(buffer, data) {

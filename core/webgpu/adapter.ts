@@ -36,6 +36,9 @@ export interface OpenedGpu {
   readonly report: AdapterReport;
 }
 
+/** Features that are asked for where the adapter has them. */
+const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
+
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i;
 
 async function requestAdapter(): Promise<GPUAdapter | undefined> {
@@ -93,6 +96,7 @@ export async function openGpu(): Promise<OpenedGpu> {
   const report = reportOf(adapter);
   const device = await adapter.requestDevice({
     label: "codebook",
+    requiredFeatures: OPTIONAL_FEATURES.filter((name) => adapter.features.has(name)),
     requiredLimits: { ...report.limits },
   });
   return { device, report };

@@ -1,5 +1,12 @@
 /** The webgpu device: its kernels and memory behind the interface of every device. */
-import type { Backend, HostArray, Kernels, View } from "../backend.ts";
+import {
+  type Backend,
+  type HostArray,
+  type KernelClock,
+  type Kernels,
+  type View,
+  wrapKernels,
+} from "../backend.ts";
 import { showShape } from "../shape.ts";
 import { type AdapterReport, openGpu } from "./adapter.ts";
 import { codesKernels } from "./kernels/codes.ts";
@@ -49,30 +56,24 @@ const show = (views: readonly View[]): string =>
 
 /** The same kernels, each inside an error scope of its own. */
 function watchedKernels(kernels: GpuKernels, queue: CommandQueue, device: GPUDevice): GpuKernels {
-  type AnyKernel = (inputs: readonly View[], outputs: readonly View[], attributes: unknown) => void;
-  const watched = Object.entries(kernels).map(([name, kernel]) => {
-    const run = kernel as AnyKernel;
-    const wrapped: AnyKernel = (inputs, outputs, attributes) => {
-      queue.flush();
-      device.pushErrorScope("validation");
-      device.pushErrorScope("out-of-memory");
-      run(inputs, outputs, attributes);
-      queue.flush();
-      for (let scope = 0; scope < 2; scope++) {
-        queue.expect(
-          device.popErrorScope().then((error) =>
-            error === null ? undefined : new Error(
-              `Cannot run ${name} on ${show(inputs)} to ${
-                show(outputs)
-              }: the GPU refused it: ${error.message}`,
-            )
-          ),
-        );
-      }
-    };
-    return [name, wrapped];
+  return wrapKernels(kernels, (name, kernel) => (inputs, outputs, attributes) => {
+    queue.flush();
+    device.pushErrorScope("validation");
+    device.pushErrorScope("out-of-memory");
+    kernel(inputs, outputs, attributes);
+    queue.flush();
+    for (let scope = 0; scope < 2; scope++) {
+      queue.expect(
+        device.popErrorScope().then((error) =>
+          error === null ? undefined : new Error(
+            `Cannot run ${name} on ${show(inputs)} to ${
+              show(outputs)
+            }: the GPU refused it: ${error.message}`,
+          )
+        ),
+      );
+    }
   });
-  return Object.fromEntries(watched);
 }
 
 /** The webgpu device. */
@@ -80,6 +81,7 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly name = "webgpu";
   readonly description: string;
   readonly kernels: GpuKernels;
+  readonly timing: "wait" | KernelClock;
   readonly #queue: CommandQueue;
 
   /** Takes charge of a freshly opened GPU device. */
@@ -87,6 +89,7 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
     this.description = `webgpu: ${report.name}${report.isSoftware ? " (software)" : ""}`;
     const inRegisters = tiling === undefined ? report.isSoftware : tiling === "registers";
     this.#queue = new CommandQueue(device, report.limits, inRegisters);
+    this.timing = this.#queue.clock ?? "wait";
     const kernels = kernelsOf(this.#queue);
     this.kernels = debug ? watchedKernels(kernels, this.#queue, device) : kernels;
   }

@@ -1,6 +1,7 @@
 /** The order of work on the GPU: launches gathered into one pass, then submitted together. */
 import type { HostArray } from "../backend.ts";
 import type { AdapterLimits } from "./adapter.ts";
+import { PassClock } from "./clock.ts";
 import type { Launch, Launcher } from "./launch.ts";
 import { GpuMemory, type WebGpuBuffer } from "./memory.ts";
 import { NUMBERS_BYTES, Programs } from "./program.ts";
@@ -21,6 +22,8 @@ export class CommandQueue implements Launcher {
   readonly isSoftware: boolean;
   /** The device's memory. */
   readonly memory: GpuMemory;
+  /** Times kernels, where the device can. */
+  readonly clock: PassClock | undefined;
   readonly #device: GPUDevice;
   readonly #programs: Programs;
   readonly #ring: GPUBuffer;
@@ -44,6 +47,9 @@ export class CommandQueue implements Launcher {
     this.#device = device;
     this.isSoftware = isSoftware;
     this.memory = new GpuMemory(device, limits, (buffer) => this.free(buffer));
+    if (device.features.has("timestamp-query")) {
+      this.clock = new PassClock(device, () => this.#endPass());
+    }
     this.#programs = new Programs(device, (outcome) => this.expect(outcome));
     this.#ring = device.createBuffer({
       size: RING_SLOTS * NUMBERS_BYTES,
@@ -73,7 +79,9 @@ export class CommandQueue implements Launcher {
     const pipeline = this.#programs.pipeline(key, shader);
     const bindGroup = this.#bindGroup(inputs, outputs);
     this.#encoder ??= this.#device.createCommandEncoder();
-    const pass = this.#pass ??= this.#encoder.beginComputePass();
+    const pass = this.#pass ??= this.#encoder.beginComputePass({
+      timestampWrites: this.clock?.pass(),
+    });
     const offset = this.#launches * NUMBERS_BYTES;
     this.#ringWords.set(numbers, offset / 4);
     pass.setPipeline(pipeline);
@@ -97,15 +105,15 @@ export class CommandQueue implements Launcher {
 
   /** Submits what was recorded. */
   flush(): void {
-    this.#pass?.end();
+    this.#endPass();
     if (this.#encoder !== undefined) {
       if (this.#launches > 0) {
         const words = this.#launches * NUMBERS_BYTES / 4;
         this.#device.queue.writeBuffer(this.#ring, 0, this.#ringWords, 0, words);
       }
+      this.clock?.submitting();
       this.#device.queue.submit([this.#encoder.finish()]);
     }
-    this.#pass = undefined;
     this.#encoder = undefined;
     this.#launches = 0;
     for (const buffer of this.#dying) buffer.gpu.destroy();
@@ -118,8 +126,7 @@ export class CommandQueue implements Launcher {
   async read(buffer: WebGpuBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#checkUsable();
     const staging = this.#takeStaging(bytes);
-    this.#pass?.end();
-    this.#pass = undefined;
+    this.#endPass();
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(buffer.gpu, 0, staging, 0, bytes);
     this.flush();
@@ -173,6 +180,11 @@ export class CommandQueue implements Launcher {
   close(): void {
     this.#unusable ??= "the device was closed";
     this.#device.destroy();
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
   }
 
   #checkUsable(): void {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { runTask } from "./child.ts";
+import { folderForTests, runTask } from "./child.ts";
 
-Deno.test("bench prints a line of JSON a row, with its rate", async () => {
+const folder = folderForTests();
+
+Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps", async () => {
   const args = [
     "step",
     "--batch",
@@ -13,8 +15,9 @@ Deno.test("bench prints a line of JSON a row, with its rate", async () => {
     "--threads",
     "1",
     "--json",
+    "--profile",
   ];
-  const { code, stdout, stderr } = await runTask("bench", args);
+  const { code, stdout, stderr } = await runTask("bench", args, {}, folder);
   assert.equal(code, 0, stderr);
   const rows = stdout.trim().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(rows.map(({ shape }) => shape.split(",")[0]), ["vanilla l2", "clustered cos"]);
@@ -22,10 +25,23 @@ Deno.test("bench prints a line of JSON a row, with its rate", async () => {
     assert.deepEqual([bench, device, threads], ["step", "cpu", 1]);
     assert.ok(ms > 0 && gflops > 0 && images_per_second > 0);
   }
+  assert.match(stderr, /^step, clustered cos, batch 2: .*\n.*\nkernel +shapes +calls/m);
+  const { traceEvents } = JSON.parse(Deno.readTextFileSync(`${folder}/trace.json`));
+  assert.deepEqual([...new Set(traceEvents.map(({ pid }: { pid: number }) => pid))], [1, 2]);
 });
 
 Deno.test("bench refuses a benchmark that is not there", async () => {
   const { code, stderr } = await runTask("bench", ["matmull"]);
   assert.equal(code, 2);
   assert.match(stderr, /must be one of matmul, .*, got matmull, did you mean matmul\?\n$/);
+});
+
+Deno.test("bench refuses a profile of what is not one step", async () => {
+  await Promise.all([["matmul"], ["step", "--scaling"]].map(async (args) => {
+    const { code, stderr } = await runTask("bench", [...args, "--profile"], {}, folder);
+    assert.equal(code, 2);
+    const message =
+      "Cannot profile: --profile must stand with the benchmark step, without --scaling";
+    assert.equal(stderr, `${message}, got ${args.join(" ")}\n`);
+  }));
 });

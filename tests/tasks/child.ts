@@ -31,10 +31,11 @@ export function taskCommand(
   task: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  cwd: string | URL = ROOT,
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", new URL(`tasks/${task}.ts`, ROOT).pathname, ...args],
-    cwd: ROOT,
+    cwd,
     env: { ...env, NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
@@ -47,8 +48,9 @@ export async function runTask(
   task: string,
   args: readonly string[],
   env?: Readonly<Record<string, string>>,
+  cwd?: string,
 ): Promise<Ended> {
-  const { code, stdout, stderr } = await taskCommand(task, args, env).output();
+  const { code, stdout, stderr } = await taskCommand(task, args, env, cwd).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }

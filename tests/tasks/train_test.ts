@@ -72,13 +72,16 @@ Deno.test("a finished run with no step left to take is not resumed, and keeps it
   assert.deepEqual(snapshot(run), before);
 });
 
-Deno.test("a run killed before its first checkpoint starts from its saved configuration", async () => {
+Deno.test("a run killed before its first checkpoint starts from its saved configuration; a profile changes nothing", async () => {
   const killed = `${folder}/killed`;
   Deno.mkdirSync(killed);
   Deno.copyFileSync(`${run}/config.json`, `${killed}/config.json`);
-  const { code, stderr } = await runTask("train", ["--out", killed, "--resume"]);
+  const args = ["--out", killed, "--resume", "--profile"];
+  const { code, stdout, stderr } = await runTask("train", args);
   assert.equal(code, 0, stderr);
   await assertSameEnd(killed, run);
+  assert.match(stdout, /^step 3, batch 16: .* of it in \d+ kernels;.*\n.*\nkernel +shapes +calls/m);
+  assert.ok(readJson(`${killed}/trace.json`).traceEvents.length > 100);
 });
 
 Deno.test("a run killed before its summary is measured again", async () => {

@@ -1,0 +1,72 @@
+/** What an operation costs: the bytes it must move and the floating-point operations it must do. */
+import type { Attributes, OperationName, ViewName } from "./ops.ts";
+import { type DType, type Shape, sizeOf, type Spec } from "./shape.ts";
+
+/** What a kernel must do at the least. */
+export interface Cost {
+  /** Bytes read and written: each operand once, each output once. */
+  readonly bytes: number;
+  /** Floating-point operations, a multiplication and an addition each one, of the operations that arithmetic limits:
+   * products, convolutions, nearest codes. The others are limited by memory. */
+  readonly operations?: number;
+}
+
+/** The operations that arithmetic limits. */
+type ArithmeticName = "matmul" | "conv2d" | "convTranspose2d" | "conv2dFilter" | "nearest";
+
+type Count<A> = (inputs: readonly Spec[], outputs: readonly Spec[], attributes: A) => number;
+
+/** A multiplication and an addition for each tap of each output of the convolution, those on the padding included.
+ * @param convolved what conv2d gives, or takes the gradient of: [B, H', W', Cout]
+ * @param filter [KH, KW, Cin, …]
+ */
+const taps = (convolved: Shape, [height, width, channels]: Shape): number =>
+  2 * sizeOf(convolved) * height * width * channels;
+
+const OPERATIONS: { readonly [N in ArithmeticName]: Count<Attributes[N]> } = {
+  matmul: ([a], [product], { transposeA }) =>
+    2 * sizeOf(product.shape) * a.shape[transposeA ? 1 : 2],
+  conv2d: ([, filter], [y]) => taps(y.shape, filter.shape),
+  convTranspose2d: ([g, filter]) => taps(g.shape, filter.shape),
+  conv2dFilter: ([, g], [filter]) => taps(g.shape, filter.shape),
+  nearest: ([queries, keys]) => 2 * sizeOf(queries.shape) * keys.shape[0],
+};
+
+const ELEMENT_BYTES: Readonly<Record<DType, number>> = { float32: 4, int32: 4 };
+
+const bytesOf = (specs: readonly Spec[]): number =>
+  specs.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * ELEMENT_BYTES[dtype], 0);
+
+/** The operations that do not read each operand once and write each output once. */
+const BYTES: { readonly [N in OperationName]?: Count<Attributes[N]> } = {
+  slice: (_, outputs) => 2 * bytesOf(outputs),
+  gather: ([, indices], outputs) => bytesOf([indices]) + 2 * bytesOf(outputs),
+  adam: (gradients, updated) => bytesOf(gradients) + 2 * bytesOf(updated),
+};
+
+/** What one run of an operation must do at the least, whatever the device.
+ *
+ * ```ts
+ * import { costOf } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const matrix = { shape: [1, 8, 8], dtype: "float32" } as const;
+ * const attributes = { transposeA: false, transposeB: false };
+ * const { bytes, operations } = costOf("matmul", [matrix, matrix], [matrix], attributes);
+ * assert.deepEqual([bytes, operations], [3 * 8 * 8 * 4, 2 * 8 ** 3]);
+ * ```
+ */
+export function costOf<N extends Exclude<OperationName, ViewName>>(
+  name: N,
+  inputs: readonly Spec[],
+  outputs: readonly Spec[],
+  attributes: Attributes[N],
+): Cost {
+  const move = BYTES[name] as Count<Attributes[N]> | undefined;
+  const compute = (OPERATIONS as Partial<Record<OperationName, Count<never>>>)[name] as
+    | Count<Attributes[N]>
+    | undefined;
+  return {
+    bytes: move?.(inputs, outputs, attributes) ?? bytesOf([...inputs, ...outputs]),
+    ...compute === undefined ? {} : { operations: compute(inputs, outputs, attributes) },
+  };
+}

@@ -1,0 +1,88 @@
+/** Times kernels that only waiting tells of. */
+import {
+  type Backend,
+  type Buffer,
+  type HostArray,
+  type KernelClock,
+  type Kernels,
+  type Span,
+  type View,
+  wrapKernels,
+} from "./backend.ts";
+
+/** What a kernel sees of a tensor, which may be disposed of before the kernel runs. */
+const viewOf = ({ shape, dtype, buffer }: View): View => ({ shape, dtype, buffer });
+
+/** A backend that holds back what it is asked for until somebody waits, and then runs it in order, one kernel at a
+ * time, each waited for. So kernels are timed on a device that runs them after their calls have returned and has no
+ * clock of its own; each time holds one wait besides the kernel. */
+export class OneByOne implements Backend, KernelClock {
+  readonly description =
+    "the host's clock, waiting for each kernel by itself: every time includes a wait";
+  readonly kernels: Kernels<Buffer>;
+  readonly timing: KernelClock = this;
+  readonly #backend: Backend;
+  #held: (() => Promise<void> | void)[] = [];
+  #spans: Span[] = [];
+
+  /** @param backend whose kernels are timed */
+  constructor(backend: Backend) {
+    this.#backend = backend;
+    this.kernels = wrapKernels(backend.kernels, (_, kernel) => (inputs, outputs, attributes) => {
+      const [from, to] = [inputs.map(viewOf), outputs.map(viewOf)];
+      this.#held.push(async () => {
+        const start = performance.now();
+        kernel(from, to, attributes);
+        await backend.synchronize();
+        this.#spans.push({ start, end: performance.now() });
+      });
+    });
+  }
+
+  get name(): Backend["name"] {
+    return this.#backend.name;
+  }
+
+  /** Calls a kernel of this backend, which is timed in any case. */
+  time(kernel: () => void): void {
+    kernel();
+  }
+
+  async take(): Promise<readonly Span[]> {
+    await this.#release();
+    const spans = this.#spans;
+    this.#spans = [];
+    return spans;
+  }
+
+  allocate(bytes: number): Buffer {
+    return this.#backend.allocate(bytes);
+  }
+
+  free(buffer: Buffer): void {
+    this.#held.push(() => this.#backend.free(buffer));
+  }
+
+  write(buffer: Buffer, data: HostArray): void {
+    const values = data.slice();
+    this.#held.push(() => this.#backend.write(buffer, values));
+  }
+
+  async read(buffer: Buffer, dtype: "float32" | "int32", length: number): Promise<HostArray> {
+    await this.#release();
+    return await this.#backend.read(buffer, dtype, length);
+  }
+
+  async synchronize(): Promise<void> {
+    await this.#release();
+    await this.#backend.synchronize();
+  }
+
+  close(): void {
+    this.#backend.close();
+  }
+
+  async #release(): Promise<void> {
+    while (this.#held.length > 0) await this.#held.shift()!();
+  }
+}
