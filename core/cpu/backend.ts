@@ -1,6 +1,8 @@
 /** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
 import { availableParallelism } from "node:os";
 import type { Backend, HostArray, Kernels } from "../backend.ts";
+import { type BlasChoice, findBlas } from "./blas.ts";
+import { blasProductKernels } from "./kernels/blas_products.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
 import { movementKernels } from "./kernels/movement.ts";
@@ -17,17 +19,19 @@ import { type Machine, MOST_THREADS, startMachine } from "./threads.ts";
 export interface CpuOptions {
   /** Threads, the main one included; by default as many as there are cores, up to 256. */
   readonly threads?: number;
+  /** The system's BLAS: `auto` (the default) takes one that is there and may be loaded, `off` none, and a path that. */
+  readonly blas?: BlasChoice;
 }
 
-function kernelsOf(machine: Machine): Kernels<CpuBuffer> {
+function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
   return {
     ...elementwiseKernels(machine),
     ...reductionKernels(machine),
-    ...productKernels(machine),
+    ...byBlas ? blasProductKernels(machine) : productKernels(machine),
     ...normalizationKernels(machine),
     ...movementKernels(machine),
     ...codesKernels(machine),
-    ...nearestKernels(machine),
+    ...nearestKernels(machine, byBlas),
     ...randomKernels(machine),
     ...optimizerKernels(machine),
   };
@@ -50,12 +54,15 @@ function kernelsOf(machine: Machine): Kernels<CpuBuffer> {
  */
 export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
   const { threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
+  const blas = findBlas(options.blas);
+  blas?.setThreads(1);
   const memory = new CpuMemory();
-  const machine = await startMachine(memory, threads);
+  const machine = await startMachine(memory, threads, blas);
   return {
     name: "cpu",
-    description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}`,
-    kernels: kernelsOf(machine),
+    description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}` +
+      (blas === undefined ? "" : `, products by ${blas.description}`),
+    kernels: kernelsOf(machine, blas !== undefined),
     timing: "call",
     allocate: (bytes) => memory.allocate(bytes),
     free: (buffer) => memory.free(buffer),

@@ -56,6 +56,32 @@ export interface Exports {
   filterSplits(): number;
   /** See assembly/filter.ts. */
   conv2dFilter(x: number, gradient: number, w: number, partials: number): void;
+  /** See assembly/blas/matmul.ts. */
+  blasMatmul(
+    a: number,
+    b: number,
+    c: number,
+    partials: number,
+    batches: number,
+    batchesA: number,
+    batchesB: number,
+    rows: number,
+    depth: number,
+    columns: number,
+    transposeA: number,
+    transposeB: number,
+    splits: number,
+  ): void;
+  /** See assembly/blas/conv.ts. */
+  blasConv2d(x: number, w: number, bias: number, y: number, relu: number): void;
+  /** See assembly/blas/transposed.ts. */
+  blasConvTranspose2d(y: number, w: number, bias: number, x: number, relu: number): void;
+  /** See assembly/blas/filter.ts. */
+  blasFilterSplits(): number;
+  /** See assembly/blas/filter.ts. */
+  blasConv2dFilter(x: number, gradient: number, w: number, partials: number): void;
+  /** See assembly/blas/nearest.ts. */
+  blasNearest(): void;
   /** How many parts a sum or maximum makes of its middle axis; see assembly/reductions.ts. */
   reductionParts(): number;
   /** See assembly/reductions.ts. */

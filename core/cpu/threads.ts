@@ -1,6 +1,7 @@
 /** The worker threads of the CPU device. */
 import { Worker } from "node:worker_threads";
 import type { Exports } from "./exports.ts";
+import { bindGemm, type Blas, gemmSource } from "./blas.ts";
 import type { CpuMemory } from "./memory.ts";
 
 /** The most threads a machine may have. */
@@ -40,8 +41,9 @@ export class Machine {
 /** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
 const PROGRAM = `{
   const { workerData } = require("node:worker_threads");
-  const { kernels, memory, slot, scratch, threads } = workerData;
-  const instance = new WebAssembly.Instance(kernels, { env: { memory } });
+  const { kernels, memory, slot, scratch, threads, source } = workerData;
+  const gemm = source === undefined ? () => {} : (${bindGemm})(source);
+  const instance = new WebAssembly.Instance(kernels, { env: { memory, gemm } });
   instance.exports.enter(slot, scratch, threads);
   try {
     instance.exports.work();
@@ -56,7 +58,11 @@ const PROGRAM = `{
  * @param memory one that no other machine has
  * @throws {RangeError} the number of threads is not an integer in [1, 256]
  */
-export async function startMachine(memory: CpuMemory, threads: number): Promise<Machine> {
+export async function startMachine(
+  memory: CpuMemory,
+  threads: number,
+  blas?: Blas,
+): Promise<Machine> {
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     throw new RangeError(
       `Cannot open the cpu device: threads must be an integer in [1, ${MOST_THREADS}], got ${threads}`,
@@ -65,13 +71,15 @@ export async function startMachine(memory: CpuMemory, threads: number): Promise<
   const module = await WebAssembly.compileStreaming(
     fetch(new URL("./kernels.wasm", import.meta.url)),
   );
-  const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory } });
+  const source = blas === undefined ? undefined : gemmSource(blas, memory.memory);
+  const gemm = source === undefined ? () => {} : bindGemm(source);
+  const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory, gemm } });
   const exports = instance.exports as unknown as Exports;
   memory.begin(exports.heapBase());
   const scratch = memory.allocate(threads * exports.scratchBytes()).address;
   exports.enter(0, scratch, threads);
   for (let slot = 1; slot < threads; slot++) {
-    const workerData = { kernels: module, memory: memory.memory, slot, scratch, threads };
+    const workerData = { kernels: module, memory: memory.memory, slot, scratch, threads, source };
     new Worker(PROGRAM, { eval: true, workerData }).unref();
   }
   return new Machine(exports, memory, threads);

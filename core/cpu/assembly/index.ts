@@ -15,3 +15,8 @@ export { normal, uniform } from "./random";
 export { argmax, kthValue, logsumexp, maximum, reductionParts, softmax, sum } from "./reductions";
 export { convTranspose2dNarrow } from "./scatter";
 export * from "./unary";
+export { blasConv2d } from "./blas/conv";
+export { blasConv2dFilter, blasFilterSplits } from "./blas/filter";
+export { blasMatmul } from "./blas/matmul";
+export { blasNearest } from "./blas/nearest";
+export { blasConvTranspose2d } from "./blas/transposed";

@@ -9,9 +9,12 @@ const PANEL = 8; // keys that are packed side by side
 const NOISE = 16; // in words: where the module expects the key of the noise
 const LONGEST = 32768; // eight keys of this length fill half of a thread's scratch memory
 
-/** The kernel of nearest keys. */
+/** The kernel of nearest keys.
+ * @param byBlas whether the products are BLAS's, where the machine has one
+ */
 export function nearestKernels(
   machine: Machine,
+  byBlas: boolean,
 ): { readonly nearest: Kernel<Attributes["nearest"], CpuBuffer> } {
   return {
     nearest: ([queries, keys], [output], { distance, noise }) => {
@@ -36,7 +39,8 @@ export function nearestKernels(
         Number(noise !== undefined),
       ]);
       if (noise !== undefined) machine.describe(keyWords(noise), NOISE);
-      machine.exports.nearest();
+      if (byBlas) machine.exports.blasNearest();
+      else machine.exports.nearest();
     },
   };
 }

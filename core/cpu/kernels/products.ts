@@ -6,7 +6,9 @@ import type { CpuBuffer } from "../memory.ts";
 import type { Machine } from "../threads.ts";
 
 type Product = "matmul" | "conv2d" | "convTranspose2d" | "conv2dFilter";
-type Table = { readonly [N in Product]: Kernel<Attributes[N], CpuBuffer> };
+
+/** The kernels of products. */
+export type ProductKernels = { readonly [N in Product]: Kernel<Attributes[N], CpuBuffer> };
 
 const PANEL = 8; // columns that are packed side by side
 const GEOMETRY = 512; // in words: where the module expects a convolution's sizes
@@ -18,20 +20,31 @@ const MOST_PRODUCTS = 2048; // of a pixel: 96 pixels' fill most of half a thread
 const packedColumns = (columns: number): number => Math.ceil(columns / PANEL) * PANEL;
 
 /** Into how many parts the reduction axis is cut, so that a small result keeps many threads busy. */
-function splitsOf(batch: number, rows: number, columns: number, depth: number): number {
+export function splitsOf(batch: number, rows: number, columns: number, depth: number): number {
   const tasks = batch * Math.ceil(rows / BLOCK[0]) * Math.ceil(columns / BLOCK[1]);
   return Math.max(1, Math.min(Math.ceil(ENOUGH_TASKS / tasks), Math.floor(depth / SHORTEST_SPLIT)));
 }
 
+/** Where a tensor's elements begin; 0 for one that is not there. */
+export function addressOf(view: View<CpuBuffer> | undefined): number {
+  return view?.buffer.address ?? 0;
+}
+
+/** Tells the module the sizes of a convolution of x with w to y. */
+export function describeConvolution(
+  machine: Machine,
+  x: Shape,
+  w: Shape,
+  y: Shape,
+  { stride, padding, dilation }: ConvAttributes,
+): void {
+  const sizes = [...x, w[0], w[1], w[3], y[1], y[2]];
+  machine.describe([...sizes, ...stride, ...padding, ...dilation], GEOMETRY);
+}
+
 /** The kernels of products. */
-export function productKernels(machine: Machine): Table {
+export function productKernels(machine: Machine): ProductKernels {
   const { exports, memory } = machine;
-  const addressOf = (view: View<CpuBuffer> | undefined) => view?.buffer.address ?? 0;
-  const describe = (x: Shape, w: Shape, y: Shape, attributes: ConvAttributes): void => {
-    const { stride, padding, dilation } = attributes;
-    const sizes = [...x, w[0], w[1], w[3], y[1], y[2]];
-    machine.describe([...sizes, ...stride, ...padding, ...dilation], GEOMETRY);
-  };
   return {
     matmul: ([left, right], [output], { transposeA, transposeB }) => {
       const [batch, rows, columns] = output.shape;
@@ -58,7 +71,7 @@ export function productKernels(machine: Machine): Table {
       );
     },
     conv2d: ([x, w, bias], [y], attributes) => {
-      describe(x.shape, w.shape, y.shape, attributes);
+      describeConvolution(machine, x.shape, w.shape, y.shape, attributes);
       const [height, width, inputs, outputs] = w.shape;
       const packed = memory.workspace(height * width * inputs * packedColumns(outputs) * 4);
       const [from, filter] = [addressOf(x), addressOf(w)];
@@ -72,7 +85,7 @@ export function productKernels(machine: Machine): Table {
       );
     },
     convTranspose2d: ([y, w, bias], [x], attributes) => {
-      describe(x.shape, w.shape, y.shape, attributes);
+      describeConvolution(machine, x.shape, w.shape, y.shape, attributes);
       const [height, width, inputs, outputs] = w.shape;
       const products = height * width * inputs;
       const narrow = inputs < PANEL && products <= MOST_PRODUCTS;
@@ -90,7 +103,7 @@ export function productKernels(machine: Machine): Table {
       );
     },
     conv2dFilter: ([x, g], [w], attributes) => {
-      describe(x.shape, w.shape, g.shape, attributes);
+      describeConvolution(machine, x.shape, w.shape, g.shape, attributes);
       const splits = exports.filterSplits();
       const partials = splits === 1 ? 0 : memory.workspace(splits * sizeOf(w.shape) * 4);
       exports.conv2dFilter(addressOf(x), addressOf(g), addressOf(w), partials);
