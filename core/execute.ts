@@ -71,6 +71,7 @@ function checkInto(
   specs: readonly Spec[],
 ): void {
   const action = `Cannot run ${name} into a tensor`;
+  const operands = new Set(inputs.map(({ buffer }) => buffer));
   if (into.length !== specs.length) {
     throw new TypeError(`${action}: ${specs.length} are needed, got ${into.length}`);
   }
@@ -89,7 +90,7 @@ function checkInto(
         }`,
       );
     }
-    if (inputs.some(({ buffer }) => buffer === target.buffer)) {
+    if (operands.has(target.buffer)) {
       throw new TypeError(
         `${action}: it must have memory of its own, got that of an operand of ${showShape(shape)}`,
       );

@@ -202,15 +202,16 @@ export interface Attributes {
   /** → int32 [length], made by `permutation` of random.ts on the host. */
   permutation: { readonly length: number; readonly key: RandomKey };
 
-  /** gradient → into (parameter, m, v), updated in place:
-   * m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p·(1 − decay) − rate·m/(√v/correction + ε),
-   * where rate = lr/(1 − β₁ᵗ) and correction = √(1 − β₂ᵗ). */
+  /** The gradients of all parameters → into (all parameters, all m, all v), updated in place: with
+   * g′ = g + regularization·p, m ← β₁m + (1 − β₁)g′; v ← β₂v + (1 − β₂)g′²;
+   * p ← p·(1 − decay) − rate·m/(√v/correction + ε), where rate = lr/(1 − β₁ᵗ) and correction = √(1 − β₂ᵗ). */
   adam: {
     readonly rate: number;
     readonly beta1: number;
     readonly beta2: number;
     readonly correction: number;
     readonly epsilon: number;
+    readonly regularization: number;
     readonly decay: number;
   };
 }
@@ -1191,8 +1192,13 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   adam: {
     outputs: (inputs) => {
-      expectInputs(inputs, "take an Adam step", { dtype: "float32", name: "the gradient" });
-      return [inputs[0], inputs[0], inputs[0]];
+      expect(
+        inputs.length >= 1 && inputs.every(({ dtype }) => dtype === "float32"),
+        "take an Adam step",
+        "the gradients must be one or more float32 tensors",
+        inputs.length === 0 ? "none" : show(inputs),
+      );
+      return [...inputs, ...inputs, ...inputs];
     },
     gradient: null,
   },

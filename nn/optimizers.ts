@@ -1,7 +1,6 @@
 /** Optimisers. Their moments and step count are state, saved with the rest. */
 import { execute } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
-import { add, mul } from "../core/functions/elementwise.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "./module.ts";
 
@@ -61,7 +60,7 @@ export class Adam extends Module implements Optimizer {
     this.secondMoments = moments();
   }
 
-  /** Updates every parameter in place.
+  /** Updates every parameter in place, all in one operation.
    * @throws {TypeError} not one gradient a parameter
    */
   step(gradients: readonly Tensor[], learningRate: number): void {
@@ -70,55 +69,48 @@ export class Adam extends Module implements Optimizer {
         `Cannot take an Adam step: ${this.#parameters.size} gradients are needed, got ${gradients.length}`,
       );
     }
-    const { beta1, beta2, epsilon } = this.#options;
     const step = ++this.steps.value;
-    let index = 0;
-    for (const [name, parameter] of this.#parameters) {
-      const { device } = parameter;
-      using _scope = device.scope();
-      const gradient = this.regularized(gradients[index++], parameter);
-      execute(device, "adam", [gradient], {
+    if (gradients.length === 0) return;
+    const { beta1, beta2, epsilon, weightDecay } = this.#options;
+    execute(
+      gradients[0].device,
+      "adam",
+      gradients,
+      {
         rate: learningRate / (1 - beta1 ** step),
         beta1,
         beta2,
         correction: Math.sqrt(1 - beta2 ** step),
         epsilon,
-        decay: this.decay(learningRate),
-      }, [parameter, this.firstMoments.get(name)!, this.secondMoments.get(name)!]);
-    }
+        ...this.weightDecay(weightDecay, learningRate),
+      },
+      [this.#parameters, this.firstMoments, this.secondMoments].flatMap((map) => [...map.values()]),
+    );
   }
 
-  /** The gradient with what the weight decay adds to it. */
-  protected regularized(gradient: Tensor, parameter: Tensor): Tensor {
-    const { weightDecay } = this.#options;
-    return weightDecay === 0 ? gradient : add(gradient, mul(parameter.view(), weightDecay));
-  }
-
-  /** The share of every weight taken off in a step. */
-  protected decay(_learningRate: number): number {
-    return 0;
+  /** What the weight decay adds to the gradient, and the share that it takes off the weights. */
+  protected weightDecay(
+    weightDecay: number,
+    _learningRate: number,
+  ): { readonly regularization: number; readonly decay: number } {
+    return { regularization: weightDecay, decay: 0 };
   }
 }
 
 /** AdamW (arXiv 1711.05101): Adam with the weight decay apart from the gradient, p ← p·(1 − lr·weightDecay) first. */
 export class AdamW extends Adam {
-  readonly #weightDecay: number;
-
   /** Makes the moments, all zero.
    * @param parameters by name; the weight decay is 0.01 unless given
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
-    super(parameters, options);
-    this.#weightDecay = options.weightDecay ?? 0.01;
+    super(parameters, { ...options, weightDecay: options.weightDecay ?? 0.01 });
   }
 
-  /** The gradient, unchanged. */
-  protected override regularized(gradient: Tensor): Tensor {
-    return gradient;
-  }
-
-  /** The share of every weight taken off in a step. */
-  protected override decay(learningRate: number): number {
-    return learningRate * this.#weightDecay;
+  /** What the weight decay adds to the gradient, nothing, and the share that it takes off the weights. */
+  protected override weightDecay(
+    weightDecay: number,
+    learningRate: number,
+  ): { readonly regularization: number; readonly decay: number } {
+    return { regularization: 0, decay: learningRate * weightDecay };
   }
 }

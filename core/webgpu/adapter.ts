@@ -6,6 +6,8 @@ export interface AdapterLimits {
   readonly maxBufferSize: number;
   /** The longest piece of a buffer that a kernel can see, in bytes. */
   readonly maxStorageBufferBindingSize: number;
+  /** Buffers that a kernel can see. */
+  readonly maxStorageBuffersPerShaderStage: number;
   /** Threads in a workgroup. */
   readonly maxComputeInvocationsPerWorkgroup: number;
   /** Bytes that the threads of a workgroup can share. */
@@ -53,6 +55,7 @@ function limitsOf(
   return {
     maxBufferSize: limits.maxBufferSize,
     maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
     maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
     maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,

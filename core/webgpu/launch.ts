@@ -1,4 +1,5 @@
 /** What kernels ask of the device: a shader, run over buffers with a few numbers. */
+import type { AdapterLimits } from "./adapter.ts";
 import type { WebGpuBuffer } from "./memory.ts";
 
 /** A compute shader without its boilerplate. The body sees `index` (the thread's number over the whole launch),
@@ -38,6 +39,8 @@ export interface Launch {
 export interface Launcher {
   /** Whether the adapter is a software one, or taken for one: tiles then live in registers, not in workgroup memory. */
   readonly isSoftware: boolean;
+  /** What the device can do at most. */
+  readonly limits: AdapterLimits;
   /** Runs a shader. */
   launch(launch: Launch): void;
   /** Working space number `slot`, for the launches of one kernel. */

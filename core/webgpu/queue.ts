@@ -20,6 +20,7 @@ interface CachedBindGroup {
 /** Records launches and submits them: when something is read or written, and every few hundred launches. */
 export class CommandQueue implements Launcher {
   readonly isSoftware: boolean;
+  readonly limits: AdapterLimits;
   /** The device's memory. */
   readonly memory: GpuMemory;
   /** Times kernels, where the device can. */
@@ -46,6 +47,7 @@ export class CommandQueue implements Launcher {
   constructor(device: GPUDevice, limits: AdapterLimits, isSoftware: boolean) {
     this.#device = device;
     this.isSoftware = isSoftware;
+    this.limits = limits;
     this.memory = new GpuMemory(device, limits, (buffer) => this.free(buffer));
     if (device.features.has("timestamp-query")) {
       this.clock = new PassClock(device, () => this.#endPass());

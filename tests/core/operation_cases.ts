@@ -1123,23 +1123,29 @@ export const operationCases: OperationCases = {
   })),
 
   adam: ([
-    ["the first step", [17], 1, 0],
-    ["a later step", [7, 33], 100, 0],
-    ["weight decay", [65], 10, 0.01],
-    ["many elements", [70_001], 1000, 1e-4],
-  ] as const).map(([about, shape, step, decay]) => ({
-    about,
-    operands: [uniform(shape)],
-    into: [uniform(shape), uniform(shape), uniform(shape, 0, 1)],
-    attributes: {
-      rate: 3e-2 / (1 - 0.9 ** step),
-      beta1: 0.9,
-      beta2: 0.999,
-      correction: Math.sqrt(1 - 0.999 ** step),
-      epsilon: 1e-8,
-      decay,
-    },
-  })),
+    ["the first step", [[17]], 1, 0, 0],
+    ["a later step", [[7, 33], [1]], 100, 0, 0],
+    ["weight decay in the gradient", [[65], [4, 4]], 10, 0.3, 0],
+    ["weight decay on the weights", [[65], [3, 5, 7]], 10, 0, 0.01],
+    ["many elements", [[5], [70_001], [64]], 1000, 0, 1e-4],
+    ["many parameters", Array.from({ length: 61 }, (_, at) => [1 + at * 7 % 11]), 3, 0, 1e-4],
+  ] as const).map(([about, shapes, step, regularization, decay]) => {
+    const operands = shapes.map((shape) => uniform(shape));
+    return {
+      about,
+      operands,
+      into: [...operands, ...operands, ...shapes.map((shape) => uniform(shape, 0, 1))],
+      attributes: {
+        rate: 3e-2 / (1 - 0.9 ** step),
+        beta1: 0.9,
+        beta2: 0.999,
+        correction: Math.sqrt(1 - 0.999 ** step),
+        epsilon: 1e-8,
+        regularization,
+        decay,
+      },
+    };
+  }),
 };
 
 function filled(length: number, value: number): number[] {

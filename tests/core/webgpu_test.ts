@@ -223,6 +223,18 @@ test("the tilings of real GPUs agree with the reference", async () => {
   device.close();
 });
 
+test("an optimiser's step agrees, however many buffers a kernel sees", async () => {
+  for (const most of [8, Infinity]) {
+    const { device: gpu, report } = await openGpu();
+    const { maxStorageBuffersPerShaderStage: offered } = report.limits;
+    const limits = { ...report.limits, maxStorageBuffersPerShaderStage: Math.min(most, offered) };
+    const options = { tiling: "workgroup" } as const;
+    const backend: unknown = new WebGpuBackend(gpu, { ...report, limits }, options);
+    using device = new Device(backend as Backend);
+    await checkForward(reference, device, "adam", rowOf("adam", "many parameters"));
+  }
+});
+
 test("training steps reuse their memory and their bind groups", async () => {
   const { device, gpu } = await openOwn();
   const key = randomKey(1, "reuse");
