@@ -766,6 +766,11 @@ export const operationCases: OperationCases = {
       attributes: { groups: 8, epsilon: 1e-6 },
     },
     {
+      about: "groups too long to be held",
+      operands: [uniform([2, 1500, 12])],
+      attributes: { groups: 2, epsilon: 1e-6 },
+    },
+    {
       about: "great epsilon",
       operands: [uniform([2, 5, 6])],
       attributes: { groups: 2, epsilon: 3 },
@@ -785,8 +790,13 @@ export const operationCases: OperationCases = {
       attributes: { groups: 1 },
       tolerance: { absolute: 1e-6 },
     },
-    ...([[[2, 9, 12], 3], [[33, 1, 17], 1], [[3, 196, 64], 8]] as const).map(([shape, groups]) => ({
-      about: `${groups} groups`,
+    ...([
+      [[2, 9, 12], 3],
+      [[33, 1, 17], 1],
+      [[3, 196, 64], 8],
+      [[2, 1500, 12], 2],
+    ] as const).map(([shape, groups]) => ({
+      about: `${groups} groups of [${shape}]`,
       operands: [uniform(shape), uniform([shape[0], groups], 0.5, 2), uniform(shape)],
       attributes: { groups },
     })),

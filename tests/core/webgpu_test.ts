@@ -210,8 +210,9 @@ test("the tilings of real GPUs agree with the reference", async () => {
   await check("convTranspose2d", [...geometries, "relu without a bias"]);
   await check("conv2dFilter", geometries);
   await check("sum", ["wide rows", "one long line"]);
-  await check("softmax", ["wide columns"]);
-  await check("normalize", ["group normalisation of images"]);
+  await check("softmax", ["rows", "wide rows", "wide columns"]);
+  await check("normalize", ["group normalisation of images", "groups too long to be held"]);
+  await check("normalizeGradient", ["8 groups of [3,196,64]"]);
   await check("nearest", [
     "no multiples of a tile, l2",
     "many keys, cos",

@@ -1,107 +1,99 @@
 /** Normalisation over groups: x [B, S, C], each group the C/G neighbouring channels of one sample at all positions.
  *
- * A group's elements are shared among `chunks` threads, each taking every `chunks`-th; their partial sums are then
- * added in order. Mean and variance are taken in two passes, so that a large mean costs the variance no accuracy.
+ * A workgroup holds a group and reads it once; groups that are too long for that take several passes. Either way the
+ * variance is taken about the mean, so that a large mean costs it no accuracy.
  */
+import type { Kernel, View } from "../../backend.ts";
 import type { Attributes } from "../../ops.ts";
-import type { Kernel } from "../../backend.ts";
-import { type Shape, sizeOf } from "../../shape.ts";
-import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
+import { heldLineText, holdLine } from "../held_lines.ts";
+import { floatBits, type Launcher } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
+import { normalizeGradientInPasses, normalizeInPasses, placeText } from "./normalization_passes.ts";
 
-/** How a tensor falls into groups. */
-interface Groups {
-  /** Groups over all samples. */
-  readonly total: number;
-  /** Elements of one group. */
-  readonly count: number;
-  /** Channels of a sample, and of one group. */
-  readonly channels: number;
-  readonly width: number;
-  readonly positions: number;
-  /** Threads that share a group. */
-  readonly chunks: number;
-}
-
-const NUMBERS = ["threads: u32", "positions: u32", "chunks: u32", "epsilon: f32"];
-
-function groupsOf(shape: Shape, groups: number, isSoftware: boolean): Groups {
-  const [batch, positions, channels] = shape;
-  const total = batch * groups;
-  const width = channels / groups;
-  const count = positions * width;
-  const wanted = Math.max(Math.ceil((isSoftware ? 256 : 16384) / total), isSoftware ? 1 : 32);
-  const chunks = Math.max(1, Math.min(wanted, Math.floor(count / 16), 64));
-  return { total, count, channels, width, positions, chunks };
-}
-
-// The place of element `e` of group `owner`, and a group's total over its chunks.
-function declarations({ channels, width }: Groups): string {
-  const groups = channels / width;
-  return `
-fn place(owner: u32, e: u32) -> u32 {
-  let position = (owner / ${groups}u) * numbers.positions + e / ${width}u;
-  return position * ${channels}u + (owner % ${groups}u) * ${width}u + e % ${width}u;
-}`;
-}
-
-const GROUP_TOTAL = `
-fn group_total(owner: u32) -> vec2<f32> {
-  var total = vec2<f32>(0.0);
-  for (var chunk = 0u; chunk < numbers.chunks; chunk++) {
-    total += partial[owner * numbers.chunks + chunk];
-  }
-  return total / f32(numbers.positions);
-}`;
-
-/** One launch over groups or their chunks. */
-interface GroupLaunch {
+/** What a workgroup does with the group that it holds. */
+interface GroupProgram {
   readonly name: string;
-  readonly inputs: Readonly<Record<string, WebGpuBuffer>>;
-  readonly outputs: Readonly<Record<string, WebGpuBuffer>>;
-  readonly threads: number;
-  readonly body: string;
-  readonly epsilon?: number;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** The type of what is held of an element, and of what is summed; and its words. */
+  readonly type: string;
+  readonly words: number;
+  /** Statements; `each` makes those for every element e of the thread's, which lies `at`. */
+  readonly body: (each: (statements: string) => string) => string;
 }
 
-function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaunch): void {
-  const { name, inputs, outputs, threads, body, epsilon = 0 } = call;
-  const { channels, width, positions, chunks } = groups;
-  launcher.launch({
-    key: `${name}/${channels}/${width}`,
-    shader: () => ({
-      inputs: Object.keys(inputs),
-      outputs: Object.keys(outputs),
-      numbers: NUMBERS,
-      declarations: declarations(groups) + ("partial: vec2<f32>" in inputs ? GROUP_TOTAL : ""),
-      workgroupSize: WORKGROUP_SIZE,
-      body: `  if (index >= numbers.threads) { return; }\n${body}`,
-    }),
-    inputs: Object.values(inputs),
-    outputs: Object.values(outputs),
-    numbers: [threads, positions, chunks, floatBits(epsilon)],
-    workgroups: workgroupsFor(threads),
-  });
-}
+const NORMALIZE: GroupProgram = {
+  name: "normalizeHeld",
+  inputs: ["x: f32"],
+  outputs: ["normalized: f32", "scale: f32"],
+  type: "f32",
+  words: 1,
+  body: (each) => `
+  var sum = 0.0;
+  ${each("let value = x[at]; held[e] = value; sum += value;")}
+  let mean = fold(sum, local) / f32(count);
+  var square = 0.0;
+  ${each("let centred = held[e] - mean; held[e] = centred; square += centred * centred;")}
+  let inverse = 1.0 / sqrt(fold(square, local) / f32(count) + numbers.epsilon);
+  ${each("normalized[at] = held[e] * inverse;")}
+  if (local == 0u) { scale[group] = inverse; }`,
+};
 
-// Adds up a term of two numbers over the elements of a chunk.
-function chunkSum({ width }: Groups, before: string, term: string): string {
-  return `
-  let owner = index / numbers.chunks;
-  ${before}
-  var total = vec2<f32>(0.0);
-  for (var e = index % numbers.chunks; e < numbers.positions * ${width}u; e += numbers.chunks) {
-    let at = place(owner, e);
-    total += ${term};
+const NORMALIZE_GRADIENT: GroupProgram = {
+  name: "normalizeGradientHeld",
+  inputs: ["normalized: f32", "scale: f32", "upstream: f32"],
+  outputs: ["gradient: f32"],
+  type: "vec2<f32>",
+  words: 2,
+  body: (each) => `
+  var sums = A(0.0);
+  ${
+    each(
+      "let pair = A(upstream[at], normalized[at]); held[e] = pair; sums += A(1.0, pair.y) * pair.x;",
+    )
   }
-  sums[index] = total;`;
-}
+  let means = fold(sums, local) / f32(count);
+  ${each("gradient[at] = (held[e].x - means.x - held[e].y * means.y) * scale[group];")}`,
+};
 
-// The group of element `index`.
-function groupOfElement({ channels, width }: Groups): string {
-  return `let owner = (index / (numbers.positions * ${channels}u)) * ${
-    channels / width
-  }u + (index % ${channels}u) / ${width}u;`;
+/** Launches a program over all groups, if a workgroup can hold one.
+ * @returns whether it can
+ */
+function launchHeld(
+  launcher: Launcher,
+  { name, inputs, outputs, type, words, body }: GroupProgram,
+  from: readonly View<WebGpuBuffer>[],
+  to: readonly View<WebGpuBuffer>[],
+  groups: number,
+  epsilon: number,
+): boolean {
+  const [batch, positions, channels] = from[0].shape;
+  const width = channels / groups;
+  const line = holdLine(launcher, positions * width, words);
+  if (line === undefined) return false;
+  const total = batch * groups;
+  const each = (statements: string) =>
+    `for (var e = local; e < count; e += ${line.threads}u) { let at = place(group, e); ${statements} }`;
+  launcher.launch({
+    key: `${name}/${channels}/${width}/${line.threads}/${line.places}`,
+    shader: () => ({
+      inputs,
+      outputs,
+      numbers: ["total: u32", "positions: u32", "epsilon: f32"],
+      declarations: `alias A = ${type};
+fn merge(a: A, b: A) -> A { return a + b; }
+${heldLineText(line, type)}
+${placeText(channels, width)}`,
+      workgroupSize: line.threads,
+      body: `  if (group >= numbers.total) { return; }
+  let count = numbers.positions * ${width}u;${body(each)}`,
+    }),
+    inputs: from.map(({ buffer }) => buffer),
+    outputs: to.map(({ buffer }) => buffer),
+    numbers: [total, positions, floatBits(epsilon)],
+    workgroups: total,
+  });
+  return true;
 }
 
 type Normalization = "normalize" | "normalizeGradient";
@@ -110,87 +102,15 @@ type Table = { readonly [N in Normalization]: Kernel<Attributes[N], WebGpuBuffer
 /** The normalisation kernels. */
 export function normalizationKernels(launcher: Launcher): Table {
   return {
-    normalize: ([x], [normalized, scale], attributes) => {
-      const groups = groupsOf(x.shape, attributes.groups, launcher.isSoftware);
-      const { total, chunks, width } = groups;
-      const sums = launcher.scratch(0, total * chunks * 8);
-      const squares = launcher.scratch(1, total * chunks * 8);
-      const statistics = launcher.scratch(2, total * 8);
-      const mean = `let mean = group_total(owner).x / ${width}.0;`;
-      launchGroups(launcher, groups, {
-        name: "normalizeSum",
-        inputs: { "x: f32": x.buffer },
-        outputs: { "sums: vec2<f32>": sums },
-        threads: total * chunks,
-        body: chunkSum(groups, "", "vec2<f32>(x[at], 0.0)"),
-      });
-      launchGroups(launcher, groups, {
-        name: "normalizeSquares",
-        inputs: { "x: f32": x.buffer, "partial: vec2<f32>": sums },
-        outputs: { "sums: vec2<f32>": squares },
-        threads: total * chunks,
-        body: chunkSum(groups, mean, "vec2<f32>(0.0, (x[at] - mean) * (x[at] - mean))"),
-      });
-      launchGroups(launcher, groups, {
-        name: "normalizeScale",
-        inputs: { "partial: vec2<f32>": sums, "squares: vec2<f32>": squares },
-        outputs: { "statistics: vec2<f32>": statistics, "scale: f32": scale.buffer },
-        threads: total,
-        epsilon: attributes.epsilon,
-        body: `
-  var square = 0.0;
-  for (var chunk = 0u; chunk < numbers.chunks; chunk++) {
-    square += squares[index * numbers.chunks + chunk].y;
-  }
-  let variance = square / f32(numbers.positions) / ${width}.0;
-  let inverse = 1.0 / sqrt(variance + numbers.epsilon);
-  statistics[index] = vec2<f32>(group_total(index).x / ${width}.0, inverse);
-  scale[index] = inverse;`,
-      });
-      launchGroups(launcher, groups, {
-        name: "normalize",
-        inputs: { "x: f32": x.buffer, "statistics: vec2<f32>": statistics },
-        outputs: { "normalized: f32": normalized.buffer },
-        threads: sizeOf(x.shape),
-        body: `
-  ${groupOfElement(groups)}
-  normalized[index] = (x[index] - statistics[owner].x) * statistics[owner].y;`,
-      });
+    normalize: (inputs, outputs, attributes) => {
+      const { groups, epsilon } = attributes;
+      if (launchHeld(launcher, NORMALIZE, inputs, outputs, groups, epsilon)) return;
+      normalizeInPasses(launcher, inputs, outputs, attributes);
     },
-    normalizeGradient: ([normalized, scale, upstream], [gradient], attributes) => {
-      const groups = groupsOf(normalized.shape, attributes.groups, launcher.isSoftware);
-      const { total, chunks, width } = groups;
-      const sums = launcher.scratch(0, total * chunks * 8);
-      const means = launcher.scratch(1, total * 8);
-      launchGroups(launcher, groups, {
-        name: "normalizeGradientSums",
-        inputs: { "normalized: f32": normalized.buffer, "upstream: f32": upstream.buffer },
-        outputs: { "sums: vec2<f32>": sums },
-        threads: total * chunks,
-        body: chunkSum(groups, "", "vec2<f32>(upstream[at], upstream[at] * normalized[at])"),
-      });
-      launchGroups(launcher, groups, {
-        name: "normalizeGradientMeans",
-        inputs: { "partial: vec2<f32>": sums },
-        outputs: { "means: vec2<f32>": means },
-        threads: total,
-        body: `  means[index] = group_total(index) / ${width}.0;`,
-      });
-      launchGroups(launcher, groups, {
-        name: "normalizeGradient",
-        inputs: {
-          "normalized: f32": normalized.buffer,
-          "upstream: f32": upstream.buffer,
-          "means: vec2<f32>": means,
-          "scale: f32": scale.buffer,
-        },
-        outputs: { "gradient: f32": gradient.buffer },
-        threads: sizeOf(normalized.shape),
-        body: `
-  ${groupOfElement(groups)}
-  let centred = upstream[index] - means[owner].x - normalized[index] * means[owner].y;
-  gradient[index] = centred * scale[owner];`,
-      });
+    normalizeGradient: (inputs, outputs, attributes) => {
+      const { groups } = attributes;
+      if (launchHeld(launcher, NORMALIZE_GRADIENT, inputs, outputs, groups, 0)) return;
+      normalizeGradientInPasses(launcher, inputs, outputs, attributes);
     },
   };
 }

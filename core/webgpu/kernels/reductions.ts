@@ -7,6 +7,7 @@
 import type { Attributes } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
 import { type FloatFunction, floatFunctions } from "../float_functions.ts";
+import { type HeldLine, heldLineText, holdLine } from "../held_lines.ts";
 import { type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 
@@ -173,6 +174,42 @@ function linesOf({ shape: [outer, count, inner] }: View): Lines {
   return { outer, count, inner };
 }
 
+/** The softmax of rows that a workgroup can hold, each read once. */
+function softmaxHeld(
+  launcher: Launcher,
+  line: HeldLine,
+  input: View<WebGpuBuffer>,
+  output: View<WebGpuBuffer>,
+): void {
+  const { outer, count } = linesOf(input);
+  const each = (statements: string) =>
+    `for (var e = local; e < numbers.count; e += ${line.threads}u) { let at = group * numbers.count + e; ${statements} }`;
+  launcher.launch({
+    key: `softmaxHeld/${line.threads}/${line.places}`,
+    shader: () => ({
+      inputs: ["x: f32"],
+      outputs: ["y: f32"],
+      numbers: ["rows: u32", "count: u32"],
+      declarations: [
+        `alias A = ${SOFTMAX_PAIR.accumulator};`,
+        floatFunctions(1, SOFTMAX_PAIR.functions),
+        SOFTMAX_PAIR.text,
+        heldLineText(line, "f32"),
+      ].join("\n"),
+      workgroupSize: line.threads,
+      body: `  if (group >= numbers.rows) { return; }
+  var mine = identity();
+  ${each("let value = x[at]; held[e] = value; mine = merge(mine, lift(value, e));")}
+  let pair = fold(mine, local);
+  ${each("y[at] = exponential(held[e] - pair.x) / pair.y;")}`,
+    }),
+    inputs: [input.buffer],
+    outputs: [output.buffer],
+    numbers: [outer, count],
+    workgroups: outer,
+  });
+}
+
 type Reduction = "sum" | "max" | "argmax" | "logsumexp" | "softmax";
 type Table = { readonly [N in Reduction]: Kernel<Attributes[N], WebGpuBuffer> };
 
@@ -187,6 +224,8 @@ export function reductionKernels(launcher: Launcher): Table {
     logsumexp: reduce(LOGSUMEXP),
     softmax: ([input], [output]) => {
       const lines = linesOf(input);
+      const held = lines.inner === 1 ? holdLine(launcher, lines.count, 1) : undefined;
+      if (held !== undefined) return softmaxHeld(launcher, held, input, output);
       const { outer, count, inner } = lines;
       const total = outer * count * inner;
       const pairs = launcher.scratch(2, outer * inner * 8);

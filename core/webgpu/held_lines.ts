@@ -1,0 +1,52 @@
+/** Lines that one workgroup holds in its memory: read once, folded by a tree, written once. */
+import type { Launcher } from "./launch.ts";
+
+/** How a workgroup holds a line. */
+export interface HeldLine {
+  /** Threads of the workgroup, a power of two. */
+  readonly threads: number;
+  /** Elements that there is room for; not less than the line has. */
+  readonly places: number;
+}
+
+/** A vector of the software adapter's: with no more threads, a barrier costs it nothing. */
+const SOFTWARE_THREADS = 8;
+const MOST_THREADS = 256;
+const ELEMENTS_PER_THREAD = 4;
+
+const powerOfTwo = (least: number): number => 2 ** Math.ceil(Math.log2(least));
+
+/** How a line of `count` elements of so many words is held, or undefined where it is longer than half of a workgroup's
+ * memory: the other half is for its neighbour. */
+export function holdLine(
+  { isSoftware, limits }: Launcher,
+  count: number,
+  words: number,
+): HeldLine | undefined {
+  const room = Math.floor(limits.maxComputeWorkgroupStorageSize / (2 * 4 * words));
+  if (count > room) return undefined;
+  const wanted = powerOfTwo(Math.ceil(count / ELEMENTS_PER_THREAD));
+  return {
+    threads: isSoftware ? SOFTWARE_THREADS : Math.min(Math.max(wanted, 32), MOST_THREADS),
+    places: Math.min(powerOfTwo(count), room),
+  };
+}
+
+/** WGSL: `held`, an array of `element`, and `fold(mine, local) -> A`, which merges all threads' A by `merge(a, b)`. Each
+ * thread keeps to the places ≡ `local` modulo the threads, so that `held` needs no barrier. */
+export function heldLineText({ threads, places }: HeldLine, element: string): string {
+  return `
+var<workgroup> held: array<${element}, ${places}>;
+var<workgroup> totals: array<A, ${threads}>;
+fn fold(mine: A, local: u32) -> A {
+  totals[local] = mine;
+  workgroupBarrier();
+  for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
+    if (local < half) { totals[local] = merge(totals[local], totals[local + half]); }
+    workgroupBarrier();
+  }
+  let total = totals[0];
+  workgroupBarrier();
+  return total;
+}`;
+}
