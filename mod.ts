@@ -75,6 +75,12 @@ export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
 export * from "./quantizers/quantizer.ts";
 export * from "./quantizers/steps.ts";
+export * from "./quantizers/masks.ts";
+export * from "./quantizers/estimators.ts";
+export * from "./quantizers/kmeans.ts";
+export * from "./quantizers/replacement.ts";
+export * from "./quantizers/orthogonality.ts";
+export * from "./quantizers/codebook.ts";
 export {
   type VanillaOptions,
   VanillaQuantizer,

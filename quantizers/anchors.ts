@@ -1,12 +1,14 @@
 /** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139, METHOD 3). */
 import { assign } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
+import { where } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
-import { concatenate } from "../core/functions/movement.ts";
+import { concatenate, reshape } from "../core/functions/movement.ts";
 import type { Distance } from "../core/ops.ts";
 import { permutation, philox, type RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "../nn/module.ts";
+import { randomRows } from "./replacement.ts";
 
 /** Chooses a feature for every code. */
 export abstract class Anchors extends Module {
@@ -14,9 +16,16 @@ export abstract class Anchors extends Module {
    * @param features float32 `[N, D]`, this batch's
    * @param codebook float32 `[K, D]`
    * @param key for random choices
+   * @param mask int32 `[N]`: 0 where there is padding, which is no anchor; none without padding
    * @returns float32 `[K, D]`
    */
-  abstract sample(features: Tensor, codebook: Tensor, key: RandomKey): Tensor;
+  abstract sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor;
+}
+
+/** The features with NaN, which is never the nearest, in place of the padding. */
+function candidates(features: Tensor, mask: Tensor | undefined): Tensor {
+  if (mask === undefined) return features;
+  return where(reshape(mask, [features.shape[0], 1]), features, NaN);
 }
 
 /** The batch's feature most similar to each code, under the look-up's own distance. */
@@ -32,8 +41,9 @@ export class ClosestAnchors extends Anchors {
   }
 
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
-  sample(features: Tensor, codebook: Tensor): Tensor {
-    return gather(features, nearest(codebook, features, { distance: this.#distance }));
+  sample(features: Tensor, codebook: Tensor, _key: RandomKey, mask?: Tensor): Tensor {
+    const chosen = nearest(codebook, candidates(features, mask), { distance: this.#distance });
+    return gather(features, chosen);
   }
 }
 
@@ -50,9 +60,9 @@ export class ProbabilisticAnchors extends Anchors {
   }
 
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
-  sample(features: Tensor, codebook: Tensor, key: RandomKey): Tensor {
-    const chosen = nearest(codebook, features, { distance: this.#distance, noise: key });
-    return gather(features, chosen);
+  sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
+    const options = { distance: this.#distance, noise: key };
+    return gather(features, nearest(codebook, candidates(features, mask), options));
   }
 }
 
@@ -72,12 +82,21 @@ export class PooledAnchors extends Anchors {
     this.pool = uniform(device, [codebookSize, codebookDim], key, -bound, bound);
   }
 
-  /** Takes the batch into the pool, and gives the pool: `[N, D]` → `[K, D]`. */
-  sample(features: Tensor, _codebook: Tensor, key: RandomKey): Tensor {
+  /** Takes the batch into the pool, and gives the pool: `[N, D]` → `[K, D]`. With padding in the batch, how many
+   * features it holds is not known here: the pool becomes K of them, drawn with replacement. */
+  sample(features: Tensor, _codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     const size = this.pool.shape[0];
+    if (mask !== undefined) {
+      const rows = randomRows(features, size, key, mask);
+      assign(this.pool, rows);
+      this.filled.value = size;
+      return rows;
+    }
     const sources = poolSources(size, this.filled.value, features.shape[0], key);
-    const candidates = concatenate([this.pool, features]);
-    const rows = gather(candidates, features.device.tensor(sources, [size]));
+    const rows = gather(
+      concatenate([this.pool, features]),
+      features.device.tensor(sources, [size]),
+    );
     assign(this.pool, rows);
     this.filled.value = Math.min(size, this.filled.value + features.shape[0]);
     return rows;

@@ -1,34 +1,27 @@
 /** The clustered codebook of CVQ-VAE (arXiv 2307.15139). */
 import { z } from "zod";
-import { assign, detach, straightThrough } from "../core/execute.ts";
+import { assign } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
-import { add, exp, mul, sub } from "../core/functions/elementwise.ts";
-import { gather, segmentCount } from "../core/functions/indexing.ts";
+import { add, cast, exp, mul, sub } from "../core/functions/elementwise.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
-import type { Distance } from "../core/ops.ts";
+import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter } from "../nn/module.ts";
 import { type Anchors, ClosestAnchors, PooledAnchors, ProbabilisticAnchors } from "./anchors.ts";
+import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.ts";
 import { contrastiveLoss } from "./contrastive.ts";
-import {
-  type CodebookSettings,
-  codebookSettings,
-  distanceSetting,
-  type QuantizerMethod,
-} from "./method.ts";
-import { type Assignment, type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
-import { codebookLosses, nearestCodes, runningShare, uniformCodebook } from "./steps.ts";
+import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
+import type { Move, QuantizeContext } from "./quantizer.ts";
+import { runningShare } from "./steps.ts";
 
 /** How anchors are sampled. */
 export type AnchorSampling = "closest" | "random" | "probrandom";
 
 /** The settings of a clustered codebook; `quantizerDefaults("clustered")` gives the defaults. */
 export interface ClusteredSettings extends CodebookSettings {
-  /** How nearness is measured. The loss uses the unnormalised vectors either way. */
-  readonly distance: Distance;
   /** How anchors are sampled. */
   readonly anchor: AnchorSampling;
   /** γ: the decay of the running usage. */
@@ -41,6 +34,8 @@ export interface ClusteredSettings extends CodebookSettings {
   readonly contrastive: boolean;
   /** Of the contrastive loss. */
   readonly temperature: number;
+  /** Makes the optimiser forget the share α of what it remembers of a code. */
+  readonly resetMoments: boolean;
 }
 
 /** How a clustered codebook is made. */
@@ -58,7 +53,7 @@ export interface ClusteredOptions extends Partial<ClusteredSettings> {
  *     α_k = exp(−N_k·K·10/(1 − γ) − ε)
  *     e_k ← (1 − α_k)·e_k + α_k·ẑ_k
  *
- * As in the reference implementation, the optimiser's moments of a moved code are not reset.
+ * As in the reference implementation, the optimiser's moments of a moved code are kept, unless `resetMoments`.
  *
  * ```ts
  * import { ClusteredQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -72,80 +67,52 @@ export interface ClusteredOptions extends Partial<ClusteredSettings> {
  * console.log(await quantizer.codebook.floats());
  * ```
  */
-export class ClusteredQuantizer extends Quantizer {
-  /** K. */
-  readonly codebookSize: number;
-  /** D. */
-  readonly codebookDim: number;
-  /** `[K, D]`, initially uniform in (−1/K, 1/K). */
-  readonly codebook: Tensor;
+export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
   /** N_k, `[K]`: the running share of the features that each code serves; starts at 0. */
   readonly runningUsage: Tensor;
   /** How often codes were re-anchored: 0, or 1 from the first time on. */
   readonly anchored: Counter = new Counter();
   /** Chooses the anchors, with its pool if it has one. */
   readonly anchors: Anchors;
-  readonly #settings: ClusteredSettings;
 
   /** Makes the codebook.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: ClusteredOptions) {
-    super();
-    const settings = readSettings(
-      clusteredMethod.schema,
-      options,
-      "make a clustered codebook",
-    );
-    const { codebookSize, codebookDim } = settings;
-    this.#settings = settings;
-    this.codebookSize = codebookSize;
-    this.codebookDim = codebookDim;
-    this.codebook = uniformCodebook(device, codebookSize, codebookDim, key);
-    this.runningUsage = zeros(device, [codebookSize]);
-    this.anchors = makeAnchors(device, settings, key);
+    super(device, readSettings(clusteredMethod.schema, options, "make a clustered codebook"), key);
+    this.runningUsage = zeros(device, [this.codebookSize]);
+    this.anchors = makeAnchors(device, this.settings, key);
   }
 
-  /** Losses: `commitment`, `codebook`, and in training `contrastive` where asked for.
-   * @throws {TypeError} the last axis is not D
+  /** In training adds `contrastive` where asked for.
+   * @throws {TypeError} the contrastive loss is asked for together with a mask
    */
-  quantize(features: Tensor, { training }: QuantizeContext): Quantized {
-    const { distance, commitmentWeight, contrastive, temperature } = this.#settings;
-    const indices = nearestCodes(features, this.codebook, distance);
-    const codes = this.lookup(indices);
-    const losses = codebookLosses(features, codes, commitmentWeight);
-    const rows = () => toRows(features, this.codebookDim, "quantize");
-    return {
-      quantized: straightThrough(features, codes),
-      indices,
-      losses: contrastive && training
-        ? { ...losses, contrastive: contrastiveLoss(this.codebook, rows(), distance, temperature) }
-        : losses,
-      usage: segmentCount(indices, this.codebookSize),
-    };
-  }
-
-  /** int32 `[...]` → float32 `[..., D]`. */
-  lookup(indices: Tensor): Tensor {
-    return gather(this.codebook, indices);
+  protected override losses(matched: Matched, context: QuantizeContext): Record<string, Tensor> {
+    const { distance, contrastive, temperature } = this.settings;
+    const losses = super.losses(matched, context);
+    if (!contrastive || !context.training) return losses;
+    if (context.mask !== undefined) {
+      throw new TypeError("Cannot take the contrastive loss: no feature may be masked, got a mask");
+    }
+    const rows = toRows(matched.features, this.codebookDim, "take the contrastive loss");
+    return { ...losses, contrastive: contrastiveLoss(matched.codes, rows, distance, temperature) };
   }
 
   /** Moves unused codes onto anchors. */
-  override update({ features, usage }: Assignment, { key }: QuantizeContext): void {
-    const { decay, epsilon, online } = this.#settings;
-    const { device } = features;
-    using _scope = device.scope();
-    const rows = toRows(detach(features), this.codebookDim, "update the codebook");
-    const running = runningShare(this.runningUsage, usage, rows.shape[0], decay);
+  protected override learn({ rows, usage, mask, key }: CodebookBatch): readonly Move[] {
+    const { decay, epsilon, online, resetMoments } = this.settings;
+    const features = mask === undefined ? rows.shape[0] : sum(cast(usage, "float32"));
+    const running = runningShare(this.runningUsage, usage, features, decay);
     assign(this.runningUsage, running);
-    if (!online && this.anchored.value > 0) return;
+    if (!online && this.anchored.value > 0) return [];
 
-    const codes = detach(this.codebook);
-    const anchors = this.anchors.sample(rows, codes, partKey(key, 0));
-    const slope = -this.codebookSize * 10 / (1 - decay);
-    const alpha = reshape(exp(sub(mul(running, slope), epsilon)), [this.codebookSize, 1]);
-    assign(this.codebook, add(codes, mul(alpha, sub(anchors, codes))));
+    const { codebook, codebookSize } = this;
+    const anchors = this.anchors.sample(rows, this.codes(), partKey(key, 0), mask);
+    const alpha = exp(sub(mul(running, -codebookSize * 10 / (1 - decay)), epsilon));
+    const share = reshape(alpha, [codebookSize, 1]);
+    assign(codebook, add(codebook.view(), mul(share, sub(anchors, codebook.view()))));
     this.anchored.value = 1;
+    return [{ codes: codebook, share: alpha, forgets: resetMoments }];
   }
 }
 
@@ -167,8 +134,7 @@ function makeAnchors(
 /** `clustered` in the registry. */
 export const clusteredMethod: QuantizerMethod<ClusteredSettings> = {
   schema: z.strictObject({
-    ...codebookSettings,
-    distance: distanceSetting("cos"),
+    ...codebookSettings("cos"),
     anchor: z.enum(["closest", "random", "probrandom"]).default("closest")
       .describe("how the features that dead codes are moved onto are sampled"),
     decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the running usage"),
@@ -177,6 +143,8 @@ export const clusteredMethod: QuantizerMethod<ClusteredSettings> = {
       .describe("re-anchors at every training step, or on the first only"),
     contrastive: z.boolean().default(false).describe("adds the contrastive loss"),
     temperature: z.number().positive().default(0.07).describe("of the contrastive loss"),
+    resetMoments: z.boolean().default(false)
+      .describe("makes the optimiser forget codes as far as they are moved"),
   }),
   make: (device, settings, key) => new ClusteredQuantizer(device, { ...settings, key }),
 };

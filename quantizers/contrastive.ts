@@ -10,7 +10,6 @@ import {
   log,
   maximum,
   mul,
-  sqrt,
   square,
   sub,
   where,
@@ -20,11 +19,7 @@ import { matmul } from "../core/functions/products.ts";
 import { kthValue, logsumexp, mean, sum } from "../core/functions/reductions.ts";
 import type { Distance } from "../core/ops.ts";
 import type { Tensor } from "../core/tensor.ts";
-
-function normalizeRows(x: Tensor): Tensor {
-  const squared = sum(square(x), -1, { keepAxes: true });
-  return div(x, sqrt(maximum(squared, 1e-24)));
-}
+import { normalizeRows } from "./steps.ts";
 
 /** How similar each code is to each feature: `[K, D]`, `[N, D]` → `[K, N]`; the cosine, or −‖z − e‖². */
 export function similarities(codebook: Tensor, features: Tensor, distance: Distance): Tensor {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
+import { GRADIENT_ESTIMATORS, type GradientEstimator } from "./estimators.ts";
 import type { Quantizer } from "./quantizer.ts";
 
 /** The schema of each setting, with its default and its description. */
@@ -22,7 +23,7 @@ export interface QuantizerMethod<Settings extends object = object> {
   make(device: Device, settings: Partial<Settings>, key: RandomKey): Quantizer;
 }
 
-/** The settings of every method that learns a codebook. */
+/** The settings of every method that keeps a codebook. */
 export interface CodebookSettings {
   /** K: the number of codes. */
   readonly codebookSize: number;
@@ -30,19 +31,50 @@ export interface CodebookSettings {
   readonly codebookDim: number;
   /** β: the weight of the term that moves the encoder. */
   readonly commitmentWeight: number;
+  /** How nearness is measured. The loss uses the vectors as they are either way. */
+  readonly distance: Distance;
+  /** How the gradient passes to the features. */
+  readonly gradient: GradientEstimator;
+  /** Where the codes start: uniform in (−1/K, 1/K), or the k-means of the first training batch. */
+  readonly initialization: "uniform" | "kmeans";
+  /** Whether features and codes are used at length 1 (arXiv 2110.04627), in the loss and the output too. */
+  readonly unitLength: boolean;
+  /** The weight of the loss that spreads the codes over directions; 0 leaves it away. */
+  readonly orthogonality: number;
+  /** Replaces a code whose running count a batch falls below this by a feature; 0 never does. */
+  readonly replaceBelow: number;
+  /** The decay of the running counts that `replaceBelow` is compared with. */
+  readonly countDecay: number;
+  /** Whether the codes stay where they start. */
+  readonly frozen: boolean;
 }
 
-/** Their schemas. */
-export const codebookSettings: SettingsShape<CodebookSettings> = {
-  codebookSize: z.int().min(1).default(512).describe("K: the number of codes"),
-  codebookDim: z.int().min(1).default(64).describe("D: the length of a code"),
-  commitmentWeight: z.number().min(0).default(0.25)
-    .describe("β: the weight of the term that moves the encoder"),
-};
-
-/** The schema of the distance to a code.
- * @param preferred the default
+/** Their schemas.
+ * @param distance the default of `distance`
+ * @param replaceBelow the default of `replaceBelow`
  */
-export function distanceSetting(preferred: Distance): z.ZodType<Distance> {
-  return z.enum(["l2", "cos"]).default(preferred).describe("how nearness is measured");
+export function codebookSettings(
+  distance: Distance,
+  replaceBelow = 0,
+): SettingsShape<CodebookSettings> {
+  return {
+    codebookSize: z.int().min(1).default(512).describe("K: the number of codes"),
+    codebookDim: z.int().min(1).default(64).describe("D: the length of a code"),
+    commitmentWeight: z.number().min(0).default(0.25)
+      .describe("β: the weight of the term that moves the encoder"),
+    distance: z.enum(["l2", "cos"]).default(distance).describe("how nearness is measured"),
+    gradient: z.enum(GRADIENT_ESTIMATORS).default("straight-through")
+      .describe("how the gradient passes to the features"),
+    initialization: z.enum(["uniform", "kmeans"]).default("uniform")
+      .describe("where codes start: near 0, or at the k-means of the first batch"),
+    unitLength: z.boolean().default(false)
+      .describe("uses features and codes at length 1"),
+    orthogonality: z.number().min(0).default(0)
+      .describe("the weight of the loss that spreads codes over directions"),
+    replaceBelow: z.number().min(0).default(replaceBelow)
+      .describe("replaces a code that serves fewer features a batch by one of them; 0: never"),
+    countDecay: z.number().min(0).lt(1).default(0.99)
+      .describe("the decay of the count that replaceBelow is compared with"),
+    frozen: z.boolean().default(false).describe("leaves the codes where they start"),
+  };
 }

@@ -9,13 +9,16 @@ export interface QuantizeContext {
   readonly training: boolean;
   /** For random choices; its step is the training step. */
   readonly key: RandomKey;
+  /** float32 or int32 `[...]`: 1 where there is a feature, 0 where there is padding; everywhere features by default.
+   * Padding becomes index −1 and a vector of zeros, and has no part in losses, usage, updates and gradients. */
+  readonly mask?: Tensor;
 }
 
 /** What quantising gives. */
 export interface Quantized {
   /** float32 `[..., D]`: the codes, with the features' gradient (straight-through). */
   readonly quantized: Tensor;
-  /** int32 `[...]`: which code each feature became, in [0, K). */
+  /** int32 `[...]`: which code each feature became, in [0, K); −1 for padding. */
   readonly indices: Tensor;
   /** Named scalars, already weighted; their sum is added to the loss. */
   readonly losses: Readonly<Record<string, Tensor>>;
@@ -31,6 +34,17 @@ export interface Assignment {
   readonly indices: Tensor;
   /** int32 `[K]`. */
   readonly usage: Tensor;
+}
+
+/** Codes that `update` moved to another place, by other means than the gradient or their moving averages. */
+export interface Move {
+  /** The codes, `[K, D]`: a parameter or a buffer of the quantiser. */
+  readonly codes: Tensor;
+  /** float32 `[K]` in [0, 1]: how far each went from what it was (0) to what replaces it (1). */
+  readonly share: Tensor;
+  /** Whether that share of what the optimiser remembers of the old code is to be forgotten: its moments, and the
+   * gradient that was computed before the move. */
+  readonly forgets: boolean;
 }
 
 /** Replaces features by codes.
@@ -50,9 +64,19 @@ export abstract class Quantizer extends Module {
    */
   abstract quantize(features: Tensor, context: QuantizeContext): Quantized;
 
-  /** The codes at indices: int32 `[...]` → float32 `[..., D]`. */
+  /** The codes at indices: int32 `[...]` → float32 `[..., D]`; zeros for −1. */
   abstract lookup(indices: Tensor): Tensor;
 
-  /** Changes the codebook outside of the gradient: re-anchoring, moving averages. By default nothing. */
-  update(_assignment: Assignment, _context: QuantizeContext): void {}
+  /** The codes as they are now, in the space where nearness is measured: float32 `[K, D']`. By default none: a method
+   * may have no codebook that it keeps. */
+  codes(): Tensor | undefined {
+    return undefined;
+  }
+
+  /** Changes the codebook outside of the gradient: re-anchoring, moving averages. By default nothing.
+   * @returns the codes that were put elsewhere, if any
+   */
+  update(_assignment: Assignment, _context: QuantizeContext): readonly Move[] {
+    return [];
+  }
 }

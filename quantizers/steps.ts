@@ -1,13 +1,15 @@
 /** The steps that quantisers share. */
 import { detach, parameter } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
-import { add, cast, mul } from "../core/functions/elementwise.ts";
+import { add, cast, div, maximum, mul, sqrt, square } from "../core/functions/elementwise.ts";
 import { nearest } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
+import { sum } from "../core/functions/reductions.ts";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
+import { meanOfFeatures } from "./masks.ts";
 
 /** A codebook `[K, D]` with uniform values in (−1/K, 1/K) (METHOD 2).
  * @throws {RangeError} K or D is not a positive integer
@@ -36,31 +38,61 @@ export function nearestCodes(features: Tensor, codebook: Tensor, distance: Dista
   return reshape(nearest(rows, codebook, { distance }), features.shape.slice(0, -1));
 }
 
+/** Each row at length 1; zeros stay zeros. `[..., D]` → `[..., D]`. */
+export function normalizeRows(x: Tensor): Tensor {
+  const squared = sum(square(x), -1, { keepAxes: true });
+  return div(x, sqrt(maximum(squared, 1e-24)));
+}
+
+/** The commitment term of the codebook loss (METHOD 2): β·mean(‖sg(e) − z‖²), which moves the encoder; the mean over
+ * all elements.
+ * @param features float32 `[..., D]`, zeros at the padding
+ * @param codes float32 `[..., D]`, zeros at the padding
+ * @param mask 0 where there is padding
+ */
+export function commitmentLoss(
+  features: Tensor,
+  codes: Tensor,
+  commitmentWeight: number,
+  mask?: Tensor,
+): Tensor {
+  const error = meanSquaredError(detach(codes), features);
+  return mul(meanOfFeatures(error, mask), commitmentWeight);
+}
+
 /** The two terms of the codebook loss (METHOD 2): commitment β·mean(‖sg(e) − z‖²), which moves the encoder, and
  * codebook mean(‖e − sg(z)‖²), which moves the codes; means over all elements.
+ * @param features float32 `[..., D]`, zeros at the padding
+ * @param codes float32 `[..., D]`, zeros at the padding
+ * @param mask 0 where there is padding
  */
 export function codebookLosses(
   features: Tensor,
   codes: Tensor,
   commitmentWeight: number,
+  mask?: Tensor,
 ): { commitment: Tensor; codebook: Tensor } {
   return {
-    commitment: mul(meanSquaredError(detach(codes), features), commitmentWeight),
-    codebook: meanSquaredError(codes, detach(features)),
+    commitment: commitmentLoss(features, codes, commitmentWeight, mask),
+    codebook: meanOfFeatures(meanSquaredError(codes, detach(features)), mask),
   };
 }
 
 /** The running average of each code's share of the features (METHOD 3): N_k ← γ·N_k + (1 − γ)·n_k/N.
  * @param running float32 `[K]`
  * @param usage int32 `[K]`, this batch's counts
- * @param features N, how many features they count
+ * @param features N, how many features they count: a number, or a float32 scalar on the device
  * @param decay γ
  */
 export function runningShare(
   running: Tensor,
   usage: Tensor,
-  features: number,
+  features: number | Tensor,
   decay: number,
 ): Tensor {
-  return add(mul(running, decay), mul(cast(usage, "float32"), (1 - decay) / features));
+  const counts = cast(usage, "float32");
+  const shares = typeof features === "number"
+    ? mul(counts, (1 - decay) / features)
+    : mul(div(counts, maximum(features, 1)), 1 - decay);
+  return add(mul(running, decay), shares);
 }

@@ -139,6 +139,7 @@ for (const distance of ["l2", "cos"] as const) {
       const anchors = new ClosestAnchors(distance).sample(
         device.tensor(z, [11, 3]),
         device.tensor(e, [6, 3]),
+        keyOf(0),
       );
       const features = rowsOf(z, 3);
       const expected = nearest(rowsOf(e, 3), features, distance).flatMap((n) => features[n]);

@@ -1,0 +1,210 @@
+/** What the methods that keep a codebook share. */
+import { assign, detach, withoutGradients } from "../core/execute.ts";
+import { ones } from "../core/functions/creation.ts";
+import { cast, mul, notEqual, where } from "../core/functions/elementwise.ts";
+import { gather, segmentCount } from "../core/functions/indexing.ts";
+import { reshape, toRows } from "../core/functions/movement.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { Counter } from "../nn/module.ts";
+import { passGradient } from "./estimators.ts";
+import { kMeans } from "./kmeans.ts";
+import { maskFeatures, maskIndices } from "./masks.ts";
+import type { CodebookSettings } from "./method.ts";
+import { orthogonalityLoss } from "./orthogonality.ts";
+import {
+  type Assignment,
+  type Move,
+  type QuantizeContext,
+  type Quantized,
+  Quantizer,
+} from "./quantizer.ts";
+import { DeadCodes, randomRows } from "./replacement.ts";
+import {
+  codebookLosses,
+  commitmentLoss,
+  nearestCodes,
+  normalizeRows,
+  uniformCodebook,
+} from "./steps.ts";
+
+/** Features beside the codes that were chosen for them. */
+export interface Matched {
+  /** float32 `[..., D]`: the features as they were looked up, zeros at the padding. */
+  readonly features: Tensor;
+  /** float32 `[K, D]`: all codes. */
+  readonly codes: Tensor;
+  /** float32 `[..., D]`: each feature's code, zeros at the padding. */
+  readonly chosen: Tensor;
+}
+
+/** A batch that a codebook learns from outside of the gradient. */
+export interface CodebookBatch {
+  /** float32 `[N, D]`: the features as they were looked up, zeros at the padding. */
+  readonly rows: Tensor;
+  /** int32 `[N]`: −1 at the padding. */
+  readonly indices: Tensor;
+  /** int32 `[K]`: how often each code was chosen. */
+  readonly usage: Tensor;
+  /** int32 `[N]`: 0 at the padding; none without padding. */
+  readonly mask?: Tensor;
+  /** For random choices. */
+  readonly key: RandomKey;
+}
+
+/** Replaces each feature by its nearest code. By default the codes learn from the gradient of the codebook loss; a
+ * method that does more overrides `losses` or `learn`, one that makes its codes of something else `codes`.
+ *
+ * Here are the pieces that every such method takes as settings (`CodebookSettings`): the gradient's estimator, k-means
+ * initialisation, codes of unit length, the orthogonality loss, replacement of dead codes, freezing; and padding.
+ * k-means happens in `quantize`, on the first training batch: nothing else is changed there.
+ */
+export abstract class CodebookQuantizer<Settings extends CodebookSettings = CodebookSettings>
+  extends Quantizer {
+  /** K. */
+  readonly codebookSize: number;
+  /** D. */
+  readonly codebookDim: number;
+  /** `[K, D]`, initially uniform in (−1/K, 1/K), or of length 1 in a uniform one's direction. */
+  readonly codebook: Tensor;
+  /** With k-means initialisation: 0, or 1 from the first training batch on. */
+  readonly initialized: Counter | undefined;
+  /** Tells dead codes, if they are replaced. */
+  readonly deadCodes: DeadCodes | undefined;
+  /** The method's settings. */
+  protected readonly settings: Settings;
+
+  /** Makes the codebook.
+   * @param settings checked, without gaps
+   * @param key of the initial codebook
+   */
+  constructor(device: Device, settings: Settings, key: RandomKey) {
+    super();
+    const { codebookSize, codebookDim, initialization, unitLength, replaceBelow, frozen } =
+      settings;
+    this.settings = settings;
+    this.codebookSize = codebookSize;
+    this.codebookDim = codebookDim;
+    this.codebook = uniformCodebook(device, codebookSize, codebookDim, key);
+    this.codebook.requiresGradient = !frozen;
+    this.initialized = initialization === "kmeans" ? new Counter() : undefined;
+    this.deadCodes = replaceBelow > 0 ? new DeadCodes(device, codebookSize, settings) : undefined;
+    if (unitLength) assign(this.codebook, withoutGradients(() => normalizeRows(this.codebook)));
+  }
+
+  /** Losses: `commitment`; `codebook` if the codes learn by gradient; `orthogonality` where asked for.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    const { gradient, distance } = this.settings;
+    const prepared = this.#prepare(features, context);
+    if (context.training) this.#initialize(prepared, context);
+    const codes = this.codes();
+    const indices = maskIndices(nearestCodes(prepared, codes, distance), context.mask);
+    const chosen = gather(codes, indices);
+    return {
+      quantized: passGradient(prepared, chosen, gradient),
+      indices,
+      losses: this.losses({ features: prepared, codes, chosen }, context),
+      usage: segmentCount(indices, this.codebookSize),
+    };
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`. */
+  lookup(indices: Tensor): Tensor {
+    return gather(this.codes(), indices);
+  }
+
+  /** What the features are compared with: float32 `[K, D]`, on the tape. */
+  override codes(): Tensor {
+    return this.settings.unitLength ? normalizeRows(this.codebook) : this.codebook;
+  }
+
+  /** Lets the method learn from the batch, then replaces dead codes; nothing if the codebook is frozen. */
+  override update(
+    { features, indices, usage }: Assignment,
+    context: QuantizeContext,
+  ): readonly Move[] {
+    if (this.settings.frozen) return [];
+    return withoutGradients(() => {
+      using scope = features.device.scope();
+      const { mask, key } = context;
+      const batch: CodebookBatch = {
+        rows: toRows(this.#prepare(features, context), this.codebookDim, "update the codebook"),
+        indices: reshape(indices, [indices.size]),
+        usage,
+        mask: mask === undefined ? undefined : reshape(notEqual(mask, 0), [mask.size]),
+        key,
+      };
+      const moves = [...this.learn(batch), ...this.#replaceDeadCodes(batch)];
+      for (const { share } of moves) scope.keep(share);
+      return moves;
+    });
+  }
+
+  /** The named losses of a batch, weighted. */
+  protected losses(
+    { features, codes, chosen }: Matched,
+    { mask }: QuantizeContext,
+  ): Record<string, Tensor> {
+    const { commitmentWeight, orthogonality, frozen } = this.settings;
+    const commitment = commitmentLoss(features, chosen, commitmentWeight, mask);
+    if (frozen) return { commitment };
+    return {
+      ...codebookLosses(features, chosen, commitmentWeight, mask),
+      ...(orthogonality > 0 && { orthogonality: mul(orthogonalityLoss(codes), orthogonality) }),
+    };
+  }
+
+  /** What the method does after the loss and before the optimiser's step; by default nothing. Gradients are off, and
+   * what is made is recycled but for the shares of the moves.
+   * @returns the codes that it put elsewhere
+   */
+  protected learn(_batch: CodebookBatch): readonly Move[] {
+    return [];
+  }
+
+  /** Resets what remembers the codes that were replaced; by default nothing does.
+   * @param _replaced int32 `[K]`: 1 for a code that was replaced
+   */
+  protected forget(_replaced: Tensor): void {}
+
+  /** Puts other vectors in place of some codes.
+   * @param which int32 `[K]`: 1 for a code to replace
+   * @param vectors float32 `[K, D]`
+   */
+  protected replace(which: Tensor, vectors: Tensor): Move {
+    const column = reshape(which, [this.codebookSize, 1]);
+    assign(this.codebook, where(column, vectors, detach(this.codebook)));
+    this.forget(which);
+    return { codes: this.codebook, share: cast(which, "float32"), forgets: true };
+  }
+
+  #prepare(features: Tensor, { mask }: QuantizeContext): Tensor {
+    const masked = maskFeatures(features, mask);
+    return this.settings.unitLength ? normalizeRows(masked) : masked;
+  }
+
+  #initialize(features: Tensor, { mask, key }: QuantizeContext): void {
+    if (this.initialized === undefined || this.initialized.value > 0) return;
+    const { codebookSize: count, codebookDim } = this;
+    withoutGradients(() => {
+      using _scope = features.device.scope();
+      const means = kMeans(toRows(features, codebookDim, "quantize"), {
+        count,
+        distance: this.settings.distance,
+        key: partKey(key, 2),
+        mask: mask === undefined ? undefined : reshape(notEqual(mask, 0), [mask.size]),
+      });
+      this.replace(ones(features.device, [count], "int32"), means);
+    });
+    this.initialized.value = 1;
+  }
+
+  #replaceDeadCodes({ rows, usage, mask, key }: CodebookBatch): readonly Move[] {
+    if (this.deadCodes === undefined) return [];
+    const dead = this.deadCodes.find(usage);
+    return [this.replace(dead, randomRows(rows, this.codebookSize, partKey(key, 3), mask))];
+  }
+}

@@ -1,0 +1,63 @@
+/** k-means, for codes that start where the features are. */
+import {
+  add,
+  cast,
+  div,
+  greater,
+  maximum,
+  mul,
+  sqrt,
+  square,
+  sub,
+  where,
+} from "../core/functions/elementwise.ts";
+import { normal } from "../core/functions/creation.ts";
+import { nearest, segmentCount, segmentSum } from "../core/functions/indexing.ts";
+import { reshape } from "../core/functions/movement.ts";
+import { mean } from "../core/functions/reductions.ts";
+import type { Distance } from "../core/ops.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { maskIndices } from "./masks.ts";
+import { randomRows } from "./replacement.ts";
+
+/** How k-means is run. */
+export interface KMeansOptions {
+  /** K: how many means. */
+  readonly count: number;
+  /** How nearness is measured; the means are those of the rows as they are. */
+  readonly distance: Distance;
+  /** Of the rows that it starts from. */
+  readonly key: RandomKey;
+  /** int32 `[N]`: 0 leaves a row out. */
+  readonly mask?: Tensor;
+  /** Passes of Lloyd's algorithm, 10. */
+  readonly iterations?: number;
+}
+
+/** The k-means of rows by Lloyd's algorithm, on the device: no N × K matrix, nothing read back.
+ *
+ * It starts from K different rows, uniformly drawn; a mean that no row is nearest to stays where it is. With more means
+ * than rows, rows serve again; so that two means are never the same, each start is moved by normal noise of a
+ * thousandth of the rows' deviation.
+ * @param rows float32 `[N, D]`
+ * @returns float32 `[K, D]`
+ */
+export function kMeans(
+  rows: Tensor,
+  { count, distance, key, mask, iterations = 10 }: KMeansOptions,
+): Tensor {
+  const { device, shape: [, width] } = rows;
+  using scope = device.scope();
+  const deviation = sqrt(mean(square(sub(rows, mean(rows, 0)))));
+  const noise = mul(normal(device, [count, width], partKey(key, 1)), mul(deviation, 1e-3));
+  let means = add(randomRows(rows, count, partKey(key, 0), mask), noise);
+  for (let pass = 0; pass < iterations; pass++) {
+    const indices = maskIndices(nearest(rows, means, { distance }), mask);
+    const sizes = reshape(cast(segmentCount(indices, count), "float32"), [count, 1]);
+    const sums = segmentSum(rows, indices, count);
+    means = where(greater(sizes, 0), div(sums, maximum(sizes, 1)), means);
+  }
+  return scope.keep(means);
+}

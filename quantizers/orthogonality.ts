@@ -1,0 +1,21 @@
+/** A loss that spreads codes over directions. */
+import { mul, square, sub } from "../core/functions/elementwise.ts";
+import { matmul } from "../core/functions/products.ts";
+import { sum } from "../core/functions/reductions.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { normalizeRows } from "./steps.ts";
+
+/** ‖ĈĈᵀ − I‖²/K²: the mean squared cosine between different codes, Ĉ the codes at length 1.
+ *
+ * Source: arXiv 2112.00384, equation 2, in the form that is divided by K². Since ‖ĈĈᵀ‖ = ‖ĈᵀĈ‖, it is computed as
+ * ‖ĈᵀĈ‖²/K² − 1/K: a D × D matrix in memory, never K × K, and K·D² multiplications, whatever K. Codes of length 0
+ * count as if they had a cosine of 0 with themselves.
+ * @param codes float32 `[K, D]`
+ * @returns a scalar, at least 1/D − 1/K
+ */
+export function orthogonalityLoss(codes: Tensor): Tensor {
+  const [size] = codes.shape;
+  const directions = normalizeRows(codes);
+  const gram = matmul(directions, directions, { transposeA: true });
+  return sub(mul(sum(square(gram)), 1 / size ** 2), 1 / size);
+}

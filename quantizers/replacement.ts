@@ -1,0 +1,69 @@
+/** What takes the place of dead codes: features of the batch. */
+import { assign } from "../core/execute.ts";
+import { full, zeros } from "../core/functions/creation.ts";
+import { add, cast, less, mul, where } from "../core/functions/elementwise.ts";
+import { gather, nearest } from "../core/functions/indexing.ts";
+import { reshape } from "../core/functions/movement.ts";
+import { permutation, type RandomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { Module } from "../nn/module.ts";
+
+/** Rows drawn uniformly: each at most once while there are enough, or, where a mask takes some out, each time anew.
+ * @param rows float32 `[N, D]`
+ * @param count how many
+ * @param mask int32 `[N]`: 0 takes a row out
+ * @returns float32 `[count, D]`
+ */
+export function randomRows(rows: Tensor, count: number, key: RandomKey, mask?: Tensor): Tensor {
+  const { device, shape: [total] } = rows;
+  if (mask === undefined) {
+    const order = permutation(key, total);
+    const chosen = Int32Array.from({ length: count }, (_, index) => order[index % total]);
+    return gather(rows, device.tensor(chosen, [count]));
+  }
+  // All are equally similar, and Gumbel noise decides; NaN is never the nearest.
+  const present = reshape(where(mask, 0, NaN), [total, 1]);
+  return gather(rows, nearest(zeros(device, [count, 1]), present, { distance: "l2", noise: key }));
+}
+
+/** How dead codes are told. */
+export interface ReplacementOptions {
+  /** The running count a batch below which a code is dead. */
+  readonly replaceBelow: number;
+  /** γ: the decay of the running count. */
+  readonly countDecay: number;
+}
+
+/** Tells which codes are dead, by a moving average of how many features a batch they serve (METHOD 5, "hard encoded
+ * features", after Jukebox, arXiv 2005.00341):
+ *
+ *     N_k ← γ·N_k + (1 − γ)·n_k;  dead: N_k < threshold
+ *
+ * A count starts, and starts again when its code is replaced, at the threshold: a code that is not chosen in its first
+ * batch is dead. With fewer features a batch than K times the threshold, some always are.
+ */
+export class DeadCodes extends Module {
+  /** N_k, float32 `[K]`. */
+  readonly runningCount: Tensor;
+  readonly #options: ReplacementOptions;
+
+  /** Starts counting. */
+  constructor(device: Device, codebookSize: number, options: ReplacementOptions) {
+    super();
+    this.#options = options;
+    this.runningCount = full(device, [codebookSize], options.replaceBelow);
+  }
+
+  /** Counts a batch, and counts the dead ones anew.
+   * @param usage int32 `[K]`, the batch's counts
+   * @returns int32 `[K]`: 1 for a dead code
+   */
+  find(usage: Tensor): Tensor {
+    const { replaceBelow, countDecay } = this.#options;
+    const counts = mul(cast(usage, "float32"), 1 - countDecay);
+    const running = add(mul(this.runningCount, countDecay), counts);
+    const dead = less(running, replaceBelow);
+    assign(this.runningCount, where(dead, replaceBelow, running));
+    return dead;
+  }
+}
