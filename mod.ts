@@ -94,6 +94,18 @@ export {
   ClusteredQuantizer,
   type ClusteredSettings,
 } from "./quantizers/clustered.ts";
+export { type EmaOptions, EmaQuantizer, type EmaSettings } from "./quantizers/ema.ts";
+export {
+  type NearCodesOptions,
+  NearCodesQuantizer,
+  type NearCodesSettings,
+} from "./quantizers/near_codes.ts";
+export {
+  type HardFeaturesOptions,
+  HardFeaturesQuantizer,
+  type HardFeaturesSettings,
+} from "./quantizers/hard_features.ts";
+export { ProjectedQuantizer } from "./quantizers/projected.ts";
 export type { CodebookSettings } from "./quantizers/method.ts";
 export { createQuantizer, QUANTIZER_TYPES, type QuantizerConfig } from "./quantizers/registry.ts";
 export * from "./models/vqvae.ts";

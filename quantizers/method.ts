@@ -49,7 +49,11 @@ export interface CodebookSettings {
   readonly frozen: boolean;
 }
 
-/** Their schemas.
+/** The schema of `codebookDim`. */
+export const codebookDimSetting: z.ZodType<number> = z.int().min(1).default(64)
+  .describe("D: the length of a code");
+
+/** The schemas of the settings of a codebook.
  * @param distance the default of `distance`
  * @param replaceBelow the default of `replaceBelow`
  */
@@ -59,7 +63,7 @@ export function codebookSettings(
 ): SettingsShape<CodebookSettings> {
   return {
     codebookSize: z.int().min(1).default(512).describe("K: the number of codes"),
-    codebookDim: z.int().min(1).default(64).describe("D: the length of a code"),
+    codebookDim: codebookDimSetting,
     commitmentWeight: z.number().min(0).default(0.25)
       .describe("β: the weight of the term that moves the encoder"),
     distance: z.enum(["l2", "cos"]).default(distance).describe("how nearness is measured"),

@@ -3,14 +3,21 @@ import { suggestName } from "../core/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { clusteredMethod } from "./clustered.ts";
+import { emaMethod } from "./ema.ts";
+import { hardFeaturesMethod } from "./hard_features.ts";
 import type { QuantizerMethod } from "./method.ts";
+import { nearCodesMethod } from "./near_codes.ts";
+import { projectable } from "./projected.ts";
 import type { Quantizer } from "./quantizer.ts";
 import { vanillaMethod } from "./vanilla.ts";
 
 /** Every method by name; adding one is a file in this folder and a line here. */
 const METHODS: ReadonlyMap<string, QuantizerMethod> = new Map<string, QuantizerMethod>([
-  ["vanilla", vanillaMethod],
-  ["clustered", clusteredMethod],
+  ["vanilla", projectable(vanillaMethod)],
+  ["clustered", projectable(clusteredMethod)],
+  ["ema", projectable(emaMethod)],
+  ["near-codes", projectable(nearCodesMethod)],
+  ["hard-features", projectable(hardFeaturesMethod)],
 ]);
 
 /** The names of the methods. */

@@ -167,14 +167,20 @@ export function configSettings(): readonly Setting[] {
   });
 }
 
-/** How the quantisers differ in a setting of theirs, in words. */
+/** How the quantisers differ in a setting of theirs, in words: who has it, and who has another default. */
 function differences(name: string): string[] {
-  const defaultOf = (type: string) => quantizerDefaults(type).get(name);
-  return QUANTIZER_TYPES.flatMap((type) => {
-    const [usual, own] = [defaultOf(DEFAULT_QUANTIZER), defaultOf(type)];
-    if (own === undefined) return [`not with ${type}`];
-    return usual === undefined || own === usual ? [] : [`${showSetting(own)} with ${type}`];
-  });
+  const all = [DEFAULT_QUANTIZER, ...QUANTIZER_TYPES.filter((type) => type !== DEFAULT_QUANTIZER)];
+  const [owners, others] = [true, false].map((wanted) =>
+    all.filter((type) => quantizerDefaults(type).has(name) === wanted)
+  );
+  const owned = owners.length <= others.length
+    ? [`only with ${owners.join(", ")}`]
+    : others.length > 0
+    ? [`not with ${others.join(", ")}`]
+    : [];
+  const defaults = Map.groupBy(owners, (type) => showSetting(quantizerDefaults(type).get(name)));
+  const [, ...unusual] = defaults;
+  return [...owned, ...unusual.map(([value, types]) => `${value} with ${types.join(", ")}`)];
 }
 
 /** The defaults of a quantiser's settings, by name.

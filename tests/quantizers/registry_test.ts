@@ -29,12 +29,10 @@ Deno.test("a setting that a method does not have or allow is refused", () => {
     createQuantizer(device, { type: "vanilla", ...settings }, key);
   assert.throws(make({ codebookSiz: 4 }), {
     name: "RangeError",
-    message:
-      "Cannot make a vanilla quantizer: there is no setting codebookSiz, did you mean codebookSize?",
+    message: "Cannot make a quantizer: there is no setting codebookSiz, did you mean codebookSize?",
   });
   assert.throws(make({ codebookSize: 0 }), {
     name: "RangeError",
-    message:
-      "Cannot make a vanilla quantizer: codebookSize must be an integer of at least 1, got 0",
+    message: "Cannot make a quantizer: codebookSize must be an integer of at least 1, got 0",
   });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
 import { configSettings } from "../../training/config.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 import { UsageError } from "../../tasks/fail.ts";
@@ -52,18 +53,26 @@ Deno.test("a flag of true or false stands alone, or before true or false", () =>
 });
 
 Deno.test("every setting is a flag, and any configuration can be said in flags", () => {
-  const config = resolveConfig({
-    flags: { optimizer: { clipNorm: 1, schedule: "cosine" }, cpu: { threads: 2 }, seed: 9 },
-  });
-  const args = configSettings().flatMap(({ path }) => {
-    const value = path.split(".").reduce(
-      (section: unknown, name) => (section as Record<string, unknown>)[name],
-      config,
-    );
-    return [`--${path}`, value === null ? "none" : String(value)];
-  });
-  const { settings } = readCommandLine(args, COMMAND);
-  assert.deepEqual(resolveConfig({ flags: settings }), config);
+  for (const type of QUANTIZER_TYPES) {
+    const config = resolveConfig({
+      flags: {
+        quantizer: { type },
+        optimizer: { clipNorm: 1, schedule: "cosine" },
+        cpu: { threads: 2 },
+        seed: 9,
+      },
+    });
+    const args = configSettings().flatMap(({ path }) => {
+      const value = path.split(".").reduce(
+        (section: unknown, name) => (section as Record<string, unknown>)[name],
+        config,
+      );
+      if (value === undefined) return []; // a setting of other quantisers
+      return [`--${path}`, value === null ? "none" : String(value)];
+    });
+    const { settings } = readCommandLine(args, COMMAND);
+    assert.deepEqual(resolveConfig({ flags: settings }), config);
+  }
 });
 
 Deno.test("the help names every flag with what it means, what it may be and its default", () => {

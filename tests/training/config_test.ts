@@ -59,10 +59,8 @@ Deno.test("another quantizer keeps what means the same to it, and drops the rest
   const { quantizer } = resolveConfig({ file, flags });
   assert.deepEqual(quantizer, {
     type: "vanilla",
+    ...Object.fromEntries(quantizerDefaults("vanilla")),
     codebookSize: 64,
-    codebookDim: 64,
-    commitmentWeight: 0.25,
-    distance: "l2",
   });
   const chosen = resolveConfig({ flags: { quantizer: { type: "vanilla", distance: "cos" } } });
   assert.equal(chosen.quantizer.distance, "cos", "what is said together with the type stays");
@@ -115,7 +113,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ quantizer: { decay: 1 } }, "quantizer.decay must be a number in [0, 1), got 1"],
     [{ quantizer: { temperature: 0 } }, "quantizer.temperature must be a number above 0, got 0"],
     [{ quantizer: { online: 1 } }, "quantizer.online must be true or false, got 1"],
-    [{ quantizer: { type: 3 } }, "quantizer.type must be vanilla or clustered, got 3"],
+    [{ quantizer: { type: 3 } }, "quantizer.type must be vanilla, clustered, "],
     [{ quantizer: "vanilla" }, "quantizer must be an object"],
     [
       { optimizer: { learningRate: -1 } },

@@ -1,0 +1,107 @@
+/** The codebook of moving averages (arXiv 1711.00937, appendix A.1). */
+import { z } from "zod";
+import { assign, detach } from "../core/execute.ts";
+import { ones } from "../core/functions/creation.ts";
+import { add, cast, div, mul, where } from "../core/functions/elementwise.ts";
+import { segmentSum } from "../core/functions/indexing.ts";
+import { reshape } from "../core/functions/movement.ts";
+import { sum } from "../core/functions/reductions.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { type CodebookBatch, CodebookQuantizer } from "./codebook.ts";
+import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
+import type { Move } from "./quantizer.ts";
+
+/** The settings of a codebook of moving averages; `quantizerDefaults("ema")` gives the defaults. No gradient moves its
+ * codes, so that it has no `orthogonality`. */
+export interface EmaSettings extends Omit<CodebookSettings, "orthogonality"> {
+  /** γ: the decay of the moving averages. */
+  readonly decay: number;
+  /** ε: features added to every code's by the Laplace smoothing. */
+  readonly epsilon: number;
+}
+
+/** How a codebook of moving averages is made. */
+export interface EmaOptions extends Partial<EmaSettings> {
+  /** Of the initial codebook. */
+  readonly key: RandomKey;
+}
+
+/** Each code is the moving average of the features that chose it, instead of learning by gradient: there is a commitment
+ * loss, and no codebook loss.
+ *
+ * Source: arXiv 1711.00937, appendix A.1, with the Laplace smoothing of its implementation (arXiv 1906.00446):
+ *
+ *     N_k ← γ·N_k + (1 − γ)·n_k
+ *     m_k ← γ·m_k + (1 − γ)·Σ z, over the features that chose k
+ *     e_k = m_k / N̂_k,  N̂_k = (N_k + ε)/(ΣN + K·ε)·ΣN
+ *
+ * N starts at 1 and m at the initial codes, and both are set so again for a code that is replaced. The smoothing draws a
+ * code whose N_k comes near ε, after a thousand steps without a feature, towards zero.
+ *
+ * ```ts
+ * import { EmaQuantizer, openDevice, randomKey } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new EmaQuantizer(device, { codebookSize: 8, codebookDim: 2, decay: 0.5, key });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const context = { training: true, key };
+ * for (let step = 0; step < 9; step++) {
+ *   quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
+ * }
+ * console.log(await quantizer.quantize(features, context).quantized.floats()); // 2, 3, 2, 3
+ * ```
+ */
+export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettings> {
+  /** N_k, `[K]`: how many features a batch chose each code. */
+  readonly clusterSizes: Tensor;
+  /** m_k, `[K, D]`: the sums of those features. */
+  readonly clusterSums: Tensor;
+
+  /** Makes the codebook.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: EmaOptions) {
+    const settings = readSettings(emaMethod.schema, options, "make a codebook of moving averages");
+    super(device, { ...settings, orthogonality: 0 }, key);
+    this.codebook.requiresGradient = false;
+    this.clusterSizes = ones(device, [this.codebookSize]);
+    this.clusterSums = mul(this.codebook, 1);
+  }
+
+  /** Takes the batch into the averages. */
+  protected override learn({ rows, indices, usage }: CodebookBatch): readonly Move[] {
+    const { decay, epsilon } = this.settings;
+    const { codebookSize, clusterSizes, clusterSums } = this;
+    const average = (past: Tensor, now: Tensor) => add(mul(past, decay), mul(now, 1 - decay));
+    assign(clusterSizes, average(clusterSizes, cast(usage, "float32")));
+    assign(clusterSums, average(clusterSums, segmentSum(rows, indices, codebookSize)));
+    const total = sum(clusterSizes);
+    const share = div(add(clusterSizes, epsilon), add(total, codebookSize * epsilon));
+    const smoothed = mul(share, total);
+    assign(this.codebook, div(clusterSums, reshape(smoothed, [codebookSize, 1])));
+    return [];
+  }
+
+  /** Starts the averages of replaced codes anew. */
+  protected override forget(replaced: Tensor): void {
+    const { codebook, clusterSizes, clusterSums } = this;
+    const column = reshape(replaced, [this.codebookSize, 1]);
+    assign(clusterSizes, where(replaced, 1, detach(clusterSizes)));
+    assign(clusterSums, where(column, codebook, detach(clusterSums)));
+  }
+}
+
+const { orthogonality: _, ...settings } = codebookSettings("l2");
+
+/** `ema` in the registry. */
+export const emaMethod: QuantizerMethod<EmaSettings> = {
+  schema: z.strictObject({
+    ...settings,
+    decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the moving averages"),
+    epsilon: z.number().positive().default(1e-5)
+      .describe("ε: features added to every code's by the Laplace smoothing"),
+  }),
+  make: (device, settings, key) => new EmaQuantizer(device, { ...settings, key }),
+};

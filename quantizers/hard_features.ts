@@ -1,0 +1,49 @@
+/** The codebook whose dead codes become features of the batch (METHOD 5). */
+import { z } from "zod";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Device } from "../core/tensor.ts";
+import { CodebookQuantizer } from "./codebook.ts";
+import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
+
+/** The settings of hard encoded features; `quantizerDefaults("hard-features")` gives the defaults. */
+export type HardFeaturesSettings = CodebookSettings;
+
+/** How hard encoded features are made. */
+export interface HardFeaturesOptions extends Partial<HardFeaturesSettings> {
+  /** Of the initial codebook. */
+  readonly key: RandomKey;
+}
+
+/** The plain quantiser with dead codes replaced: one that serves fewer than one feature a batch, by a moving average,
+ * becomes a random feature of the batch (`DeadCodes`).
+ *
+ * Source: arXiv 2005.00341 (Jukebox), as the ablation of arXiv 2307.15139 has it; METHOD section 5. Differs: a replaced
+ * code's count starts again, and the optimiser's moments of it are reset.
+ *
+ * ```ts
+ * import { HardFeaturesQuantizer, openDevice, randomKey } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new HardFeaturesQuantizer(device, { codebookSize: 4, codebookDim: 2, key });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const context = { training: true, key };
+ * const [move] = quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
+ * console.log(await move.share.floats()); // 1 where a code became one of the features
+ * ```
+ */
+export class HardFeaturesQuantizer extends CodebookQuantizer {
+  /** Makes the codebook.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: HardFeaturesOptions) {
+    const action = "make a codebook of hard features";
+    super(device, readSettings(hardFeaturesMethod.schema, options, action), key);
+  }
+}
+
+/** `hard-features` in the registry. */
+export const hardFeaturesMethod: QuantizerMethod<HardFeaturesSettings> = {
+  schema: z.strictObject(codebookSettings("l2", 1)),
+  make: (device, settings, key) => new HardFeaturesQuantizer(device, { ...settings, key }),
+};

@@ -1,0 +1,121 @@
+/** Look-up in fewer dimensions, around any quantiser. */
+import { z } from "zod";
+import { withoutGradients } from "../core/execute.ts";
+import { greaterEqual } from "../core/functions/elementwise.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import { showShape } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { Linear } from "../nn/linear.ts";
+import { maskFeatures } from "./masks.ts";
+import { codebookDimSetting, type QuantizerMethod } from "./method.ts";
+import {
+  type Assignment,
+  type Move,
+  type QuantizeContext,
+  type Quantized,
+  Quantizer,
+} from "./quantizer.ts";
+
+/** Projects features to the dimensions of another quantiser, and its codes back: few dimensions leave fewer codes
+ * unused (the factorised codes of arXiv 2110.04627, section 3.2).
+ *
+ * ```ts
+ * import { openDevice, ProjectedQuantizer, randomKey, VanillaQuantizer } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const inner = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const quantizer = new ProjectedQuantizer(device, inner, { codebookDim: 16, key });
+ * const features = device.tensor(new Float32Array(32), [2, 16]);
+ * console.log(quantizer.quantize(features, { training: false, key }).quantized.shape); // [2, 16]
+ * ```
+ */
+export class ProjectedQuantizer extends Quantizer {
+  /** D: the length of the features and of what they become. */
+  readonly codebookDim: number;
+  /** D → D'. */
+  readonly into: Linear;
+  /** Quantises in D' dimensions. */
+  readonly inner: Quantizer;
+  /** D' → D. */
+  readonly out: Linear;
+
+  /** Makes the projections around a quantiser.
+   * @param key of the projections' initial weights
+   */
+  constructor(
+    device: Device,
+    inner: Quantizer,
+    { codebookDim, key }: { readonly codebookDim: number; readonly key: RandomKey },
+  ) {
+    super();
+    this.codebookDim = codebookDim;
+    this.into = new Linear(device, codebookDim, inner.codebookDim, { key: partKey(key, 0) });
+    this.inner = inner;
+    this.out = new Linear(device, inner.codebookDim, codebookDim, { key: partKey(key, 1) });
+  }
+
+  /** K. */
+  get codebookSize(): number {
+    return this.inner.codebookSize;
+  }
+
+  /** The inner quantiser's losses, in D' dimensions.
+   * @throws {TypeError} the last axis is not D
+   */
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    if (features.shape.at(-1) !== this.codebookDim) {
+      throw new TypeError(
+        `Cannot quantize: the last axis must be ${this.codebookDim}, got shape ${
+          showShape(features.shape)
+        }`,
+      );
+    }
+    const { mask } = context;
+    const projected = this.into.forward(maskFeatures(features, mask));
+    const found = this.inner.quantize(projected, context);
+    return { ...found, quantized: maskFeatures(this.out.forward(found.quantized), mask) };
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`. */
+  lookup(indices: Tensor): Tensor {
+    return maskFeatures(this.out.forward(this.inner.lookup(indices)), greaterEqual(indices, 0));
+  }
+
+  /** The inner quantiser's, float32 `[K, D']`. */
+  override codes(): Tensor | undefined {
+    return this.inner.codes();
+  }
+
+  /** The inner quantiser learns from the projected features. */
+  override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
+    return withoutGradients(() => {
+      const features = this.into.forward(assignment.features);
+      return this.inner.update({ ...assignment, features }, context);
+    });
+  }
+}
+
+/** The same method with the setting `lookupDim`: where it is not null, features are looked up in so many dimensions, and
+ * `codebookDim` is what they are projected from and to.
+ * @param method one whose `codebookDim` can be chosen
+ */
+export function projectable(method: QuantizerMethod): QuantizerMethod {
+  const lookupDim = z.int().min(1).nullable().default(null)
+    .describe("dimensions that features are projected to for the look-up; none: as they are");
+  const schema = method.schema.extend({ codebookDim: codebookDimSetting, lookupDim });
+  return {
+    schema,
+    make: (device, settings, key) => {
+      const { lookupDim, codebookDim, ...rest } = readSettings(
+        schema,
+        settings,
+        "make a quantizer",
+      );
+      if (lookupDim === null) return method.make(device, { ...rest, codebookDim }, key);
+      const inner = method.make(device, { ...rest, codebookDim: lookupDim }, key);
+      return new ProjectedQuantizer(device, inner, { codebookDim, key: partKey(key, 5) });
+    },
+  };
+}
