@@ -136,9 +136,11 @@ export * from "./training/checkpoint.ts";
 export {
   type Carried,
   DivergedError,
+  SCALAR_NAMES,
   type ScalarName,
   type StepScalars,
 } from "./training/carried.ts";
+export * from "./training/codebook_watch.ts";
 export * from "./training/sample_grid.ts";
 export * from "./training/run_folder.ts";
 export * from "./training/trainer.ts";

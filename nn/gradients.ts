@@ -1,6 +1,7 @@
 /** What is done to gradients before the optimiser. */
-import { add, div, minimum, mul, sqrt, square } from "../core/functions/elementwise.ts";
+import { add, div, minimum, mul, sqrt, square, sub } from "../core/functions/elementwise.ts";
 import { full } from "../core/functions/creation.ts";
+import { reshape } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
 
@@ -31,4 +32,14 @@ export function clipGradients(
   const one = full(norm.device, [], 1);
   const scale = minimum(one, div(limit, add(norm, 1e-6)));
   return gradients.map((gradient) => mul(gradient, scale));
+}
+
+/** Rows of what belongs to a parameter, a gradient or a moment, without the share that belongs to what was replaced.
+ * @param values float32 `[K, ...]`
+ * @param share float32 `[K]` in [0, 1]
+ * @returns values·(1 − share), float32 `[K, ...]`
+ */
+export function withoutShare(values: Tensor, share: Tensor): Tensor {
+  const ones = values.shape.slice(1).map(() => 1);
+  return mul(values, reshape(sub(1, share), [values.shape[0], ...ones]));
 }

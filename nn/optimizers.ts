@@ -1,7 +1,8 @@
 /** Optimisers. Their moments and step count are state, saved with the rest. */
-import { execute } from "../core/execute.ts";
+import { assign, execute } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { withoutShare } from "./gradients.ts";
 import { Counter, Module } from "./module.ts";
 
 /** Steps parameters along their gradients. */
@@ -11,6 +12,12 @@ export interface Optimizer extends Module {
    * @param learningRate of this step
    */
   step(gradients: readonly Tensor[], learningRate: number): void;
+
+  /** Lets go of what is remembered of a parameter's rows, as far as they were replaced.
+   * @param parameter `[K, ...]`; nothing happens if it is not one that this optimiser steps
+   * @param share float32 `[K]` in [0, 1]: 0 keeps all, 1 nothing
+   */
+  forget(parameter: Tensor, share: Tensor): void;
 }
 
 /** Adam's settings; PyTorch's defaults. */
@@ -58,6 +65,18 @@ export class Adam extends Module implements Optimizer {
       new Map([...parameters].map(([name, { device, shape }]) => [name, zeros(device, shape)]));
     this.firstMoments = moments();
     this.secondMoments = moments();
+  }
+
+  /** Scales both moments of the parameter's rows by 1 − share. */
+  forget(parameter: Tensor, share: Tensor): void {
+    for (const [name, own] of this.#parameters) {
+      if (own !== parameter) continue;
+      using _scope = parameter.device.scope();
+      for (const moments of [this.firstMoments, this.secondMoments]) {
+        const moment = moments.get(name)!;
+        assign(moment, withoutShare(moment, share));
+      }
+    }
   }
 
   /** Updates every parameter in place, all in one operation.

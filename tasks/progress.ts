@@ -1,6 +1,6 @@
 /** How far a training run is: a bar on a terminal, plain lines elsewhere. */
-import type { Evaluation } from "../training/evaluation.ts";
-import type { TrainingProgress } from "../training/trainer.ts";
+import { collapseWarning } from "../training/codebook_watch.ts";
+import type { EpochSummary, TrainingProgress } from "../training/trainer.ts";
 import type { Output } from "./output.ts";
 
 /** Of the bar, where the line has room for it. */
@@ -21,6 +21,7 @@ export class Progress {
   readonly #output: Output;
   readonly #run: RunSize;
   #drawn = false;
+  #collapsed = false;
 
   /** Shows on an output. */
   constructor(output: Output, run: RunSize) {
@@ -40,16 +41,30 @@ export class Progress {
     }
   }
 
-  /** Shows what an epoch came to. */
-  epoch(epoch: number, { mse, psnr, usage, perplexity }: Evaluation): void {
+  /** Shows what an epoch came to, with a warning when the codebook has collapsed since the last one. */
+  epoch({ epoch, train, codebook, test }: EpochSummary): void {
     this.clear();
-    const parts = [
-      `epoch ${epoch} on the test images: mse ${mse.toPrecision(4)}`,
-      `PSNR ${psnr.toFixed(2)} dB`,
-      `usage ${(100 * usage).toFixed(1)} %`,
-      `perplexity ${perplexity.toFixed(1)}`,
-    ];
-    this.#output.say(parts.join(", "));
+    const { codebookSize } = this.#run;
+    const { codesInUse, deadCodes, deadSteps, codeLength } = codebook;
+    const dead = deadSteps === null ? "" : ` for ${deadSteps.toFixed(0)} steps`;
+    this.#output.say([
+      `epoch ${epoch} on the test images: mse ${test.mse.toPrecision(4)}`,
+      `PSNR ${test.psnr.toFixed(2)} dB`,
+      `usage ${(100 * test.usage).toFixed(1)} %`,
+      `perplexity ${test.perplexity.toFixed(1)}`,
+    ].join(", "));
+    this.#output.say([
+      `epoch ${epoch} in training: ${codesInUse} of ${codebookSize} codes chosen`,
+      `perplexity ${codebook.perplexity.toFixed(1)}`,
+      `${deadCodes} dead${dead}`,
+      `${(100 * train.moved).toFixed(1)} % moved a step`,
+      `features of length ${train.featureLength.toPrecision(3)}`,
+      ...(codeLength === null ? [] : [`codes of ${codeLength.toPrecision(3)}`]),
+    ].join(", "));
+    if (codebook.collapsed && !this.#collapsed) {
+      this.#output.say(collapseWarning(codebook, codebookSize));
+    }
+    this.#collapsed = codebook.collapsed;
   }
 
   /** Wipes the bar, so that other lines can follow. */
@@ -58,15 +73,17 @@ export class Progress {
     this.#drawn = false;
   }
 
-  #line({ step, totalSteps, epoch, scalars, codesInUse, imagesPerSecond }: TrainingProgress) {
+  #line({ step, totalSteps, epoch, scalars, codebook, imagesPerSecond }: TrainingProgress) {
     const { epochs, batchSize, codebookSize } = this.#run;
+    const { codesInUse, deadCodes, perplexity } = codebook;
     const left = (totalSteps - step) * batchSize / imagesPerSecond;
     return [
       `step ${step}/${totalSteps}`,
       `epoch ${epoch}/${epochs}`,
       `loss ${scalars.loss.toPrecision(4)}`,
       `${imagesPerSecond.toFixed(0)} images/s`,
-      `${codesInUse}/${codebookSize} codes`,
+      `${codesInUse}/${codebookSize} codes${deadCodes > 0 ? `, ${deadCodes} dead` : ""}`,
+      `perplexity ${perplexity.toFixed(1)}`,
       `${showDuration(left)} left`,
     ].join("  ");
   }

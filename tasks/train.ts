@@ -120,7 +120,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     resume,
     signal: interruption.signal,
     onProgress: (now) => progress.step(now),
-    onEpoch: (epoch, test) => progress.epoch(epoch, test),
+    onEpoch: (summary) => progress.epoch(summary),
     onProfile: options.profile
       ? async (taken: Profile) => {
         progress.clear();

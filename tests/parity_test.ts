@@ -21,7 +21,13 @@ import { meanSquaredError } from "../nn/losses.ts";
 import { Adam } from "../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../quantizers/clustered.ts";
 import { contrastiveLoss } from "../quantizers/contrastive.ts";
-import type { Assignment, QuantizeContext, Quantized, Quantizer } from "../quantizers/quantizer.ts";
+import type {
+  Assignment,
+  Move,
+  QuantizeContext,
+  Quantized,
+  Quantizer,
+} from "../quantizers/quantizer.ts";
 import { runningShare } from "../quantizers/steps.ts";
 import { VanillaQuantizer } from "../quantizers/vanilla.ts";
 import { trainingStep } from "../training/step.ts";
@@ -89,10 +95,11 @@ class PlainQuantizer extends VanillaQuantizer {
     return { ...result, losses: { ...result.losses, contrastive: loss } };
   }
 
-  override update({ indices, usage }: Assignment): void {
+  override update({ indices, usage }: Assignment): readonly Move[] {
     const { decay } = this.#settings;
     using _scope = this.runningUsage.device.scope();
     assign(this.runningUsage, runningShare(this.runningUsage, usage, indices.size, decay));
+    return [];
   }
 }
 

@@ -1,7 +1,12 @@
 /** What a run carries from step to step besides the model: sums of the epoch so far, and the best epoch. */
 
-/** The names of the scalars that a step gives. */
-export type ScalarName = "loss" | "mse" | "quantizerLoss";
+/** The scalars that a step gives: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
+ * the share of the codes that were moved outside of the gradient (by re-anchoring or replacement, each by its share of
+ * the way). */
+export const SCALAR_NAMES = ["loss", "mse", "quantizerLoss", "featureLength", "moved"] as const;
+
+/** The name of one. */
+export type ScalarName = typeof SCALAR_NAMES[number];
 
 /** The scalars of one step, on the host. */
 export type StepScalars = Readonly<Record<ScalarName, number>>;
@@ -18,13 +23,14 @@ export interface Carried {
 
 /** Bookkeeping at the start of a run. */
 export function freshCarried(): Carried {
-  return { steps: 0, sums: { loss: 0, mse: 0, quantizerLoss: 0 }, best: null };
+  const sums = { loss: 0, mse: 0, quantizerLoss: 0, featureLength: 0, moved: 0 };
+  return { steps: 0, sums, best: null };
 }
 
 /** Means over the epoch so far. */
 export function epochMeans({ steps, sums }: Carried): Record<ScalarName, number> {
-  const { loss, mse, quantizerLoss } = sums;
-  return { loss: loss / steps, mse: mse / steps, quantizerLoss: quantizerLoss / steps };
+  const means = SCALAR_NAMES.map((name) => [name, sums[name] / steps]);
+  return Object.fromEntries(means) as Record<ScalarName, number>;
 }
 
 /** A value that is no longer finite stops the run: the step, what broke, and what to do. */

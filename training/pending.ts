@@ -2,10 +2,8 @@
 import { withoutGradients } from "../core/execute.ts";
 import { reshape, stack } from "../core/functions/movement.ts";
 import type { Scope, Tensor } from "../core/tensor.ts";
-import type { ScalarName, StepScalars } from "./carried.ts";
+import { SCALAR_NAMES, type StepScalars } from "./carried.ts";
 import type { StepResult } from "./step.ts";
-
-const NAMES: readonly ScalarName[] = ["loss", "mse", "quantizerLoss"];
 
 /** Collects the scalars of several steps and reads them together: reading waits for the device. */
 export class PendingScalars implements Disposable {
@@ -19,7 +17,7 @@ export class PendingScalars implements Disposable {
   /** Keeps a step's scalars, though not its tape, beyond the step's scope. */
   add({ scalars }: StepResult, scope: Scope): void {
     const row = withoutGradients(() => {
-      const [first, ...rest] = NAMES.map((name) => reshape(scalars[name], []));
+      const [first, ...rest] = SCALAR_NAMES.map((name) => reshape(scalars[name], []));
       return stack([first, ...rest]);
     });
     this.#rows.push(scope.keep(row));
@@ -34,8 +32,8 @@ export class PendingScalars implements Disposable {
     const values = await stack([first, ...rest]).floats();
     for (const row of rows) row.dispose();
     return rows.map((_, step) => {
-      const [loss, mse, quantizerLoss] = values.subarray(step * NAMES.length);
-      return { loss, mse, quantizerLoss };
+      const row = values.subarray(step * SCALAR_NAMES.length);
+      return Object.fromEntries(SCALAR_NAMES.map((name, at) => [name, row[at]])) as StepScalars;
     });
   }
   /** Lets go of what waits, unread. */

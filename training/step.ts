@@ -2,12 +2,15 @@
 import { backward, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";
-import type { Tensor } from "../core/tensor.ts";
-import { clipGradients } from "../nn/gradients.ts";
+import { sum } from "../core/functions/reductions.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { clipGradients, withoutShare } from "../nn/gradients.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import type { VQVAE } from "../models/vqvae.ts";
-import type { QuantizeContext } from "../quantizers/quantizer.ts";
+import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
+import type { ScalarName } from "./carried.ts";
+import { meanLength } from "./codebook_watch.ts";
 
 /** What a step works on. */
 export interface StepOptions {
@@ -25,14 +28,14 @@ export interface StepOptions {
 
 /** What a step gives: scalars on the device, and the codes' counts. */
 export interface StepResult {
-  /** `loss`, `mse`, `quantizerLoss` (the sum of the quantiser's losses), each a scalar. */
-  readonly scalars: Readonly<Record<"loss" | "mse" | "quantizerLoss", Tensor>>;
+  /** Of the step, each a scalar. */
+  readonly scalars: Readonly<Record<ScalarName, Tensor>>;
   /** int32 `[K]`: how often each code was chosen. */
   readonly usage: Tensor;
 }
 
-/** One training step: loss = mse/v + the quantiser's losses (METHOD 4); its gradients; the quantiser's `update`; the
- * optimiser's step. Nothing is read back.
+/** One training step: loss = mse/v + the quantiser's losses (METHOD 4); its gradients; the quantiser's `update`, after
+ * which gradients and moments of codes that are no more are dropped; the optimiser's step. Nothing is read back.
  *
  * Run it in a scope, so that what it makes is recycled:
  *
@@ -69,14 +72,37 @@ export function trainingStep(
   const quantizerLoss = Object.values(quantized.losses).reduce(add, none);
   const loss = add(mul(mse, 1 / variance), quantizerLoss);
   device.phase("backward");
-  const gradients = backward(loss, model.parameters());
-  withoutGradients(() => {
+  const parameters = model.parameters();
+  const gradients = backward(loss, parameters);
+  return withoutGradients(() => {
     device.phase("update");
-    model.quantizer.update({ features, ...quantized }, context);
+    const moves = model.quantizer.update({ features, ...quantized }, context);
+    const forgotten = moves.filter(({ forgets }) => forgets);
     device.phase("optimizer");
-    const [first, ...rest] = gradients;
-    const clipped = clipNorm === undefined ? gradients : clipGradients([first, ...rest], clipNorm);
+    for (const { codes, share } of forgotten) optimizer.forget(codes, share);
+    const [first, ...rest] = gradients.map((gradient, index) =>
+      forgotten.filter(({ codes }) => codes === parameters[index])
+        .reduce((left, { share }) => withoutShare(left, share), gradient)
+    );
+    const clipped = clipNorm === undefined
+      ? [first, ...rest]
+      : clipGradients([first, ...rest], clipNorm);
     optimizer.step(clipped, learningRate);
+    const scalars = {
+      loss,
+      mse,
+      quantizerLoss,
+      featureLength: meanLength(features),
+      moved: movedShare(device, moves),
+    };
+    return { scalars, usage: quantized.usage };
   });
-  return { scalars: { loss, mse, quantizerLoss }, usage: quantized.usage };
+}
+
+/** The share of the codes that were moved: the mean over the codes that may be; 0 where none may. */
+function movedShare(device: Device, moves: readonly Move[]): Tensor {
+  const codebooks = new Set(moves.map(({ codes }) => codes));
+  const size = [...codebooks].reduce((total, { shape }) => total + shape[0], 0);
+  const moved = moves.map(({ share }) => sum(share)).reduce(add, full(device, [], 0));
+  return mul(moved, 1 / Math.max(size, 1));
 }

@@ -1,11 +1,8 @@
 /** The training loop: steps, measurements, checkpoints, exact resume. */
 import { setImmediate as turn } from "node:timers/promises";
-import { assign } from "../core/execute.ts";
-import { full, zeros } from "../core/functions/creation.ts";
-import { add } from "../core/functions/elementwise.ts";
 import { type Profile, profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
-import type { Device, Tensor } from "../core/tensor.ts";
+import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { evaluationBatches, stepsPerEpoch, trainingBatches } from "../data/batches.ts";
 import type { VQVAE } from "../models/vqvae.ts";
@@ -14,6 +11,7 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import { type Carried, DivergedError, epochMeans, freshCarried } from "./carried.ts";
 import type { ScalarName, StepScalars } from "./carried.ts";
 import { checkIdentity, readCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { type CodebookHealth, CodebookWatch } from "./codebook_watch.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
 import { PendingScalars } from "./pending.ts";
 import { testNumbers } from "./protocol.ts";
@@ -23,11 +21,16 @@ import { trainingStep } from "./step.ts";
 /** Everything that a checkpoint holds of a run. */
 class RunState extends Module {
   readonly step: Counter = new Counter();
-  readonly epochUsage: Tensor;
+  readonly codebook: CodebookWatch;
 
-  constructor(device: Device, readonly model: VQVAE, readonly optimizer: Optimizer) {
+  constructor(
+    device: Device,
+    readonly model: VQVAE,
+    readonly optimizer: Optimizer,
+    stepsPerEpoch: number,
+  ) {
     super();
-    this.epochUsage = zeros(device, [model.quantizer.codebookSize], "int32");
+    this.codebook = new CodebookWatch(device, model.quantizer.codebookSize, stepsPerEpoch);
   }
 }
 
@@ -41,10 +44,22 @@ export interface TrainingProgress {
   readonly epoch: number;
   /** Means over the steps since the last report. */
   readonly scalars: StepScalars;
-  /** Codes chosen at least once in this epoch so far. */
-  readonly codesInUse: number;
+  /** How the codebook fares. */
+  readonly codebook: CodebookHealth;
   /** Images trained on a second, since the last report. */
   readonly imagesPerSecond: number;
+}
+
+/** What an epoch came to. */
+export interface EpochSummary {
+  /** The epoch, counted from 1. */
+  readonly epoch: number;
+  /** Means over its steps. */
+  readonly train: StepScalars;
+  /** How the codebook fared in it. */
+  readonly codebook: CodebookHealth;
+  /** The model over the whole test set. */
+  readonly test: Evaluation;
 }
 
 /** How a run ends. */
@@ -98,7 +113,7 @@ export interface TrainOptions {
   /** Hears where the run is. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Hears what an epoch came to. */
-  readonly onEpoch?: (epoch: number, test: Evaluation) => void;
+  readonly onEpoch?: (summary: EpochSummary) => void;
   /** Hears the profile of one step, the tenth that this session takes (or its last, if that is sooner). */
   readonly onProfile?: (profile: Profile) => Promise<void> | void;
 }
@@ -167,13 +182,13 @@ class Run implements Disposable {
     const { device, model, optimizer, dataset, batchSize, epochs, maxSteps = Infinity } = options;
     this.#options = options;
     this.#stepsPerEpoch = stepsPerEpoch(dataset, batchSize);
-    this.#state = new RunState(device, model, optimizer);
+    this.#state = new RunState(device, model, optimizer, this.#stepsPerEpoch);
     this.#totalSteps = Math.min(epochs * this.#stepsPerEpoch, maxSteps);
   }
 
   [Symbol.dispose](): void {
     this.#pending[Symbol.dispose]();
-    this.#state.epochUsage.dispose();
+    this.#state.codebook.dispose();
   }
 
   async start(): Promise<TrainingSummary> {
@@ -251,7 +266,7 @@ class Run implements Disposable {
       learningRate: learningRate(this.#step),
       clipNorm,
     });
-    assign(this.#state.epochUsage, add(this.#state.epochUsage, result.usage));
+    this.#state.codebook.add(result.usage);
     this.#pending.add(result, scope);
     this.#state.step.value++;
   }
@@ -264,12 +279,12 @@ class Run implements Disposable {
 
   /** Reads the scalars of the steps since the last report, checks them, sums them, and tells of them. */
   async #report(started: number): Promise<void> {
-    const { batchSize, folder, onProgress, learningRate } = this.#options;
+    const { batchSize, folder, model, onProgress, learningRate } = this.#options;
     const first = this.#step - this.#pending.length;
     if (this.#pending.length === 0) return;
-    const [rows, usage] = await Promise.all([
+    const [rows, codebook] = await Promise.all([
       this.#pending.take(),
-      this.#state.epochUsage.integers(),
+      this.#state.codebook.read(model.quantizer),
     ]);
     const seconds = (performance.now() - started) / 1000;
     const window = freshCarried();
@@ -292,7 +307,7 @@ class Run implements Disposable {
       totalSteps: this.#totalSteps,
       epoch: Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1,
       scalars,
-      codesInUse: usage.filter((count) => count > 0).length,
+      codebook,
       imagesPerSecond: rows.length * batchSize / seconds,
     };
     await folder.log({
@@ -300,7 +315,7 @@ class Run implements Disposable {
       step: progress.step,
       epoch: progress.epoch,
       ...scalars,
-      codesInUse: progress.codesInUse,
+      codebook,
       learningRate: learningRate(this.#step - 1),
     });
     onProgress?.(progress);
@@ -319,8 +334,10 @@ class Run implements Disposable {
   }
 
   async #endEpoch(): Promise<Evaluation> {
-    const { dataset, folder, onEpoch } = this.#options;
+    const { dataset, folder, model, onEpoch } = this.#options;
     const epoch = Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
+    const train = epochMeans(this.#carried);
+    const codebook = await this.#state.codebook.read(model.quantizer);
     const test = await this.#evaluate();
     if (!Number.isFinite(test.mse)) {
       throw new DivergedError(this.#step, "test mse", test.mse, folder.checkpoint("last"));
@@ -329,23 +346,18 @@ class Run implements Disposable {
       kind: "epoch",
       epoch,
       step: this.#step,
-      train: epochMeans(this.#carried),
+      train,
+      codebook,
       test: await testNumbers(test, dataset),
     });
     const better = this.#carried.best === null || test.mse < this.#carried.best.mse;
     const best = better ? { epoch, mse: test.mse } : this.#carried.best;
     this.#carried = { ...freshCarried(), best };
-    this.#clearUsage();
+    this.#state.codebook.nextEpoch();
     await folder.saveSamples(epoch, this.#options);
     await this.#save(...better ? ["best", "last"] as const : ["last"] as const);
-    onEpoch?.(epoch, test);
+    onEpoch?.({ epoch, train, codebook, test });
     return test;
-  }
-
-  #clearUsage(): void {
-    const { device, model } = this.#options;
-    using _scope = device.scope();
-    assign(this.#state.epochUsage, full(device, [model.quantizer.codebookSize], 0, "int32"));
   }
 
   /** Writes the state under each of the names, unless it is broken. */

@@ -14,6 +14,8 @@ function addStep(pending: PendingScalars, device: Device, step: number): void {
     loss: scalar(step),
     mse: scalar(step + 0.25),
     quantizerLoss: scalar(step + 0.5),
+    featureLength: scalar(1),
+    moved: scalar(0.5),
   };
   pending.add({ scalars, usage: full(device, [1], 0, "int32") }, scope);
 }
@@ -29,6 +31,8 @@ for (const device of await openTestDevices()) {
       loss: 2 * step,
       mse: 2 * step + 0.5,
       quantizerLoss: 2 * step + 1,
+      featureLength: 2,
+      moved: 1,
     }));
     assert.deepEqual(await pending.take(), expected);
     assert.equal(pending.length, 0);

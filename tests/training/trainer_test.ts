@@ -38,7 +38,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
       path,
       checkpointEverySteps: 6,
       onProgress: (now) => progress.push(now),
-      onEpoch: (epoch, { mse }) => tests.push(epoch, mse),
+      onEpoch: ({ epoch, test }) => tests.push(epoch, test.mse),
     });
     assert.equal(device.liveBytes, before);
 
@@ -48,7 +48,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     assert.deepEqual(progress.map(({ step }) => step), [3, 6, 9, 12, 15, 18]);
     assert.deepEqual(progress.map(({ epoch }) => epoch), [1, 1, 2, 2, 3, 3]);
     assert.ok(progress.every(({ totalSteps }) => totalSteps === STEPS));
-    assert.ok(progress.every(({ codesInUse }) => codesInUse >= 1 && codesInUse <= 8));
+    assert.ok(progress.every(({ codebook: { codesInUse } }) => codesInUse >= 1 && codesInUse <= 8));
     assert.ok(progress[5].scalars.loss < progress[0].scalars.loss);
 
     const epochs = await records(path, "epoch");

@@ -1,0 +1,108 @@
+/** Watches how a codebook is used while it is trained, and tells when it collapses. */
+import { assign, withoutGradients } from "../core/execute.ts";
+import { zeros } from "../core/functions/creation.ts";
+import { add, greater, sqrt, square, where } from "../core/functions/elementwise.ts";
+import { mean, sum } from "../core/functions/reductions.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { codebookUse } from "../metrics/codebook.ts";
+import { Module } from "../nn/module.ts";
+import type { Quantizer } from "../quantizers/quantizer.ts";
+
+/** How a codebook fares in training. */
+export interface CodebookHealth {
+  /** Codes chosen at least once in this epoch so far. */
+  readonly codesInUse: number;
+  /** From the counts of this epoch so far, in [1, K]. */
+  readonly perplexity: number;
+  /** Codes that were not chosen for as many steps as an epoch has. */
+  readonly deadCodes: number;
+  /** For how many steps the dead codes were not chosen, the mean; none without dead codes. */
+  readonly deadSteps: number | null;
+  /** The mean length of the codes; none for a method that keeps no codebook. */
+  readonly codeLength: number | null;
+  /** Whether less than a quarter of the codes was chosen in this epoch so far, or the perplexity is less than a tenth of
+   * their number; with fewer features than codes, of the features' number. */
+  readonly collapsed: boolean;
+}
+
+/** The mean length of vectors `[..., D]`, a scalar. */
+export function meanLength(vectors: Tensor): Tensor {
+  return mean(sqrt(sum(square(vectors), -1)));
+}
+
+/** Counts, on the device, how often each code is chosen in an epoch and for how many steps it was not. */
+export class CodebookWatch extends Module {
+  /** int32 `[K]`: how often each code was chosen in this epoch so far. */
+  readonly epochUsage: Tensor;
+  /** int32 `[K]`: steps since each code was last chosen, or since the start of the run. */
+  readonly ages: Tensor;
+  readonly #stepsPerEpoch: number;
+
+  /** Starts watching.
+   * @param stepsPerEpoch after so many steps without being chosen a code counts as dead
+   */
+  constructor(device: Device, codebookSize: number, stepsPerEpoch: number) {
+    super();
+    this.#stepsPerEpoch = stepsPerEpoch;
+    this.epochUsage = zeros(device, [codebookSize], "int32");
+    this.ages = zeros(device, [codebookSize], "int32");
+  }
+
+  /** Counts a step. Nothing is read back.
+   * @param usage int32 `[K]`
+   */
+  add(usage: Tensor): void {
+    using _scope = usage.device.scope();
+    assign(this.epochUsage, add(this.epochUsage, usage));
+    assign(this.ages, where(greater(usage, 0), 0, add(this.ages, 1)));
+  }
+
+  /** Starts the next epoch. */
+  nextEpoch(): void {
+    using _scope = this.epochUsage.device.scope();
+    assign(this.epochUsage, zeros(this.epochUsage.device, this.epochUsage.shape, "int32"));
+  }
+
+  /** Reads how the codebook fares.
+   * @throws {RangeError} no step was counted in this epoch
+   */
+  async read(quantizer: Quantizer): Promise<CodebookHealth> {
+    using _scope = this.ages.device.scope();
+    const length = withoutGradients(() => {
+      const codes = quantizer.codes();
+      return codes === undefined ? undefined : meanLength(codes);
+    });
+    const [usage, ages, codeLength = null] = await Promise.all([
+      this.epochUsage.integers(),
+      this.ages.integers(),
+      length?.item(),
+    ]);
+    const codesInUse = usage.filter((count) => count > 0).length;
+    const { perplexity } = codebookUse(usage);
+    const usable = Math.min(usage.length, usage.reduce((total, count) => total + count));
+    const dead = ages.filter((age) => age >= this.#stepsPerEpoch);
+    return {
+      codesInUse,
+      perplexity,
+      deadCodes: dead.length,
+      deadSteps: dead.length === 0 ? null : dead.reduce((total, age) => total + age) / dead.length,
+      codeLength,
+      collapsed: codesInUse < usable / 4 || perplexity < usable / 10,
+    };
+  }
+}
+
+/** What to say of a codebook that has collapsed, in plain words, and what to try.
+ * @param codebookSize K
+ */
+export function collapseWarning(
+  { codesInUse, perplexity, deadCodes }: CodebookHealth,
+  codebookSize: number,
+): string {
+  const fewer = Math.max(1, Math.floor(codebookSize / 4));
+  return `the codebook has collapsed: of ${codebookSize} codes ${codesInUse} were chosen in this epoch (perplexity ${
+    perplexity.toFixed(1)
+  }), and ${deadCodes} are dead; what to try: dead codes that move onto features (--quantizer.type clustered, or ` +
+    `--quantizer.replaceBelow 1), codes that start there (--quantizer.initialization kmeans), a look-up in fewer ` +
+    `dimensions (--quantizer.lookupDim 8), fewer codes (--quantizer.codebookSize ${fewer})`;
+}
