@@ -1,4 +1,5 @@
 /** How far a training run is: a bar on a terminal, plain lines elsewhere. */
+import type { QuantizerConfig } from "../quantizers/registry.ts";
 import { collapseWarning } from "../training/codebook_watch.ts";
 import type { EpochSummary, TrainingProgress } from "../training/trainer.ts";
 import type { Output } from "./output.ts";
@@ -14,6 +15,8 @@ export interface RunSize {
   readonly batchSize: number;
   /** K. */
   readonly codebookSize: number;
+  /** The quantiser's settings. */
+  readonly quantizer: QuantizerConfig;
 }
 
 /** Shows a run's progress as it comes. */
@@ -44,7 +47,7 @@ export class Progress {
   /** Shows what an epoch came to, with a warning when the codebook has collapsed since the last one. */
   epoch({ epoch, train, codebook, test }: EpochSummary): void {
     this.clear();
-    const { codebookSize } = this.#run;
+    const { codebookSize, quantizer } = this.#run;
     const { codesInUse, deadCodes, deadSteps, codeLength } = codebook;
     const dead = deadSteps === null ? "" : ` for ${deadSteps.toFixed(0)} steps`;
     this.#output.say([
@@ -57,12 +60,12 @@ export class Progress {
       `epoch ${epoch} in training: ${codesInUse} of ${codebookSize} codes chosen`,
       `perplexity ${codebook.perplexity.toFixed(1)}`,
       `${deadCodes} dead${dead}`,
-      `${(100 * train.moved).toFixed(1)} % moved a step`,
+      `${(100 * train.moved).toFixed(1)} % of the codes moved a step`,
       `features of length ${train.featureLength.toPrecision(3)}`,
-      ...(codeLength === null ? [] : [`codes of ${codeLength.toPrecision(3)}`]),
+      ...(codeLength === null ? [] : [`codes of length ${codeLength.toPrecision(3)}`]),
     ].join(", "));
     if (codebook.collapsed && !this.#collapsed) {
-      this.#output.say(collapseWarning(codebook, codebookSize));
+      this.#output.say(collapseWarning(codebook, codebookSize, quantizer));
     }
     this.#collapsed = codebook.collapsed;
   }

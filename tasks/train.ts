@@ -98,6 +98,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),
     batchSize: training.batchSize,
     codebookSize: model.quantizer.codebookSize,
+    quantizer: config.quantizer,
   });
   using interruption = new Interruption(() => {
     progress.clear();

@@ -7,6 +7,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
+import type { QuantizerConfig } from "../quantizers/registry.ts";
 
 /** How a codebook fares in training. */
 export interface CodebookHealth {
@@ -92,17 +93,29 @@ export class CodebookWatch extends Module {
   }
 }
 
-/** What to say of a codebook that has collapsed, in plain words, and what to try.
+/** What could help a codebook that has collapsed: in words, and a setting with its value without and with it. */
+const REMEDIES = [
+  ["dead codes that are replaced by features", "replaceBelow", 0, 1],
+  ["codes that start where the features are", "initialization", "uniform", "kmeans"],
+  ["a look-up in fewer dimensions", "lookupDim", null, 8],
+] as const;
+
+/** What to say of a codebook that has collapsed, in plain words, with what to try that its quantiser can do and does not.
  * @param codebookSize K
+ * @param settings the quantiser's, as a configuration holds them
  */
 export function collapseWarning(
   { codesInUse, perplexity, deadCodes }: CodebookHealth,
   codebookSize: number,
+  settings: QuantizerConfig,
 ): string {
-  const fewer = Math.max(1, Math.floor(codebookSize / 4));
-  return `the codebook has collapsed: of ${codebookSize} codes ${codesInUse} were chosen in this epoch (perplexity ${
+  const ways = [
+    ...(settings.type === "clustered" ? [] : ["another method (--quantizer.type clustered)"]),
+    ...REMEDIES.filter(([, setting, without]) => settings[setting] === without)
+      .map(([what, setting, , value]) => `${what} (--quantizer.${setting} ${value})`),
+    "fewer codes",
+  ];
+  return `the codebook has collapsed: ${codesInUse} of ${codebookSize} codes were chosen in this epoch (perplexity ${
     perplexity.toFixed(1)
-  }), and ${deadCodes} are dead; what to try: dead codes that move onto features (--quantizer.type clustered, or ` +
-    `--quantizer.replaceBelow 1), codes that start there (--quantizer.initialization kmeans), a look-up in fewer ` +
-    `dimensions (--quantizer.lookupDim 8), fewer codes (--quantizer.codebookSize ${fewer})`;
+  }), ${deadCodes} are dead; what to try: ${ways.join(", ")}`;
 }
