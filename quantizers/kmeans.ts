@@ -54,10 +54,13 @@ export function kMeans(
   const noise = mul(normal(device, [count, width], partKey(key, 1)), mul(deviation, 1e-3));
   let means = add(randomRows(rows, count, partKey(key, 0), mask), noise);
   for (let pass = 0; pass < iterations; pass++) {
+    using once = device.scope();
     const indices = maskIndices(nearest(rows, means, { distance }), mask);
     const sizes = reshape(cast(segmentCount(indices, count), "float32"), [count, 1]);
-    const sums = segmentSum(rows, indices, count);
-    means = where(greater(sizes, 0), div(sums, maximum(sizes, 1)), means);
+    const centres = div(segmentSum(rows, indices, count), maximum(sizes, 1));
+    const moved = once.keep(where(greater(sizes, 0), centres, means));
+    means.dispose();
+    means = moved;
   }
   return scope.keep(means);
 }
