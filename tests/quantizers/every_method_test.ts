@@ -1,5 +1,6 @@
 /** What holds of every method in the registry, as it is by default and with every piece that it takes. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { assign, backward, parameter } from "../../core/execute.ts";
 import { add, mul } from "../../core/functions/elementwise.ts";
 import { sum } from "../../core/functions/reductions.ts";
@@ -8,7 +9,7 @@ import type { Shape } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { CodebookQuantizer } from "../../quantizers/codebook.ts";
-import { Quantizer } from "../../quantizers/quantizer.ts";
+import type { Quantizer } from "../../quantizers/quantizer.ts";
 import { createQuantizer, QUANTIZER_TYPES, quantizerMethod } from "../../quantizers/registry.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
@@ -44,22 +45,30 @@ interface Variant {
   readonly make: (device: Device, codebookSize?: number, seed?: number) => Quantizer;
 }
 
-const VARIANTS: readonly Variant[] = QUANTIZER_TYPES.flatMap((type) => {
-  const variant = (name: string, pieces: object): Variant => ({
-    name,
+/** Further settings that change what a method does. */
+const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<string, unknown>>])[] = [
+  ["vanilla", { lookupDim: 3 }],
+  ["clustered", { anchor: "random" }],
+  ["clustered", { anchor: "probrandom", distance: "l2" }],
+];
+
+function variant(type: string, settings: Readonly<Record<string, unknown>>): Variant {
+  return {
+    name: [type, ...Object.entries(settings).map(([name, value]) => `${name} ${value}`)].join(", "),
     make: (device, codebookSize = 6, seed = 3) => {
-      const settings = taken(type, { codebookSize, codebookDim: 4, ...pieces });
-      return createQuantizer(device, { type, ...settings }, randomKey(seed, "initial"));
+      const all = taken(type, { codebookSize, codebookDim: 4, ...settings });
+      return createQuantizer(device, { type, ...all }, randomKey(seed, "initial"));
     },
-  });
-  return [
-    variant(type, {}),
-    ...("gradient" in taken(type, PIECES) ? [variant(`${type} with every piece`, PIECES)] : []),
-    ...("lookupDim" in taken(type, { lookupDim: 3 })
-      ? [variant(`${type} in fewer dimensions`, { lookupDim: 3 })]
-      : []),
-  ];
-});
+  };
+}
+
+const VARIANTS: readonly Variant[] = [
+  ...QUANTIZER_TYPES.flatMap((type) => {
+    const pieces = taken(type, PIECES);
+    return [variant(type, {}), ...("gradient" in pieces ? [variant(type, pieces)] : [])];
+  }),
+  ...CHOICES.map(([type, settings]) => variant(type, settings)),
+];
 
 /** A loss that every output has a part in. */
 function judge({ quantized, losses }: ReturnType<Quantizer["quantize"]>): Tensor {
@@ -87,37 +96,42 @@ function train(device: Device, quantizer: Quantizer, adam: Adam, steps: readonly
   }
 }
 
+const sizes = fc.record({
+  batch: fc.constantFrom<Shape>([1], [30], [2, 5], [1, 1], [2, 3, 4]),
+  codebookSize: fc.constantFrom(1, 2, 7, 33),
+  training: fc.boolean(),
+});
+
 for (const { name, make } of VARIANTS) {
   testOnEach(devices, `${name}: shapes, indices, usage and look-up agree`, async (device) => {
-    for (const batch of [[1], [30], [2, 5], [2, 3, 4]] satisfies Shape[]) {
+    const property = fc.asyncProperty(sizes, async ({ batch, codebookSize, training }) => {
       using _scope = device.scope();
-      const quantizer = make(device);
+      const quantizer = make(device, codebookSize);
       const { codebookSize: K, codebookDim: D } = quantizer;
       const features = featuresOf(quantizer, batch, "features", device);
-      for (const training of [true, false]) {
-        const context = contextOf(0, training);
-        const result = quantizer.quantize(features, context);
-        const { quantized, indices, usage, losses } = result;
-        assert.deepEqual(quantized.shape, [...batch, D]);
-        assert.deepEqual([indices.shape.slice(0, batch.length), indices.dtype], [batch, "int32"]);
-        const chosen = await indices.integers();
-        assert.ok(chosen.every((index) => index >= 0 && index < K), `${chosen} of ${K}`);
-        const counts = await usage.integers();
-        assert.equal(counts.length, K);
-        assert.equal(counts.reduce((total, count) => total + count, 0), chosen.length);
-        for (const [loss, value] of Object.entries(losses)) {
-          assert.deepEqual(value.shape, [], loss);
-          assert.ok(Number.isFinite(await value.item()), loss);
-        }
-        const looked = quantizer.lookup(indices);
-        assert.deepEqual(looked.shape, quantized.shape);
-        // What is drawn in training may be a mixture.
-        if (!training || quantizer instanceof CodebookQuantizer) {
-          assert.deepEqual(await looked.floats(), await quantized.floats());
-        }
-        quantizer.update({ features, ...result }, context);
+      const context = contextOf(0, training);
+      const result = quantizer.quantize(features, context);
+      const { quantized, indices, usage, losses } = result;
+      assert.deepEqual(quantized.shape, [...batch, D]);
+      assert.deepEqual([indices.shape.slice(0, batch.length), indices.dtype], [batch, "int32"]);
+      const chosen = await indices.integers();
+      assert.ok(chosen.every((index) => index >= 0 && index < K), `${chosen} of ${K}`);
+      const counts = await usage.integers();
+      assert.equal(counts.length, K);
+      assert.equal(counts.reduce((total, count) => total + count, 0), chosen.length);
+      for (const [loss, value] of Object.entries(losses)) {
+        assert.deepEqual(value.shape, [], loss);
+        assert.ok(Number.isFinite(await value.item()), loss);
       }
-    }
+      const looked = quantizer.lookup(indices);
+      assert.deepEqual(looked.shape, quantized.shape);
+      // What is drawn in training may be a mixture.
+      if (!training || quantizer instanceof CodebookQuantizer) {
+        assert.deepEqual(await looked.floats(), await quantized.floats());
+      }
+      quantizer.update({ features, ...result }, context);
+    });
+    await fc.assert(property, { seed: 7, numRuns: 6 });
   });
 
   testOnEach(devices, `${name}: the same state goes on to the same state`, async (device) => {
@@ -256,9 +270,10 @@ for (const { name, make } of CODEBOOKS) {
 }
 
 // The reference would take seconds, and so would the software GPU for more than one.
+const MANY = CODEBOOKS.filter(({ name }) => QUANTIZER_TYPES.includes(name) || /vanilla/.test(name));
 testOnEach(devices.slice(1), "65,536 codes leave no N × K matrix in memory", async (device) => {
-  const [K, N] = [65536, 512];
-  for (const { name, make } of device.name === "cpu" ? CODEBOOKS : CODEBOOKS.slice(0, 1)) {
+  const [K, N] = [65536, 256];
+  for (const { name, make } of device.name === "cpu" ? MANY : MANY.slice(0, 1)) {
     const quantizer = make(device, K);
     const held = () => device.liveBytes + device.pooledBytes;
     const before = held();

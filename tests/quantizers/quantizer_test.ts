@@ -1,15 +1,13 @@
-/** What holds of every quantiser. */
+/** Codes and features out of the ordinary; every_method_test.ts has what holds of every method. */
 import assert from "node:assert/strict";
-import fc from "fast-check";
 import { assign } from "../../core/execute.ts";
 import { zeros } from "../../core/functions/creation.ts";
-import { permutation, type RandomKey, randomKey } from "../../core/random.ts";
-import type { Shape } from "../../core/shape.ts";
+import { type RandomKey, randomKey } from "../../core/random.ts";
 import type { Device } from "../../core/tensor.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
 import type { Quantizer } from "../../quantizers/quantizer.ts";
 import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
-import { draw, testOnEach } from "../each_device.ts";
+import { testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 
 const devices = await openTestDevices();
@@ -33,96 +31,6 @@ const METHODS: Readonly<Record<string, (device: Device, options: Options) => Wit
   probrandom: (device, options) =>
     new ClusteredQuantizer(device, { ...options, anchor: "probrandom" }),
 };
-
-const sizes = fc.record({
-  batch: fc.oneof(
-    fc.array(fc.constantFrom(1, 2, 3, 5), { minLength: 1, maxLength: 3 }),
-    fc.constant([1]),
-  ),
-  codebookSize: fc.constantFrom(1, 2, 3, 7, 16, 33),
-  codebookDim: fc.constantFrom(1, 2, 3, 5, 8),
-  distance: fc.constantFrom("l2" as const, "cos" as const),
-});
-
-for (const [method, make] of Object.entries(METHODS)) {
-  testOnEach(
-    devices,
-    `${method}: indices, codes and usage agree, for any shape`,
-    async (device) => {
-      const property = fc.asyncProperty(sizes, async ({ batch, ...options }) => {
-        using _scope = device.scope();
-        const { codebookSize: K, codebookDim: D } = options;
-        const quantizer = make(device, { ...options, key });
-        const shape = [...batch, D];
-        const features = device.tensor(draw(shape, "features"), shape);
-        const result = quantizer.quantize(features, context);
-        quantizer.update({ features, ...result }, context);
-        const again = quantizer.quantize(features, context);
-        for (const { quantized, indices, usage, losses } of [result, again]) {
-          assert.deepEqual([quantized.shape, indices.shape, usage.shape], [shape, batch, [K]]);
-          const chosen = await indices.integers();
-          assert.ok(chosen.every((index) => index >= 0 && index < K));
-          const counts = new Int32Array(K);
-          for (const index of chosen) counts[index]++;
-          assert.deepEqual(await usage.integers(), counts);
-          for (const loss of Object.values(losses)) {
-            assert.deepEqual(loss.shape, []);
-            assert.ok(await loss.item() >= -1e-6);
-          }
-        }
-        const looked = quantizer.lookup(again.indices);
-        assert.deepEqual(looked.shape, shape);
-        assert.deepEqual(await looked.floats(), await again.quantized.floats(), "exactly");
-      });
-      await fc.assert(property, { seed: 7, numRuns: 10 });
-    },
-  );
-}
-
-testOnEach(
-  devices,
-  "a codebook in another order gives the same codes by other indices",
-  async (device) => {
-    const property = fc.asyncProperty(sizes, fc.nat(99), async ({ batch, ...options }, step) => {
-      using _scope = device.scope();
-      const { codebookSize: K, codebookDim: D } = options;
-      // One dimension knows two cosines only, and ties go to the highest index.
-      fc.pre(D > 1 || options.distance === "l2");
-      const [quantizer, other] = [0, 1].map(() =>
-        new VanillaQuantizer(device, { ...options, key })
-      );
-      const e = draw([K, D], "codebook"), order = permutation(randomKey(1, "order", step), K);
-      assign(quantizer.codebook, device.tensor(e, [K, D]));
-      const moved = Float32Array.from(
-        { length: K * D },
-        (_, i) => e[order[Math.floor(i / D)] * D + i % D],
-      );
-      assign(other.codebook, device.tensor(moved, [K, D]));
-      const shape = [...batch, D], features = device.tensor(draw(shape, "features"), shape);
-      const before = quantizer.quantize(features, context),
-        after = other.quantize(features, context);
-      assert.deepEqual(await after.quantized.floats(), await before.quantized.floats());
-      const renamed = (await after.indices.integers()).map((index) => order[index]);
-      assert.deepEqual(renamed, await before.indices.integers());
-    });
-    await fc.assert(property, { seed: 7, numRuns: 12 });
-  },
-);
-
-for (const shape of [[1, 1], [3, 2], [2, 5, 2], [2, 3, 4, 2]] satisfies Shape[]) {
-  testOnEach(devices, `features of shape [${shape}] are quantised`, async (device) => {
-    for (const make of Object.values(METHODS)) {
-      const width = shape.at(-1)!;
-      const quantizer = make(device, { codebookSize: 40, codebookDim: width, distance: "l2", key });
-      const features = device.tensor(draw(shape, "any"), shape);
-      const result = quantizer.quantize(features, context);
-      quantizer.update({ features, ...result }, context);
-      assert.deepEqual(result.quantized.shape, shape);
-      assert.deepEqual(result.indices.shape, shape.slice(0, -1));
-      assert.ok((await quantizer.codebook.floats()).every(Number.isFinite));
-    }
-  });
-}
 
 testOnEach(devices, "one vector alone is quantised to a scalar index", async (device) => {
   const quantizer = new VanillaQuantizer(device, { codebookSize: 3, codebookDim: 2, key });
