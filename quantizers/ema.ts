@@ -9,9 +9,10 @@ import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
-import { type CodebookBatch, CodebookQuantizer } from "./codebook.ts";
+import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
-import type { Move } from "./quantizer.ts";
+import type { Move, QuantizeContext } from "./quantizer.ts";
+import { commitmentLoss } from "./steps.ts";
 
 /** The settings of a codebook of moving averages; `quantizerDefaults("ema")` gives the defaults. No gradient moves its
  * codes, so that it has no `orthogonality`. */
@@ -68,6 +69,15 @@ export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettin
     this.codebook.requiresGradient = false;
     this.clusterSizes = ones(device, [this.codebookSize]);
     this.clusterSums = mul(this.codebook, 1);
+  }
+
+  /** `commitment` only. */
+  protected override losses(
+    { features, chosen }: Matched,
+    { mask }: QuantizeContext,
+  ): Record<string, Tensor> {
+    const { commitmentWeight } = this.settings;
+    return { commitment: commitmentLoss(features, chosen, commitmentWeight, mask) };
   }
 
   /** Takes the batch into the averages. */

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { randomKey } from "../../core/random.ts";
+import { kMeans } from "../../quantizers/kmeans.ts";
+import { draw, testOnEach } from "../each_device.ts";
+import { openTestDevices } from "../helpers.ts";
+import { assertClose, EQUATIONS } from "../tolerances.ts";
+import { type Matrix, mean, nearest, rowsOf, similarity } from "./plain.ts";
+
+const devices = await openTestDevices();
+
+const key = randomKey(2, "k-means");
+
+/** The mean squared distance of rows to their nearest mean. */
+const distortion = (rows: Matrix, means: Matrix): number =>
+  mean(nearest(rows, means, "l2").map((k, n) => -similarity(rows[n], means[k], "l2")));
+
+/** One pass of Lloyd's algorithm: every mean becomes the mean of its rows. */
+function lloyd(rows: Matrix, means: Matrix): number[][] {
+  const indices = nearest(rows, means, "l2");
+  return means.map((old, k) => {
+    const own = rows.filter((_, n) => indices[n] === k);
+    return old.map((x, d) => own.length === 0 ? x : mean(own.map((row) => row[d])));
+  });
+}
+
+testOnEach(devices, "k-means descends to a place where a pass changes nothing", async (device) => {
+  const [N, D, K] = [60, 3, 5], values = draw([N, D], "rows");
+  const rows = rowsOf(values, D);
+  const after = async (iterations: number) => {
+    const options = { count: K, distance: "l2", key, iterations } as const;
+    return rowsOf(await kMeans(device.tensor(values, [N, D]), options).floats(), D);
+  };
+  const start = await after(0), one = await after(1), end = await after(40);
+  for (const mean of start) {
+    const drawn = rows.filter((row) => -similarity(row, mean, "l2") < 1e-4);
+    assert.equal(drawn.length, 1, "it starts from rows");
+  }
+  assertClose(one.flat(), lloyd(rows, start).flat(), EQUATIONS, "one pass");
+  assertClose(end.flat(), lloyd(rows, end).flat(), EQUATIONS, "the end");
+  assert.ok(distortion(rows, end) < distortion(rows, one), "lower than after one pass");
+  assert.ok(distortion(rows, one) < distortion(rows, start), "lower than at the start");
+});
+
+testOnEach(
+  devices,
+  "as many means as rows are the rows, more are all different",
+  async (device) => {
+    const [N, D] = [6, 2], values = draw([N, D], "few rows"), rows = device.tensor(values, [N, D]);
+    const all = await kMeans(rows, { count: N, distance: "l2", key }).floats();
+    assertClose(rowsOf(all, D).sort().flat(), rowsOf(values, D).sort().flat(), EQUATIONS, "rows");
+    const more = rowsOf(await kMeans(rows, { count: 40, distance: "l2", key }).floats(), D);
+    assert.equal(new Set(more.map(String)).size, 40);
+    const [one] = rowsOf(await kMeans(rows, { count: 1, distance: "cos", key }).floats(), D);
+    assertClose(
+      one,
+      [0, 1].map((d) => mean(rowsOf(values, D).map((row) => row[d]))),
+      EQUATIONS,
+      "1",
+    );
+  },
+);
+
+testOnEach(devices, "rows that are masked out have no part in k-means", async (device) => {
+  const [N, D, K] = [30, 2, 4];
+  const values = draw([N, D], "masked rows").map((x, i) => i < 2 * 20 ? x : 0);
+  const mask = device.tensor(Int32Array.from({ length: N }, (_, n) => n < 20 ? 1 : 0), [N]);
+  const options = { count: K, distance: "l2", key, mask, iterations: 30 } as const;
+  const means = rowsOf(await kMeans(device.tensor(values, [N, D]), options).floats(), D);
+  assertClose(
+    means.flat(),
+    lloyd(rowsOf(values.slice(0, 40), D), means).flat(),
+    EQUATIONS,
+    "means",
+  );
+});
