@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
+import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
+import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
+import type { CodebookQuantizer } from "../../quantizers/codebook.ts";
+import { HardFeaturesQuantizer } from "../../quantizers/hard_features.ts";
 import { trainingStep } from "../../training/step.ts";
 import { openTestDevices } from "../helpers.ts";
 import { tinyModel, waves } from "./tiny.ts";
@@ -79,4 +83,47 @@ Deno.test("clipping bounds what one step of gradients may be, and none leaves th
   assert.ok(free > 1, `${free}`);
   assert.ok(Math.abs(await momentsAfter(0.5) - 0.5) < 1e-4);
   assert.equal(await momentsAfter(2 * free), free);
+});
+
+Deno.test("a replaced code starts without gradient and moments, a re-anchored one keeps them", async () => {
+  using _scope = reference.scope();
+  const images = reference.tensor(await waves().images("train", BATCH), [4, 8, 8, 1]);
+  const context = { training: true, key: randomKey(7, "quantizer") };
+  const after = async (quantizer: CodebookQuantizer) => {
+    const options = { channels: 1, hidden: 8, residualHidden: 4, key: randomKey(7, "model") };
+    const model = new VQVAE(reference, quantizer, options);
+    const optimizer = new Adam(model.namedParameters());
+    const { features } = model.forward(images, { ...context, training: false });
+    const settings = { model, optimizer, variance: 0.1, learningRate: 1e-3 };
+    const { scalars, usage } = trainingStep(images, context, settings);
+    return {
+      scalars,
+      features: await features.floats(),
+      usage: await usage.integers(),
+      moved: await scalars.moved.item(),
+      codes: await quantizer.codebook.floats(),
+      moments: await optimizer.firstMoments.get("quantizer.codebook")!.floats(),
+    };
+  };
+  const sizes = { codebookSize: 8, codebookDim: 4, key: randomKey(7, "codebook") };
+  const replaced = await after(new HardFeaturesQuantizer(reference, { ...sizes, replaceBelow: 5 }));
+  const row = (values: Float32Array, at: number) => values.subarray(4 * at, 4 * at + 4);
+  let dead = 0;
+  replaced.usage.forEach((count, k) => {
+    const isFeature = Array.from({ length: 16 }, (_, n) => String(row(replaced.features, n)))
+      .includes(String(row(replaced.codes, k)));
+    assert.equal(isFeature, count < 5, "a code that was replaced was not stepped");
+    assert.equal(row(replaced.moments, k).every((moment) => moment === 0), count < 5);
+    if (count < 5) dead++;
+  });
+  assert.ok(dead > 0 && dead < 8, `${dead} of 8`);
+  assert.equal(replaced.moved, dead / 8);
+  const { usage, moments, moved } = await after(new ClusteredQuantizer(reference, sizes));
+  assert.ok(moved > 0 && moved < 1);
+  usage.forEach((count, k) =>
+    assert.equal(row(moments, k).every((moment) => moment === 0), count === 0)
+  );
+  const lengths = Array.from({ length: 16 }, (_, n) => Math.hypot(...row(replaced.features, n)));
+  const length = lengths.reduce((sum, value) => sum + value) / 16;
+  assert.ok(Math.abs(await replaced.scalars.featureLength.item() / length - 1) < 1e-5);
 });

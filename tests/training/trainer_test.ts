@@ -1,12 +1,23 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../core/device.ts";
+import { randomKey } from "../../core/random.ts";
+import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
+import { createQuantizer, QUANTIZER_TYPES, quantizerMethod } from "../../quantizers/registry.ts";
 import { DivergedError } from "../../training/carried.ts";
 import { readCheckpoint } from "../../training/checkpoint.ts";
 import { evaluationProtocol, protocolHash, type TestNumbers } from "../../training/protocol.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import type { TrainingProgress } from "../../training/trainer.ts";
-import { assertSameEnd, lastCheckpoint, tinyModel, trainTiny, waves, withFolder } from "./tiny.ts";
+import {
+  assertSameEnd,
+  lastCheckpoint,
+  tinyModel,
+  type TinyOptions,
+  trainTiny,
+  waves,
+  withFolder,
+} from "./tiny.ts";
 
 const device = await openDevice("reference");
 Deno.test.afterAll(() => device.close());
@@ -84,6 +95,30 @@ Deno.test("a run stopped in any step and resumed ends with the bytes of one neve
       });
     }
   }));
+
+Deno.test("every method is resumed as it was, with k-means and replacement of dead codes", async () => {
+  for (const type of QUANTIZER_TYPES) {
+    const wanted = { initialization: "kmeans", replaceBelow: 1, codebookSize: 8, codebookDim: 4 };
+    const { shape } = quantizerMethod(type).schema;
+    const settings = Object.entries(wanted).filter(([name]) => name in shape);
+    const config = { type, ...Object.fromEntries(settings) };
+    const trainMethod = async (path: string, options: Partial<TinyOptions> = {}) => {
+      const key = randomKey(7, "model");
+      const sizes = { channels: 1, hidden: 8, residualHidden: 4, key };
+      using model = new VQVAE(device, createQuantizer(device, config, key), sizes);
+      using optimizer = new Adam(model.namedParameters());
+      return await trainTiny({ device, path, model, optimizer, ...options });
+    };
+    await withFolder((whole) =>
+      withFolder(async (path) => {
+        await trainMethod(whole);
+        await trainMethod(path, stopAt(8));
+        await trainMethod(path, { resume: true });
+        await assertSameEnd(path, whole, type);
+      })
+    );
+  }
+});
 
 Deno.test("a stopped run can be stopped again, and a finished one is only measured again", () =>
   withFolder(async (whole) => {
