@@ -41,6 +41,14 @@ export interface KMeansOptions {
  * It starts from K different rows, uniformly drawn; a mean that no row is nearest to stays where it is. With more means
  * than rows, rows serve again; so that two means are never the same, each start is moved by normal noise of a
  * thousandth of the rows' deviation.
+ *
+ * ```ts
+ * import { kMeans, openDevice, randomKey } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const rows = device.tensor([0, 1, 8, 9], [4, 1]);
+ * const means = kMeans(rows, { count: 2, distance: "l2", key: randomKey(1, "means") });
+ * console.log(await means.floats()); // 0.5 and 8.5, in some order
+ * ```
  * @param rows float32 `[N, D]`
  * @returns float32 `[K, D]`
  */

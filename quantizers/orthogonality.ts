@@ -10,6 +10,13 @@ import { normalizeRows } from "./steps.ts";
  * Source: arXiv 2112.00384, equation 2, in the form that is divided by K². Since ‖ĈĈᵀ‖ = ‖ĈᵀĈ‖, it is computed as
  * ‖ĈᵀĈ‖²/K² − 1/K: a D × D matrix in memory, never K × K, and K·D² multiplications, whatever K. Codes of length 0
  * count as if they had a cosine of 0 with themselves.
+ *
+ * ```ts
+ * import { openDevice, orthogonalityLoss } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * console.log(await orthogonalityLoss(device.tensor([1, 0, 0, 2], [2, 2])).item()); // 0
+ * console.log(await orthogonalityLoss(device.tensor([1, 0, 2, 0], [2, 2])).item()); // 0.5
+ * ```
  * @param codes float32 `[K, D]`
  * @returns a scalar, at least 1/D − 1/K
  */

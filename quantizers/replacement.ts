@@ -41,6 +41,13 @@ export interface ReplacementOptions {
  *
  * A count starts, and starts again when its code is replaced, at the threshold: a code that is not chosen in its first
  * batch is dead. With fewer features a batch than K times the threshold, some always are.
+ *
+ * ```ts
+ * import { DeadCodes, openDevice } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const dead = new DeadCodes(device, 3, { replaceBelow: 1, countDecay: 0.99 });
+ * console.log(await dead.find(device.tensor(Int32Array.of(4, 0, 1), [3])).integers()); // 0, 1, 0
+ * ```
  */
 export class DeadCodes extends Module {
   /** N_k, float32 `[K]`. */

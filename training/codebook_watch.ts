@@ -31,7 +31,18 @@ export function meanLength(vectors: Tensor): Tensor {
   return mean(sqrt(sum(square(vectors), -1)));
 }
 
-/** Counts, on the device, how often each code is chosen in an epoch and for how many steps it was not. */
+/** Counts, on the device, how often each code is chosen in an epoch and for how many steps it was not.
+ *
+ * ```ts
+ * import { CodebookWatch, openDevice, randomKey, VanillaQuantizer } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const options = { codebookSize: 4, codebookDim: 2, key: randomKey(1, "codebook") };
+ * const quantizer = new VanillaQuantizer(device, options);
+ * const watch = new CodebookWatch(device, 4, 1);
+ * watch.add(device.tensor(Int32Array.of(8, 8, 0, 0), [4]));
+ * console.log(await watch.read(quantizer)); // 2 codes in use, perplexity 2, 2 dead codes
+ * ```
+ */
 export class CodebookWatch extends Module {
   /** int32 `[K]`: how often each code was chosen in this epoch so far. */
   readonly epochUsage: Tensor;
