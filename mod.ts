@@ -106,8 +106,38 @@ export {
   type HardFeaturesSettings,
 } from "./quantizers/hard_features.ts";
 export { ProjectedQuantizer } from "./quantizers/projected.ts";
-export type { CodebookSettings } from "./quantizers/method.ts";
-export { createQuantizer, QUANTIZER_TYPES, type QuantizerConfig } from "./quantizers/registry.ts";
+export { digitsToIndices, indicesToDigits } from "./quantizers/digits.ts";
+export { FSQQuantizer, type FSQSettings } from "./quantizers/fsq.ts";
+export { LFQQuantizer, type LFQSettings } from "./quantizers/lfq.ts";
+export { gumbelNoise, uniformDivergence } from "./quantizers/draws.ts";
+export { type GumbelOptions, GumbelQuantizer, type GumbelSettings } from "./quantizers/gumbel.ts";
+export {
+  type SQOptions,
+  SQQuantizer,
+  type SQSettings,
+  type VarianceType,
+} from "./quantizers/sq.ts";
+export { type SimVQOptions, SimVQQuantizer, type SimVQSettings } from "./quantizers/simvq.ts";
+export { transportCost, type TransportOptions } from "./quantizers/sinkhorn.ts";
+export { type VQWAEOptions, VQWAEQuantizer, type VQWAESettings } from "./quantizers/vq_wae.ts";
+export type { CodebookSettings, CodebookSizes } from "./quantizers/method.ts";
+export { type CompositeOptions, CompositeQuantizer } from "./quantizers/composite.ts";
+export {
+  type ResidualOptions,
+  ResidualQuantizer,
+  type ResidualSettings,
+} from "./quantizers/residual.ts";
+export {
+  type ProductOptions,
+  ProductQuantizer,
+  type ProductSettings,
+} from "./quantizers/product.ts";
+export {
+  createQuantizer,
+  DEFAULT_QUANTIZER,
+  QUANTIZER_TYPES,
+  type QuantizerConfig,
+} from "./quantizers/registry.ts";
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/reconstruction.ts";
@@ -119,7 +149,6 @@ export * from "./data/registry.ts";
 export {
   type Config,
   configSettings,
-  DEFAULT_QUANTIZER,
   type ModelConfig,
   type OptimizerConfig,
   quantizerDefaults,

@@ -11,7 +11,7 @@ export interface Setting {
   /** What it may be, in words. */
   readonly allowed: string;
   /** The type of its value. */
-  readonly kind: "boolean" | "number" | "string";
+  readonly kind: "boolean" | "number" | "numbers" | "string";
   /** Its value where none is given. */
   readonly default: unknown;
 }
@@ -29,6 +29,7 @@ interface Description {
   readonly exclusiveMaximum?: number;
   readonly multipleOf?: number;
   readonly anyOf?: readonly Description[];
+  readonly items?: Description;
   readonly properties?: Readonly<Record<string, Description>>;
 }
 
@@ -101,6 +102,7 @@ function flatten(node: Description, path: string): Setting[] {
 
 function kindOf(node: Description): Setting["kind"] {
   const { type } = node.anyOf?.[0] ?? node;
+  if (type === "array") return "numbers";
   return type === "boolean" ? type : type === "integer" || type === "number" ? "number" : "string";
 }
 
@@ -118,6 +120,8 @@ function allowedValues(node: Description): string {
       return `an ${node.multipleOf === 2 ? "even " : ""}integer${showRange(node)}`;
     case "number":
       return `a number${showRange(node)}`;
+    case "array":
+      return `one or more with commas between, each ${allowedValues(node.items ?? {})}`;
     default:
       return "a text that is not empty";
   }
@@ -133,18 +137,21 @@ function showRange({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Des
 }
 
 function explainValue(schema: z.ZodType, given: unknown, path: string): string {
-  const got = showSetting(
-    path === "" ? given : path.split(".").reduce(
-      (value: unknown, name) => (value as Record<string, unknown> | undefined)?.[name],
-      given,
-    ),
-  );
+  const at = (place: string) =>
+    showSetting(
+      place === "" ? given : place.split(".").reduce(
+        (value: unknown, name) => (value as Record<string, unknown> | undefined)?.[name],
+        given,
+      ),
+    );
   const settings = settingsOf(schema);
-  const setting = settings.find((other) => other.path === path);
-  if (setting !== undefined) return `${path} must be ${setting.allowed}, got ${got}`;
+  const setting = settings.find((other) => `${path}.`.startsWith(`${other.path}.`));
+  if (setting !== undefined) {
+    return `${setting.path} must be ${setting.allowed}, got ${at(setting.path)}`;
+  }
   const inside = path === "" ? settings : settings.filter((s) => s.path.startsWith(`${path}.`));
   const names = inside.map((other) => other.path).join(", ");
-  return `${path || "it"} must be an object that holds some of ${names}, got ${got}`;
+  return `${path || "it"} must be an object that holds some of ${names}, got ${at(path)}`;
 }
 
 function explainName(schema: z.ZodType, path: string): string {

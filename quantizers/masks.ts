@@ -1,8 +1,18 @@
 /** Padding: positions of a batch that hold no feature. */
-import { cast, div, maximum, mul, notEqual, where } from "../core/functions/elementwise.ts";
-import { reshape } from "../core/functions/movement.ts";
+import { full } from "../core/functions/creation.ts";
+import {
+  cast,
+  div,
+  greaterEqual,
+  maximum,
+  mul,
+  notEqual,
+  type Operand,
+  where,
+} from "../core/functions/elementwise.ts";
+import { reshape, slice } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
-import { sameShape, showShape } from "../core/shape.ts";
+import { sameShape, type Shape, showShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 
 /** The features, with zeros in place of the padding: no gradient passes there, whatever lies there.
@@ -28,12 +38,46 @@ export function maskIndices(indices: Tensor, mask: Tensor | undefined): Tensor {
   return mask === undefined ? indices : where(notEqual(mask, 0), indices, -1);
 }
 
+/** Where indices stand for a feature: int32 `[...]`, 0 at the padding.
+ * @param indices int32 `[...]` with `codeAxes` behind
+ */
+export function presence(indices: Tensor, codeAxes: Shape): Tensor {
+  if (codeAxes.length === 0) return greaterEqual(indices, 0);
+  const positions = indices.shape.slice(0, -codeAxes.length);
+  const rows = reshape(indices, [sizeOf(positions), -1]);
+  const first = slice(rows, [0, 0], [rows.shape[0], 1]);
+  return greaterEqual(reshape(first, positions), 0);
+}
+
 /** A mean over all positions, of values that are 0 at the padding, made the mean over the features; 0 where there are
  * none.
  * @param average a scalar
  */
 export function meanOfFeatures(average: Tensor, mask: Tensor | undefined): Tensor {
   if (mask === undefined) return average;
-  const features = sum(cast(notEqual(mask, 0), "float32"));
-  return mul(average, div(mask.size, maximum(features, 1)));
+  return mul(average, div(mask.size, featureCount(mask.size, mask)));
+}
+
+/** How many features there are: a number, or with a mask a scalar of at least 1.
+ * @param positions how many positions there are
+ */
+export function featureCount(positions: number, mask: Tensor | undefined): Operand {
+  return mask === undefined ? positions : maximum(sum(cast(notEqual(mask, 0), "float32")), 1);
+}
+
+/** Each position's share of a mean over the features: 1/n, and 0 at the padding.
+ * @param rows one row a position, `[N, ...]`
+ * @returns float32 `[N]`
+ */
+export function featureShares(rows: Tensor, mask: Tensor | undefined): Tensor {
+  const { device, shape: [positions] } = rows;
+  if (mask === undefined) return full(device, [positions], 1 / positions);
+  const present = cast(reshape(notEqual(mask, 0), [positions]), "float32");
+  return div(present, featureCount(positions, mask));
+}
+
+/** How many images the features at positions `[B, ...]` are of: B, or, where there is no further axis, as many as there
+ * are features. */
+export function imageCount(positions: Shape, mask: Tensor | undefined): Operand {
+  return positions.length > 1 ? positions[0] : featureCount(sizeOf(positions), mask);
 }

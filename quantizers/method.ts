@@ -23,12 +23,39 @@ export interface QuantizerMethod<Settings extends object = object> {
   make(device: Device, settings: Partial<Settings>, key: RandomKey): Quantizer;
 }
 
-/** The settings of every method that keeps a codebook. */
-export interface CodebookSettings {
+/** A way to quantise by several quantisers of one other method, the inner one. */
+export interface CompositeMethod<Settings extends object = object> {
+  /** Checks settings, other than those of the inner method, and fills in the defaults. */
+  readonly schema: z.ZodObject<SettingsShape<Settings>, z.core.$strict>;
+  /** Makes a quantiser.
+   * @param inner makes an inner quantiser; its random initial values are those of the key that it is given
+   * @param settings what differs from the defaults
+   * @param key of its random initial values
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  makeOf(
+    inner: (key: RandomKey) => Quantizer,
+    settings: Partial<Settings>,
+    key: RandomKey,
+  ): Quantizer;
+}
+
+/** The sizes of a codebook. */
+export interface CodebookSizes {
   /** K: the number of codes. */
   readonly codebookSize: number;
   /** D: the length of a code. */
   readonly codebookDim: number;
+}
+
+/** Their schemas. */
+export const codebookSizes: SettingsShape<CodebookSizes> = {
+  codebookSize: z.int().min(1).default(512).describe("K: the number of codes"),
+  codebookDim: z.int().min(1).default(64).describe("D: the length of a code"),
+};
+
+/** The settings of every method that keeps a codebook. */
+export interface CodebookSettings extends CodebookSizes {
   /** β: the weight of the term that moves the encoder. */
   readonly commitmentWeight: number;
   /** How nearness is measured. The loss uses the vectors as they are either way. */
@@ -49,10 +76,6 @@ export interface CodebookSettings {
   readonly frozen: boolean;
 }
 
-/** The schema of `codebookDim`. */
-export const codebookDimSetting: z.ZodType<number> = z.int().min(1).default(64)
-  .describe("D: the length of a code");
-
 /** The schemas of the settings of a codebook.
  * @param distance the default of `distance`
  * @param replaceBelow the default of `replaceBelow`
@@ -62,8 +85,7 @@ export function codebookSettings(
   replaceBelow = 0,
 ): SettingsShape<CodebookSettings> {
   return {
-    codebookSize: z.int().min(1).default(512).describe("K: the number of codes"),
-    codebookDim: codebookDimSetting,
+    ...codebookSizes,
     commitmentWeight: z.number().min(0).default(0.25)
       .describe("β: the weight of the term that moves the encoder"),
     distance: z.enum(["l2", "cos"]).default(distance).describe("how nearness is measured"),

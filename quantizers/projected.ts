@@ -1,17 +1,17 @@
 /** Look-up in fewer dimensions, around any quantiser. */
 import { z } from "zod";
 import { withoutGradients } from "../core/execute.ts";
-import { greaterEqual } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
-import { showShape } from "../core/shape.ts";
+import { type Shape, showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
-import { maskFeatures } from "./masks.ts";
-import { codebookDimSetting, type QuantizerMethod } from "./method.ts";
+import { maskFeatures, presence } from "./masks.ts";
+import { codebookSizes, type QuantizerMethod } from "./method.ts";
 import {
   type Assignment,
+  type ImageStatistics,
   type Move,
   type QuantizeContext,
   type Quantized,
@@ -61,6 +61,11 @@ export class ProjectedQuantizer extends Quantizer {
     return this.inner.codebookSize;
   }
 
+  /** The inner quantiser's. */
+  override get codeAxes(): Shape {
+    return this.inner.codeAxes;
+  }
+
   /** The inner quantiser's losses, in D' dimensions.
    * @throws {TypeError} the last axis is not D
    */
@@ -80,12 +85,18 @@ export class ProjectedQuantizer extends Quantizer {
 
   /** int32 `[...]` → float32 `[..., D]`. */
   lookup(indices: Tensor): Tensor {
-    return maskFeatures(this.out.forward(this.inner.lookup(indices)), greaterEqual(indices, 0));
+    const codes = this.out.forward(this.inner.lookup(indices));
+    return maskFeatures(codes, presence(indices, this.codeAxes));
   }
 
   /** The inner quantiser's, float32 `[K, D']`. */
   override codes(): Tensor | undefined {
     return this.inner.codes();
+  }
+
+  /** The inner quantiser's. */
+  override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
+    return this.inner.reconstructionLoss(mse, images);
   }
 
   /** The inner quantiser learns from the projected features. */
@@ -104,7 +115,7 @@ export class ProjectedQuantizer extends Quantizer {
 export function projectable(method: QuantizerMethod): QuantizerMethod {
   const lookupDim = z.int().min(1).nullable().default(null)
     .describe("dimensions that features are projected to for the look-up; none: as they are");
-  const schema = method.schema.extend({ codebookDim: codebookDimSetting, lookupDim });
+  const schema = method.schema.extend({ codebookDim: codebookSizes.codebookDim, lookupDim });
   return {
     schema,
     make: (device, settings, key) => {

@@ -1,5 +1,7 @@
 /** The interface that every quantiser implements, and that models and tasks consume. */
+import { mul } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
+import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { Module } from "../nn/module.ts";
 
@@ -18,7 +20,8 @@ export interface QuantizeContext {
 export interface Quantized {
   /** float32 `[..., D]`: the codes, with the features' gradient (straight-through). */
   readonly quantized: Tensor;
-  /** int32 `[...]`: which code each feature became, in [0, K); −1 for padding. */
+  /** int32 `[...]`: which code each feature became, in [0, K); −1 for padding. Where a feature becomes several codes,
+   * they lie along further axes at the end, those of `codeAxes`. */
   readonly indices: Tensor;
   /** Named scalars, already weighted; their sum is added to the loss. */
   readonly losses: Readonly<Record<string, Tensor>>;
@@ -47,6 +50,14 @@ export interface Move {
   readonly forgets: boolean;
 }
 
+/** What is known of the images that are rebuilt. */
+export interface ImageStatistics {
+  /** v of METHOD 4: the variance of the training images on the [0, 1] scale. */
+  readonly variance: number;
+  /** How many values an image has. */
+  readonly imageSize: number;
+}
+
 /** Replaces features by codes.
  *
  * A training step runs in phases: assign and quantise (`quantize`), the loss and its gradients, `update`, then the
@@ -57,6 +68,12 @@ export abstract class Quantizer extends Module {
   abstract readonly codebookSize: number;
   /** D: the length of a code. */
   abstract readonly codebookDim: number;
+
+  /** The axes that indices have behind those of the features: none where a feature becomes one code, `[depth]` for a
+   * residual quantiser. */
+  get codeAxes(): Shape {
+    return [];
+  }
 
   /** Replaces each feature by a code.
    * @param features float32 `[..., D]`
@@ -71,6 +88,14 @@ export abstract class Quantizer extends Module {
    * may have no codebook that it keeps. */
   codes(): Tensor | undefined {
     return undefined;
+  }
+
+  /** How the error of the reconstruction enters the training loss: by default mse/v (METHOD 4).
+   * @param mse a scalar: the mean squared error over all values of a batch
+   * @returns a scalar
+   */
+  reconstructionLoss(mse: Tensor, { variance }: ImageStatistics): Tensor {
+    return mul(mse, 1 / variance);
   }
 
   /** Changes the codebook outside of the gradient: re-anchoring, moving averages. By default nothing.

@@ -1,15 +1,24 @@
 /** The methods that can be chosen by name: in the configuration, on the command line, in ablations. */
+import { z } from "zod";
 import { suggestName } from "../core/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { clusteredMethod } from "./clustered.ts";
 import { emaMethod } from "./ema.ts";
+import { fsqMethod } from "./fsq.ts";
+import { gumbelMethod } from "./gumbel.ts";
 import { hardFeaturesMethod } from "./hard_features.ts";
-import type { QuantizerMethod } from "./method.ts";
+import { lfqMethod } from "./lfq.ts";
+import type { CompositeMethod, QuantizerMethod } from "./method.ts";
 import { nearCodesMethod } from "./near_codes.ts";
+import { productMethod } from "./product.ts";
 import { projectable } from "./projected.ts";
 import type { Quantizer } from "./quantizer.ts";
+import { residualMethod } from "./residual.ts";
+import { simvqMethod } from "./simvq.ts";
+import { sqMethod } from "./sq.ts";
 import { vanillaMethod } from "./vanilla.ts";
+import { vqwaeMethod } from "./vq_wae.ts";
 
 /** Every method by name; adding one is a file in this folder and a line here. */
 const METHODS: ReadonlyMap<string, QuantizerMethod> = new Map<string, QuantizerMethod>([
@@ -18,30 +27,59 @@ const METHODS: ReadonlyMap<string, QuantizerMethod> = new Map<string, QuantizerM
   ["ema", projectable(emaMethod)],
   ["near-codes", projectable(nearCodesMethod)],
   ["hard-features", projectable(hardFeaturesMethod)],
+  ["fsq", fsqMethod],
+  ["lfq", lfqMethod],
+  ["simvq", projectable(simvqMethod)],
+  ["gumbel", gumbelMethod],
+  ["sq", sqMethod],
+  ["vq-wae", projectable(vqwaeMethod)],
+]);
+
+/** Every method that is made of quantisers of another, by name. */
+const COMPOSITES: ReadonlyMap<string, CompositeMethod> = new Map<string, CompositeMethod>([
+  ["residual", residualMethod],
+  ["product", productMethod],
 ]);
 
 /** The names of the methods. */
-export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys()];
+export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys(), ...COMPOSITES.keys()];
+
+/** The method that is meant where none is named. */
+export const DEFAULT_QUANTIZER = "clustered";
 
 /** A method's name and its settings, as configurations hold them. */
 export interface QuantizerConfig {
   /** The method's name. */
   readonly type: string;
-  /** Its settings. */
+  /** Its settings; with a method that is made of quantisers of another, `inner` is their configuration. */
   readonly [setting: string]: unknown;
 }
 
-/** The method of a name.
- * @throws {RangeError} there is none
+/** Whether a method is made of quantisers of another. */
+export function isComposite(type: string): boolean {
+  return COMPOSITES.has(type);
+}
+
+/** The schema of a method's own settings, without its type and its inner method's.
+ * @throws {RangeError} there is no such method
  */
-export function quantizerMethod(type: string): QuantizerMethod {
-  const method = METHODS.get(type);
-  if (method !== undefined) return method;
-  throw new RangeError(
-    `Cannot choose a quantizer: quantizer.type must name a method, got "${type}", ${
-      suggestName(type, QUANTIZER_TYPES)
-    }`,
-  );
+export function quantizerSettings(type: string): QuantizerMethod["schema"] {
+  return (COMPOSITES.get(type) ?? simpleMethod(type)).schema;
+}
+
+/** The schema of a quantiser's configuration: its type, the settings of its method and, where it is made of others, theirs
+ * as `inner`.
+ * @param config what is known of it; only the types in it count
+ * @throws {RangeError} there is no such method
+ */
+export function quantizerSchema(config: unknown): z.ZodType<QuantizerConfig> {
+  const { type, inner } = withType(config);
+  const settings = {
+    type: z.enum([...QUANTIZER_TYPES]).default(type).describe("the method of quantisation"),
+    ...quantizerSettings(type).shape,
+  };
+  const nested = isComposite(type) ? { inner: quantizerSchema(inner) } : {};
+  return z.strictObject({ ...settings, ...nested }).prefault({});
 }
 
 /** Makes a quantiser by the name of its method.
@@ -59,8 +97,28 @@ export function quantizerMethod(type: string): QuantizerMethod {
  */
 export function createQuantizer(
   device: Device,
-  { type, ...settings }: QuantizerConfig,
+  config: QuantizerConfig,
   key: RandomKey,
 ): Quantizer {
-  return quantizerMethod(type).make(device, settings, key);
+  const { type, ...settings } = config;
+  const composite = COMPOSITES.get(type);
+  if (composite === undefined) return simpleMethod(type).make(device, settings, key);
+  const { inner, ...own } = settings;
+  return composite.makeOf((key) => createQuantizer(device, withType(inner), key), own, key);
+}
+
+function simpleMethod(type: string): QuantizerMethod {
+  const method = METHODS.get(type);
+  if (method !== undefined) return method;
+  throw new RangeError(
+    `Cannot choose a quantizer: quantizer.type must name a method, got "${type}", ${
+      suggestName(type, QUANTIZER_TYPES)
+    }`,
+  );
+}
+
+/** A configuration with the default type, if it has none. */
+function withType(config: unknown): QuantizerConfig {
+  const given = (config ?? {}) as Partial<QuantizerConfig>;
+  return { ...given, type: typeof given.type === "string" ? given.type : DEFAULT_QUANTIZER };
 }

@@ -84,8 +84,12 @@ function takeValue(flag: Setting, waiting: string[]): string {
 function valueOf({ kind, allowed }: Setting, text: string): unknown {
   if (text === "none" && allowed.endsWith("or none")) return null;
   if (kind === "boolean" && (text === "true" || text === "false")) return text === "true";
-  if (kind === "number" && text.trim() !== "" && !Number.isNaN(Number(text))) return Number(text);
-  return text;
+  if (kind === "numbers") return text.split(",").map(numberOf);
+  return kind === "number" ? numberOf(text) : text;
+}
+
+function numberOf(text: string): number | string {
+  return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
 function nest(values: readonly (readonly [string, unknown])[]): Record<string, unknown> {

@@ -23,8 +23,8 @@ export function showHelp(command: Command, notes: readonly string[] = []): strin
 }
 
 function showFlag({ path, description, allowed, ...setting }: Setting): string {
-  const usual = typeof setting.default === "string"
-    ? setting.default
+  const usual = typeof setting.default === "string" || Array.isArray(setting.default)
+    ? String(setting.default)
     : showSetting(setting.default);
   return `  --${path} <${allowed}>, default ${usual}\n      ${description}`;
 }

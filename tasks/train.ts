@@ -58,7 +58,7 @@ const COMMAND: Command = {
 /** A setting with the default that it has in the default preset. */
 function presetDefault(setting: Setting): Setting {
   const value: unknown = setting.path.split(".").reduce(
-    (section: unknown, name) => (section as Record<string, unknown>)[name],
+    (section: unknown, name) => (section as Record<string, unknown> | undefined)?.[name],
     DEFAULTS,
   );
   return { ...setting, default: value === undefined ? setting.default : value };

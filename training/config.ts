@@ -3,7 +3,14 @@ import { z } from "zod";
 import { DEVICE_CHOICES, type DeviceChoice } from "../core/device.ts";
 import { type Setting, settingsOf, showSetting } from "../core/settings.ts";
 import { DATASET_NAMES } from "../data/registry.ts";
-import { QUANTIZER_TYPES, type QuantizerConfig, quantizerMethod } from "../quantizers/registry.ts";
+import {
+  DEFAULT_QUANTIZER,
+  isComposite,
+  QUANTIZER_TYPES,
+  type QuantizerConfig,
+  quantizerSchema,
+  quantizerSettings,
+} from "../quantizers/registry.ts";
 import { DEFAULT_PRESET, PRESETS } from "./presets.ts";
 
 /** Settings of the small VQ-VAE (METHOD 4). */
@@ -84,9 +91,6 @@ export interface Config {
   };
 }
 
-/** The quantiser that is meant where none is named. */
-export const DEFAULT_QUANTIZER = "clustered";
-
 const positive = () => z.int().min(1);
 
 const sections = {
@@ -140,30 +144,37 @@ const sections = {
 };
 
 /** The schema of the configurations that have a certain quantiser.
- * @param type the quantiser's name
+ * @param config the quantiser's configuration; only the types in it count
  * @throws {RangeError} there is no such quantiser
  */
-export function configSchema(type: string): z.ZodType<Config> {
+export function configSchema(config: unknown): z.ZodType<Config> {
   const { preset, seed, device, out, data, model, ...rest } = sections;
-  const quantizer = z.strictObject({
-    type: z.enum([...QUANTIZER_TYPES]).default(type).describe("the method of quantisation"),
-    ...quantizerMethod(type).schema.shape,
-  }).prefault({});
+  const quantizer = quantizerSchema(config);
   return z.strictObject({ preset, seed, device, out, data, model, quantizer, ...rest });
 }
 
-/** The settings of all configurations, whatever the quantiser; where quantisers differ, the description says it. */
+/** The settings of all configurations, whatever the quantiser, and of one quantiser inside another; where quantisers
+ * differ, the description says it. */
 export function configSettings(): readonly Setting[] {
   const settings = new Map<string, Setting>();
-  for (const type of [DEFAULT_QUANTIZER, ...QUANTIZER_TYPES]) {
-    for (const setting of settingsOf(configSchema(type))) {
+  const composites = QUANTIZER_TYPES.filter(isComposite);
+  const simple = [DEFAULT_QUANTIZER, ...QUANTIZER_TYPES.filter((type) => !isComposite(type))];
+  const nested = simple.map((type) => ({ type: composites[0], inner: { type } }));
+  for (const config of [...[...simple, ...composites].map((type) => ({ type })), ...nested]) {
+    for (const setting of settingsOf(configSchema(config))) {
       if (!settings.has(setting.path)) settings.set(setting.path, setting);
     }
   }
   return [...settings.values()].map((setting) => {
-    const [section, name] = setting.path.split(".");
+    const [section, name, inside] = setting.path.split(".");
     if (section !== "quantizer" || name === "type") return setting;
-    return { ...setting, description: [setting.description, ...differences(name)].join("; ") };
+    if (inside === undefined) {
+      return { ...setting, description: [setting.description, ...differences(name)].join("; ") };
+    }
+    const description = `of the quantizers inside ${
+      composites.join(" or ")
+    }: as quantizer.${inside}`;
+    return { ...setting, description };
   });
 }
 
@@ -183,10 +194,10 @@ function differences(name: string): string[] {
   return [...owned, ...unusual.map(([value, types]) => `${value} with ${types.join(", ")}`)];
 }
 
-/** The defaults of a quantiser's settings, by name.
+/** The defaults of a quantiser's settings, by name; without those of the quantisers inside it.
  * @throws {RangeError} there is no such quantiser
  */
 export function quantizerDefaults(type: string): ReadonlyMap<string, unknown> {
-  const settings = settingsOf(quantizerMethod(type).schema);
+  const settings = settingsOf(quantizerSettings(type));
   return new Map(settings.map((setting) => [setting.path, setting.default]));
 }

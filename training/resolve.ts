@@ -1,7 +1,8 @@
 /** Makes one configuration of the places that settings come from. */
 import { suggestName } from "../core/nearest_name.ts";
 import { readSettings, showSetting } from "../core/settings.ts";
-import { type Config, configSchema, DEFAULT_QUANTIZER, quantizerDefaults } from "./config.ts";
+import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
+import { type Config, configSchema, quantizerDefaults } from "./config.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
 
 /** Where settings come from; each goes over those before it. */
@@ -40,8 +41,7 @@ export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Confi
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
-  const { type } = section(merged.quantizer);
-  const schema = configSchema(typeof type === "string" ? type : DEFAULT_QUANTIZER);
+  const schema = configSchema(merged.quantizer);
   return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
 }
 
@@ -66,16 +66,25 @@ function presetSettings(name: unknown): Settings {
 
 /** Puts a layer over those below, whose quantiser's settings make way if the type is another. */
 function addLayer(below: Settings, layer: Settings): Settings {
-  const before = section(below.quantizer);
-  const type = section(layer.quantizer).type ?? before.type;
-  if (typeof type !== "string" || typeof before.type !== "string" || type === before.type) {
-    return merge(below, layer);
+  const { quantizer } = below;
+  if (!isSection(quantizer)) return merge(below, layer);
+  return merge({ ...below, quantizer: makeWay(quantizer, section(layer.quantizer)) }, layer);
+}
+
+/** What stays of a quantiser's settings below a layer that may name another type for it, or for the one inside it. */
+function makeWay(before: Settings, layer: Settings): Settings {
+  const { type: old = DEFAULT_QUANTIZER, inner } = before;
+  const { type = old } = layer;
+  if (typeof type !== "string" || typeof old !== "string") return before;
+  if (type === old) {
+    if (!isSection(inner)) return before;
+    return { ...before, inner: makeWay(inner, section(layer.inner)) };
   }
-  const [old, now] = [before.type, type].map(quantizerDefaults);
+  const [usual, own] = [old, type].map(quantizerDefaults);
   const kept = Object.entries(before).filter(([name]) =>
-    now.has(name) && old.get(name) === now.get(name)
+    own.has(name) && usual.get(name) === own.get(name)
   );
-  return merge({ ...below, quantizer: Object.fromEntries(kept) }, layer);
+  return Object.fromEntries(kept);
 }
 
 function merge(below: Settings, above: Settings): Settings {

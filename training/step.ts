@@ -70,7 +70,9 @@ export function trainingStep(
   const mse = meanSquaredError(reconstruction, images);
   const none = full(device, [], 0);
   const quantizerLoss = Object.values(quantized.losses).reduce(add, none);
-  const loss = add(mul(mse, 1 / variance), quantizerLoss);
+  const imageSize = images.size / images.shape[0];
+  const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
+  const loss = add(fidelity, quantizerLoss);
   device.phase("backward");
   const parameters = model.parameters();
   const gradients = backward(loss, parameters);

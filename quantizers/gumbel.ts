@@ -1,0 +1,139 @@
+/** The Gumbel-softmax quantiser (arXiv 1611.01144), as DALL·E and ImageBART use it. */
+import { z } from "zod";
+import { detach, parameter } from "../core/execute.ts";
+import { normal } from "../core/functions/creation.ts";
+import { add, mul, sub } from "../core/functions/elementwise.ts";
+import { gather, segmentCount } from "../core/functions/indexing.ts";
+import { reshape, toRows } from "../core/functions/movement.ts";
+import { matmul } from "../core/functions/products.ts";
+import { argmax, softmax, sum } from "../core/functions/reductions.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { Linear } from "../nn/linear.ts";
+import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { featureShares, maskFeatures, maskIndices } from "./masks.ts";
+import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
+import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
+
+/** The settings of a Gumbel-softmax quantiser; `quantizerDefaults("gumbel")` gives the defaults. */
+export interface GumbelSettings extends CodebookSizes {
+  /** Whether the decoder sees one code in training, with the soft choice's gradient, or the soft choice itself. */
+  readonly hard: boolean;
+  /** Of the divergence of the choice from the uniform one. */
+  readonly klWeight: number;
+  /** τ at the first step. */
+  readonly temperature: number;
+  /** r: how fast τ falls. */
+  readonly temperatureDecay: number;
+  /** The least τ. */
+  readonly temperatureFloor: number;
+}
+
+/** How a Gumbel-softmax quantiser is made. */
+export interface GumbelOptions extends Partial<GumbelSettings> {
+  /** Of the initial codebook and logits. */
+  readonly key: RandomKey;
+}
+
+/** Draws a code for each feature, with probabilities that a linear layer (a 1×1 convolution) gives it; the draw is
+ * softened, so that gradients pass. Everything learns from the reconstruction.
+ *
+ * Source: arXiv 1611.01144, sections 2.1 and 2.2; the divergence as in DALL·E (arXiv 2102.12092).
+ *
+ *     ℓ = W·z + b    q = softmax(ℓ)    k = argmax(ℓ + g), g standard Gumbel
+ *     y = softmax((ℓ + g)/τ)    τ = max(floor, τ₀·exp(−r·step))
+ *     soft: ẑ = Σ_k y_k·e_k    hard: ẑ = e_k, its gradient that of Σ_k (onehot − sg(y) + y)_k·e_k
+ *     loss = w·mean KL(q ‖ uniform)
+ *
+ * In evaluation ẑ = e_k with k = argmax ℓ. The N × K matrix of logits is a part of the method, in memory several
+ * times over in training; a feature costs O(K·D).
+ *
+ * ```ts
+ * import { GumbelQuantizer, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new GumbelQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const { quantized, indices } = quantizer.quantize(features, { training: true, key });
+ * assert.deepEqual(await quantizer.lookup(indices).floats(), await quantized.floats());
+ * ```
+ */
+export class GumbelQuantizer extends Quantizer {
+  /** K. */
+  readonly codebookSize: number;
+  /** D. */
+  readonly codebookDim: number;
+  /** `[K, D]`, initially standard normal. */
+  readonly codebook: Tensor;
+  /** Features `[..., D]` → logits `[..., K]`. */
+  readonly toLogits: Linear;
+  readonly #settings: GumbelSettings;
+
+  /** Makes the codebook and the linear layer.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: GumbelOptions) {
+    super();
+    const settings = readSettings(gumbelMethod.schema, options, "make a Gumbel-softmax quantizer");
+    const { codebookSize, codebookDim } = settings;
+    this.#settings = settings;
+    this.codebookSize = codebookSize;
+    this.codebookDim = codebookDim;
+    this.codebook = parameter(normal(device, [codebookSize, codebookDim], partKey(key, 0)));
+    this.toLogits = new Linear(device, codebookDim, codebookSize, { key: partKey(key, 1) });
+  }
+
+  /** Losses: `divergence`.
+   * @returns the indices of the draw; in training and soft, `quantized` is a mixture and not their codes
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
+    const positions = features.shape.slice(0, -1);
+    const rows = toRows(maskFeatures(features, mask), this.codebookDim, "quantize");
+    const logits = this.toLogits.forward(rows);
+    const drawn = training ? add(logits, gumbelNoise(logits, key)) : logits;
+    const indices = maskIndices(reshape(argmax(drawn), positions), mask);
+    const codes = this.lookup(indices);
+    const divergence = sum(mul(uniformDivergence(logits), featureShares(rows, mask)));
+    return {
+      quantized: training ? this.#soften(codes, drawn, key.step, mask) : codes,
+      indices,
+      losses: { divergence: mul(divergence, this.#settings.klWeight) },
+      usage: segmentCount(indices, this.codebookSize),
+    };
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
+  lookup(indices: Tensor): Tensor {
+    return gather(this.codebook, indices);
+  }
+
+  /** The codes of the draw with the gradient of the softened draw, or the softened draw. */
+  #soften(codes: Tensor, drawn: Tensor, step: number, mask: Tensor | undefined): Tensor {
+    const { hard, temperature, temperatureDecay, temperatureFloor } = this.#settings;
+    const now = Math.max(temperatureFloor, temperature * Math.exp(-temperatureDecay * step));
+    const shares = softmax(mul(drawn, 1 / now));
+    const mixed = matmul(shares, hard ? detach(this.codebook) : this.codebook);
+    const soft = maskFeatures(reshape(mixed, codes.shape), mask);
+    return hard ? add(codes, sub(soft, detach(soft))) : soft;
+  }
+}
+
+/** `gumbel` in the registry. */
+export const gumbelMethod: QuantizerMethod<GumbelSettings> = {
+  schema: z.strictObject({
+    ...codebookSizes,
+    hard: z.boolean().default(true)
+      .describe("whether the decoder sees one code in training, or a mixture"),
+    klWeight: z.number().min(0).default(5e-4)
+      .describe("of the divergence of the choice from the uniform one"),
+    temperature: z.number().positive().default(1).describe("τ at the first step"),
+    temperatureDecay: z.number().min(0).default(1e-4)
+      .describe("r: τ falls as exp(−r·step)"),
+    temperatureFloor: z.number().positive().default(0.5).describe("the least τ"),
+  }),
+  make: (device, settings, key) => new GumbelQuantizer(device, { ...settings, key }),
+};

@@ -1,0 +1,125 @@
+/** Product quantisation: several codes side by side. */
+import { z } from "zod";
+import { concatenate, reshape, slice, toRows } from "../core/functions/movement.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { combined, CompositeQuantizer } from "./composite.ts";
+import type { CompositeMethod } from "./method.ts";
+import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+
+/** The settings of a product quantiser; `quantizerDefaults("product")` gives the defaults. */
+export interface ProductSettings {
+  /** How many parts the channels are split into. */
+  readonly heads: number;
+  /** Whether all parts have one codebook. */
+  readonly shared: boolean;
+}
+
+/** How a product quantiser is made. */
+export interface ProductOptions extends Partial<ProductSettings> {
+  /** Makes the quantiser of a part; its random initial values are those of the key that it is given. */
+  readonly inner: (key: RandomKey) => Quantizer;
+  /** Of the random initial values. */
+  readonly key: RandomKey;
+}
+
+/** Splits the channels into parts of neighbours and quantises each (multi-head): K codes of D/heads dimensions say what
+ * K^heads codes would.
+ *
+ * Source: Jégou et al. 2011, "Product quantization for nearest neighbor search"; with one codebook for all parts
+ * MoVQ (arXiv 2209.09002), section 3.2. D = heads times the inner quantiser's. Losses are means over the parts, usage
+ * and indices (int32 `[..., heads]`) are of all; a feature costs heads times what the inner quantiser costs.
+ *
+ * ```ts
+ * import { openDevice, ProductQuantizer, randomKey, VanillaQuantizer } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new ProductQuantizer({
+ *   inner: (key) => new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key }),
+ *   heads: 3,
+ *   key,
+ * });
+ * assert.deepEqual([quantizer.codebookDim, quantizer.codebookSize], [6, 24]);
+ * const features = device.tensor([1, 2, 3, 4, 5, 6], [1, 6]);
+ * const { indices } = quantizer.quantize(features, { training: false, key });
+ * assert.deepEqual(indices.shape, [1, 3]);
+ * ```
+ */
+export class ProductQuantizer extends CompositeQuantizer {
+  /** D. */
+  readonly codebookDim: number;
+
+  /** Makes the inner quantisers, one if it is shared.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor({ inner, key, ...options }: ProductOptions) {
+    const { heads, shared } = readSettings(
+      productMethod.schema,
+      options,
+      "make a product quantizer",
+    );
+    super({ inner, count: heads, shared, key });
+    this.codebookDim = heads * this.parts[0].codebookDim;
+  }
+
+  /** Losses: the means of the inner quantiser's over the parts.
+   * @throws {TypeError} the last axis is not D
+   */
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    const results = this.#split(this.#byHead(features), features.shape.length - 1)
+      .map((own, part) => this.quantizePart(part, own, context, part));
+    const join = (parts: Tensor[]) => joinAt(parts, features.shape.length - 1);
+    return {
+      ...combined(results),
+      quantized: reshape(join(results.map(({ quantized }) => quantized)), features.shape),
+      indices: join(results.map(({ indices }) => indices)),
+    };
+  }
+
+  /** int32 `[..., heads]` → float32 `[..., D]`. */
+  lookup(indices: Tensor): Tensor {
+    const at = indices.shape.length - this.codeAxes.length;
+    const codes = this.#split(indices, at).map((own, part) => this.lookupPart(part, own));
+    return reshape(joinAt(codes, at), [...indices.shape.slice(0, at), this.codebookDim]);
+  }
+
+  /** The inner quantisers learn from their parts. */
+  override update(
+    { features, indices, usage }: Assignment,
+    context: QuantizeContext,
+  ): readonly Move[] {
+    const at = features.shape.length - 1;
+    const own = this.#split(indices, at);
+    return this.#split(this.#byHead(features), at).flatMap((features, part) =>
+      this.updatePart(part, { features, indices: own[part], usage }, context)
+    );
+  }
+
+  /** `[..., D]` → `[..., heads, D/heads]`. */
+  #byHead(features: Tensor): Tensor {
+    const rows = toRows(features, this.codebookDim, "quantize");
+    return reshape(rows, [...features.shape.slice(0, -1), this.count, rows.shape[1] / this.count]);
+  }
+
+  /** What each inner quantiser sees of a tensor with the heads at `axis`: all of them, or one. */
+  #split(x: Tensor, axis: number): Tensor[] {
+    if (this.parts.length === 1) return [x];
+    const starts = x.shape.map(() => 0);
+    return this.parts.map((_, head) => slice(x, starts.with(axis, head), x.shape.with(axis, 1)));
+  }
+}
+
+function joinAt([first, ...rest]: readonly Tensor[], axis: number): Tensor {
+  return rest.length === 0 ? first : concatenate([first, ...rest], axis);
+}
+
+/** `product` in the registry. */
+export const productMethod: CompositeMethod<ProductSettings> = {
+  schema: z.strictObject({
+    heads: z.int().min(1).default(4).describe("how many parts the channels are split into"),
+    shared: z.boolean().default(false).describe("whether there is one codebook for all"),
+  }),
+  makeOf: (inner, settings, key) => new ProductQuantizer({ ...settings, inner, key }),
+};

@@ -1,0 +1,165 @@
+/** Residual quantisation (RQ-VAE, arXiv 2203.01941). */
+import { z } from "zod";
+import { detach, straightThrough, withoutGradients } from "../core/execute.ts";
+import { add, mul, sub } from "../core/functions/elementwise.ts";
+import { concatenate, reshape, slice } from "../core/functions/movement.ts";
+import { philox, type RandomKey, unitInterval } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { combined, CompositeQuantizer } from "./composite.ts";
+import type { CompositeMethod } from "./method.ts";
+import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+
+/** The settings of a residual quantiser; `quantizerDefaults("residual")` gives the defaults. */
+export interface ResidualSettings {
+  /** How many codes a feature becomes. */
+  readonly depth: number;
+  /** Whether all levels have one codebook. */
+  readonly shared: boolean;
+  /** The share of the training steps that stop at a random level. */
+  readonly dropout: number;
+}
+
+/** How a residual quantiser is made. */
+export interface ResidualOptions extends Partial<ResidualSettings> {
+  /** Makes the quantiser of a level; its random initial values are those of the key that it is given. */
+  readonly inner: (key: RandomKey) => Quantizer;
+  /** Of the random initial values. */
+  readonly key: RandomKey;
+}
+
+/** Quantises a feature, then what is left of it, and so on: K codes at depth d say what Kᵈ codes at depth 1 would.
+ *
+ * Source: arXiv 2203.01941, section 3.1; the dropout of levels after arXiv 2107.03312, section III.C.
+ *
+ *     r₁ = z    k_d = the code of r_d    r_{d+1} = r_d − sg(e_{k_d})    ẑ = Σ_d e_{k_d}
+ *     loss = mean over d of the inner quantiser's, at r_d
+ *
+ * With a commitment loss at every level, that is β·mean_d ‖z − sg(Σ_{j≤d} e_{k_j})‖², as in the paper. The gradient of
+ * ẑ is the mean of the levels' own: unchanged where they are straight-through. An inner quantiser that all levels share
+ * learns from the residuals of all levels at once.
+ *
+ * Indices are int32 `[..., depth]`, in a step that stops early only as many as it took; `lookup` takes the first few
+ * levels of any indices as a coarser code. A feature costs depth times what the inner quantiser costs.
+ *
+ * ```ts
+ * import { openDevice, randomKey, ResidualQuantizer, VanillaQuantizer } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new ResidualQuantizer({
+ *   inner: (key) => new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key }),
+ *   depth: 3,
+ *   key,
+ * });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const { quantized, indices } = quantizer.quantize(features, { training: false, key });
+ * assert.deepEqual(indices.shape, [2, 3]);
+ * assert.deepEqual(await quantizer.lookup(indices).floats(), await quantized.floats());
+ * ```
+ */
+export class ResidualQuantizer extends CompositeQuantizer {
+  /** D. */
+  readonly codebookDim: number;
+  readonly #settings: ResidualSettings;
+
+  /** Makes the inner quantisers, one if it is shared.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor({ inner, key, ...options }: ResidualOptions) {
+    const settings = readSettings(residualMethod.schema, options, "make a residual quantizer");
+    super({ inner, count: settings.depth, shared: settings.shared, key });
+    this.codebookDim = this.parts[0].codebookDim;
+    this.#settings = settings;
+  }
+
+  /** Losses: the means of the inner quantiser's over the levels.
+   * @throws {TypeError} the last axis is not D
+   */
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    const levels: Quantized[] = [];
+    let rest = features;
+    for (let level = 0; level < this.#levelsOf(context); level++) {
+      const given = this.quantizePart(this.#partOf(level), rest, context, level);
+      rest = sub(rest, detach(given.quantized));
+      levels.push(given);
+    }
+    const total = levels.map(({ quantized }) => quantized).reduce(add);
+    const at = features.shape.length - 1;
+    return {
+      ...combined(levels),
+      quantized: straightThrough(mul(total, 1 / levels.length), total),
+      indices: stackAt(levels.map(({ indices }) => indices), at),
+    };
+  }
+
+  /** int32 `[..., levels]`, at most the depth → float32 `[..., D]`. */
+  lookup(indices: Tensor): Tensor {
+    return this.#split(indices)
+      .map((own, level) => this.lookupPart(this.#partOf(level), own))
+      .reduce(add);
+  }
+
+  /** The inner quantisers learn from the residuals. */
+  override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
+    return withoutGradients(() => {
+      const { indices, usage } = assignment;
+      const own = this.#split(indices);
+      const residuals: Tensor[] = [assignment.features];
+      own.slice(0, -1).forEach((chosen, level) =>
+        residuals.push(sub(residuals[level], this.lookupPart(this.#partOf(level), chosen)))
+      );
+      if (this.#settings.shared) {
+        const features = stackAt(residuals, residuals[0].shape.length - 1);
+        return this.updatePart(0, { features, indices, usage }, context);
+      }
+      return residuals.flatMap((features, level) =>
+        this.updatePart(level, { features, indices: own[level], usage }, context)
+      );
+    });
+  }
+
+  #partOf(level: number): number {
+    return this.#settings.shared ? 0 : level;
+  }
+
+  /** How many levels a step goes. */
+  #levelsOf({ training, key }: QuantizeContext): number {
+    const { depth, dropout } = this.#settings;
+    if (!training || dropout === 0) return depth;
+    const words = new Uint32Array(4);
+    philox(partKey(key, depth), 0, 0, words);
+    if (unitInterval(words[0]) >= dropout) return depth;
+    return 1 + Math.floor(unitInterval(words[1]) * depth);
+  }
+
+  /** The indices of each level. */
+  #split(indices: Tensor): Tensor[] {
+    const at = indices.shape.length - this.codeAxes.length;
+    const starts = indices.shape.map(() => 0);
+    return Array.from({ length: indices.shape[at] }, (_, level) => {
+      const part = slice(indices, starts.with(at, level), indices.shape.with(at, 1));
+      return reshape(part, indices.shape.filter((_, axis) => axis !== at));
+    });
+  }
+}
+
+/** Joins tensors of one shape along a new axis. */
+function stackAt(parts: readonly Tensor[], axis: number): Tensor {
+  const [first, ...rest] = parts.map((part) =>
+    reshape(part, [...part.shape.slice(0, axis), 1, ...part.shape.slice(axis)])
+  );
+  return concatenate([first, ...rest], axis);
+}
+
+/** `residual` in the registry. */
+export const residualMethod: CompositeMethod<ResidualSettings> = {
+  schema: z.strictObject({
+    depth: z.int().min(1).default(4).describe("how many codes a feature becomes"),
+    shared: z.boolean().default(true).describe("whether there is one codebook for all"),
+    dropout: z.number().min(0).max(1).default(0)
+      .describe("the share of the training steps that stop at a random level"),
+  }),
+  makeOf: (inner, settings, key) => new ResidualQuantizer({ ...settings, inner, key }),
+};

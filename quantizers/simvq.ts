@@ -1,0 +1,87 @@
+/** SimVQ: a codebook behind one linear layer (arXiv 2411.02038). */
+import { z } from "zod";
+import { assign } from "../core/execute.ts";
+import { normal } from "../core/functions/creation.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { Linear } from "../nn/linear.ts";
+import { CodebookQuantizer } from "./codebook.ts";
+import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
+import { normalizeRows } from "./steps.ts";
+
+/** The settings of a SimVQ quantiser; `quantizerDefaults("simvq")` gives the defaults. */
+export type SimVQSettings = Omit<
+  CodebookSettings,
+  "initialization" | "replaceBelow" | "countDecay" | "frozen"
+>;
+
+/** How a SimVQ quantiser is made. */
+export interface SimVQOptions extends Partial<SimVQSettings> {
+  /** Of the basis and the map. */
+  readonly key: RandomKey;
+}
+
+/** The codes are a frozen random basis times a learned matrix, so that a gradient to any code moves all of them and none
+ * is left behind.
+ *
+ * Source: arXiv 2411.02038, section 4:
+ *
+ *     e = C·W    C `[K, D]` normal of deviation 1/√D, never changed; W `[D, D]` learned
+ *     loss = β·mean(‖sg(e) − z‖²) + mean(‖e − sg(z)‖²)
+ *
+ * Beside the look-up a step costs K·D² multiplications.
+ *
+ * ```ts
+ * import { openDevice, randomKey, SimVQQuantizer } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new SimVQQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * assert.deepEqual([...quantizer.namedParameters().keys()], ["map.weight"]);
+ * ```
+ */
+export class SimVQQuantizer extends CodebookQuantizer {
+  /** W: `[D, D]`. */
+  readonly map: Linear;
+
+  /** Makes the basis, which is the `codebook`, and the map.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: SimVQOptions) {
+    const settings = readSettings(simvqMethod.schema, options, "make a SimVQ quantizer");
+    super(device, { ...UNUSED, ...settings }, key);
+    const { codebookSize, codebookDim } = settings;
+    const deviation = 1 / Math.sqrt(codebookDim);
+    using basis = normal(device, [codebookSize, codebookDim], partKey(key, 0), 0, deviation);
+    assign(this.codebook, basis);
+    this.codebook.requiresGradient = false;
+    this.map = new Linear(device, codebookDim, codebookDim, { key: partKey(key, 1), bias: false });
+  }
+
+  /** C·W. */
+  override codes(): Tensor {
+    const codes = this.map.forward(this.codebook);
+    return this.settings.unitLength ? normalizeRows(codes) : codes;
+  }
+}
+
+/** What the method does not take of the settings of codebooks: the basis stays as it is made. */
+const UNUSED = {
+  initialization: "uniform",
+  replaceBelow: 0,
+  countDecay: 0,
+  frozen: false,
+} as const;
+
+/** `simvq` in the registry. */
+export const simvqMethod: QuantizerMethod<SimVQSettings> = {
+  schema: z.strictObject(codebookSettings("l2")).omit({
+    initialization: true,
+    replaceBelow: true,
+    countDecay: true,
+    frozen: true,
+  }),
+  make: (device, settings, key) => new SimVQQuantizer(device, { ...settings, key }),
+};

@@ -1,0 +1,213 @@
+/** The stochastic quantiser of SQ-VAE, Gaussian (arXiv 2205.07547). */
+import { z } from "zod";
+import { parameter } from "../core/execute.ts";
+import { full, normal } from "../core/functions/creation.ts";
+import {
+  add,
+  cast,
+  div,
+  exp,
+  log,
+  maximum,
+  mul,
+  notEqual,
+  square,
+  sub,
+} from "../core/functions/elementwise.ts";
+import { gather, segmentCount } from "../core/functions/indexing.ts";
+import { broadcast, reshape, toRows } from "../core/functions/movement.ts";
+import { matmul } from "../core/functions/products.ts";
+import { argmax, softmax, sum } from "../core/functions/reductions.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import { type Shape, sizeOf } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { Linear } from "../nn/linear.ts";
+import { similarities } from "./contrastive.ts";
+import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { imageCount, maskFeatures, maskIndices } from "./masks.ts";
+import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
+import {
+  type ImageStatistics,
+  type QuantizeContext,
+  type Quantized,
+  Quantizer,
+} from "./quantizer.ts";
+import { nearestCodes } from "./steps.ts";
+
+/** What a variance is of: everything (I), an image (II), a position (III), a position and channel (IV). */
+export type VarianceType = "I" | "II" | "III" | "IV";
+
+/** The settings of a stochastic quantiser; `quantizerDefaults("sq")` gives the defaults. */
+export interface SQSettings extends CodebookSizes {
+  /** What a variance is of. */
+  readonly variance: VarianceType;
+  /** eˢ at the start. */
+  readonly initialVariance: number;
+  /** r: how fast the temperature of the softened draw falls. */
+  readonly temperatureDecay: number;
+}
+
+/** How a stochastic quantiser is made. */
+export interface SQOptions extends Partial<SQSettings> {
+  /** Of the initial codebook and variances. */
+  readonly key: RandomKey;
+}
+
+/** Draws a code for each feature, the nearer ones likelier, with a variance that is learned: it falls as the
+ * reconstruction gets better, so that the quantiser anneals itself and codes are not lost early.
+ *
+ * Source: arXiv 2205.07547, METHOD section 6. For features z of B images,
+ *
+ *     σ² = eˢ + e^v    v = 0 (type I), or a linear map of z: one value an image, of its mean feature (II), one a
+ *                          position (III), one a position and channel (IV, where ‖·‖²/σ² is a sum over channels)
+ *     ℓ_k = −‖z − e_k‖²/2σ²    P = softmax(ℓ)    ẑ = Σ_k softmax((ℓ + g)/τ)_k·e_k, g standard Gumbel, τ = exp(−r·step)
+ *     loss = (D_x/2)·ln(squared error per image) + (Σ P·ln(P·K) + Σ ‖z − ẑ‖²/2σ²)/B
+ *
+ * The first term takes the place of the model's own (`reconstructionLoss`). Differs: v comes of the features instead of
+ * a head of the encoder, so that any encoder serves; the constant ln K makes the divergence of P from the uniform
+ * distribution, at least 0. The first axis of the features is that of the images; `[N, D]` are N of one position.
+ *
+ * In training the N × K matrix of logits is a part of the method, in memory several times over; a feature costs
+ * O(K·D). In evaluation the code is the likeliest one: for types I to III the nearest, found without it.
+ *
+ * ```ts
+ * import { openDevice, randomKey, SQQuantizer } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new SQQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const { quantized, indices } = quantizer.quantize(features, { training: false, key });
+ * assert.deepEqual(await quantizer.lookup(indices).floats(), await quantized.floats());
+ * ```
+ */
+export class SQQuantizer extends Quantizer {
+  /** K. */
+  readonly codebookSize: number;
+  /** D. */
+  readonly codebookDim: number;
+  /** `[K, D]`, initially standard normal. */
+  readonly codebook: Tensor;
+  /** s, a scalar. */
+  readonly logVariance: Tensor;
+  /** Features to v; none for type I. */
+  readonly toLogVariance: Linear | undefined;
+  readonly #settings: SQSettings;
+
+  /** Makes the codebook and the variance.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: SQOptions) {
+    super();
+    const settings = readSettings(sqMethod.schema, options, "make a stochastic quantizer");
+    const { codebookSize, codebookDim, variance, initialVariance } = settings;
+    this.#settings = settings;
+    this.codebookSize = codebookSize;
+    this.codebookDim = codebookDim;
+    this.codebook = parameter(normal(device, [codebookSize, codebookDim], partKey(key, 0)));
+    this.logVariance = parameter(full(device, [], Math.log(initialVariance)));
+    this.toLogVariance = variance === "I"
+      ? undefined
+      : new Linear(device, codebookDim, variance === "IV" ? codebookDim : 1, {
+        key: partKey(key, 1),
+      });
+  }
+
+  /** Losses, in training: `divergence` and `distance`.
+   * @returns the indices of the likeliest codes; in training `quantized` is a mixture and not their codes
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
+    const positions = features.shape.slice(0, -1);
+    const present = maskFeatures(features, mask);
+    const rows = toRows(present, this.codebookDim, "quantize");
+    if (!training && this.#settings.variance !== "IV") {
+      return this.#chosen(maskIndices(nearestCodes(present, this.codebook, "l2"), mask));
+    }
+    const precisions = div(0.5, this.#variances(rows, positions, mask));
+    const logits = this.#logits(rows, precisions);
+    const chosen = this.#chosen(maskIndices(reshape(argmax(logits), positions), mask));
+    if (!training) return chosen;
+
+    const temperature = Math.exp(-this.#settings.temperatureDecay * key.step);
+    const shares = softmax(mul(add(logits, gumbelNoise(logits, key)), 1 / temperature));
+    const mixed = reshape(matmul(shares, this.codebook), features.shape);
+    const quantized = maskFeatures(mixed, mask);
+    const error = square(sub(rows, toRows(quantized, this.codebookDim, "quantize")));
+    const divergence = reshape(uniformDivergence(logits), [...positions, 1]);
+    const images = imageCount(positions, mask);
+    return {
+      ...chosen,
+      quantized,
+      losses: {
+        divergence: div(sum(maskFeatures(divergence, mask)), images),
+        distance: div(sum(mul(error, precisions)), images),
+      },
+    };
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
+  lookup(indices: Tensor): Tensor {
+    return gather(this.codebook, indices);
+  }
+
+  /** (D_x/2)·ln(squared error per image). */
+  override reconstructionLoss(mse: Tensor, { imageSize }: ImageStatistics): Tensor {
+    return mul(log(mul(mse, imageSize)), imageSize / 2);
+  }
+
+  #chosen(indices: Tensor): Quantized {
+    const usage = segmentCount(indices, this.codebookSize);
+    return { quantized: this.lookup(indices), indices, losses: {}, usage };
+  }
+
+  /** σ² of features `[N, D]` at `positions`: a scalar (type I), `[N, 1]` (II and III) or `[N, D]` (IV). */
+  #variances(rows: Tensor, positions: Shape, mask: Tensor | undefined): Tensor {
+    const common = exp(this.logVariance);
+    if (this.toLogVariance === undefined) return add(common, 1);
+    if (this.#settings.variance !== "II") return add(exp(this.toLogVariance.forward(rows)), common);
+    const perImage = sizeOf(positions.slice(1));
+    const images = rows.shape[0] / perImage;
+    const v = this.toLogVariance.forward(imageMeans(rows, images, mask));
+    const everywhere = broadcast(reshape(v, [images, 1, 1]), [images, perImage, 1]);
+    return add(exp(reshape(everywhere, [rows.shape[0], 1])), common);
+  }
+
+  /** −‖z − e_k‖²/2σ²: `[N, D]` → `[N, K]`. */
+  #logits(rows: Tensor, precisions: Tensor): Tensor {
+    if (this.#settings.variance !== "IV") {
+      return mul(similarities(rows, this.codebook, "l2"), precisions);
+    }
+    const weighted = mul(rows, precisions);
+    const products = mul(matmul(weighted, this.codebook, { transposeB: true }), 2);
+    const codes = matmul(precisions, square(this.codebook), { transposeB: true });
+    return sub(sub(products, sum(mul(weighted, rows), -1, { keepAxes: true })), codes);
+  }
+}
+
+/** The mean feature of each image: `[N, D]`, zeros at the padding → `[images, D]`. */
+function imageMeans(rows: Tensor, images: number, mask: Tensor | undefined): Tensor {
+  const [count, width] = rows.shape;
+  const perImage = count / images;
+  const totals = sum(reshape(rows, [images, perImage, width]), 1);
+  if (mask === undefined) return mul(totals, 1 / perImage);
+  const present = cast(notEqual(reshape(mask, [images, perImage]), 0), "float32");
+  return div(totals, maximum(sum(present, 1, { keepAxes: true }), 1));
+}
+
+/** `sq` in the registry. */
+export const sqMethod: QuantizerMethod<SQSettings> = {
+  schema: z.strictObject({
+    ...codebookSizes,
+    variance: z.enum(["I", "II", "III", "IV"]).default("I")
+      .describe(
+        "what a variance is of: all (I), an image, a position, a position and channel (IV)",
+      ),
+    initialVariance: z.number().positive().default(10).describe("eˢ at the start"),
+    temperatureDecay: z.number().min(0).default(1e-5)
+      .describe("r: the temperature of the softened draw falls as exp(−r·step)"),
+  }),
+  make: (device, settings, key) => new SQQuantizer(device, { ...settings, key }),
+};

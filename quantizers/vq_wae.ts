@@ -1,0 +1,132 @@
+/** The quantiser of VQ-WAE (arXiv 2302.05917). */
+import { z } from "zod";
+import { detach, parameter } from "../core/execute.ts";
+import { zeros } from "../core/functions/creation.ts";
+import { div, mul, neg } from "../core/functions/elementwise.ts";
+import { reshape, toRows } from "../core/functions/movement.ts";
+import { mean, softmax } from "../core/functions/reductions.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { CodebookQuantizer, type Matched } from "./codebook.ts";
+import { similarities } from "./contrastive.ts";
+import { uniformDivergence } from "./draws.ts";
+import { featureCount, featureShares, imageCount } from "./masks.ts";
+import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
+import type { QuantizeContext } from "./quantizer.ts";
+import { transportCost } from "./sinkhorn.ts";
+
+/** The settings of a VQ-WAE quantiser; `quantizerDefaults("vq-wae")` gives the defaults. */
+export interface VQWAESettings
+  extends Pick<CodebookSettings, "codebookSize" | "codebookDim" | "gradient" | "initialization"> {
+  /** β: of the transport between codes and features. */
+  readonly transportWeight: number;
+  /** λ: of the divergence of the codes' weights from uniform ones. */
+  readonly klWeight: number;
+  /** ε of the transport, in units of the mean cost. */
+  readonly epsilon: number;
+  /** Sinkhorn's passes a step. */
+  readonly iterations: number;
+}
+
+/** How a VQ-WAE quantiser is made. */
+export interface VQWAEOptions extends Partial<VQWAESettings> {
+  /** Of the initial codebook. */
+  readonly key: RandomKey;
+}
+
+/** Each feature becomes its nearest code; codes and encoder are drawn together by optimal transport between the
+ * batch's features and all codes, weighted, so that every code has features to go to.
+ *
+ * Source: arXiv 2302.05917, the primal form, METHOD section 6:
+ *
+ *     π = softmax(w), w learned
+ *     loss = Σ_positions β·W(Σ_k π_k δ_{e_k}, features) + λ·KL(π ‖ uniform)
+ *
+ * W is the entropic transport of `transportCost` at the squared distance, ε in units of the mean cost of the batch.
+ * Differs: the positions of an image share π and one transport, with all features of the batch, so that the quantiser
+ * need not know how many positions there are; the sum over positions is that transport times their number.
+ *
+ * In training the N × K matrix of costs is a part of the method, in memory several times over, and a feature costs
+ * O(K·(D + iterations)). In evaluation only the nearest code is looked up.
+ *
+ * ```ts
+ * import { openDevice, randomKey, VQWAEQuantizer } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new VQWAEQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const { losses } = quantizer.quantize(features, { training: true, key });
+ * assert.deepEqual(Object.keys(losses), ["transport", "divergence"]);
+ * ```
+ */
+export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESettings> {
+  /** w, `[K]`: the logarithms of the codes' weights but for a constant; initially 0. */
+  readonly logWeights: Tensor;
+
+  /** Makes the codebook and its weights.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: VQWAEOptions) {
+    const settings = readSettings(vqwaeMethod.schema, options, "make a VQ-WAE quantizer");
+    super(device, { ...UNUSED, ...settings }, key);
+    this.logWeights = parameter(zeros(device, [settings.codebookSize]));
+  }
+
+  /** In training, `transport` and `divergence`. */
+  protected override losses(
+    { features, codes }: Matched,
+    { training, mask }: QuantizeContext,
+  ): Record<string, Tensor> {
+    if (!training) return {};
+    const { codebookSize, transportWeight, klWeight, epsilon, iterations } = this.settings;
+    const rows = toRows(features, this.codebookDim, "quantize");
+    const costs = neg(similarities(rows, codes, "l2"));
+    const transport = transportCost(costs, {
+      rowShares: featureShares(rows, mask),
+      columnShares: softmax(this.logWeights),
+      epsilon: mul(mean(detach(costs)), epsilon),
+      iterations,
+    });
+    const divergence = uniformDivergence(reshape(this.logWeights, [1, codebookSize]));
+    const images = imageCount(features.shape.slice(0, -1), mask);
+    const count = featureCount(rows.shape[0], mask);
+    const overPositions = (term: Tensor) => div(mul(term, count), images);
+    return {
+      transport: mul(overPositions(transport), transportWeight),
+      divergence: mul(overPositions(reshape(divergence, [])), klWeight),
+    };
+  }
+}
+
+/** What the method does not take of the settings of codebooks. */
+const UNUSED = {
+  commitmentWeight: 0,
+  distance: "l2",
+  unitLength: false,
+  orthogonality: 0,
+  replaceBelow: 0,
+  countDecay: 0,
+  frozen: false,
+} as const;
+
+const { codebookSize, codebookDim, gradient, initialization } = codebookSettings("l2");
+
+/** `vq-wae` in the registry. */
+export const vqwaeMethod: QuantizerMethod<VQWAESettings> = {
+  schema: z.strictObject({
+    codebookSize,
+    codebookDim,
+    gradient,
+    initialization,
+    transportWeight: z.number().min(0).default(1e-3)
+      .describe("β: of the transport between codes and features"),
+    klWeight: z.number().min(0).default(1)
+      .describe("λ: of the divergence of the codes' weights from uniform ones"),
+    epsilon: z.number().positive().default(0.05)
+      .describe("ε of the transport, in units of the mean cost"),
+    iterations: z.int().min(1).default(10).describe("Sinkhorn's passes a step"),
+  }),
+  make: (device, settings, key) => new VQWAEQuantizer(device, { ...settings, key }),
+};
