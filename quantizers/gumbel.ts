@@ -24,7 +24,7 @@ export interface GumbelSettings extends CodebookSizes {
   /** Of the divergence of the choice from the uniform one. */
   readonly klWeight: number;
   /** τ at the first step. */
-  readonly temperature: number;
+  readonly initialTemperature: number;
   /** r: how fast τ falls. */
   readonly temperatureDecay: number;
   /** The least τ. */
@@ -111,10 +111,15 @@ export class GumbelQuantizer extends Quantizer {
     return gather(this.codebook, indices);
   }
 
+  /** The codebook. */
+  override codes(): Tensor {
+    return this.codebook;
+  }
+
   /** The codes of the draw with the gradient of the softened draw, or the softened draw. */
   #soften(codes: Tensor, drawn: Tensor, step: number, mask: Tensor | undefined): Tensor {
-    const { hard, temperature, temperatureDecay, temperatureFloor } = this.#settings;
-    const now = Math.max(temperatureFloor, temperature * Math.exp(-temperatureDecay * step));
+    const { hard, initialTemperature, temperatureDecay, temperatureFloor } = this.#settings;
+    const now = Math.max(temperatureFloor, initialTemperature * Math.exp(-temperatureDecay * step));
     const shares = softmax(mul(drawn, 1 / now));
     const mixed = matmul(shares, hard ? detach(this.codebook) : this.codebook);
     const soft = maskFeatures(reshape(mixed, codes.shape), mask);
@@ -129,8 +134,8 @@ export const gumbelMethod: QuantizerMethod<GumbelSettings> = {
     hard: z.boolean().default(true)
       .describe("whether the decoder sees one code in training, or a mixture"),
     klWeight: z.number().min(0).default(5e-4)
-      .describe("of the divergence of the choice from the uniform one"),
-    temperature: z.number().positive().default(1).describe("τ at the first step"),
+      .describe("the weight of the divergence from the uniform distribution"),
+    initialTemperature: z.number().positive().default(1).describe("τ at the first step"),
     temperatureDecay: z.number().min(0).default(1e-4)
       .describe("r: τ falls as exp(−r·step)"),
     temperatureFloor: z.number().positive().default(0.5).describe("the least τ"),

@@ -38,7 +38,7 @@ export interface LFQSettings {
   /** γ: the batch's entropy beside the samples'. */
   readonly diversityWeight: number;
   /** τ: how soft the choice of a code is in the entropy terms. */
-  readonly temperature: number;
+  readonly entropyTemperature: number;
 }
 
 /** Takes the sign of each channel: the codes are the corners of a cube, nothing is learned, and entropy terms see to
@@ -111,10 +111,10 @@ export class LFQQuantizer extends Quantizer {
   }
 
   #entropies(rows: Tensor, mask: Tensor | undefined): { entropy: Tensor; diversity: Tensor } {
-    const { entropyWeight, diversityWeight, temperature } = this.#settings;
+    const { entropyWeight, diversityWeight, entropyTemperature } = this.#settings;
     const shares = featureShares(rows, mask);
-    const samples = sum(mul(sum(bitEntropy(mul(rows, 4 / temperature)), -1), shares));
-    const used = entropyOf(meanCornerShares(rows, shares, temperature));
+    const samples = sum(mul(sum(bitEntropy(mul(rows, 4 / entropyTemperature)), -1), shares));
+    const used = entropyOf(meanCornerShares(rows, shares, entropyTemperature));
     return {
       entropy: mul(samples, entropyWeight),
       diversity: mul(sub(this.codebookDim * Math.LN2, used), entropyWeight * diversityWeight),
@@ -167,7 +167,7 @@ export const lfqMethod: QuantizerMethod<LFQSettings> = {
     entropyWeight: z.number().min(0).default(0.1).describe("the weight of both entropy terms"),
     diversityWeight: z.number().min(0).default(1)
       .describe("γ: the batch's entropy beside the samples'"),
-    temperature: z.number().positive().default(1)
+    entropyTemperature: z.number().positive().default(1)
       .describe("τ: how soft the choice of a code is in the entropy terms"),
   }),
   make: (_device, settings) => new LFQQuantizer(settings),

@@ -153,6 +153,11 @@ export class SQQuantizer extends Quantizer {
     return gather(this.codebook, indices);
   }
 
+  /** The codebook. */
+  override codes(): Tensor {
+    return this.codebook;
+  }
+
   /** (D_x/2)·ln(squared error per image). */
   override reconstructionLoss(mse: Tensor, { imageSize }: ImageStatistics): Tensor {
     return mul(log(mul(mse, imageSize)), imageSize / 2);

@@ -24,7 +24,7 @@ export interface VQWAESettings
   /** λ: of the divergence of the codes' weights from uniform ones. */
   readonly klWeight: number;
   /** ε of the transport, in units of the mean cost. */
-  readonly epsilon: number;
+  readonly smoothing: number;
   /** Sinkhorn's passes a step. */
   readonly iterations: number;
 }
@@ -80,13 +80,13 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
     { training, mask }: QuantizeContext,
   ): Record<string, Tensor> {
     if (!training) return {};
-    const { codebookSize, transportWeight, klWeight, epsilon, iterations } = this.settings;
+    const { codebookSize, transportWeight, klWeight, smoothing, iterations } = this.settings;
     const rows = toRows(features, this.codebookDim, "quantize");
     const costs = neg(similarities(rows, codes, "l2"));
     const transport = transportCost(costs, {
       rowShares: featureShares(rows, mask),
       columnShares: softmax(this.logWeights),
-      epsilon: mul(mean(detach(costs)), epsilon),
+      epsilon: mul(mean(detach(costs)), smoothing),
       iterations,
     });
     const divergence = uniformDivergence(reshape(this.logWeights, [1, codebookSize]));
@@ -123,8 +123,8 @@ export const vqwaeMethod: QuantizerMethod<VQWAESettings> = {
     transportWeight: z.number().min(0).default(1e-3)
       .describe("β: of the transport between codes and features"),
     klWeight: z.number().min(0).default(1)
-      .describe("λ: of the divergence of the codes' weights from uniform ones"),
-    epsilon: z.number().positive().default(0.05)
+      .describe("λ: the weight of the divergence from the uniform distribution"),
+    smoothing: z.number().positive().default(0.05)
       .describe("ε of the transport, in units of the mean cost"),
     iterations: z.int().min(1).default(10).describe("Sinkhorn's passes a step"),
   }),

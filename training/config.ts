@@ -156,42 +156,47 @@ export function configSchema(config: unknown): z.ZodType<Config> {
 /** The settings of all configurations, whatever the quantiser, and of one quantiser inside another; where quantisers
  * differ, the description says it. */
 export function configSettings(): readonly Setting[] {
+  const types = [
+    DEFAULT_QUANTIZER,
+    ...QUANTIZER_TYPES.filter((type) => type !== DEFAULT_QUANTIZER),
+  ];
+  const defaults = new Map(types.map((type) => [type, quantizerDefaults(type)]));
   const settings = new Map<string, Setting>();
-  const composites = QUANTIZER_TYPES.filter(isComposite);
-  const simple = [DEFAULT_QUANTIZER, ...QUANTIZER_TYPES.filter((type) => !isComposite(type))];
-  const nested = simple.map((type) => ({ type: composites[0], inner: { type } }));
-  for (const config of [...[...simple, ...composites].map((type) => ({ type })), ...nested]) {
-    for (const setting of settingsOf(configSchema(config))) {
-      if (!settings.has(setting.path)) settings.set(setting.path, setting);
+  for (const type of types) {
+    for (const setting of settingsOf(configSchema({ type }))) {
+      const { path, description } = setting;
+      if (settings.has(path) || path.startsWith("quantizer.inner.")) continue;
+      const [section, name] = path.split(".");
+      const notes = section === "quantizer" && name !== "type" ? differences(name, defaults) : [];
+      settings.set(path, { ...setting, description: [description, ...notes].join("; ") });
     }
   }
-  return [...settings.values()].map((setting) => {
-    const [section, name, inside] = setting.path.split(".");
-    if (section !== "quantizer" || name === "type") return setting;
-    if (inside === undefined) {
-      return { ...setting, description: [setting.description, ...differences(name)].join("; ") };
-    }
-    const description = `of the quantizers inside ${
-      composites.join(" or ")
-    }: as quantizer.${inside}`;
-    return { ...setting, description };
+  const composites = types.filter(isComposite).join(" or ");
+  const inner = [...settings.values()].flatMap((setting) => {
+    const [section, name] = setting.path.split(".");
+    if (section !== "quantizer") return [];
+    const description = `of the quantizers inside ${composites}: as quantizer.${name}`;
+    return [{ ...setting, path: `quantizer.inner.${name}`, description }];
   });
+  return [...settings.values(), ...inner];
 }
 
 /** How the quantisers differ in a setting of theirs, in words: who has it, and who has another default. */
-function differences(name: string): string[] {
-  const all = [DEFAULT_QUANTIZER, ...QUANTIZER_TYPES.filter((type) => type !== DEFAULT_QUANTIZER)];
-  const [owners, others] = [true, false].map((wanted) =>
-    all.filter((type) => quantizerDefaults(type).has(name) === wanted)
-  );
+function differences(
+  name: string,
+  defaults: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): string[] {
+  const all = [...defaults];
+  const owners = all.filter(([, own]) => own.has(name));
+  const others = all.filter(([, own]) => !own.has(name));
+  const names = (group: typeof all) => group.map(([type]) => type).join(", ");
   const owned = owners.length <= others.length
-    ? [`only with ${owners.join(", ")}`]
+    ? [`only with ${names(owners)}`]
     : others.length > 0
-    ? [`not with ${others.join(", ")}`]
+    ? [`not with ${names(others)}`]
     : [];
-  const defaults = Map.groupBy(owners, (type) => showSetting(quantizerDefaults(type).get(name)));
-  const [, ...unusual] = defaults;
-  return [...owned, ...unusual.map(([value, types]) => `${value} with ${types.join(", ")}`)];
+  const [, ...unusual] = Map.groupBy(owners, ([, own]) => showSetting(own.get(name)));
+  return [...owned, ...unusual.map(([value, group]) => `${value} with ${names(group)}`)];
 }
 
 /** The defaults of a quantiser's settings, by name; without those of the quantisers inside it.

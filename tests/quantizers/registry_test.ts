@@ -9,9 +9,17 @@ const key = randomKey(1, "registry");
 const device = await openDevice("reference");
 
 Deno.test("every method is made by its name, with the settings it is given", () => {
+  const sizes = { codebookSize: 8, codebookDim: 4 };
+  const special: Readonly<Record<string, [object, codebookSize: number, codebookDim: number]>> = {
+    fsq: [{ levels: [3, 5] }, 15, 2],
+    lfq: [{ bits: 3 }, 8, 3],
+    residual: [{ depth: 2, shared: false, inner: { type: "vanilla", ...sizes } }, 16, 4],
+    product: [{ heads: 3, inner: { type: "residual", inner: sizes } }, 24, 12],
+  };
   for (const type of QUANTIZER_TYPES) {
-    const made = createQuantizer(device, { type, codebookSize: 8, codebookDim: 4 }, key);
-    assert.deepEqual([made.codebookSize, made.codebookDim], [8, 4], type);
+    const [settings, codebookSize, codebookDim] = special[type] ?? [sizes, 8, 4];
+    const made = createQuantizer(device, { type, ...settings }, key);
+    assert.deepEqual([made.codebookSize, made.codebookDim], [codebookSize, codebookDim], type);
   }
   assert.ok(createQuantizer(device, { type: "vanilla" }, key) instanceof VanillaQuantizer);
   assert.ok(createQuantizer(device, { type: "clustered" }, key) instanceof ClusteredQuantizer);

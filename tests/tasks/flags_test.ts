@@ -43,6 +43,19 @@ Deno.test("flags are configuration paths, and their values have the setting's ty
   });
 });
 
+Deno.test("a list is said with commas, and what is no number in it stays for the schema to refuse", () => {
+  const { settings } = readCommandLine(["--quantizer.levels", "8,5,x"], COMMAND);
+  assert.deepEqual(settings, { quantizer: { levels: [8, 5, "x"] } });
+});
+
+Deno.test("the settings of the quantizers inside another are flags", () => {
+  const args = "--quantizer.type residual --quantizer.inner.type ema --quantizer.inner.decay .9";
+  const { settings } = readCommandLine(args.split(" "), COMMAND);
+  const { quantizer } = resolveConfig({ flags: settings });
+  const inner = quantizer.inner as Record<string, unknown>;
+  assert.deepEqual([quantizer.type, inner.type, inner.decay], ["residual", "ema", 0.9]);
+});
+
 Deno.test("a flag of true or false stands alone, or before true or false", () => {
   const read = (text: string) => readCommandLine(text.split(" "), COMMAND).settings;
   assert.deepEqual(read("--quantizer.online --seed 1"), { quantizer: { online: true }, seed: 1 });
@@ -62,9 +75,9 @@ Deno.test("every setting is a flag, and any configuration can be said in flags",
         seed: 9,
       },
     });
-    const args = configSettings().flatMap(({ path }) => {
+    const args = COMMAND.settings.flatMap(({ path }) => {
       const value = path.split(".").reduce(
-        (section: unknown, name) => (section as Record<string, unknown>)[name],
+        (section: unknown, name) => (section as Record<string, unknown> | undefined)?.[name],
         config,
       );
       if (value === undefined) return []; // a setting of other quantisers

@@ -66,6 +66,16 @@ Deno.test("another quantizer keeps what means the same to it, and drops the rest
   assert.equal(chosen.quantizer.distance, "cos", "what is said together with the type stays");
 });
 
+Deno.test("another quantizer inside one keeps what means the same to it, and drops the rest", () => {
+  const file = { quantizer: { type: "residual", inner: { codebookSize: 64, anchor: "random" } } };
+  const resolved = (quantizer: unknown) => resolveConfig({ file, flags: { quantizer } }).quantizer;
+  const { inner, depth } = resolved({ depth: 2, inner: { type: "vanilla" } });
+  const { type, codebookSize, anchor } = inner as Record<string, unknown>;
+  assert.deepEqual([depth, type, codebookSize, anchor], [2, "vanilla", 64, undefined]);
+  const { heads, inner: other } = resolved({ type: "product" });
+  assert.deepEqual([heads, (other as Record<string, unknown>).codebookSize], [4, 512]);
+});
+
 Deno.test("adamw has PyTorch's weight decay unless another is given", () => {
   const decay = (optimizer: unknown) =>
     resolveConfig({ flags: { optimizer } }).optimizer.weightDecay;
@@ -115,6 +125,19 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ quantizer: { online: 1 } }, "quantizer.online must be true or false, got 1"],
     [{ quantizer: { type: 3 } }, "quantizer.type must be vanilla, clustered, "],
     [{ quantizer: "vanilla" }, "quantizer must be an object"],
+    [
+      { quantizer: { type: "fsq", levels: [8, 1] } },
+      "quantizer.levels must be one or more with commas between, each an integer of at least 2, got [8,1]",
+    ],
+    [{ quantizer: { type: "fsq", levels: [] } }, "each an integer of at least 2, got []"],
+    [
+      { quantizer: { type: "residual", inner: { codebookSize: 0 } } },
+      "quantizer.inner.codebookSize must be an integer of at least 1, got 0",
+    ],
+    [
+      { quantizer: { type: "product", inner: { type: 1 } } },
+      "quantizer.inner.type must be vanilla",
+    ],
     [
       { optimizer: { learningRate: -1 } },
       "optimizer.learningRate must be a number above 0, got -1",
