@@ -44,6 +44,26 @@ export const negativeEntropy = (shares: readonly number[]): number =>
 export const gumbelOf = (units: Values): number[] =>
   Array.from(units, (unit) => -Math.log(-Math.log(unit)));
 
+/** Sinkhorn's passes in float64: W. */
+export function plainTransport(
+  costs: readonly (readonly number[])[],
+  a: Values,
+  b: Values,
+  epsilon: number,
+  iterations: number,
+): number {
+  let f = Array.from(a, () => 0), g = Array.from(b, () => 0);
+  for (let pass = 0; pass < iterations; pass++) {
+    f = costs.map((row) =>
+      -epsilon * logSum(row.map((cost, k) => Math.log(b[k]) + (g[k] - cost) / epsilon))
+    );
+    g = g.map((_, k) =>
+      -epsilon * logSum(costs.map((row, n) => Math.log(a[n]) + (f[n] - row[k]) / epsilon))
+    );
+  }
+  return dot(f, a) + dot(g, b);
+}
+
 /** Σ quantized·upstream + all losses: what the tests take gradients of. */
 export function judged({ quantized, losses }: Quantized, upstream: Tensor): Tensor {
   return Object.values(losses).reduce(add, sum(mul(quantized, upstream)));
