@@ -21,7 +21,10 @@ import { vanillaMethod } from "./vanilla.ts";
 import { vqwaeMethod } from "./vq_wae.ts";
 
 /** Every method by name; adding one is a file in this folder and a line here. */
-const METHODS: ReadonlyMap<string, QuantizerMethod> = new Map<string, QuantizerMethod>([
+const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
+  string,
+  QuantizerMethod | CompositeMethod
+>([
   ["vanilla", projectable(vanillaMethod)],
   ["clustered", projectable(clusteredMethod)],
   ["ema", projectable(emaMethod)],
@@ -33,16 +36,12 @@ const METHODS: ReadonlyMap<string, QuantizerMethod> = new Map<string, QuantizerM
   ["gumbel", gumbelMethod],
   ["sq", sqMethod],
   ["vq-wae", projectable(vqwaeMethod)],
-]);
-
-/** Every method that is made of quantisers of another, by name. */
-const COMPOSITES: ReadonlyMap<string, CompositeMethod> = new Map<string, CompositeMethod>([
   ["residual", residualMethod],
   ["product", productMethod],
 ]);
 
 /** The names of the methods. */
-export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys(), ...COMPOSITES.keys()];
+export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys()];
 
 /** The method that is meant where none is named. */
 export const DEFAULT_QUANTIZER = "clustered";
@@ -55,16 +54,24 @@ export interface QuantizerConfig {
   readonly [setting: string]: unknown;
 }
 
-/** Whether a method is made of quantisers of another. */
-export function isComposite(type: string): boolean {
-  return COMPOSITES.has(type);
+/** The method of a name.
+ * @throws {RangeError} there is none
+ */
+export function quantizerMethod(type: string): QuantizerMethod | CompositeMethod {
+  const method = METHODS.get(type);
+  if (method !== undefined) return method;
+  throw new RangeError(
+    `Cannot choose a quantizer: quantizer.type must name a method, got "${type}", ${
+      suggestName(type, QUANTIZER_TYPES)
+    }`,
+  );
 }
 
-/** The schema of a method's own settings, without its type and its inner method's.
+/** Whether a method is made of quantisers of another.
  * @throws {RangeError} there is no such method
  */
-export function quantizerSettings(type: string): QuantizerMethod["schema"] {
-  return (COMPOSITES.get(type) ?? simpleMethod(type)).schema;
+export function isComposite(type: string): boolean {
+  return "makeOf" in quantizerMethod(type);
 }
 
 /** The schema of a quantiser's configuration: its type, the settings of its method and, where it is made of others, theirs
@@ -76,7 +83,7 @@ export function quantizerSchema(config: unknown): z.ZodType<QuantizerConfig> {
   const { type, inner } = withType(config);
   const settings = {
     type: z.enum([...QUANTIZER_TYPES]).default(type).describe("the method of quantisation"),
-    ...quantizerSettings(type).shape,
+    ...quantizerMethod(type).schema.shape,
   };
   const nested = isComposite(type) ? { inner: quantizerSchema(inner) } : {};
   return z.strictObject({ ...settings, ...nested }).prefault({});
@@ -101,20 +108,10 @@ export function createQuantizer(
   key: RandomKey,
 ): Quantizer {
   const { type, ...settings } = config;
-  const composite = COMPOSITES.get(type);
-  if (composite === undefined) return simpleMethod(type).make(device, settings, key);
+  const method = quantizerMethod(type);
+  if ("make" in method) return method.make(device, settings, key);
   const { inner, ...own } = settings;
-  return composite.makeOf((key) => createQuantizer(device, withType(inner), key), own, key);
-}
-
-function simpleMethod(type: string): QuantizerMethod {
-  const method = METHODS.get(type);
-  if (method !== undefined) return method;
-  throw new RangeError(
-    `Cannot choose a quantizer: quantizer.type must name a method, got "${type}", ${
-      suggestName(type, QUANTIZER_TYPES)
-    }`,
-  );
+  return method.makeOf((key) => createQuantizer(device, withType(inner), key), own, key);
 }
 
 /** A configuration with the default type, if it has none. */

@@ -8,8 +8,8 @@ import {
   isComposite,
   QUANTIZER_TYPES,
   type QuantizerConfig,
+  quantizerMethod,
   quantizerSchema,
-  quantizerSettings,
 } from "../quantizers/registry.ts";
 import { DEFAULT_PRESET, PRESETS } from "./presets.ts";
 
@@ -203,6 +203,6 @@ function differences(
  * @throws {RangeError} there is no such quantiser
  */
 export function quantizerDefaults(type: string): ReadonlyMap<string, unknown> {
-  const settings = settingsOf(quantizerSettings(type));
+  const settings = settingsOf(quantizerMethod(type).schema);
   return new Map(settings.map((setting) => [setting.path, setting.default]));
 }
