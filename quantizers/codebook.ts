@@ -1,7 +1,7 @@
 /** What the methods that keep a codebook share. */
 import { assign, detach, withoutGradients } from "../core/execute.ts";
 import { ones } from "../core/functions/creation.ts";
-import { cast, mul, notEqual, where } from "../core/functions/elementwise.ts";
+import { cast, mul, where } from "../core/functions/elementwise.ts";
 import { gather, segmentCount } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -10,7 +10,7 @@ import { partKey } from "../nn/initializers.ts";
 import { Counter } from "../nn/module.ts";
 import { passGradient } from "./estimators.ts";
 import { kMeans } from "./kmeans.ts";
-import { maskFeatures, maskIndices } from "./masks.ts";
+import { maskFeatures, maskIndices, maskOfRows } from "./masks.ts";
 import type { CodebookSettings } from "./method.ts";
 import { orthogonalityLoss } from "./orthogonality.ts";
 import {
@@ -90,7 +90,10 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     this.codebook.requiresGradient = !frozen;
     this.initialized = initialization === "kmeans" ? new Counter() : undefined;
     this.deadCodes = replaceBelow > 0 ? new DeadCodes(device, codebookSize, settings) : undefined;
-    if (unitLength) assign(this.codebook, withoutGradients(() => normalizeRows(this.codebook)));
+    if (unitLength) {
+      using _scope = device.scope();
+      assign(this.codebook, withoutGradients(() => normalizeRows(this.codebook)));
+    }
   }
 
   /** Losses: `commitment`; `codebook` if the codes learn by gradient; `orthogonality` where asked for.
@@ -134,7 +137,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
         rows: toRows(this.#prepare(features, context), this.codebookDim, "update the codebook"),
         indices: reshape(indices, [indices.size]),
         usage,
-        mask: mask === undefined ? undefined : reshape(notEqual(mask, 0), [mask.size]),
+        mask: maskOfRows(mask),
         key,
       };
       const moves = [...this.learn(batch), ...this.#replaceDeadCodes(batch)];
@@ -149,8 +152,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     { mask }: QuantizeContext,
   ): Record<string, Tensor> {
     const { commitmentWeight, orthogonality, frozen } = this.settings;
-    const commitment = commitmentLoss(features, chosen, commitmentWeight, mask);
-    if (frozen) return { commitment };
+    if (frozen) return { commitment: commitmentLoss(features, chosen, commitmentWeight, mask) };
     return {
       ...codebookLosses(features, chosen, commitmentWeight, mask),
       ...(orthogonality > 0 && { orthogonality: mul(orthogonalityLoss(codes), orthogonality) }),
@@ -195,7 +197,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
         count,
         distance: this.settings.distance,
         key: partKey(key, 2),
-        mask: mask === undefined ? undefined : reshape(notEqual(mask, 0), [mask.size]),
+        mask: maskOfRows(mask),
       });
       this.replace(ones(features.device, [count], "int32"), means);
     });

@@ -33,6 +33,11 @@ export function maskFeatures(features: Tensor, mask: Tensor | undefined): Tensor
   return where(reshape(notEqual(mask, 0), [...positions, 1]), features, 0);
 }
 
+/** A mask of positions `[...]` as one of rows: int32 `[N]`, 0 where there is padding. */
+export function maskOfRows(mask: Tensor | undefined): Tensor | undefined {
+  return mask === undefined ? undefined : reshape(notEqual(mask, 0), [mask.size]);
+}
+
 /** The indices int32 `[...]`, with −1 in place of the padding. */
 export function maskIndices(indices: Tensor, mask: Tensor | undefined): Tensor {
   return mask === undefined ? indices : where(notEqual(mask, 0), indices, -1);
