@@ -27,7 +27,8 @@ export const stepBench: Bench = async function* (device, options) {
   }
 };
 
-async function stepRow(
+/** The row of one quantiser and batch. */
+export async function stepRow(
   device: Device,
   type: string,
   distance: Distance,

@@ -1,0 +1,107 @@
+/** What is measured beside what: groups of processes that take turns. */
+import type { PyTorch } from "./pytorch.ts";
+import type { WorkName } from "./works.ts";
+
+/** One side's process. It prints a `Sample` a line. */
+export interface SideProcess {
+  /** The side's name in the tables. */
+  readonly side: string;
+  /** What is run. */
+  readonly command: string;
+  /** Its arguments; the folder of the inputs and the works' names follow where the group has such. */
+  readonly args: readonly string[];
+  /** What it adds to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Processes that do the same work. */
+export interface Group {
+  /** The works whose inputs are given and whose results are compared. */
+  readonly works: readonly WorkName[];
+  /** Who takes turns; the first is whom the others must agree with. */
+  readonly processes: readonly SideProcess[];
+  /** Measured in one round only, because it takes long. */
+  readonly once?: boolean;
+}
+
+/** The names of the groups. */
+export const GROUP_NAMES = ["matmul", "conv", "nearest", "step", "huge"] as const;
+
+/** Names a group. */
+export type GroupName = typeof GROUP_NAMES[number];
+
+/** The batches of a training step. */
+export const BATCHES = [128, 1024] as const;
+
+/** The sides by their names in the tables. */
+export const SIDES = {
+  cpu: "Codebook cpu",
+  webgpu: "Codebook webgpu",
+  openBlas: "OpenBLAS",
+  jaxWasm: "jax-js wasm",
+  jaxWebGpu: "jax-js webgpu",
+  tensorflowWasm: "TensorFlow.js wasm",
+  tensorflowWebGpu: "TensorFlow.js webgpu",
+} as const;
+
+function ours(side: string, program: string, ...args: string[]): SideProcess {
+  const path = new URL(program, import.meta.url).pathname;
+  return { side, command: Deno.execPath(), args: ["run", "-A", "--no-check", path, ...args] };
+}
+
+const CODEBOOK = [
+  ours(SIDES.cpu, "codebook.ts", "cpu"),
+  ours(SIDES.webgpu, "codebook.ts", "webgpu"),
+];
+
+const PEERS = [
+  ours(SIDES.jaxWasm, "libraries/jax.ts", "wasm"),
+  ours(SIDES.tensorflowWasm, "libraries/tensorflow.ts", "wasm"),
+  ours(SIDES.jaxWebGpu, "libraries/jax.ts", "webgpu"),
+  ours(SIDES.tensorflowWebGpu, "libraries/tensorflow.ts", "webgpu"),
+];
+
+function theirs({ name, python, env }: PyTorch, program: string, ...args: string[]): SideProcess {
+  const path = new URL(program, import.meta.url).pathname;
+  return { side: name, command: python, args: [path, ...args], env };
+}
+
+/** A step's side in PyTorch, by how it looks codes up. */
+export function stepSide(pytorch: PyTorch, lookup: "lean" | "sorted"): string {
+  return `${pytorch.name}, ${lookup}`;
+}
+
+function stepProcesses(pytorches: readonly PyTorch[]): SideProcess[] {
+  return BATCHES.flatMap((batch) => [
+    ours(SIDES.cpu, "codebook_step.ts", `${batch}`),
+    ...pytorches.flatMap((pytorch) =>
+      (["lean", "sorted"] as const).map((lookup) => ({
+        ...theirs(
+          pytorch,
+          "pytorch_step.py",
+          ...["--batch", `${batch}`, "--steps", batch > 128 ? "2" : "5"],
+          ...["--quantizer", "clustered", "--lookup", lookup],
+        ),
+        side: stepSide(pytorch, lookup),
+      }))
+    ),
+  ]);
+}
+
+/** All groups, with as many PyTorches as this machine has. */
+export function groupsOf(pytorches: readonly PyTorch[]): Readonly<Record<GroupName, Group>> {
+  const kernels = pytorches.map((pytorch) => theirs(pytorch, "pytorch_kernels.py"));
+  return {
+    matmul: {
+      works: ["matmul"],
+      processes: [...CODEBOOK, ours(SIDES.openBlas, "openblas.ts"), ...PEERS, ...kernels],
+    },
+    conv: {
+      works: ["conv", "convByImages", "convByFilter"],
+      processes: [...CODEBOOK, ...PEERS, ...kernels],
+    },
+    nearest: { works: ["nearest"], processes: [CODEBOOK[0], ...kernels] },
+    step: { works: [], processes: stepProcesses(pytorches) },
+    huge: { works: [], processes: [ours(SIDES.cpu, "codebook_huge.ts")], once: true },
+  };
+}

@@ -1,0 +1,117 @@
+/** What must be reached beside the other libraries, and what was. */
+import { BATCHES, SIDES, stepSide } from "./groups.ts";
+import type { PyTorch } from "./pytorch.ts";
+import type { Samples } from "./rounds.ts";
+import type { Sample } from "./side.ts";
+import { HUGE } from "./works.ts";
+
+/** A ratio that is asked for. */
+export interface Measure {
+  /** What is compared, in words. */
+  readonly about: string;
+  /** The work. */
+  readonly work: string;
+  /** Our side. */
+  readonly ours: string;
+  /** The other side. */
+  readonly peer: string;
+  /** Speeds (the peer's time by ours) must reach the bound, memory (ours by the peer's) must stay under it. */
+  readonly of: "speed" | "memory";
+  /** The least speed, or the most memory. */
+  readonly bound: number;
+}
+
+const CONVOLUTIONS = [
+  ["conv", "convolution"],
+  ["convByImages", "its gradient by the images"],
+  ["convByFilter", "its gradient by the filter"],
+] as const;
+
+function speed(about: string, work: string, ours: string, peer: string, bound: number): Measure {
+  return { about, work, ours, peer, of: "speed", bound };
+}
+
+/** The ratios that are asked for, on a machine with these PyTorches. */
+export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
+  const { cpu, webgpu } = SIDES;
+  const steps = BATCHES.flatMap((batch) => {
+    const about = `training step, batch ${batch}`;
+    return pytorches.flatMap((pytorch) => [
+      speed(about, `step${batch}`, cpu, stepSide(pytorch, "lean"), 1.2),
+      speed(about, `step${batch}`, cpu, stepSide(pytorch, "sorted"), 2.5),
+    ]);
+  });
+  return [
+    speed("matrix product 1024³", "matmul", cpu, SIDES.openBlas, 0.4),
+    ...steps,
+    speed("matrix product 1024³", "matmul", webgpu, SIDES.jaxWebGpu, 3),
+    speed("matrix product 1024³", "matmul", webgpu, SIDES.tensorflowWebGpu, 3),
+    ...CONVOLUTIONS.map(([work, about]) => speed(about, work, webgpu, SIDES.jaxWebGpu, 3)),
+    ...CONVOLUTIONS.map(([work, about]) => speed(about, work, cpu, SIDES.jaxWasm, 3)),
+    ...CONVOLUTIONS.map(([work, about]) => speed(about, work, cpu, SIDES.tensorflowWasm, 3)),
+    ...pytorches.map(({ name }) =>
+      speed("nearest codes and features, N = 50,176, K = 512, D = 64", "nearest", cpu, name, 1.5)
+    ),
+    ...pytorches.map((pytorch): Measure => ({
+      about: "peak memory of a step, batch 1024",
+      work: "step1024",
+      ours: cpu,
+      peer: stepSide(pytorch, "lean"),
+      of: "memory",
+      bound: 1,
+    })),
+  ];
+}
+
+/** The median of numbers and the least of them. */
+export interface Spread {
+  /** The middle one; of an even number the lower of the two. */
+  readonly median: number;
+  /** The least. */
+  readonly least: number;
+}
+
+/** How some quantity of samples spreads over the rounds; undefined where there is none. */
+export function spreadOf(
+  samples: readonly Sample[],
+  quantity: (sample: Sample) => number | null,
+): Spread | undefined {
+  const values = samples.map(quantity).filter((value) => value !== null).sort((a, b) => a - b);
+  if (values.length === 0) return undefined;
+  return { median: values[Math.floor((values.length - 1) / 2)], least: values[0] };
+}
+
+/** A measure with what came of it. */
+export interface Finding extends Measure {
+  /** Milliseconds, or MiB, of both sides; undefined where the peer has no kernel. */
+  readonly values: { readonly ours: Spread; readonly peer?: Spread };
+  /** The ratio of the medians, and that of the least. */
+  readonly ratio?: { readonly median: number; readonly least: number };
+  /** Whether the bound is kept, by the medians. */
+  readonly reached?: boolean;
+}
+
+/** What came of a measure; undefined where it was not measured. */
+export function findingOf(measure: Measure, samples: Samples): Finding | undefined {
+  const sides = [measure.ours, measure.peer].map((side) => samples.get(measure.work)?.get(side));
+  const quantity = ({ ms, peakMiB }: Sample) => measure.of === "speed" ? ms : peakMiB;
+  const [ours, peer] = sides.map((side) => side && spreadOf(side, quantity));
+  if (ours === undefined || sides[1] === undefined) return undefined;
+  if (peer === undefined) return { ...measure, values: { ours } };
+  const isSpeed = measure.of === "speed";
+  const by = (which: keyof Spread) =>
+    isSpeed ? peer[which] / ours[which] : ours[which] / peer[which];
+  const ratio = { median: by("median"), least: by("least") };
+  const reached = isSpeed ? ratio.median >= measure.bound : ratio.median <= measure.bound;
+  return { ...measure, values: { ours, peer }, ratio, reached };
+}
+
+const floats = (shape: readonly number[]) => shape.reduce((product, length) => product * length);
+
+/** MiB that a process which finds nearest codes at a million features holds beyond the codes and features. */
+export function hugeMiB(samples: Samples): number | undefined {
+  const [sample] = samples.get("huge")?.get(SIDES.cpu) ?? [];
+  if (sample === undefined) return undefined;
+  const inputs = 4 * (floats(HUGE.features) + floats(HUGE.codebook)) / 2 ** 20;
+  return sample.peakMiB - inputs;
+}

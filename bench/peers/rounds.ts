@@ -1,0 +1,116 @@
+/** Runs the sides in turn and collects what they measure. */
+import { openDevice } from "../../core/device.ts";
+import { uniform } from "../../core/functions/creation.ts";
+import { randomKey } from "../../core/random.ts";
+import type { Group, SideProcess } from "./groups.ts";
+import type { Sample } from "./side.ts";
+import { inputPath, resultPath, type Work, type WorkName, WORKS } from "./works.ts";
+
+/** What was measured of a work by each side, a sample a round. */
+export type Samples = ReadonlyMap<string, ReadonlyMap<string, readonly Sample[]>>;
+
+/** How far results may be apart: the norm of their difference by the norm, or the part of the indices that differ. */
+const TOLERANCE = 1e-3;
+
+async function writeInputs(folder: string, name: WorkName): Promise<void> {
+  using device = await openDevice("reference");
+  const work: Work = WORKS[name];
+  for (const [input, shape] of Object.entries(work.inputs)) {
+    const values = await uniform(device, shape, randomKey(1, input), -1, 1).floats();
+    await Deno.writeFile(inputPath(folder, name, input), new Uint8Array(values.buffer));
+  }
+}
+
+/** Runs one side's process, on all cores. */
+async function run(
+  { side, command, args, env }: SideProcess,
+  more: readonly string[],
+): Promise<Sample[]> {
+  const cores = `${navigator.hardwareConcurrency}`;
+  const { success, stdout, stderr } = await new Deno.Command(command, {
+    args: [...args, ...more],
+    env: { OMP_NUM_THREADS: cores, OPENBLAS_NUM_THREADS: cores, ...env },
+  }).output();
+  const [lines, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+  if (!success) throw new Error(`Cannot measure ${side}: its process must succeed, got\n${errors}`);
+  return lines.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+}
+
+/** How far a result is from the expected one. */
+function distance(
+  work: WorkName,
+  result: Uint8Array<ArrayBuffer>,
+  expected: typeof result,
+): number {
+  if (result.length !== expected.length) return Infinity;
+  if (work === "nearest") {
+    const [a, b] = [result, expected].map(({ buffer }) => new Int32Array(buffer));
+    return a.filter((index, i) => index !== b[i]).length / a.length;
+  }
+  const [a, b] = [result, expected].map(({ buffer }) => new Float32Array(buffer));
+  let [difference, norm] = [0, 0];
+  for (let i = 0; i < a.length; i++) {
+    difference += (a[i] - b[i]) ** 2;
+    norm += b[i] ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+/** Measures a group in turn, so that all sides see the same machine.
+ * @param tell is told what is being measured
+ * @throws {Error} a process fails, or computes something else than the first one
+ */
+export async function measureGroup(
+  group: Group,
+  rounds: number,
+  tell: (message: string) => void,
+): Promise<Samples> {
+  const samples = new Map<string, Map<string, Sample[]>>();
+  const folder = await Deno.makeTempDir({ prefix: "codebook-peers-" });
+  try {
+    for (const work of group.works) await writeInputs(folder, work);
+    const more = group.works.length > 0 ? [folder, ...group.works] : [];
+    const expected = new Map<WorkName, Uint8Array<ArrayBuffer>>();
+    for (let round = 1; round <= (group.once ? 1 : rounds); round++) {
+      for (const process of group.processes) {
+        for (const sample of await run(process, more)) {
+          const { side } = process;
+          tell(
+            `round ${round}: ${sample.work} by ${side}, ${sample.ms?.toFixed(1) ?? "no kernel"}`,
+          );
+          const bySide = samples.get(sample.work) ?? new Map<string, Sample[]>();
+          samples.set(sample.work, bySide.set(side, [...bySide.get(side) ?? [], sample]));
+        }
+        for (const work of group.works) await agree(folder, work, process.side, expected);
+      }
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  return samples;
+}
+
+/** Compares the result that a side left, if it left one, with the first that was. */
+async function agree(
+  folder: string,
+  work: WorkName,
+  side: string,
+  expected: Map<WorkName, Uint8Array<ArrayBuffer>>,
+): Promise<void> {
+  const path = resultPath(folder, work);
+  const result = await Deno.readFile(path).catch(() => undefined);
+  if (result === undefined) return;
+  await Deno.remove(path);
+  const first = expected.get(work);
+  if (first === undefined) {
+    expected.set(work, result);
+    return;
+  }
+  const apart = distance(work, result, first);
+  if (apart <= TOLERANCE) return;
+  throw new Error(
+    `Cannot compare ${work}: ${side} must compute the same to ${TOLERANCE}, got ${
+      apart.toExponential(1)
+    }`,
+  );
+}

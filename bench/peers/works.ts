@@ -1,0 +1,53 @@
+/** The pieces of work that are compared, and the files that give every side the same inputs. */
+import type { Shape } from "../../core/shape.ts";
+
+/** A piece of work with inputs of its own. */
+export interface Work {
+  /** Floating-point operations. */
+  readonly operations: number;
+  /** The shapes of its inputs by name, channels last; values are float32 in [−1, 1]. */
+  readonly inputs: Readonly<Record<string, Shape>>;
+}
+
+const IMAGES: Shape = [64, 14, 14, 64];
+const FILTER: Shape = [4, 4, 64, 128];
+/** Where the gradient of the convolution's outputs comes in. */
+const OUTPUTS: Shape = [64, 7, 7, 128];
+const CONV_OPERATIONS = 2 * (64 * 7 * 7 * 128) * (4 * 4 * 64);
+
+const [N, K, D] = [50176, 512, 64];
+
+/** The matrix product; a convolution, 4×4, stride 2, padding 1, and its gradients by the images and by the filter; the
+ * nearest code of every feature and the nearest feature of every code, by squared distance. */
+export const WORKS = {
+  matmul: { operations: 2 * 1024 ** 3, inputs: { a: [1024, 1024], b: [1024, 1024] } },
+  conv: { operations: CONV_OPERATIONS, inputs: { images: IMAGES, filter: FILTER } },
+  convByImages: { operations: CONV_OPERATIONS, inputs: { outputs: OUTPUTS, filter: FILTER } },
+  convByFilter: { operations: CONV_OPERATIONS, inputs: { images: IMAGES, outputs: OUTPUTS } },
+  nearest: { operations: 2 * 2 * N * K * D, inputs: { features: [N, D], codebook: [K, D] } },
+} satisfies Readonly<Record<string, Work>>;
+
+/** Names a piece of work. */
+export type WorkName = keyof typeof WORKS;
+
+/** Codes, features and dimensions of the nearest-code work that must fit into 1 GiB. */
+export const HUGE = { features: [2 ** 20, 64], codebook: [16384, 64] } as const;
+const HUGE_OPERATIONS = 2 * 2 * 2 ** 20 * 16384 * 64;
+
+/** Where an input's values lie: float32, little-endian. */
+export function inputPath(folder: string, work: string, input: string): string {
+  return `${folder}/${work}-${input}.input`;
+}
+
+/** Where a side leaves its result: float32 channels last, or int32 indices, little-endian. */
+export function resultPath(folder: string, work: string): string {
+  return `${folder}/${work}.result`;
+}
+
+/** What is done in a run of a work, per millisecond to be divided by: floating-point operations in 10⁶, or images of
+ * a training step in thousandths. */
+export function rateOf(work: string): { readonly amount: number; readonly unit: string } {
+  if (work.startsWith("step")) return { amount: 1000 * Number(work.slice(4)), unit: "images/s" };
+  const operations = work === "huge" ? HUGE_OPERATIONS : WORKS[work as WorkName].operations;
+  return { amount: operations / 1e6, unit: "GFLOP/s" };
+}

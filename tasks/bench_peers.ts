@@ -1,0 +1,69 @@
+/** Measures this project beside jax-js, TensorFlow.js, OpenBLAS and PyTorch, in one run on one machine.
+ *
+ *     PYTHON=python3 deno task bench:peers --write
+ */
+import { z } from "zod";
+import { GROUP_NAMES, groupsOf } from "../bench/peers/groups.ts";
+import { findingOf, hugeMiB, measuresOf } from "../bench/peers/measures.ts";
+import { findPyTorch } from "../bench/peers/pytorch.ts";
+import { measureGroup, type Samples } from "../bench/peers/rounds.ts";
+import {
+  describeMachine,
+  jsonLines,
+  ratioTable,
+  sampleTable,
+  writeResults,
+} from "../bench/peers/tables.ts";
+import { readSettings, settingsOf } from "../core/settings.ts";
+import { asUsage, runTask } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+
+const OPTIONS = z.strictObject({
+  only: z.enum(GROUP_NAMES).nullable().default(null)
+    .describe("measures only this; none: all"),
+  rounds: z.int().min(1).default(5).describe("how often the sides take turns"),
+  json: z.boolean().default(false).describe("prints each row as a line of JSON"),
+  write: z.boolean().default(false).describe("puts the tables into bench/RESULTS.md"),
+});
+
+const COMMAND: Command = {
+  call: "deno task bench:peers",
+  summary: "Measures this project beside jax-js, TensorFlow.js, OpenBLAS and PyTorch; " +
+    "python3 is that of PYTHON or the PATH.",
+  operands: [],
+  options: settingsOf(OPTIONS),
+  settings: [],
+};
+
+async function main(): Promise<number> {
+  const line = readCommandLine(Deno.args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND));
+    return 0;
+  }
+  const { only, rounds, json, write } = asUsage(() =>
+    readSettings(OPTIONS, line.options, "read the command line")
+  );
+  const pytorches = await findPyTorch();
+  if (pytorches.length === 0) console.error("python3 has no torch; PYTHON may name one that has");
+  const machine = await describeMachine(pytorches);
+  console.error(machine);
+  const groups = groupsOf(pytorches);
+  let samples: Samples = new Map();
+  for (const name of only === null ? GROUP_NAMES : [only]) {
+    const measured = await measureGroup(groups[name], rounds, (message) => console.error(message));
+    samples = new Map([...samples, ...measured]);
+  }
+  const findings = measuresOf(pytorches).flatMap((measure) => findingOf(measure, samples) ?? []);
+  const text = [
+    `${machine}. ${rounds} rounds; milliseconds and MiB are medians over the rounds, in brackets the least.`,
+    ratioTable(findings, hugeMiB(samples)),
+    sampleTable(samples),
+  ].join("\n\n");
+  console.log(json ? jsonLines(findings, samples).join("\n") : text);
+  if (write) await writeResults(text);
+  return 0;
+}
+
+await runTask(main);
