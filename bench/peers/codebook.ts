@@ -1,15 +1,15 @@
 /** This project.
  *
- *     deno run -A bench/peers/codebook.ts cpu|webgpu FOLDER WORK…
+ *     deno run -A bench/peers/codebook.ts cpu|blas|webgpu FOLDER WORK…
  */
-import { openDevice } from "../../core/device.ts";
 import { execute } from "../../core/execute.ts";
 import { nearest } from "../../core/functions/indexing.ts";
 import { conv2d, convTranspose2d, matmul } from "../../core/functions/products.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { openOwnDevice } from "./own_device.ts";
 import { type Library, runSide } from "./side.ts";
 
-const device = await openDevice(Deno.args[0] === "webgpu" ? "webgpu" : "cpu");
+const device = await openOwnDevice(Deno.args[0]);
 
 const WINDOW = { stride: 2, padding: 1 };
 

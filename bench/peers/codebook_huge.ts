@@ -2,14 +2,14 @@
  *
  *     deno run -A bench/peers/codebook_huge.ts
  */
-import { openDevice } from "../../core/device.ts";
 import { uniform } from "../../core/functions/creation.ts";
 import { nearest } from "../../core/functions/indexing.ts";
 import { randomKey } from "../../core/random.ts";
+import { openOwnDevice } from "./own_device.ts";
 import { report } from "./side.ts";
 import { HUGE } from "./works.ts";
 
-const device = await openDevice("cpu");
+const device = await openOwnDevice("cpu");
 const features = uniform(device, HUGE.features, randomKey(1, "features"), -1, 1);
 const codebook = uniform(device, HUGE.codebook, randomKey(1, "codebook"), -1, 1);
 await device.synchronize();

@@ -36,6 +36,7 @@ export const BATCHES = [128, 1024] as const;
 /** The sides by their names in the tables. */
 export const SIDES = {
   cpu: "Codebook cpu",
+  blas: "Codebook cpu with BLAS",
   webgpu: "Codebook webgpu",
   openBlas: "OpenBLAS",
   jaxWasm: "jax-js wasm",
@@ -49,10 +50,8 @@ function ours(side: string, program: string, ...args: string[]): SideProcess {
   return { side, command: Deno.execPath(), args: ["run", "-A", "--no-check", path, ...args] };
 }
 
-const CODEBOOK = [
-  ours(SIDES.cpu, "codebook.ts", "cpu"),
-  ours(SIDES.webgpu, "codebook.ts", "webgpu"),
-];
+const CPU = [ours(SIDES.cpu, "codebook.ts", "cpu"), ours(SIDES.blas, "codebook.ts", "blas")];
+const CODEBOOK = [...CPU, ours(SIDES.webgpu, "codebook.ts", "webgpu")];
 
 const PEERS = [
   ours(SIDES.jaxWasm, "libraries/jax.ts", "wasm"),
@@ -73,7 +72,8 @@ export function stepSide(pytorch: PyTorch, lookup: "lean" | "sorted"): string {
 
 function stepProcesses(pytorches: readonly PyTorch[]): SideProcess[] {
   return BATCHES.flatMap((batch) => [
-    ours(SIDES.cpu, "codebook_step.ts", `${batch}`),
+    ours(SIDES.cpu, "codebook_step.ts", "cpu", `${batch}`),
+    ours(SIDES.blas, "codebook_step.ts", "blas", `${batch}`),
     ...pytorches.flatMap((pytorch) =>
       (["lean", "sorted"] as const).map((lookup) => ({
         ...theirs(
@@ -100,7 +100,7 @@ export function groupsOf(pytorches: readonly PyTorch[]): Readonly<Record<GroupNa
       works: ["conv", "convByImages", "convByFilter"],
       processes: [...CODEBOOK, ...PEERS, ...kernels],
     },
-    nearest: { works: ["nearest"], processes: [CODEBOOK[0], ...kernels] },
+    nearest: { works: ["nearest"], processes: [...CPU, ...kernels] },
     step: { works: [], processes: stepProcesses(pytorches) },
     huge: { works: [], processes: [ours(SIDES.cpu, "codebook_huge.ts")], once: true },
   };

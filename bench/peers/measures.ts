@@ -33,12 +33,13 @@ function speed(about: string, work: string, ours: string, peer: string, bound: n
 
 /** The ratios that are asked for, on a machine with these PyTorches. */
 export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
-  const { cpu, webgpu } = SIDES;
+  const { cpu, blas, webgpu } = SIDES;
   const steps = BATCHES.flatMap((batch) => {
     const about = `training step, batch ${batch}`;
     return pytorches.flatMap((pytorch) => [
       speed(about, `step${batch}`, cpu, stepSide(pytorch, "lean"), 1.2),
-      speed(about, `step${batch}`, cpu, stepSide(pytorch, "sorted"), 2.5),
+      speed(about, `step${batch}`, blas, stepSide(pytorch, "lean"), 2),
+      speed(about, `step${batch}`, blas, stepSide(pytorch, "sorted"), 2.5),
     ]);
   });
   return [
@@ -52,14 +53,16 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
     ...pytorches.map(({ name }) =>
       speed("nearest codes and features, N = 50,176, K = 512, D = 64", "nearest", cpu, name, 1.5)
     ),
-    ...pytorches.map((pytorch): Measure => ({
-      about: "peak memory of a step, batch 1024",
-      work: "step1024",
-      ours: cpu,
-      peer: stepSide(pytorch, "lean"),
-      of: "memory",
-      bound: 1,
-    })),
+    ...pytorches.flatMap((pytorch) =>
+      [cpu, blas].map((ours): Measure => ({
+        about: "peak memory of a step, batch 1024",
+        work: "step1024",
+        ours,
+        peer: stepSide(pytorch, "lean"),
+        of: "memory",
+        bound: 1,
+      }))
+    ),
   ];
 }
 
