@@ -7,6 +7,7 @@ import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";
 import { rateOf } from "./works.ts";
 
+const ROOT = new URL("../../", import.meta.url);
 const SETTINGS = new URL("libraries/deno.json", import.meta.url);
 
 /** The version of a package that is compared. */
@@ -15,15 +16,24 @@ async function versionOf(name: string): Promise<string> {
   return imports[name].split("@").at(-1);
 }
 
+/** The commit that is measured; undefined where git does not know. */
+async function commit(): Promise<string | undefined> {
+  const git = new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], cwd: ROOT });
+  const output = await git.output().catch(() => undefined);
+  return output?.success ? new TextDecoder().decode(output.stdout).trim() : undefined;
+}
+
 /** The machine and what was compared on it, in a sentence. */
 export async function describeMachine(pytorches: readonly PyTorch[]): Promise<string> {
   const [processor] = os.cpus();
   const adapter = (await surveyDevices()).find(({ name }) => name === "webgpu")?.adapter?.name;
   return [
-    `${processor.model}, ${navigator.hardwareConcurrency} cores`,
-    `${(os.totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    `${processor.model}, ${navigator.hardwareConcurrency} cores, ${
+      (os.totalmem() / 2 ** 30).toFixed(0)
+    } GiB`,
     `WebGPU adapter ${adapter ?? "none"}`,
     `Deno ${Deno.version.deno}`,
+    `Codebook at commit ${await commit() ?? "unknown"}`,
     `jax-js ${await versionOf("@jax-js/jax")}`,
     `TensorFlow.js ${await versionOf("@tensorflow/tfjs-core")}`,
     ...pytorches.map(({ name }) => name),
@@ -99,21 +109,27 @@ export function jsonLines(findings: readonly Finding[], samples: Samples): strin
 const RESULTS = new URL("../RESULTS.md", import.meta.url);
 const BEGIN = "<!-- bench:peers begins -->", END = "<!-- bench:peers ends -->";
 
-/** Puts a text between the two comments of bench/RESULTS.md, formatted, in one step.
+/** A document with a text between its two comments, in place of what stood there.
  * @throws {Error} the comments are not there
  */
-export async function writeResults(text: string): Promise<void> {
-  const before = await Deno.readTextFile(RESULTS);
+export function insertResults(before: string, text: string): string {
   const [begin, end] = [before.indexOf(BEGIN), before.indexOf(END)];
   if (begin < 0 || end < begin) {
     throw new Error(
-      `Cannot write the results: bench/RESULTS.md must hold ${BEGIN} and then ${END}, got neither`,
+      `Cannot write the results: bench/RESULTS.md must hold ${BEGIN} and then ${END}, got ${
+        begin < 0 ? "no first one" : "no second one after it"
+      }`,
     );
   }
-  const after = `${before.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${before.slice(end)}`;
+  return `${before.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${before.slice(end)}`;
+}
+
+/** Puts a text between the two comments of bench/RESULTS.md, formatted, in one step. */
+export async function writeResults(text: string): Promise<void> {
+  const after = insertResults(await Deno.readTextFile(RESULTS), text);
   const format = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--ext", "md", "-"],
-    cwd: new URL("../../", import.meta.url),
+    cwd: ROOT,
     stdin: "piped",
     stdout: "piped",
   }).spawn();
