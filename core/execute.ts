@@ -8,7 +8,7 @@ import {
   type ViewName,
 } from "./ops.ts";
 import { sameShape, showShape, type Spec } from "./shape.ts";
-import type { Device, TapeNode, Tensor } from "./tensor.ts";
+import type { Device, Scope, TapeNode, Tensor } from "./tensor.ts";
 
 /** Which input a view looks at. */
 const VIEW_SOURCES: { readonly [N in ViewName]: number } = { reshape: 0, straightThrough: 1 };
@@ -193,7 +193,8 @@ function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undef
 
 /** The gradients of a scalar loss by each of the parameters, zeros for one that the loss does not depend on.
  *
- * Reverse-mode differentiation over the tape. Intermediate gradients are recycled as soon as they are used.
+ * Reverse-mode differentiation over the tape. Intermediate gradients are recycled as soon as they are used, and so are
+ * the recorded results themselves where `spent` owns them.
  *
  * ```ts
  * import { backward, openDevice, parameter, square, sum } from "@codebook/codebook";
@@ -204,11 +205,17 @@ function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undef
  * assert.deepEqual([...await gradient.floats()], [2, -4]);
  * ```
  * @param loss float32 with one element
+ * @param spent the scope that the loss was computed in, if what it was computed from is not needed any more; keep the
+ * rest, with `spent.keep`
  * @returns float32, each of its parameter's shape, in the parameters' order
  * @throws {TypeError} the loss has more than one element, or depends on no parameter; or a tensor whose gradient is
  * asked for was never marked as a parameter
  */
-export function backward(loss: Tensor, parameters: readonly Tensor[]): readonly Tensor[] {
+export function backward(
+  loss: Tensor,
+  parameters: readonly Tensor[],
+  spent?: Scope,
+): readonly Tensor[] {
   if (loss.size !== 1 || !loss.requiresGradient) {
     throw new TypeError(
       `Cannot go backward: the loss must be one value that depends on a parameter, got shape ${
@@ -249,6 +256,7 @@ export function backward(loss: Tensor, parameters: readonly Tensor[]): readonly 
       if (!wanted.has(node.outputs[0])) {
         gradients.delete(node.outputs[0]);
         upstream.dispose();
+        for (const output of node.outputs) spent?.release(output);
       }
     }
     const result = parameters.map((tensor) =>

@@ -6,7 +6,9 @@ import { checkShape, type DType, type Shape, showShape, sizeOf } from "./shape.t
 /** A buffer with the number of tensors that look at it. */
 class Storage {
   references = 0;
-  constructor(readonly buffer: Buffer, readonly bytes: number) {}
+
+  /** @param order in which the device allocated it */
+  constructor(readonly buffer: Buffer, readonly bytes: number, readonly order: number) {}
 }
 
 /** An operation on the tape: what made a tensor, for `backward`. */
@@ -216,6 +218,11 @@ export class Scope implements Disposable {
     this.#tensors.add(tensor);
   }
 
+  /** Disposes of a tensor before its time, if it was made inside and not kept. */
+  release(tensor: Tensor): void {
+    if (this.#tensors.has(tensor)) tensor.dispose();
+  }
+
   /** Lets go of a tensor that was disposed by hand. */
   delete(tensor: Tensor): boolean {
     return this.#tensors.delete(tensor) || (this.#parent?.delete(tensor) ?? false);
@@ -249,10 +256,13 @@ export interface Watcher {
 export class Device implements Disposable {
   #backend: Backend;
   #watcher: Watcher | undefined;
-  readonly #pool = new Map<number, Buffer[]>();
+  /** By size, the first that was allocated last: it is the next to be given out, so that a step that allocates and
+   * gives back as the one before gets the same buffers. */
+  readonly #pool = new Map<number, Storage[]>();
   readonly #scopes: Scope[] = [];
   #liveBytes = 0;
   #pooledBytes = 0;
+  #allocated = 0;
 
   /** Wraps a backend; users call `openDevice`. */
   constructor(backend: Backend) {
@@ -321,7 +331,7 @@ export class Device implements Disposable {
   empty(shape: Shape, dtype: DType = "float32"): Tensor {
     checkShape(shape, "make a tensor");
     const bytes = poolClass(sizeOf(shape) * 4);
-    const storage = new Storage(this.#allocate(bytes), bytes);
+    const storage = this.#allocate(bytes);
     this.#liveBytes += bytes;
     const tensor = new Tensor(this, storage, shape, dtype, (unused) => this.#recycle(unused));
     this.adopt(tensor);
@@ -379,32 +389,33 @@ export class Device implements Disposable {
     this.close();
   }
 
-  #allocate(bytes: number): Buffer {
+  #allocate(bytes: number): Storage {
     const ready = this.#pool.get(bytes)?.pop();
     if (ready !== undefined) {
       this.#pooledBytes -= bytes;
       return ready;
     }
     try {
-      return this.backend.allocate(bytes);
+      return new Storage(this.backend.allocate(bytes), bytes, this.#allocated++);
     } catch (error) {
       if (this.#pooledBytes === 0) throw error;
       this.#drain();
-      return this.backend.allocate(bytes);
+      return new Storage(this.backend.allocate(bytes), bytes, this.#allocated++);
     }
   }
 
-  #recycle({ buffer, bytes }: Storage): void {
+  #recycle(storage: Storage): void {
+    const { bytes, order } = storage;
     const ready = this.#pool.get(bytes) ?? [];
-    ready.push(buffer);
+    ready.splice(ready.findLastIndex((other) => other.order > order) + 1, 0, storage);
     this.#pool.set(bytes, ready);
     this.#liveBytes -= bytes;
     this.#pooledBytes += bytes;
   }
 
   #drain(): void {
-    for (const buffers of this.#pool.values()) {
-      for (const buffer of buffers) this.backend.free(buffer);
+    for (const ready of this.#pool.values()) {
+      for (const { buffer } of ready) this.backend.free(buffer);
     }
     this.#pool.clear();
     this.#pooledBytes = 0;

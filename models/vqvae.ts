@@ -49,8 +49,11 @@ class ResidualBlock extends Layer {
     this.conv1 = new Conv2d(device, residualHidden, hidden, { key: keys[1], kernelSize: 1 });
   }
 
+  /** No gradient needs the branch's or the sum's values. */
   forward(x: Tensor): Tensor {
-    return relu(add(x, this.conv1.forward(this.conv3.forward(x))));
+    using branch = this.conv1.forward(this.conv3.forward(x));
+    using sum = add(x, branch);
+    return relu(sum);
   }
 }
 

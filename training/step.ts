@@ -35,7 +35,8 @@ export interface StepResult {
 }
 
 /** One training step: loss = mse/v + the quantiser's losses (METHOD 4); its gradients; the quantiser's `update`, after
- * which gradients and moments of codes that are no more are dropped; the optimiser's step. Nothing is read back.
+ * which gradients and moments of codes that are no more are dropped; the optimiser's step. Nothing is read back. What the
+ * forward pass made is recycled on the way back, but for the results and what `update` is handed.
  *
  * Run it in a scope, so that what it makes is recycled:
  *
@@ -65,6 +66,7 @@ export function trainingStep(
   { model, optimizer, variance, learningRate, clipNorm }: StepOptions,
 ): StepResult {
   const { device } = images;
+  using scope = device.scope();
   device.phase("forward");
   const { reconstruction, features, quantized } = model.forward(images, context);
   const mse = meanSquaredError(reconstruction, images);
@@ -73,9 +75,12 @@ export function trainingStep(
   const imageSize = images.size / images.shape[0];
   const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
   const loss = add(fidelity, quantizerLoss);
+  const { quantized: codes, indices, usage, losses } = quantized;
+  const needed = [loss, mse, quantizerLoss, features, codes, indices, usage];
+  for (const tensor of [...needed, ...Object.values(losses)]) scope.keep(tensor);
   device.phase("backward");
   const parameters = model.parameters();
-  const gradients = backward(loss, parameters);
+  const gradients = backward(loss, parameters, scope);
   return withoutGradients(() => {
     device.phase("update");
     const moves = model.quantizer.update({ features, ...quantized }, context);
@@ -90,14 +95,9 @@ export function trainingStep(
       ? [first, ...rest]
       : clipGradients([first, ...rest], clipNorm);
     optimizer.step(clipped, learningRate);
-    const scalars = {
-      loss,
-      mse,
-      quantizerLoss,
-      featureLength: meanLength(features),
-      moved: movedShare(device, moves),
-    };
-    return { scalars, usage: quantized.usage };
+    const featureLength = scope.keep(meanLength(features));
+    const moved = scope.keep(movedShare(device, moves));
+    return { scalars: { loss, mse, quantizerLoss, featureLength, moved }, usage };
   });
 }
 

@@ -240,6 +240,35 @@ testOnEach(devices, "going backward leaves the gradients asked for, and nothing 
   assert.equal(device.liveBytes, live);
 });
 
+testOnEach(
+  devices,
+  "going backward releases what a spent scope made and did not keep",
+  async (device) => {
+    const weight = parameter(device.tensor(draw([64, 64], "weight"), [64, 64]));
+    const outside = exp(weight);
+    const run = async (isSpent: boolean) => {
+      using scope = device.scope();
+      const made = [matmul(weight, outside)];
+      for (let layer = 0; layer < 8; layer++) made.push(sigmoid(made[layer]));
+      const loss = scope.keep(mean(made[8])), kept = scope.keep(made[4]);
+      const before = device.liveBytes;
+      const [gradient] = backward(loss, [weight], isSpent ? scope : undefined);
+      return {
+        gradient: await gradient.floats(),
+        released: before - device.liveBytes + 64 * 64 * 4,
+        disposed: made.map(({ isDisposed }) => isDisposed),
+        survives: await loss.item() > 0 && (await kept.floats()).length === 64 * 64,
+      };
+    };
+    const plain = await run(false), spent = await run(true);
+    assert.deepEqual(spent.gradient, plain.gradient);
+    assert.deepEqual(plain.disposed, Array(9).fill(false));
+    assert.deepEqual(spent.disposed, Array.from({ length: 9 }, (_, layer) => layer !== 4));
+    assert.ok(spent.released >= 8 * 64 * 64 * 4 && plain.released <= 0);
+    assert.ok(spent.survives && !outside.isDisposed);
+  },
+);
+
 testOnEach(devices, "steps of training leave memory where it was", async (device) => {
   const weight = leaf(device, [0.3, -0.2], [2, 1]);
   const sizes: number[] = [];

@@ -236,7 +236,7 @@ test("an optimiser's step agrees, however many buffers a kernel sees", async () 
   }
 });
 
-test("training steps reuse their memory and their bind groups", async () => {
+test("training steps reuse the memory and the bind groups of the first", async () => {
   const { device, gpu } = await openOwn();
   const key = randomKey(1, "reuse");
   const quantizer = new ClusteredQuantizer(device, { codebookSize: 16, codebookDim: 4, key });
@@ -256,7 +256,7 @@ test("training steps reuse their memory and their bind groups", async () => {
     return createBindGroup(descriptor);
   };
   const figures: number[][] = [];
-  for (let step = 0; step < 80; step++) {
+  for (let step = 0; step < 4; step++) {
     using _step = device.scope();
     const batch = device.tensor(images.values({ ...key, step }), images.shape);
     const context = { training: true, key: { ...key, step } };
@@ -264,7 +264,6 @@ test("training steps reuse their memory and their bind groups", async () => {
     await trainingStep(batch, context, options).scalars.mse.item();
     figures.push([device.liveBytes, device.pooledBytes, made]);
   }
-  const last = figures.slice(-10);
-  assert.deepEqual(last, last.map(() => figures[69]));
+  assert.deepEqual(figures, figures.map(() => figures[0]));
   device.close();
 });
