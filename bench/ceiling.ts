@@ -1,4 +1,5 @@
 /** What this machine can do at most, measured: a BLAS for arithmetic, a copy for memory. */
+import { findBlas } from "../core/device.ts";
 import { assign } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
 import { randomKey } from "../core/random.ts";
@@ -13,13 +14,6 @@ export interface Ceiling {
   readonly by: string;
 }
 
-/** Where a BLAS may be; the reference implementation of BLAS (libblas) is no ceiling. */
-const LIBRARIES: readonly string[] = Deno.build.os === "darwin"
-  ? ["/System/Library/Frameworks/Accelerate.framework/Accelerate", "libopenblas.dylib"]
-  : Deno.build.os === "windows"
-  ? ["libopenblas.dll", "mkl_rt.dll"]
-  : ["libopenblas.so.0", "libopenblas.so", "libmkl_rt.so.2", "libmkl_rt.so"];
-
 const SGEMM = {
   cblas_sgemm: {
     parameters: [
@@ -33,23 +27,12 @@ const SGEMM = {
 const SIZE = 1024;
 const RUNS = 8;
 
-function openBlas():
-  | { readonly path: string; readonly library: Deno.DynamicLibrary<typeof SGEMM> }
-  | undefined {
-  for (const path of LIBRARIES) {
-    try {
-      return { path, library: Deno.dlopen(path, SGEMM) };
-    } catch {
-      // Not on this machine: the next one may be.
-    }
-  }
-}
-
 /** The rate of a BLAS's matrix product 1024³ in float32, on the processor; undefined where none is found. */
-export function arithmeticCeiling(): Ceiling | undefined {
-  const blas = openBlas();
+export async function arithmeticCeiling(): Promise<Ceiling | undefined> {
+  const blas = await findBlas();
   if (blas === undefined) return undefined;
-  const { path, library } = blas;
+  const library = Deno.dlopen(blas.path, SGEMM);
+  blas.setThreads(navigator.hardwareConcurrency);
   const [a, b, c] = [1, 2, 3].map((value) => new Float32Array(SIZE * SIZE).fill(value));
   let least = Infinity;
   for (let run = 0; run < RUNS; run++) {
@@ -58,8 +41,9 @@ export function arithmeticCeiling(): Ceiling | undefined {
     library.symbols.cblas_sgemm(101, 111, 111, SIZE, SIZE, SIZE, 1, a, SIZE, b, SIZE, 0, c, SIZE);
     least = Math.min(least, performance.now() - started);
   }
+  blas.setThreads(1); // as the device cpu needs it
   library.close();
-  return { rate: 2 * SIZE ** 3 / least / 1e6, by: path };
+  return { rate: 2 * SIZE ** 3 / least / 1e6, by: blas.description };
 }
 
 const COPIED = 2 ** 25;

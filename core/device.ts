@@ -1,8 +1,10 @@
 /** Opens devices: the one place that loads them. */
 import type { Backend, Buffer, DeviceName } from "./backend.ts";
+import type { Blas } from "./cpu/blas.ts";
 import { Device } from "./tensor.ts";
 import type { AdapterReport } from "./webgpu/adapter.ts";
 
+export type { Blas } from "./cpu/blas.ts";
 export type { AdapterLimits, AdapterReport } from "./webgpu/adapter.ts";
 
 /** What `openDevice` takes: a device's name, or `auto`. */
@@ -15,6 +17,9 @@ export const DEVICE_CHOICES: readonly DeviceChoice[] = ["auto", "reference", "cp
 export interface DeviceOptions {
   /** Threads of the `cpu` device; by default as many as the machine has cores. */
   readonly threads?: number;
+  /** The system's BLAS for the products of the `cpu` device: `auto`, the default, takes OpenBLAS, Accelerate or MKL where
+   * one is there and foreign functions may be called (`--allow-ffi`); `off` none; a path that library. */
+  readonly blas?: string;
   /** Checks every WebGPU call where it happens (slow). */
   readonly debug?: boolean;
 }
@@ -58,6 +63,15 @@ export async function openDevice(
         `Cannot open a device: it must be one of ${DEVICE_CHOICES.join(", ")}, got ${choice}`,
       );
   }
+}
+
+/** Finds the BLAS that the device `cpu` takes.
+ * @param choice as in `DeviceOptions.blas`
+ * @throws {RangeError} the library at the path cannot be used
+ */
+export async function findBlas(choice: string = "auto"): Promise<Blas | undefined> {
+  const { findBlas } = await import("./cpu/blas.ts");
+  return findBlas(choice);
 }
 
 /** What one device of this machine is, or why it is not there. */

@@ -36,6 +36,11 @@ const OPTIONS = z.strictObject({
   device: z.enum(DEVICE_CHOICES).default("auto").describe("where to compute"),
   threads: z.int().min(1).max(256).nullable().default(null)
     .describe("threads of the device cpu; none: one a core"),
+  cpu: z.strictObject({
+    blas: z.string().min(1).default("auto").describe(
+      "whose products the device cpu takes, as in train",
+    ),
+  }).prefault({}),
   scaling: z.boolean().default(false)
     .describe("measures over several lengths and batches, on cpu also over threads"),
   batch: z.int().min(1).default(128).describe("images at a time"),
@@ -114,7 +119,7 @@ async function main(): Promise<number> {
   const profiles: Profile[] = [];
   const onProfile = options.profile ? (taken: Profile) => void profiles.push(taken) : undefined;
   for (const threads of threadCounts(options)) {
-    using device = await openDevice(options.device, { threads });
+    using device = await openDevice(options.device, { threads, blas: options.cpu.blas });
     console.error(device.description);
     let ceiling: Ceiling | undefined;
     for await (const row of bench(device, { ...options, onProfile })) {

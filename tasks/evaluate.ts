@@ -26,6 +26,10 @@ const OPTIONS = z.strictObject({
     .describe("last, best (the epoch with the lowest test mse), or the path of a file"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
+  cpu: z.strictObject({
+    blas: z.string().min(1).nullable().default(null)
+      .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
+  }).prefault({}),
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 });
@@ -56,7 +60,7 @@ async function main(): Promise<number> {
   checkIdentity(path, checkpoint.identity, identityOf(config));
 
   const dataset = await openDataset(config.data.name);
-  using device = await openDevice(options.device);
+  using device = await openDevice(options.device, { blas: options.cpu.blas ?? config.cpu.blas });
   const output = new Output(options.json);
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);

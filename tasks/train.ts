@@ -87,7 +87,8 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const identity = identityOf(config);
   const dataset = await openDataset(data.name);
   const steps = totalSteps(config, dataset);
-  using device = await openDevice(config.device, { threads: cpu.threads ?? undefined });
+  const { threads, blas } = cpu;
+  using device = await openDevice(config.device, { threads: threads ?? undefined, blas });
   const model = constructModel(config, device, dataset);
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);

@@ -1,6 +1,6 @@
-/** What every test file shares: the devices under test. */
+/** What every test file shares: the devices under test, and the BLAS. */
 import type { DeviceName } from "../core/backend.ts";
-import { openDevice } from "../core/device.ts";
+import { type Blas, findBlas, openDevice } from "../core/device.ts";
 import type { Device } from "../core/tensor.ts";
 
 const EVERY_DEVICE: readonly DeviceName[] = ["reference", "cpu", "webgpu"];
@@ -28,7 +28,8 @@ function chosenDevices(inCi: boolean): readonly DeviceName[] {
  * file's last test. Call it once, at the top of the file.
  *
  * A device that does not open is named in the output; where the environment variable CI is set, it fails the file.
- * By hand, `CODEBOOK_TEST_DEVICES=reference,cpu` tests only those.
+ * The device cpu computes with its own kernels, whatever BLAS the machine has; see `findTestBlas`. By hand,
+ * `CODEBOOK_TEST_DEVICES=reference,cpu` tests only those.
  * @throws {Error} CI is set and a device does not open
  */
 export async function openTestDevices(): Promise<readonly [Device, ...Device[]]> {
@@ -38,7 +39,7 @@ export async function openTestDevices(): Promise<readonly [Device, ...Device[]]>
   for (const name of chosenDevices(inCi)) {
     if (name === "reference") continue;
     try {
-      opened.push(await openDevice(name));
+      opened.push(await openDevice(name, { blas: "off" }));
     } catch (cause) {
       if (inCi) {
         throw new Error(`Cannot test: every device must open where CI is set, got no ${name}`, {
@@ -53,4 +54,21 @@ export async function openTestDevices(): Promise<readonly [Device, ...Device[]]>
     for (const device of opened) device.close();
   });
   return opened;
+}
+
+/** The BLAS that tests of the device cpu with one take, after saying which that is.
+ *
+ * Where there is none, the output says so; where the environment variable CI is set, that fails the file.
+ * @throws {Error} CI is set and there is no BLAS
+ */
+export async function findTestBlas(): Promise<Blas | undefined> {
+  const blas = await findBlas();
+  if (blas !== undefined) {
+    console.log(`BLAS under test: ${blas.description}`);
+  } else if (Deno.env.has("CI")) {
+    throw new Error("Cannot test: a BLAS must be there where CI is set, got none");
+  } else {
+    console.log("MISSING BLAS, its tests do not run: `deno task doctor` says what to install");
+  }
+  return blas;
 }

@@ -88,6 +88,8 @@ export interface Config {
   readonly cpu: {
     /** How many threads; none: as many as the machine has cores. */
     readonly threads: number | null;
+    /** The system's BLAS: auto, off, or the path of a library. */
+    readonly blas: string;
   };
 }
 
@@ -140,6 +142,9 @@ const sections = {
   cpu: z.strictObject({
     threads: positive().nullable().default(null)
       .describe("threads of the cpu device; none: as many as the machine has cores"),
+    blas: z.string().min(1).default("auto").describe(
+      "whose products the cpu device takes: auto the system's BLAS where there is one, off its own, a path that library",
+    ),
   }).prefault({}),
 };
 

@@ -4,8 +4,8 @@ import type { Config } from "./config.ts";
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
  * the parameters after a step.
  *
- * Not in it: where the run is kept, how often it reports, and the device (the same run resumed on another device goes
- * on, but not bit for bit). The length of the run is in it only where the learning rate's schedule depends on it, so
+ * Not in it: where the run is kept, how often it reports, and the device with its BLAS (the same run resumed on another
+ * device, or with another BLAS, goes on, but not bit for bit). The length of the run is in it only where the learning rate's schedule depends on it, so
  * that a run at a constant rate can be trained for longer.
  *
  * ```ts

@@ -1,7 +1,7 @@
 /** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
 import { availableParallelism } from "node:os";
 import type { Backend, HostArray, Kernels } from "../backend.ts";
-import { type BlasChoice, findBlas } from "./blas.ts";
+import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
@@ -19,8 +19,9 @@ import { type Machine, MOST_THREADS, startMachine } from "./threads.ts";
 export interface CpuOptions {
   /** Threads, the main one included; by default as many as there are cores, up to 256. */
   readonly threads?: number;
-  /** The system's BLAS: `auto` (the default) takes one that is there and may be loaded, `off` none, and a path that. */
-  readonly blas?: BlasChoice;
+  /** The system's BLAS for the products: `auto`, the default, takes one that is there and may be called; `off` none; a
+   * path that library. Results differ in their last bits. */
+  readonly blas?: string;
 }
 
 function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
@@ -31,7 +32,7 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
     ...normalizationKernels(machine),
     ...movementKernels(machine),
     ...codesKernels(machine),
-    ...nearestKernels(machine, byBlas),
+    ...nearestKernels(machine), // not by BLAS, which may round equal keys in different columns differently
     ...randomKernels(machine),
     ...optimizerKernels(machine),
   };
@@ -50,12 +51,13 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
  * assert.deepEqual([...await backend.read(x.buffer, "float32", 2)], [3, 3]);
  * backend.close();
  * ```
- * @throws {RangeError} the number of threads is not an integer in [1, 256], or there is not enough address space
+ * @throws {RangeError} the number of threads is not an integer in [1, 256], the BLAS at a path cannot be used, or there
+ * is not enough address space
  */
 export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
   const { threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
-  const blas = findBlas(options.blas);
-  blas?.setThreads(1);
+  const blas = findBlas(options.blas ?? "auto");
+  blas?.setThreads(1); // each of ours calls it
   const memory = new CpuMemory();
   const machine = await startMachine(memory, threads, blas);
   return {

@@ -1,7 +1,4 @@
-/** The system's BLAS: a library of matrix products, found and bound by Deno's foreign functions. */
-
-/** Which BLAS: the first that is found, none, or the one at a path. */
-export type BlasChoice = "auto" | "off" | (string & Record<never, never>);
+/** The system's BLAS: finding it, and calling its matrix product from every thread. */
 
 /** What is called of a library; `optional` symbols are null where it lacks them. */
 const SYMBOLS = {
@@ -13,33 +10,28 @@ const SYMBOLS = {
     result: "void",
   },
   openblas_get_config: { parameters: [], result: "pointer", optional: true },
+  openblas_get_corename: { parameters: [], result: "pointer", optional: true },
   openblas_set_num_threads: { parameters: ["i32"], result: "void", optional: true },
   MKL_Set_Num_Threads: { parameters: ["i32"], result: "void", optional: true },
 } as const;
 
 type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
 
-/** What the WebAssembly module imports as `gemm`; see assembly/blas/gemm.ts. */
-export type Gemm = (...numbers: number[]) => void;
-
-/** A BLAS library that was found. */
+/** A BLAS library that is loaded. */
 export interface Blas {
   /** Its path, or the name by which the system finds it. */
   readonly path: string;
   /** What it is, for people. */
   readonly description: string;
-  /** Sets the threads of its own that each product takes, where the library lets itself be told. */
+  /** Sets how many threads of its own a product takes, for the whole process, if the library lets itself be told. */
   setThreads(threads: number): void;
 }
 
-/** Where a BLAS may be. The reference implementation, libblas, is not among them: it is slower than the kernels. */
-function usualPlaces(): readonly string[] {
+/** Where a BLAS may be. Not libblas: Debian's is the reference implementation, slower than the device's own kernels. */
+function usualPaths(): readonly string[] {
   switch (Deno.build.os) {
     case "darwin":
-      return [
-        "/System/Library/Frameworks/Accelerate.framework/Accelerate",
-        "libopenblas.dylib",
-      ];
+      return ["/System/Library/Frameworks/Accelerate.framework/Accelerate", "libopenblas.dylib"];
     case "windows":
       return ["libopenblas.dll", "mkl_rt.2.dll"];
     default:
@@ -47,93 +39,104 @@ function usualPlaces(): readonly string[] {
   }
 }
 
-/** A library is never unloaded, as threads may be in it until they end. */
-const loaded = new Map<string, Library>();
+/** The libraries by path. They stay loaded as long as the process lives, as threads may be inside them until then. */
+const libraries = new Map<string, Blas>();
 
-function load(path: string): Library {
-  const known = loaded.get(path);
+function load(path: string): Blas {
+  const known = libraries.get(path);
   if (known !== undefined) return known;
-  const library = Deno.dlopen(path, SYMBOLS);
-  loaded.set(path, library);
-  return library;
-}
-
-function describe({ symbols }: Library, path: string): string {
-  const config = symbols.openblas_get_config?.() ?? null;
-  return config === null ? path : `${Deno.UnsafePointerView.getCString(config)} (${path})`;
-}
-
-function bind(path: string): Blas {
-  const library = load(path);
-  const { openblas_set_num_threads, MKL_Set_Num_Threads } = library.symbols;
-  return {
+  const { symbols } = Deno.dlopen(path, SYMBOLS);
+  const blas: Blas = {
     path,
-    description: describe(library, path),
+    description: describe(symbols, path),
     setThreads: (threads) => {
-      openblas_set_num_threads?.(threads);
-      MKL_Set_Num_Threads?.(threads);
+      symbols.openblas_set_num_threads?.(threads);
+      symbols.MKL_Set_Num_Threads?.(threads);
     },
   };
+  libraries.set(path, blas);
+  return blas;
 }
 
-/** Whether a library may be loaded without asking anybody. */
-function allowed(path: string): boolean {
-  return typeof Deno !== "undefined" &&
-    Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
+function describe(symbols: Library["symbols"], path: string): string {
+  const [config, core] = [symbols.openblas_get_config, symbols.openblas_get_corename].map(
+    (text) => {
+      const pointer = text?.() ?? null;
+      return pointer === null ? undefined : Deno.UnsafePointerView.getCString(pointer);
+    },
+  );
+  if (config === undefined) return path;
+  const [name, version] = config.split(" ");
+  return `${name} ${version}${core === undefined ? "" : ` for ${core}`} (${path})`;
 }
 
 /** Finds and loads a BLAS.
- * @returns undefined where the choice is `off`, or `auto` and there is none or foreign functions are not allowed
- * @throws {RangeError} the choice is a path that cannot be loaded
+ *
+ * ```ts
+ * import { findBlas } from "./blas.ts";
+ * console.log(findBlas("auto")?.description ?? "none");
+ * ```
+ * @param choice `auto` for the first that this system has, if foreign functions may be called; `off` for none; or the
+ * path of a library
+ * @returns undefined where there is none
+ * @throws {RangeError} the library at the path cannot be loaded, or lacks `cblas_sgemm`
  */
-export function findBlas(choice: BlasChoice = "auto"): Blas | undefined {
+export function findBlas(choice: string): Blas | undefined {
   if (choice === "off") return undefined;
-  if (choice !== "auto") {
-    try {
-      return bind(choice);
-    } catch (cause) {
-      throw new RangeError(
-        `Cannot use a BLAS: it must be auto, off or the path of a library with cblas_sgemm, got ${choice} (${
-          cause instanceof Error ? cause.message : cause
-        })`,
-        { cause },
-      );
-    }
+  if (choice === "auto") return findUsual();
+  try {
+    return load(choice);
+  } catch (cause) {
+    throw new RangeError(
+      `Cannot use a BLAS: it must be auto, off or a library that can be loaded and has cblas_sgemm, got ${choice} (${
+        cause instanceof Error ? cause.message : cause
+      })`,
+      { cause },
+    );
   }
-  for (const path of usualPlaces()) {
-    if (!allowed(path)) continue;
+}
+
+function findUsual(): Blas | undefined {
+  for (const path of usualPaths()) {
+    // Asked for, a permission that is neither given nor denied would stop the program with a question.
+    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
     try {
-      return bind(path);
+      return load(path);
     } catch {
       // Not on this machine: the next one may be.
     }
   }
-  return undefined;
 }
 
-/** What a thread needs to call a BLAS on a memory; it can be sent to a worker. */
+/** What a thread needs to call a BLAS's product; it can be sent to a worker. */
 export interface GemmSource {
+  /** The library. */
   readonly path: string;
+  /** Its symbols. */
   readonly symbols: typeof SYMBOLS;
-  /** Where the memory begins, in the process. */
+  /** Where the kernels' memory begins in the process. */
   readonly base: bigint;
 }
 
-/** Prepares the calls of a BLAS on a WebAssembly memory. */
+/** Prepares the calls of a BLAS on the memory of the kernels. */
 export function gemmSource({ path }: Blas, memory: WebAssembly.Memory): GemmSource {
   const pointer = Deno.UnsafePointer.of(new Uint8Array(memory.buffer));
   return { path, symbols: SYMBOLS, base: Deno.UnsafePointer.value(pointer) };
 }
 
-/** Binds a BLAS's product, on any thread. The workers run this function's own text, so it uses nothing from outside. */
+/** What the kernels import as `gemm`; see assembly/blas/gemm.ts. */
+export type Gemm = (...numbers: number[]) => void;
+
+/** The product of a BLAS, on the thread that calls this. Workers get this function as text, so it uses nothing from
+ * outside. */
 export function bindGemm({ path, symbols, base }: GemmSource): Gemm {
   const { cblas_sgemm } = Deno.dlopen(path, symbols).symbols;
-  const rowMajor = 101, asItIs = 111; // 112: transposed
+  const rowMajor = 101, asItLies = 111; // and 112 for transposed
   return (transposeA, transposeB, rows, columns, depth, a, strideA, b, strideB, add, c, strideC) =>
     cblas_sgemm(
       rowMajor,
-      asItIs + transposeA,
-      asItIs + transposeB,
+      asItLies + transposeA,
+      asItLies + transposeB,
       rows,
       columns,
       depth,

@@ -80,8 +80,6 @@ export interface Exports {
   blasFilterSplits(): number;
   /** See assembly/blas/filter.ts. */
   blasConv2dFilter(x: number, gradient: number, w: number, partials: number): void;
-  /** See assembly/blas/nearest.ts. */
-  blasNearest(): void;
   /** How many parts a sum or maximum makes of its middle axis; see assembly/reductions.ts. */
   reductionParts(): number;
   /** See assembly/reductions.ts. */

@@ -1,7 +1,7 @@
 /** The worker threads of the CPU device. */
 import { Worker } from "node:worker_threads";
-import type { Exports } from "./exports.ts";
 import { bindGemm, type Blas, gemmSource } from "./blas.ts";
+import type { Exports } from "./exports.ts";
 import type { CpuMemory } from "./memory.ts";
 
 /** The most threads a machine may have. */
@@ -56,6 +56,7 @@ const PROGRAM = `{
 /** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive. A kernel that traps on
  * any thread throws `WebAssembly.RuntimeError`, and so does every later one of the machine.
  * @param memory one that no other machine has
+ * @param blas what the kernels by BLAS call; without it they must not run
  * @throws {RangeError} the number of threads is not an integer in [1, 256]
  */
 export async function startMachine(

@@ -14,6 +14,7 @@ import { trainingStep } from "../../training/step.ts";
 import { forward, type Row } from "./check_operation.ts";
 import { operationCases } from "./operation_cases.ts";
 import { uniform } from "./operands.ts";
+import { findTestBlas } from "../helpers.ts";
 
 /** The cases of one operation, each as its name and what gives its outputs on a device. */
 function casesOf<N extends OperationName>(
@@ -23,7 +24,17 @@ function casesOf<N extends OperationName>(
   return rows.map((row) => [`${name}: ${row.about}`, (device) => forward(device, name, row)]);
 }
 
-const CASES = (Object.keys(operationCases) as OperationName[]).flatMap((name) => casesOf(name));
+const OPERATIONS = Object.keys(operationCases) as OperationName[];
+
+/** Whose products are tested, and in which operations: the device's own, and those of a BLAS where there is one. */
+const PRODUCTS: readonly { blas: string; by: string; names: readonly OperationName[] }[] = [
+  { blas: "off", by: "its own kernels", names: OPERATIONS },
+  ...await findTestBlas() === undefined ? [] : [{
+    blas: "auto",
+    by: "BLAS",
+    names: ["matmul", "conv2d", "convTranspose2d", "conv2dFilter"] as const,
+  }],
+];
 
 /** Asserts that two lists of arrays hold the same bits. */
 function assertSameBits(got: readonly HostArray[], expected: readonly HostArray[], what: string) {
@@ -36,21 +47,6 @@ function assertSameBits(got: readonly HostArray[], expected: readonly HostArray[
     assert.equal(own.length, other.length, what);
   });
 }
-
-Deno.test("an operation's result depends neither on the number of threads nor on what ran before", async () => {
-  using one = await openDevice("cpu", { threads: 1 });
-  using two = await openDevice("cpu", { threads: 2 });
-  using five = await openDevice("cpu", { threads: 5 });
-  const expected: HostArray[][] = [];
-  for (const [what, run] of CASES) {
-    const outputs = await run(one);
-    expected.push(outputs);
-    assertSameBits(await run(five), outputs, `${what}, on 5 threads`);
-  }
-  for (const [index, [what, run]] of [...CASES.entries()].reverse()) {
-    assertSameBits(await run(two), expected[index], `${what}, on 2 threads`);
-  }
-});
 
 /** The model's state after some training steps. */
 async function train(device: Device, steps: number): Promise<ReadonlyMap<string, HostArray>> {
@@ -70,18 +66,38 @@ async function train(device: Device, steps: number): Promise<ReadonlyMap<string,
   return new Map(Array.from(state, ([name, { values }]) => [name, values]));
 }
 
-Deno.test("training is the same to the bit on 1 and on 3 threads", async () => {
-  using one = await openDevice("cpu", { threads: 1 });
-  using three = await openDevice("cpu", { threads: 3 });
-  const untrained = await train(one, 0), expected = await train(one, 3);
-  const got = await train(three, 3);
-  assert.deepEqual([...got.keys()], [...expected.keys()]);
-  for (const [name, values] of expected) assertSameBits([got.get(name) ?? values], [values], name);
-  assert.notDeepEqual(expected, untrained);
-});
+for (const { blas, by, names } of PRODUCTS) {
+  Deno.test(`an operation's result depends neither on the number of threads nor on what ran before, by ${by}`, async () => {
+    using one = await openDevice("cpu", { threads: 1, blas });
+    using two = await openDevice("cpu", { threads: 2, blas });
+    using five = await openDevice("cpu", { threads: 5, blas });
+    const cases = names.flatMap((name) => casesOf(name));
+    const expected: HostArray[][] = [];
+    for (const [what, run] of cases) {
+      const outputs = await run(one);
+      expected.push(outputs);
+      assertSameBits(await run(five), outputs, `${what}, on 5 threads`);
+    }
+    for (const [index, [what, run]] of [...cases.entries()].reverse()) {
+      assertSameBits(await run(two), expected[index], `${what}, on 2 threads`);
+    }
+  });
+
+  Deno.test(`training is the same to the bit on 1 and on 3 threads, by ${by}`, async () => {
+    using one = await openDevice("cpu", { threads: 1, blas });
+    using three = await openDevice("cpu", { threads: 3, blas });
+    const untrained = await train(one, 0), expected = await train(one, 3);
+    const got = await train(three, 3);
+    assert.deepEqual([...got.keys()], [...expected.keys()]);
+    for (const [name, values] of expected) {
+      assertSameBits([got.get(name) ?? values], [values], name);
+    }
+    assert.notDeepEqual(expected, untrained);
+  });
+}
 
 Deno.test("a segment sum leaves no trace in a padded convolution", async () => {
-  using device = await openDevice("cpu", { threads: 2 });
+  using device = await openDevice("cpu", { threads: 2, blas: "off" });
   const convolutions = casesOf("conv2d"), before = [];
   for (const [, run] of convolutions) before.push(await run(device));
   for (const [, run] of casesOf("segmentSum")) await run(device);

@@ -165,7 +165,7 @@ function reduction(
 }
 
 /** A convolution to be: its name, images, filter and window. */
-interface Geometry {
+export interface Geometry {
   readonly about: string;
   /** [B, H, W, Cin] */
   readonly images: Shape;
@@ -174,7 +174,8 @@ interface Geometry {
   readonly window: ConvAttributes;
 }
 
-function geometry(
+/** A convolution of images with a kernel to so many channels. */
+export function geometry(
   about: string,
   images: Shape,
   kernel: Pair,
@@ -255,6 +256,38 @@ const BIASED = GEOMETRIES.filter(({ about }) =>
 
 /** Whole numbers and a bias of a half: no output is near relu's kink. */
 const HALVES = geometry("relu", [2, 5, 6, 2], [2, 2], 9, { padding: [1, 0] });
+
+/** The rows of convolutions: forward, by the images and by the filter. */
+export function convolutionRows(
+  geometries: readonly Geometry[],
+): Pick<OperationCases, "conv2d" | "convTranspose2d" | "conv2dFilter"> {
+  return {
+    conv2d: geometries.map(({ about, images, filter, window }) => ({
+      about,
+      operands: [uniform(images), uniform(filter)],
+      attributes: { ...window, relu: false },
+    })),
+    convTranspose2d: geometries.map((geometry) => ({
+      about: geometry.about,
+      operands: [uniform(convolved(geometry)), uniform(geometry.filter)],
+      attributes: {
+        ...geometry.window,
+        outputSize: [geometry.images[1], geometry.images[2]],
+        relu: false,
+      },
+    })),
+    conv2dFilter: geometries.map((geometry) => ({
+      about: geometry.about,
+      operands: [uniform(geometry.images), uniform(convolved(geometry))],
+      attributes: {
+        ...geometry.window,
+        kernelSize: [geometry.filter[0], geometry.filter[1]],
+      },
+    })),
+  };
+}
+
+const CONVOLUTIONS = convolutionRows(GEOMETRIES);
 
 function matrices(about: string, a: Shape, b: Shape, transposeA: boolean, transposeB: boolean) {
   return { about, operands: [uniform(a), uniform(b)], attributes: { transposeA, transposeB } };
@@ -658,11 +691,7 @@ export const operationCases: OperationCases = {
     matrices("attention", [8, 65, 16], [8, 65, 16], false, true),
   ],
   conv2d: [
-    ...GEOMETRIES.map(({ about, images, filter, window }) => ({
-      about,
-      operands: [uniform(images), uniform(filter)],
-      attributes: { ...window, relu: false },
-    })),
+    ...CONVOLUTIONS.conv2d,
     ...BIASED.map(({ about, images, filter, window }) => ({
       about: `${about}, biased`,
       operands: [uniform(images), uniform(filter), uniform([filter[3]])],
@@ -691,15 +720,7 @@ export const operationCases: OperationCases = {
     },
   ],
   convTranspose2d: [
-    ...GEOMETRIES.map((geometry) => ({
-      about: geometry.about,
-      operands: [uniform(convolved(geometry)), uniform(geometry.filter)],
-      attributes: {
-        ...geometry.window,
-        outputSize: [geometry.images[1], geometry.images[2]] as const,
-        relu: false,
-      },
-    })),
+    ...CONVOLUTIONS.convTranspose2d,
     ...BIASED.map((geometry) => ({
       about: `${geometry.about}, biased`,
       operands: [
@@ -729,14 +750,7 @@ export const operationCases: OperationCases = {
       gradient: "convention",
     },
   ],
-  conv2dFilter: GEOMETRIES.map((geometry) => ({
-    about: geometry.about,
-    operands: [uniform(geometry.images), uniform(convolved(geometry))],
-    attributes: {
-      ...geometry.window,
-      kernelSize: [geometry.filter[0], geometry.filter[1]] as const,
-    },
-  })),
+  conv2dFilter: CONVOLUTIONS.conv2dFilter,
   normalize: [
     { about: "one element", operands: [uniform([1, 1, 1])], attributes: { groups: 1, epsilon: 1 } },
     ...[1, 3, 4, 12].map((groups) => ({

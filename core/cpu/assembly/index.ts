@@ -18,5 +18,4 @@ export * from "./unary";
 export { blasConv2d } from "./blas/conv";
 export { blasConv2dFilter, blasFilterSplits } from "./blas/filter";
 export { blasMatmul } from "./blas/matmul";
-export { blasNearest } from "./blas/nearest";
 export { blasConvTranspose2d } from "./blas/transposed";

@@ -16,14 +16,14 @@ const ROOM: i32 = 983040;
 
 // A thread's scratch memory, before the packed queries.
 /** For each query its part of the similarities, nq. */
-export const QUERY_NORMS: usize = 12288;
+const QUERY_NORMS: usize = 12288;
 /** For each query, the greatest similarities of eight columns and their keys. */
-export const BEST: usize = 16384;
-export const BEST_BYTES: usize = 64;
+const BEST: usize = 16384;
+const BEST_BYTES: usize = 64;
 
 /** What the host writes to `job`. */
 @unmanaged
-export class Nearest {
+class Nearest {
   queries: usize;
   keys: usize;
   out: usize;
@@ -37,9 +37,9 @@ export class Nearest {
 }
 
 /** Where the host writes the key of the noise. */
-export const KEY: usize = job + 64;
+const KEY: usize = job + 64;
 
-export function squaredNorm(x: usize, depth: i32): f64 {
+function squaredNorm(x: usize, depth: i32): f64 {
   let sum = f64x2.splat(0), left = depth;
   for (; left >= 2; left -= 2, x += 8) {
     const pair = f64x2.promote_low_f32x4(v128.load64_zero(x));
@@ -51,7 +51,7 @@ export function squaredNorm(x: usize, depth: i32): f64 {
 }
 
 /** to = x / max(‖x‖, 1e−12) */
-export function normalize(to: usize, x: usize, depth: i32): void {
+function normalize(to: usize, x: usize, depth: i32): void {
   const norm = <f32> max(Math.sqrt(squaredNorm(x, depth)), 1e-12);
   let left = depth;
   for (; left >= 4; left -= 4, x += 16, to += 16) {
@@ -61,7 +61,7 @@ export function normalize(to: usize, x: usize, depth: i32): void {
 }
 
 /** Gives the address of `count` neighbouring rows as they are multiplied, and writes their norms at `norms`. */
-export function prepare(n: Nearest, rows: usize, count: i32, norms: usize): usize {
+function prepare(n: Nearest, rows: usize, count: i32, norms: usize): usize {
   const bytes = <usize> n.depth << 2, room = scratch + PANELS_B;
   for (let i = 0; i < count; i++) {
     const row = rows + <usize> i * bytes;
@@ -112,7 +112,7 @@ function packQueries(n: Nearest, first: i32, height: i32): void {
 
 /** −ln(−ln u) of four words. */
 @inline
-export function gumbel(words: v128): v128 {
+function gumbel(words: v128): v128 {
   const high = f32x4.convert_i32x4_s(i32x4.shr_u(words, 9));
   const u = f32x4.mul(f32x4.add(high, constant(0.5)), constant(1.1920928955078125e-7));
   return f32x4.neg(log(f32x4.neg(log(u))));
@@ -157,7 +157,7 @@ function compare(n: Nearest, products: usize, row: i32, query: i32, rows: i32, k
 }
 
 /** The best of a query's eight columns: the greatest, the highest key among equals. */
-export function bestKey(best: usize): i32 {
+function bestKey(best: usize): i32 {
   let greatest: f32 = -Infinity, key = 0;
   for (let column: usize = 0; column < 8; column++) {
     const value = load<f32>(best + (column << 2)), own = load<i32>(best + (column << 2), 32);

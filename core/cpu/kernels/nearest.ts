@@ -9,12 +9,9 @@ const PANEL = 8; // keys that are packed side by side
 const NOISE = 16; // in words: where the module expects the key of the noise
 const LONGEST = 32768; // eight keys of this length fill half of a thread's scratch memory
 
-/** The kernel of nearest keys.
- * @param byBlas whether the products are BLAS's, where the machine has one
- */
+/** The kernel of nearest keys. */
 export function nearestKernels(
   machine: Machine,
-  byBlas: boolean,
 ): { readonly nearest: Kernel<Attributes["nearest"], CpuBuffer> } {
   return {
     nearest: ([queries, keys], [output], { distance, noise }) => {
@@ -39,8 +36,7 @@ export function nearestKernels(
         Number(noise !== undefined),
       ]);
       if (noise !== undefined) machine.describe(keyWords(noise), NOISE);
-      if (byBlas) machine.exports.blasNearest();
-      else machine.exports.nearest();
+      machine.exports.nearest();
     },
   };
 }

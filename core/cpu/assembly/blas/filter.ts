@@ -3,7 +3,7 @@ import { job, parallel, scratch } from "../pool";
 import { describePatches, geometry } from "../geometry";
 import { locate, Patches } from "../patches";
 import { evenStep, gemm, TILE, TILE_ROWS } from "./gemm";
-import { sumParts } from "./parts";
+import { sumParts } from "../parts";
 import { copyPatches } from "./patches";
 
 /** Most floats of a patch that a task has. */

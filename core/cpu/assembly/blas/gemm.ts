@@ -29,13 +29,13 @@ export const TILE_ROWS: i32 = 256;
 /** Most floats of a tile, half a MiB. */
 const TILE_FLOATS: i32 = 1 << 17;
 
-/** Length of the even parts, all but the last, into which a length is cut, each at most `most`. */
+/** Length of the parts, at most `most`, into which a length is cut evenly; the last may be shorter. */
 export function evenStep(length: i32, most: i32): i32 {
   const parts = (length + most - 1) / most;
   return (length + parts - 1) / parts;
 }
 
-/** Rows of a tile whose rows have `floats` floats, at most half the number of those of a tile. */
+/** Rows of a tile, of so many floats each. */
 export function rowsOfTile(floats: i32): i32 {
   return min(TILE_ROWS, TILE_FLOATS / floats);
 }

@@ -1,7 +1,7 @@
 /** Products of matrices by BLAS: C [batch, M, N] = A · B, either lying transposed. */
 import { job, parallel } from "../pool";
 import { gemm } from "./gemm";
-import { sumParts } from "./parts";
+import { sumParts } from "../parts";
 
 const BLOCK_ROWS: i32 = 192;
 const BLOCK_COLUMNS: i32 = 512;

@@ -1,5 +1,5 @@
 /** The parts into which a sum was cut, added up. */
-import { job, parallel } from "../pool";
+import { job, parallel } from "./pool";
 
 const BLOCK: i32 = 4096;
 
