@@ -6,5 +6,5 @@ import { arithmeticCeiling } from "../ceiling.ts";
 import { report } from "./side.ts";
 import { WORKS } from "./works.ts";
 
-const ceiling = arithmeticCeiling();
+const ceiling = await arithmeticCeiling();
 report("matmul", ceiling === undefined ? null : WORKS.matmul.operations / ceiling.rate / 1e6);
