@@ -15,9 +15,16 @@ function showSpec({ shape, dtype }: Spec): string {
 
 const showSpecs = (specs: readonly Spec[]): string => specs.map(showSpec).join(", ");
 
-/** `6272x64, 512x64 → int32 6272`. */
+/** The most operands that a table names. */
+const MOST_NAMED = 4;
+
+/** `6272x64, 512x64 → int32 6272`; of many operands only the first, and how many follow. */
 function showShapes({ inputs, outputs }: Pick<KernelRun, "inputs" | "outputs">): string {
-  return [showSpecs(inputs), showSpecs(outputs)].filter(Boolean).join(" → ");
+  const show = (specs: readonly Spec[]): string =>
+    specs.length <= MOST_NAMED
+      ? showSpecs(specs)
+      : `${showSpec(specs[0])} and ${specs.length - 1} more`;
+  return [show(inputs), show(outputs)].filter(Boolean).join(" → ");
 }
 
 /** 10⁹ a second; 0 where no time was seen to pass. */

@@ -197,15 +197,21 @@ Deno.test("the dearest kernels are summed by operation and shapes, the dearest f
     clock: "hand",
     start: 100,
     end: 110,
-    kernels: [at("sum", 100, 101), at("matmul", 101, 106, 3e9), at("sum", 106, 107)],
+    kernels: [
+      at("sum", 100, 101),
+      at("matmul", 101, 106, 3e9),
+      at("sum", 106, 107),
+      { ...at("adam", 107, 107.5), outputs: Array(6).fill({ shape: [4], dtype: "float32" }) },
+    ],
     phases: [],
   };
   assert.deepEqual(showDearest(made).split("\n"), [
-    "made up: 10.0 ms, 70.0 % of it in 3 kernels; at most 3 MiB alive",
+    "made up: 10.0 ms, 75.0 % of it in 4 kernels; at most 3 MiB alive",
     "timed by hand",
     "kernel  shapes              calls    ms   share           rate",
     "matmul  2x3 → int32 scalar      1  5.00  50.0 %  600.0 GFLOP/s",
     "sum     2x3 → int32 scalar      2  2.00  20.0 %       1.0 GB/s",
+    "adam    2x3 → 4 and 5 more      1  0.50   5.0 %       2.0 GB/s",
   ]);
   assert.equal(showDearest(made, 1).split("\n").length, 4);
 });
