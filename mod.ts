@@ -5,6 +5,7 @@
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
 export * from "./core/safetensors.ts";
+export { type Precision, PRECISIONS } from "./core/precision.ts";
 export { type Setting } from "./core/settings.ts";
 export type {
   Backend,
@@ -51,8 +52,11 @@ export {
   type DeviceChoice,
   type DeviceOptions,
   type DeviceReport,
+  keepTilings,
   openDevice,
   surveyDevices,
+  type TilingNames,
+  type TilingReport,
 } from "./core/device.ts";
 export * from "./core/cost.ts";
 export * from "./core/profile.ts";

@@ -2,10 +2,13 @@
 import type { Backend, Buffer, DeviceName } from "./backend.ts";
 import type { Blas } from "./cpu/blas.ts";
 import { Device } from "./tensor.ts";
+import type { Precision } from "./precision.ts";
 import type { AdapterReport } from "./webgpu/adapter.ts";
+import type { TilingNames } from "./webgpu/tuning.ts";
 
 export type { Blas } from "./cpu/blas.ts";
-export type { AdapterLimits, AdapterReport } from "./webgpu/adapter.ts";
+export type { AdapterLimits, AdapterReport, TilingReport } from "./webgpu/adapter.ts";
+export type { TilingNames } from "./webgpu/tuning.ts";
 
 /** What `openDevice` takes: a device's name, or `auto`. */
 export type DeviceChoice = DeviceName | "auto";
@@ -22,6 +25,11 @@ export interface DeviceOptions {
   readonly blas?: string;
   /** Checks every WebGPU call where it happens (slow). */
   readonly debug?: boolean;
+  /** `mixed` (webgpu, where the adapter has `shader-f16`): the operands of matrix products and convolutions are rounded
+   * to float16, multiplied as such, and summed in float32. All else is float32, and so is `float32`, the default. */
+  readonly precision?: Precision;
+  /** The name of a tiling for all matrix products of webgpu, to measure it; see `AdapterReport.tilings`. */
+  readonly tiling?: string;
 }
 
 /** Opens a device. `auto` takes WebGPU where the adapter is a real GPU, else `cpu`; a software adapter is correct
@@ -33,12 +41,17 @@ export interface DeviceOptions {
  * console.log(device.description);
  * ```
  * @throws {RangeError} there is no device of that name
- * @throws {Error} the device cannot be opened; the message says what to install
+ * @throws {Error} the device cannot be opened; the message says what to install; or it cannot compute so precisely
  */
 export async function openDevice(
   choice: DeviceChoice = "auto",
   options: DeviceOptions = {},
 ): Promise<Device> {
+  if (options.precision === "mixed" && (choice === "cpu" || choice === "reference")) {
+    throw new Error(
+      `Cannot open device ${choice} with precision mixed: it must be webgpu, on an adapter with the feature shader-f16, got ${choice}`,
+    );
+  }
   switch (choice) {
     case "auto": {
       const { findAdapter } = await import("./webgpu/adapter.ts");
@@ -102,6 +115,15 @@ export async function surveyDevices(): Promise<readonly DeviceReport[]> {
     }
   }
   return reports;
+}
+
+/** Keeps the tilings that were found to be the fastest on an adapter, for whoever opens it next.
+ * @returns the file that holds them
+ * @throws {Error} it cannot be written
+ */
+export async function keepTilings(adapter: AdapterReport, tilings: TilingNames): Promise<string> {
+  const { writeTuning } = await import("./webgpu/tuning.ts");
+  return await writeTuning(adapter.name, tilings);
 }
 
 /** A backend only ever sees the buffers it made itself, so their type may be forgotten here. */

@@ -124,8 +124,13 @@ export interface Attributes {
   /** → [outer, inner]; the element of ascending rank `rank` (0 is the least) among the middle axis; NaN ranks last. */
   kthValue: { readonly rank: number };
 
-  /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand lies as [B, K, M] or [B, N, K]; B may be 1 on one side. */
-  matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand lies as [B, K, M] or [B, N, K]; B may be 1 on one side.
+   * With `precision` "float32" the operands are not rounded, whatever the device's precision; so are the gradient's. */
+  matmul: {
+    readonly transposeA: boolean;
+    readonly transposeB: boolean;
+    readonly precision?: "float32";
+  };
   /** (x [B, H, W, Cin], w [KH, KW, Cin, Cout], bias? [Cout]) → [B, H', W', Cout], then relu if asked. */
   conv2d: ConvAttributes & { readonly relu: boolean };
   /** The adjoint of conv2d in x: (g [B, H', W', Cout], w [KH, KW, Cin, Cout], bias? [Cin]) → [B, H, W, Cin], then
@@ -796,9 +801,9 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       return [float([Math.max(a[0], b[0]), rows, columns])];
     },
     gradient: ({ apply, inputs: [a, b], upstream: g, needed, attributes }) => {
-      const { transposeA, transposeB } = attributes;
+      const { transposeA, transposeB, precision } = attributes;
       const product = (left: typeof a, right: typeof a, tA: boolean, tB: boolean) =>
-        apply("matmul", [left, right], { transposeA: tA, transposeB: tB });
+        apply("matmul", [left, right], { transposeA: tA, transposeB: tB, precision });
       const byA = () =>
         transposeA ? product(b, g, transposeB, true) : product(g, b, false, !transposeB);
       const byB = () =>

@@ -13,6 +13,7 @@ import { stepBench } from "../bench/step.ts";
 import { writeAtomically } from "../core/atomic_write.ts";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
+import { PRECISIONS } from "../core/precision.ts";
 import type { Device } from "../core/tensor.ts";
 import { chromeTrace, showDearest } from "../core/trace.ts";
 import { suggestName } from "../core/nearest_name.ts";
@@ -41,6 +42,8 @@ const OPTIONS = z.strictObject({
       "whose products the device cpu takes, as in train",
     ),
   }).prefault({}),
+  precision: z.enum([...PRECISIONS]).default("float32")
+    .describe("of products and convolutions; mixed rounds their operands to float16 (on webgpu)"),
   scaling: z.boolean().default(false)
     .describe("measures over several lengths and batches, on cpu also over threads"),
   batch: z.int().min(1).default(128).describe("images at a time"),
@@ -119,7 +122,11 @@ async function main(): Promise<number> {
   const profiles: Profile[] = [];
   const onProfile = options.profile ? (taken: Profile) => void profiles.push(taken) : undefined;
   for (const threads of threadCounts(options)) {
-    using device = await openDevice(options.device, { threads, blas: options.cpu.blas });
+    using device = await openDevice(options.device, {
+      threads,
+      blas: options.cpu.blas,
+      precision: options.precision,
+    });
     console.error(device.description);
     let ceiling: Ceiling | undefined;
     for await (const row of bench(device, { ...options, onProfile })) {

@@ -3,7 +3,13 @@
  *     deno task doctor
  */
 import { z } from "zod";
-import { type DeviceReport, findBlas, openDevice, surveyDevices } from "../core/device.ts";
+import {
+  type DeviceReport,
+  findBlas,
+  openDevice,
+  surveyDevices,
+  type TilingReport,
+} from "../core/device.ts";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
@@ -81,7 +87,15 @@ function showDevice({ name, available, description, adapter }: DeviceReport): st
     }`,
     ...limits,
     `    features ${adapter.features.join(", ") || "none"}`,
+    `    precision ${adapter.features.includes("shader-f16") ? "float32 or mixed" : "float32"}`,
+    `    tiles ${showTilings(adapter.tilings)}`,
   ];
+}
+
+function showTilings({ matmul, convolution, tuned, complaint }: TilingReport): string {
+  const origin = tuned ? "measured by `deno task tune`" : "by the limits, not tuned";
+  return [`matmul ${matmul}, convolution ${convolution} (${origin})`, complaint]
+    .filter((part) => part !== undefined).join("; ");
 }
 
 await runTask(main);

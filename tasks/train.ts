@@ -88,7 +88,11 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const dataset = await openDataset(data.name);
   const steps = totalSteps(config, dataset);
   const { threads, blas } = cpu;
-  using device = await openDevice(config.device, { threads: threads ?? undefined, blas });
+  using device = await openDevice(config.device, {
+    threads: threads ?? undefined,
+    blas,
+    precision: config.precision,
+  });
   const model = constructModel(config, device, dataset);
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);

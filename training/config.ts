@@ -1,6 +1,7 @@
 /** The configuration: everything that a run is made of, checked, with every default. */
 import { z } from "zod";
 import { DEVICE_CHOICES, type DeviceChoice } from "../core/device.ts";
+import { type Precision, PRECISIONS } from "../core/precision.ts";
 import { type Setting, settingsOf, showSetting } from "../core/settings.ts";
 import { DATASET_NAMES } from "../data/registry.ts";
 import {
@@ -69,6 +70,8 @@ export interface Config {
   readonly seed: number;
   /** Where to compute. */
   readonly device: DeviceChoice;
+  /** How precisely matrix products and convolutions are computed. */
+  readonly precision: Precision;
   /** The run's folder. */
   readonly out: string;
   /** The images. */
@@ -101,6 +104,8 @@ const sections = {
   seed: z.int().min(0).default(42).describe("of everything random"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
+  precision: z.enum([...PRECISIONS]).default("float32")
+    .describe("of products and convolutions; mixed rounds their operands to float16 (on webgpu)"),
   out: z.string().min(1).default(`runs/${DEFAULT_PRESET}`)
     .describe("the run's folder; with another preset, runs/<preset>"),
   data: z.strictObject({
@@ -153,9 +158,9 @@ const sections = {
  * @throws {RangeError} there is no such quantiser
  */
 export function configSchema(config: unknown): z.ZodType<Config> {
-  const { preset, seed, device, out, data, model, ...rest } = sections;
+  const { preset, seed, device, precision, out, data, model, ...rest } = sections;
   const quantizer = quantizerSchema(config);
-  return z.strictObject({ preset, seed, device, out, data, model, quantizer, ...rest });
+  return z.strictObject({ preset, seed, device, precision, out, data, model, quantizer, ...rest });
 }
 
 /** The settings of all configurations, whatever the quantiser, and of one quantiser inside another; where quantisers

@@ -17,12 +17,12 @@ import type { Config } from "./config.ts";
  * ```
  */
 export function identityOf(config: Config): Readonly<Record<string, unknown>> {
-  const { seed, data, model, quantizer, optimizer, training } = config;
+  const { seed, precision, data, model, quantizer, optimizer, training } = config;
   const { epochs, maxSteps, batchSize } = training;
   const length = optimizer.schedule === "constant" ? {} : { epochs, maxSteps };
   const sections = { data, model, quantizer, optimizer, training: { batchSize, ...length } };
   const settings = Object.entries(sections).flatMap(([section, values]) =>
     Object.entries(values).map(([name, value]) => [`${section}.${name}`, value])
   );
-  return Object.fromEntries([["seed", seed], ...settings]);
+  return Object.fromEntries([["seed", seed], ["precision", precision], ...settings]);
 }

@@ -5,12 +5,14 @@ import { sameShape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reshape } from "./movement.ts";
 
-/** Which operands of `matmul` are transposed (on their last two axes). */
+/** Which operands of `matmul` are transposed (on their last two axes), and how precisely it computes. */
 export interface MatmulOptions {
   /** The left operand lies as `[..., K, M]`. */
   readonly transposeA?: boolean;
   /** The right operand lies as `[..., N, K]`. */
   readonly transposeB?: boolean;
+  /** `float32`: as precisely on a device that was opened with precision `mixed`. */
+  readonly precision?: "float32";
 }
 
 /** The matrix product `[..., M, K]` × `[..., K, N]` → `[..., M, N]`; the batch axes are equal, or absent on one side.
@@ -27,7 +29,7 @@ export interface MatmulOptions {
 export function matmul(
   a: Tensor,
   b: Tensor,
-  { transposeA = false, transposeB = false }: MatmulOptions = {},
+  { transposeA = false, transposeB = false, precision }: MatmulOptions = {},
 ): Tensor {
   const batches = [a, b].map(({ shape }) => shape.slice(0, -2));
   const batch = batches[0].length === 0 ? batches[1] : batches[0];
@@ -43,10 +45,10 @@ export function matmul(
   if (batches[1].length === 0 && !transposeA) {
     const width = a.shape[a.shape.length - 1];
     const rows = reshape(a, [1, a.size / width, width]);
-    const product = apply("matmul", [rows, flat(b)], { transposeA, transposeB });
+    const product = apply("matmul", [rows, flat(b)], { transposeA, transposeB, precision });
     return reshape(product, [...a.shape.slice(0, -1), product.shape[2]]);
   }
-  const product = apply("matmul", [flat(a), flat(b)], { transposeA, transposeB });
+  const product = apply("matmul", [flat(a), flat(b)], { transposeA, transposeB, precision });
   return reshape(product, [...batch, product.shape[1], product.shape[2]]);
 }
 

@@ -1,4 +1,7 @@
 /** The GPU adapter: the one place that knows how Deno and the browsers differ. */
+import type { Precision } from "../precision.ts";
+import { tilingName, tilingsFor } from "./tilings.ts";
+import { readTuning, type TilingNames } from "./tuning.ts";
 
 /** The limits of an adapter that decide what this device can run. */
 export interface AdapterLimits {
@@ -28,6 +31,19 @@ export interface AdapterReport {
   readonly limits: AdapterLimits;
   /** The optional features, by WebGPU's names. */
   readonly features: readonly string[];
+  /** How matrix products are cut into tiles on it. */
+  readonly tilings: TilingReport;
+}
+
+/** How an adapter's matrix products are cut into tiles, by the tilings' names: rows, columns and, where the tiles pass
+ * through workgroup memory, their depth and each thread's part (`64x64x16/4x4`). */
+export interface TilingReport extends TilingNames {
+  /** Whether they were measured by `deno task tune`. */
+  readonly tuned: boolean;
+  /** All that the adapter can run. */
+  readonly candidates: readonly string[];
+  /** Why what was measured is ignored, if it is. */
+  readonly complaint?: string;
 }
 
 /** An opened GPU device and what its adapter reported. */
@@ -39,7 +55,7 @@ export interface OpenedGpu {
 }
 
 /** Features that are asked for where the adapter has them. */
-const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
+const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
 
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i;
 
@@ -62,16 +78,30 @@ function limitsOf(
   };
 }
 
-function reportOf(adapter: GPUAdapter): AdapterReport {
+async function chooseTilings(
+  name: string,
+  isSoftware: boolean,
+  limits: AdapterLimits,
+): Promise<TilingReport> {
+  const candidates = tilingsFor(isSoftware, limits).map(tilingName);
+  const usual = { matmul: candidates[0], convolution: candidates[0] };
+  const { tilings, complaint } = await readTuning(name, candidates);
+  return { ...usual, ...tilings, tuned: tilings !== undefined, candidates, complaint };
+}
+
+async function reportOf(adapter: GPUAdapter): Promise<AdapterReport> {
   const { description, vendor, architecture, device, isFallbackAdapter } = adapter.info;
   const name = description || [vendor, architecture, device].filter(Boolean).join(" ") ||
     "unnamed adapter";
+  const isSoftware = isFallbackAdapter === true || SOFTWARE_NAMES.test(name);
+  const limits = limitsOf(adapter);
   return {
     name,
     vendor,
-    isSoftware: isFallbackAdapter === true || SOFTWARE_NAMES.test(name),
-    limits: limitsOf(adapter),
+    isSoftware,
+    limits,
     features: [...adapter.features].sort(),
+    tilings: await chooseTilings(name, isSoftware, limits),
   };
 }
 
@@ -80,13 +110,13 @@ function reportOf(adapter: GPUAdapter): AdapterReport {
  */
 export async function findAdapter(): Promise<AdapterReport | undefined> {
   const adapter = await requestAdapter();
-  return adapter === undefined ? undefined : reportOf(adapter);
+  return adapter === undefined ? undefined : await reportOf(adapter);
 }
 
-/** Opens the adapter, asking for its own limits.
- * @throws {Error} there is no adapter; the message says what to install
+/** Opens the adapter, asking for its own limits and, for precision `mixed`, for float16.
+ * @throws {Error} there is no adapter; the message says what to install; or it has no float16
  */
-export async function openGpu(): Promise<OpenedGpu> {
+export async function openGpu(precision: Precision = "float32"): Promise<OpenedGpu> {
   const adapter = await requestAdapter();
   if (adapter === undefined) {
     throw new Error(
@@ -96,7 +126,12 @@ export async function openGpu(): Promise<OpenedGpu> {
         "In a browser, WebGPU must be enabled. The device `cpu` needs none of this",
     );
   }
-  const report = reportOf(adapter);
+  const report = await reportOf(adapter);
+  if (precision === "mixed" && !adapter.features.has("shader-f16")) {
+    throw new Error(
+      `Cannot open device webgpu with precision mixed: the adapter must have the feature shader-f16, got ${report.name} without it`,
+    );
+  }
   const device = await adapter.requestDevice({
     label: "codebook",
     requiredFeatures: OPTIONAL_FEATURES.filter((name) => adapter.features.has(name)),

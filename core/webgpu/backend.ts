@@ -7,6 +7,7 @@ import {
   type View,
   wrapKernels,
 } from "../backend.ts";
+import type { Precision } from "../precision.ts";
 import { showShape } from "../shape.ts";
 import { type AdapterReport, openGpu } from "./adapter.ts";
 import { codesKernels } from "./kernels/codes.ts";
@@ -23,14 +24,18 @@ import { selectionKernels } from "./kernels/selection.ts";
 import type { Launcher } from "./launch.ts";
 import type { WebGpuBuffer } from "./memory.ts";
 import { CommandQueue } from "./queue.ts";
+import { type Tiling, tilingName, type Tilings, tilingsFor } from "./tilings.ts";
 
 /** How the device is opened. */
 export interface WebGpuOptions {
   /** Submits each kernel by itself and reports what the GPU refuses with the kernel's name and shapes. Slow. */
   readonly debug?: boolean;
-  /** Where tiles of matrices are held while they are multiplied: by default in `workgroup` memory, in `registers` on a
-   * software adapter. */
-  readonly tiling?: "registers" | "workgroup";
+  /** Whether the adapter is taken for a software one; by default, whether it is. */
+  readonly software?: boolean;
+  /** The name of the tiling of all products, instead of those chosen for the adapter. */
+  readonly tiling?: string;
+  /** `mixed` rounds the operands of products to float16; `float32` by default. */
+  readonly precision?: Precision;
 }
 
 type GpuKernels = Kernels<WebGpuBuffer>;
@@ -76,6 +81,27 @@ function watchedKernels(kernels: GpuKernels, queue: CommandQueue, device: GPUDev
   });
 }
 
+/** The tilings of a report, or else the usual ones of the kind of adapter that it is taken for, or one by its name. */
+function tilingsOf(
+  { isSoftware, limits, tilings }: AdapterReport,
+  software: boolean,
+  name: string | undefined,
+): Tilings {
+  const candidates = tilingsFor(software, limits);
+  const named = (wanted: string): Tiling => {
+    const found = candidates.find((tiling) => tilingName(tiling) === wanted);
+    if (found !== undefined) return found;
+    throw new RangeError(
+      `Cannot open device webgpu: the tiling must be one of ${
+        candidates.map(tilingName).join(", ")
+      }, got ${wanted}`,
+    );
+  };
+  if (name !== undefined) return { matmul: named(name), convolution: named(name) };
+  if (software !== isSoftware) return { matmul: candidates[0], convolution: candidates[0] };
+  return { matmul: named(tilings.matmul), convolution: named(tilings.convolution) };
+}
+
 /** The webgpu device. */
 export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly name = "webgpu";
@@ -85,10 +111,21 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly #queue: CommandQueue;
 
   /** Takes charge of a freshly opened GPU device. */
-  constructor(device: GPUDevice, report: AdapterReport, { debug, tiling }: WebGpuOptions) {
-    this.description = `webgpu: ${report.name}${report.isSoftware ? " (software)" : ""}`;
-    const inRegisters = tiling === undefined ? report.isSoftware : tiling === "registers";
-    this.#queue = new CommandQueue(device, report.limits, inRegisters);
+  constructor(device: GPUDevice, report: AdapterReport, options: WebGpuOptions) {
+    const { debug, software = report.isSoftware, precision = "float32" } = options;
+    const { tuned, complaint } = report.tilings;
+    this.description = [
+      `webgpu: ${report.name}${report.isSoftware ? " (software)" : ""}`,
+      ...tuned ? ["tuned"] : [],
+      ...precision === "mixed" ? ["mixed precision"] : [],
+      ...complaint === undefined ? [] : ["its tuning ignored (see doctor)"],
+    ].join(", ");
+    const tilings = tilingsOf(report, software, options.tiling);
+    this.#queue = new CommandQueue(device, report.limits, {
+      isSoftware: software,
+      tilings,
+      precision,
+    });
     this.timing = this.#queue.clock ?? "wait";
     const kernels = kernelsOf(this.#queue);
     this.kernels = debug ? watchedKernels(kernels, this.#queue, device) : kernels;
@@ -130,6 +167,6 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
 export async function openWebGpuBackend(
   options: WebGpuOptions = {},
 ): Promise<Backend<WebGpuBuffer>> {
-  const { device, report } = await openGpu();
+  const { device, report } = await openGpu(options.precision);
   return new WebGpuBackend(device, report, options);
 }

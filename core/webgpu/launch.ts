@@ -1,6 +1,8 @@
 /** What kernels ask of the device: a shader, run over buffers with a few numbers. */
+import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
 import type { WebGpuBuffer } from "./memory.ts";
+import type { Tilings } from "./tilings.ts";
 
 /** A compute shader without its boilerplate. The body sees `index` (the thread's number over the whole launch),
  * `group` (its workgroup's number), `local` (its number in the workgroup), the buffers, and `numbers`. */
@@ -17,6 +19,8 @@ export interface ComputeShader {
   readonly body: string;
   /** Threads in a workgroup. */
   readonly workgroupSize: number;
+  /** Whether it computes with float16. */
+  readonly float16?: boolean;
 }
 
 /** One run of a shader. */
@@ -37,8 +41,12 @@ export interface Launch {
 
 /** Runs launches in order; each sees what those before it wrote. */
 export interface Launcher {
-  /** Whether the adapter is a software one, or taken for one: tiles then live in registers, not in workgroup memory. */
+  /** Whether the adapter is a software one, or taken for one. */
   readonly isSoftware: boolean;
+  /** How products are cut into tiles. */
+  readonly tilings: Tilings;
+  /** Whether the operands of products are rounded to float16. */
+  readonly precision: Precision;
   /** What the device can do at most. */
   readonly limits: AdapterLimits;
   /** Runs a shader. */

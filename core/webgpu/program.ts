@@ -11,8 +11,9 @@ function binding(declaration: string, slot: number, access: string): string {
 
 /** The whole WGSL of a shader. */
 export function wgslOf(shader: ComputeShader): string {
-  const { inputs, outputs, numbers, declarations, body, workgroupSize } = shader;
+  const { inputs, outputs, numbers, declarations, body, workgroupSize, float16 } = shader;
   return [
+    float16 ? "enable f16;" : "",
     ...inputs.map((input, slot) => binding(input, slot, "read")),
     ...outputs.map((output, slot) => binding(output, inputs.length + slot, "read_write")),
     numbers.length === 0 ? "" : `struct Numbers { ${numbers.join(", ")} }

@@ -1,10 +1,12 @@
 /** The order of work on the GPU: launches gathered into one pass, then submitted together. */
 import type { HostArray } from "../backend.ts";
+import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
 import { PassClock } from "./clock.ts";
 import type { Launch, Launcher } from "./launch.ts";
 import { GpuMemory, type WebGpuBuffer } from "./memory.ts";
 import { NUMBERS_BYTES, Programs } from "./program.ts";
+import type { Tilings } from "./tilings.ts";
 
 const RING_SLOTS = 512;
 const CACHED_BIND_GROUPS = 16384;
@@ -20,6 +22,8 @@ interface CachedBindGroup {
 /** Records launches and submits them: when something is read or written, and every few hundred launches. */
 export class CommandQueue implements Launcher {
   readonly isSoftware: boolean;
+  readonly tilings: Tilings;
+  readonly precision: Precision;
   readonly limits: AdapterLimits;
   /** The device's memory. */
   readonly memory: GpuMemory;
@@ -44,9 +48,15 @@ export class CommandQueue implements Launcher {
   #unusable: string | undefined;
 
   /** Takes charge of a freshly opened device. */
-  constructor(device: GPUDevice, limits: AdapterLimits, isSoftware: boolean) {
+  constructor(
+    device: GPUDevice,
+    limits: AdapterLimits,
+    { isSoftware, tilings, precision }: Pick<Launcher, "isSoftware" | "tilings" | "precision">,
+  ) {
     this.#device = device;
     this.isSoftware = isSoftware;
+    this.tilings = tilings;
+    this.precision = precision;
     this.limits = limits;
     this.memory = new GpuMemory(device, limits, (buffer) => this.free(buffer));
     if (device.features.has("timestamp-query")) {

@@ -11,6 +11,7 @@ import { openGpu } from "../../core/webgpu/adapter.ts";
 import { WebGpuBackend, type WebGpuOptions } from "../../core/webgpu/backend.ts";
 import type { ComputeShader } from "../../core/webgpu/launch.ts";
 import { CommandQueue } from "../../core/webgpu/queue.ts";
+import { tilingName, tilingsFor } from "../../core/webgpu/tilings.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
@@ -54,7 +55,12 @@ function shader(body: string): () => ComputeShader {
 
 test("a shader that does not compile is shown with line numbers, again and again", async () => {
   const { device: gpu, report } = await openGpu();
-  const queue = new CommandQueue(gpu, report.limits, report.isSoftware);
+  const [tiling] = tilingsFor(report.isSoftware, report.limits);
+  const queue = new CommandQueue(gpu, report.limits, {
+    isSoftware: report.isSoftware,
+    tilings: { matmul: tiling, convolution: tiling },
+    precision: "float32",
+  });
   const buffer = queue.memory.allocate(16);
   queue.launch({
     key: "broken",
@@ -195,8 +201,28 @@ test("the same operation twice gives the same bits", async (device) => {
   await twice("normalize", "group normalisation of images");
 });
 
+test("every tiling that the adapter can run agrees with the reference", async () => {
+  const { report, device: gpu } = await openGpu();
+  gpu.destroy();
+  for (const software of [true, false]) {
+    for (const tiling of tilingsFor(software, report.limits).map(tilingName)) {
+      const { device } = await openOwn({ software, tiling });
+      await checkForward(reference, device, "matmul", rowOf("matmul", "batches"));
+      await checkForward(reference, device, "conv2d", rowOf("conv2d", "no multiples of a tile"));
+      device.close();
+    }
+  }
+});
+
+test("a tiling that the adapter does not have is refused with those that it has", async () => {
+  await assert.rejects(openDevice("webgpu", { tiling: "7x7" }), {
+    name: "RangeError",
+    message: /^Cannot open device webgpu: the tiling must be one of .*8x16.*, got 7x7$/,
+  });
+});
+
 test("the tilings of real GPUs agree with the reference", async () => {
-  const { device } = await openOwn({ tiling: "workgroup" });
+  const { device } = await openOwn({ software: false });
   async function check<N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> {
     for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
   }
@@ -229,7 +255,7 @@ test("an optimiser's step agrees, however many buffers a kernel sees", async () 
     const { device: gpu, report } = await openGpu();
     const { maxStorageBuffersPerShaderStage: offered } = report.limits;
     const limits = { ...report.limits, maxStorageBuffersPerShaderStage: Math.min(most, offered) };
-    const options = { tiling: "workgroup" } as const;
+    const options = { software: false };
     const backend: unknown = new WebGpuBackend(gpu, { ...report, limits }, options);
     using device = new Device(backend as Backend);
     await checkForward(reference, device, "adam", rowOf("adam", "many parameters"));

@@ -176,6 +176,7 @@ const allowed = part({
   preset: fc.constantFrom(...PRESETS.keys()),
   seed: fc.maxSafeNat(),
   device: fc.constantFrom("auto", "reference", "cpu", "webgpu"),
+  precision: fc.constantFrom("float32", "mixed"),
   out: fc.string({ minLength: 1 }),
   model: part({ hidden: positive.map((half) => 2 * half), residualHidden: positive }),
   quantizer: fc.oneof(
@@ -214,6 +215,7 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
   for (const flags of same) assert.equal(identity(flags), usual, JSON.stringify(flags));
   const other = [
     { seed: 43 },
+    { precision: "mixed" },
     { model: { hidden: 64 } },
     { quantizer: { decay: 0.9 } },
     { quantizer: { type: "vanilla" } },

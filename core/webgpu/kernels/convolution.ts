@@ -1,15 +1,17 @@
 /** The convolution kernels, as matrix products whose left operand is read straight from the images (implicit GEMM). */
 import type { Attributes, ConvAttributes } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
+import { type Source, sourcesOf } from "../halves.ts";
 import type { Launcher } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
-import { launchProduct, type Operand } from "../tiles.ts";
+import type { Operand } from "../product.ts";
+import { launchProduct } from "../tiles.ts";
 import { runPlainProduct } from "./matmul.ts";
 
 /** A filter or gradient that lies [k, n] as it is. */
-function plainOperand(buffer: WebGpuBuffer, columns: number): Operand {
+function plainOperand(source: Source, columns: number): Operand {
   return {
-    buffer,
+    source,
     contiguous: "line",
     vectors: columns % 4 === 0,
     line: "return vec4<i32>(i32(i));",
@@ -34,7 +36,9 @@ function convolve(
   const [, height, width, channels] = x.shape;
   const [batch, outHeight, outWidth, columns] = output.shape;
   const [kernelHeight, kernelWidth] = w.shape;
+  const [images, filter] = sourcesOf(launcher, [x, w]);
   launchProduct(launcher, {
+    tiling: launcher.tilings.convolution,
     key: `conv2d/${[
       height,
       width,
@@ -42,7 +46,7 @@ function convolve(
       outWidth,
     ]}/${w.shape}/${stride}/${padding}/${dilation}/${relu}/${bias !== undefined}`,
     a: {
-      buffer: x.buffer,
+      source: images,
       contiguous: "depth",
       vectors: channels % 4 === 0,
       line: `
@@ -60,7 +64,7 @@ function convolve(
         guardedLoad(height, width)
       }`,
     },
-    b: plainOperand(w.buffer, columns),
+    b: plainOperand(filter, columns),
     output: output.buffer,
     items: 1,
     rows: batch * outHeight * outWidth,
@@ -117,6 +121,7 @@ function phasesOf(
 function convolvePhase(
   launcher: Launcher,
   [g, w, bias]: readonly View<WebGpuBuffer>[],
+  [images, filter]: readonly Source[],
   output: View<WebGpuBuffer>,
   { stride, relu }: Attributes["convTranspose2d"],
   down: Phase,
@@ -130,12 +135,13 @@ function convolvePhase(
   const baked = [down.pixels, across.pixels, across.taps, down.apart, across.apart];
   const image = [height, width, outHeight, outWidth];
   launchProduct(launcher, {
+    tiling: launcher.tilings.convolution,
     key: `convTranspose2d/${image}/${w.shape}/${stride}/${baked}/${[
       down.back,
       across.back,
     ]}/${relu}/${bias !== undefined}`,
     a: {
-      buffer: g.buffer,
+      source: images,
       contiguous: "depth",
       vectors: channels % 4 === 0,
       line: `
@@ -154,7 +160,7 @@ function convolvePhase(
       }`,
     },
     b: {
-      buffer: w.buffer,
+      source: filter,
       contiguous: "depth",
       vectors: channels % 4 === 0,
       line: `return vec4<i32>(i32(i) * ${channels});`,
@@ -198,7 +204,9 @@ function convolveFilter(
   const [, height, width, channels] = x.shape;
   const [batch, outHeight, outWidth, columns] = g.shape;
   const [kernelHeight, kernelWidth] = output.shape;
+  const [images, gradient] = sourcesOf(launcher, [x, g]);
   runPlainProduct(launcher, {
+    tiling: launcher.tilings.convolution,
     key: `conv2dFilter/${[
       height,
       width,
@@ -206,7 +214,7 @@ function convolveFilter(
       outWidth,
     ]}/${output.shape}/${stride}/${padding}/${dilation}`,
     a: {
-      buffer: x.buffer,
+      source: images,
       contiguous: "line",
       vectors: channels % 4 === 0,
       line: `
@@ -224,7 +232,7 @@ function convolveFilter(
         guardedLoad(height, width)
       }`,
     },
-    b: plainOperand(g.buffer, columns),
+    b: plainOperand(gradient, columns),
     output: output.buffer,
     items: 1,
     rows: kernelHeight * kernelWidth * channels,
@@ -245,10 +253,11 @@ export function convolutionKernels(launcher: Launcher): Table {
     // Output pixels that are reached by the same taps form a phase: one product each, without multiplied zeros.
     convTranspose2d: (inputs, [output], attributes) => {
       const [, height, width] = output.shape;
-      const [, w] = inputs;
+      const [g, w] = inputs;
+      const sources = sourcesOf(launcher, [g, w]);
       for (const down of phasesOf(0, height, w.shape[0], attributes)) {
         for (const across of phasesOf(1, width, w.shape[1], attributes)) {
-          convolvePhase(launcher, inputs, output, attributes, down, across);
+          convolvePhase(launcher, inputs, sources, output, attributes, down, across);
         }
       }
     },

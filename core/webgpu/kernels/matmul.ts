@@ -2,7 +2,9 @@
 import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
 import type { Launcher } from "../launch.ts";
-import { cutDepth, launchProduct, type Product } from "../tiles.ts";
+import { sourcesOf } from "../halves.ts";
+import type { Product } from "../product.ts";
+import { cutDepth, launchProduct } from "../tiles.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { sumLines } from "./reductions.ts";
 
@@ -25,8 +27,9 @@ export function matmulKernels(
   launcher: Launcher,
 ): { readonly matmul: Kernel<Attributes["matmul"], WebGpuBuffer> } {
   return {
-    matmul: ([a, b], [output], { transposeA, transposeB }) => {
+    matmul: ([a, b], [output], { transposeA, transposeB, precision }) => {
       const [items, rows, columns] = output.shape;
+      const [sourceA, sourceB] = sourcesOf(launcher, [a, b], precision);
       const depth = a.shape[transposeA ? 1 : 2];
       const [fromA, fromB] = [a, b].map(({ shape }) => shape[0] === 1 ? 0 : shape[1] * shape[2]);
       // As it lies, a line of A is contiguous in k and a line of B is not; transposed, the other way round.
@@ -38,15 +41,16 @@ export function matmulKernels(
         `return fetch(u32(line.x) + k${lies ? "" : ` * numbers.${length}`});`;
       runPlainProduct(launcher, {
         key: `matmul/${transposeA}/${transposeB}`,
+        tiling: launcher.tilings.matmul,
         a: {
-          buffer: a.buffer,
+          source: sourceA,
           contiguous: transposeA ? "line" : "depth",
           vectors: (transposeA ? rows : depth) % 4 === 0,
           line: line("from_a", !transposeA, "depth"),
           load: load(!transposeA, "rows"),
         },
         b: {
-          buffer: b.buffer,
+          source: sourceB,
           contiguous: transposeB ? "depth" : "line",
           vectors: (transposeB ? depth : columns) % 4 === 0,
           line: line("from_b", transposeB, "depth"),

@@ -52,6 +52,20 @@ fn merge(a: A, b: A) -> A { return max(a, b); }
 fn finish(a: A) -> f32 { return from_ordered(a); }`,
 };
 
+// Over the words of magnitudes, which lie in their order; NaN is the greatest.
+const LARGEST: Fold = {
+  name: "largest",
+  accumulator: "u32",
+  words: 1,
+  result: "u32",
+  functions: [],
+  text: `
+fn identity() -> A { return 0u; }
+fn lift(x: f32, i: u32) -> A { return bitcast<u32>(x) & 0x7fffffffu; }
+fn merge(a: A, b: A) -> A { return max(a, b); }
+fn finish(a: A) -> u32 { return a; }`,
+};
+
 // Over pairs (ordered word, index), in which NaN is the least.
 const ARGMAX: Fold = {
   name: "argmax",
@@ -168,6 +182,16 @@ export function sumLines(
   lines: Lines,
 ): void {
   foldLines(launcher, SUM, input, output, lines);
+}
+
+/** The largest magnitude among `count` elements, as the word of a float32. */
+export function largestMagnitude(
+  launcher: Launcher,
+  input: WebGpuBuffer,
+  output: WebGpuBuffer,
+  count: number,
+): void {
+  foldLines(launcher, LARGEST, input, output, { outer: 1, count, inner: 1 });
 }
 
 function linesOf({ shape: [outer, count, inner] }: View): Lines {

@@ -1,0 +1,80 @@
+/** What `deno task tune` found out about an adapter, in a file of the user's cache folder.
+ *
+ * Where there is no Deno (a browser), no permission or no such file, nothing was found out, and nobody is asked.
+ */
+import { cacheFolder } from "../cache_folder.ts";
+
+/** The names of the tilings of an adapter's products. */
+export interface TilingNames {
+  /** Of matrix products. */
+  readonly matmul: string;
+  /** Of convolutions and their gradients. */
+  readonly convolution: string;
+}
+
+/** What the file says, or why it is ignored. */
+export interface Tuning {
+  readonly tilings?: TilingNames;
+  readonly complaint?: string;
+}
+
+const VARIABLES = ["CODEBOOK_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"];
+
+async function permitted(...wanted: Deno.PermissionDescriptor[]): Promise<boolean> {
+  if (!("Deno" in globalThis)) return false;
+  const answers = await Promise.all(wanted.map((each) => Deno.permissions.query(each)));
+  return answers.every(({ state }) => state === "granted");
+}
+
+/** The file for an adapter; undefined where none may be read. */
+async function tuningFile(adapter: string): Promise<string | undefined> {
+  const asked = VARIABLES.map((variable) => ({ name: "env", variable }) as const);
+  if (!await permitted(...asked)) return undefined;
+  const folder = cacheFolder((name) => Deno.env.get(name), Deno.build.os);
+  const name = adapter.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, "");
+  return folder === undefined ? undefined : `${folder}/tilings/${name}.json`;
+}
+
+/** Reads what was found out about an adapter.
+ * @param adapter its name
+ * @param candidates the names of the tilings that it can run: a file with another is of no use any more
+ */
+export async function readTuning(
+  adapter: string,
+  candidates: readonly string[],
+): Promise<Tuning> {
+  const path = await tuningFile(adapter);
+  if (path === undefined || !await permitted({ name: "read", path })) return {};
+  try {
+    const { matmul, convolution } = JSON.parse(await Deno.readTextFile(path));
+    if ([matmul, convolution].every((name) => candidates.includes(name))) {
+      return { tilings: { matmul, convolution } };
+    }
+    return {
+      complaint: `ignored ${path}: it names a tiling that this adapter does not have; ` +
+        "`deno task tune` writes it anew",
+    };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return {};
+    const reason = error instanceof Error ? error.message : String(error);
+    return { complaint: `ignored ${path}: ${reason}; \`deno task tune\` writes it anew` };
+  }
+}
+
+/** Keeps what was found out about an adapter, for whoever opens it next.
+ * @returns the file
+ * @throws {Error} the file cannot be written
+ */
+export async function writeTuning(adapter: string, tilings: TilingNames): Promise<string> {
+  const path = await tuningFile(adapter);
+  if (path === undefined) {
+    throw new Error(
+      "Cannot keep the tilings: the environment must name a cache folder (CODEBOOK_CACHE, or a home) and be " +
+        "readable, got none",
+    );
+  }
+  const { writeAtomically } = await import("../atomic_write.ts");
+  await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  await writeAtomically(path, `${JSON.stringify({ adapter, ...tilings }, null, 2)}\n`);
+  return path;
+}

@@ -1,0 +1,78 @@
+/** Mixed precision: what is rounded to float16, what is not, and who refuses it. */
+import assert from "node:assert/strict";
+import type { Backend } from "../../core/backend.ts";
+import { openDevice } from "../../core/device.ts";
+import { matmul } from "../../core/functions/products.ts";
+import type { Attributes, OperationName } from "../../core/ops.ts";
+import { Device } from "../../core/tensor.ts";
+import { openGpu } from "../../core/webgpu/adapter.ts";
+import { WebGpuBackend } from "../../core/webgpu/backend.ts";
+import { hasFloat16, testMixed } from "../mixed.ts";
+import { checkForward } from "./check_operation.ts";
+import { operationCases } from "./operation_cases.ts";
+import { draw } from "../each_device.ts";
+import { assertClose } from "../tolerances.ts";
+
+/** Two factors rounded to float16 (2⁻¹² of them on average, and at most 2⁻¹¹), and sums of up to four of their products
+ * rounded likewise, in random directions. */
+const MIXED = 1e-3;
+
+for (const software of [true, false]) {
+  const tiling = software ? "registers" : "workgroup memory";
+  testMixed(
+    `products of halves in ${tiling} agree with float32 to float16's accuracy`,
+    async () => {
+      using reference = await openDevice("reference");
+      const { device: gpu, report } = await openGpu("mixed");
+      const backend: unknown = new WebGpuBackend(gpu, report, { software, precision: "mixed" });
+      using device = new Device(backend as Backend);
+      async function check<N extends OperationName>(name: N, abouts: readonly string[]) {
+        for (const about of abouts) {
+          const row = operationCases[name].find((each) => each.about === about);
+          assert.ok(row, `${name} must have the case ${about}`);
+          const { attributes } = row as { readonly attributes: Attributes[N] };
+          await checkForward(reference, device, name, { ...row, attributes, tolerance: MIXED });
+        }
+      }
+      await check("matmul", ["batches", "batches, both transposed"]);
+      await check("conv2d", ["no multiples of a tile", "a first layer", "relu without a bias"]);
+      await check("convTranspose2d", ["no multiples of a tile", "a first layer"]);
+      await check("conv2dFilter", ["no multiples of a tile", "a layer of an encoder"]);
+    },
+  );
+}
+
+testMixed("operands far below and above float16's range keep its accuracy", async () => {
+  using reference = await openDevice("reference");
+  using device = await openDevice("webgpu", { precision: "mixed" });
+  const [a, b] = ["a", "b"].map((name) => draw([32, 32], name));
+  for (const [left, right] of [[1e-12, 1], [1e-20, 1e9], [3e6, 1e-3], [0, 1]]) {
+    const product = (on: Device) =>
+      matmul(
+        on.tensor(a.map((x) => x * left), [32, 32]),
+        on.tensor(b.map((x) => x * right), [32, 32]),
+      ).floats();
+    assertClose(await product(device), await product(reference), MIXED, `${left}, ${right}`);
+  }
+});
+
+testMixed("a product that asks for float32 gets the bits of a float32 device", async () => {
+  using mixed = await openDevice("webgpu", { precision: "mixed" });
+  using plain = await openDevice("webgpu");
+  const product = (on: Device, precision?: "float32") =>
+    matmul(on.tensor(draw([9, 70], "a"), [9, 70]), on.tensor(draw([70, 5], "b"), [70, 5]), {
+      precision,
+    }).floats();
+  assert.deepEqual(await product(mixed, "float32"), await product(plain));
+  assert.notDeepEqual(await product(mixed), await product(plain));
+});
+
+Deno.test("devices without float16 refuse mixed precision", async () => {
+  for (const name of ["cpu", "reference"] as const) {
+    await assert.rejects(openDevice(name, { precision: "mixed" }), {
+      message: new RegExp(`^Cannot open device ${name} with precision mixed: .*, got ${name}$`),
+    });
+  }
+  if (hasFloat16) return;
+  await assert.rejects(openDevice("webgpu", { precision: "mixed" }), /shader-f16|no adapter/);
+});
