@@ -1,5 +1,12 @@
 /** The ways to cut a matrix product into tiles, and which of them an adapter can run. */
-import type { AdapterLimits } from "./adapter.ts";
+
+/** The limits of an adapter that decide what it can run. */
+export interface TilingLimits {
+  /** Threads in a workgroup. */
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  /** Bytes that the threads of a workgroup can share. */
+  readonly maxComputeWorkgroupStorageSize: number;
+}
 
 /** Each thread computes a tile by itself; its operands come straight from memory. */
 export interface RegisterTiling {
@@ -77,7 +84,7 @@ export function tilingName(tiling: Tiling): string {
 }
 
 /** The tilings that an adapter can run; the first is the one to take where nothing was measured. */
-export function tilingsFor(isSoftware: boolean, limits: AdapterLimits): readonly Tiling[] {
+export function tilingsFor(isSoftware: boolean, limits: TilingLimits): readonly Tiling[] {
   if (isSoftware) return SOFTWARE;
   return GPU.filter((tiling) =>
     tiling.kind === "registers" ||
