@@ -22,7 +22,7 @@ import { showHelp } from "./help.ts";
 const OPTIONS = z.strictObject({
   only: z.enum(GROUP_NAMES).nullable().default(null)
     .describe("measures only this; none: all"),
-  rounds: z.int().min(1).default(5).describe("how often the sides take turns"),
+  rounds: z.int().min(1).default(3).describe("how often the sides take turns"),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
   write: z.boolean().default(false).describe("puts the tables into bench/RESULTS.md"),
 });
