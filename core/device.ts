@@ -25,8 +25,8 @@ export interface DeviceOptions {
   readonly blas?: string;
   /** Checks every WebGPU call where it happens (slow). */
   readonly debug?: boolean;
-  /** `mixed` (webgpu, where the adapter has `shader-f16`): the operands of matrix products and convolutions are rounded
-   * to float16, multiplied as such, and summed in float32. All else is float32, and so is `float32`, the default. */
+  /** How precisely layers are computed: `float32`, the default, or `mixed`, on webgpu where the adapter has
+   * `shader-f16`. */
   readonly precision?: Precision;
   /** The name of a tiling for all matrix products of webgpu, to measure it; see `AdapterReport.tilings`. */
   readonly tiling?: string;

@@ -15,6 +15,7 @@ import {
   sizeOf,
   type Spec,
 } from "./shape.ts";
+import type { Precision } from "./precision.ts";
 import type { RandomKey } from "./random.ts";
 
 /** No attributes. */
@@ -125,11 +126,11 @@ export interface Attributes {
   kthValue: { readonly rank: number };
 
   /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand lies as [B, K, M] or [B, N, K]; B may be 1 on one side.
-   * With `precision` "float32" the operands are not rounded, whatever the device's precision; so are the gradient's. */
+   * Its operands, and its gradient's, are rounded only where both `precision` and the device's are "mixed". */
   matmul: {
     readonly transposeA: boolean;
     readonly transposeB: boolean;
-    readonly precision?: "float32";
+    readonly precision?: Precision;
   };
   /** (x [B, H, W, Cin], w [KH, KW, Cin, Cout], bias? [Cout]) → [B, H', W', Cout], then relu if asked. */
   conv2d: ConvAttributes & { readonly relu: boolean };

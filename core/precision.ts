@@ -1,6 +1,7 @@
-/** How precisely a device computes matrix products and convolutions. */
+/** How precisely layers are computed. */
 
-/** `float32`, or `mixed`: their operands are rounded to float16, and the sums are float32. */
+/** `float32`, or `mixed`: the operands of convolutions, and of the matrix products that allow it, are rounded to float16
+ * and multiplied as such; products are summed in float32 but for runs of four. All else is float32. */
 export type Precision = "float32" | "mixed";
 
 /** The precisions. */

@@ -31,7 +31,7 @@ export class Linear extends Layer {
 
   /** `[..., inputs]` → `[..., outputs]`. */
   forward(x: Tensor): Tensor {
-    const product = matmul(x, this.weight);
+    const product = matmul(x, this.weight, { precision: "mixed" });
     return this.bias === undefined ? product : add(product, this.bias);
   }
 }

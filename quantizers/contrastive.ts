@@ -24,12 +24,9 @@ import { normalizeRows } from "./steps.ts";
 /** How similar each code is to each feature: `[K, D]`, `[N, D]` → `[K, N]`; the cosine, or −‖z − e‖². */
 export function similarities(codebook: Tensor, features: Tensor, distance: Distance): Tensor {
   if (distance === "cos") {
-    return matmul(normalizeRows(codebook), normalizeRows(features), {
-      transposeB: true,
-      precision: "float32",
-    });
+    return matmul(normalizeRows(codebook), normalizeRows(features), { transposeB: true });
   }
-  const products = mul(matmul(codebook, features, { transposeB: true, precision: "float32" }), 2);
+  const products = mul(matmul(codebook, features, { transposeB: true }), 2);
   const codes = sum(square(codebook), -1, { keepAxes: true });
   return sub(sub(products, sum(square(features), -1)), codes);
 }

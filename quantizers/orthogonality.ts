@@ -23,6 +23,6 @@ import { normalizeRows } from "./steps.ts";
 export function orthogonalityLoss(codes: Tensor): Tensor {
   const [size] = codes.shape;
   const directions = normalizeRows(codes);
-  const gram = matmul(directions, directions, { transposeA: true, precision: "float32" });
+  const gram = matmul(directions, directions, { transposeA: true });
   return sub(mul(sum(square(gram)), 1 / size ** 2), 1 / size);
 }

@@ -43,7 +43,7 @@ const OPTIONS = z.strictObject({
     ),
   }).prefault({}),
   precision: z.enum([...PRECISIONS]).default("float32")
-    .describe("of products and convolutions; mixed rounds their operands to float16 (on webgpu)"),
+    .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   scaling: z.boolean().default(false)
     .describe("measures over several lengths and batches, on cpu also over threads"),
   batch: z.int().min(1).default(128).describe("images at a time"),

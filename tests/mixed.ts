@@ -1,5 +1,7 @@
 /** Tests of mixed precision: where the adapter has float16, and a device that rounds as it does everywhere. */
 import { type Backend, wrapKernels } from "../core/backend.ts";
+import type { Precision } from "../core/precision.ts";
+import { sizeOf } from "../core/shape.ts";
 import { Device } from "../core/tensor.ts";
 import { ReferenceBuffer } from "../core/reference/buffer.ts";
 import { openReferenceBackend } from "../core/reference/backend.ts";
@@ -14,10 +16,10 @@ export function testMixed(name: string, body: () => Promise<void>): void {
   else console.log(`MISSING float16 on webgpu, not tested: ${name}`);
 }
 
-const PRODUCTS: readonly string[] = ["matmul", "conv2d", "convTranspose2d", "conv2dFilter"];
+const CONVOLUTIONS: readonly string[] = ["conv2d", "convTranspose2d", "conv2dFilter"];
 
-/** Rounds values to float16, scaled so that the largest magnitude lies in [32, 64). */
-export function roundToHalves(values: Float32Array): Float32Array<ArrayBuffer> {
+/** Values rounded to float16, scaled so that the largest magnitude lies in [32, 64). */
+function roundToHalves(values: Float32Array): Float32Array<ArrayBuffer> {
   const largest = values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const scale = largest === 0 ? 1 : 2 ** (5 - Math.floor(Math.log2(largest)));
   return Float32Array.from(values, (x) => Math.f16round(x * scale) / scale);
@@ -28,17 +30,17 @@ export function roundToHalves(values: Float32Array): Float32Array<ArrayBuffer> {
 export function openRoundedReference(): Device {
   const backend = openReferenceBackend();
   const kernels = wrapKernels(backend.kernels, (name, kernel) => (inputs, outputs, attributes) => {
-    const exact = (attributes as { readonly precision?: string }).precision === "float32";
-    if (!PRODUCTS.includes(name) || exact) return kernel(inputs, outputs, attributes);
-    const rounded = inputs.map((input, index) => {
-      if (index === 2) return input;
-      const { length } = new Float32Array(input.shape.reduce((a, b) => a * b, 1));
-      const buffer = new ReferenceBuffer(length * 4);
-      const values = roundToHalves(new Float32Array(input.buffer.memory, 0, length));
-      new Float32Array(buffer.memory).set(values);
-      return { ...input, shape: input.shape, dtype: input.dtype, buffer };
+    const { precision } = attributes as { readonly precision?: Precision };
+    const rounds = CONVOLUTIONS.includes(name) || name === "matmul" && precision === "mixed";
+    if (!rounds) return kernel(inputs, outputs, attributes);
+    const [a, b, ...bias] = inputs;
+    const rounded = [a, b].map(({ shape, dtype, buffer }) => {
+      const halves = roundToHalves(new Float32Array(buffer.memory, 0, sizeOf(shape)));
+      const own = new ReferenceBuffer(halves.byteLength);
+      new Float32Array(own.memory).set(halves);
+      return { shape, dtype, buffer: own };
     });
-    kernel(rounded, outputs, attributes);
+    kernel([...rounded, ...bias], outputs, attributes);
   });
   const rounding: unknown = { ...backend, kernels };
   return new Device(rounding as Backend);

@@ -70,7 +70,7 @@ export interface Config {
   readonly seed: number;
   /** Where to compute. */
   readonly device: DeviceChoice;
-  /** How precisely matrix products and convolutions are computed. */
+  /** How precisely layers are computed. */
   readonly precision: Precision;
   /** The run's folder. */
   readonly out: string;
@@ -105,7 +105,7 @@ const sections = {
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   precision: z.enum([...PRECISIONS]).default("float32")
-    .describe("of products and convolutions; mixed rounds their operands to float16 (on webgpu)"),
+    .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   out: z.string().min(1).default(`runs/${DEFAULT_PRESET}`)
     .describe("the run's folder; with another preset, runs/<preset>"),
   data: z.strictObject({

@@ -1,6 +1,7 @@
 /** Matrix products and convolutions. */
 import { apply } from "../execute.ts";
 import type { Pair } from "../ops.ts";
+import type { Precision } from "../precision.ts";
 import { sameShape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reshape } from "./movement.ts";
@@ -11,8 +12,9 @@ export interface MatmulOptions {
   readonly transposeA?: boolean;
   /** The right operand lies as `[..., N, K]`. */
   readonly transposeB?: boolean;
-  /** `float32`: as precisely on a device that was opened with precision `mixed`. */
-  readonly precision?: "float32";
+  /** `mixed`: its operands may be rounded to float16, on a device that was opened with that precision, as a layer's may.
+   * By default `float32`, on every device. */
+  readonly precision?: Precision;
 }
 
 /** The matrix product `[..., M, K]` × `[..., K, N]` → `[..., M, N]`; the batch axes are equal, or absent on one side.

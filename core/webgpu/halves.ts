@@ -33,13 +33,14 @@ fn scaled_back(largest: u32) -> f32 { return bitcast<f32>((exponent(largest) - 5
 // The working space of products: their parts take slot 2, and sums take 0 and 1.
 const SLOTS = 3;
 
-/** The operands of a product: as they are, or made halves in working space that lasts until the next product. */
+/** The operands of a product: as they are or, if both the product's precision and the device's are mixed, made halves in
+ * working space that lasts until the next product. */
 export function sourcesOf(
   launcher: Launcher,
   operands: readonly View<WebGpuBuffer>[],
-  precision: Precision = launcher.precision,
+  precision: Precision,
 ): readonly Source[] {
-  if (precision === "float32") return operands;
+  if (precision === "float32" || launcher.precision === "float32") return operands;
   return operands.map((operand, index) => halve(launcher, operand, SLOTS + 2 * index));
 }
 

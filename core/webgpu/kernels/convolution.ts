@@ -36,7 +36,7 @@ function convolve(
   const [, height, width, channels] = x.shape;
   const [batch, outHeight, outWidth, columns] = output.shape;
   const [kernelHeight, kernelWidth] = w.shape;
-  const [images, filter] = sourcesOf(launcher, [x, w]);
+  const [images, filter] = sourcesOf(launcher, [x, w], "mixed");
   launchProduct(launcher, {
     tiling: launcher.tilings.convolution,
     key: `conv2d/${[
@@ -204,7 +204,7 @@ function convolveFilter(
   const [, height, width, channels] = x.shape;
   const [batch, outHeight, outWidth, columns] = g.shape;
   const [kernelHeight, kernelWidth] = output.shape;
-  const [images, gradient] = sourcesOf(launcher, [x, g]);
+  const [images, gradient] = sourcesOf(launcher, [x, g], "mixed");
   runPlainProduct(launcher, {
     tiling: launcher.tilings.convolution,
     key: `conv2dFilter/${[
@@ -254,7 +254,7 @@ export function convolutionKernels(launcher: Launcher): Table {
     convTranspose2d: (inputs, [output], attributes) => {
       const [, height, width] = output.shape;
       const [g, w] = inputs;
-      const sources = sourcesOf(launcher, [g, w]);
+      const sources = sourcesOf(launcher, [g, w], "mixed");
       for (const down of phasesOf(0, height, w.shape[0], attributes)) {
         for (const across of phasesOf(1, width, w.shape[1], attributes)) {
           convolvePhase(launcher, inputs, sources, output, attributes, down, across);

@@ -27,7 +27,7 @@ export function matmulKernels(
   launcher: Launcher,
 ): { readonly matmul: Kernel<Attributes["matmul"], WebGpuBuffer> } {
   return {
-    matmul: ([a, b], [output], { transposeA, transposeB, precision }) => {
+    matmul: ([a, b], [output], { transposeA, transposeB, precision = "float32" }) => {
       const [items, rows, columns] = output.shape;
       const [sourceA, sourceB] = sourcesOf(launcher, [a, b], precision);
       const depth = a.shape[transposeA ? 1 : 2];
