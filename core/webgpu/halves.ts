@@ -1,5 +1,8 @@
 /** Operands as halves (float16), for products in mixed precision.
  *
+ * An operand is rounded once, in a launch of its own, and lies in memory as halves: a product's tiles read each element
+ * many times, so that both tilings then move half the bytes, and the tiles in workgroup memory take half the room.
+ *
  * What gradients are made of is often smaller than the least float16. So a tensor is multiplied by the power of two
  * that brings its largest magnitude into [32, 64), and the product's float32 sums are divided by it again: both are
  * exact. Four products of such halves add up to less than the greatest float16, 65,504; elements down to 2⁻¹⁹ of the
