@@ -1,10 +1,11 @@
 /** The quantiser of VQ-WAE (arXiv 2302.05917). */
 import { z } from "zod";
-import { detach, parameter } from "../core/execute.ts";
+import { parameter, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
-import { div, mul, neg } from "../core/functions/elementwise.ts";
+import { div, maximum, mul, neg, sqrt, sub } from "../core/functions/elementwise.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
-import { mean, softmax } from "../core/functions/reductions.ts";
+import { matmul } from "../core/functions/products.ts";
+import { mean, softmax, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -23,7 +24,7 @@ export interface VQWAESettings
   readonly transportWeight: number;
   /** λ: of the divergence of the codes' weights from uniform ones. */
   readonly klWeight: number;
-  /** ε of the transport, in units of the mean cost. */
+  /** ε of the transport, in units of how much the costs of a batch depend on feature and code both. */
   readonly smoothing: number;
   /** Sinkhorn's passes a step. */
   readonly iterations: number;
@@ -43,9 +44,10 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
  *     π = softmax(w), w learned
  *     loss = Σ_positions β·W(Σ_k π_k δ_{e_k}, features) + λ·KL(π ‖ uniform)
  *
- * W is the entropic transport of `transportCost` at the squared distance, ε in units of the mean cost of the batch.
- * Differs: the positions of an image share π and one transport, with all features of the batch, so that the quantiser
- * need not know how many positions there are; the sum over positions is that transport times their number.
+ * W is the entropic transport of `transportCost` at the squared distance, ε in units of the deviation of
+ * −2·(z − z̄)·(e − ē), the part of the squared distance that depends on feature and code both. Differs: the positions of
+ * an image share π and one transport, with all features of the batch, so that the quantiser need not know how many
+ * positions there are; the sum over positions is that transport times their number.
  *
  * In training the N × K matrix of costs is a part of the method, in memory several times over, and a feature costs
  * O(K·(D + iterations)). In evaluation only the nearest code is looked up.
@@ -83,12 +85,12 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
     const { codebookSize, transportWeight, klWeight, smoothing, iterations } = this.settings;
     const rows = toRows(features, this.codebookDim, "quantize");
     const costs = neg(similarities(rows, codes, "l2"));
-    const transport = transportCost(costs, {
-      rowShares: featureShares(rows, mask),
-      columnShares: softmax(this.logWeights),
-      epsilon: mul(mean(detach(costs)), smoothing),
-      iterations,
+    const [rowShares, columnShares] = [featureShares(rows, mask), softmax(this.logWeights)];
+    const epsilon = withoutGradients(() => {
+      const spread = interaction([rows, rowShares], [codes, columnShares]);
+      return mul(maximum(spread, mul(mean(costs), 1e-3)), smoothing); // Only one feature or code spreads nothing.
     });
+    const transport = transportCost(costs, { rowShares, columnShares, epsilon, iterations });
     const divergence = uniformDivergence(reshape(this.logWeights, [1, codebookSize]));
     const images = imageCount(features.shape.slice(0, -1), mask);
     const count = featureCount(rows.shape[0], mask);
@@ -98,6 +100,21 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
       divergence: mul(overPositions(reshape(divergence, [])), klWeight),
     };
   }
+}
+
+/** How much the squared distances of features to codes depend on both: the deviation of −2·(z − z̄)·(e − ē), which is
+ * 2·√(Σ Cov z ∘ Cov e). What they depend on one alone, however large, a transport does not see.
+ * @param features float32 `[N, D]` and their shares of the mean, `[N]`
+ * @param codes float32 `[K, D]` and their shares, `[K]`
+ * @returns a scalar
+ */
+function interaction(...sides: readonly [rows: Tensor, shares: Tensor][]): Tensor {
+  const [left, right] = sides.map(([rows, shares]) => {
+    const centered = sub(rows, matmul(reshape(shares, [1, shares.size]), rows));
+    const weighted = mul(centered, reshape(shares, [shares.size, 1]));
+    return matmul(weighted, centered, { transposeA: true });
+  });
+  return mul(sqrt(sum(mul(left, right))), 2);
 }
 
 /** What the method does not take of the settings of codebooks. */
@@ -124,8 +141,8 @@ export const vqwaeMethod: QuantizerMethod<VQWAESettings> = {
       .describe("β: of the transport between codes and features"),
     klWeight: z.number().min(0).default(1)
       .describe("λ: the weight of the divergence from the uniform distribution"),
-    smoothing: z.number().positive().default(0.05)
-      .describe("ε of the transport, in units of the mean cost"),
+    smoothing: z.number().positive().default(0.1)
+      .describe("ε of the transport, in units of the spread of its costs"),
     iterations: z.int().min(1).default(10).describe("Sinkhorn's passes a step"),
   }),
   make: (device, settings, key) => new VQWAEQuantizer(device, { ...settings, key }),

@@ -48,7 +48,7 @@ testOnEach(devices, "vq-wae: forward and gradients", async (device) => {
     rowsOf(z, D).map((row) =>
       rowsOf(e, D).map((code) => row.reduce((sum, x, d) => sum + (x - code[d]) ** 2, 0))
     );
-  const epsilon = SMOOTHING * mean(costsOf(z, e).flat());
+  const epsilon = SMOOTHING * spreadOf(rowsOf(z, D), rowsOf(e, D), softmax([...w]));
   const shares = Array(B * M).fill(1 / (B * M));
   const transport = (z: Values, e: Values, w: readonly number[]) =>
     TRANSPORT * M * plainTransport(costsOf(z, e), shares, softmax(w), epsilon, PASSES);
@@ -114,3 +114,14 @@ testOnEach(
     assert.deepEqual([...state.keys()].sort(), ["codebook", "logWeights"]);
   },
 );
+
+/** The deviation of −2·(z − z̄)·(e − ē) over features alike and codes by their shares. */
+function spreadOf(z: number[][], e: number[][], shares: number[]): number {
+  const center = (rows: number[][], shares: number[]) => {
+    const middle = rows[0].map((_, d) => dot(shares, rows.map((row) => row[d])));
+    return rows.map((row) => row.map((x, d) => x - middle[d]));
+  };
+  const [features, codes] = [center(z, z.map(() => 1 / z.length)), center(e, shares)];
+  const squares = features.map((row) => dot(shares, codes.map((code) => 4 * dot(row, code) ** 2)));
+  return Math.sqrt(mean(squares));
+}
