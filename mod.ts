@@ -144,7 +144,13 @@ export {
 } from "./quantizers/registry.ts";
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
+export { type Images } from "./metrics/images.ts";
+export * from "./metrics/mae.ts";
+export * from "./metrics/ms_ssim.ts";
+export * from "./metrics/mse.ts";
+export * from "./metrics/psnr.ts";
 export * from "./metrics/reconstruction.ts";
+export { imageSsim, type SsimOptions } from "./metrics/ssim.ts";
 export * from "./data/dataset.ts";
 export * from "./data/memory.ts";
 export * from "./data/digits.ts";

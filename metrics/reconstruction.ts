@@ -1,4 +1,4 @@
-/** How close reconstructions are to their originals. */
+/** How close reconstructions are to their originals, measured where they are: on the device. */
 import { square, sub } from "../core/functions/elementwise.ts";
 import { mean } from "../core/functions/reductions.ts";
 import { sameShape, showShape } from "../core/shape.ts";
@@ -17,17 +17,4 @@ export function imageErrors(originals: Tensor, reconstructions: Tensor): Tensor 
     );
   }
   return mean(square(sub(reconstructions, originals)), [1, 2, 3]);
-}
-
-/** The peak signal-to-noise ratio in dB of a mean squared error: 10·log₁₀(range²/mse).
- *
- * ```ts
- * import { peakSignalToNoise } from "@codebook/codebook";
- * import assert from "node:assert/strict";
- * assert.equal(peakSignalToNoise(0.04, 2), 20);
- * ```
- * @param range greatest value minus least: 2 for images in [−1, 1]
- */
-export function peakSignalToNoise(meanSquaredError: number, range: number): number {
-  return 10 * Math.log10(range * range / meanSquaredError);
 }

@@ -7,7 +7,8 @@ import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Batch } from "../data/batches.ts";
 import { codebookUse } from "../metrics/codebook.ts";
-import { imageErrors, peakSignalToNoise } from "../metrics/reconstruction.ts";
+import { peakSignalToNoise } from "../metrics/psnr.ts";
+import { imageErrors } from "../metrics/reconstruction.ts";
 import type { VQVAE } from "../models/vqvae.ts";
 
 /** What a model does on a set of images. */

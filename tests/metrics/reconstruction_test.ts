@@ -1,6 +1,6 @@
 /** Errors of reconstructions. */
 import assert from "node:assert/strict";
-import { imageErrors, peakSignalToNoise } from "../../metrics/reconstruction.ts";
+import { imageErrors } from "../../metrics/reconstruction.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
@@ -34,13 +34,4 @@ testOnEach(devices, "images of other shapes are refused", (device) => {
   });
   const row = device.tensor([1, 2], [2]);
   assert.throws(() => imageErrors(row, row), TypeError);
-});
-
-Deno.test("the peak signal-to-noise ratio is in decibels of the range", () => {
-  assert.equal(peakSignalToNoise(1, 1), 0);
-  assert.equal(peakSignalToNoise(0.01, 1), 20);
-  assert.ok(Math.abs(peakSignalToNoise(0.02, 2) - 23.0102999566) < 1e-9);
-  // Twice the range is four times the error.
-  assert.ok(Math.abs(peakSignalToNoise(0.04, 2) - peakSignalToNoise(0.01, 1)) < 1e-12);
-  assert.equal(peakSignalToNoise(0, 2), Infinity);
 });

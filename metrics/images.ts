@@ -1,0 +1,55 @@
+/** Images on the host, as metrics take them. */
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+
+/** Some images of one size. */
+export interface Images {
+  /** The values of `[count, height, width, channels]`, row-major, on any scale. */
+  readonly values: Float32Array;
+  /** How many, and what each is. */
+  readonly shape: readonly [count: number, height: number, width: number, channels: number];
+}
+
+/** Refuses two sets of images that cannot be compared one by one.
+ * @param action for the message: "measure SSIM"
+ * @throws {TypeError} their shapes differ, or are not those of their values
+ */
+export function checkPair(originals: Images, reconstructions: Images, action: string): void {
+  const { shape } = originals;
+  if (!sameShape(shape, reconstructions.shape)) {
+    throw new TypeError(
+      `Cannot ${action}: both must be of one shape [count, height, width, channels], got ${
+        showShape(shape)
+      } and ${showShape(reconstructions.shape)}`,
+    );
+  }
+  for (const { values } of [originals, reconstructions]) {
+    if (values.length !== sizeOf(shape)) {
+      throw new TypeError(
+        `Cannot ${action}: images ${showShape(shape)} have ${
+          sizeOf(shape)
+        } values, got ${values.length}`,
+      );
+    }
+  }
+}
+
+/** One number an image: the mean of `term` over the values of each pair, in float64.
+ * @throws {TypeError} as `checkPair`
+ */
+export function meanOverImages(
+  originals: Images,
+  reconstructions: Images,
+  action: string,
+  term: (original: number, reconstruction: number) => number,
+): Float64Array<ArrayBuffer> {
+  checkPair(originals, reconstructions, action);
+  const [count, ...imageShape] = originals.shape;
+  const size = sizeOf(imageShape);
+  return Float64Array.from({ length: count }, (_, image) => {
+    let sum = 0;
+    for (let at = image * size; at < (image + 1) * size; at++) {
+      sum += term(originals.values[at], reconstructions.values[at]);
+    }
+    return sum / size;
+  });
+}
