@@ -25,6 +25,7 @@ export {
   type Distance,
   type ElementwiseName,
   type GradientCall,
+  type MaxPoolName,
   type MovementName,
   type None,
   type Operation,

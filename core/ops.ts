@@ -40,7 +40,7 @@ export interface PoolAttributes {
   readonly size: Pair;
   /** Input pixels from one output to the next. */
   readonly stride: Pair;
-  /** Zeros around the input, counted in the average. */
+  /** Pixels around the input: zeros that count in an average, and never the greatest. */
   readonly padding: Pair;
 }
 
@@ -170,6 +170,10 @@ export interface Attributes {
   averagePool: PoolAttributes;
   /** The adjoint of averagePool: [B, H', W', C] → [B, H, W, C]; `inputSize` is [H, W]. */
   averagePoolGradient: PoolAttributes & { readonly inputSize: Pair };
+  /** The greatest of each window, [B, H, W, C] → [B, H', W', C]; the padding never wins; NaN if any is NaN. */
+  maxPool: PoolAttributes;
+  /** (x, y = maxPool x, g of y's shape) → [B, H, W, C]: each window gives its g to the first of its greatest, by rows. */
+  maxPoolGradient: PoolAttributes;
   /** A copy in a buffer of its own (or, run into an existing tensor, an assignment). */
   copy: None;
   /** One value everywhere. */
@@ -272,6 +276,9 @@ export type MovementName =
   | "averagePoolGradient"
   | "copy"
   | "full";
+
+/** The pooling that takes the greatest. */
+export type MaxPoolName = "maxPool" | "maxPoolGradient";
 
 /** Runs an operation inside a gradient rule and gives its first output. */
 export type Apply<T extends Spec> = <N extends OperationName>(
@@ -461,13 +468,26 @@ function permuted(shape: Shape, permutation: readonly number[]): Shape {
   return permutation.map((axis) => shape[axis]);
 }
 
-function poolShape(shape: Shape, { size, stride, padding }: PoolAttributes): Shape {
-  return [
-    shape[0],
-    windowCount(shape[1], size[0], stride[0], padding[0]),
-    windowCount(shape[2], size[1], stride[1], padding[1]),
-    shape[3],
+/** Checks the operand and the window of a pooling, and gives the shape of its output. */
+function pooledShape(inputs: readonly Spec[], attributes: PoolAttributes, action: string): Shape {
+  const { size, stride, padding } = attributes;
+  expectInputs(inputs, action, { rank: 4, dtype: "float32", name: "the images" });
+  checkWindow(action, attributes);
+  checkShape(size, action);
+  const [batch, height, width, channels] = inputs[0].shape;
+  const shape = [
+    batch,
+    windowCount(height, size[0], stride[0], padding[0]),
+    windowCount(width, size[1], stride[1], padding[1]),
+    channels,
   ];
+  expect(
+    shape.every((length) => length >= 1),
+    action,
+    `the padded images must be at least as large as the window ${showShape(size)}`,
+    show(inputs),
+  );
+  return shape;
 }
 
 // ---- gradient pieces ---------------------------------------------------------------------------------------
@@ -1064,18 +1084,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   averagePool: {
     outputs: (inputs, attributes) => {
-      const action = "average-pool";
-      expectInputs(inputs, action, { rank: 4, dtype: "float32", name: "the images" });
-      checkWindow(action, attributes);
-      checkShape(attributes.size, action);
-      const shape = poolShape(inputs[0].shape, attributes);
-      expect(
-        shape.every((length) => length >= 1),
-        action,
-        `the padded images must be at least as large as the window ${showShape(attributes.size)}`,
-        show(inputs),
-      );
-      return [float(shape)];
+      return [float(pooledShape(inputs, attributes, "average-pool"))];
     },
     gradient: ({ apply, inputs: [x], upstream, attributes }) => [
       apply("averagePoolGradient", [upstream], {
@@ -1091,6 +1100,25 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
     },
     gradient: null,
   },
+  maxPool: {
+    outputs: (inputs, attributes) => {
+      const action = "max-pool";
+      const { size, padding } = attributes;
+      const shape = pooledShape(inputs, attributes, action);
+      if (padding.some((length, axis) => 2 * length > size[axis])) {
+        throw new RangeError(
+          `Cannot ${action}: the padding must be at most half the window ${showShape(size)}, got ${
+            showShape(padding)
+          }`,
+        );
+      }
+      return [float(shape)];
+    },
+    gradient: ({ apply, inputs: [x], outputs: [y], upstream, attributes }) => [
+      apply("maxPoolGradient", [x, y, upstream], attributes),
+    ],
+  },
+  maxPoolGradient: { outputs: ([x]) => [float(x.shape)], gradient: null },
   copy: {
     outputs: (inputs) => {
       expectInputs(inputs, "copy", { name: "the operand" });

@@ -5,6 +5,7 @@ import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
+import { maxPoolKernels } from "./kernels/max_pool.ts";
 import { movementKernels } from "./kernels/movement.ts";
 import { nearestKernels } from "./kernels/nearest.ts";
 import { normalizationKernels } from "./kernels/normalization.ts";
@@ -31,6 +32,7 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
     ...byBlas ? blasProductKernels(machine) : productKernels(machine),
     ...normalizationKernels(machine),
     ...movementKernels(machine),
+    ...maxPoolKernels(machine),
     ...codesKernels(machine),
     ...nearestKernels(machine), // not by BLAS, which may round equal keys in different columns differently
     ...randomKernels(machine),

@@ -106,6 +106,10 @@ export interface Exports {
   averagePool(): void;
   /** See assembly/pooling.ts. */
   averagePoolGradient(): void;
+  /** See assembly/max_pool.ts. */
+  maxPool(): void;
+  /** See assembly/max_pool.ts. */
+  maxPoolGradient(): void;
   /** See assembly/codes.ts. */
   gather(): void;
   /** See assembly/codes.ts. */

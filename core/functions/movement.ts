@@ -1,6 +1,6 @@
 /** Functions that move data: any dtype, values unchanged. */
 import { apply } from "../execute.ts";
-import type { Pair } from "../ops.ts";
+import type { Pair, PoolAttributes } from "../ops.ts";
 import { resolveAxis, type Shape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -72,11 +72,11 @@ export function upsampleNearest(images: Tensor, scale: number | Pair): Tensor {
   });
 }
 
-/** How `averagePool` moves its window. */
-export interface AveragePoolOptions {
+/** How `averagePool` and `maxPool` move their windows. */
+export interface PoolOptions {
   /** Input pixels from one output to the next; by default the window's size. */
   readonly stride?: number | Pair;
-  /** Zeros around the images, counted in the average. */
+  /** Pixels around the images: zeros that count in an average, and never the greatest. */
   readonly padding?: number | Pair;
 }
 
@@ -84,14 +84,36 @@ export interface AveragePoolOptions {
 export function averagePool(
   images: Tensor,
   size: number | Pair,
-  { stride = size, padding = 0 }: AveragePoolOptions = {},
+  options: PoolOptions = {},
 ): Tensor {
+  return apply("averagePool", [images], poolAttributes(size, options));
+}
+
+/** The greatest values of windows of images `[B, H, W, C]`; the gradient goes to the first of a window's greatest.
+ *
+ * ```ts
+ * import { maxPool, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const images = device.tensor([1, 5, 2, 4], [1, 2, 2, 1]);
+ * assert.equal(await maxPool(images, 2).item(), 5);
+ * ```
+ * @throws {RangeError} the padding is more than half the window
+ */
+export function maxPool(
+  images: Tensor,
+  size: number | Pair,
+  options: PoolOptions = {},
+): Tensor {
+  return apply("maxPool", [images], poolAttributes(size, options));
+}
+
+function poolAttributes(
+  size: number | Pair,
+  { stride = size, padding = 0 }: PoolOptions,
+): PoolAttributes {
   const pair = (value: number | Pair): Pair => typeof value === "number" ? [value, value] : value;
-  return apply("averagePool", [images], {
-    size: pair(size),
-    stride: pair(stride),
-    padding: pair(padding),
-  });
+  return { size: pair(size), stride: pair(stride), padding: pair(padding) };
 }
 
 /** Views x as `[rows, D]` by its last axis.

@@ -6,6 +6,7 @@ import type { Backend, HostArray, Kernels } from "../backend.ts";
 import { ReferenceBuffer } from "./buffer.ts";
 import { codes } from "./kernels/codes.ts";
 import { elementwise } from "./kernels/elementwise.ts";
+import { maxPooling } from "./kernels/max_pool.ts";
 import { movement } from "./kernels/movement.ts";
 import { normalization } from "./kernels/normalization.ts";
 import { optimizer } from "./kernels/optimizer.ts";
@@ -19,6 +20,7 @@ const kernels: Kernels<ReferenceBuffer> = {
   ...products,
   ...normalization,
   ...movement,
+  ...maxPooling,
   ...codes,
   ...random,
   ...optimizer,

@@ -14,6 +14,7 @@ import { codesKernels } from "./kernels/codes.ts";
 import { convolutionKernels } from "./kernels/convolution.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
 import { matmulKernels } from "./kernels/matmul.ts";
+import { maxPoolKernels } from "./kernels/max_pool.ts";
 import { movementKernels } from "./kernels/movement.ts";
 import { nearestKernels } from "./kernels/nearest.ts";
 import { normalizationKernels } from "./kernels/normalization.ts";
@@ -49,6 +50,7 @@ function kernelsOf(launcher: Launcher): GpuKernels {
     ...convolutionKernels(launcher),
     ...normalizationKernels(launcher),
     ...movementKernels(launcher),
+    ...maxPoolKernels(launcher),
     ...codesKernels(launcher),
     ...nearestKernels(launcher),
     ...randomKernels(launcher),

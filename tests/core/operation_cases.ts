@@ -972,6 +972,48 @@ export const operationCases: OperationCases = {
     operands: [uniform(shape)],
     attributes: { inputSize, size, stride, padding },
   })),
+  maxPool: [
+    ...([
+      ["one element", [1, 1, 1, 1], [1, 1], [1, 1], [0, 0]],
+      ["2×2", [2, 6, 8, 5], [2, 2], [2, 2], [0, 0]],
+      ["overlapping, padded", [2, 7, 5, 3], [3, 3], [1, 1], [1, 1]],
+      ["all unequal", [1, 9, 8, 3], [3, 2], [2, 3], [1, 0]],
+      ["gaps between windows", [1, 9, 9, 2], [2, 2], [3, 3], [0, 0]],
+      ["rows left over, four channels", [2, 8, 7, 4], [3, 3], [2, 2], [0, 0]],
+      ["many elements", [2, 32, 32, 33], [3, 3], [2, 2], [1, 1]],
+    ] as const).map(([about, shape, size, stride, padding]) => ({
+      about,
+      operands: [distinct(shape)],
+      attributes: { size, stride, padding },
+      tolerance: EXACT,
+    })),
+    {
+      about: "many that are equal",
+      operands: [wholes([2, 9, 8, 6], -1, 1)],
+      attributes: { size: [3, 3], stride: [1, 1], padding: [1, 1] },
+      tolerance: EXACT,
+      gradient: "convention",
+    },
+    {
+      about: "the ends of the range",
+      operands: [given([1, 1, 4, 1], [-Infinity, -Infinity, NaN, 1])],
+      attributes: { size: [1, 2], stride: [1, 1], padding: [0, 0] },
+      gradient: "undefined",
+    },
+  ],
+  maxPoolGradient: ([
+    ["one element", [1, 1, 1, 1], [1, 1], [1, 1], [1, 1], [0, 0]],
+    ["overlapping, padded", [2, 7, 5, 3], [7, 5], [3, 3], [1, 1], [1, 1]],
+    ["rows left over, four channels", [1, 8, 7, 4], [3, 3], [3, 3], [2, 2], [0, 0]],
+    ["gaps between windows", [1, 9, 9, 2], [3, 3], [2, 2], [3, 3], [0, 0]],
+  ] as const).map(([about, shape, pooled, size, stride, padding]) => {
+    const maps = [shape[0], ...pooled, shape[3]];
+    return {
+      about,
+      operands: [wholes(shape, 0, 1), wholes(maps, 0, 1), uniform(maps)],
+      attributes: { size, stride, padding },
+    };
+  }),
   copy: [
     { about: "floats", operands: [uniform([7, 33])], attributes: {}, tolerance: EXACT },
     { about: "a scalar", operands: [uniform([])], attributes: {}, tolerance: EXACT },

@@ -5,6 +5,7 @@ export { conv2d, convTranspose2d } from "./conv";
 export { mapWhere } from "./elementwise";
 export { conv2dFilter, filterSplits } from "./filter";
 export { matmul } from "./matmul";
+export { maxPool, maxPoolGradient } from "./max_pool";
 export { move } from "./movement";
 export { nearest } from "./nearest";
 export { normalize, normalizeGradient } from "./normalization";

@@ -65,12 +65,12 @@ function poolTask(index: i32): void {
 
 /** The first window that holds place `at` (which counts the padding), and the one after the last. */
 @inline
-function firstWindow(at: i32, size: i32, stride: i32): i32 {
+export function firstWindow(at: i32, size: i32, stride: i32): i32 {
   return max(0, (at - size) / stride + (at < size ? 0 : 1));
 }
 
 @inline
-function endWindow(at: i32, stride: i32, count: i32): i32 {
+export function endWindow(at: i32, stride: i32, count: i32): i32 {
   return min(at / stride + 1, count);
 }
 

@@ -86,7 +86,7 @@ const upsampleNearest: ReferenceKernel<Attributes["upsampleNearest"]> = (
 };
 
 /** Calls `visit` with the offsets of every element of the pooled output and every input element in its window. */
-function eachPooled(
+export function eachPooled(
   image: Shape,
   pooled: Shape,
   { size, stride, padding }: PoolAttributes,
