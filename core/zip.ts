@@ -1,0 +1,186 @@
+/** ZIP archives in memory: those that PyTorch and NumPy write. Entries are stored or deflated; no encryption, no
+ * archive over 4 GiB, nothing is ever written to a path that an archive names.
+ *
+ * Source: PKWARE's APPNOTE 6.3, sections 4.3.7 to 4.3.16.
+ */
+import { crc32, inflateRawSync } from "node:zlib";
+
+const END = 0x06054b50, ENTRY = 0x02014b50, LOCAL = 0x04034b50;
+const END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30;
+/** The comment behind the end of the directory may be so long. */
+const MOST_COMMENT = 0xffff;
+const STORED = 0, DEFLATED = 8;
+
+/** What an archive holds. */
+interface Entry {
+  readonly name: string;
+  readonly method: number;
+  readonly checksum: number;
+  readonly packedBytes: number;
+  readonly bytes: number;
+  readonly start: number;
+}
+
+/** An archive whose directory was read; the entries are unpacked when they are asked for. */
+export class ZipArchive {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #source: string;
+  readonly #entries = new Map<string, Entry>();
+
+  /** Reads the directory.
+   * @param source what the messages call the bytes: a path
+   * @throws {RangeError} the bytes are no ZIP archive, or its directory contradicts itself
+   */
+  constructor(bytes: Uint8Array, source: string) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#source = source;
+    const end = this.#findEnd();
+    const count = this.#view.getUint16(end + 10, true);
+    let at = this.#view.getUint32(end + 16, true);
+    for (let entry = 0; entry < count; entry++) at = this.#readEntry(at, end);
+  }
+
+  /** The names of the entries, in the directory's order. */
+  get names(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** Unpacks an entry and checks its checksum.
+   * @param mostBytes what it may hold unpacked
+   * @throws {RangeError} there is none of that name, or it is larger, damaged, or packed in another way
+   */
+  read(name: string, mostBytes: number): Uint8Array<ArrayBuffer> {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return this.#fail(`it must hold ${show(name)}`, "no such entry");
+    const { method, start, packedBytes, bytes: wanted } = entry;
+    if (wanted > mostBytes) {
+      return this.#fail(`${show(name)} must have at most ${mostBytes} bytes`, `${wanted}`);
+    }
+    const packed = this.#bytes.subarray(start, start + packedBytes);
+    let bytes: Uint8Array<ArrayBuffer>;
+    if (method === STORED) bytes = new Uint8Array(packed);
+    else if (method !== DEFLATED) {
+      return this.#fail(`${show(name)} must be stored or deflated`, `method ${method}`);
+    } else {
+      try {
+        bytes = new Uint8Array(inflateRawSync(packed, { maxOutputLength: Math.max(1, wanted) }));
+      } catch (cause) {
+        return this.#fail(
+          `${show(name)} must unpack to ${wanted} bytes`,
+          (cause as Error).message,
+        );
+      }
+    }
+    if (bytes.length !== wanted || crc32(bytes) !== entry.checksum) {
+      return this.#fail(`${show(name)} must have its checksum`, "other bytes: it is damaged");
+    }
+    return bytes;
+  }
+
+  /** The archive's last record; it is looked for from behind, since a comment may follow it. */
+  #findEnd(): number {
+    const last = this.#bytes.length - END_BYTES;
+    for (let at = last; at >= Math.max(0, last - MOST_COMMENT); at--) {
+      if (this.#view.getUint32(at, true) === END) return at;
+    }
+    return this.#fail("it must be a ZIP archive", "no end of a directory: it may be truncated");
+  }
+
+  /** Reads an entry of the directory and gives the place of the next. */
+  #readEntry(at: number, end: number): number {
+    const view = this.#view;
+    if (at + ENTRY_BYTES > end || view.getUint32(at, true) !== ENTRY) {
+      return this.#fail("its directory must lie before its end", `no entry at byte ${at}`);
+    }
+    const nameBytes = view.getUint16(at + 28, true);
+    const next = at + ENTRY_BYTES + nameBytes + view.getUint16(at + 30, true) +
+      view.getUint16(at + 32, true);
+    if (next > end) return this.#fail("its directory must lie before its end", "a longer one");
+    const nameStart = at + ENTRY_BYTES;
+    const name = new TextDecoder().decode(this.#bytes.subarray(nameStart, nameStart + nameBytes));
+    const local = view.getUint32(at + 42, true);
+    const packedBytes = view.getUint32(at + 20, true), bytes = view.getUint32(at + 24, true);
+    const method = view.getUint16(at + 10, true);
+    if (local + LOCAL_BYTES > end || view.getUint32(local, true) !== LOCAL) {
+      return this.#fail(`${show(name)} must lie within it`, `no header at byte ${local}`);
+    }
+    const start = local + LOCAL_BYTES + view.getUint16(local + 26, true) +
+      view.getUint16(local + 28, true);
+    if (start + packedBytes > end || method === STORED && bytes !== packedBytes) {
+      return this.#fail(`${show(name)} must lie within it`, `${packedBytes} bytes at ${start}`);
+    }
+    if (this.#entries.has(name)) return this.#fail("every name must come once", show(name));
+    const checksum = view.getUint32(at + 16, true);
+    this.#entries.set(name, { name, method, checksum, packedBytes, bytes, start });
+    return next;
+  }
+
+  #fail(requirement: string, actual: string): never {
+    throw new RangeError(`Cannot read ${this.#source}: ${requirement}, got ${actual}`);
+  }
+}
+
+/** The bytes of an archive with the entries stored one after another, without times, so that the same entries give
+ * the same bytes.
+ *
+ * ```ts
+ * import { encodeZip, ZipArchive } from "./zip.ts";
+ * import assert from "node:assert/strict";
+ * const bytes = encodeZip(new Map([["a.txt", Uint8Array.of(1, 2)]]));
+ * assert.deepEqual(new ZipArchive(bytes, "memory").read("a.txt", 2), Uint8Array.of(1, 2));
+ * ```
+ * @throws {RangeError} the archive would have 4 GiB or more, or 65,536 entries or more
+ */
+export function encodeZip(entries: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> {
+  const names = [...entries.keys()].map((name) => new TextEncoder().encode(name));
+  const total = [...entries.values()].reduce(
+    (sum, { length }, at) => sum + length + LOCAL_BYTES + ENTRY_BYTES + 2 * names[at].length,
+    END_BYTES,
+  );
+  if (total >= 2 ** 32 || names.length >= 2 ** 16) {
+    throw new RangeError(
+      `Cannot make a ZIP archive: it must be under 4 GiB and have under 65536 entries, got ${total} bytes and ${names.length} entries`,
+    );
+  }
+  const archive = new Uint8Array(total), view = new DataView(archive.buffer);
+  const starts: number[] = [];
+  let at = 0;
+  /** What the local header and the directory's entry both say, from the version on. */
+  const describe = (from: number, contents: Uint8Array, name: Uint8Array) => {
+    view.setUint16(from, 20, true);
+    view.setUint16(from + 8, 0x21, true); // 1980-01-01, the earliest date there is.
+    view.setUint32(from + 10, crc32(contents), true);
+    view.setUint32(from + 14, contents.length, true);
+    view.setUint32(from + 18, contents.length, true);
+    view.setUint16(from + 22, name.length, true);
+  };
+  [...entries.values()].forEach((contents, index) => {
+    starts.push(at);
+    view.setUint32(at, LOCAL, true);
+    describe(at + 4, contents, names[index]);
+    archive.set(names[index], at + LOCAL_BYTES);
+    archive.set(contents, at + LOCAL_BYTES + names[index].length);
+    at += LOCAL_BYTES + names[index].length + contents.length;
+  });
+  const directory = at;
+  [...entries.values()].forEach((contents, index) => {
+    view.setUint32(at, ENTRY, true);
+    view.setUint16(at + 4, 20, true);
+    describe(at + 6, contents, names[index]);
+    view.setUint32(at + 42, starts[index], true);
+    archive.set(names[index], at + ENTRY_BYTES);
+    at += ENTRY_BYTES + names[index].length;
+  });
+  view.setUint32(at, END, true);
+  view.setUint16(at + 8, names.length, true);
+  view.setUint16(at + 10, names.length, true);
+  view.setUint32(at + 12, at - directory, true);
+  view.setUint32(at + 16, directory, true);
+  return archive;
+}
+
+function show(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
+}
