@@ -4,6 +4,7 @@
  */
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
+export * from "./core/pytorch_file.ts";
 export * from "./core/safetensors.ts";
 export { type Precision, PRECISIONS } from "./core/precision.ts";
 export { type Setting } from "./core/settings.ts";
@@ -146,9 +147,17 @@ export {
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
 export { type Images } from "./metrics/images.ts";
+export * from "./metrics/lpips.ts";
 export * from "./metrics/mae.ts";
 export * from "./metrics/ms_ssim.ts";
 export * from "./metrics/mse.ts";
+export { AlexNet } from "./metrics/networks/alexnet.ts";
+export { InceptionV3 } from "./metrics/networks/inception.ts";
+export { type FrozenConvolution } from "./metrics/networks/layers.ts";
+export { resizeBilinear } from "./metrics/networks/resize.ts";
+export { SqueezeNet } from "./metrics/networks/squeezenet.ts";
+export { Vgg16 } from "./metrics/networks/vgg16.ts";
+export * from "./metrics/networks/weights.ts";
 export * from "./metrics/psnr.ts";
 export * from "./metrics/reconstruction.ts";
 export { imageSsim, type SsimOptions } from "./metrics/ssim.ts";

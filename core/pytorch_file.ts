@@ -30,21 +30,22 @@ type Elements = (bytes: Uint8Array<ArrayBuffer>, fail: Fail) => HostArray;
 /** The element types: the bytes of one, and how they become float32 or int32. */
 const STORAGES: ReadonlyMap<string, readonly [width: number, convert: Elements]> = new Map([
   ["torch.FloatStorage", [4, ({ buffer }) => new Float32Array(buffer)]],
-  ["torch.DoubleStorage", [8, ({ buffer }) => Float32Array.from(new Float64Array(buffer))]],
-  ["torch.HalfStorage", [2, ({ buffer }) => Float32Array.from(new Float16Array(buffer))]],
-  ["torch.BFloat16Storage", [2, ({ buffer }) => {
-    const words = Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
-    return new Float32Array(words.buffer);
-  }]],
-  ["torch.IntStorage", [4, ({ buffer }) => new Int32Array(buffer)]],
-  ["torch.LongStorage", [
-    8,
-    ({ buffer }, fail) =>
-      Int32Array.from(new BigInt64Array(buffer), (value) => {
-        if (BigInt.asIntN(32, value) !== value) fail("its integers must fit 32 bits", `${value}`);
-        return Number(value);
-      }),
+  ["torch.DoubleStorage", [8, ({ buffer }) => new Float32Array(new Float64Array(buffer))]],
+  ["torch.HalfStorage", [2, ({ buffer }) => new Float32Array(new Float16Array(buffer))]],
+  ["torch.BFloat16Storage", [
+    2,
+    ({ buffer }) =>
+      new Float32Array(new Uint32Array(new Uint16Array(buffer)).map((half) => half << 16).buffer),
   ]],
+  ["torch.IntStorage", [4, ({ buffer }) => new Int32Array(buffer)]],
+  ["torch.LongStorage", [8, ({ buffer }, fail) => {
+    const wide = new BigInt64Array(buffer), values = new Int32Array(wide.length);
+    for (let at = 0; at < wide.length; at++) {
+      values[at] = Number(wide[at]);
+      if (BigInt(values[at]) !== wide[at]) fail("its integers must fit 32 bits", `${wide[at]}`);
+    }
+    return values;
+  }]],
 ]);
 
 /** A row of elements that tensors look at. */

@@ -43,12 +43,17 @@ export function imageMsSsim(
 
 function halve({ a, b, height, width }: Planes): Planes {
   const rows = Math.ceil(height / 2), columns = Math.ceil(width / 2);
-  const half = (plane: Float64Array) =>
-    Float64Array.from({ length: rows * columns }, (_, at) => {
-      const y = 2 * Math.floor(at / columns), x = 2 * (at % columns);
-      const below = Math.min(y + 1, height - 1), right = Math.min(x + 1, width - 1);
-      return (plane[y * width + x] + plane[y * width + right] + plane[below * width + x] +
-        plane[below * width + right]) / 4;
-    });
+  const half = (plane: Float64Array) => {
+    const means = new Float64Array(rows * columns);
+    for (let y = 0; y < rows; y++) {
+      const top = 2 * y * width, below = Math.min(2 * y + 1, height - 1) * width;
+      for (let x = 0; x < columns; x++) {
+        const left = 2 * x, right = Math.min(left + 1, width - 1);
+        means[y * columns + x] = (plane[top + left] + plane[top + right] + plane[below + left] +
+          plane[below + right]) / 4;
+      }
+    }
+    return means;
+  };
   return { a: half(a), b: half(b), height: rows, width: columns };
 }

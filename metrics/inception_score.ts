@@ -1,0 +1,50 @@
+/** The Inception Score (Salimans et al. 2016, arXiv 1606.03498). */
+
+/** exp of the mean Kullback-Leibler divergence of each image's classes from the classes of all images: the mean over
+ * parts of the images, in order, as equal as can be.
+ *
+ * ```ts
+ * import { inceptionScore } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const sure = Float32Array.of(50, 0, 0, 50); // Two images, each surely of a class of its own.
+ * assert.ok(Math.abs(inceptionScore(sure, 2, 1) - 2) < 1e-6);
+ * ```
+ * @param logits `[images, classes]`
+ * @param parts how many; 10 as it is reported
+ * @returns in [1, classes]
+ * @throws {RangeError} there are fewer images than parts
+ */
+export function inceptionScore(logits: Float32Array, classes: number, parts = 10): number {
+  const images = logits.length / classes;
+  if (!Number.isInteger(images) || images < parts) {
+    throw new RangeError(
+      `Cannot take an Inception Score: there must be at least ${parts} images of ${classes} classes, got ${images}`,
+    );
+  }
+  let start = 0, sum = 0;
+  for (let part = 0; part < parts; part++) {
+    const end = start + Math.floor(images / parts) + (part < images % parts ? 1 : 0);
+    sum += scoreOf(logits.subarray(start * classes, end * classes), classes);
+    start = end;
+  }
+  return sum / parts;
+}
+
+function scoreOf(logits: Float32Array, classes: number): number {
+  const images = logits.length / classes;
+  const means = new Float64Array(classes);
+  let negativeEntropy = 0;
+  for (let image = 0; image < images; image++) {
+    const row = logits.subarray(image * classes, (image + 1) * classes);
+    const most = row.reduce((a, b) => Math.max(a, b));
+    let total = 0;
+    for (const logit of row) total += Math.exp(logit - most);
+    row.forEach((logit, index) => {
+      const logShare = logit - most - Math.log(total), share = Math.exp(logShare);
+      means[index] += share / images;
+      negativeEntropy += share * logShare / images;
+    });
+  }
+  const entropy = means.reduce((sum, mean) => mean > 0 ? sum - mean * Math.log(mean) : sum, 0);
+  return Math.exp(negativeEntropy + entropy);
+}
