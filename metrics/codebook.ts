@@ -38,3 +38,76 @@ export function codebookUse(counts: ArrayLike<number>): CodebookUse {
   }
   return { usage: used / counts.length, perplexity: Math.exp(entropy) };
 }
+
+/** A codebook after a whole set was encoded with it. */
+export interface CodebookReport extends CodebookUse {
+  /** Codes in all. */
+  readonly codes: number;
+  /** Bits that an index costs at least, on average: −Σ p_k log₂ p_k, in [0, log₂ K]. */
+  readonly entropyBits: number;
+  /** The codes that were never chosen, in order. */
+  readonly dead: readonly number[];
+  /** The counts from the most to the least. */
+  readonly histogram: readonly number[];
+  /** The lengths of the code vectors: of those in use, and of the dead ones; none where there is no such code. */
+  readonly norms: Readonly<Record<"used" | "dead", NormRange | null>>;
+}
+
+/** Lengths of vectors. */
+export interface NormRange {
+  /** The shortest. */
+  readonly least: number;
+  /** The mean. */
+  readonly mean: number;
+  /** The longest. */
+  readonly most: number;
+}
+
+/** Everything that counts and code vectors say about a codebook.
+ *
+ * ```ts
+ * import { codebookReport } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const report = codebookReport(Int32Array.of(1, 0, 3), Float32Array.of(3, 4, 0, 0, 6, 8));
+ * assert.deepEqual(report.dead, [1]);
+ * assert.deepEqual(report.norms.used, { least: 5, mean: 7.5, most: 10 });
+ * ```
+ * @param counts how often each code was chosen, `[K]`
+ * @param vectors the codes, `[K, D]`
+ * @throws {RangeError} nothing was counted
+ * @throws {TypeError} the vectors are not those of as many codes
+ */
+export function codebookReport(counts: Int32Array, vectors: Float32Array): CodebookReport {
+  const codes = counts.length, width = vectors.length / codes;
+  if (!Number.isInteger(width)) {
+    throw new TypeError(
+      `Cannot report on a codebook: its vectors must be those of ${codes} codes, got ${vectors.length} values`,
+    );
+  }
+  const use = codebookUse(counts);
+  const total = counts.reduce((sum, count) => sum + count);
+  const all = Array.from(counts.keys());
+  const dead = all.filter((code) => counts[code] === 0);
+  const length = (code: number) =>
+    Math.hypot(...vectors.subarray(code * width, (code + 1) * width));
+  return {
+    codes,
+    ...use,
+    entropyBits: counts.reduce((sum, count) => {
+      const share = count / total;
+      return count === 0 ? sum : sum - share * Math.log2(share);
+    }, 0),
+    dead,
+    histogram: Array.from(counts).sort((a, b) => b - a),
+    norms: {
+      used: rangeOf(all.filter((code) => counts[code] > 0).map(length)),
+      dead: rangeOf(dead.map(length)),
+    },
+  };
+}
+
+function rangeOf(values: readonly number[]): NormRange | null {
+  if (values.length === 0) return null;
+  const mean = values.reduce((sum, value) => sum + value) / values.length;
+  return { least: Math.min(...values), mean, most: Math.max(...values) };
+}

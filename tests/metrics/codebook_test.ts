@@ -1,7 +1,7 @@
 /** Usage and perplexity from counts. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { codebookUse } from "../../metrics/codebook.ts";
+import { codebookReport, codebookUse } from "../../metrics/codebook.ts";
 
 const near = (got: number, expected: number) =>
   assert.ok(Math.abs(got - expected) <= 1e-6 * expected, `${got} instead of ${expected}`);
@@ -41,4 +41,24 @@ Deno.test("counts of nothing are refused", () => {
     message: "Cannot measure a codebook's use: some code must have been chosen, got 4 counts of 0",
   });
   assert.throws(() => codebookUse([]), RangeError);
+});
+
+Deno.test("a report says what the counts and the vectors say", () => {
+  const counts = Int32Array.of(0, 6, 0, 2), vectors = Float32Array.of(1, 0, 3, 4, 0, 2, 0, 0);
+  const { entropyBits, ...report } = codebookReport(counts, vectors);
+  assert.ok(Math.abs(entropyBits - (0.75 * Math.log2(4 / 3) + 0.5)) < 1e-12, `${entropyBits}`);
+  assert.deepEqual(report, {
+    codes: 4,
+    ...codebookUse(counts),
+    dead: [0, 2],
+    histogram: [6, 2, 0, 0],
+    norms: { used: { least: 0, mean: 2.5, most: 5 }, dead: { least: 1, mean: 1.5, most: 2 } },
+  });
+  const whole = codebookReport(Int32Array.of(1, 1), Float32Array.of(1, 1));
+  assert.equal(whole.entropyBits, 1);
+  assert.equal(whole.norms.dead, null);
+  assert.throws(() => codebookReport(counts, new Float32Array(7)), {
+    name: "TypeError",
+    message: "Cannot report on a codebook: its vectors must be those of 4 codes, got 7 values",
+  });
 });

@@ -1,0 +1,164 @@
+/** Metrics that compare sets of images by the features that a network has of them. */
+import { withoutGradients } from "../core/execute.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { FeatureStatistics, type Gaussian } from "./feature_statistics.ts";
+import { frechetDistance } from "./frechet.ts";
+import type { Description, ImageMetric } from "./image_metric.ts";
+import type { Images } from "./images.ts";
+import { inceptionScore } from "./inception_score.ts";
+import { type Features, meanKernelDistance } from "./kernel_distance.ts";
+
+/** A network that gives features of images in [−1, 1]: float32 `[B, H, W, C]` → `[B, dimensions]`. */
+export interface FeatureNetwork {
+  /** Numbers in a feature. */
+  readonly dimensions: number;
+  /** Gives the features. */
+  forward(images: Tensor): Tensor;
+}
+
+/** Computes features of images, once for all metrics that are shown the same images. */
+export class FeatureExtractor {
+  /** Numbers in a feature. */
+  readonly dimensions: number;
+  /** Where the network is. */
+  readonly device: Device;
+  readonly #network: FeatureNetwork;
+  readonly #known = new WeakMap<Images, Promise<Float32Array<ArrayBuffer>>>();
+
+  /** Takes the network. */
+  constructor(device: Device, network: FeatureNetwork) {
+    this.device = device;
+    this.dimensions = network.dimensions;
+    this.#network = network;
+  }
+
+  /** The features of images, `[count, dimensions]`. */
+  features(images: Images): Promise<Float32Array<ArrayBuffer>> {
+    const known = this.#known.get(images) ?? this.#compute(images);
+    this.#known.set(images, known);
+    return known;
+  }
+
+  async #compute({ values, shape }: Images): Promise<Float32Array<ArrayBuffer>> {
+    using _scope = this.device.scope();
+    const images = this.device.tensor(new Float32Array(values), shape);
+    return await withoutGradients(() => this.#network.forward(images)).floats();
+  }
+}
+
+abstract class FeatureMetric implements ImageMetric {
+  readonly name: string;
+  readonly definition: string;
+  readonly better: "higher" | "lower";
+  readonly decimals: number;
+  readonly weights?: string;
+  protected readonly extractor: FeatureExtractor;
+
+  constructor(description: Description, extractor: FeatureExtractor) {
+    this.name = description.name;
+    this.definition = description.definition;
+    this.better = description.better;
+    this.decimals = description.decimals;
+    this.weights = description.weights;
+    this.extractor = extractor;
+  }
+
+  abstract add(originals: Images, reconstructions: Images): Promise<void>;
+  abstract result(): Promise<number>;
+
+  /** The extractor is its maker's. */
+  [Symbol.dispose](): void {}
+}
+
+/** The Fréchet distance between the features of originals and of reconstructions; FID where they are Inception's. */
+export class FrechetMetric extends FeatureMetric {
+  readonly #originals: FeatureStatistics;
+  readonly #reconstructions: FeatureStatistics;
+  readonly #reference: Gaussian | undefined;
+
+  /** @param reference statistics that stand in the originals' place */
+  constructor(description: Description, extractor: FeatureExtractor, reference?: Gaussian) {
+    super(description, extractor);
+    this.#originals = new FeatureStatistics(extractor.dimensions);
+    this.#reconstructions = new FeatureStatistics(extractor.dimensions);
+    this.#reference = reference;
+  }
+
+  async add(originals: Images, reconstructions: Images): Promise<void> {
+    if (this.#reference === undefined) {
+      this.#originals.add(await this.extractor.features(originals));
+    }
+    this.#reconstructions.add(await this.extractor.features(reconstructions));
+  }
+
+  async result(): Promise<number> {
+    const distance = frechetDistance(this.originals(), this.#reconstructions.gaussian());
+    return await Promise.resolve(distance);
+  }
+
+  /** The originals' statistics, which can be saved and used again. */
+  originals(): Gaussian {
+    return this.#reference ?? this.#originals.gaussian();
+  }
+}
+
+/** The mean kernel distance between the features of originals and of reconstructions; KID where they are Inception's.
+ * Keeps all features: 8 KiB an image for Inception's. */
+export class KernelMetric extends FeatureMetric {
+  readonly #originals: Float32Array<ArrayBuffer>[] = [];
+  readonly #reconstructions: Float32Array<ArrayBuffer>[] = [];
+
+  async add(originals: Images, reconstructions: Images): Promise<void> {
+    this.#originals.push(await this.extractor.features(originals));
+    this.#reconstructions.push(await this.extractor.features(reconstructions));
+  }
+
+  async result(): Promise<number> {
+    const [a, b] = [this.#originals, this.#reconstructions].map((parts): Features => {
+      const values = joined(parts);
+      return { values, count: values.length / this.extractor.dimensions };
+    });
+    return await meanKernelDistance(this.extractor.device, a, b);
+  }
+}
+
+/** The Inception Score of the reconstructions; the originals are not looked at. */
+export class ScoreMetric extends FeatureMetric {
+  readonly #logits: Float32Array<ArrayBuffer>[] = [];
+  readonly #classify: (features: Tensor) => Tensor;
+  #classes = 1;
+
+  /** @param classify features `[B, dimensions]` → logits `[B, classes]` */
+  constructor(
+    description: Description,
+    extractor: FeatureExtractor,
+    classify: (features: Tensor) => Tensor,
+  ) {
+    super(description, extractor);
+    this.#classify = classify;
+  }
+
+  async add(_originals: Images, reconstructions: Images): Promise<void> {
+    const { device, dimensions } = this.extractor;
+    const features = await this.extractor.features(reconstructions);
+    using _scope = device.scope();
+    const rows = device.tensor(features, [features.length / dimensions, dimensions]);
+    const logits = withoutGradients(() => this.#classify(rows));
+    this.#classes = logits.shape[1];
+    this.#logits.push(await logits.floats());
+  }
+
+  async result(): Promise<number> {
+    return await Promise.resolve(inceptionScore(joined(this.#logits), this.#classes));
+  }
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
