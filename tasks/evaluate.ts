@@ -1,29 +1,54 @@
-/** Measures a trained model over the whole test set.
+/** Measures a trained model over the whole test set, or two folders of images against each other.
  *
- *     deno task evaluate runs/digits --checkpoint best
+ *     deno task evaluate runs/digits --checkpoint best --metrics ssim,psnr
+ *     deno task evaluate --images originals reconstructions
  */
+import { createHash } from "node:crypto";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
 import { randomKey } from "../core/random.ts";
 import { readSettings, settingsOf } from "../core/settings.ts";
+import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
+import { digitLabels, openDigits } from "../data/digits.ts";
+import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
+import { trainDigitClassifier } from "../metrics/digit_features.ts";
+import { METRIC_NAMES, metricNeeds, type MetricOptions } from "../metrics/registry.ts";
+import { decodeStatistics, readStatisticsBytes } from "../metrics/statistics_file.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
-import { evaluate } from "../training/evaluation.ts";
+import { addFolders } from "../training/folder_evaluation.ts";
 import { identityOf } from "../training/identity.ts";
-import { testNumbers } from "../training/protocol.ts";
+import { ImageEvaluation } from "../training/image_evaluation.ts";
+import { drawReport } from "../training/report.ts";
+import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
-import { asUsage, runTask } from "./fail.ts";
+import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { showTestNumbers } from "./measured.ts";
+import { showMeasurements, showTestNumbers } from "./measured.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   checkpoint: z.string().min(1).default("last")
     .describe("last, best (the epoch with the lowest test mse), or the path of a file"),
+  images: z.boolean().default(false)
+    .describe("measures two folders of images, A and B, in place of a run"),
+  split: z.enum(["train", "test"]).default("test").describe("which part of the data set"),
+  limit: z.int().min(1).nullable().default(null).describe(
+    "measures so many images, from the start",
+  ),
+  metrics: z.string().min(1).nullable().default(null)
+    .describe(`names with commas between: ${METRIC_NAMES.join(", ")}`),
+  "metrics.weights": z.string().min(1).nullable().default(null)
+    .describe("the folder of the networks' weight files, safetensors or PyTorch"),
+  "metrics.reference": z.string().min(1).nullable().default(null)
+    .describe("a file of statistics (.npz with mu and sigma) in the originals' place in FID"),
+  rounding: z.enum(["float", "8-bit"]).default("float")
+    .describe("whether values are rounded to bytes before they are measured, as in a file"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   cpu: z.strictObject({
@@ -34,49 +59,155 @@ const OPTIONS = z.strictObject({
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 });
 
+type Options = z.output<typeof OPTIONS>;
+
 const COMMAND: Command = {
   call: "deno task evaluate",
-  summary: "Measures mse, PSNR, usage and perplexity of a trained model over the whole test set.",
+  summary:
+    "Measures a trained model over the whole test set, and leaves evaluation.json and report.html in the " +
+    "run's folder; with --images A B, two folders of PNG or JPEG files against each other.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
+const FOLDERS: Command = {
+  ...COMMAND,
+  operands: [
+    { name: "A", description: "the folder of the originals" },
+    { name: "B", description: "the folder of the reconstructions, of the same names or as many" },
+  ],
+};
+
+const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`).join("\n");
+const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
+
 async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+  const wantsFolders = Deno.args.some((arg) => arg === "--images" || arg === "--images=true");
+  const line = readCommandLine(Deno.args, wantsFolders ? FOLDERS : COMMAND);
   if (line.help) {
-    console.log(showHelp(COMMAND));
+    console.log(showHelp(COMMAND, [NOTES]));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
-  const folder = new RunFolder(line.operands.RUN);
+  const { operands } = line;
+  return options.images
+    ? await evaluateFolders(operands.A, operands.B, options)
+    : await evaluateFolder(new RunFolder(operands.RUN), options);
+}
+
+async function evaluateFolder(folder: RunFolder, options: Options): Promise<number> {
   if (await folder.state() === "empty") {
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
+  const names = metricNames(options.metrics ?? USUAL_OF_RUN);
   const config = resolveConfig({ saved: await folder.readConfig() });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
   checkIdentity(path, checkpoint.identity, identityOf(config));
 
+  const output = new Output(options.json);
   const dataset = await openDataset(config.data.name);
   using device = await openDevice(options.device, { blas: options.cpu.blas ?? config.cpu.blas });
-  const output = new Output(options.json);
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);
-  const batches = evaluationBatches(dataset, {
-    split: "test",
-    batchSize: config.training.batchSize,
-  });
-  const key = randomKey(config.seed, "evaluation");
-  const test = await evaluate(device, model, batches, dataset.imageShape, key);
-  const numbers = await testNumbers(test, dataset);
-  output.result(
-    { run: folder.path, checkpoint: path, device: device.description, ...numbers },
-    showTestNumbers(numbers),
+  using evaluation = await ImageEvaluation.open(
+    names,
+    await metricOptions(device, options),
+    options.rounding,
   );
+  const { split, limit } = options;
+  const evaluated = await evaluateRun(evaluation, {
+    device,
+    model,
+    dataset,
+    split,
+    limit: limit ?? Infinity,
+    batches: evaluationBatches(dataset, { split, batchSize: config.training.batchSize }),
+    key: randomKey(config.seed, "evaluation"),
+  });
+  const { numbers, measurements, protocols, codebook } = evaluated;
+  const result = {
+    ...{ run: folder.path, checkpoint: path, device: device.description },
+    ...{ ...numbers, codebook, measurements, protocols },
+  };
+  const title = basename(resolve(folder.path));
+  const report = drawReport({
+    title,
+    config,
+    records: await folder.records(),
+    evaluation: evaluated,
+  });
+  await folder.writeEvaluation(result, report);
+  output.result(result, [
+    ...showTestNumbers(numbers),
+    `index        ${
+      codebook.entropyBits.toFixed(2)
+    } bits of entropy, ${codebook.dead.length} dead codes`,
+    ...showMeasurements(evaluated),
+    `the report is ${join(folder.path, "report.html")}`,
+  ]);
   return 0;
+}
+
+async function evaluateFolders(first: string, second: string, options: Options): Promise<number> {
+  const names = metricNames(options.metrics ?? USUAL_OF_IMAGES);
+  const { pairs, matched } = await pairImages(first, second);
+  const chosen = pairs.slice(0, options.limit ?? undefined);
+  const output = new Output(options.json);
+  using device = await openDevice(options.device);
+  output.say(
+    `comparing ${chosen.length} pairs of images, matched by ${matched}, on ${device.description}`,
+  );
+  using evaluation = await ImageEvaluation.open(
+    names,
+    await metricOptions(device, options),
+    "8-bit",
+  );
+  const imageShape = await addFolders(evaluation, chosen);
+  const measured = await evaluation.result({ originals: `folder ${first}`, imageShape });
+  output.result({
+    originals: first,
+    reconstructions: second,
+    matched,
+    images: chosen.length,
+    ...measured,
+  }, [
+    `images       ${chosen.length}`,
+    ...showMeasurements(measured),
+  ]);
+  return 0;
+}
+
+function metricNames(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names) asUsage(() => metricNeeds(name));
+  if (new Set(names).size === names.length) return names;
+  throw new UsageError(`Cannot choose metrics: each must be named once, got ${text}`);
+}
+
+async function metricOptions(device: Device, options: Options): Promise<MetricOptions> {
+  const { "metrics.weights": weights, "metrics.reference": reference } = options;
+  return {
+    device,
+    weights,
+    reference: reference === null ? undefined : await readReference(reference),
+    digitClassifier: async () => {
+      const digits = await openDigits();
+      const indices = Int32Array.from({ length: digits.sizes.train }, (_, index) => index);
+      const values = await digits.images("train", indices);
+      const images = { values, shape: [digits.sizes.train, ...digits.imageShape] as const };
+      return await trainDigitClassifier(device, images, await digitLabels("train"));
+    },
+  };
+}
+
+async function readReference(path: string): Promise<MetricOptions["reference"]> {
+  const bytes = await readStatisticsBytes(path);
+  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+  return { gaussian: decodeStatistics(bytes, path), hash };
 }
 
 await runTask(main);

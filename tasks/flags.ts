@@ -51,7 +51,7 @@ export function readCommandLine(args: readonly string[], command: Command): Comm
   }
   const own = new Set(command.options.map(({ path }) => path));
   return {
-    options: nest([...values].filter(([path]) => own.has(path))),
+    options: Object.fromEntries([...values].filter(([path]) => own.has(path))),
     settings: nest([...values].filter(([path]) => !own.has(path))),
     operands: help ? {} : nameOperands(operands, command),
     help,

@@ -1,5 +1,6 @@
 /** The numbers that tasks report. */
 import process from "node:process";
+import type { Measurements } from "../training/image_evaluation.ts";
 import type { TestNumbers } from "../training/protocol.ts";
 
 /** Test numbers as people read them. */
@@ -17,6 +18,17 @@ export function showTestNumbers(numbers: TestNumbers): string[] {
 /** Where a trace is and what opens it. */
 export function showTracePath(path: string): string {
   return `the trace is in ${path}, for chrome://tracing or ui.perfetto.dev`;
+}
+
+/** Measurements as people read them: each with its own protocol, since numbers of different protocols do not compare. */
+export function showMeasurements({ measurements }: Pick<Measurements, "measurements">): string[] {
+  const names = measurements.map(({ name }) => name.length);
+  return measurements.map(({ name, value, better, decimals, protocol }) => {
+    const shown = value.toFixed(decimals);
+    return `${
+      name.padEnd(Math.max(12, ...names))
+    } ${shown}  (${better} is better, protocol ${protocol})`;
+  });
 }
 
 /** The most memory that this process has held at a time, in bytes. */

@@ -9,7 +9,7 @@ import type { Batch } from "../data/batches.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { peakSignalToNoise } from "../metrics/psnr.ts";
 import { imageErrors } from "../metrics/reconstruction.ts";
-import type { VQVAE } from "../models/vqvae.ts";
+import type { Reconstruction, VQVAE } from "../models/vqvae.ts";
 
 /** What a model does on a set of images. */
 export interface Evaluation {
@@ -25,6 +25,12 @@ export interface Evaluation {
   readonly perplexity: number;
   /** How often each code was chosen, `[K]`. */
   readonly counts: Int32Array;
+}
+
+/** What the model made of a batch, shown while it is on the device. */
+export interface EvaluatedBatch extends Reconstruction {
+  /** The values of `[count, height, width, channels]` in [−1, 1]. */
+  readonly originals: Float32Array<ArrayBuffer>;
 }
 
 /** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it; the device is
@@ -43,6 +49,7 @@ export interface Evaluation {
  * console.log(mse, usage);
  * ```
  * @param key for the quantiser's choices, if it makes any in evaluation
+ * @param watch is shown every batch; its tensors are recycled afterwards
  * @throws {RangeError} there is no batch
  */
 export async function evaluate(
@@ -51,6 +58,7 @@ export async function evaluate(
   batches: AsyncIterable<Batch>,
   imageShape: readonly [number, number, number],
   key: RandomKey,
+  watch?: (batch: EvaluatedBatch) => Promise<void>,
 ): Promise<Evaluation> {
   using _all = device.scope();
   const errors: Tensor[] = [];
@@ -58,13 +66,13 @@ export async function evaluate(
   for await (const { images, count } of batches) {
     using batch = device.scope();
     const originals = device.tensor(images, [count, ...imageShape]);
-    const { reconstruction, quantized } = withoutGradients(() =>
-      model.forward(originals, { training: false, key })
-    );
+    const made = withoutGradients(() => model.forward(originals, { training: false, key }));
+    const { reconstruction, quantized } = made;
     errors.push(batch.keep(imageErrors(originals, reconstruction)));
     const total = batch.keep(add(counts, quantized.usage));
     counts.dispose();
     counts = total;
+    await watch?.({ ...made, originals: images });
   }
   const [first, ...rest] = errors;
   if (first === undefined) {

@@ -1,5 +1,6 @@
-/** The folder of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `samples/`, `summary.json`, and
- * `trace.json` where a profile was asked for. */
+/** The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard's events, `checkpoints/`, `samples/`,
+ * `summary.json`, after an evaluation `evaluation.json` and `report.html`, and `trace.json` where a profile was asked
+ * for. */
 import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
@@ -8,6 +9,7 @@ import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { VQVAE } from "../models/vqvae.ts";
+import type { RunRecord } from "./report/curves.ts";
 import { drawSampleGrid } from "./sample_grid.ts";
 
 /** How far the run in a folder is: `empty`, there is none; `started`, there is one that has not come to its end, so
@@ -26,6 +28,8 @@ export interface SampleOptions {
   readonly seed: number;
 }
 
+/** What an evaluation leaves. */
+const RESULTS = ["evaluation.json", "report.html"] as const;
 const FOLDERS = ["checkpoints", "samples"] as const;
 /** Test images on a sample grid, at most. */
 const SAMPLES = 16;
@@ -160,9 +164,7 @@ export class RunFolder {
    * @throws {Error} the folder cannot be written
    */
   async clear(): Promise<void> {
-    for (
-      const name of ["summary.json", "config.json", "metrics.jsonl", "trace.json", ...FOLDERS]
-    ) {
+    for (const name of ["summary.json", "config.json", "metrics.jsonl", "trace.json", ...RESULTS, ...FOLDERS]) {
       const path = this.#file(name);
       await rm(path, { recursive: true, force: true }).catch((cause: Error) => {
         throw new Error(
@@ -187,6 +189,24 @@ export class RunFolder {
     const path = this.#file("trace.json");
     await writeAtomically(path, trace);
     return path;
+  }
+
+  /** The records of `metrics.jsonl`, without one that a kill cut short; none where there is no such file.
+   * @throws {Error} the file cannot be read
+   */
+  async records(): Promise<readonly RunRecord[]> {
+    const path = this.#file("metrics.jsonl");
+    if (!await exists(path)) return [];
+    const lines = (await readText(path)).split("\n");
+    return lines.filter((line) => Number.isFinite(stepOf(line))).map((line) => JSON.parse(line));
+  }
+
+  /** Writes what was measured as `evaluation.json`, and its report as `report.html`.
+   * @throws {Error} the folder cannot be written
+   */
+  async writeEvaluation(result: unknown, report: string): Promise<void> {
+    await writeAtomically(this.#file("evaluation.json"), showJson(result));
+    await writeAtomically(this.#file("report.html"), report);
   }
 
   #file(name: string): string {

@@ -1,0 +1,111 @@
+/** The report of a run: one page that needs no other file. */
+import type { Config } from "./config.ts";
+import type { EvaluationProtocol, MetricProtocol } from "./protocol.ts";
+import { drawCurves, type RunRecord } from "./report/curves.ts";
+import { drawHistogram } from "./report/histogram.ts";
+import { escapeHtml, page, section } from "./report/page.ts";
+import { drawPictures } from "./report/pictures.ts";
+import { drawProjection } from "./report/projection.ts";
+import type { RunEvaluation } from "./run_evaluation.ts";
+
+/** What a report is made of. */
+export interface ReportOptions {
+  /** What the run is called. */
+  readonly title: string;
+  /** Its configuration. */
+  readonly config: Config;
+  /** What it recorded as it trained. */
+  readonly records: readonly RunRecord[];
+  /** What was measured of it. */
+  readonly evaluation: RunEvaluation;
+}
+
+/** Draws the report as HTML: curves, pictures, the codebook's histogram and its codes among the features, and every
+ * number with the protocol by which it was measured. The same run gives the same bytes. */
+export function drawReport({ title, config, records, evaluation }: ReportOptions): string {
+  const { numbers, codebook, samples, space } = evaluation;
+  const { data, quantizer } = config;
+  const about =
+    `${data.name}, ${quantizer.type}, ${codebook.codes} codes of ${space.width} numbers, seed ${config.seed}`;
+  const headline: readonly (readonly [string, string])[] = [
+    ["codes in use", `${(100 * numbers.usage).toFixed(1)} %`],
+    ["perplexity", numbers.perplexity.toFixed(1)],
+    ["bits an index", codebook.entropyBits.toFixed(2)],
+    ["PSNR", `${numbers.psnr.toFixed(2)} dB`],
+    ["mse", numbers.mse.toPrecision(3)],
+  ];
+  const dead = codebook.dead.length;
+  return page(title, [
+    `<header><h1>${escapeHtml(title)}</h1><p class="faint">${escapeHtml(about)}</p>`,
+    `<dl class="numbers">${
+      headline.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")
+    }</dl></header>`,
+    section(
+      "Training",
+      "Over the steps of the run.",
+      wrapped("charts", drawCurves(records, codebook.codes)),
+    ),
+    section(
+      "Images",
+      "Spread evenly over the images that were measured. In the differences, middle grey is none, and the contrast is doubled.",
+      drawPictures(samples),
+    ),
+    section(
+      "Codebook",
+      `How often each code was chosen, from the most to the least; the dotted line is where all would be, if they were chosen equally often.`,
+      drawHistogram(codebook),
+    ),
+    section(
+      "Codes among features",
+      `Projected together by UMAP.
+<span class="key"><i class="disc is-features"></i>features</span>
+<span class="key"><i class="disc is-used"></i>codes in use <b>${codebook.codes - dead}</b></span>
+<span class="key"><i class="disc is-dead"></i>dead codes <b>${dead}</b></span>`,
+      drawProjection(space),
+    ),
+    section(
+      "Numbers",
+      "Numbers compare only where their protocols are the same.",
+      drawNumbers(evaluation),
+    ),
+  ]);
+}
+
+function wrapped(name: string, content: string): string {
+  return content.trim() === "" ? "" : `<div class="${name}">${content}</div>`;
+}
+
+/** Every number with its protocol, and what the protocols are. */
+function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): string {
+  const own: readonly (readonly [string, string, string])[] = [
+    ["mse", numbers.mse.toPrecision(5), "lower"],
+    ["PSNR (dB)", numbers.psnr.toFixed(2), "higher"],
+    ["usage", numbers.usage.toFixed(4), "higher"],
+    ["perplexity", numbers.perplexity.toFixed(2), "higher"],
+  ];
+  const rows = [
+    ...own.map((row) => [...row, numbers.protocol] as const),
+    ...measurements.map(({ name, value, decimals, better, protocol }) =>
+      [name, value.toFixed(decimals), better, protocol] as const
+    ),
+  ];
+  const body = rows.map(([name, value, better, protocol]) =>
+    `<tr><td>${
+      escapeHtml(name)
+    }</td><td class="value">${value}</td><td class="faint">${better} is better</td>` +
+    `<td><code>${protocol}</code></td></tr>`
+  );
+  const described = Object.entries(protocols).map(([hash, protocol]) =>
+    `<tr><td><code>${hash}</code></td><td>${escapeHtml(showProtocol(protocol))}</td></tr>`
+  );
+  return `<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
+<tbody>${body.join("\n")}</tbody></table>
+<table><thead><tr><th>protocol</th><th>what it says</th></tr></thead>
+<tbody>${described.join("\n")}</tbody></table>`;
+}
+
+function showProtocol(protocol: EvaluationProtocol | MetricProtocol): string {
+  return Object.entries(protocol).filter(([, value]) => value !== null).map(([name, value]) =>
+    `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`
+  ).join("; ");
+}

@@ -1,0 +1,68 @@
+/** What a run recorded as it trained, as lines. */
+import { drawLineChart, type Series } from "./line_chart.ts";
+
+/** A line of `metrics.jsonl`. */
+export type RunRecord = Readonly<Record<string, unknown>> & { readonly step: number };
+
+/** Draws the losses, the errors, and how the codebook was used. Numbers of test images that were measured by different
+ * protocols are lines of their own. */
+export function drawCurves(records: readonly RunRecord[], codebookSize: number): string {
+  const steps = records.filter(({ kind }) => kind === "step");
+  const epochs = records.filter(({ kind }) => kind === "epoch");
+  const train = (name: string, label: string, share = 1): Series => ({
+    name: label,
+    points: pointsOf(steps, (record) => record[name], share),
+    colour: 1,
+  });
+  const test = (name: string, share = 1): Series[] =>
+    [...new Set(epochs.map((record) => numberOf(record.test, "protocol")))].map((protocol, at) => ({
+      name: at === 0 ? "test" : `test, protocol ${protocol}`,
+      points: pointsOf(
+        epochs.filter((record) => numberOf(record.test, "protocol") === protocol),
+        (record) => numberOf(record.test, name),
+        share,
+      ),
+      colour: at === 0 ? 2 : 3,
+    }));
+  return [
+    drawLineChart({
+      title: "Loss",
+      logarithmic: true,
+      series: [train("loss", "all"), { ...train("quantizerLoss", "quantiser"), colour: 3 }],
+    }),
+    drawLineChart({
+      title: "Mean squared error",
+      logarithmic: true,
+      series: [train("mse", "training"), ...test("mse")],
+    }),
+    drawLineChart({
+      title: "Codes in use (%)",
+      series: [
+        { ...train("codesInUse", "this epoch so far", 100 / codebookSize) },
+        ...test("usage", 100),
+      ],
+    }),
+    drawLineChart({
+      title: "Perplexity",
+      series: [train("perplexity", "this epoch so far"), ...test("perplexity")],
+    }),
+  ].join("\n");
+}
+
+function pointsOf(
+  records: readonly RunRecord[],
+  valueOf: (record: RunRecord) => unknown,
+  share: number,
+): Series["points"] {
+  return records.flatMap((record) => {
+    const value = valueOf(record);
+    return typeof value === "number" ? [[record.step, value * share] as const] : [];
+  });
+}
+
+/** An entry of a record inside a record. */
+function numberOf(record: unknown, name: string): unknown {
+  return typeof record === "object" && record !== null
+    ? (record as Readonly<Record<string, unknown>>)[name]
+    : undefined;
+}

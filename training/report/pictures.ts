@@ -1,0 +1,40 @@
+/** Originals, reconstructions and their differences, as pictures inside the page. */
+import { Buffer } from "node:buffer";
+import { encode } from "fast-png";
+import type { Samples } from "../sample_grid.ts";
+
+/** Three rows: originals, reconstructions, and their differences, in which middle grey is none and the contrast is
+ * doubled. */
+export function drawPictures({ originals, reconstructions, imageShape }: Samples): string {
+  const [height, width, channels] = imageShape;
+  const size = height * width * channels, count = originals.length / size;
+  const differences = reconstructions.map((value, at) => 2 * (value - originals[at]));
+  const rows = [["original", originals], ["reconstruction", reconstructions], [
+    "difference",
+    differences,
+  ]] as const;
+  return rows.map(([name, values]) => {
+    const pictures = Array.from({ length: count }, (_, image) => {
+      const source = pngAddress(values.subarray(image * size, (image + 1) * size), imageShape);
+      return `<img src="${source}" alt="${name} ${image + 1}">`;
+    });
+    return `<div class="pictures" style="--count: ${count}"><span>${name}</span>${
+      pictures.join("")
+    }</div>`;
+  }).join("\n");
+}
+
+/** An image in [−1, 1] as the address of a PNG: RGB where it has 3 channels, else grey, of the first channel. */
+function pngAddress(
+  values: Float32Array,
+  [height, width, channels]: Samples["imageShape"],
+): string {
+  const shown = channels === 3 ? 3 : 1;
+  const data = new Uint8Array(height * width * shown);
+  for (let at = 0; at < data.length; at++) {
+    const value = values[Math.floor(at / shown) * channels + at % shown];
+    data[at] = Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
+  }
+  const png = encode({ width, height, channels: shown, data });
+  return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+}

@@ -1,0 +1,57 @@
+/** Scales of charts: where a value lies, and which values are marked. */
+
+/** Maps values to pixels. */
+export interface Scale {
+  /** The pixel of a value. */
+  at(value: number): number;
+  /** The values that are marked, ascending. */
+  readonly ticks: readonly number[];
+}
+
+/** A linear scale over [low, high], widened to whole ticks, from one pixel to another. */
+export function linearScale(
+  [low, high]: readonly [number, number],
+  [from, to]: readonly [number, number],
+  count = 4,
+): Scale {
+  const span = high > low ? high - low : Math.abs(high) || 1;
+  const step = niceStep(span / count);
+  const first = Math.floor(low / step), last = Math.max(first + 1, Math.ceil(high / step - 1e-9));
+  const ticks = Array.from({ length: last - first + 1 }, (_, at) => (first + at) * step);
+  const [start, end] = [ticks[0], ticks[ticks.length - 1]];
+  return { at: (value) => from + (value - start) / (end - start) * (to - from), ticks };
+}
+
+/** A logarithmic scale over [low, high], both positive, widened to ticks: powers of ten, and 2 and 5 between them where
+ * these are few. */
+export function logScale(
+  [low, high]: readonly [number, number],
+  [from, to]: readonly [number, number],
+): Scale {
+  const decades = Math.log10(high / low);
+  const factors = decades > 3 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
+  const marks: number[] = [];
+  for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.ceil(Math.log10(high)); power++) {
+    for (const factor of factors) marks.push(factor * 10 ** power);
+  }
+  const start = marks.findLast((mark) => mark <= low * (1 + 1e-9)) ?? low;
+  const end = marks.find((mark) => mark >= high * (1 - 1e-9) && mark > start) ?? high;
+  return {
+    at: (value) => from + Math.log(value / start) / Math.log(end / start) * (to - from),
+    ticks: marks.filter((mark) => mark >= start && mark <= end),
+  };
+}
+
+/** 1, 2 or 5 times a power of ten, at least as large. */
+function niceStep(rough: number): number {
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return power * [1, 2, 5, 10].find((factor) => factor * power >= rough * (1 - 1e-9))!;
+}
+
+/** A marked value as people read it. */
+export function showTick(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 10_000) return `${Number((value / 1000).toPrecision(3))}k`;
+  if (size !== 0 && size < 1e-3) return value.toExponential(0);
+  return String(Number(value.toPrecision(3)));
+}

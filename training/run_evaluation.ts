@@ -1,0 +1,148 @@
+/** Measures a trained model: how it uses its codebook, how near its images are, and what a report shows of it. */
+import { withoutGradients } from "../core/execute.ts";
+import type { RandomKey } from "../core/random.ts";
+import { sizeOf } from "../core/shape.ts";
+import type { Device } from "../core/tensor.ts";
+import type { Batch } from "../data/batches.ts";
+import type { Dataset, Split } from "../data/dataset.ts";
+import { type CodebookReport, codebookReport } from "../metrics/codebook.ts";
+import type { VQVAE } from "../models/vqvae.ts";
+import { evaluate } from "./evaluation.ts";
+import type { ImageEvaluation, Measurements } from "./image_evaluation.ts";
+import { evaluationProtocol, measuredImages, type TestNumbers, testNumbers } from "./protocol.ts";
+import type { EvaluationProtocol, MetricProtocol } from "./protocol.ts";
+import type { Samples } from "./sample_grid.ts";
+
+/** What is measured. */
+export interface RunEvaluationOptions {
+  /** Where to compute. */
+  readonly device: Device;
+  /** What is measured. */
+  readonly model: VQVAE;
+  /** Whose images it is shown. */
+  readonly dataset: Dataset;
+  /** Which part of it. */
+  readonly split: Split;
+  /** How many of its images, at most. */
+  readonly limit: number;
+  /** All images of the part. */
+  readonly batches: AsyncIterable<Batch>;
+  /** Of the quantiser's choices, if it makes any in evaluation. */
+  readonly key: RandomKey;
+}
+
+/** What was measured. */
+export interface RunEvaluation extends Omit<Measurements, "protocols"> {
+  /** The numbers that every run has. */
+  readonly numbers: TestNumbers;
+  /** How the codebook is used. */
+  readonly codebook: CodebookReport;
+  /** The protocols by hash. */
+  readonly protocols: Readonly<Record<string, EvaluationProtocol | MetricProtocol>>;
+  /** Some images beside their reconstructions. */
+  readonly samples: Samples;
+  /** The codebook in the space of the features. */
+  readonly space: CodeSpace;
+}
+
+/** Codes, and some of the features that were encoded with them. */
+export interface CodeSpace {
+  /** Numbers in a vector. */
+  readonly width: number;
+  /** The code vectors, `[K, width]`. */
+  readonly codes: Float32Array;
+  /** How often each was chosen, `[K]`. */
+  readonly counts: Int32Array;
+  /** Features, `[n, width]`. */
+  readonly features: Float32Array;
+}
+
+/** Images that a report shows, and features, at most. */
+const SAMPLES = 12, FEATURES = 1200;
+
+/** Measures a model over images of a data set.
+ * @throws {RangeError} there is no image, or too few for a metric
+ */
+export async function evaluateRun(
+  evaluation: ImageEvaluation,
+  { device, model, dataset, split, limit, batches, key }: RunEvaluationOptions,
+): Promise<RunEvaluation> {
+  const { imageShape } = dataset;
+  const measured = measuredImages(dataset, { split, images: limit });
+  const size = sizeOf(imageShape), shown = Math.min(SAMPLES, measured.images);
+  const originals = new Float32Array(shown * size), reconstructions = originals.slice();
+  const features: number[] = [];
+  let done = 0, taken = 0;
+  const test = await evaluate(
+    device,
+    model,
+    first(batches, measured.images),
+    imageShape,
+    key,
+    async (batch) => {
+      const [rebuilt, found] = await Promise.all([
+        batch.reconstruction.floats(),
+        batch.features.floats(),
+      ]);
+      const count = batch.originals.length / size;
+      const shape = [count, ...imageShape] as const;
+      await evaluation.add({ values: batch.originals, shape }, { values: rebuilt, shape });
+      for (; taken < shown && spread(taken, shown, measured.images) < done + count; taken++) {
+        const from = (spread(taken, shown, measured.images) - done) * size;
+        originals.set(batch.originals.subarray(from, from + size), taken * size);
+        reconstructions.set(rebuilt.subarray(from, from + size), taken * size);
+      }
+      // The same share of every batch, evenly.
+      const width = batch.features.shape.at(-1)!, rows = found.length / width;
+      const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));
+      for (let row = 0; row < wanted && features.length < FEATURES * width; row++) {
+        const from = spread(row, wanted, rows) * width;
+        features.push(...found.subarray(from, from + width));
+      }
+      done += count;
+    },
+  );
+  const codes = await codeVectors(device, model);
+  const numbers = await testNumbers(test, dataset, measured);
+  const { measurements, protocols } = await evaluation.result({
+    originals: `${dataset.name}, ${split}`,
+    imageShape,
+  });
+  return {
+    numbers,
+    measurements,
+    protocols: { [numbers.protocol]: evaluationProtocol(dataset, measured), ...protocols },
+    codebook: codebookReport(test.counts, codes),
+    samples: { originals, reconstructions, imageShape },
+    space: {
+      width: codes.length / test.counts.length,
+      codes,
+      counts: test.counts,
+      features: Float32Array.from(features),
+    },
+  };
+}
+
+/** Number `index` of `count` places spread evenly over `total`. */
+function spread(index: number, count: number, total: number): number {
+  return Math.floor(index * total / count);
+}
+
+/** The batches up to so many images. */
+async function* first(batches: AsyncIterable<Batch>, images: number): AsyncGenerator<Batch> {
+  let left = images;
+  for await (const { images: values, count } of batches) {
+    const taken = Math.min(left, count);
+    yield { images: values.subarray(0, taken * values.length / count), count: taken };
+    left -= taken;
+    if (left === 0) return;
+  }
+}
+
+async function codeVectors(device: Device, model: VQVAE): Promise<Float32Array> {
+  using _scope = device.scope();
+  const { codebookSize } = model.quantizer;
+  const indices = Int32Array.from({ length: codebookSize }, (_, code) => code);
+  const codes = device.tensor(indices, [codebookSize]);
+  return await withoutGradients(() => model.quantizer.lookup(codes)).floats();
+}
