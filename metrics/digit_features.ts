@@ -3,8 +3,10 @@
  */
 import { createHash } from "node:crypto";
 import { backward, withoutGradients } from "../core/execute.ts";
-import { mean } from "../core/functions/reductions.ts";
+import { relu } from "../core/functions/elementwise.ts";
+import { reshape } from "../core/functions/movement.ts";
 import { permutation, type RandomKey, randomKey } from "../core/random.ts";
+import { sameShape, showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Conv2d } from "../nn/convolution.ts";
 import { partKey } from "../nn/initializers.ts";
@@ -14,16 +16,18 @@ import { Module, Sequential } from "../nn/module.ts";
 import { Adam } from "../nn/optimizers.ts";
 import type { Images } from "./images.ts";
 
-const FEATURES = 64, CLASSES = 10;
+const SIDE = 28, CHANNELS = 32, FEATURES = 64, CLASSES = 10;
 const SEED = 20230515;
 const EPOCHS = 3, BATCH = 64, LEARNING_RATE = 2e-3;
 
-/** Grey images `[B, H, W, 1]` in [−1, 1] → 64 features → 10 classes. */
+/** Grey images `[B, 28, 28, 1]` in [−1, 1] → 64 features → 10 classes. */
 export class DigitClassifier extends Module {
   /** Numbers in a feature. */
   readonly dimensions: number = FEATURES;
-  /** Three convolutions, each of half the size. */
+  /** Two convolutions, each of half the size. */
   readonly convolutions: Sequential;
+  /** The maps to features. */
+  readonly body: Linear;
   /** Features to the logits of the classes. */
   readonly head: Linear;
 
@@ -31,18 +35,28 @@ export class DigitClassifier extends Module {
   constructor(device: Device, key: RandomKey) {
     super();
     const half = { kernelSize: 3, stride: 2, padding: 1, relu: true };
-    const widths = [1, 16, 32, FEATURES];
-    this.convolutions = new Sequential(
-      widths.slice(1).map((outputs, at) =>
-        new Conv2d(device, widths[at], outputs, { ...half, key: partKey(key, at) })
-      ),
-    );
-    this.head = new Linear(device, FEATURES, CLASSES, { key: partKey(key, widths.length) });
+    this.convolutions = new Sequential([
+      new Conv2d(device, 1, 16, { ...half, key: partKey(key, 0) }),
+      new Conv2d(device, 16, CHANNELS, { ...half, key: partKey(key, 1) }),
+    ]);
+    const inputs = CHANNELS * (SIDE / 4) ** 2;
+    this.body = new Linear(device, inputs, FEATURES, { key: partKey(key, 2) });
+    this.head = new Linear(device, FEATURES, CLASSES, { key: partKey(key, 3) });
   }
 
-  /** The features: the last convolution's mean over the pixels, `[B, 64]`, not negative. */
+  /** The features `[B, 64]`, not negative.
+   * @throws {TypeError} the images are not grey and 28×28
+   */
   forward(images: Tensor): Tensor {
-    return mean(this.convolutions.forward(images), [1, 2]);
+    const [batch] = images.shape;
+    if (!sameShape(images.shape, [batch, SIDE, SIDE, 1])) {
+      throw new TypeError(
+        `Cannot take digit features: the images must be [B, ${SIDE}, ${SIDE}, 1], got ${
+          showShape(images.shape)
+        }`,
+      );
+    }
+    return relu(this.body.forward(reshape(this.convolutions.forward(images), [batch, -1])));
   }
 
   /** The logits of the classes, `[B, 10]`. */
@@ -61,7 +75,7 @@ export class DigitClassifier extends Module {
 }
 
 /** Trains the classifier: three passes over the images, Adam, the same weights in every run on one kind of device.
- * @param images grey, in [−1, 1]
+ * @param images `[count, 28, 28, 1]`, in [−1, 1]
  * @param labels a digit an image
  */
 export async function trainDigitClassifier(

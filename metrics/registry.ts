@@ -248,7 +248,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
     },
   }],
   ["digit-fid", {
-    needs: "grey images; a classifier is trained first, some seconds",
+    needs: "grey images of 28x28; a classifier is trained first, in seconds",
     async open(shared, { device, digitClassifier }) {
       const classifier = shared.own(await digitClassifier());
       return new FrechetMetric({

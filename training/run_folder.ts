@@ -10,6 +10,7 @@ import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { VQVAE } from "../models/vqvae.ts";
 import type { RunRecord } from "./report/curves.ts";
+import { EventFile, scalarsOf } from "./tensorboard/events.ts";
 import { drawSampleGrid } from "./sample_grid.ts";
 
 /** How far the run in a folder is: `empty`, there is none; `started`, there is one that has not come to its end, so
@@ -28,8 +29,12 @@ export interface SampleOptions {
   readonly seed: number;
 }
 
-/** What an evaluation leaves. */
-const RESULTS = ["evaluation.json", "report.html"] as const;
+/** TensorBoard takes every file with `tfevents` in its name. */
+const EVENTS = "events.out.tfevents.codebook";
+const FILES = [
+  ...["config.json", "metrics.jsonl", EVENTS],
+  ...["summary.json", "trace.json", "evaluation.json", "report.html"],
+] as const;
 const FOLDERS = ["checkpoints", "samples"] as const;
 /** Test images on a sample grid, at most. */
 const SAMPLES = 16;
@@ -52,10 +57,12 @@ const SAMPLES = 16;
 export class RunFolder {
   /** Where it is. */
   readonly path: string;
+  readonly #events: EventFile;
 
   /** Names a folder; nothing is written yet. */
   constructor(path: string) {
     this.path = path;
+    this.#events = new EventFile(join(path, EVENTS));
   }
 
   /** Whether a run is in the folder, and whether it came to its end. */
@@ -73,7 +80,8 @@ export class RunFolder {
   }
 
   /** Makes the folder ready for a run that goes on after `step`: makes its folders, removes what was left by a run
-   * that was killed, takes the summary away, and cuts `metrics.jsonl` back to the records up to that step.
+   * that was killed, takes the summary away, and cuts `metrics.jsonl` and the event file
+   * back to what they have up to that step.
    * @throws {Error} the folder cannot be written
    */
   async begin(step: number): Promise<void> {
@@ -88,6 +96,7 @@ export class RunFolder {
     const lines = await exists(metrics) ? (await readText(metrics)).split("\n") : [];
     const kept = lines.filter((line) => stepOf(line) <= step).map((line) => `${line}\n`);
     await writeAtomically(metrics, kept.join(""));
+    await this.#events.begin(step);
   }
 
   /** Where a checkpoint is. */
@@ -95,7 +104,7 @@ export class RunFolder {
     return join(this.path, "checkpoints", `${name}.safetensors`);
   }
 
-  /** Appends a record to `metrics.jsonl`.
+  /** Appends a record to `metrics.jsonl`, and its numbers to the event file, under the record's kind.
    * @throws {Error} the file cannot be written
    */
   async log(record: { readonly step: number; readonly [name: string]: unknown }): Promise<void> {
@@ -106,13 +115,23 @@ export class RunFolder {
         { cause },
       );
     });
+    const { kind = "run", step, ...rest } = record;
+    await this.#events.scalars(step, scalarsOf({ [String(kind)]: rest }));
   }
 
-  /** Writes `samples/epoch-003.png`: up to 16 test images, spread evenly over the set, above their reconstructions.
+  /** Appends how often each code was chosen to the event file.
+   * @throws {Error} the file cannot be written
+   */
+  async logCounts(step: number, counts: Int32Array): Promise<void> {
+    await this.#events.histogram(step, "codes", counts);
+  }
+
+  /** Writes `samples/epoch-003.png`: up to 16 test images, spread evenly over the set, above their reconstructions; the
+   * event file has it too.
    * @throws {Error} the file cannot be written
    */
   async saveSamples(
-    epoch: number,
+    { epoch, step }: { readonly epoch: number; readonly step: number },
     { device, model, dataset, seed }: SampleOptions,
   ): Promise<void> {
     const { sizes, imageShape } = dataset;
@@ -131,6 +150,7 @@ export class RunFolder {
     const name = `epoch-${String(epoch).padStart(3, "0")}.png`;
     const png = drawSampleGrid({ originals, reconstructions, imageShape });
     await writeAtomically(join(this.path, "samples", name), png);
+    await this.#events.image(step, "samples", png);
   }
 
   /** Writes `config.json`, and makes the folder if need be.
@@ -164,7 +184,7 @@ export class RunFolder {
    * @throws {Error} the folder cannot be written
    */
   async clear(): Promise<void> {
-    for (const name of ["summary.json", "config.json", "metrics.jsonl", "trace.json", ...RESULTS, ...FOLDERS]) {
+    for (const name of [...FILES, ...FOLDERS]) {
       const path = this.#file(name);
       await rm(path, { recursive: true, force: true }).catch((cause: Error) => {
         throw new Error(

@@ -354,7 +354,8 @@ class Run implements Disposable {
     const best = better ? { epoch, mse: test.mse } : this.#carried.best;
     this.#carried = { ...freshCarried(), best };
     this.#state.codebook.nextEpoch();
-    await folder.saveSamples(epoch, this.#options);
+    await folder.logCounts(this.#step, test.counts);
+    await folder.saveSamples({ epoch, step: this.#step }, this.#options);
     await this.#save(...better ? ["best", "last"] as const : ["last"] as const);
     onEpoch?.({ epoch, train, codebook, test });
     return test;

@@ -14,7 +14,12 @@ Deno.test("beginning a run makes its folders", () =>
     const folder = new RunFolder(`${path}/runs/first`);
     await folder.begin(0);
     const names = Array.from(Deno.readDirSync(folder.path), ({ name }) => name).sort();
-    assert.deepEqual(names, ["checkpoints", "metrics.jsonl", "samples"]);
+    assert.deepEqual(names, [
+      "checkpoints",
+      "events.out.tfevents.codebook",
+      "metrics.jsonl",
+      "samples",
+    ]);
     assert.equal(folder.checkpoint("best"), `${path}/runs/first/checkpoints/best.safetensors`);
   }));
 
@@ -118,7 +123,7 @@ Deno.test("samples are a picture of test images spread over the set", () =>
     const before = device.liveBytes;
     for (const [epoch, testImages, columns, rows] of [[1, 40, 8, 4], [12, 5, 5, 2]]) {
       const dataset = waves(4, testImages);
-      await folder.saveSamples(epoch, { device, model, dataset, seed: 7 });
+      await folder.saveSamples({ epoch, step: epoch }, { device, model, dataset, seed: 7 });
       const name = `epoch-${String(epoch).padStart(3, "0")}.png`;
       const { width, height, data } = decode(await Deno.readFile(`${path}/samples/${name}`));
       assert.deepEqual([width, height], [columns * 100 + 4, rows * 100 + 4]);
