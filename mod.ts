@@ -146,10 +146,24 @@ export {
 } from "./quantizers/registry.ts";
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
+export * from "./metrics/digit_features.ts";
+export * from "./metrics/feature_metrics.ts";
+export * from "./metrics/feature_statistics.ts";
+export * from "./metrics/frechet.ts";
+export * from "./metrics/image_metric.ts";
 export { type Images } from "./metrics/images.ts";
+export * from "./metrics/inception_score.ts";
+export * from "./metrics/kernel_distance.ts";
 export * from "./metrics/lpips.ts";
 export * from "./metrics/mae.ts";
 export * from "./metrics/ms_ssim.ts";
+export {
+  INCEPTION_FILE,
+  type MetricKind,
+  type MetricOptions,
+  type SharedInception,
+  SharedNetworks,
+} from "./metrics/metric_kinds.ts";
 export * from "./metrics/mse.ts";
 export { AlexNet } from "./metrics/networks/alexnet.ts";
 export { InceptionV3 } from "./metrics/networks/inception.ts";
@@ -160,10 +174,13 @@ export { Vgg16 } from "./metrics/networks/vgg16.ts";
 export * from "./metrics/networks/weights.ts";
 export * from "./metrics/psnr.ts";
 export * from "./metrics/reconstruction.ts";
+export * from "./metrics/registry.ts";
 export { imageSsim, type SsimOptions } from "./metrics/ssim.ts";
+export * from "./metrics/statistics_file.ts";
 export * from "./data/dataset.ts";
 export * from "./data/memory.ts";
 export * from "./data/digits.ts";
+export * from "./data/image_pairs.ts";
 export * from "./data/batches.ts";
 export * from "./data/registry.ts";
 export {
@@ -181,6 +198,12 @@ export * from "./training/protocol.ts";
 export * from "./training/resolve.ts";
 export * from "./training/step.ts";
 export * from "./training/evaluation.ts";
+export * from "./training/folder_evaluation.ts";
+export * from "./training/image_evaluation.ts";
+export * from "./training/run_evaluation.ts";
+export * from "./training/report.ts";
+export { type RunRecord } from "./training/report/curves.ts";
+export * from "./training/tensorboard/events.ts";
 export * from "./training/checkpoint.ts";
 export {
   type Carried,

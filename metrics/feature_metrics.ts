@@ -3,7 +3,7 @@ import { withoutGradients } from "../core/execute.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { FeatureStatistics, type Gaussian } from "./feature_statistics.ts";
 import { frechetDistance } from "./frechet.ts";
-import type { Description, ImageMetric } from "./image_metric.ts";
+import type { ImageMetric, MetricDescription } from "./image_metric.ts";
 import type { Images } from "./images.ts";
 import { inceptionScore } from "./inception_score.ts";
 import { type Features, meanKernelDistance } from "./kernel_distance.ts";
@@ -46,27 +46,28 @@ export class FeatureExtractor {
   }
 }
 
-abstract class FeatureMetric implements ImageMetric {
-  readonly name: string;
-  readonly definition: string;
-  readonly better: "higher" | "lower";
-  readonly decimals: number;
-  readonly weights?: string;
+/** A metric over features. */
+export abstract class FeatureMetric implements ImageMetric {
+  /** What it is. */
+  readonly description: MetricDescription;
+  /** Gives the features. */
   protected readonly extractor: FeatureExtractor;
 
-  constructor(description: Description, extractor: FeatureExtractor) {
-    this.name = description.name;
-    this.definition = description.definition;
-    this.better = description.better;
-    this.decimals = description.decimals;
-    this.weights = description.weights;
+  /** Starts with no images. */
+  constructor(description: MetricDescription, extractor: FeatureExtractor) {
+    this.description = description;
     this.extractor = extractor;
   }
 
+  /** Takes pairs of images in [−1, 1]. */
   abstract add(originals: Images, reconstructions: Images): Promise<void>;
+
+  /** The number over all pairs so far.
+   * @throws {RangeError} there are too few
+   */
   abstract result(): Promise<number>;
 
-  /** The extractor is its maker's. */
+  /** Does nothing: the extractor is its maker's. */
   [Symbol.dispose](): void {}
 }
 
@@ -76,14 +77,16 @@ export class FrechetMetric extends FeatureMetric {
   readonly #reconstructions: FeatureStatistics;
   readonly #reference: Gaussian | undefined;
 
-  /** @param reference statistics that stand in the originals' place */
-  constructor(description: Description, extractor: FeatureExtractor, reference?: Gaussian) {
+  /** Starts with no images.
+   * @param reference statistics that stand in the originals' place */
+  constructor(description: MetricDescription, extractor: FeatureExtractor, reference?: Gaussian) {
     super(description, extractor);
     this.#originals = new FeatureStatistics(extractor.dimensions);
     this.#reconstructions = new FeatureStatistics(extractor.dimensions);
     this.#reference = reference;
   }
 
+  /** Takes pairs of images in [−1, 1]. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     if (this.#reference === undefined) {
       this.#originals.add(await this.extractor.features(originals));
@@ -91,6 +94,9 @@ export class FrechetMetric extends FeatureMetric {
     this.#reconstructions.add(await this.extractor.features(reconstructions));
   }
 
+  /** The number over all pairs so far.
+   * @throws {RangeError} there are too few
+   */
   async result(): Promise<number> {
     const distance = frechetDistance(this.originals(), this.#reconstructions.gaussian());
     return await Promise.resolve(distance);
@@ -108,11 +114,15 @@ export class KernelMetric extends FeatureMetric {
   readonly #originals: Float32Array<ArrayBuffer>[] = [];
   readonly #reconstructions: Float32Array<ArrayBuffer>[] = [];
 
+  /** Takes pairs of images in [−1, 1]. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     this.#originals.push(await this.extractor.features(originals));
     this.#reconstructions.push(await this.extractor.features(reconstructions));
   }
 
+  /** The number over all pairs so far.
+   * @throws {RangeError} there are too few
+   */
   async result(): Promise<number> {
     const [a, b] = [this.#originals, this.#reconstructions].map((parts): Features => {
       const values = joined(parts);
@@ -128,9 +138,10 @@ export class ScoreMetric extends FeatureMetric {
   readonly #classify: (features: Tensor) => Tensor;
   #classes = 1;
 
-  /** @param classify features `[B, dimensions]` → logits `[B, classes]` */
+  /** Starts with no images.
+   * @param classify features `[B, dimensions]` → logits `[B, classes]` */
   constructor(
-    description: Description,
+    description: MetricDescription,
     extractor: FeatureExtractor,
     classify: (features: Tensor) => Tensor,
   ) {
@@ -138,6 +149,7 @@ export class ScoreMetric extends FeatureMetric {
     this.#classify = classify;
   }
 
+  /** Takes pairs of images in [−1, 1]. */
   async add(_originals: Images, reconstructions: Images): Promise<void> {
     const { device, dimensions } = this.extractor;
     const features = await this.extractor.features(reconstructions);
@@ -148,6 +160,9 @@ export class ScoreMetric extends FeatureMetric {
     this.#logits.push(await logits.floats());
   }
 
+  /** The number over all pairs so far.
+   * @throws {RangeError} there are too few
+   */
   async result(): Promise<number> {
     return await Promise.resolve(inceptionScore(joined(this.#logits), this.#classes));
   }

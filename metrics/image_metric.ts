@@ -1,8 +1,8 @@
 /** What every measure of images has in common. */
 import type { Images } from "./images.ts";
 
-/** A number about pairs of images, measured as the pairs come. */
-export interface ImageMetric extends Disposable {
+/** What a metric says of itself. */
+export interface MetricDescription {
   /** What it is called: `SSIM`. */
   readonly name: string;
   /** How it is defined, in words that leave nothing open. */
@@ -13,6 +13,12 @@ export interface ImageMetric extends Disposable {
   readonly decimals: number;
   /** Tells its network's weights from all others, where it has a network. */
   readonly weights?: string;
+}
+
+/** A number about pairs of images, measured as the pairs come. */
+export interface ImageMetric extends Disposable {
+  /** What it is. */
+  readonly description: MetricDescription;
   /** Takes pairs of images in [−1, 1].
    * @throws {TypeError} the shapes differ
    * @throws {RangeError} the images are too small
@@ -24,54 +30,49 @@ export interface ImageMetric extends Disposable {
   result(): Promise<number>;
 }
 
-/** What a metric says of itself. */
-export type Description = Pick<
-  ImageMetric,
-  "name" | "definition" | "better" | "decimals" | "weights"
->;
-
 /** The mean over images of a number that each pair has. */
 export class MeanOverImages implements ImageMetric {
-  readonly name: string;
-  readonly definition: string;
-  readonly better: "higher" | "lower";
-  readonly decimals: number;
-  readonly weights?: string;
+  /** What it is. */
+  readonly description: MetricDescription;
   readonly #measure: (originals: Images, reconstructions: Images) => Promise<ArrayLike<number>>;
   readonly #dispose: () => void;
   #sum = 0;
   #images = 0;
 
-  /** @param measure gives one number an image
+  /** Makes a metric.
+   * @param measure gives one number an image
    * @param dispose frees what the measure needs
    */
   constructor(
-    { name, definition, better, decimals, weights }: Description,
+    description: MetricDescription,
     measure: (originals: Images, reconstructions: Images) => Promise<ArrayLike<number>>,
     dispose: () => void = () => {},
   ) {
-    this.name = name;
-    this.definition = definition;
-    this.better = better;
-    this.decimals = decimals;
-    this.weights = weights;
+    this.description = description;
     this.#measure = measure;
     this.#dispose = dispose;
   }
 
+  /** Measures pairs. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     const values = await this.#measure(originals, reconstructions);
     for (let image = 0; image < values.length; image++) this.#sum += values[image];
     this.#images += values.length;
   }
 
+  /** The mean.
+   * @throws {RangeError} there was no image
+   */
   async result(): Promise<number> {
     if (this.#images === 0) {
-      throw new RangeError(`Cannot give ${this.name}: at least one image is needed, got none`);
+      throw new RangeError(
+        `Cannot give ${this.description.name}: at least one image is needed, got none`,
+      );
     }
     return await Promise.resolve(this.#sum / this.#images);
   }
 
+  /** Frees what the measure needs. */
   [Symbol.dispose](): void {
     this.#dispose();
   }

@@ -1,270 +1,16 @@
 /** The metrics of images that can be chosen by name. */
 import { suggestName } from "../core/nearest_name.ts";
-import type { Device } from "../core/tensor.ts";
-import { type DigitClassifier } from "./digit_features.ts";
-import { FeatureExtractor, FrechetMetric, KernelMetric, ScoreMetric } from "./feature_metrics.ts";
-import type { Gaussian } from "./feature_statistics.ts";
-import { type Description, type ImageMetric, MeanOverImages } from "./image_metric.ts";
+import type { ImageMetric } from "./image_metric.ts";
 import type { Images } from "./images.ts";
-import { Lpips, LPIPS_FILES, type LpipsNetwork } from "./lpips.ts";
-import { imageMae } from "./mae.ts";
-import { imageMsSsim } from "./ms_ssim.ts";
-import { imageMse } from "./mse.ts";
-import { InceptionV3 } from "./networks/inception.ts";
-import { toThreeChannels } from "./networks/layers.ts";
-import { loadWeights, type WeightFile } from "./networks/weights.ts";
-import { imagePsnr } from "./psnr.ts";
-import { imageSsim, type SsimOptions } from "./ssim.ts";
-
-/** What metrics may need besides the images. */
-export interface MetricOptions {
-  /** Where networks compute. */
-  readonly device: Device;
-  /** The folder of weight files. */
-  readonly weights: string | null;
-  /** Statistics that stand in the originals' place in FID, and what tells them from others. */
-  readonly reference?: { readonly gaussian: Gaussian; readonly hash: string };
-  /** Trains the classifier behind the digit features. */
-  readonly digitClassifier: () => Promise<DigitClassifier>;
-}
-
-/** One row of the registry. */
-interface Kind {
-  /** What it needs, for people; nothing for most. */
-  readonly needs: string;
-  open(shared: SharedNetworks, options: MetricOptions): Promise<ImageMetric>;
-}
-
-/** The usual files of the Inception network of FID. */
-export const INCEPTION_FILE: WeightFile = {
-  network: "the Inception network of FID",
-  names: ["inception-fid.safetensors", "pt_inception-2015-12-05-6726825d.pth"],
-};
-
-/** Networks that several metrics look through, loaded once. */
-class SharedNetworks implements Disposable {
-  #inception:
-    | Promise<{ network: InceptionV3; extractor: FeatureExtractor; hash: string }>
-    | undefined;
-  readonly #owned: Disposable[] = [];
-
-  /** The Inception network of FID. */
-  inception({ device, weights }: MetricOptions) {
-    return this.#inception ??= (async () => {
-      const loaded = await loadWeights(folderOf(weights, INCEPTION_FILE), INCEPTION_FILE);
-      const network = this.own(new InceptionV3(device, loaded));
-      const extractor = new FeatureExtractor(device, {
-        dimensions: InceptionV3.features,
-        forward: (images) => network.forward(toThreeChannels(images, "take Inception's features")),
-      });
-      return { network, extractor, hash: loaded.hash };
-    })();
-  }
-
-  /** Keeps something until the metrics are done. */
-  own<T extends Disposable>(one: T): T {
-    this.#owned.push(one);
-    return one;
-  }
-
-  [Symbol.dispose](): void {
-    for (const one of this.#owned) one[Symbol.dispose]();
-  }
-}
-
-function folderOf(weights: string | null, { network, names }: WeightFile): string {
-  if (weights !== null) return weights;
-  throw new Error(
-    `Cannot load ${network}: --metrics.weights must name the folder that holds ${
-      names.join(" or ")
-    }, got none`,
-  );
-}
-
-/** A metric that is a function of each pair, on the host. */
-function perImage(
-  description: Description,
-  measure: (originals: Images, reconstructions: Images) => ArrayLike<number>,
-): Kind {
-  return {
-    needs: "nothing",
-    open: () =>
-      Promise.resolve(
-        new MeanOverImages(description, (a, b) => Promise.resolve(measure(a, b))),
-      ),
-  };
-}
-
-function lpips(network: LpipsNetwork, name: string): Kind {
-  const files = LPIPS_FILES[network];
-  return {
-    needs: files.map(({ names }) => names.join(" or ")).join(", and "),
-    async open(_shared, { device, weights }) {
-      const metric = await Lpips.load(device, network, folderOf(weights, files[0]));
-      const description: Description = {
-        name,
-        definition: `LPIPS 0.1 through ${files[0].network}, of values in [-1, 1]; mean over images`,
-        better: "lower",
-        decimals: 4,
-        weights: metric.hash,
-      };
-      const measure = async (a: Images, b: Images) => {
-        using _scope = device.scope();
-        const [x, y] = [a, b].map(({ values, shape }) =>
-          device.tensor(new Float32Array(values), shape)
-        );
-        return await metric.forward(x, y).floats();
-      };
-      return new MeanOverImages(description, measure, () => metric.dispose());
-    },
-  };
-}
-
-/** Images in [−1, 1] on the scale [0, 1]: similarity of structure depends on where 0 lies. */
-function toUnit({ values, shape }: Images): Images {
-  return { values: values.map((value) => (value + 1) / 2), shape };
-}
-
-const UNIT_GAUSSIAN: SsimOptions = { dataRange: 1, weights: "gaussian", sampleCovariance: false };
-
-const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
-  [
-    "mse",
-    perImage({
-      name: "mse",
-      definition: "mean squared error of values in [-1, 1]; mean over images",
-      better: "lower",
-      decimals: 5,
-    }, imageMse),
-  ],
-  [
-    "mae",
-    perImage({
-      name: "mae",
-      definition: "mean absolute error of values in [-1, 1]; mean over images",
-      better: "lower",
-      decimals: 4,
-    }, imageMae),
-  ],
-  [
-    "psnr",
-    perImage({
-      name: "PSNR (dB)",
-      definition: "10 log10(2^2 / mse) in dB of values in [-1, 1]; mean over images",
-      better: "higher",
-      decimals: 2,
-    }, (a, b) => imagePsnr(a, b, 2)),
-  ],
-  [
-    "ssim",
-    perImage(
-      {
-        name: "SSIM",
-        definition:
-          "structural similarity, Gaussian window 11 with sigma 1.5, covariance over n, values in [0, 1]; " +
-          "mean over windows within the image, channels, images",
-        better: "higher",
-        decimals: 4,
-      },
-      (a, b) => imageSsim(toUnit(a), toUnit(b), UNIT_GAUSSIAN),
-    ),
-  ],
-  [
-    "ssim-uniform",
-    perImage({
-      name: "SSIM (uniform 7)",
-      definition:
-        "structural similarity, uniform window 7, covariance over n - 1 (scikit-image's defaults), values in " +
-        "[0, 1]; mean over windows within the image, channels, images",
-      better: "higher",
-      decimals: 4,
-    }, (a, b) => imageSsim(toUnit(a), toUnit(b), { dataRange: 1 })),
-  ],
-  [
-    "ms-ssim",
-    perImage({
-      name: "MS-SSIM",
-      definition:
-        "multi-scale structural similarity, five scales, Gaussian window 11 with sigma 1.5, values in [0, 1]; " +
-        "mean over channels, images",
-      better: "higher",
-      decimals: 4,
-    }, (a, b) => imageMsSsim(toUnit(a), toUnit(b), 1)),
-  ],
-  ["lpips", lpips("vgg", "LPIPS (VGG16)")],
-  ["lpips-alex", lpips("alex", "LPIPS (AlexNet)")],
-  ["lpips-squeeze", lpips("squeeze", "LPIPS (SqueezeNet)")],
-  ["fid", {
-    needs: INCEPTION_FILE.names.join(" or "),
-    async open(shared, options) {
-      const { extractor, hash } = await shared.inception(options);
-      const { reference } = options;
-      const description: Description = {
-        name: "FID",
-        definition:
-          "Frechet distance of 2048 Inception features (2015-12-05, as pytorch-fid) of images resized to " +
-          `299x299, bilinear; covariances over n - 1; originals: ${
-            reference === undefined ? "the images themselves" : `statistics ${reference.hash}`
-          }`,
-        better: "lower",
-        decimals: 3,
-        weights: hash,
-      };
-      return new FrechetMetric(description, extractor, reference?.gaussian);
-    },
-  }],
-  ["kid", {
-    needs: INCEPTION_FILE.names.join(" or "),
-    async open(shared, options) {
-      const { extractor, hash } = await shared.inception(options);
-      return new KernelMetric({
-        name: "KID",
-        definition:
-          "unbiased squared MMD with (x.y/2048 + 1)^3 of Inception features (2015-12-05); mean over 100 " +
-          "subsets of at most 1000",
-        better: "lower",
-        decimals: 5,
-        weights: hash,
-      }, extractor);
-    },
-  }],
-  ["inception-score", {
-    needs: INCEPTION_FILE.names.join(" or "),
-    async open(shared, options) {
-      const { network, extractor, hash } = await shared.inception(options);
-      return new ScoreMetric(
-        {
-          name: "Inception Score",
-          definition:
-            "exp of the mean KL of the reconstructions' classes (Inception 2015-12-05, 1008 logits without " +
-            "bias); mean of 10 parts in order",
-          better: "higher",
-          decimals: 3,
-          weights: hash,
-        },
-        extractor,
-        (features) => network.logits(features),
-      );
-    },
-  }],
-  ["digit-fid", {
-    needs: "grey images of 28x28; a classifier is trained first, in seconds",
-    async open(shared, { device, digitClassifier }) {
-      const classifier = shared.own(await digitClassifier());
-      return new FrechetMetric({
-        name: "FID (digit features)",
-        definition:
-          "Frechet distance of 64 features of a small classifier of digits, trained by this program; not FID",
-        better: "lower",
-        decimals: 4,
-        weights: await classifier.hash(),
-      }, new FeatureExtractor(device, classifier));
-    },
-  }],
-]);
+import {
+  METRIC_KINDS,
+  type MetricKind,
+  type MetricOptions,
+  SharedNetworks,
+} from "./metric_kinds.ts";
 
 /** The names of the metrics. */
-export const METRIC_NAMES: readonly string[] = [...KINDS.keys()];
+export const METRIC_NAMES: readonly string[] = [...METRIC_KINDS.keys()];
 
 /** What a metric needs besides images, in words.
  * @throws {RangeError} there is none of that name
@@ -273,8 +19,8 @@ export function metricNeeds(name: string): string {
   return kindOf(name).needs;
 }
 
-function kindOf(name: string): Kind {
-  const kind = KINDS.get(name);
+function kindOf(name: string): MetricKind {
+  const kind = METRIC_KINDS.get(name);
   if (kind !== undefined) return kind;
   throw new RangeError(
     `Cannot choose metrics: each must be one by name, got "${name}", ${
@@ -302,8 +48,14 @@ export class Metrics implements Disposable {
     const kinds = names.map((name) => [name, kindOf(name)] as const);
     const shared = new SharedNetworks();
     const opened = new Map<string, ImageMetric>();
-    for (const [name, kind] of kinds) opened.set(name, await kind.open(shared, options));
-    return new Metrics(opened, shared);
+    const metrics = new Metrics(opened, shared);
+    try {
+      for (const [name, kind] of kinds) opened.set(name, await kind.open(shared, options));
+    } catch (error) {
+      metrics[Symbol.dispose]();
+      throw error;
+    }
+    return metrics;
   }
 
   /** Shows a batch to every metric.

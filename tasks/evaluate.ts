@@ -15,8 +15,13 @@ import { digitLabels, openDigits } from "../data/digits.ts";
 import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
 import { trainDigitClassifier } from "../metrics/digit_features.ts";
-import { METRIC_NAMES, metricNeeds, type MetricOptions } from "../metrics/registry.ts";
-import { decodeStatistics, readStatisticsBytes } from "../metrics/statistics_file.ts";
+import type { MetricOptions } from "../metrics/metric_kinds.ts";
+import { METRIC_NAMES, metricNeeds } from "../metrics/registry.ts";
+import {
+  decodeStatistics,
+  readStatisticsBytes,
+  writeStatistics,
+} from "../metrics/statistics_file.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
@@ -47,8 +52,12 @@ const OPTIONS = z.strictObject({
     .describe("the folder of the networks' weight files, safetensors or PyTorch"),
   "metrics.reference": z.string().min(1).nullable().default(null)
     .describe("a file of statistics (.npz with mu and sigma) in the originals' place in FID"),
+  "metrics.save": z.string().min(1).nullable().default(null)
+    .describe("writes the originals' statistics of FID to such a file"),
   rounding: z.enum(["float", "8-bit"]).default("float")
     .describe("whether values are rounded to bytes before they are measured, as in a file"),
+  report: z.boolean().default(true)
+    .describe("writes evaluation.json and report.html into the run's folder"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   cpu: z.strictObject({
@@ -128,26 +137,24 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
     batches: evaluationBatches(dataset, { split, batchSize: config.training.batchSize }),
     key: randomKey(config.seed, "evaluation"),
   });
+  await saveReference(evaluation, options);
   const { numbers, measurements, protocols, codebook } = evaluated;
   const result = {
     ...{ run: folder.path, checkpoint: path, device: device.description },
     ...{ ...numbers, codebook, measurements, protocols },
   };
-  const title = basename(resolve(folder.path));
-  const report = drawReport({
-    title,
-    config,
-    records: await folder.records(),
-    evaluation: evaluated,
-  });
-  await folder.writeEvaluation(result, report);
+  if (options.report) {
+    const title = basename(resolve(folder.path)), records = await folder.records();
+    const report = drawReport({ title, config, records, evaluation: evaluated });
+    await folder.writeEvaluation(result, report);
+  }
   output.result(result, [
     ...showTestNumbers(numbers),
     `index        ${
       codebook.entropyBits.toFixed(2)
     } bits of entropy, ${codebook.dead.length} dead codes`,
     ...showMeasurements(evaluated),
-    `the report is ${join(folder.path, "report.html")}`,
+    ...options.report ? [`the report is ${join(folder.path, "report.html")}`] : [],
   ]);
   return 0;
 }
@@ -168,6 +175,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   );
   const imageShape = await addFolders(evaluation, chosen);
   const measured = await evaluation.result({ originals: `folder ${first}`, imageShape });
+  await saveReference(evaluation, options);
   output.result({
     originals: first,
     reconstructions: second,
@@ -202,6 +210,13 @@ async function metricOptions(device: Device, options: Options): Promise<MetricOp
       return await trainDigitClassifier(device, images, await digitLabels("train"));
     },
   };
+}
+
+async function saveReference(
+  evaluation: ImageEvaluation,
+  { "metrics.save": path }: Options,
+): Promise<void> {
+  if (path !== null) await writeStatistics(path, evaluation.reference());
 }
 
 async function readReference(path: string): Promise<MetricOptions["reference"]> {

@@ -1,6 +1,9 @@
 /** Measures pairs of images with metrics chosen by name, each number with its protocol. */
+import { FrechetMetric } from "../metrics/feature_metrics.ts";
+import type { Gaussian } from "../metrics/feature_statistics.ts";
 import type { Images } from "../metrics/images.ts";
-import { type MetricOptions, Metrics } from "../metrics/registry.ts";
+import type { MetricOptions } from "../metrics/metric_kinds.ts";
+import { Metrics } from "../metrics/registry.ts";
 import { type Measurement, type MetricProtocol, protocolHash } from "./protocol.ts";
 
 /** How values are rounded before they are measured. */
@@ -79,21 +82,31 @@ export class ImageEvaluation implements Disposable {
     const measurements: Measurement[] = [];
     const protocols: Record<string, MetricProtocol> = {};
     for (const metric of this.#metrics.byName.values()) {
+      const { name, definition, better, decimals, weights = null } = metric.description;
       const protocol: MetricProtocol = {
         ...pairs,
         images: this.#images,
         valueRange: [-1, 1],
         values: this.#rounding === "float" ? "clipped" : "clipped, 8-bit",
-        metric: `${metric.name}: ${metric.definition}`,
-        weights: metric.weights ?? null,
+        metric: `${name}: ${definition}`,
+        weights,
       };
       const hash = await protocolHash(protocol);
       protocols[hash] = protocol;
-      const { name, better, decimals } = metric;
       const value = await metric.result();
       measurements.push({ name, value, better, decimals, protocol: hash });
     }
     return { measurements, protocols };
+  }
+
+  /** The statistics of the originals' features, which can stand in their place in another evaluation.
+   * @throws {RangeError} FID is not among the metrics, or there are too few images
+   */
+  reference(): Gaussian {
+    const fid = this.#metrics.byName.get("fid");
+    if (fid instanceof FrechetMetric) return fid.originals();
+    const names = [...this.#metrics.byName.keys()].join(", ");
+    throw new RangeError(`Cannot save statistics: fid must be among the metrics, got ${names}`);
   }
 
   /** Frees the networks. */

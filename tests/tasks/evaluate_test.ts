@@ -10,17 +10,24 @@ const FOREIGN = new URL("../fixtures/quantizer-l2-none.safetensors", import.meta
 Deno.test("evaluate gives the numbers that the run ended with", async () => {
   const trained = await runTask("train", [...TINY, "--device", "cpu", "--out", run, "--json"]);
   assert.equal(trained.code, 0, trained.stderr);
-  const { code, stdout, stderr } = await runTask("evaluate", [run, "--device", "cpu", "--json"]);
+  const { code, stdout, stderr } = await runTask("evaluate", [
+    ...[run, "--device", "cpu", "--json", "--report", "false"],
+  ]);
   assert.equal(code, 0, stderr);
-  const { run: of, checkpoint, device, ...numbers } = lastLine(stdout);
+  const { run: of, checkpoint, device, codebook, measurements, protocols, ...numbers } = lastLine(
+    stdout,
+  );
   assert.deepEqual(numbers, lastLine(trained.stdout).test);
+  assert.ok(codebook && measurements && protocols);
   assert.deepEqual([of, checkpoint], [run, last]);
   assert.match(String(device), /^cpu/);
 });
 
 Deno.test("evaluate takes the best checkpoint, or a file, and prints for people", async () => {
   const evaluated = ["best", last].map((checkpoint) =>
-    runTask("evaluate", [run, "--checkpoint", checkpoint, "--device", "cpu"])
+    runTask("evaluate", [
+      ...[run, "--checkpoint", checkpoint, "--device", "cpu", "--report=false"],
+    ])
   );
   for (const { code, stdout, stderr } of await Promise.all(evaluated)) {
     assert.equal(code, 0, stderr);

@@ -1,0 +1,45 @@
+/** A browser for the tests of pages: Chromium, without a window. */
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome"];
+
+async function isThere(name: string): Promise<boolean> {
+  return await new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" })
+    .output().then(({ success }) => success, () => false);
+}
+
+/** The name of the browser; none where there is no such program, which is then named in the output.
+ * @throws {Error} CI is set and there is none
+ */
+export async function findBrowser(): Promise<string | undefined> {
+  for (const name of NAMES) if (await isThere(name)) return name;
+  const missing = `MISSING browser: none of ${NAMES.join(", ")} is installed, its tests do not run`;
+  if (Deno.env.get("CI") !== undefined) throw new Error(missing);
+  console.log(missing);
+}
+
+/** Opens a page and gives what the browser printed.
+ * @param flags what it is to do: `--dump-dom`, `--screenshot=PATH`
+ */
+export async function browse(
+  browser: string,
+  page: string,
+  flags: readonly string[],
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const profile = await Deno.makeTempDir({ prefix: "codebook-browser-" });
+  try {
+    const { code, stdout, stderr } = await new Deno.Command(browser, {
+      args: [
+        ...["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"],
+        ...["--enable-logging=stderr", "--v=0", `--user-data-dir=${profile}`, ...flags, page],
+      ],
+      stdin: "null",
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    if (code !== 0) {
+      throw new Error(`Cannot browse: ${browser} ended with ${code}: ${text(stderr)}`);
+    }
+    return { stdout: text(stdout), stderr: text(stderr) };
+  } finally {
+    await Deno.remove(profile, { recursive: true });
+  }
+}
