@@ -1,6 +1,6 @@
 /** THE table of the metrics of images: each by its name, with what it needs and how it is opened. */
 import type { Device } from "../core/tensor.ts";
-import { type DigitClassifier } from "./digit_features.ts";
+import type { DigitClassifier } from "./digit_features.ts";
 import { FeatureExtractor, FrechetMetric, KernelMetric, ScoreMetric } from "./feature_metrics.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 import { type ImageMetric, MeanOverImages, type MetricDescription } from "./image_metric.ts";

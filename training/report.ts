@@ -104,8 +104,12 @@ function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): strin
 <tbody>${described.join("\n")}</tbody></table>`;
 }
 
-function showProtocol(protocol: EvaluationProtocol | MetricProtocol): string {
+function showProtocol(protocol: object): string {
   return Object.entries(protocol).filter(([, value]) => value !== null).map(([name, value]) =>
-    `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`
+    `${name}: ${
+      typeof value === "object" && !Array.isArray(value)
+        ? showProtocol(value)
+        : [value].flat().join("×")
+    }`
   ).join("; ");
 }
