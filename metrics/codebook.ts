@@ -49,47 +49,63 @@ export interface CodebookReport extends CodebookUse {
   readonly dead: readonly number[];
   /** The counts from the most to the least. */
   readonly histogram: readonly number[];
-  /** The lengths of the code vectors: of those in use, and of the dead ones; none where there is no such code. */
-  readonly norms: Readonly<Record<"used" | "dead", NormRange | null>>;
+  /** The lengths of the code vectors: of those in use, and of the dead ones; none where there is no such code, or its
+   * vector is not known. */
+  readonly norms: Readonly<Record<"used" | "dead", Range | null>>;
+  /** For how many training steps the dead codes were not chosen; none where that is not known. */
+  readonly deadSteps: Range | null;
 }
 
-/** Lengths of vectors. */
-export interface NormRange {
-  /** The shortest. */
+/** Where some numbers lie. */
+export interface Range {
+  /** The least. */
   readonly least: number;
   /** The mean. */
   readonly mean: number;
-  /** The longest. */
+  /** The greatest. */
   readonly most: number;
 }
 
-/** Everything that counts and code vectors say about a codebook.
+/** What is known of the codes besides their counts. */
+export interface CodebookDetails {
+  /** The code vectors, `[K, D]`. */
+  readonly vectors?: Float32Array;
+  /** Training steps since each code was last chosen, `[K]`. */
+  readonly ages?: ArrayLike<number>;
+}
+
+/** Everything that counts, code vectors and ages say about a codebook.
  *
  * ```ts
  * import { codebookReport } from "@codebook/codebook";
  * import assert from "node:assert/strict";
- * const report = codebookReport(Int32Array.of(1, 0, 3), Float32Array.of(3, 4, 0, 0, 6, 8));
+ * const vectors = Float32Array.of(3, 4, 0, 0, 6, 8);
+ * const report = codebookReport(Int32Array.of(1, 0, 3), { vectors });
  * assert.deepEqual(report.dead, [1]);
  * assert.deepEqual(report.norms.used, { least: 5, mean: 7.5, most: 10 });
  * ```
  * @param counts how often each code was chosen, `[K]`
- * @param vectors the codes, `[K, D]`
  * @throws {RangeError} nothing was counted
  * @throws {TypeError} the vectors are not those of as many codes
  */
-export function codebookReport(counts: Int32Array, vectors: Float32Array): CodebookReport {
-  const codes = counts.length, width = vectors.length / codes;
+export function codebookReport(
+  counts: Int32Array,
+  { vectors, ages }: CodebookDetails = {},
+): CodebookReport {
+  const codes = counts.length, width = (vectors?.length ?? 0) / codes;
   if (!Number.isInteger(width)) {
     throw new TypeError(
-      `Cannot report on a codebook: its vectors must be those of ${codes} codes, got ${vectors.length} values`,
+      `Cannot report on a codebook: its vectors must be those of ${codes} codes, got ${vectors?.length} values`,
     );
   }
   const use = codebookUse(counts);
   const total = counts.reduce((sum, count) => sum + count);
   const all = Array.from(counts.keys());
   const dead = all.filter((code) => counts[code] === 0);
-  const length = (code: number) =>
-    Math.hypot(...vectors.subarray(code * width, (code + 1) * width));
+  const lengths = (chosen: readonly number[]) =>
+    vectors === undefined
+      ? []
+      : chosen.map((code) => Math.hypot(...vectors.subarray(code * width, (code + 1) * width)));
   return {
     codes,
     ...use,
@@ -100,13 +116,14 @@ export function codebookReport(counts: Int32Array, vectors: Float32Array): Codeb
     dead,
     histogram: Array.from(counts).sort((a, b) => b - a),
     norms: {
-      used: rangeOf(all.filter((code) => counts[code] > 0).map(length)),
-      dead: rangeOf(dead.map(length)),
+      used: rangeOf(lengths(all.filter((code) => counts[code] > 0))),
+      dead: rangeOf(lengths(dead)),
     },
+    deadSteps: ages === undefined ? null : rangeOf(dead.map((code) => ages[code])),
   };
 }
 
-function rangeOf(values: readonly number[]): NormRange | null {
+function rangeOf(values: readonly number[]): Range | null {
   if (values.length === 0) return null;
   const mean = values.reduce((sum, value) => sum + value) / values.length;
   return { least: Math.min(...values), mean, most: Math.max(...values) };

@@ -34,7 +34,7 @@ import { RunFolder } from "../training/run_folder.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { showMeasurements, showTestNumbers } from "./measured.ts";
+import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
@@ -136,6 +136,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
     limit: limit ?? Infinity,
     batches: evaluationBatches(dataset, { split, batchSize: config.training.batchSize }),
     key: randomKey(config.seed, "evaluation"),
+    ages: checkpoint.state.get("codebook.ages")?.values,
   });
   await saveReference(evaluation, options);
   const { numbers, measurements, protocols, codebook } = evaluated;
@@ -150,9 +151,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
   }
   output.result(result, [
     ...showTestNumbers(numbers),
-    `index        ${
-      codebook.entropyBits.toFixed(2)
-    } bits of entropy, ${codebook.dead.length} dead codes`,
+    ...showCodebook(codebook),
     ...showMeasurements(evaluated),
     ...options.report ? [`the report is ${join(folder.path, "report.html")}`] : [],
   ]);

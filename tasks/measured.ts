@@ -1,5 +1,6 @@
 /** The numbers that tasks report. */
 import process from "node:process";
+import type { CodebookReport } from "../metrics/codebook.ts";
 import type { Measurements } from "../training/image_evaluation.ts";
 import type { TestNumbers } from "../training/protocol.ts";
 
@@ -18,6 +19,17 @@ export function showTestNumbers(numbers: TestNumbers): string[] {
 /** Where a trace is and what opens it. */
 export function showTracePath(path: string): string {
   return `the trace is in ${path}, for chrome://tracing or ui.perfetto.dev`;
+}
+
+/** What a codebook's report says besides usage and perplexity, as people read it. */
+export function showCodebook({ entropyBits, dead, deadSteps }: CodebookReport): string[] {
+  const ages = deadSteps === null
+    ? ""
+    : `, not chosen for ${deadSteps.mean.toFixed(0)} steps on average, ${deadSteps.most} at most`;
+  return [
+    `entropy      ${entropyBits.toFixed(2)} bits an index`,
+    `dead codes   ${dead.length}${ages}`,
+  ];
 }
 
 /** Measurements as people read them: each with its own protocol, since numbers of different protocols do not compare. */

@@ -1,6 +1,5 @@
 /** The report of a run: one page that needs no other file. */
 import type { Config } from "./config.ts";
-import type { EvaluationProtocol, MetricProtocol } from "./protocol.ts";
 import { drawCurves, type RunRecord } from "./report/curves.ts";
 import { drawHistogram } from "./report/histogram.ts";
 import { escapeHtml, page, section } from "./report/page.ts";
@@ -25,8 +24,7 @@ export interface ReportOptions {
 export function drawReport({ title, config, records, evaluation }: ReportOptions): string {
   const { numbers, codebook, samples, space } = evaluation;
   const { data, quantizer } = config;
-  const about =
-    `${data.name}, ${quantizer.type}, ${codebook.codes} codes of ${space.width} numbers, seed ${config.seed}`;
+  const about = `${data.name}, ${quantizer.type}, ${codebook.codes} codes, seed ${config.seed}`;
   const headline: readonly (readonly [string, string])[] = [
     ["codes in use", `${(100 * numbers.usage).toFixed(1)} %`],
     ["perplexity", numbers.perplexity.toFixed(1)],
@@ -61,7 +59,7 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
 <span class="key"><i class="disc is-features"></i>features</span>
 <span class="key"><i class="disc is-used"></i>codes in use <b>${codebook.codes - dead}</b></span>
 <span class="key"><i class="disc is-dead"></i>dead codes <b>${dead}</b></span>`,
-      drawProjection(space),
+      space === null ? "" : drawProjection(space),
     ),
     section(
       "Numbers",
@@ -105,11 +103,9 @@ function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): strin
 }
 
 function showProtocol(protocol: object): string {
-  return Object.entries(protocol).filter(([, value]) => value !== null).map(([name, value]) =>
-    `${name}: ${
-      typeof value === "object" && !Array.isArray(value)
-        ? showProtocol(value)
-        : [value].flat().join("×")
-    }`
-  ).join("; ");
+  return Object.entries(protocol).filter(([, value]) => value !== null).map(([name, value]) => {
+    if (typeof value === "string") return `${name}: ${value}`;
+    const isRecord = typeof value === "object" && !Array.isArray(value);
+    return `${name}: ${isRecord ? showProtocol(value) : JSON.stringify(value)}`;
+  }).join("; ");
 }

@@ -29,6 +29,8 @@ export interface RunEvaluationOptions {
   readonly batches: AsyncIterable<Batch>;
   /** Of the quantiser's choices, if it makes any in evaluation. */
   readonly key: RandomKey;
+  /** Training steps since each code was last chosen, `[K]`, where that is known. */
+  readonly ages?: ArrayLike<number>;
 }
 
 /** What was measured. */
@@ -41,8 +43,8 @@ export interface RunEvaluation extends Omit<Measurements, "protocols"> {
   readonly protocols: Readonly<Record<string, EvaluationProtocol | MetricProtocol>>;
   /** Some images beside their reconstructions. */
   readonly samples: Samples;
-  /** The codebook in the space of the features. */
-  readonly space: CodeSpace;
+  /** The codebook among the features; none where it has no vectors of their length. */
+  readonly space: CodeSpace | null;
 }
 
 /** Codes, and some of the features that were encoded with them. */
@@ -65,14 +67,14 @@ const SAMPLES = 12, FEATURES = 1200;
  */
 export async function evaluateRun(
   evaluation: ImageEvaluation,
-  { device, model, dataset, split, limit, batches, key }: RunEvaluationOptions,
+  { device, model, dataset, split, limit, batches, key, ages }: RunEvaluationOptions,
 ): Promise<RunEvaluation> {
   const { imageShape } = dataset;
   const measured = measuredImages(dataset, { split, images: limit });
   const size = sizeOf(imageShape), shown = Math.min(SAMPLES, measured.images);
   const originals = new Float32Array(shown * size), reconstructions = originals.slice();
   const features: number[] = [];
-  let done = 0, taken = 0;
+  let done = 0, taken = 0, width = 0;
   const test = await evaluate(
     device,
     model,
@@ -93,7 +95,8 @@ export async function evaluateRun(
         reconstructions.set(rebuilt.subarray(from, from + size), taken * size);
       }
       // The same share of every batch, evenly.
-      const width = batch.features.shape.at(-1)!, rows = found.length / width;
+      width = batch.features.shape[batch.features.shape.length - 1];
+      const rows = found.length / width;
       const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));
       for (let row = 0; row < wanted && features.length < FEATURES * width; row++) {
         const from = spread(row, wanted, rows) * width;
@@ -112,10 +115,10 @@ export async function evaluateRun(
     numbers,
     measurements,
     protocols: { [numbers.protocol]: evaluationProtocol(dataset, measured), ...protocols },
-    codebook: codebookReport(test.counts, codes),
+    codebook: codebookReport(test.counts, { vectors: codes, ages }),
     samples: { originals, reconstructions, imageShape },
-    space: {
-      width: codes.length / test.counts.length,
+    space: codes === undefined || codes.length !== test.counts.length * width ? null : {
+      width,
       codes,
       counts: test.counts,
       features: Float32Array.from(features),
@@ -139,10 +142,19 @@ async function* first(batches: AsyncIterable<Batch>, images: number): AsyncGener
   }
 }
 
-async function codeVectors(device: Device, model: VQVAE): Promise<Float32Array> {
+/** The vector of every code, `[K, D]`; none of a method that has no codebook and makes several codes of a feature. */
+async function codeVectors(
+  device: Device,
+  { quantizer }: VQVAE,
+): Promise<Float32Array | undefined> {
   using _scope = device.scope();
-  const { codebookSize } = model.quantizer;
+  const { codebookSize } = quantizer;
+  const kept = withoutGradients(() => quantizer.codes());
+  if (kept !== undefined) {
+    return kept.shape[0] === codebookSize ? await kept.floats() : undefined;
+  }
+  if (quantizer.codeAxes.length > 0) return undefined;
   const indices = Int32Array.from({ length: codebookSize }, (_, code) => code);
-  const codes = device.tensor(indices, [codebookSize]);
-  return await withoutGradients(() => model.quantizer.lookup(codes)).floats();
+  return await withoutGradients(() => quantizer.lookup(device.tensor(indices, [codebookSize])))
+    .floats();
 }

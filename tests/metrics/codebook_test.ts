@@ -45,7 +45,7 @@ Deno.test("counts of nothing are refused", () => {
 
 Deno.test("a report says what the counts and the vectors say", () => {
   const counts = Int32Array.of(0, 6, 0, 2), vectors = Float32Array.of(1, 0, 3, 4, 0, 2, 0, 0);
-  const { entropyBits, ...report } = codebookReport(counts, vectors);
+  const { entropyBits, ...report } = codebookReport(counts, { vectors, ages: [70, 0, 30, 2] });
   assert.ok(Math.abs(entropyBits - (0.75 * Math.log2(4 / 3) + 0.5)) < 1e-12, `${entropyBits}`);
   assert.deepEqual(report, {
     codes: 4,
@@ -53,11 +53,12 @@ Deno.test("a report says what the counts and the vectors say", () => {
     dead: [0, 2],
     histogram: [6, 2, 0, 0],
     norms: { used: { least: 0, mean: 2.5, most: 5 }, dead: { least: 1, mean: 1.5, most: 2 } },
+    deadSteps: { least: 30, mean: 50, most: 70 },
   });
-  const whole = codebookReport(Int32Array.of(1, 1), Float32Array.of(1, 1));
+  const whole = codebookReport(Int32Array.of(1, 1));
   assert.equal(whole.entropyBits, 1);
-  assert.equal(whole.norms.dead, null);
-  assert.throws(() => codebookReport(counts, new Float32Array(7)), {
+  assert.deepEqual([whole.norms, whole.deadSteps], [{ used: null, dead: null }, null]);
+  assert.throws(() => codebookReport(counts, { vectors: new Float32Array(7) }), {
     name: "TypeError",
     message: "Cannot report on a codebook: its vectors must be those of 4 codes, got 7 values",
   });

@@ -40,6 +40,7 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
       series: [
         { ...train("codesInUse", "this epoch so far", 100 / codebookSize) },
         ...test("usage", 100),
+        { ...train("deadCodes", "dead for an epoch", 100 / codebookSize), colour: 3 },
       ],
     }),
     drawLineChart({
