@@ -9,17 +9,22 @@ export type RunRecord = Readonly<Record<string, unknown>> & { readonly step: num
 export function drawCurves(records: readonly RunRecord[], codebookSize: number): string {
   const steps = records.filter(({ kind }) => kind === "step");
   const epochs = records.filter(({ kind }) => kind === "epoch");
-  const train = (name: string, label: string, share = 1): Series => ({
+  const train = (name: string, label: string): Series => ({
     name: label,
-    points: pointsOf(steps, (record) => record[name], share),
+    points: pointsOf(steps, (record) => record[name]),
+    colour: 1,
+  });
+  const codebook = (name: string, label: string, share = 1): Series => ({
+    name: label,
+    points: pointsOf(steps, (record) => entryOf(record.codebook, name), share),
     colour: 1,
   });
   const test = (name: string, share = 1): Series[] =>
-    [...new Set(epochs.map((record) => numberOf(record.test, "protocol")))].map((protocol, at) => ({
+    [...new Set(epochs.map((record) => entryOf(record.test, "protocol")))].map((protocol, at) => ({
       name: at === 0 ? "test" : `test, protocol ${protocol}`,
       points: pointsOf(
-        epochs.filter((record) => numberOf(record.test, "protocol") === protocol),
-        (record) => numberOf(record.test, name),
+        epochs.filter((record) => entryOf(record.test, "protocol") === protocol),
+        (record) => entryOf(record.test, name),
         share,
       ),
       colour: at === 0 ? 2 : 3,
@@ -38,14 +43,14 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
     drawLineChart({
       title: "Codes in use (%)",
       series: [
-        { ...train("codesInUse", "this epoch so far", 100 / codebookSize) },
+        codebook("codesInUse", "this epoch so far", 100 / codebookSize),
         ...test("usage", 100),
-        { ...train("deadCodes", "dead for an epoch", 100 / codebookSize), colour: 3 },
+        { ...codebook("deadCodes", "dead for an epoch", 100 / codebookSize), colour: 3 },
       ],
     }),
     drawLineChart({
       title: "Perplexity",
-      series: [train("perplexity", "this epoch so far"), ...test("perplexity")],
+      series: [codebook("perplexity", "this epoch so far"), ...test("perplexity")],
     }),
   ].join("\n");
 }
@@ -53,7 +58,7 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
 function pointsOf(
   records: readonly RunRecord[],
   valueOf: (record: RunRecord) => unknown,
-  share: number,
+  share = 1,
 ): Series["points"] {
   return records.flatMap((record) => {
     const value = valueOf(record);
@@ -62,7 +67,7 @@ function pointsOf(
 }
 
 /** An entry of a record inside a record. */
-function numberOf(record: unknown, name: string): unknown {
+function entryOf(record: unknown, name: string): unknown {
   return typeof record === "object" && record !== null
     ? (record as Readonly<Record<string, unknown>>)[name]
     : undefined;

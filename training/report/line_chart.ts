@@ -1,4 +1,5 @@
 /** Lines over the steps of a run, as SVG. */
+import { escapeHtml } from "./page.ts";
 import { linearScale, logScale, showTick } from "./scale.ts";
 
 /** One line. */
@@ -52,11 +53,13 @@ export function drawLineChart({ title, series, logarithmic = false }: LineChart)
       `${horizontal.at(step).toFixed(1)},${vertical.at(value).toFixed(1)}`
     );
     const [lastX, lastY] = places[places.length - 1].split(",");
-    return `<g class="series${colour}"><polyline points="${places.join(" ")}"><title>${name}` +
+    return `<g class="series${colour}"><polyline points="${places.join(" ")}"><title>${
+      escapeHtml(name)
+    }` +
       `</title></polyline><circle cx="${lastX}" cy="${lastY}" r="2.5"/></g>`;
   });
   const legend = drawn.map(({ name, points, colour }) =>
-    `<span class="key series${colour}"><i></i>${name} <b>${
+    `<span class="key series${colour}"><i></i>${escapeHtml(name)} <b>${
       showTick(points[points.length - 1][1])
     }</b></span>`
   );
