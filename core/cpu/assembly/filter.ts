@@ -8,7 +8,7 @@ import { locate, Patches, segmentAddress } from "./patches";
 const BLOCK_TILES: i32 = 32;
 const BLOCK_COLUMNS: i32 = 256;
 /** Patches that are packed at once: panels of this length do not fall onto the same lines of a cache. */
-const STEP: i32 = 520;
+const STEP: i32 = 504;
 const ENOUGH_TASKS: i32 = 24;
 const SUM_BLOCK: i32 = 4096;
 
