@@ -50,9 +50,6 @@ function ours(side: string, program: string, ...args: string[]): SideProcess {
   return { side, command: Deno.execPath(), args: ["run", "-A", "--no-check", path, ...args] };
 }
 
-const CPU = [ours(SIDES.cpu, "codebook.ts", "cpu"), ours(SIDES.blas, "codebook.ts", "blas")];
-const CODEBOOK = [...CPU, ours(SIDES.webgpu, "codebook.ts", "webgpu")];
-
 const PEERS = [
   ours(SIDES.jaxWasm, "libraries/jax.ts", "wasm"),
   ours(SIDES.tensorflowWasm, "libraries/tensorflow.ts", "wasm"),
@@ -70,10 +67,15 @@ export function stepSide(pytorch: PyTorch, lookup: "lean" | "sorted"): string {
   return `${pytorch.name}, ${lookup}`;
 }
 
-function stepProcesses(pytorches: readonly PyTorch[]): SideProcess[] {
+/** This project's processes on the device cpu. */
+function onCpu(hasBlas: boolean, program: string, ...args: string[]): SideProcess[] {
+  const portable = ours(SIDES.cpu, program, "cpu", ...args);
+  return hasBlas ? [portable, ours(SIDES.blas, program, "blas", ...args)] : [portable];
+}
+
+function stepProcesses(pytorches: readonly PyTorch[], hasBlas: boolean): SideProcess[] {
   return BATCHES.flatMap((batch) => [
-    ours(SIDES.cpu, "codebook_step.ts", "cpu", `${batch}`),
-    ours(SIDES.blas, "codebook_step.ts", "blas", `${batch}`),
+    ...onCpu(hasBlas, "codebook_step.ts", `${batch}`),
     ...pytorches.flatMap((pytorch) =>
       (["lean", "sorted"] as const).map((lookup) => ({
         ...theirs(
@@ -88,20 +90,26 @@ function stepProcesses(pytorches: readonly PyTorch[]): SideProcess[] {
   ]);
 }
 
-/** All groups, with as many PyTorches as this machine has. */
-export function groupsOf(pytorches: readonly PyTorch[]): Readonly<Record<GroupName, Group>> {
+/** All groups, with the PyTorches that this machine has, and its BLAS. */
+export function groupsOf(
+  pytorches: readonly PyTorch[],
+  hasBlas: boolean,
+): Readonly<Record<GroupName, Group>> {
+  const cpu = onCpu(hasBlas, "codebook.ts");
+  const codebook = [...cpu, ours(SIDES.webgpu, "codebook.ts", "webgpu")];
+  const blas = hasBlas ? [ours(SIDES.openBlas, "openblas.ts")] : [];
   const kernels = pytorches.map((pytorch) => theirs(pytorch, "pytorch_kernels.py"));
   return {
     matmul: {
       works: ["matmul"],
-      processes: [...CODEBOOK, ours(SIDES.openBlas, "openblas.ts"), ...PEERS, ...kernels],
+      processes: [...codebook, ...blas, ...PEERS, ...kernels],
     },
     conv: {
       works: ["conv", "convByImages", "convByFilter"],
-      processes: [...CODEBOOK, ...PEERS, ...kernels],
+      processes: [...codebook, ...PEERS, ...kernels],
     },
-    nearest: { works: ["nearest"], processes: [...CPU, ...kernels] },
-    step: { works: [], processes: stepProcesses(pytorches) },
+    nearest: { works: ["nearest"], processes: [...cpu, ...kernels] },
+    step: { works: [], processes: stepProcesses(pytorches, hasBlas) },
     huge: { works: [], processes: [ours(SIDES.cpu, "codebook_huge.ts")], once: true },
   };
 }

@@ -4,9 +4,6 @@ import type { Device } from "../../core/tensor.ts";
 
 /** Opens `cpu` without the system's BLAS, `blas` (the device cpu with it) or `webgpu`. */
 export function openOwnDevice(name: string): Promise<Device> {
-  const options = {
-    threads: navigator.hardwareConcurrency,
-    blas: name === "blas" ? "auto" : "off",
-  };
-  return openDevice(name === "webgpu" ? "webgpu" : "cpu", options);
+  if (name === "webgpu") return openDevice("webgpu");
+  return openDevice("cpu", { blas: name === "blas" ? "auto" : "off" });
 }

@@ -63,7 +63,7 @@ function distance(
 
 /** Measures a group in turn, so that all sides see the same machine.
  * @param tell is told what is being measured
- * @throws {Error} a process fails, or computes something else than the first one
+ * @throws {Error} a process gives no sample of a work, or computes something else than the first one
  */
 export async function measureGroup(
   group: Group,
