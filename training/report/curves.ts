@@ -43,14 +43,14 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
     drawLineChart({
       title: "Codes in use (%)",
       series: [
-        codebook("codesInUse", "this epoch so far", 100 / codebookSize),
+        codebook("codesInUse", "this epoch", 100 / codebookSize),
         ...test("usage", 100),
-        { ...codebook("deadCodes", "dead for an epoch", 100 / codebookSize), colour: 3 },
+        { ...codebook("deadCodes", "dead", 100 / codebookSize), colour: 3 },
       ],
     }),
     drawLineChart({
       title: "Perplexity",
-      series: [codebook("perplexity", "this epoch so far"), ...test("perplexity")],
+      series: [codebook("perplexity", "this epoch"), ...test("perplexity")],
     }),
   ].join("\n");
 }

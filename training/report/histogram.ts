@@ -30,9 +30,9 @@ export function drawHistogram({ histogram, dead }: CodebookReport): string {
     : `<line class="dead-line" x1="${
       start.toFixed(1)
     }" x2="${RIGHT}" y1="${BOTTOM}" y2="${BOTTOM}"/>` +
-      `<text class="tick dead-text" x="${RIGHT}" y="${
-        BOTTOM - 8
-      }" text-anchor="end">${dead.length} dead</text>`;
+      `<text class="tick dead-text" x="${
+        Math.min((start + RIGHT) / 2, RIGHT - 60).toFixed(1)
+      }" y="${BOTTOM + 18}" text-anchor="middle">${dead.length} dead</text>`;
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="share of each code, sorted">
 ${grid.join("\n")}
 <path class="bars" d="${bars.join("")}"/>

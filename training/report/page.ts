@@ -20,7 +20,7 @@ body {
 }
 h1 { font-size: 1.7rem; font-weight: 600; letter-spacing: -0.01em; }
 h2 { font-size: 1.05rem; font-weight: 600; margin: 3.2rem 0 0.3rem; }
-h3 { font-size: 0.9rem; font-weight: 600; }
+h3 { font-size: 0.9rem; font-weight: 600; white-space: nowrap; }
 p, dd, td, th { font-size: 0.875rem; }
 .faint { color: var(--faint); max-width: 46rem; }
 code { font: 0.8125rem ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monospace; }
