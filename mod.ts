@@ -179,13 +179,22 @@ export { imageSsim, type SsimOptions } from "./metrics/ssim.ts";
 export * from "./metrics/statistics_file.ts";
 export * from "./data/dataset.ts";
 export * from "./data/memory.ts";
-export * from "./data/digits.ts";
+export * from "./data/bytes.ts";
+export { digitLabels, openDigits } from "./data/digits.ts";
 export * from "./data/image_pairs.ts";
 export * from "./data/batches.ts";
-export * from "./data/registry.ts";
+export type { OpenOptions } from "./data/kind.ts";
+export { drawShape, type ShapeFactors, shapeFactors } from "./data/shapes.ts";
+export {
+  DATASET_NAMES,
+  type DatasetConfig,
+  DEFAULT_DATASET,
+  openDataset,
+} from "./data/registry.ts";
 export {
   type Config,
   configSettings,
+  datasetDefaults,
   type ModelConfig,
   type OptimizerConfig,
   quantizerDefaults,

@@ -1,5 +1,6 @@
 /** Batches of a data set's images, in a seeded order, each prepared while the device works on the one before it. */
-import { permutation, randomKey } from "../core/random.ts";
+import { permutation, type RandomKey, randomKey } from "../core/random.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Dataset, Split } from "./dataset.ts";
 
 /** Some images. */
@@ -62,8 +63,15 @@ export function trainingBatches(
   { seed, batchSize, epoch, skip = 0 }: TrainingBatchesOptions,
 ): AsyncIterableIterator<Batch> {
   const steps = stepsPerEpoch(dataset, batchSize);
-  const order = permutation(randomKey(seed, "shuffle", epoch), dataset.sizes.train);
-  return prefetch(dataset, "train", order.subarray(skip * batchSize, steps * batchSize), batchSize);
+  const shuffle = randomKey(seed, "shuffle", epoch);
+  if (dataset.sequence !== undefined) {
+    const batches = dataset.sequence("train", { batchSize, skip, key: shuffle });
+    return ahead(dataset, take(batches, steps - skip));
+  }
+  const order = permutation(shuffle, dataset.sizes.train)
+    .subarray(skip * batchSize, steps * batchSize);
+  const key = randomKey(seed, "augment", epoch);
+  return ahead(dataset, byIndex(dataset, "train", order, batchSize, key));
 }
 
 /** All images of one part in the data set's own order; the last batch is smaller where they do not divide.
@@ -74,8 +82,9 @@ export function evaluationBatches(
   { split, batchSize }: EvaluationBatchesOptions,
 ): AsyncIterableIterator<Batch> {
   checkBatchSize(batchSize);
+  if (dataset.sequence !== undefined) return ahead(dataset, dataset.sequence(split, { batchSize }));
   const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
-  return prefetch(dataset, split, order, batchSize);
+  return ahead(dataset, byIndex(dataset, split, order, batchSize));
 }
 
 function checkBatchSize(batchSize: number): void {
@@ -86,28 +95,51 @@ function checkBatchSize(batchSize: number): void {
   }
 }
 
-/** Loads batches one ahead: when a batch is handed out, the next is already under way. */
-async function* prefetch(
+/** The values of a batch's images. */
+type Values = Float32Array<ArrayBuffer>;
+
+async function* byIndex(
   dataset: Dataset,
   split: Split,
   order: Int32Array,
   batchSize: number,
+  key?: RandomKey,
+): AsyncGenerator<Values> {
+  for (let start = 0; start < order.length; start += batchSize) {
+    yield await dataset.images(split, order.subarray(start, start + batchSize), key);
+  }
+}
+
+async function* take(
+  batches: AsyncIterableIterator<Values>,
+  count: number,
+): AsyncGenerator<Values> {
+  if (count === 0) return;
+  for await (const values of batches) {
+    yield values;
+    if (--count === 0) return;
+  }
+}
+
+/** Loads batches one ahead: when a batch is handed out, the next is already under way. */
+async function* ahead(
+  { imageShape }: Dataset,
+  batches: AsyncIterableIterator<Values>,
 ): AsyncGenerator<Batch> {
-  const load = (start: number): Promise<Batch> => {
-    const indices = order.subarray(start, start + batchSize);
-    const batch = dataset.images(split, indices).then((images) => ({
-      images,
-      count: indices.length,
-    }));
+  const load = () => {
+    const batch = batches.next();
     batch.catch(() => {}); // A failure is told when the batch's turn comes; until then it must not end the process.
     return batch;
   };
-  if (order.length === 0) return;
-  let next = load(0);
-  for (let start = batchSize; start < order.length; start += batchSize) {
-    const batch = await next;
-    next = load(start);
-    yield batch;
+  try {
+    let next = load();
+    while (true) {
+      const { done, value: images } = await next;
+      if (done) return;
+      next = load();
+      yield { images, count: images.length / sizeOf(imageShape) };
+    }
+  } finally {
+    await batches.return?.().catch(() => {});
   }
-  yield await next;
 }

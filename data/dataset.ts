@@ -1,7 +1,18 @@
-/** The interface of every data set: images by index, nothing more. */
+/** The interface of every data set: images by index; what can only be read in sequence says so. */
+import type { RandomKey } from "../core/random.ts";
 
 /** Which part of a data set. */
 export type Split = "train" | "test";
+
+/** How a data set that is read in sequence is read. */
+export interface SequenceOptions {
+  /** Images a batch; what is left at the end is a smaller one. */
+  readonly batchSize: number;
+  /** How many batches to leave out at the start, undecoded; 0. */
+  readonly skip?: number;
+  /** Of the order, the crops and the flips; none: the set's own order, centre crops, no flips. */
+  readonly key?: RandomKey;
+}
 
 /** A set of images of one size. */
 export interface Dataset {
@@ -11,12 +22,43 @@ export interface Dataset {
   readonly imageShape: readonly [height: number, width: number, channels: number];
   /** How many images each part holds. */
   readonly sizes: Readonly<Record<Split, number>>;
-  /** The variance of all values of the training images on the [0, 1] scale: v of METHOD 4. */
+  /** The variance of all values of the training images on the [0, 1] scale: v of METHOD 4; of a set that does not lie
+   * in memory, that of at most 512 of them, spread evenly over the set. */
   readonly variance: number;
   /** Gives images by index.
    * @param indices whole numbers in [0, sizes[split])
+   * @param key of what is drawn for an image besides (a crop, a flip), a function of the key and the index alone; its
+   * step is the epoch. None: nothing is drawn
    * @returns the values of `[indices.length, height, width, channels]` in [−1, 1], row-major
    * @throws {RangeError} an index is out of range
+   * @throws {Error} more images are broken than the set's limit; up to it, the next whole image takes a broken one's
+   * place
    */
-  images(split: Split, indices: Int32Array): Promise<Float32Array<ArrayBuffer>>;
+  images(split: Split, indices: Int32Array, key?: RandomKey): Promise<Float32Array<ArrayBuffer>>;
+  /** Only where images do not lie by index: reads a part once, in an order that the key determines. `images` then
+   * reads from the start of the part to the last index asked for, at every call.
+   * @returns batches of values of `[count, height, width, channels]` in [−1, 1], row-major
+   * @throws {Error} as `images`, or a shard cannot be read
+   */
+  sequence?(
+    split: Split,
+    options: SequenceOptions,
+  ): AsyncIterableIterator<Float32Array<ArrayBuffer>>;
+}
+
+/** Checks that a part of a data set has images of such indices.
+ * @throws {RangeError} it does not
+ */
+export function checkIndices(
+  { name, sizes }: Pick<Dataset, "name" | "sizes">,
+  split: Split,
+  indices: Int32Array,
+): void {
+  const wrong = indices.find((index) => index < 0 || index >= sizes[split]);
+  if (wrong === undefined) return;
+  throw new RangeError(
+    `Cannot read ${name}: the index of a ${split} image must be in [0, ${
+      sizes[split]
+    }), got ${wrong}`,
+  );
 }

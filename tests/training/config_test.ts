@@ -76,6 +76,16 @@ Deno.test("another quantizer inside one keeps what means the same to it, and dro
   assert.deepEqual([heads, (other as Record<string, unknown>).codebookSize], [4, 512]);
 });
 
+Deno.test("another data set keeps what means the same to it, and drops the rest", () => {
+  const file = { data: { name: "emoji", size: 48, background: "black" } };
+  assert.deepEqual(resolveConfig({ file }).data, file.data);
+  const drawn = resolveConfig({ file, flags: { data: { name: "shapes" } } }).data;
+  assert.deepEqual(drawn, { name: "shapes", size: 48, trainImages: 10_000 });
+  assert.deepEqual(resolveConfig({ file, flags: { data: { name: "digits" } } }).data, {
+    name: "digits",
+  });
+});
+
 Deno.test("adamw has PyTorch's weight decay unless another is given", () => {
   const decay = (optimizer: unknown) =>
     resolveConfig({ flags: { optimizer } }).optimizer.weightDecay;
@@ -98,7 +108,10 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     [{ training: { xyzzy: 1 } }, /known are training\.epochs, training\.maxSteps/],
     [{ xyzzy: 1 }, /known are preset, seed, device/],
     [{ preset: "digit" }, /preset must name one, got "digit", did you mean digits\?$/],
-    [{ preset: "emoji" }, /preset must name one, got "emoji", known are digits, digits-reference$/],
+    [{ preset: "portraits" }, /preset must name one, got "portraits", known are digits, /],
+    [{ data: { name: "digts" } }, /data\.name must be .*, got "digts", did you mean digits\?$/],
+    [{ data: { name: "digits", size: 8 } }, /no setting data\.size, known are data\.name$/],
+    [{ data: { name: "emoji", sise: 8 } }, /no setting data\.sise, did you mean data\.size\?$/],
     [{ quantizer: { type: "vanila" } }, /got "vanila", did you mean vanilla\?$/],
     [{ quantizer: { type: "vanilla", anchor: "closest" } }, /no setting quantizer\.anchor/],
     [JSON.parse('{"__proto__": 1}'), /no setting __proto__/],
@@ -113,7 +126,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ seed: 2 ** 53 }, "seed must be an integer of at least 0, got 9007199254740992"],
     [{ device: "gpu" }, 'device must be auto, reference, cpu or webgpu, got "gpu"'],
     [{ out: "" }, 'out must be a text that is not empty, got ""'],
-    [{ data: { name: "imagenet" } }, 'data.name must be digits, got "imagenet"'],
+    [{ data: { name: "emoji", size: 0 } }, "data.size must be an integer in [1, 4096], got 0"],
     [{ model: 3 }, "model must be an object that holds some of model.hidden, "],
     [{ model: { hidden: 7 } }, "model.hidden must be an even integer of at least 2, got 7"],
     [{ model: { residualLayers: -1 } }, "must be an integer of at least 0, got -1"],

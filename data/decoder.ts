@@ -1,0 +1,115 @@
+/** Decodes images on threads of their own, so that they are ready when the device wants them. */
+import { Worker } from "node:worker_threads";
+import type { EncodedImage, ImageView, Placement } from "./encoded.ts";
+
+/** What a worker is asked. */
+export interface DecodeJob {
+  /** Its number. */
+  readonly job: number;
+  /** Which image. */
+  readonly image: EncodedImage;
+  /** Which square of it. */
+  readonly placement: Placement;
+}
+
+/** What a worker answers: the bytes of `[size, size, 3]`, or why there are none. */
+export type DecodeResult =
+  | { readonly job: number; readonly pixels: Uint8Array<ArrayBuffer> }
+  | { readonly job: number; readonly problem: string };
+
+/** What became of an image: bytes of `[size, size, 3]`, or why it cannot be decoded. */
+export type Decoded = Uint8Array<ArrayBuffer> | BrokenImage;
+
+/** An image that cannot be decoded. */
+export class BrokenImage {
+  /** Notes which image, and why. */
+  constructor(readonly name: string, readonly problem: string) {}
+}
+
+interface Waiting {
+  readonly name: string;
+  readonly worker: Worker;
+  readonly settle: (decoded: Decoded) => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** Threads that decode images, all into squares of the same size. They start with the first image, and keep the
+ * process alive only while images are under way.
+ *
+ * Which thread decodes an image changes nothing of it. Every thread holds one image at a time, of at most 128 MiB and
+ * 10⁸ pixels; what is more is broken. */
+export class ImageDecoder {
+  readonly #view: ImageView;
+  readonly #threads: number;
+  readonly #workers: Worker[] = [];
+  readonly #waiting = new Map<number, Waiting>();
+  #jobs = 0;
+
+  /** Starts nothing yet.
+   * @param threads how many; null: as many as the machine has cores
+   */
+  constructor(view: ImageView, threads: number | null) {
+    this.#view = view;
+    this.#threads = threads ?? navigator.hardwareConcurrency;
+  }
+
+  /** Decodes images, each in its placement; the answers are in the order of the images.
+   * @throws {Error} a thread cannot work at all
+   */
+  async decode(
+    images: readonly EncodedImage[],
+    placements: readonly Placement[],
+  ): Promise<Decoded[]> {
+    while (this.#workers.length < Math.min(this.#threads, images.length)) this.#start();
+    return await Promise.all(images.map((image, index) => this.#send(image, placements[index])));
+  }
+
+  /** Ends the threads; images that are under way are never answered. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
+  }
+
+  #send(image: EncodedImage, placement: Placement): Promise<Decoded> {
+    const job = this.#jobs++;
+    const worker = this.#workers[job % this.#workers.length];
+    if (this.#waiting.size === 0) { for (const each of this.#workers) each.ref(); }
+    return new Promise((settle, fail) => {
+      this.#waiting.set(job, { name: image.name, worker, settle, fail });
+      worker.postMessage({ job, image, placement } satisfies DecodeJob);
+    });
+  }
+
+  /** A thread's program is a module that imports the worker: threads take no module from the web themselves. */
+  #start(): void {
+    const program = `import ${JSON.stringify(import.meta.resolve("./decode_worker.ts"))}`;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`), {
+      workerData: this.#view,
+    });
+    worker.on("message", (result: DecodeResult) => this.#settle(result));
+    worker.on("error", (error: Error) => this.#fail(worker, error));
+    if (this.#waiting.size === 0) worker.unref();
+    this.#workers.push(worker);
+  }
+
+  #settle(result: DecodeResult): void {
+    const { name, settle } = this.#waiting.get(result.job)!;
+    this.#waiting.delete(result.job);
+    if (this.#waiting.size === 0) { for (const each of this.#workers) each.unref(); }
+    settle("pixels" in result ? result.pixels : new BrokenImage(name, result.problem));
+  }
+
+  /** A thread that ended answers nothing any more. */
+  #fail(worker: Worker, cause: Error): void {
+    this.#workers.splice(this.#workers.indexOf(worker), 1);
+    for (const [job, waiting] of this.#waiting) {
+      if (waiting.worker !== worker) continue;
+      this.#waiting.delete(job);
+      waiting.fail(
+        new Error(
+          `Cannot decode images: the npm package sharp must run on this machine, got ${cause.message}`,
+          { cause },
+        ),
+      );
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { decode } from "fast-png";
+import { openDataset } from "../../data/registry.ts";
+import { emojiFiles } from "../../data/emoji_files.ts";
+
+Deno.test("the emoji are 3,415 training and 371 test images, none a skin tone of another part's", async () => {
+  const emoji = await openDataset({ name: "emoji", size: 64 });
+  assert.equal(emoji.name, "emoji");
+  assert.deepEqual(emoji.imageShape, [64, 64, 3]);
+  const tenth = (_: unknown, position: number) => position % 10 === 9;
+  const files = emojiFiles();
+  const parts = {
+    train: files.filter((_, position) => !tenth(_, position)).flat(),
+    test: files.filter(tenth).flat(),
+  };
+  assert.deepEqual(emoji.sizes, { train: 3415, test: 371 });
+  assert.deepEqual([parts.train.length, parts.test.length], [3415, 371]);
+
+  // At their own size the pictures are those of the files, laid over white; rounding differs by one level of 255.
+  for (const split of ["train", "test"] as const) {
+    for (const index of [0, 100, 370]) {
+      const { data, channels } = decode(await Deno.readFile(parts[split][index]));
+      assert.equal(channels, 4);
+      const values = await emoji.images(split, Int32Array.of(index));
+      values.forEach((value, place) => {
+        const pixel = 4 * Math.floor(place / 3);
+        const alpha = data[pixel + 3] / 255;
+        const level = alpha * data[pixel + place % 3] / 255 + 1 - alpha;
+        assert.ok(Math.abs(value - (2 * level - 1)) < 2.02 / 255, `${split} ${index} ${place}`);
+      });
+    }
+  }
+  assert.ok(Math.abs(emoji.variance - 0.0972) < 0.001, `${emoji.variance}`);
+});
