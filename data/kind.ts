@@ -49,7 +49,7 @@ export function decodedSettings(size: number): DatasetSettingsShape<DecodedSetti
       .describe("which square of a training image, once its shorter side is the size"),
     flip: z.boolean().default(false).describe("mirrors training images, half of them by chance"),
     limit: z.int().min(1).nullable().default(null)
-      .describe("uses at most so many images of each part, the first; none: all"),
+      .describe("uses at most so many images of each part, spread evenly over it; none: all"),
     brokenLimit: z.int().min(0).default(10)
       .describe("broken images that are left out, and named, before the run stops"),
     workers: z.int().min(1).max(256).nullable().default(null)

@@ -2,9 +2,13 @@
 import { z } from "zod";
 import { suggestName } from "../core/nearest_name.ts";
 import { readSettings } from "../core/settings.ts";
+import { celebaKind } from "./celeba.ts";
 import type { Dataset } from "./dataset.ts";
 import { digitsKind } from "./digits.ts";
 import { emojiKind } from "./emoji.ts";
+import { ffhqKind } from "./ffhq.ts";
+import { imageFolderKind } from "./image_folder.ts";
+import { imagenetKind } from "./imagenet.ts";
 import type { DatasetKind, OpenOptions } from "./kind.ts";
 import { shapesKind } from "./shapes.ts";
 
@@ -13,6 +17,10 @@ const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
   ["digits", digitsKind],
   ["emoji", emojiKind],
   ["shapes", shapesKind],
+  ["image-folder", imageFolderKind],
+  ["celeba", celebaKind],
+  ["ffhq", ffhqKind],
+  ["imagenet", imagenetKind],
 ]);
 
 /** The names of the data sets. */

@@ -1,0 +1,133 @@
+/** Data sets of encoded images that lie by index: they are decoded, on threads, as they are asked for. */
+import type { RandomKey } from "../core/random.ts";
+import { byteVariance, scaleBytes } from "./bytes.ts";
+import { BrokenImages } from "./broken.ts";
+import { checkIndices, type Dataset, type Split } from "./dataset.ts";
+import { BrokenImage, ImageDecoder } from "./decoder.ts";
+import { CENTRED, drawPlacement, type EncodedImage } from "./encoded.ts";
+import type { DecodedSettings, OpenOptions } from "./kind.ts";
+
+/** Training images that the variance is measured on, at most. */
+export const MEASURED = 512;
+
+/** Encoded images in a fixed order. */
+export interface ImageList {
+  /** How many. */
+  readonly count: number;
+  /** Where an image lies.
+   * @param index in [0, count)
+   */
+  at(index: number): EncodedImage;
+}
+
+/** What a data set of encoded images is made of. */
+export interface DecodedDatasetOptions {
+  /** What it is called. */
+  readonly name: string;
+  /** Its images. */
+  readonly parts: Readonly<Record<Split, ImageList>>;
+  /** How they are looked at. */
+  readonly settings: DecodedSettings;
+}
+
+class DecodedDataset implements Dataset {
+  readonly name: string;
+  readonly imageShape: readonly [number, number, number];
+  readonly sizes: Readonly<Record<Split, number>>;
+  variance = NaN;
+  readonly #parts: Readonly<Record<Split, ImageList>>;
+  readonly #settings: DecodedSettings;
+  readonly #decoder: ImageDecoder;
+  readonly #broken: BrokenImages;
+
+  constructor({ name, parts, settings }: DecodedDatasetOptions, options: OpenOptions) {
+    const { size, limit, brokenLimit, workers } = settings;
+    this.name = name;
+    this.imageShape = [size, size, 3];
+    const most = limit ?? Infinity;
+    this.sizes = {
+      train: Math.min(most, parts.train.count),
+      test: Math.min(most, parts.test.count),
+    };
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#decoder = new ImageDecoder({ size, background: 255 }, workers);
+    this.#broken = new BrokenImages(name, brokenLimit, options);
+  }
+
+  /** Measures the variance. */
+  async measure(): Promise<this> {
+    const count = Math.min(MEASURED, this.sizes.train);
+    const indices = Int32Array.from(
+      { length: count },
+      (_, index) => spread(index, count, this.sizes.train),
+    );
+    this.variance = byteVariance(await this.#decode("train", indices));
+    return this;
+  }
+
+  async images(
+    split: Split,
+    indices: Int32Array,
+    key?: RandomKey,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    checkIndices(this, split, indices);
+    const pictures = await this.#decode(split, indices, key);
+    const [size] = this.imageShape;
+    const values = new Float32Array(indices.length * size * size * 3);
+    pictures.forEach((bytes, place) => scaleBytes(bytes, values, place * size * size * 3));
+    return values;
+  }
+
+  /** Decodes images; where one is broken, the next whole one after it takes its place. */
+  async #decode(split: Split, indices: Int32Array, key?: RandomKey): Promise<Uint8Array[]> {
+    const list = this.#parts[split], count = this.sizes[split];
+    const chosen = Int32Array.from(indices);
+    const decoded: Uint8Array[] = [];
+    let waiting = chosen.map((_, place) => place);
+    for (let tries = 0; waiting.length > 0; tries++) {
+      if (tries === count) throw this.#broken.allBroken(split);
+      const results = await this.#decoder.decode(
+        Array.from(waiting, (place) => list.at(spread(chosen[place], count, list.count))),
+        Array.from(
+          waiting,
+          (place) =>
+            key === undefined ? CENTRED : drawPlacement(key, chosen[place], this.#settings),
+        ),
+      );
+      const again: number[] = [];
+      results.forEach((result, position) => {
+        const place = waiting[position];
+        if (result instanceof BrokenImage) {
+          this.#broken.leaveOut(result);
+          chosen[place] = (chosen[place] + 1) % count;
+          again.push(place);
+        } else {
+          decoded[place] = result;
+        }
+      });
+      waiting = Int32Array.from(again);
+    }
+    return decoded;
+  }
+}
+
+/** Where the image `index` of `count` lies, spread evenly over `total` places. */
+function spread(index: number, count: number, total: number): number {
+  return Math.floor(index * total / count);
+}
+
+/** Opens a data set of encoded images: `[size, size, 3]`, transparency over white. Besides the encoded images that the
+ * list holds itself, it keeps no more in memory than the batches that are under way and an image a thread.
+ * @throws {Error} a part has no image, or more of those that the variance is measured on are broken than the limit
+ */
+export async function openDecoded(
+  made: DecodedDatasetOptions,
+  options: OpenOptions,
+): Promise<Dataset> {
+  for (const split of ["train", "test"] as const) {
+    if (made.parts[split].count > 0) continue;
+    throw new Error(`Cannot open ${made.name}: the ${split} part must hold an image, got none`);
+  }
+  return await new DecodedDataset(made, options).measure();
+}

@@ -1,0 +1,59 @@
+/** Any folder of images. */
+import { basename, join, resolve } from "node:path";
+import { z } from "zod";
+import type { Dataset } from "./dataset.ts";
+import { type ImageList, openDecoded } from "./decoded.ts";
+import { filesIn, findImages, foldersIn, requirePath } from "./folder.ts";
+import {
+  type DatasetKind,
+  type DecodedSettings,
+  decodedSettings,
+  type OpenOptions,
+  pathSetting,
+} from "./kind.ts";
+
+/** The settings of `image-folder`. */
+export interface ImageFolderSettings extends DecodedSettings {
+  /** The folder. */
+  readonly path: string | null;
+}
+
+/** One image in so many is a test image where the folder does not say which are. */
+const TEST_EVERY = 10;
+/** Names of the folder of the test images; the first that there is counts. */
+const TEST_FOLDERS = ["test", "val", "valid", "validation"];
+
+/** `image-folder` in the registry: `[size, size, 3]`. The images in the folders `train` and `test` (or `val`, `valid`,
+ * `validation`) are those parts; where there are no such folders, the image at position p of the sorted paths is a test
+ * image where p ≡ 9 modulo 10. */
+export const imageFolderKind: DatasetKind<ImageFolderSettings> = {
+  schema: z.strictObject({
+    path: pathSetting("the folder of the images"),
+    ...decodedSettings(256),
+  }),
+  open: openImageFolder,
+};
+
+async function openImageFolder(
+  settings: ImageFolderSettings,
+  options: OpenOptions,
+): Promise<Dataset> {
+  const path = requirePath(settings.path, "image-folder", "any folder with images in it will do");
+  const name = `image-folder ${basename(resolve(path))}`;
+  return await openDecoded({ name, parts: await partsOf(path), settings }, options);
+}
+
+async function partsOf(path: string): Promise<Record<"train" | "test", ImageList>> {
+  const folders = await foldersIn(path);
+  const tests = TEST_FOLDERS.find((folder) => folders.has(folder));
+  if (folders.has("train") && tests !== undefined) {
+    const list = async (folder: string) => filesIn(folder, await findImages(folder));
+    return { train: await list(join(path, "train")), test: await list(join(path, tests)) };
+  }
+  const names = await findImages(path);
+  const isTest = (position: number) => position % TEST_EVERY === TEST_EVERY - 1;
+  return {
+    train: filesIn(path, names.filter((_, position) => !isTest(position))),
+    test: filesIn(path, names.filter((_, position) => isTest(position))),
+  };
+}
