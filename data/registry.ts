@@ -3,6 +3,7 @@ import { z } from "zod";
 import { suggestName } from "../core/nearest_name.ts";
 import { readSettings } from "../core/settings.ts";
 import { celebaKind } from "./celeba.ts";
+import { cifar10Kind } from "./cifar10.ts";
 import type { Dataset } from "./dataset.ts";
 import { digitsKind } from "./digits.ts";
 import { emojiKind } from "./emoji.ts";
@@ -10,6 +11,7 @@ import { ffhqKind } from "./ffhq.ts";
 import { imageFolderKind } from "./image_folder.ts";
 import { imagenetKind } from "./imagenet.ts";
 import type { DatasetKind, OpenOptions } from "./kind.ts";
+import { fashionMnistKind, mnistKind } from "./mnist.ts";
 import { shapesKind } from "./shapes.ts";
 
 /** Every data set by name; adding one is a file in this folder and a line here. */
@@ -17,6 +19,9 @@ const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
   ["digits", digitsKind],
   ["emoji", emojiKind],
   ["shapes", shapesKind],
+  ["mnist", mnistKind],
+  ["fashion-mnist", fashionMnistKind],
+  ["cifar10", cifar10Kind],
   ["image-folder", imageFolderKind],
   ["celeba", celebaKind],
   ["ffhq", ffhqKind],

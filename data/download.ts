@@ -1,0 +1,144 @@
+/** Files of data sets that are had from the web once, checked, and kept. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { PARTIAL_SUFFIX } from "../core/atomic_write.ts";
+import type { OpenOptions } from "./kind.ts";
+
+/** A file that can be had from the web. */
+export interface RemoteFile {
+  /** Where it is kept, from the folder of all data sets on. */
+  readonly path: string;
+  /** Where it can be had; the next where one fails. */
+  readonly addresses: readonly string[];
+  /** Its length in bytes. */
+  readonly bytes: number;
+  /** The MD5 sum that its publisher gives, in hexadecimal digits. */
+  readonly md5: string;
+}
+
+/** The settings of data sets that are downloaded. */
+export interface DownloadSettings {
+  /** The folder that downloads are kept in. */
+  readonly root: string | null;
+}
+
+/** The schema of the folder that downloads are kept in. */
+export const rootSetting: z.ZodType<string | null> = z.string().min(1).nullable().default(null)
+  .describe("the folder that downloads are kept in; none: CODEBOOK_DATA, else ~/.cache/codebook");
+
+/** The folder that downloads are kept in.
+ * @param root the setting
+ */
+export function dataRoot(root: string | null): string {
+  return root ?? Deno.env.get("CODEBOOK_DATA") ?? join(homedir(), ".cache", "codebook");
+}
+
+/** How often a download goes on after the connection broke, before the next address is tried. */
+const TRIES = 3;
+/** Progress is told each time that so much more of a file has come. */
+const TOLD_EVERY = 0.1;
+
+/** The path of a file, which is downloaded unless it is there. A download that was broken off goes on where it
+ * stopped. The file gets its name only when it is whole and its checksum is right.
+ * @param folder of all data sets
+ * @throws {RangeError} the file is there with a wrong checksum
+ * @throws {Error} the file is not there and no address gives it
+ */
+export async function haveFile(
+  file: RemoteFile,
+  folder: string,
+  options: OpenOptions,
+): Promise<string> {
+  const path = join(folder, file.path);
+  if (await sizeOf(path) !== undefined) {
+    const sum = await md5Of(path);
+    if (sum === file.md5) return path;
+    throw new RangeError(
+      `Cannot read ${path}: its MD5 sum must be ${file.md5}, got ${sum}; ` +
+        "remove it, and it is downloaded again",
+    );
+  }
+  await mkdir(dirname(path), { recursive: true });
+  const reasons: string[] = [];
+  for (const address of file.addresses) {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      try {
+        await download(address, `${path}${PARTIAL_SUFFIX}`, file, options);
+        await rename(`${path}${PARTIAL_SUFFIX}`, path);
+        return path;
+      } catch (error) {
+        reasons.push(`${address}: ${(error as Error).message}`);
+        if (error instanceof Refused) break;
+      }
+    }
+  }
+  throw new Error(
+    `Cannot open ${file.path}: it must be downloaded, or lie at ${path} (from ${
+      file.addresses[0]
+    }, MD5 ${file.md5}), got ${reasons.at(-1)}`,
+  );
+}
+
+/** What an address gives is not the file: asking again does not help. */
+class Refused extends Error {}
+
+/** Downloads what is not there yet of a file, and checks the whole. */
+async function download(
+  address: string,
+  partial: string,
+  { path, bytes, md5 }: RemoteFile,
+  { onMessage }: OpenOptions,
+): Promise<void> {
+  let have = await sizeOf(partial) ?? 0;
+  if (have > bytes) have = 0;
+  if (have < bytes) {
+    const headers = { "accept-encoding": "identity", ...have > 0 && { range: `bytes=${have}-` } };
+    const response = await fetch(address, { headers });
+    const goesOn = response.status === 206 &&
+      response.headers.get("content-range")?.startsWith(`bytes ${have}-`);
+    if (!response.ok || response.body === null || (response.status === 206 && !goesOn)) {
+      await response.body?.cancel();
+      throw new Refused(`the server answered ${response.status}`);
+    }
+    if (!goesOn) have = 0;
+    const target = await open(partial, have === 0 ? "w" : "a");
+    try {
+      let told = Math.floor(have / bytes / TOLD_EVERY);
+      for await (const chunk of response.body) {
+        have += chunk.length;
+        if (have > bytes) throw new Refused(`the file must have ${bytes} bytes, got more`);
+        await target.writeFile(chunk);
+        const now = Math.floor(have / bytes / TOLD_EVERY);
+        if (now > told) onMessage?.(progress(path, have, bytes));
+        told = now;
+      }
+      await target.sync();
+    } finally {
+      await target.close();
+    }
+    if (have < bytes) throw new Error(`the connection ended after ${have} of ${bytes} bytes`);
+  }
+  const sum = await md5Of(partial);
+  if (sum === md5) return;
+  await rm(partial);
+  throw new Refused(`the MD5 sum must be ${md5}, got ${sum}`);
+}
+
+function progress(path: string, have: number, bytes: number): string {
+  const [done, all] = [have, bytes].map((count) => (count / 1e6).toFixed(1));
+  return `downloading ${path}: ${done} of ${all} MB (${Math.floor(100 * have / bytes)} %)`;
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return await stat(path).then(({ size }) => size, () => undefined);
+}
+
+async function md5Of(path: string): Promise<string> {
+  const hash = createHash("md5");
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash.digest("hex");
+}

@@ -1,0 +1,39 @@
+/** The binary form of CIFAR-10 (Krizhevsky 2009): a label, then 32×32 values of red, of green and of blue. */
+
+const SIDE = 32;
+const PIXELS = SIDE * SIDE;
+const RECORD = 1 + 3 * PIXELS;
+const CLASSES = 10;
+
+/** Reads the images of a batch's file.
+ * @param file all of it
+ * @param name what messages call it
+ * @returns the bytes of `[images, 32, 32, 3]`, row-major
+ * @throws {RangeError} the file does not hold whole records and at least one, or a label is none of the ten
+ */
+export function readCifar(file: Uint8Array, name: string): Uint8Array<ArrayBuffer> {
+  const records = file.length / RECORD;
+  if (records === 0 || !Number.isInteger(records)) {
+    throw new RangeError(
+      `Cannot read ${name}: it must hold whole records of ${RECORD} bytes and at least one, got ${file.length} bytes`,
+    );
+  }
+  const images = new Uint8Array(records * 3 * PIXELS);
+  for (let record = 0; record < records; record++) {
+    const start = record * RECORD;
+    if (file[start] >= CLASSES) {
+      throw new RangeError(
+        `Cannot read ${name}: the label of record ${record} must be in [0, ${CLASSES}), got ${
+          file[start]
+        }`,
+      );
+    }
+    for (let pixel = 0; pixel < PIXELS; pixel++) {
+      for (let channel = 0; channel < 3; channel++) {
+        images[3 * (record * PIXELS + pixel) + channel] =
+          file[start + 1 + channel * PIXELS + pixel];
+      }
+    }
+  }
+  return images;
+}

@@ -1,0 +1,44 @@
+/** IDX, the format of MNIST's files (LeCun et al.): a header of big-endian lengths, then the values. */
+
+/** An array of bytes as an IDX file holds it. */
+export interface IdxArray {
+  /** Its lengths. */
+  readonly shape: readonly number[];
+  /** Its values, row-major, in the file's own memory. */
+  readonly values: Uint8Array;
+}
+
+/** The type of unsigned bytes, in the header's third byte. */
+const UNSIGNED_BYTES = 8;
+
+/** Reads an IDX file of unsigned bytes.
+ * @param file all of it, uncompressed
+ * @param name what messages call it
+ * @throws {RangeError} the header is not that of an IDX file of unsigned bytes, or does not fit the file's length
+ */
+export function readIdx(file: Uint8Array, name: string): IdxArray {
+  const refuse = (requirement: string, actual: string) =>
+    new RangeError(`Cannot read ${name}: ${requirement}, got ${actual}`);
+  const [zero, alsoZero, type, axes] = file;
+  if (file.length < 4 || zero !== 0 || alsoZero !== 0 || type !== UNSIGNED_BYTES) {
+    const start = [...file.subarray(0, 4)].join(" ");
+    throw refuse(
+      "it must start like an IDX file of unsigned bytes, with 0 0 8",
+      start || "nothing",
+    );
+  }
+  const header = 4 + 4 * axes;
+  if (file.length < header) {
+    throw refuse(`its header must have ${header} bytes`, `${file.length}`);
+  }
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const shape = Array.from({ length: axes }, (_, axis) => view.getUint32(4 + 4 * axis));
+  const length = shape.reduce((product, side) => product * side, 1);
+  if (length !== file.length - header) {
+    throw refuse(
+      `${shape.join("×")} values must follow the header`,
+      `${file.length - header} bytes`,
+    );
+  }
+  return { shape, values: file.subarray(header) };
+}
