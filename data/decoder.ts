@@ -1,6 +1,7 @@
 /** Decodes images on threads of their own, so that they are ready when the device wants them. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { EncodedImage, ImageView, Placement } from "./encoded.ts";
+import { startThread } from "./thread.ts";
 
 /** What a worker is asked. */
 export interface DecodeJob {
@@ -79,12 +80,9 @@ export class ImageDecoder {
     });
   }
 
-  /** A thread's program is a module that imports the worker: threads take no module from the web themselves. */
   #start(): void {
-    const program = `import ${JSON.stringify(import.meta.resolve("./decode_worker.ts"))}`;
-    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`), {
-      workerData: this.#view,
-    });
+    const module = import.meta.resolve("./decode_worker.ts");
+    const worker = startThread(module, { workerData: this.#view });
     worker.on("message", (result: DecodeResult) => this.#settle(result));
     worker.on("error", (error: Error) => this.#fail(worker, error));
     if (this.#waiting.size === 0) worker.unref();

@@ -12,7 +12,10 @@ import { imageFolderKind } from "./image_folder.ts";
 import { imagenetKind } from "./imagenet.ts";
 import type { DatasetKind, OpenOptions } from "./kind.ts";
 import { fashionMnistKind, mnistKind } from "./mnist.ts";
+import { lsunKind } from "./lsun.ts";
+import { parquetKind } from "./parquet.ts";
 import { shapesKind } from "./shapes.ts";
+import { webdatasetKind } from "./webdataset.ts";
 
 /** Every data set by name; adding one is a file in this folder and a line here. */
 const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
@@ -26,6 +29,9 @@ const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
   ["celeba", celebaKind],
   ["ffhq", ffhqKind],
   ["imagenet", imagenetKind],
+  ["lsun", lsunKind],
+  ["parquet", parquetKind],
+  ["webdataset", webdatasetKind],
 ]);
 
 /** The names of the data sets. */

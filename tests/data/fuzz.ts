@@ -1,6 +1,7 @@
 /** Fuzzing: a parser is given files that were valid and are not any more. */
 import assert from "node:assert/strict";
 import { philox, randomKey } from "../../core/random.ts";
+import { joined } from "./archives.ts";
 
 /** Mutations a parser. */
 const ALL = 100_000;
@@ -21,7 +22,8 @@ function chosen(): [first: number, end: number] {
 const EXTREMES = [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x7fffffff, 0x80000000, 0xffffffff];
 
 /** Mutation number `number` of a file: one to four changes, each of which overwrites a byte or a word, cuts the end
- * off, takes a part out, repeats a part, or appends to the file. */
+ * off, takes a part out, repeats a part, or appends to the file; half of them near multiples of 512, where headers and
+ * pages start. */
 export function mutate(file: Uint8Array, number: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(4);
   let block = 0;
@@ -31,21 +33,22 @@ export function mutate(file: Uint8Array, number: number): Uint8Array<ArrayBuffer
   };
   let bytes = new Uint8Array(file);
   for (let change = draw(4); change >= 0; change--) {
-    const at = draw(bytes.length + 1), length = draw(Math.min(600, bytes.length - at + 1));
+    const header = 512 * draw(Math.floor(bytes.length / 512) + 1) + draw(160);
+    const at = draw(2) === 0 ? draw(bytes.length + 1) : Math.min(header, bytes.length);
+    const length = draw(Math.min(600, bytes.length - at + 1));
     const [before, part, after] = [
       bytes.subarray(0, at),
       bytes.subarray(at, at + length),
       bytes.subarray(at + length),
     ];
-    const joined = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((each) => [...each]));
     const kind = draw(8);
     if (kind < 2 && at < bytes.length) bytes[at] = draw(256);
     else if (kind < 4 && at + 4 <= bytes.length) {
       new DataView(bytes.buffer).setUint32(at, EXTREMES[draw(EXTREMES.length)], draw(2) === 0);
-    } else if (kind === 4) bytes = joined(before);
-    else if (kind === 5) bytes = joined(before, after);
-    else if (kind === 6) bytes = joined(before, part, part, after);
-    else bytes = joined(bytes, Uint8Array.from({ length: length % 64 }, () => draw(256)));
+    } else if (kind === 4) bytes = before.slice();
+    else if (kind === 5) bytes = joined([before, after]);
+    else if (kind === 6) bytes = joined([before, part, part, after]);
+    else bytes = joined([bytes, Uint8Array.from({ length: length % 64 }, () => draw(256))]);
   }
   return bytes;
 }

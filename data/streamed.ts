@@ -1,0 +1,185 @@
+/** Data sets whose images come in shards, each read from its start to its end. */
+import { permutation, type RandomKey, randomKey } from "../core/random.ts";
+import { BrokenImages } from "./broken.ts";
+import { byteVariance, scaleBytes } from "./bytes.ts";
+import { checkIndices, type Dataset, type SequenceOptions, type Split } from "./dataset.ts";
+import { MEASURED } from "./decoded.ts";
+import { BrokenImage, ImageDecoder } from "./decoder.ts";
+import { CENTRED, drawPlacement, type EncodedImage } from "./encoded.ts";
+import type { OpenOptions } from "./kind.ts";
+import type { StreamedSettings } from "./shards.ts";
+import { shuffled } from "./shuffle_buffer.ts";
+
+/** Some of the images of a part, in one file. */
+export interface Shard {
+  /** Gives its images in their order, as often as it is asked to. */
+  images(): AsyncIterable<EncodedImage>;
+}
+
+/** What a data set of shards is made of. */
+export interface StreamedDatasetOptions {
+  /** What it is called. */
+  readonly name: string;
+  /** Its shards. */
+  readonly shards: Readonly<Record<Split, readonly Shard[]>>;
+  /** How many images each part has at least; no more are read. */
+  readonly sizes: Readonly<Record<Split, number>>;
+  /** How they are looked at. */
+  readonly settings: StreamedSettings;
+}
+
+type Values = Float32Array<ArrayBuffer>;
+
+class StreamedDataset implements Dataset {
+  readonly name: string;
+  readonly imageShape: readonly [number, number, number];
+  readonly sizes: Readonly<Record<Split, number>>;
+  variance = NaN;
+  readonly #shards: Readonly<Record<Split, readonly Shard[]>>;
+  readonly #settings: StreamedSettings;
+  readonly #decoder: ImageDecoder;
+  readonly #broken: BrokenImages;
+
+  constructor({ name, shards, sizes, settings }: StreamedDatasetOptions, options: OpenOptions) {
+    const { size, brokenLimit, workers } = settings;
+    this.name = name;
+    this.imageShape = [size, size, 3];
+    this.sizes = sizes;
+    this.#shards = shards;
+    this.#settings = settings;
+    this.#decoder = new ImageDecoder({ size, background: 255 }, workers);
+    this.#broken = new BrokenImages(name, brokenLimit, options);
+  }
+
+  /** Measures the variance, on the first images. */
+  async measure(): Promise<this> {
+    const first: EncodedImage[] = [];
+    for await (const image of this.#encoded("train")) {
+      if (first.push(image) === MEASURED) break;
+    }
+    this.variance = byteVariance(await this.#decode("train", first, 0));
+    return this;
+  }
+
+  async images(split: Split, indices: Int32Array): Promise<Values> {
+    checkIndices(this, split, indices);
+    const places = Map.groupBy(indices.keys(), (place) => indices[place]);
+    const last = indices.reduce((last, index) => Math.max(last, index), -1);
+    const found: EncodedImage[] = [], foundAt: number[][] = [];
+    let index = 0;
+    for await (const image of last < 0 ? [] : this.#encoded(split)) {
+      const wanted = places.get(index);
+      if (wanted !== undefined) {
+        found.push(image);
+        foundAt.push(wanted);
+      }
+      if (index++ === last) break;
+    }
+    const [size] = this.imageShape;
+    const values = new Float32Array(indices.length * size * size * 3);
+    (await this.#decode(split, found, 0)).forEach((bytes, image) => {
+      for (const place of foundAt[image]) scaleBytes(bytes, values, place * size * size * 3);
+    });
+    return values;
+  }
+
+  async *sequence(
+    split: Split,
+    { batchSize, skip = 0, key }: SequenceOptions,
+  ): AsyncGenerator<Values> {
+    let position = 0;
+    let batch: EncodedImage[] = [];
+    for await (const image of this.#encoded(split, key)) {
+      if (position++ < skip * batchSize) continue;
+      if (batch.push(image) < batchSize) continue;
+      yield await this.#values(split, batch, position - batchSize, key);
+      batch = [];
+    }
+    if (batch.length > 0) yield await this.#values(split, batch, position - batch.length, key);
+  }
+
+  /** The images of a part, still encoded: shards in an order that is drawn, images through a buffer. */
+  async *#encoded(split: Split, key?: RandomKey): AsyncGenerator<EncodedImage> {
+    const shards = this.#shards[split];
+    const order = key === undefined ? shards.keys() : permutation(key, shards.length);
+    const inOrder = async function* () {
+      for (const shard of order) yield* shards[shard].images();
+    };
+    const images = key === undefined
+      ? inOrder()
+      : shuffled(inOrder(), this.#settings.shuffleBuffer, buffered(key));
+    let given = 0;
+    for await (const image of images) {
+      yield image;
+      if (++given === this.sizes[split]) return;
+    }
+    throw new Error(
+      `Cannot read ${this.name}: the ${split} shards must hold ${
+        this.sizes[split]
+      } images, got ${given}`,
+    );
+  }
+
+  async #values(
+    split: Split,
+    images: readonly EncodedImage[],
+    first: number,
+    key?: RandomKey,
+  ): Promise<Values> {
+    const [size] = this.imageShape;
+    const values = new Float32Array(images.length * size * size * 3);
+    (await this.#decode(split, images, first, key)).forEach((bytes, place) =>
+      scaleBytes(bytes, values, place * size * size * 3)
+    );
+    return values;
+  }
+
+  /** Decodes images that come one after another; a broken one's place takes the next whole one of them, from the last
+   * on the first. So it is known without decoding what a later batch holds.
+   * @param first the position of the first in the sequence
+   */
+  async #decode(
+    split: Split,
+    images: readonly EncodedImage[],
+    first: number,
+    key?: RandomKey,
+  ): Promise<Uint8Array[]> {
+    const augment = key === undefined || split === "test" ? undefined : augmented(key);
+    const results = await this.#decoder.decode(
+      images,
+      images.map((_, place) =>
+        augment === undefined ? CENTRED : drawPlacement(augment, first + place, this.#settings)
+      ),
+    );
+    for (const result of results) {
+      if (result instanceof BrokenImage) this.#broken.leaveOut(result);
+    }
+    return results.map((_, place) => {
+      const whole = [...results.slice(place), ...results.slice(0, place)]
+        .find((result) => result instanceof Uint8Array);
+      if (whole === undefined) throw this.#broken.allBroken(split);
+      return whole;
+    });
+  }
+}
+
+/** The key of the shuffle buffer, beside that of the shards' order. */
+const buffered = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "shuffle buffer", step);
+/** The key of crops and flips. */
+const augmented = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "augment", step);
+
+/** Opens a data set of shards: `[size, size, 3]`, transparency over white. In memory are the images in the shuffle
+ * buffer, encoded (or only where they lie, if the shard is a file), what the shard under way holds, the batches under
+ * way, and an image a thread.
+ *
+ * The order of an epoch is a function of the seed and the epoch: the shards in a drawn order, then the images through
+ * the buffer. A run that is resumed reads the epoch's shards from the first again, and leaves out undecoded what it has
+ * trained on.
+ * @throws {Error} a part has no shard, or a shard cannot be read
+ */
+export async function openStreamed(
+  made: StreamedDatasetOptions,
+  options: OpenOptions,
+): Promise<Dataset> {
+  return await new StreamedDataset(made, options).measure();
+}

@@ -1,0 +1,260 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import fc from "fast-check";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { randomKey } from "../../core/random.ts";
+import { evaluationBatches, trainingBatches } from "../../data/batches.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import { openDataset } from "../../data/registry.ts";
+import { expandBraces } from "../../data/shards.ts";
+import { shuffled } from "../../data/shuffle_buffer.ts";
+import { tar } from "./archives.ts";
+import { messageOf, numbersIn, numbersOf, picture, testInFolder, writeFiles } from "./pictures.ts";
+import { withWeb } from "./web.ts";
+
+const PICTURES = await Promise.all(Array.from({ length: 20 }, (_, number) => picture(number)));
+const small = { size: 4, workers: 2, shuffleBuffer: 5 };
+
+/** A shard of a WebDataset with the pictures of these numbers. */
+function shard(...numbers: number[]): Uint8Array<ArrayBuffer> {
+  return tar(numbers.flatMap((number) => [
+    { name: `n${number}.cls`, content: new TextEncoder().encode(String(number)) },
+    { name: `n${number}.png`, content: PICTURES[number] },
+  ]));
+}
+
+/** A Parquet file as the hubs write it, `rows` rows to a row group. */
+function parquet(images: readonly (Uint8Array | null)[], rows = 3): Uint8Array<ArrayBuffer> {
+  const structures = images.map((bytes, index) => ({ bytes, path: `${index}.png` }));
+  return new Uint8Array(parquetWriteBuffer({
+    columnData: [
+      { name: "image", data: structures },
+      { name: "label", data: images.map((_, index) => index) },
+      { name: "raw", data: [...images] },
+    ],
+    schema: [
+      { name: "root", num_children: 3 },
+      { name: "image", num_children: 2, repetition_type: "OPTIONAL" },
+      { name: "bytes", type: "BYTE_ARRAY", repetition_type: "OPTIONAL" },
+      { name: "path", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
+      { name: "label", type: "INT32", repetition_type: "OPTIONAL" },
+      { name: "raw", type: "BYTE_ARRAY", repetition_type: "OPTIONAL" },
+    ],
+    rowGroupSize: rows,
+  }));
+}
+
+async function epochOf(
+  dataset: Dataset,
+  options: { epoch?: number; skip?: number; seed?: number } = {},
+): Promise<number[]> {
+  const numbers: number[] = [];
+  const batches = trainingBatches(dataset, { seed: 7, epoch: 0, batchSize: 3, ...options });
+  for await (const { images, count } of batches) {
+    assert.equal(count, 3);
+    numbers.push(...numbersIn(images, dataset));
+  }
+  return numbers;
+}
+
+/** What holds of every data set that has the pictures 0 to 11 to train on and 12 to 15 to test on. */
+async function checkSequences(dataset: Dataset): Promise<void> {
+  const all = Array.from({ length: 12 }, (_, number) => number);
+  assert.deepEqual(dataset.sizes, { train: 12, test: 4 });
+  assert.ok(dataset.variance > 0.001, `${dataset.variance}`);
+  assert.deepEqual(await numbersOf(dataset, "train"), all, "by index, the shards' own order");
+  const some = await dataset.images("test", Int32Array.of(3, 0, 3));
+  assert.deepEqual(numbersIn(some, dataset), [15, 12, 15]);
+  const first = await epochOf(dataset);
+  assert.deepEqual(first.toSorted((a, b) => a - b), all, "an epoch has every image once");
+  assert.notDeepEqual(first, all);
+  assert.deepEqual(await epochOf(dataset), first);
+  assert.deepEqual(await epochOf(dataset, { skip: 2 }), first.slice(6), "resumed exactly");
+  assert.notDeepEqual(await epochOf(dataset, { epoch: 1 }), first);
+  assert.notDeepEqual(await epochOf(dataset, { seed: 8 }), first);
+  const tests: number[][] = [];
+  for await (const { images } of evaluationBatches(dataset, { split: "test", batchSize: 3 })) {
+    tests.push(numbersIn(images, dataset));
+  }
+  assert.deepEqual(tests, [[12, 13, 14], [15]]);
+}
+
+testInFolder("tar shards in files are counted, shuffled, and resumed exactly", async (folder) => {
+  await writeFiles(folder, {
+    "train/a-000.tar": shard(0, 1, 2, 3, 4),
+    "train/a-001.tar": shard(5, 6, 7),
+    "train/a-002.tar": shard(8, 9, 10, 11),
+    "test.tar": shard(12, 13, 14, 15),
+  });
+  const [train, test] = [join(folder, "train"), join(folder, "test.tar")];
+  const dataset = await openDataset({ name: "webdataset", ...small, train, test });
+  assert.equal(dataset.name, "webdataset a-000.tar");
+  await checkSequences(dataset);
+  const braces = join(folder, "train", "a-{000..002}.tar");
+  await checkSequences(await openDataset({ name: "webdataset", ...small, train: braces, test }));
+});
+
+testInFolder("tar shards on the web are streamed", async (folder) => {
+  const files = { "a-0.tar": shard(0, 1, 2, 3, 4, 5, 6), "a-1.tar": shard(7, 8, 9, 10, 11) };
+  await writeFile(join(folder, "test.tar"), shard(12, 13, 14, 15));
+  await withWeb(files, async (web) => {
+    const train = `${web.address}a-{0..1}.tar`, test = join(folder, "test.tar");
+    const open = (trainImages: number | null) =>
+      openDataset({ name: "webdataset", ...small, train, test, trainImages });
+    await checkSequences(await open(12));
+    assert.match(
+      await messageOf(open(null)),
+      /--data\.trainImages must say how many images .* web/,
+    );
+    assert.match(
+      await messageOf(open(13).then(epochOf)),
+      /the train shards must hold 13 images, got 12$/,
+    );
+    web.behaviour = { status: 503 };
+    assert.match(await messageOf(open(12)), /a-0\.tar: the server must give it, got 503$/);
+  });
+});
+
+testInFolder(
+  "parquet files are read by row groups, from files and by ranges from the web",
+  async (folder) => {
+    const [train, test] = [parquet(PICTURES.slice(0, 12), 5), parquet(PICTURES.slice(12, 16))];
+    await writeFiles(folder, { "train.parquet": train, "test.parquet": test });
+    const paths = { train: join(folder, "train.parquet"), test: join(folder, "test.parquet") };
+    await checkSequences(await openDataset({ name: "parquet", ...small, ...paths }));
+    await checkSequences(await openDataset({ name: "parquet", ...small, ...paths, column: "raw" }));
+    await withWeb({ "train.parquet": train }, async (web) => {
+      const onTheWeb = { ...paths, train: `${web.address}train.parquet` };
+      await checkSequences(await openDataset({ name: "parquet", ...small, ...onTheWeb }));
+      assert.ok(web.requests.every((request) => /bytes=/.test(request)));
+      web.behaviour = { ranges: false };
+      assert.match(
+        await messageOf(openDataset({ name: "parquet", ...small, ...onTheWeb })),
+        /the server must answer requests for ranges, got 200$/,
+      );
+    });
+    for (
+      const [column, message] of [[
+        "picture",
+        /no bytes in a column picture \(--data\.column\) among image, label, raw$/,
+      ], ["label", /no bytes in a column label/]] as const
+    ) {
+      assert.match(
+        await messageOf(
+          openDataset({ name: "parquet", ...small, ...paths, column, brokenLimit: 0 }),
+        ),
+        message,
+      );
+    }
+  },
+);
+
+testInFolder(
+  "a broken image in a shard is left out, and later batches stay what they are",
+  async (folder) => {
+    const numbers = Array.from({ length: 12 }, (_, number) => number);
+    const broken = PICTURES.slice(0, 12);
+    broken[4] = Uint8Array.of(1, 2, 3);
+    const entries = (pictures: readonly Uint8Array[]) =>
+      tar(pictures.map((content, index) => ({ name: `${index}.png`, content })));
+    await writeFiles(folder, {
+      "whole.tar": entries(PICTURES.slice(0, 12)),
+      "broken.tar": entries(broken),
+      "test.tar": shard(12),
+    });
+    const messages: string[] = [];
+    const open = (name: string, brokenLimit: number) =>
+      openDataset({
+        name: "webdataset",
+        ...small,
+        brokenLimit,
+        train: join(folder, name),
+        test: join(folder, "test.tar"),
+      }, { onMessage: (message) => messages.push(message) });
+    const expected = await epochOf(await open("whole.tar", 0));
+    const got = await epochOf(await open("broken.tar", 1));
+    assert.ok(numbers.every((number) => number === 4 || got.includes(number)));
+    const place = expected.indexOf(4);
+    const substitute = got[place];
+    assert.equal(
+      Math.floor(expected.indexOf(substitute) / 3),
+      Math.floor(place / 3),
+      "of its batch",
+    );
+    assert.deepEqual(got, expected.with(place, substitute));
+    assert.match(
+      messages[0],
+      /left out broken image 1 of webdataset broken\.tar: 4\.png of .*broken\.tar: /,
+    );
+    assert.match(await messageOf(open("broken.tar", 0)), /at most 0 of its images may be broken/);
+  },
+);
+
+testInFolder(
+  "a null in a parquet column is a broken image, and another file is refused",
+  async (folder) => {
+    await writeFiles(folder, {
+      "a.parquet": parquet([PICTURES[3], null, PICTURES[5]]),
+      "b.parquet": "PAR1 but not at all PAR1",
+      "c.parquet": parquet(PICTURES).subarray(0, -100),
+      "empty/readme.txt": "",
+    });
+    const open = (file: string, brokenLimit = 1) => {
+      const path = join(folder, file);
+      return openDataset({ name: "parquet", ...small, brokenLimit, train: path, test: path });
+    };
+    assert.deepEqual(await numbersOf(await open("a.parquet"), "train"), [3, 5, 5]);
+    assert.match(await messageOf(open("a.parquet", 0)), /row 1 of row group 0 of .*: /);
+    assert.match(
+      await messageOf(open("b.parquet")),
+      /b\.parquet: it must be a whole Parquet file with a column of images, got /,
+    );
+    assert.match(
+      await messageOf(open("c.parquet")),
+      /c\.parquet: it must be a whole Parquet file with a column of images, got /,
+    );
+    assert.match(
+      await messageOf(open("d.parquet")),
+      /--data\.train must name files that are there/,
+    );
+    assert.match(await messageOf(open("empty")), /the folder must hold \.parquet files, got none/);
+  },
+);
+
+Deno.test("braces stand for every number between", () => {
+  assert.deepEqual(expandBraces("a.tar"), ["a.tar"]);
+  assert.deepEqual(expandBraces("{9..11}-{0..1}"), ["9-0", "9-1", "10-0", "10-1", "11-0", "11-1"]);
+  assert.throws(() => expandBraces("{0..9999999}"), /1 to 1000000 names, got 10000000/);
+  assert.throws(() => expandBraces("{5..4}"), /got 0/);
+});
+
+Deno.test("the shuffle buffer gives every item once, in the key's order, and no item early", async () => {
+  const requests = fc.record({ length: fc.nat(60), capacity: fc.integer({ min: 1, max: 70 }) });
+  await fc.assert(fc.asyncProperty(requests, fc.nat(), async ({ length, capacity }, seed) => {
+    async function* row() {
+      for (let item = 0; item < length; item++) yield item;
+    }
+    const order = () => Array.fromAsync(shuffled(row(), capacity, randomKey(seed, "order")));
+    const got = await order();
+    assert.deepEqual(got.toSorted((a, b) => a - b), Array.from({ length }, (_, item) => item));
+    assert.ok(got.every((item, place) => item <= place + capacity));
+    assert.deepEqual(await order(), got);
+    if (capacity === 1) assert.deepEqual(got, got.toSorted((a, b) => a - b));
+  }));
+});
+
+Deno.test("a buffer as long as the row shuffles uniformly", async () => {
+  const counts = new Map<string, number>();
+  for (let seed = 0; seed < 2400; seed++) {
+    const row = async function* () {
+      yield* "abcd";
+    };
+    const order = (await Array.fromAsync(shuffled(row(), 4, randomKey(seed, "order")))).join("");
+    counts.set(order, (counts.get(order) ?? 0) + 1);
+  }
+  assert.equal(counts.size, 24);
+  // 23 degrees of freedom: beyond 60 once in 30,000 seeds.
+  const deviation = [...counts.values()].reduce((sum, count) => sum + (count - 100) ** 2 / 100, 0);
+  assert.ok(deviation < 60, `${deviation}`);
+});
