@@ -20,7 +20,7 @@ export interface BenchRow {
   readonly images_per_second?: number;
   /** The part of this machine's measured ceiling that was reached, where one was measured. */
   readonly share?: number;
-  /** How many threads the device cpu had. */
+  /** How many threads the device cpu, or the loader of images, had. */
   readonly threads?: number;
 }
 

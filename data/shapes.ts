@@ -4,13 +4,10 @@ import { philox, type RandomKey, randomKey, unitInterval } from "../core/random.
 import { checkIndices, type Dataset, type Split } from "./dataset.ts";
 import { type DatasetKind, sizeSetting } from "./kind.ts";
 
-/** The kinds of shapes, by how many sides they have; a circle has none. */
-const SIDES = { triangle: 3, square: 4, hexagon: 6, circle: 0 } as const;
-
 /** What determines a picture. */
 export interface ShapeFactors {
   /** Which shape. */
-  readonly kind: keyof typeof SIDES;
+  readonly kind: "triangle" | "square" | "hexagon" | "circle";
   /** Of the shape's colour, in [0, 1): red, green and blue are at 0, 1/3 and 2/3. */
   readonly hue: number;
   /** The grey around it, in [0, 1). */
@@ -25,6 +22,13 @@ export interface ShapeFactors {
   readonly y: number;
 }
 
+/** How many sides each kind has; a circle has none. */
+const SIDES: Readonly<Record<ShapeFactors["kind"], number>> = {
+  triangle: 3,
+  square: 4,
+  hexagon: 6,
+  circle: 0,
+};
 /** Test pictures; training pictures have no end. */
 const TESTS = 1000;
 /** Pictures that the variance is measured on. */
@@ -50,7 +54,7 @@ export function shapeFactors(split: Split, index: number, epoch = 0): ShapeFacto
     philox(key, block, index, words);
     return [...words].map(unitInterval);
   });
-  const kinds = Object.keys(SIDES) as (keyof typeof SIDES)[];
+  const kinds = Object.keys(SIDES) as ShapeFactors["kind"][];
   return {
     kind: kinds[Math.floor(units[0] * kinds.length)],
     hue: units[1],

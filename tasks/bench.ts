@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { arithmeticCeiling, type Ceiling, memoryCeiling } from "../bench/ceiling.ts";
 import { convBench } from "../bench/conv.ts";
+import { dataBench } from "../bench/data.ts";
 import { elementwiseBench } from "../bench/elementwise.ts";
 import { matmulBench } from "../bench/matmul.ts";
 import { quantizeBench } from "../bench/quantize.ts";
@@ -29,6 +30,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ["quantize", quantizeBench],
   ["step", stepBench],
   ["elementwise", elementwiseBench],
+  ["data", dataBench],
 ]);
 
 const NAMES = [...BENCHES.keys()];
@@ -58,7 +60,7 @@ const TRACE = "trace.json";
 
 const COMMAND: Command = {
   call: "deno task bench",
-  summary: "Measures a part of the compute core, or whole training steps.",
+  summary: "Measures a part of the compute core, whole training steps, or the loader of images.",
   operands: [{ name: "BENCH", description: `one of ${NAMES.join(", ")}` }],
   options: settingsOf(OPTIONS),
   settings: [],
@@ -95,7 +97,8 @@ async function ceilingFor(row: BenchRow, device: Device): Promise<Ceiling | unde
   return device.name === "webgpu" ? undefined : arithmeticCeiling();
 }
 
-const rateOf = (row: BenchRow): number => row.gigabytes_per_second ?? row.gflops ?? NaN;
+/** What a row reached of what a ceiling is measured of. */
+const rateOf = (row: BenchRow): number | undefined => row.gigabytes_per_second ?? row.gflops;
 
 async function main(): Promise<number> {
   const line = readCommandLine(Deno.args, COMMAND);
@@ -130,9 +133,10 @@ async function main(): Promise<number> {
     console.error(device.description);
     let ceiling: Ceiling | undefined;
     for await (const row of bench(device, { ...options, onProfile })) {
-      ceiling ??= await ceilingFor(row, device);
-      const share = ceiling === undefined ? undefined : rateOf(row) / ceiling.rate;
-      const whole = { ...row, share, threads };
+      const rate = rateOf(row);
+      if (rate !== undefined) ceiling ??= await ceilingFor(row, device);
+      const share = rate === undefined || ceiling === undefined ? undefined : rate / ceiling.rate;
+      const whole = { ...row, share, threads: row.threads ?? threads };
       console.log(options.json ? JSON.stringify(whole) : showRow(whole));
     }
     if (ceiling !== undefined) {

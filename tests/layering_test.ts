@@ -93,6 +93,25 @@ Deno.test("nothing inside imports the root module", () => {
   assert.deepEqual(wrong, []);
 });
 
+Deno.test("what only some data sets need is not loaded with the rest", async () => {
+  const train = new URL("tasks/train.ts", ROOT).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", train],
+    cwd: ROOT,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
+  const found = new Map(modules.map((module) => [module.specifier, module]));
+  const loaded = new Set([train]);
+  for (const specifier of loaded) { // A set gives what is added on the way too.
+    for (const { code } of found.get(specifier)?.dependencies ?? []) {
+      if (code?.specifier !== undefined) loaded.add(code.specifier);
+    }
+  }
+  const heavy = [...loaded].filter((specifier) => /npm:.*(sharp|hyparquet|emoji)/.test(specifier));
+  assert.deepEqual(heavy, []);
+  assert.ok([...loaded].some((specifier) => specifier.includes("zod")));
+});
+
 Deno.test("the module graph has no cycle", () => {
   const done = new Set<string>();
   const path: string[] = [];

@@ -30,6 +30,18 @@ Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps"
   assert.deepEqual([...new Set(traceEvents.map(({ pid }: { pid: number }) => pid))], [1, 2]);
 });
 
+Deno.test("bench data has the loader's rate by threads, and the device's", async () => {
+  const args = ["data", "--batch", "4", "--runs", "1", "--device", "cpu", "--json"];
+  const { code, stdout, stderr } = await runTask("bench", args);
+  assert.equal(code, 0, stderr);
+  const rows = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const [last, loader] = [rows.at(-1), rows.slice(0, -1)];
+  assert.equal(loader.at(-1).threads, navigator.hardwareConcurrency);
+  assert.ok(loader.every(({ device }) => device === "loader"));
+  assert.deepEqual([last.device, last.bench], ["cpu", "data"]);
+  for (const { images_per_second, ms } of rows) assert.ok(images_per_second > 0 && ms > 0);
+});
+
 Deno.test("bench refuses a benchmark that is not there", async () => {
   const { code, stderr } = await runTask("bench", ["matmull"]);
   assert.equal(code, 2);
