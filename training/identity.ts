@@ -31,3 +31,20 @@ export function identityOf(config: Config): Readonly<Record<string, unknown>> {
   const determining = settings.filter(([path]) => !WHEREABOUTS.has(path as string));
   return Object.fromEntries([["seed", seed], ["precision", precision], ...determining]);
 }
+
+/** A short name of a run's result, the same wherever the run is kept and whatever computes it: the first 12 hexadecimal
+ * digits of the SHA-256 of what determines its parameters, and of its length.
+ *
+ * ```ts
+ * import { resolveConfig, runHash } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const [run, elsewhere] = [{}, { out: "elsewhere", device: "cpu" }].map((flags) => resolveConfig({ flags }));
+ * assert.equal(await runHash(run), await runHash(elsewhere));
+ * ```
+ */
+export async function runHash(config: Config): Promise<string> {
+  const { epochs, maxSteps } = config.training;
+  const text = JSON.stringify({ ...identityOf(config), epochs, maxSteps });
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(digest, 0, 6).toHex();
+}

@@ -106,7 +106,8 @@ function common(
   return Object.fromEntries(kept);
 }
 
-function merge(below: Settings, above: Settings): Settings {
+/** Settings over others, section by section. */
+export function merge(below: Settings, above: Settings): Settings {
   const merged = new Map(Object.entries(below));
   for (const [name, value] of Object.entries(above)) {
     const under = merged.get(name);

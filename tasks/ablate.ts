@@ -1,0 +1,110 @@
+/** Runs a study: many runs that differ in a few settings, to one table.
+ *
+ *     deno task ablate quantizers --scale smoke
+ */
+import { z } from "zod";
+import { readSettings, settingsOf } from "../core/settings.ts";
+import { configSettings } from "../training/config.ts";
+import { type PlanOptions, planRuns, showRun } from "../training/study/plan.ts";
+import { readRecord, type RunRecord } from "../training/study/records.ts";
+import { runStudy } from "../training/study/run_study.ts";
+import { SCALES, type Study } from "../training/study/study.ts";
+import { showMarkdown } from "../training/study/tables.ts";
+import { asUsage, runTask, UsageError } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { INTERRUPTED, Interruption } from "./interruption.ts";
+import { Output } from "./output.ts";
+import { openStudy, STUDIES } from "./studies/registry.ts";
+import { StudyProgress } from "./study_progress.ts";
+
+const OPTIONS = z.strictObject({
+  out: z.string().min(1).nullable().default(null)
+    .describe("the study's folder; none: runs/<study>, with the scale behind it"),
+  scale: z.enum(SCALES).nullable().default(null)
+    .describe("a size that the study has; none: small, where it has that"),
+  jobs: z.int().min(1).default(1)
+    .describe("runs at a time; they share the threads of the cpu device"),
+  retry: z.boolean().default(false).describe("runs those again that failed before"),
+  "dry-run": z.boolean().default(false).describe("says what would be run, and writes nothing"),
+  json: z.boolean().default(false)
+    .describe("prints the runs as the last line of stdout, all else on stderr"),
+});
+
+const COMMAND: Command = {
+  call: "deno task ablate",
+  summary: "Runs every combination of a study's axes with every seed, each run a process of its " +
+    "own, and leaves study.md, study.csv, study.jsonl and runs/ in the study's folder. Run again, " +
+    "it goes on where it was. The settings below go under those of the axes.",
+  operands: [{
+    name: "STUDY",
+    description: `a .ts or .json file, or one of ${STUDIES.map(({ name }) => name).join(", ")}`,
+  }],
+  options: settingsOf(OPTIONS),
+  settings: configSettings().filter(({ path }) => path !== "out" && path !== "seed"),
+};
+
+const STUDY_NOTES = STUDIES.map(({ name, about }) => `Study ${name}: ${about}`);
+
+async function main(): Promise<number> {
+  const line = readCommandLine(Deno.args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND, STUDY_NOTES));
+    return 0;
+  }
+  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const { jobs, retry } = options;
+  const study = await asInput(() => openStudy(line.operands.STUDY));
+  const scale = options.scale ?? (study.scales?.small === undefined ? undefined : "small");
+  const out = options.out ?? `runs/${[study.name, scale ?? []].flat().join("-")}`;
+  const place: PlanOptions = { out, scale, settings: line.settings };
+  const runs = await asInput(() => planRuns(study, place));
+  const output = new Output(options.json);
+  if (options["dry-run"]) {
+    const records = await Promise.all(runs.map(readRecord));
+    output.result({ study: study.name, out, runs: records }, showPlan(records));
+    return 0;
+  }
+  output.say(`${study.name}: ${runs.length} runs into ${out}`);
+  const progress = new StudyProgress(output, runs);
+  using interruption = new Interruption(() => {
+    progress.clear();
+    output.say("stopping after the steps under way; Ctrl-C again stops at once");
+  });
+  const records = await runStudy(study, {
+    ...place,
+    ...{ jobs, retry, signal: interruption.signal },
+    onEvent: (event) => progress.hear(event),
+  });
+  return finish(study, out, records, output);
+}
+
+/** Says what came of it, and gives the exit code. */
+function finish(study: Study, out: string, records: RunRecord[], output: Output): number {
+  const count = (state: RunRecord["state"]) => records.filter((run) => run.state === state).length;
+  const finished = count("finished"), failed = count("failed");
+  output.result({ study: study.name, out, runs: records }, [
+    "",
+    showMarkdown(study, records),
+    `${finished} of ${records.length} runs are finished, ${failed} failed; all is in ${out}`,
+    ...failed > 0 ? ["--retry runs those again that failed"] : [],
+  ]);
+  if (finished + failed < records.length) return INTERRUPTED;
+  return failed > 0 ? 1 : 0;
+}
+
+function showPlan(records: readonly RunRecord[]): string[] {
+  return records.map((run) => `${run.hash}  ${run.state.padEnd(8)}  ${showRun(run)}`);
+}
+
+/** Waits for something whose errors are the user's input's. */
+async function asInput<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new UsageError(cause.message, { cause });
+  }
+}
+
+await runTask(main);

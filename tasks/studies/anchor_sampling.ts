@@ -1,0 +1,18 @@
+/** How anchors are sampled (METHOD section 5, ablation c). */
+import type { Study } from "../../training/study/study.ts";
+import { SCALES_OF_NAMED } from "./scales.ts";
+
+/** The three ways to sample anchors, at every step and once only. */
+export const anchorSampling: Study = {
+  name: "anchor-sampling",
+  about: "Does it matter how anchors are sampled? In the paper offline it does, online hardly.",
+  base: {
+    preset: "digits",
+    quantizer: { type: "clustered", codebookSize: 512, codebookDim: 64 },
+  },
+  axes: [
+    { path: "quantizer.online", values: [true, false] },
+    { path: "quantizer.anchor", values: ["closest", "random", "probrandom"] },
+  ],
+  scales: SCALES_OF_NAMED,
+};

@@ -1,0 +1,33 @@
+/** Every method, at one rate. */
+import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
+import type { Settings } from "../../training/presets.ts";
+import type { Study } from "../../training/study/study.ts";
+import { SCALES_OF_NAMED } from "./scales.ts";
+
+/** Three codes of 8 say what one of 512 does. The inner method is the one of RQ-VAE, for both, so that they differ in
+ * their structure only. */
+const INNER: Settings = { type: "ema", codebookSize: 8, replaceBelow: 1 };
+
+/** What methods need whose codebook is not simply of K codes of D dimensions, for 512 codes, or three of 8. */
+const SAME_RATE: Readonly<Record<string, Settings>> = {
+  fsq: { levels: [8, 8, 8] },
+  lfq: { bits: 9 },
+  residual: { depth: 3, inner: INNER },
+  product: { heads: 3, inner: { ...INNER, codebookDim: 21 } }, // 3 · 21 channels, one less than the others' 64.
+};
+
+/** Every registered method with its own defaults: the same images in the same order, as many steps, and 9 bits a
+ * position. */
+export const quantizers: Study = {
+  name: "quantizers",
+  about:
+    "Which method rebuilds images best at 9 bits a position, and how much of its codebook does it use?",
+  base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
+  axes: [{
+    name: "quantizer",
+    values: Object.fromEntries(
+      QUANTIZER_TYPES.map((type) => [type, { quantizer: { type, ...SAME_RATE[type] } }]),
+    ),
+  }],
+  scales: SCALES_OF_NAMED,
+};

@@ -1,0 +1,55 @@
+/** The studies that can be run by name. */
+import { readFile } from "node:fs/promises";
+import { extname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { suggestName } from "../../core/nearest_name.ts";
+import { readStudy, type Study } from "../../training/study/study.ts";
+import { anchorSampling } from "./anchor_sampling.ts";
+import { codebookDim } from "./codebook_dim.ts";
+import { codebookSize } from "./codebook_size.ts";
+import { quantizers } from "./quantizers.ts";
+import { reinitialisation } from "./reinitialisation.ts";
+
+/** Every named study; adding one is a file in this folder and an entry here. */
+export const STUDIES: readonly Study[] = [
+  quantizers,
+  codebookSize,
+  codebookDim,
+  anchorSampling,
+  reinitialisation,
+];
+
+/** A study by its name, or from a file: JSON, or a module whose default export it is.
+ * @throws {RangeError} there is no such name or file, or what it holds is no study
+ */
+export async function openStudy(nameOrFile: string): Promise<Study> {
+  const named = STUDIES.find(({ name }) => name === nameOrFile);
+  if (named !== undefined) return named;
+  if (extname(nameOrFile) === "") {
+    const suggestion = suggestName(nameOrFile, STUDIES.map(({ name }) => name));
+    throw new RangeError(
+      `Cannot open the study: it must be a name or a .ts or .json file, got ${nameOrFile}, ${suggestion}`,
+    );
+  }
+  const given = await readStudyFile(nameOrFile);
+  try {
+    return readStudy(given);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new RangeError(message.replace("the study", `the study ${nameOrFile}`), { cause });
+  }
+}
+
+async function readStudyFile(path: string): Promise<unknown> {
+  try {
+    if (extname(path) === ".json") return JSON.parse(await readFile(path, "utf8"));
+    return (await import(pathToFileURL(resolve(path)).href)).default;
+  } catch (cause) {
+    throw new RangeError(
+      `Cannot open the study ${path}: it must be JSON or a module that loads, got ${
+        (cause as Error).message
+      }`,
+      { cause },
+    );
+  }
+}

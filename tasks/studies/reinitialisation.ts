@@ -1,0 +1,23 @@
+/** How dead codes come back (METHOD section 5, ablation d). */
+import type { Study } from "../../training/study/study.ts";
+import { SCALES_OF_NAMED } from "./scales.ts";
+
+/** One look-up for all, that of the clustered codebook, so that they differ in the codes' return only. */
+const method = (type: string) => ({ quantizer: { type, distance: "cos" } });
+
+/** No re-initialisation, the two of single anchors, and the running average of the clustered codebook. */
+export const reinitialisation: Study = {
+  name: "reinitialisation",
+  about: "Which re-initialisation of dead codes serves best? In the paper the running average.",
+  base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
+  axes: [{
+    name: "re-initialisation",
+    values: {
+      "none": method("vanilla"),
+      "near code vectors": method("near-codes"),
+      "hard encoded features": method("hard-features"),
+      "running average": method("clustered"),
+    },
+  }],
+  scales: SCALES_OF_NAMED,
+};

@@ -1,0 +1,21 @@
+/** The sizes that every named study has. */
+import type { Study } from "../../training/study/study.ts";
+
+/** From a try to the paper's own settings; on other images by `--data.name`. */
+export const SCALES_OF_NAMED: NonNullable<Study["scales"]> = {
+  smoke: {
+    // Shows that everything runs, in a few minutes on two cores; its numbers say nothing about the methods.
+    settings: {
+      model: { hidden: 32, residualHidden: 16 },
+      training: { batchSize: 32, maxSteps: 30 },
+    },
+    seeds: [42],
+  },
+  small: {
+    seeds: [42, 43], // The preset as it is: ten epochs of 9,003 digits.
+  },
+  paper: {
+    settings: { training: { batchSize: 1024, epochs: 500 } }, // METHOD section 4.
+    seeds: [42],
+  },
+};

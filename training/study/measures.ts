@@ -1,0 +1,34 @@
+/** What a study measures of every run. */
+
+/** The numbers that a study's table can show. */
+export const MEASURES = ["usage", "perplexity", "mse", "psnr", "secondsPerStep"] as const;
+
+/** One of them. */
+export type Measure = typeof MEASURES[number];
+
+/** What a study measures where it does not say. */
+export const DEFAULT_MEASURES: readonly Measure[] = [
+  "usage",
+  "perplexity",
+  "mse",
+  "secondsPerStep",
+];
+
+/** How a measure is shown. */
+export interface MeasureTitle {
+  /** With its unit. */
+  readonly title: string;
+  /** What a value is multiplied by for that unit. */
+  readonly factor: number;
+  /** Digits after the point. */
+  readonly decimals: number;
+}
+
+/** How each is shown. */
+export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
+  usage: { title: "usage, %", factor: 100, decimals: 1 },
+  perplexity: { title: "perplexity", factor: 1, decimals: 1 },
+  mse: { title: "test mse", factor: 1, decimals: 5 },
+  psnr: { title: "PSNR, dB", factor: 1, decimals: 2 },
+  secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3 },
+};

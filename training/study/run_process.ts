@@ -1,0 +1,68 @@
+/** A run of a study: a process of its own. */
+
+/** How a run's process ended. */
+export type RunEnd =
+  | { readonly kind: "finished" }
+  | { readonly kind: "stopped" }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** What a run is given besides its folder. */
+export interface RunProcessOptions {
+  /** Stops the run, with a checkpoint. */
+  readonly signal: AbortSignal;
+  /** Hears every line that the run prints for people. */
+  readonly onLine: (line: string) => void;
+}
+
+/** The exit code of a run that was stopped with a checkpoint. */
+const INTERRUPTED = 130;
+/** Characters of a failure that are kept. */
+const MOST_WORDS = 2000;
+
+/** The task that trains. */
+const TRAIN: string = import.meta.resolve("../../tasks/train.ts");
+
+/** Trains the run whose `config.json` lies in a folder, from its last checkpoint where it has one.
+ *
+ * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study, which stops its runs once.
+ * One that outlives a study that was killed ends at its next line, which nobody reads.
+ * @throws {Error} processes cannot be started
+ */
+export async function trainInProcess(
+  folder: string,
+  { signal, onLine }: RunProcessOptions,
+): Promise<RunEnd> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", TRAIN, "--out", folder, "--resume"],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+    detached: true,
+  }).spawn();
+  const stop = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    const [errors] = await Promise.all([new Response(child.stderr).text(), hear(child, onLine)]);
+    const { code, signal: killer } = await child.status;
+    if (code === 0) return { kind: "finished" };
+    if (signal.aborted || code === INTERRUPTED) return { kind: "stopped" };
+    const reason = errors.trim().slice(-MOST_WORDS);
+    return {
+      kind: "failed",
+      reason: killer === null ? reason || `exit code ${code}` : `it was killed by ${killer}`,
+    };
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+async function hear(child: Deno.ChildProcess, onLine: (line: string) => void): Promise<void> {
+  let rest = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  }
+}

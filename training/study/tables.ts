@@ -1,0 +1,109 @@
+/** A study's records as files: for programs, for spreadsheets, for people. */
+import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
+import { showRun } from "./plan.ts";
+import type { RunRecord } from "./records.ts";
+import type { Study } from "./study.ts";
+
+/** The runs of a combination of the axes' points, measured by one protocol. */
+interface Row {
+  readonly point: RunRecord["point"];
+  readonly runs: readonly RunRecord[];
+}
+
+/** One record a line, as JSON. */
+export function showJsonLines(records: readonly RunRecord[]): string {
+  return records.map((record) => `${JSON.stringify(record)}\n`).join("");
+}
+
+/** One record a line, with commas between (RFC 4180), below a line of names. */
+export function showCsv(records: readonly RunRecord[]): string {
+  const axes = Object.keys(records[0]?.point ?? {});
+  const names = [...axes, "seed", "state", ...MEASURES, "steps", "device", "protocol", "run"];
+  const rows = records.map(({ point, seed, state, measured, steps, device, protocol, hash }) => [
+    ...axes.map((axis) => point[axis]),
+    seed,
+    state,
+    ...MEASURES.map((measure) => measured?.[measure]),
+    ...[steps, device, protocol, hash],
+  ]);
+  return [names, ...rows].map((row) => `${row.map(showCell).join(",")}\r\n`).join("");
+}
+
+/** A table a protocol, since numbers of different protocols do not compare: mean and standard deviation over the seeds
+ * of the finished runs of each combination; then what failed and what is left to run.
+ *
+ * ```ts
+ * import { showMarkdown } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const axes = [{ path: "quantizer.codebookSize", values: [32] }];
+ * const common = { point: { "quantizer.codebookSize": 32 }, hash: "0", folder: "0", state: "finished" } as const;
+ * const whole = { ...common, failure: null, steps: 9, device: "cpu", protocol: "1f" };
+ * const records = [0.5, 0.7].map((usage, seed) => {
+ *   return { ...whole, seed, measured: { usage, perplexity: 2, mse: 1, psnr: 6, secondsPerStep: 0.1 } };
+ * });
+ * const text = showMarkdown({ name: "sizes", axes, measure: ["usage"] }, records);
+ * assert.match(text, /\| 32 +\| 60\.0 ± 14\.1 +\| 2 +\|/);
+ * ```
+ */
+export function showMarkdown(study: Study, records: readonly RunRecord[]): string {
+  const { name, about, measure = DEFAULT_MEASURES } = study;
+  const finished = records.filter(({ state }) => state === "finished");
+  const failed = records.filter(({ state }) => state === "failed");
+  const left = records.length - finished.length - failed.length;
+  const tables = [...Map.groupBy(finished, ({ protocol }) => protocol)].map(
+    ([protocol, measured]) =>
+      `${showTable(rowsOf(measured), measure)}\n\nProtocol ${protocol}, on ${
+        [...new Set(measured.map(({ device }) => device))].join("; ")
+      }.`,
+  );
+  const parts = [
+    `# ${name}`,
+    about ?? "",
+    ...tables,
+    finished.length === 0 ? "" : "Mean ± standard deviation over the seeds. Seconds a step " +
+      "depend on the machine and on what else it was doing.",
+    ...failed.map((run) => `Failed: ${showRun(run)} (${run.hash}): ${run.failure}`),
+    left === 0 ? "" : `Left to run: ${left} of ${records.length}.`,
+  ];
+  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
+}
+
+function rowsOf(records: readonly RunRecord[]): readonly Row[] {
+  const groups = Map.groupBy(records, ({ point }) => JSON.stringify(point));
+  return [...groups.values()].map((runs) => ({ point: runs[0].point, runs }));
+}
+
+function showTable(rows: readonly Row[], measures: readonly Measure[]): string {
+  const axes = Object.keys(rows[0].point);
+  const titles = measures.map((measure) => MEASURE_TITLES[measure].title);
+  const cells = rows.map(({ point, runs }) => [
+    ...axes.map((axis) => `${point[axis]}`),
+    ...measures.map((measure) => showSpread(runs, measure)),
+    `${runs.length}`,
+  ]);
+  const lines = [[...axes, ...titles, "seeds"], ...cells];
+  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const [head, ...body] = lines.map((line) =>
+    `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`
+  );
+  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
+  return [head, rule, ...body].join("\n");
+}
+
+/** The mean, and from two values on the sample standard deviation. */
+function showSpread(runs: readonly RunRecord[], measure: Measure): string {
+  const { factor, decimals } = MEASURE_TITLES[measure];
+  const values = runs.flatMap(({ measured }) => measured?.[measure] ?? [])
+    .map((value) => value * factor);
+  if (values.length === 0) return "–";
+  const mean = values.reduce((sum, value) => sum + value) / values.length;
+  if (values.length === 1) return mean.toFixed(decimals);
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const deviation = Math.sqrt(squares / (values.length - 1));
+  return `${mean.toFixed(decimals)} ± ${deviation.toFixed(decimals)}`;
+}
+
+function showCell(value: unknown): string {
+  const text = value === undefined || value === null ? "" : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
