@@ -20,12 +20,12 @@ const INTERRUPTED = 130;
 const MOST_WORDS = 2000;
 
 /** The task that trains. */
-const TRAIN: string = import.meta.resolve("../../tasks/train.ts");
+const TRAIN: string = import.meta.resolve("../../tasks/train_in_study.ts");
 
 /** Trains the run whose `config.json` lies in a folder, from its last checkpoint where it has one.
  *
- * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study, which stops its runs once.
- * One that outlives a study that was killed ends at its next line, which nobody reads.
+ * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study. It stops, with a checkpoint,
+ * when its stdin closes: here, or because this process is gone.
  * @throws {Error} processes cannot be started
  */
 export async function trainInProcess(
@@ -34,28 +34,23 @@ export async function trainInProcess(
 ): Promise<RunEnd> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", TRAIN, "--out", folder, "--resume"],
-    stdin: "null",
+    stdin: "piped",
     stdout: "piped",
     stderr: "piped",
     env: { NO_COLOR: "1" },
     detached: true,
   }).spawn();
-  const stop = () => child.kill("SIGTERM");
+  const stop = () => child.stdin.close();
   signal.addEventListener("abort", stop);
   if (signal.aborted) stop();
-  try {
-    const [errors] = await Promise.all([new Response(child.stderr).text(), hear(child, onLine)]);
-    const { code, signal: killer } = await child.status;
-    if (code === 0) return { kind: "finished" };
-    if (signal.aborted || code === INTERRUPTED) return { kind: "stopped" };
-    const reason = errors.trim().slice(-MOST_WORDS);
-    return {
-      kind: "failed",
-      reason: killer === null ? reason || `exit code ${code}` : `it was killed by ${killer}`,
-    };
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
+  const [errors] = await Promise.all([new Response(child.stderr).text(), hear(child, onLine)]);
+  const { code, signal: killer } = await child.status;
+  signal.removeEventListener("abort", stop);
+  if (!signal.aborted) await child.stdin.close();
+  if (code === 0) return { kind: "finished" };
+  if (signal.aborted || code === INTERRUPTED) return { kind: "stopped" };
+  const words = errors.trim().slice(-MOST_WORDS) || `its exit code was ${code}`;
+  return { kind: "failed", reason: killer === null ? words : `it was killed by ${killer}` };
 }
 
 async function hear(child: Deno.ChildProcess, onLine: (line: string) => void): Promise<void> {

@@ -55,9 +55,10 @@ export interface Study {
   readonly scales?: Readonly<Partial<Record<ScaleName, Scale>>>;
 }
 
+// The error of each is what it must be.
 const settings = z.record(z.string(), z.unknown(), { error: "an object of settings" });
-const seeds = z.array(z.int().min(0), { error: "a list of seeds" })
-  .min(1, { error: "a list of at least one seed" });
+const seed = z.int({ error: "an integer" }).min(0, { error: "at least 0" });
+const seeds = z.array(seed, { error: "a list of seeds" }).min(1, { error: "a list with a seed" });
 const value = z.union([
   z.boolean(),
   z.number(),
@@ -72,22 +73,25 @@ const axis = z.union([
     values: z.record(z.string(), settings).refine((points) => Object.keys(points).length > 0),
   }),
 ], { error: "a path with a list of values, or a name with settings by name" });
+const scale = z.strictObject({ settings: settings.optional(), seeds: seeds.optional() }, {
+  error: "an object of settings and seeds",
+});
+const measure = z.enum(MEASURES, { error: `one of ${MEASURES.join(", ")}` });
+
+const NAME = "a text of lower-case letters, digits and dashes";
 
 const SCHEMA: z.ZodType<Study> = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, {
-    error: "a name of lower-case letters, digits and dashes",
-  }),
+  name: z.string({ error: NAME }).regex(/^[a-z0-9][a-z0-9-]*$/, { error: NAME }),
   about: z.string({ error: "a text" }).optional(),
   base: settings.optional(),
-  axes: z.array(axis, { error: "a list of axes" }).min(1, { error: "a list of at least one axis" }),
+  axes: z.array(axis, { error: "a list of axes" }).min(1, { error: "a list with an axis" }),
   seeds: seeds.optional(),
-  measure: z.array(z.enum(MEASURES, { error: `one of ${MEASURES.join(", ")}` })).min(1).optional(),
-  scales: z.partialRecord(
-    z.enum(SCALES),
-    z.strictObject({ settings: settings.optional(), seeds: seeds.optional() }),
-    { error: `an object of sizes by name, ${SCALES.join(", ")}` },
-  ).optional(),
-});
+  measure: z.array(measure, { error: "a list of measures" })
+    .min(1, { error: "a list with a measure" }).optional(),
+  scales: z.partialRecord(z.enum(SCALES), scale, {
+    error: `an object of scales by name, ${SCALES.join(", ")}`,
+  }).optional(),
+}, { error: "an object with a name and axes" });
 
 /** A study, checked in its form; whether its settings exist and may have their values, `planRuns` checks.
  *
@@ -104,24 +108,17 @@ export function readStudy(given: unknown): Study {
   const { error, data } = SCHEMA.safeParse(given);
   if (error === undefined) return data;
   const [issue] = error.issues;
-  const place = issue.path.reduce<string>(
-    (before, part) =>
-      typeof part === "number" ? `${before}[${part}]` : `${before}${before && "."}${String(part)}`,
-    "",
-  );
-  if (issue.code === "unrecognized_keys") {
-    throw new RangeError(
-      `Cannot read the study: ${place || "it"} must hold only what studies have, got "${
-        issue.keys[0]
-      }"`,
-    );
-  }
-  const actual = issue.path.reduce<unknown>(
-    (parent, part) => (parent as Record<PropertyKey, unknown> | undefined)?.[part],
-    given,
-  );
-  const requirement = issue.message.replace(/^Invalid input: expected /, "of the type ");
+  const place =
+    issue.path.map((part) => typeof part === "number" ? `[${part}]` : `.${String(part)}`)
+      .join("").replace(/^\./, "") || "it";
+  const [requirement, actual] = issue.code === "unrecognized_keys"
+    ? ["hold only what studies have", issue.keys[0]]
+    : [`be ${issue.message}`, issue.path.reduce<unknown>(within, given)];
   throw new RangeError(
-    `Cannot read the study: ${place || "it"} must be ${requirement}, got ${showSetting(actual)}`,
+    `Cannot read the study: ${place} must ${requirement}, got ${showSetting(actual)}`,
   );
+}
+
+function within(parent: unknown, part: PropertyKey): unknown {
+  return (parent as Readonly<Record<PropertyKey, unknown>>)[part];
 }

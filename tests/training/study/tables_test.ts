@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import type { RunRecord } from "../../../training/study/records.ts";
+import type { Study } from "../../../training/study/study.ts";
+import { showCsv, showJsonLines, showMarkdown } from "../../../training/study/tables.ts";
+
+const study: Study = {
+  name: "sizes",
+  axes: [{ path: "quantizer.codebookSize", values: [8, 16] }],
+  measure: ["usage", "secondsPerStep"],
+};
+
+function record(size: number, seed: number, changed: Partial<RunRecord>): RunRecord {
+  return {
+    point: { "quantizer.codebookSize": size },
+    ...{ seed, hash: `${size}-${seed}`, folder: "", state: "waiting", failure: null },
+    ...{ steps: null, device: null, protocol: null, measured: null },
+    ...changed,
+  };
+}
+
+function finished(size: number, seed: number, usage: number, protocol = "aa"): RunRecord {
+  const measured = { usage, perplexity: 2, mse: 0.25, psnr: 12, secondsPerStep: null };
+  const device = 'cpu, "4" threads';
+  return record(size, seed, { state: "finished", steps: 3, device, protocol, measured });
+}
+
+const records = [
+  finished(8, 1, 0.2),
+  finished(8, 2, 0.5),
+  finished(8, 3, 0.2),
+  finished(16, 1, 0.125),
+  record(16, 2, { state: "failed", failure: "it broke" }),
+  record(16, 3, { state: "started" }),
+];
+
+Deno.test("the table has mean and sample deviation over the finished seeds, and names the rest", () => {
+  const lines = showMarkdown(study, records).split("\n");
+  assert.deepEqual(lines.slice(0, 7), [
+    "# sizes",
+    "",
+    "| quantizer.codebookSize | usage, %    | seconds a step | seeds |",
+    "| ---------------------- | ----------- | -------------- | ----- |",
+    "| 8                      | 30.0 ± 17.3 | –              | 3     |",
+    "| 16                     | 12.5        | –              | 1     |",
+    "",
+  ]);
+  const text = lines.join("\n");
+  assert.match(text, /^Protocol aa, on cpu, "4" threads\.$/m);
+  assert.match(text, /^Failed: quantizer\.codebookSize 16, seed 2 \(16-2\): it broke$/m);
+  assert.match(text, /^Left to run: 1 of 6\.$/m);
+});
+
+Deno.test("numbers of different protocols stand in different tables", () => {
+  const text = showMarkdown(study, [...records, finished(8, 4, 1, "bb")]);
+  assert.equal(text.match(/^\| 8 /gm)?.length, 2);
+  assert.match(text, /\| 8 +\| 100\.0 +\| – +\| 1 +\|\n\nProtocol bb/);
+});
+
+Deno.test("the files for programs hold every run, with quotes where a comma needs them", () => {
+  assert.deepEqual(showJsonLines(records).trimEnd().split("\n").map((l) => JSON.parse(l)), records);
+  const lines = showCsv(records).split("\r\n");
+  assert.equal(
+    lines[0],
+    "quantizer.codebookSize,seed,state,usage,perplexity,mse,psnr,secondsPerStep,steps,device,protocol,run",
+  );
+  assert.equal(lines[1], '8,1,finished,0.2,2,0.25,12,,3,"cpu, ""4"" threads",aa,8-1');
+  assert.equal(lines[6], "16,3,started,,,,,,,,,16-3");
+  assert.equal(lines.length, 8);
+});
