@@ -228,6 +228,6 @@ export * from "./training/trainer.ts";
 export * from "./training/study/study.ts";
 export * from "./training/study/measures.ts";
 export { type PlannedRun, type PlanOptions, planRuns } from "./training/study/plan.ts";
-export type { RunRecord, RunState } from "./training/study/records.ts";
+export type { StudyRun, StudyRunState } from "./training/study/records.ts";
 export { runStudy, type StudyEvent, type StudyOptions } from "./training/study/run_study.ts";
 export * from "./training/study/tables.ts";

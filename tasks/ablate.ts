@@ -6,7 +6,7 @@ import { z } from "zod";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { configSettings } from "../training/config.ts";
 import { type PlanOptions, planRuns, showRun } from "../training/study/plan.ts";
-import { readRecord, type RunRecord } from "../training/study/records.ts";
+import { readRecord, type StudyRun } from "../training/study/records.ts";
 import { runStudy } from "../training/study/run_study.ts";
 import { SCALES, type Study } from "../training/study/study.ts";
 import { showMarkdown } from "../training/study/tables.ts";
@@ -80,8 +80,8 @@ async function main(): Promise<number> {
 }
 
 /** Says what came of it, and gives the exit code. */
-function finish(study: Study, out: string, records: RunRecord[], output: Output): number {
-  const count = (state: RunRecord["state"]) => records.filter((run) => run.state === state).length;
+function finish(study: Study, out: string, records: StudyRun[], output: Output): number {
+  const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
   const finished = count("finished"), failed = count("failed");
   output.result({ study: study.name, out, runs: records }, [
     "",
@@ -93,7 +93,7 @@ function finish(study: Study, out: string, records: RunRecord[], output: Output)
   return failed > 0 ? 1 : 0;
 }
 
-function showPlan(records: readonly RunRecord[]): string[] {
+function showPlan(records: readonly StudyRun[]): string[] {
   return records.map((run) => `${run.hash}  ${run.state.padEnd(8)}  ${showRun(run)}`);
 }
 

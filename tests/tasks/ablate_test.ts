@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { RunRecord } from "../../training/study/records.ts";
+import type { StudyRun } from "../../training/study/records.ts";
 import { type Ended, folderForTests, lastLine, runTask, snapshot, taskCommand } from "./child.ts";
 
 const folder = folderForTests();
@@ -24,7 +24,7 @@ function writeStudy(sizes: readonly number[]): void {
 }
 
 const ablate = (...args: string[]) => runTask("ablate", [file, "--out", out, "--json", ...args]);
-const runsOf = ({ stdout }: Ended) => lastLine(stdout).runs as readonly RunRecord[];
+const runsOf = ({ stdout }: Ended) => lastLine(stdout).runs as readonly StudyRun[];
 const statesOf = (ended: Ended) =>
   Object.fromEntries(runsOf(ended).map(({ point, state }) => [point.which, state]));
 const modified = (path: string) => Deno.statSync(path).mtime?.getTime();

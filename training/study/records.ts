@@ -8,14 +8,14 @@ import type { PlannedRun } from "./plan.ts";
 
 /** How far a run of a study is: `waiting`, it has not begun; `started`, it can be resumed; `failed`, it is run again
  * only when asked; `finished`. */
-export type RunState = "waiting" | "started" | "failed" | "finished";
+export type StudyRunState = "waiting" | "started" | "failed" | "finished";
 
 /** What is known of a run. */
-export interface RunRecord extends Pick<PlannedRun, "point" | "seed" | "hash"> {
+export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   /** Its folder. */
   readonly folder: string;
   /** How far it is. */
-  readonly state: RunState;
+  readonly state: StudyRunState;
   /** Why it failed. */
   readonly failure: string | null;
   /** Steps taken, of a finished run. */
@@ -45,7 +45,7 @@ interface Summary {
 /** Reads what a run's folder says of it.
  * @throws {Error} a file cannot be read
  */
-export async function readRecord({ point, seed, hash, config }: PlannedRun): Promise<RunRecord> {
+export async function readRecord({ point, seed, hash, config }: PlannedRun): Promise<StudyRun> {
   const folder = config.out;
   const known = { point, seed, hash, folder };
   const summary = await readJson<Summary>(join(folder, "summary.json"));

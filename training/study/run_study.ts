@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { writeAtomically } from "../../core/atomic_write.ts";
 import { RunFolder } from "../run_folder.ts";
 import { type PlannedRun, type PlanOptions, planRuns } from "./plan.ts";
-import { clearFailure, readRecord, type RunRecord, writeFailure } from "./records.ts";
+import { clearFailure, readRecord, type StudyRun, writeFailure } from "./records.ts";
 import { trainInProcess } from "./run_process.ts";
 import { readStudy, type Study } from "./study.ts";
 import { showCsv, showJsonLines, showMarkdown } from "./tables.ts";
@@ -63,7 +63,7 @@ export interface StudyOptions extends PlanOptions {
  * @throws {RangeError} the study is not one, or a run's configuration is not allowed; before anything runs
  * @throws {Error} the folder cannot be written, or another process runs a study in it
  */
-export async function runStudy(study: Study, options: StudyOptions): Promise<RunRecord[]> {
+export async function runStudy(study: Study, options: StudyOptions): Promise<StudyRun[]> {
   const { out, jobs = 1, retry = false, signal = new AbortController().signal } = options;
   if (!(Number.isInteger(jobs) && jobs >= 1)) {
     throw new RangeError(`Cannot run a study: jobs must be an integer of at least 1, got ${jobs}`);
@@ -71,7 +71,7 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<Run
   const checked = readStudy(study);
   const runs = await planRuns(checked, options);
   using _lock = await lockFolder(out);
-  const records = new Map<string, RunRecord>();
+  const records = new Map<string, StudyRun>();
   for (const run of runs) records.set(run.hash, await readRecord(run));
   const table = new TableFiles(out, checked);
   await table.write([...records.values()]);
@@ -121,7 +121,7 @@ class TableFiles {
     this.#study = study;
   }
 
-  async write(records: readonly RunRecord[]): Promise<void> {
+  async write(records: readonly StudyRun[]): Promise<void> {
     const files = {
       "study.jsonl": showJsonLines(records),
       "study.csv": showCsv(records),

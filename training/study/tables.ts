@@ -1,22 +1,22 @@
 /** A study's records as files: for programs, for spreadsheets, for people. */
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
-import type { RunRecord } from "./records.ts";
+import type { StudyRun } from "./records.ts";
 import type { Study } from "./study.ts";
 
 /** The runs of a combination of the axes' points, measured by one protocol. */
 interface Row {
-  readonly point: RunRecord["point"];
-  readonly runs: readonly RunRecord[];
+  readonly point: StudyRun["point"];
+  readonly runs: readonly StudyRun[];
 }
 
 /** One record a line, as JSON. */
-export function showJsonLines(records: readonly RunRecord[]): string {
+export function showJsonLines(records: readonly StudyRun[]): string {
   return records.map((record) => `${JSON.stringify(record)}\n`).join("");
 }
 
 /** One record a line, with commas between (RFC 4180), below a line of names. */
-export function showCsv(records: readonly RunRecord[]): string {
+export function showCsv(records: readonly StudyRun[]): string {
   const axes = Object.keys(records[0]?.point ?? {});
   const names = [...axes, "seed", "state", ...MEASURES, "steps", "device", "protocol", "run"];
   const rows = records.map(({ point, seed, state, measured, steps, device, protocol, hash }) => [
@@ -45,7 +45,7 @@ export function showCsv(records: readonly RunRecord[]): string {
  * assert.match(text, /\| 32 +\| 60\.0 ± 14\.1 +\| 2 +\|/);
  * ```
  */
-export function showMarkdown(study: Study, records: readonly RunRecord[]): string {
+export function showMarkdown(study: Study, records: readonly StudyRun[]): string {
   const { name, about, measure = DEFAULT_MEASURES } = study;
   const finished = records.filter(({ state }) => state === "finished");
   const failed = records.filter(({ state }) => state === "failed");
@@ -68,7 +68,7 @@ export function showMarkdown(study: Study, records: readonly RunRecord[]): strin
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
-function rowsOf(records: readonly RunRecord[]): readonly Row[] {
+function rowsOf(records: readonly StudyRun[]): readonly Row[] {
   const groups = Map.groupBy(records, ({ point }) => JSON.stringify(point));
   return [...groups.values()].map((runs) => ({ point: runs[0].point, runs }));
 }
@@ -91,7 +91,7 @@ function showTable(rows: readonly Row[], measures: readonly Measure[]): string {
 }
 
 /** The mean, and from two values on the sample standard deviation. */
-function showSpread(runs: readonly RunRecord[], measure: Measure): string {
+function showSpread(runs: readonly StudyRun[], measure: Measure): string {
   const { factor, decimals } = MEASURE_TITLES[measure];
   const values = runs.flatMap(({ measured }) => measured?.[measure] ?? [])
     .map((value) => value * factor);

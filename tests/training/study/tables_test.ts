@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { RunRecord } from "../../../training/study/records.ts";
+import type { StudyRun } from "../../../training/study/records.ts";
 import type { Study } from "../../../training/study/study.ts";
 import { showCsv, showJsonLines, showMarkdown } from "../../../training/study/tables.ts";
 
@@ -9,7 +9,7 @@ const study: Study = {
   measure: ["usage", "secondsPerStep"],
 };
 
-function record(size: number, seed: number, changed: Partial<RunRecord>): RunRecord {
+function record(size: number, seed: number, changed: Partial<StudyRun>): StudyRun {
   return {
     point: { "quantizer.codebookSize": size },
     ...{ seed, hash: `${size}-${seed}`, folder: "", state: "waiting", failure: null },
@@ -18,7 +18,7 @@ function record(size: number, seed: number, changed: Partial<RunRecord>): RunRec
   };
 }
 
-function finished(size: number, seed: number, usage: number, protocol = "aa"): RunRecord {
+function finished(size: number, seed: number, usage: number, protocol = "aa"): StudyRun {
   const measured = { usage, perplexity: 2, mse: 0.25, psnr: 12, secondsPerStep: null };
   const device = 'cpu, "4" threads';
   return record(size, seed, { state: "finished", steps: 3, device, protocol, measured });
