@@ -84,10 +84,14 @@ export async function planRuns(
   return [...runs.values()];
 }
 
+/** A combination of the axes' points in words: `quantizer.codebookSize 32`. */
+export function showPoint(point: PlannedRun["point"]): string {
+  return Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", ");
+}
+
 /** A run as messages name it: `quantizer.codebookSize 32, seed 42`. */
 export function showRun({ point, seed }: Pick<PlannedRun, "point" | "seed">): string {
-  return [...Object.entries(point), ["seed", seed]].map(([axis, value]) => `${axis} ${value}`)
-    .join(", ");
+  return `${showPoint(point)}, seed ${seed}`;
 }
 
 interface RunParts {

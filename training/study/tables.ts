@@ -2,13 +2,8 @@
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
+import { showSpread, type StudyRow, tablesOf } from "./rows.ts";
 import type { Study } from "./study.ts";
-
-/** The runs of a combination of the axes' points, measured by one protocol. */
-interface Row {
-  readonly point: StudyRun["point"];
-  readonly runs: readonly StudyRun[];
-}
 
 /** One record a line, as JSON. */
 export function showJsonLines(records: readonly StudyRun[]): string {
@@ -47,20 +42,16 @@ export function showCsv(records: readonly StudyRun[]): string {
  */
 export function showMarkdown(study: Study, records: readonly StudyRun[]): string {
   const { name, about, measure = DEFAULT_MEASURES } = study;
-  const finished = records.filter(({ state }) => state === "finished");
   const failed = records.filter(({ state }) => state === "failed");
-  const left = records.length - finished.length - failed.length;
-  const tables = [...Map.groupBy(finished, ({ protocol }) => protocol)].map(
-    ([protocol, measured]) =>
-      `${showTable(rowsOf(measured), measure)}\n\nProtocol ${protocol}, on ${
-        [...new Set(measured.map(({ device }) => device))].join("; ")
-      }.`,
+  const left = records.filter(({ state }) => state === "waiting" || state === "started").length;
+  const tables = tablesOf(records).map(({ protocol, devices, rows }) =>
+    `${showTable(rows, measure)}\n\nProtocol ${protocol}, on ${devices.join("; ")}.`
   );
   const parts = [
     `# ${name}`,
     about ?? "",
     ...tables,
-    finished.length === 0 ? "" : "Mean ± standard deviation over the seeds. Seconds a step " +
+    tables.length === 0 ? "" : "Mean ± standard deviation over the seeds. Seconds a step " +
       "depend on the machine and on what else it was doing.",
     ...failed.map((run) => `Failed: ${showRun(run)} (${run.hash}): ${run.failure}`),
     left === 0 ? "" : `Left to run: ${left} of ${records.length}.`,
@@ -68,18 +59,13 @@ export function showMarkdown(study: Study, records: readonly StudyRun[]): string
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
-function rowsOf(records: readonly StudyRun[]): readonly Row[] {
-  const groups = Map.groupBy(records, ({ point }) => JSON.stringify(point));
-  return [...groups.values()].map((runs) => ({ point: runs[0].point, runs }));
-}
-
-function showTable(rows: readonly Row[], measures: readonly Measure[]): string {
+function showTable(rows: readonly StudyRow[], measures: readonly Measure[]): string {
   const axes = Object.keys(rows[0].point);
   const titles = measures.map((measure) => MEASURE_TITLES[measure].title);
-  const cells = rows.map(({ point, runs }) => [
-    ...axes.map((axis) => `${point[axis]}`),
-    ...measures.map((measure) => showSpread(runs, measure)),
-    `${runs.length}`,
+  const cells = rows.map((row) => [
+    ...axes.map((axis) => `${row.point[axis]}`),
+    ...measures.map((measure) => showSpread(row, measure)),
+    `${row.runs.length}`,
   ]);
   const lines = [[...axes, ...titles, "seeds"], ...cells];
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
@@ -88,19 +74,6 @@ function showTable(rows: readonly Row[], measures: readonly Measure[]): string {
   );
   const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
   return [head, rule, ...body].join("\n");
-}
-
-/** The mean, and from two values on the sample standard deviation. */
-function showSpread(runs: readonly StudyRun[], measure: Measure): string {
-  const { factor, decimals } = MEASURE_TITLES[measure];
-  const values = runs.flatMap(({ measured }) => measured?.[measure] ?? [])
-    .map((value) => value * factor);
-  if (values.length === 0) return "–";
-  const mean = values.reduce((sum, value) => sum + value) / values.length;
-  if (values.length === 1) return mean.toFixed(decimals);
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  const deviation = Math.sqrt(squares / (values.length - 1));
-  return `${mean.toFixed(decimals)} ± ${deviation.toFixed(decimals)}`;
 }
 
 function showCell(value: unknown): string {

@@ -1,0 +1,68 @@
+/** What the runs of a combination come to, over their seeds. */
+import { type Measure, MEASURE_TITLES } from "./measures.ts";
+import { showPoint } from "./plan.ts";
+import type { StudyRun } from "./records.ts";
+
+/** The finished runs of a combination of the axes' points, measured by one protocol. */
+export interface StudyRow {
+  /** The combination. */
+  readonly point: StudyRun["point"];
+  /** The combination in words. */
+  readonly name: string;
+  /** Its runs, one a seed. */
+  readonly runs: readonly StudyRun[];
+}
+
+/** Rows that compare. */
+export interface StudyTable {
+  /** The hash of the protocol. */
+  readonly protocol: string;
+  /** What computed the runs. */
+  readonly devices: readonly string[];
+  /** A row a combination. */
+  readonly rows: readonly StudyRow[];
+}
+
+/** The finished runs, in a table a protocol, since numbers of different protocols do not compare. */
+export function tablesOf(runs: readonly StudyRun[]): readonly StudyTable[] {
+  const finished = runs.filter(({ state }) => state === "finished");
+  return [...Map.groupBy(finished, ({ protocol }) => protocol ?? "")].map(
+    ([protocol, measured]) => {
+      const groups = Map.groupBy(measured, ({ point }) => JSON.stringify(point));
+      return {
+        protocol,
+        devices: [...new Set(measured.map(({ device }) => device ?? ""))],
+        rows: [...groups.values()].map((runs) => {
+          const [{ point }] = runs;
+          return { point, name: showPoint(point), runs };
+        }),
+      };
+    },
+  );
+}
+
+/** A measure over the runs of a row, in its unit: the mean, and from two runs on the sample standard deviation; none
+ * where no run has it. */
+export function spreadOf(
+  { runs }: StudyRow,
+  measure: Measure,
+): { readonly mean: number; readonly deviation: number | null } | null {
+  const { factor } = MEASURE_TITLES[measure];
+  const values = runs.flatMap(({ measured }) => measured?.[measure] ?? [])
+    .map((value) => value * factor);
+  if (values.length === 0) return null;
+  const mean = values.reduce((sum, value) => sum + value) / values.length;
+  if (values.length === 1) return { mean, deviation: null };
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
+}
+
+/** A measure over the runs of a row, as people read it. */
+export function showSpread(row: StudyRow, measure: Measure): string {
+  const spread = spreadOf(row, measure);
+  if (spread === null) return "–";
+  const { decimals } = MEASURE_TITLES[measure];
+  const { mean, deviation } = spread;
+  const shown = mean.toFixed(decimals);
+  return deviation === null ? shown : `${shown} ± ${deviation.toFixed(decimals)}`;
+}
