@@ -231,3 +231,4 @@ export { type PlannedRun, type PlanOptions, planRuns } from "./training/study/pl
 export type { StudyRun, StudyRunState } from "./training/study/records.ts";
 export { runStudy, type StudyEvent, type StudyOptions } from "./training/study/run_study.ts";
 export * from "./training/study/tables.ts";
+export { drawStudy } from "./training/study/page.ts";

@@ -34,7 +34,7 @@ const OPTIONS = z.strictObject({
 const COMMAND: Command = {
   call: "deno task ablate",
   summary: "Runs every combination of a study's axes with every seed, each run a process of its " +
-    "own, and leaves study.md, study.csv, study.jsonl and runs/ in the study's folder. Run again, " +
+    "own, and leaves study.html, study.md, study.csv, study.jsonl and runs/ in the study's folder. Run again, " +
     "it goes on where it was. The settings below go under those of the axes.",
   operands: [{
     name: "STUDY",
@@ -83,13 +83,15 @@ async function main(): Promise<number> {
 function finish(study: Study, out: string, records: StudyRun[], output: Output): number {
   const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
   const finished = count("finished"), failed = count("failed");
+  const stopped = finished + failed < records.length;
   output.result({ study: study.name, out, runs: records }, [
     "",
     showMarkdown(study, records),
     `${finished} of ${records.length} runs are finished, ${failed} failed; all is in ${out}`,
+    ...stopped ? ["the same command goes on where this one stopped"] : [],
     ...failed > 0 ? ["--retry runs those again that failed"] : [],
   ]);
-  if (finished + failed < records.length) return INTERRUPTED;
+  if (stopped) return INTERRUPTED;
   return failed > 0 ? 1 : 0;
 }
 

@@ -69,7 +69,14 @@ Deno.test("a study that was stopped or killed goes on where it was, and a run th
     .map((line) => JSON.parse(line)).filter(({ kind }) => kind === "step").map(({ step }) => step);
   assert.deepEqual(steppedOnce, Array.from({ length: 30 }, (_, index) => index + 1));
   const files = [...Deno.readDirSync(out)].map(({ name }) => name).sort();
-  assert.deepEqual(files, ["runs", "study.csv", "study.jsonl", "study.lock", "study.md"]);
+  assert.deepEqual(files, [
+    "runs",
+    "study.csv",
+    "study.html",
+    "study.jsonl",
+    "study.lock",
+    "study.md",
+  ]);
 });
 
 Deno.test("a changed study runs what is new, keeps what is finished, and forgets what it dropped", async () => {

@@ -3,7 +3,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { availableParallelism } from "node:os";
 import { writeAtomically } from "../../core/atomic_write.ts";
+import type { RunRecord } from "../report/curves.ts";
 import { RunFolder } from "../run_folder.ts";
+import { drawStudy } from "./page.ts";
 import { type PlannedRun, type PlanOptions, planRuns } from "./plan.ts";
 import { clearFailure, readRecord, type StudyRun, writeFailure } from "./records.ts";
 import { trainInProcess } from "./run_process.ts";
@@ -32,8 +34,8 @@ export interface StudyOptions extends PlanOptions {
   readonly onEvent?: (event: StudyEvent) => void;
 }
 
-/** Runs what is left of a study, every run in a process of its own, and leaves `study.jsonl`, `study.csv` and
- * `study.md` in its folder, beside `runs/`.
+/** Runs what is left of a study, every run in a process of its own, and leaves `study.jsonl`, `study.csv`,
+ * `study.md` and, in the end, `study.html` in its folder, beside `runs/`.
  *
  * A run is recognised by the hash of its configuration: one that is finished is not run again, one that was stopped or
  * killed goes on from its last checkpoint, one that failed is left alone unless `retry` is set. So a study that was
@@ -88,7 +90,9 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<Stu
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  return [...records.values()];
+  const known = [...records.values()];
+  await writePage(out, checked, known);
+  return known;
 }
 
 /** Runs one run to whatever end. */
@@ -134,6 +138,16 @@ class TableFiles {
     });
     await this.#last;
   }
+}
+
+/** Writes `study.html`. */
+async function writePage(out: string, study: Study, runs: readonly StudyRun[]): Promise<void> {
+  const recorded = new Map<StudyRun, readonly RunRecord[]>();
+  for (const run of runs) {
+    if (run.state === "finished") recorded.set(run, await new RunFolder(run.folder).records());
+  }
+  const text = drawStudy(study, runs, (run) => recorded.get(run) ?? []);
+  await writeAtomically(join(out, "study.html"), text);
 }
 
 /** Makes a study's folder and keeps other processes from running a study in it until the lock is disposed of, or this
