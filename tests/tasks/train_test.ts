@@ -16,6 +16,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
   assert.deepEqual(names(run), [
     "checkpoints",
     "config.json",
+    "events.out.tfevents.codebook",
     "metrics.jsonl",
     "samples",
     "summary.json",
@@ -111,7 +112,13 @@ Deno.test("a loss that breaks ends the run with its step, the good checkpoint an
   assert.match(stderr, /^Cannot go on training: .* must be finite, got loss \S+ at step \d+; /);
   assert.ok(stderr.includes(`last good checkpoint is ${broken}/checkpoints/last.safetensors`));
   assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
-  assert.deepEqual(names(broken), ["checkpoints", "config.json", "metrics.jsonl", "samples"]);
+  assert.deepEqual(names(broken), [
+    "checkpoints",
+    "config.json",
+    "events.out.tfevents.codebook",
+    "metrics.jsonl",
+    "samples",
+  ]);
   assert.deepEqual(names(`${broken}/checkpoints`), ["last.safetensors"]);
 });
 
