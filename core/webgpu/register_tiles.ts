@@ -13,6 +13,11 @@ export function registerWidth({ columns, b }: Product): 1 | 4 {
   return columns % 4 === 0 && (b.vectors || b.contiguous === "depth") ? 4 : 1;
 }
 
+/** Elements of the depth that a turn of the loop takes: four where an operand is read four deep. */
+export function registerDepth({ a, b }: Product): 1 | 4 {
+  return [a, b].some((each) => each.vectors && each.contiguous === "depth") ? 4 : 1;
+}
+
 /** The shader of a product in such tiles; the threads are numbered over tiles, row by row, then over pieces. */
 export function registerShader(product: Product, tile: RegisterTiling): ComputeShader {
   const { a, b } = product;
@@ -27,7 +32,7 @@ export function registerShader(product: Product, tile: RegisterTiling): ComputeS
   const bDeep = vectors.b && b.contiguous === "depth";
   const aStep = vectors.a && !aDeep ? 4 : 1;
   const bStep = vectors.b && !bDeep ? 4 : 1;
-  const depthStep = aDeep || bDeep ? 4 : 1;
+  const depthStep = registerDepth(product);
   const lanes = "xyzw";
   const lines: string[] = [];
   const rowLines = range(tile.rows / aStep).map((i) => i * aStep);

@@ -1,7 +1,13 @@
 /** Launches matrix products: C(m, n) = Σ_k A(m, k)·B(k, n), where A and B may be matrices, or images seen as ones. */
 import { type Launcher, workgroupsFor } from "./launch.ts";
+import { checkLoops } from "./loop_budget.ts";
 import { isHalved, type Product } from "./product.ts";
-import { REGISTER_THREADS, registerShader, registerWidth } from "./register_tiles.ts";
+import {
+  REGISTER_THREADS,
+  registerDepth,
+  registerShader,
+  registerWidth,
+} from "./register_tiles.ts";
 import { fitTiling, tilingName } from "./tilings.ts";
 import { workgroupShader } from "./workgroup_tiles.ts";
 
@@ -38,6 +44,7 @@ export function launchProduct(launcher: Launcher, product: Product, cut: Cut): v
   const inRegisters = tile.kind === "registers";
   const tiles = Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) * items *
     cut.pieces;
+  checkLoops(launcher, product.key.split("/")[0], cut.length / registerDepth(product));
   const seen = inRegisters ? [registerWidth(product), a.vectors, b.vectors].join("/") : "";
   launcher.launch({
     key: `${product.key}/${tilingName(tile)}/${seen}/${isHalved(product)}`,

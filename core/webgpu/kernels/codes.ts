@@ -7,6 +7,7 @@ import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
 import { sizeOf } from "../../shape.ts";
 import { type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
+import { checkLoops, loopBudget } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { fillWords } from "./movement.ts";
 
@@ -27,7 +28,7 @@ class SegmentSort {
     this.#rows = rows;
     this.#segments = segments;
     const most = Math.min(256, Math.ceil(MOST_CELLS / segments));
-    this.#chunkLength = Math.max(64, Math.ceil(rows / most));
+    this.#chunkLength = Math.min(Math.max(64, Math.ceil(rows / most)), loopBudget(launcher));
     this.#chunks = Math.ceil(rows / this.#chunkLength);
   }
 
@@ -96,6 +97,7 @@ class SegmentSort {
   // Exclusive sums of the totals: over blocks, then within them.
   #scan(totals: WebGpuBuffer, starts: WebGpuBuffer): void {
     const blocks = Math.ceil(this.#segments / SCAN_BLOCK);
+    checkLoops(this.#launcher, "segmentSum", blocks + SCAN_BLOCK);
     const sums = this.#launcher.scratch(5, blocks * 4);
     this.#run(
       "segmentBlocks",
@@ -187,28 +189,34 @@ export function codesKernels(launcher: Launcher): Table {
       const width = length % 4 === 0 ? 4 : 1;
       const type = width === 4 ? "vec4<f32>" : "f32";
       const count = sizeOf(output.shape) / width;
-      launcher.launch({
-        key: `segmentSum/${width}`,
-        shader: () => ({
-          inputs: [`values: ${type}`, "order: u32", "starts: u32"],
-          outputs: [`sums: ${type}`],
-          numbers: ["count: u32", "row_length: u32"],
-          workgroupSize: WORKGROUP_SIZE,
-          body: `
+      // Each launch adds the next rows of the order to the sums so far.
+      const most = Math.min(rows, loopBudget(launcher));
+      for (let begin = 0; begin < rows; begin += most) {
+        launcher.launch({
+          key: `segmentSum/${width}`,
+          shader: () => ({
+            inputs: [`values: ${type}`, "order: u32", "starts: u32"],
+            outputs: [`sums: ${type}`],
+            numbers: ["count: u32", "row_length: u32", "begin: u32", "end: u32"],
+            workgroupSize: WORKGROUP_SIZE,
+            body: `
   if (index >= numbers.count) { return; }
   let segment = index / numbers.row_length;
   let within = index % numbers.row_length;
   var sum = ${type}(0.0);
-  for (var i = starts[segment]; i < starts[segment + 1u]; i++) {
+  if (numbers.begin > 0u) { sum = sums[index]; }
+  let end = min(starts[segment + 1u], numbers.end);
+  for (var i = max(starts[segment], numbers.begin); i < end; i++) {
     sum += values[order[i] * numbers.row_length + within];
   }
   sums[index] = sum;`,
-        }),
-        inputs: [values.buffer, order, starts],
-        outputs: [output.buffer],
-        numbers: [count, length / width],
-        workgroups: workgroupsFor(count),
-      });
+          }),
+          inputs: [values.buffer, order, starts],
+          outputs: [output.buffer],
+          numbers: [count, length / width, begin, begin + most],
+          workgroups: workgroupsFor(count),
+        });
+      }
     },
     segmentCount: ([indices], [output], { segments }) => {
       const [rows] = indices.shape;

@@ -4,6 +4,7 @@ import type { MaxPoolName, PoolAttributes } from "../../ops.ts";
 import { sizeOf } from "../../shape.ts";
 import { floatFunctions } from "../float_functions.ts";
 import { type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
+import { checkLoops } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 
 /** What both shaders know: the shapes as constants, four channels at a time where they divide, and where an element
@@ -43,6 +44,8 @@ const place = (width: string, height: string): string => `
 export function maxPoolKernels(launcher: Launcher): Pick<Kernels<WebGpuBuffer>, MaxPoolName> {
   return {
     maxPool: ([images], [output], attributes) => {
+      const { size: [down, across] } = attributes;
+      checkLoops(launcher, "maxPool", down * (across + 2));
       const { key, vector, declarations } = prologue(images, output, attributes);
       const count = sizeOf(output.shape) / vector;
       const type = vector === 4 ? "vec4<f32>" : "f32";
@@ -73,6 +76,10 @@ export function maxPoolKernels(launcher: Launcher): Pick<Kernels<WebGpuBuffer>, 
       });
     },
     maxPoolGradient: ([images, pooled, gradient], [output], attributes) => {
+      const { size: [down, across], stride } = attributes;
+      const [above, beside] = [Math.ceil(down / stride[0]), Math.ceil(across / stride[1])];
+      const window = down * (across + 2) + 2;
+      checkLoops(launcher, "maxPool's gradient", above * (beside * window + 2));
       const { key, vector, declarations } = prologue(images, pooled, attributes);
       const count = sizeOf(output.shape) / vector;
       const type = vector === 4 ? "vec4<f32>" : "f32";

@@ -3,6 +3,7 @@ import type { Attributes, MovementName } from "../../ops.ts";
 import type { Kernels, View } from "../../backend.ts";
 import { broadcastStrides, type Shape, sizeOf, stridesOf } from "../../shape.ts";
 import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
+import { checkLoops } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { mergeAxes } from "../../walk.ts";
 import { walkKey, walksByFour, walkWgsl } from "../strides.ts";
@@ -103,6 +104,7 @@ function launchPool(
   const [, height, width, channels] = output.shape;
   const [, sourceHeight, sourceWidth] = input.shape;
   const { size, stride, padding } = attributes;
+  checkLoops(launcher, name, size[0] * (size[1] + 2));
   const vector = channels % 4 === 0 ? 4 : 1;
   const type = vector === 4 ? "vec4<f32>" : "f32";
   const count = sizeOf(output.shape) / vector;

@@ -17,6 +17,7 @@ import {
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "../launch.ts";
+import { checkLoops, loopBudget } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { GUMBEL, KEY_NUMBERS, keyNumbers, PHILOX } from "../philox.ts";
 
@@ -104,37 +105,93 @@ const NUMBERS = [
 const BEST = "struct Best { similarity: f32, key: u32 }";
 const NONE = "Best(-infinity(), 0u)";
 
+// Passes by four keys: `statements` see each one's place `at`, its `norms` and its `similarity`, a number.
+const eachKey = (noise: string, statements: string): string => `
+  for (var j = 0u; j < 4u; j++) {
+    let at = min(key + j, end - 1u);
+    let norms = query_norms[query] + key_norms[at];
+    let similarity = norms + numbers.factor * products[j]${noise};
+    if (key + j < end && !is_nan(similarity)) {${statements}
+    }
+  }`;
+
 // A draw takes the greater of the tiles' sums.
 const DRAWN = `
 fn exact_best(query: u32, best: Best) -> Best { return best; }
-fn wins(query: u32, key: u32, norms: f32, similarity: f32, best: Best) -> bool {
-  return similarity >= best.similarity;
+fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Best {
+  let words = random_words(key / 4u, query);
+  var result = best;${
+  eachKey(
+    " + gumbel(words[j])",
+    `
+      if (similarity >= result.similarity) { result = Best(similarity, at); }`,
+  )
+}
+  return result;
 }`;
 
+// Four keys are compared again together with the best one, where any of them is near to the best so far.
 const compared = (vectors: boolean): string => `
-fn exact_similarity(query: u32, key: u32) -> f32 {
-  let length = numbers.depth${vectors ? " / 4u" : ""};
-  var product = 0.0;
-  for (var d = 0u; d < length; d++) {
-    let q = queries[query * length + d];
-    let k = keys[key * length + d];
-    ${
+alias Row = ${vectors ? "vec4<f32>" : "f32"};
+fn plus_products(sum: f32, q: Row, k: Row) -> f32 {
+  ${
   vectors
-    ? "for (var i = 0u; i < 4u; i++) { product = fused(q[i], k[i], product); }"
-    : "product = fused(q, k, product);"
+    ? "return fused(q.w, k.w, fused(q.z, k.z, fused(q.y, k.y, fused(q.x, k.x, sum))));"
+    : "return fused(q, k, sum);"
 }
-  }
+}
+fn exact_similarity(query: u32, key: u32, product: f32) -> f32 {
   return (query_norms[query] + key_norms[key]) + numbers.factor * product;
 }
 fn exact_best(query: u32, best: Best) -> Best {
   if (best.similarity == -infinity()) { return best; }
-  return Best(exact_similarity(query, best.key), best.key);
-}
-fn wins(query: u32, key: u32, norms: f32, similarity: f32, best: Best) -> bool {
-  if (abs(similarity - best.similarity) > numbers.resolution * (numbers.unit - norms)) {
-    return similarity > best.similarity;
+  let length = numbers.depth${vectors ? " / 4u" : ""};
+  var product = 0.0;
+  for (var d = 0u; d < length; d++) {
+    product = plus_products(product, queries[query * length + d], keys[best.key * length + d]);
   }
-  return exact_similarity(query, key) >= exact_similarity(query, best.key);
+  return Best(exact_similarity(query, best.key, product), best.key);
+}
+fn is_near(similarity: f32, best: Best, norms: f32) -> bool {
+  return !(abs(similarity - best.similarity) > numbers.resolution * (numbers.unit - norms));
+}
+fn exactly_better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Best {
+  let length = numbers.depth${vectors ? " / 4u" : ""};
+  var exact = array<f32, 5>();
+  for (var d = 0u; d < length; d++) {
+    let q = queries[query * length + d];
+    for (var j = 0u; j < 4u; j++) {
+      exact[j] = plus_products(exact[j], q, keys[min(key + j, end - 1u) * length + d]);
+    }
+    exact[4] = plus_products(exact[4], q, keys[best.key * length + d]);
+  }
+  var result = best;
+  var greatest = exact_similarity(query, best.key, exact[4]);${
+  eachKey(
+    "",
+    `
+      let mine = exact_similarity(query, at, exact[j]);
+      let near = is_near(similarity, result, norms);
+      if (select(similarity > result.similarity, mine >= greatest, near)) {
+        result = Best(similarity, at);
+        greatest = mine;
+      }`,
+  )
+}
+  return result;
+}
+fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Best {
+  var result = best;
+  var near = false;${
+  eachKey(
+    "",
+    `
+      near = near || is_near(similarity, result, norms);
+      if (similarity > result.similarity) { result = Best(similarity, at); }`,
+  )
+}
+  if (near) { return exactly_better(best, query, key, products, end); }
+  return result;
 }`;
 
 // Among equals the later key wins, NaN never.
@@ -142,18 +199,6 @@ function declarations({ noisy, vectors, final }: Kind): string {
   return `${floatFunctions(1, [noisy ? "logarithm" : "special"])}
 ${BEST}
 ${noisy ? PHILOX + GUMBEL + DRAWN : EXACT_SUMS + compared(vectors)}
-fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Best {
-  var result = best;
-  ${noisy ? "let words = random_words(key / 4u, query);" : ""}
-  for (var j = 0u; j < 4u && key + j < end; j++) {
-    let norms = query_norms[query] + key_norms[key + j];
-    let similarity = norms + numbers.factor * products[j]${noisy ? " + gumbel(words[j])" : ""};
-    if (!is_nan(similarity) && wins(query, key + j, norms, similarity, result)) {
-      result = Best(similarity, key + j);
-    }
-  }
-  return result;
-}
 fn keep(query: u32, of_range: u32, best: Best) {
   bests[of_range * numbers.queries + query] = ${final ? "i32(best.key)" : "best"};
 }`;
@@ -224,6 +269,15 @@ ${lines.map((line) => `  ${line}`).join("\n")}
     keep(first + i, of_range, ${kind.final ? "best[i]" : "exact_best(first + i, best[i])"});
   }`,
   };
+}
+
+/** Keys that a range may have, so that its thread's loops end by themselves even where all keys are near. */
+function longestRange(launcher: Launcher, noisy: boolean, length: number): number {
+  const blocks = ROWS * COLUMNS / 4;
+  const step = length + blocks * ((noisy ? 10 : length) + 2) + 3;
+  const rest = ROWS * (length + 2);
+  checkLoops(launcher, "nearest", step + rest);
+  return Math.floor((loopBudget(launcher) - rest) / step) * COLUMNS;
 }
 
 const TILE = 64;
@@ -346,17 +400,18 @@ export function nearestKernels(
         Math.ceil((isSoftware ? 512 : 256) / down),
         Math.ceil(candidates / (4 * step)),
       );
-      const length = Math.ceil(candidates / wanted / step) * step;
+      const vectors = isSoftware && depth % 4 === 0;
+      const noisy = noise !== undefined;
+      const length = Math.min(
+        Math.ceil(candidates / wanted / step) * step,
+        longestRange(launcher, noisy, vectors ? depth / 4 : depth),
+      );
       const ranges = Math.ceil(candidates / length);
       const final = ranges === 1;
       const target = final ? output.buffer : launcher.scratch(4, ranges * count * 8);
-      const kind: Kind = {
-        noisy: noise !== undefined,
-        vectors: isSoftware && depth % 4 === 0,
-        final,
-      };
+      const kind: Kind = { noisy, vectors, final };
       launcher.launch({
-        key: `nearest/${kind.noisy}/${kind.vectors}/${final}`,
+        key: `nearest/${noisy}/${vectors}/${final}`,
         shader: () => isSoftware ? registerShader(kind) : workgroupShader(kind),
         inputs: [q.rows, k.rows, q.norms, k.norms],
         outputs: [target],

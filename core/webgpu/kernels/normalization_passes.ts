@@ -7,6 +7,7 @@ import type { View } from "../../backend.ts";
 import type { Attributes } from "../../ops.ts";
 import { type Shape, sizeOf } from "../../shape.ts";
 import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
+import { loopBudget } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 
 type Views = readonly View<WebGpuBuffer>[];
@@ -27,13 +28,16 @@ interface Groups {
 
 const NUMBERS = ["threads: u32", "positions: u32", "chunks: u32", "epsilon: f32"];
 
-function groupsOf(shape: Shape, groups: number, isSoftware: boolean): Groups {
+function groupsOf(shape: Shape, groups: number, launcher: Launcher): Groups {
+  const { isSoftware } = launcher;
   const [batch, positions, channels] = shape;
   const total = batch * groups;
   const width = channels / groups;
   const count = positions * width;
   const wanted = Math.max(Math.ceil((isSoftware ? 256 : 16384) / total), isSoftware ? 1 : 32);
-  const chunks = Math.max(1, Math.min(wanted, Math.floor(count / 16), 64));
+  // A thread passes by its elements and by a group's chunks, and each loop takes no more than half of its turns.
+  const least = Math.max(1, Math.ceil(2 * count / loopBudget(launcher)));
+  const chunks = Math.max(least, Math.min(wanted, Math.floor(count / 16), 64));
   return { total, count, channels, width, positions, chunks };
 }
 
@@ -114,7 +118,7 @@ export function normalizeInPasses(
   [normalized, scale]: Views,
   attributes: Attributes["normalize"],
 ): void {
-  const groups = groupsOf(x.shape, attributes.groups, launcher.isSoftware);
+  const groups = groupsOf(x.shape, attributes.groups, launcher);
   const { total, chunks, width } = groups;
   const sums = launcher.scratch(0, total * chunks * 8);
   const squares = launcher.scratch(1, total * chunks * 8);
@@ -168,7 +172,7 @@ export function normalizeGradientInPasses(
   [gradient]: Views,
   attributes: Attributes["normalizeGradient"],
 ): void {
-  const groups = groupsOf(normalized.shape, attributes.groups, launcher.isSoftware);
+  const groups = groupsOf(normalized.shape, attributes.groups, launcher);
   const { total, chunks, width } = groups;
   const sums = launcher.scratch(0, total * chunks * 8);
   const means = launcher.scratch(1, total * 8);

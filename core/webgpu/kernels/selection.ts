@@ -7,6 +7,7 @@ import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
 import { floatFunctions } from "../float_functions.ts";
 import type { Launcher } from "../launch.ts";
+import { checkLoops } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 
 const THREADS = 64;
@@ -20,6 +21,8 @@ export function selectionKernels(
     kthValue: ([input], [output], { rank }) => {
       const [outer, count, inner] = input.shape;
       const lines = outer * inner;
+      const turns = Math.ceil(count / THREADS) + DIGITS / THREADS + DIGITS + 3;
+      checkLoops(launcher, "kthValue", 4 * turns);
       launcher.launch({
         key: "kthValue",
         shader: () => ({
