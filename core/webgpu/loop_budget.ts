@@ -3,6 +3,7 @@
  * Mesa's software adapter compiles shaders with gallivm, which counts down from 65,535 over all loops that a thread
  * runs, inner and outer, by one more than each one's turns; at zero it leaves every loop, and the shader goes on with
  * what it has by then. So kernels cut what a thread does to fewer turns there, and refuse what they cannot cut.
+ * Reductions need no care: they share what a buffer of that adapter holds, 2²⁵ elements, among a thousand threads.
  */
 import type { Launcher } from "./launch.ts";
 

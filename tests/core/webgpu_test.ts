@@ -6,6 +6,7 @@ import { execute } from "../../core/execute.ts";
 import { matmul } from "../../core/functions/products.ts";
 import type { Attributes, OperationName } from "../../core/ops.ts";
 import { randomKey } from "../../core/random.ts";
+import { type DType, type Shape, sizeOf } from "../../core/shape.ts";
 import { Device, type Tensor } from "../../core/tensor.ts";
 import { openGpu } from "../../core/webgpu/adapter.ts";
 import { WebGpuBackend, type WebGpuOptions } from "../../core/webgpu/backend.ts";
@@ -17,9 +18,10 @@ import { Adam } from "../../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
 import { trainingStep } from "../../training/step.ts";
 import { openTestDevices } from "../helpers.ts";
+import { EXACT } from "./agreement.ts";
 import { checkForward, type Row } from "./check_operation.ts";
 import { operationCases } from "./operation_cases.ts";
-import { uniform } from "./operands.ts";
+import { integers, type Operand, uniform } from "./operands.ts";
 
 const [reference, ...others] = await openTestDevices();
 const webgpu = others.find(({ name }) => name === "webgpu");
@@ -181,6 +183,77 @@ function rowOf<N extends OperationName>(name: N, about: string): Row<Attributes[
   assert.ok(row, `${name} must have the case ${about}`);
   return row;
 }
+
+/** Some value at every place. */
+function filled(shape: Shape, value: (at: number) => number, dtype: DType = "float32"): Operand {
+  const type = dtype === "float32" ? Float32Array : Int32Array;
+  return { shape, dtype, values: () => new type(sizeOf(shape)).map((_, at) => value(at)) };
+}
+
+/** Registers a test of more work than llvmpipe lets the loops of a thread do. */
+function testLong<N extends OperationName>(name: N, row: Row<Attributes[N]>): void {
+  test(
+    `${name} does all of ${row.about}`,
+    (device) => checkForward(reference, device, name, row),
+  );
+}
+
+testLong("segmentSum", {
+  about: "70,000 rows of one segment",
+  operands: [filled([70_000, 1], () => 1), filled([70_000], () => 2, "int32")],
+  attributes: { segments: 3 },
+  tolerance: EXACT,
+});
+testLong("segmentSum", {
+  about: "a million rows of many segments",
+  operands: [filled([1_050_000, 1], () => 1), integers([1_050_000], 0, 2 ** 18 - 1)],
+  attributes: { segments: 2 ** 18 },
+  tolerance: EXACT,
+});
+testLong("nearest", {
+  about: "many long keys that are all equal",
+  operands: [uniform([8, 512]), filled([128, 512], () => 0.5)],
+  attributes: { distance: "l2" },
+});
+testLong("matmul", {
+  about: "a sum of 300,000 products",
+  operands: [uniform([1, 2, 300_000]), uniform([1, 300_000, 3])],
+  attributes: { transposeA: false, transposeB: false },
+});
+testLong("normalize", {
+  about: "a group of four million",
+  operands: [filled([1, 4_300_000, 1], (at) => (at < 4_250_000 ? 1 : 10) * (-1) ** at)],
+  attributes: { groups: 1, epsilon: 1e-5 },
+});
+
+test("what cannot be cut is refused on a software adapter, instead of a wrong result", async () => {
+  const { device } = await openOwn({ software: true });
+  function refuses<N extends OperationName>(
+    name: N,
+    shapes: readonly Shape[],
+    attributes: Attributes[N],
+    turns: number,
+  ): void {
+    using _scope = device.scope();
+    assert.throws(
+      () => execute(device, name, shapes.map((shape) => device.empty(shape)), attributes),
+      {
+        name: "RangeError",
+        message:
+          `Cannot run ${name} on a software adapter: the loops of a thread must take at most 65000 turns, ` +
+          `got ${turns}; the device cpu has no such bound`,
+      },
+    );
+  }
+  const geometry = { stride: [1, 1], padding: [0, 0], dilation: [1, 1], relu: false } as const;
+  const image = [1, 256, 256, 1],
+    window = { size: [256, 256], stride: [1, 1], padding: [0, 0] } as const;
+  refuses("conv2d", [image, [256, 256, 1, 1]], geometry, 65_536);
+  refuses("averagePool", [image], window, 256 * 258);
+  refuses("maxPool", [image], window, 256 * 258);
+  refuses("kthValue", [[1, 1_100_000, 1]], { rank: 7 }, 4 * (17_188 + 263));
+  device.close();
+});
 
 test("the same operation twice gives the same bits", async (device) => {
   async function twice<N extends OperationName>(name: N, about: string): Promise<void> {

@@ -79,7 +79,7 @@ export function maxPoolKernels(launcher: Launcher): Pick<Kernels<WebGpuBuffer>, 
       const { size: [down, across], stride } = attributes;
       const [above, beside] = [Math.ceil(down / stride[0]), Math.ceil(across / stride[1])];
       const window = down * (across + 2) + 2;
-      checkLoops(launcher, "maxPool's gradient", above * (beside * window + 2));
+      checkLoops(launcher, "maxPoolGradient", above * (beside * window + 2));
       const { key, vector, declarations } = prologue(images, pooled, attributes);
       const count = sizeOf(output.shape) / vector;
       const type = vector === 4 ? "vec4<f32>" : "f32";

@@ -9,7 +9,6 @@ import type { Kernel, View } from "../../backend.ts";
 import { type FloatFunction, floatFunctions } from "../float_functions.ts";
 import { type HeldLine, heldLineText, holdLine } from "../held_lines.ts";
 import { type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
-import { loopBudget } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 
 /** A fold: WGSL over an accumulator of type `A`. */
@@ -117,16 +116,11 @@ interface Lines {
 const SHORT_LINE = 64;
 
 /** How many threads share a line: enough to fill the device, each with work worth its start. */
-function chunksOf({ outer, count, inner }: Lines, launcher: Launcher): number {
-  const { isSoftware } = launcher;
+function chunksOf({ outer, count, inner }: Lines, isSoftware: boolean): number {
   if (count <= SHORT_LINE) return 1;
   const wanted = Math.ceil((isSoftware ? 1024 : 65536) / (outer * inner));
   const coalesced = isSoftware || inner >= 32 ? 1 : 32;
-  const most = Math.min(Math.ceil(count / 16), isSoftware ? 1024 : 16384);
-  return Math.max(
-    Math.min(Math.max(wanted, coalesced), most),
-    Math.ceil(count / loopBudget(launcher)),
-  );
+  return Math.min(Math.max(wanted, coalesced), Math.ceil(count / 16), isSoftware ? 1024 : 16384);
 }
 
 function foldLines(
@@ -139,7 +133,7 @@ function foldLines(
   let source = input;
   let { count } = lines;
   for (let stage = 0;; stage++) {
-    const chunks = chunksOf({ ...lines, count }, launcher);
+    const chunks = chunksOf({ ...lines, count }, launcher.isSoftware);
     const threads = lines.outer * lines.inner * chunks;
     const first = stage === 0, last = chunks === 1;
     const target = last ? output : launcher.scratch(stage % 2, threads * fold.words * 4);
