@@ -1,7 +1,7 @@
 /** Pairs of images from two folders, made by any program. */
 import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
-import sharp from "sharp";
+import type sharp from "sharp";
 
 /** An image on the host. */
 export interface DecodedImage {
@@ -62,6 +62,11 @@ async function imagesOf(folder: string): Promise<readonly string[]> {
   );
 }
 
+/** The decoder, which is native code: loaded when the first image is read. */
+async function loadSharp(): Promise<typeof sharp> {
+  return (await import("sharp")).default;
+}
+
 /** Decodes both images of a pair; where one is grey and the other in colour, both are given three channels. An alpha
  * channel is dropped.
  * @throws {RangeError} a file is broken, or the images have different sides
@@ -69,8 +74,9 @@ async function imagesOf(folder: string): Promise<readonly string[]> {
 export async function decodePair(
   pair: PathPair,
 ): Promise<readonly [original: DecodedImage, reconstruction: DecodedImage]> {
+  const open = await loadSharp();
   const isGrey = await Promise.all(pair.map(async (path) => {
-    const { channels = 3 } = await sharp(path).metadata().catch(broken(path));
+    const { channels = 3 } = await open(path).metadata().catch(broken(path));
     return channels <= 2;
   }));
   const grey = isGrey.every((one) => one);
@@ -87,7 +93,8 @@ export async function decodePair(
 }
 
 async function decode(path: string, grey: boolean): Promise<DecodedImage> {
-  const { data, info } = await sharp(path, { failOn: "error" })
+  const open = await loadSharp();
+  const { data, info } = await open(path, { failOn: "error" })
     .removeAlpha()
     .toColourspace(grey ? "b-w" : "srgb")
     .raw({ depth: "uchar" })
