@@ -39,11 +39,8 @@ const OPTIONS = z.strictObject({
   device: z.enum(DEVICE_CHOICES).default("auto").describe("where to compute"),
   threads: z.int().min(1).max(256).nullable().default(null)
     .describe("threads of the device cpu; none: one a core"),
-  cpu: z.strictObject({
-    blas: z.string().min(1).default("auto").describe(
-      "whose products the device cpu takes, as in train",
-    ),
-  }).prefault({}),
+  "cpu.blas": z.string().min(1).default("auto")
+    .describe("whose products the device cpu takes, as in train"),
   precision: z.enum([...PRECISIONS]).default("float32")
     .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   scaling: z.boolean().default(false)
@@ -127,7 +124,7 @@ async function main(): Promise<number> {
   for (const threads of threadCounts(options)) {
     using device = await openDevice(options.device, {
       threads,
-      blas: options.cpu.blas,
+      blas: options["cpu.blas"],
       precision: options.precision,
     });
     console.error(device.description);

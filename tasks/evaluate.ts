@@ -60,10 +60,8 @@ const OPTIONS = z.strictObject({
     .describe("writes evaluation.json and report.html into the run's folder"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
-  cpu: z.strictObject({
-    blas: z.string().min(1).nullable().default(null)
-      .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
-  }).prefault({}),
+  "cpu.blas": z.string().min(1).nullable().default(null)
+    .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 });
@@ -118,7 +116,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
-  using device = await openDevice(options.device, { blas: options.cpu.blas ?? config.cpu.blas });
+  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? config.cpu.blas });
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);
@@ -163,7 +161,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   const { pairs, matched } = await pairImages(first, second);
   const chosen = pairs.slice(0, options.limit ?? undefined);
   const output = new Output(options.json);
-  using device = await openDevice(options.device);
+  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? undefined });
   output.say(
     `comparing ${chosen.length} pairs of images, matched by ${matched}, on ${device.description}`,
   );

@@ -14,6 +14,8 @@ Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps"
     "cpu",
     "--threads",
     "1",
+    "--cpu.blas",
+    "off",
     "--json",
     "--profile",
   ];
