@@ -2,6 +2,7 @@
 import { job, parallel, scratch } from "./pool";
 import { ADD, block, COLUMNS, DEPTH, EDGES, PANELS_A, PANELS_B, ROW_TABLE, ROWS } from "./gemm";
 import { take8 } from "./pack";
+import { sumParts } from "./parts";
 import { describePatches, geometry } from "./geometry";
 import { locate, Patches, segmentAddress } from "./patches";
 
@@ -10,7 +11,6 @@ const BLOCK_COLUMNS: i32 = 256;
 /** Patches that are packed at once: panels of this length do not fall onto the same lines of a cache. */
 const STEP: i32 = 504;
 const ENOUGH_TASKS: i32 = 24;
-const SUM_BLOCK: i32 = 4096;
 
 @unmanaged
 class FilterGradient extends Patches {
@@ -97,19 +97,6 @@ function gradientTask(index: i32): void {
   }
 }
 
-/** Adds up the parts of the patches, in order. */
-function sumTask(index: i32): void {
-  const p = changetype<FilterGradient>(job);
-  const last = min((index + 1) * SUM_BLOCK, p.size);
-  for (let i = index * SUM_BLOCK; i < last; i++) {
-    let sum = load<f32>(p.partials + (<usize> i << 2));
-    for (let split = 1; split < p.splits; split++) {
-      sum += load<f32>(p.partials + (<usize> (split * p.size + i) << 2));
-    }
-    store<f32>(p.output + (<usize> i << 2), sum);
-  }
-}
-
 /** Into how many parts the patches are cut, of the geometry in `geometry()`: as many filters of room are needed
  * for `partials`, if it is more than 1. */
 export function filterSplits(): i32 {
@@ -143,5 +130,5 @@ export function conv2dFilter(x: usize, gradient: usize, w: usize, partials: usiz
   const blocks = ((p.tiles + BLOCK_TILES - 1) / BLOCK_TILES) *
     ((g.outputs + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS);
   parallel(gradientTask, blocks * p.splits);
-  if (p.splits > 1) parallel(sumTask, (p.size + SUM_BLOCK - 1) / SUM_BLOCK);
+  if (p.splits > 1) sumParts(partials, w, p.size, p.splits);
 }

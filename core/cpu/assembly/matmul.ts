@@ -2,6 +2,7 @@
 import { job, parallel, scratch } from "./pool";
 import { ADD, block, COLUMNS, depthStep, padded, PANELS_A, ROW_TABLE, ROWS } from "./gemm";
 import { interleave6, interleave8, take6, take8 } from "./pack";
+import { sumParts } from "./parts";
 
 const BLOCK_ROWS: i32 = 96;
 const BLOCK_COLUMNS: i32 = 512;
@@ -125,22 +126,6 @@ function productTask(index: i32): void {
   }
 }
 
-const SUM_BLOCK: i32 = 4096;
-
-/** Adds up the parts of the reduction axis, in order. */
-function sumTask(index: i32): void {
-  const p = changetype<Product>(job);
-  const size = p.batches * p.rows * p.columns;
-  const first = index * SUM_BLOCK, last = min(first + SUM_BLOCK, size);
-  for (let i = first; i < last; i++) {
-    let sum = load<f32>(p.partials + (<usize> i << 2));
-    for (let split = 1; split < p.splits; split++) {
-      sum += load<f32>(p.partials + (<usize> (split * size + i) << 2));
-    }
-    store<f32>(p.c + (<usize> i << 2), sum);
-  }
-}
-
 /** C = A · B.
  * @param batchesA matrices in A, 1 or as many as `batches`; likewise `batchesB`
  * @param packed room for batchesB · depth · (columns rounded up to 8) floats
@@ -185,5 +170,5 @@ export function matmul(
     batches * p.splits * ((rows + BLOCK_ROWS - 1) / BLOCK_ROWS) *
       ((columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS),
   );
-  if (p.splits > 1) parallel(sumTask, (batches * rows * columns + SUM_BLOCK - 1) / SUM_BLOCK);
+  if (p.splits > 1) sumParts(partials, c, batches * rows * columns, p.splits);
 }
