@@ -1,4 +1,4 @@
-/** The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard's events, `checkpoints/`, `samples/`,
+/** The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard's events, `counts.json`, `checkpoints/`, `samples/`,
  * `summary.json`, after an evaluation `evaluation.json` and `report.html`, and `trace.json` where a profile was asked
  * for. */
 import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
@@ -11,7 +11,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { VQVAE } from "../models/vqvae.ts";
 import type { RunRecord } from "./report/curves.ts";
 import { EventFile, scalarsOf } from "./tensorboard/events.ts";
-import { drawSampleGrid } from "./sample_grid.ts";
+import { drawSampleGrid, readSampleGrid, type Samples } from "./sample_grid.ts";
 
 /** How far the run in a folder is: `empty`, there is none; `started`, there is one that has not come to its end, so
  * it can be resumed; `finished`, it has its summary. */
@@ -32,7 +32,7 @@ export interface SampleOptions {
 /** TensorBoard takes every file with `tfevents` in its name. */
 const EVENTS = "events.out.tfevents.codebook";
 const FILES = [
-  ...["config.json", "metrics.jsonl", EVENTS],
+  ...["config.json", "metrics.jsonl", EVENTS, "counts.json"],
   ...["summary.json", "trace.json", "evaluation.json", "report.html"],
 ] as const;
 const FOLDERS = ["checkpoints", "samples"] as const;
@@ -119,11 +119,13 @@ export class RunFolder {
     await this.#events.scalars(step, scalarsOf({ [String(kind)]: rest }));
   }
 
-  /** Appends how often each code was chosen to the event file.
-   * @throws {Error} the file cannot be written
+  /** Appends how often each code was chosen to the event file, and leaves it in `counts.json`, in place of the step's
+   * before.
+   * @throws {Error} a file cannot be written
    */
   async logCounts(step: number, counts: Int32Array): Promise<void> {
     await this.#events.histogram(step, "codes", counts);
+    await writeAtomically(this.#file("counts.json"), `[${counts.join()}]\n`);
   }
 
   /** Writes `samples/epoch-003.png`: up to 16 test images, spread evenly over the set, above their reconstructions; the
@@ -219,6 +221,29 @@ export class RunFolder {
     if (!await exists(path)) return [];
     const lines = (await readText(path)).split("\n");
     return lines.filter((line) => Number.isFinite(stepOf(line))).map((line) => JSON.parse(line));
+  }
+
+  /** How often each code was chosen when that was logged last, `[K]`; none where it was not.
+   * @throws {Error} the file cannot be read
+   */
+  async counts(): Promise<readonly number[] | null> {
+    const path = this.#file("counts.json");
+    return await exists(path) ? JSON.parse(await readText(path)) : null;
+  }
+
+  /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.
+   * @param images how many the set has that they were taken from
+   * @throws {Error} the file cannot be read
+   * @throws {TypeError} it is not a picture of so many images of the shape
+   */
+  async lastSamples(images: number, imageShape: Samples["imageShape"]): Promise<Samples | null> {
+    const folder = this.#file("samples");
+    const names = await readdir(folder).catch(() => []);
+    const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
+    const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
+    if (last === undefined) return null;
+    const png = await readFile(join(folder, `epoch-${last}.png`));
+    return readSampleGrid(png, Math.min(SAMPLES, images), imageShape);
   }
 
   /** Writes what was measured as `evaluation.json`, and its report as `report.html`.

@@ -1,5 +1,5 @@
 /** Pictures of what a model makes of images: originals above reconstructions. */
-import { encode } from "fast-png";
+import { decode, encode } from "fast-png";
 import type { Shape } from "../core/shape.ts";
 
 /** Originals and reconstructions of the same images. */
@@ -44,33 +44,89 @@ export function drawSampleGrid(
       `Cannot draw samples: both parts must hold the same whole number of images of ${size} values, got ${originals.length} and ${reconstructions.length} values`,
     );
   }
-  const scale = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
-  const columns = Math.min(COLUMNS, count);
-  const rows = 2 * Math.ceil(count / columns);
-  const shape = [
-    rows * (height * scale + MARGIN) + MARGIN,
-    columns * (width * scale + MARGIN) + MARGIN,
-    channels === 3 ? 3 : 1,
-  ];
+  const { scale, width: totalWidth, height: totalHeight, corners } = layout(count, imageShape);
+  const shape = [totalHeight, totalWidth, channels === 3 ? 3 : 1];
   const pixels = new Uint8Array(shape[0] * shape[1] * shape[2]).fill(BACKGROUND);
-  for (let image = 0; image < count; image++) {
-    const row = 2 * Math.floor(image / columns);
-    const left = MARGIN + (image % columns) * (width * scale + MARGIN);
+  corners.forEach((pair, image) => {
     [originals, reconstructions].forEach((values, below) => {
-      const top = MARGIN + (row + below) * (height * scale + MARGIN);
       const picture = values.subarray(image * size, (image + 1) * size);
-      drawImage(pixels, shape, [top, left], picture, imageShape, scale);
+      drawImage(pixels, shape, pair[below], picture, imageShape, scale);
     });
-  }
+  });
   const png = encode({ width: shape[1], height: shape[0], channels: shape[2], data: pixels });
   return new Uint8Array(png);
+}
+
+/** Takes the images out of a grid again, as far as it keeps them: values of 8 bits, of the first channel where there are
+ * others than 3.
+ *
+ * ```ts
+ * import { drawSampleGrid, readSampleGrid } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const originals = Float32Array.of(-1, 1, 1, -1);
+ * const png = drawSampleGrid({ originals, reconstructions: originals, imageShape: [2, 2, 1] });
+ * assert.deepEqual(readSampleGrid(png, 1, [2, 2, 1]).originals, originals);
+ * ```
+ * @param count images in the grid, without their reconstructions
+ * @throws {TypeError} the grid is not one of so many images of the shape
+ */
+export function readSampleGrid(
+  png: Uint8Array,
+  count: number,
+  imageShape: Samples["imageShape"],
+): Samples {
+  const { data, width, height, channels } = decode(png);
+  const { scale, corners, ...expected } = layout(count, imageShape);
+  if (width !== expected.width || height !== expected.height) {
+    throw new TypeError(
+      `Cannot read samples: ${count} images of [${imageShape.join(", ")}] must make a grid of ` +
+        `${expected.width}×${expected.height} pixels, got ${width}×${height}`,
+    );
+  }
+  const [tall, wide] = imageShape;
+  const read = (below: 0 | 1) =>
+    Float32Array.from({ length: count * tall * wide * channels }, (_, at) => {
+      const [pixel, channel] = [Math.floor(at / channels), at % channels];
+      const [top, left] = corners[Math.floor(pixel / (tall * wide))][below];
+      const y = top + scale * (Math.floor(pixel / wide) % tall), x = left + scale * (pixel % wide);
+      return data[(y * width + x) * channels + channel] / 127.5 - 1;
+    });
+  return { originals: read(0), reconstructions: read(1), imageShape: [tall, wide, channels] };
+}
+
+/** A place in a picture, in pixels. */
+type Corner = readonly [top: number, left: number];
+
+/** How large a grid is, by which factor its images are enlarged, and where each of them and its reconstruction lie. */
+function layout(count: number, [height, width]: Samples["imageShape"]): {
+  readonly scale: number;
+  readonly width: number;
+  readonly height: number;
+  readonly corners: readonly (readonly [original: Corner, reconstruction: Corner])[];
+} {
+  const scale = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
+  const columns = Math.min(COLUMNS, count), rows = 2 * Math.ceil(count / columns);
+  const [tall, wide] = [height * scale + MARGIN, width * scale + MARGIN];
+  const corner = (row: number, column: number): Corner => [
+    MARGIN + row * tall,
+    MARGIN + column * wide,
+  ];
+  return {
+    scale,
+    width: columns * wide + MARGIN,
+    height: rows * tall + MARGIN,
+    corners: Array.from({ length: count }, (_, image) => {
+      const row = 2 * Math.floor(image / columns), column = image % columns;
+      return [corner(row, column), corner(row + 1, column)];
+    }),
+  };
 }
 
 /** Paints an enlarged image `[height, width, channels]` into the pixels `shape`, its corner at `[top, left]`. */
 function drawImage(
   pixels: Uint8Array,
   [, totalWidth, shownChannels]: Shape,
-  [top, left]: Shape,
+  [top, left]: Corner,
   values: Float32Array,
   [height, width, channels]: Shape,
   scale: number,

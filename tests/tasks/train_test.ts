@@ -16,6 +16,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
   assert.deepEqual(names(run), [
     "checkpoints",
     "config.json",
+    "counts.json",
     "events.out.tfevents.codebook",
     "metrics.jsonl",
     "samples",

@@ -120,6 +120,7 @@ Deno.test("samples are a picture of test images spread over the set", () =>
     using model = tinyModel(device);
     const folder = new RunFolder(path);
     await folder.begin(0);
+    assert.equal(await folder.lastSamples(40, [8, 8, 1]), null);
     const before = device.liveBytes;
     for (const [epoch, testImages, columns, rows] of [[1, 40, 8, 4], [12, 5, 5, 2]]) {
       const dataset = waves(4, testImages);
@@ -130,7 +131,10 @@ Deno.test("samples are a picture of test images spread over the set", () =>
       for (let column = 0; column < columns; column++) {
         const chosen = Math.floor(column * testImages / Math.min(16, testImages));
         const [first] = await dataset.images("test", Int32Array.of(chosen));
-        assert.equal(data[4 * width + 4 + column * 100], Math.round((first + 1) / 2 * 255));
+        const shown = Math.round((first + 1) / 2 * 255);
+        assert.equal(data[4 * width + 4 + column * 100], shown);
+        const { originals } = await folder.lastSamples(testImages, [8, 8, 1]) ?? assert.fail();
+        assert.equal(Math.round((originals[64 * column] + 1) / 2 * 255), shown);
       }
     }
     assert.equal(device.liveBytes, before);

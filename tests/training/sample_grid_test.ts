@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { decode } from "fast-png";
-import { drawSampleGrid } from "../../training/sample_grid.ts";
+import { drawSampleGrid, readSampleGrid } from "../../training/sample_grid.ts";
 
 const MARGIN = 4;
 
@@ -75,4 +76,41 @@ Deno.test("samples that are no pairs of images are refused", () => {
         `4 values, got ${originals} and ${reconstructions} values`,
     });
   }
+});
+
+Deno.test("a grid that is read and drawn again is the same, and holds the values in 255 steps", () => {
+  const shape = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 120 }));
+  const drawn = fc.tuple(fc.integer({ min: 1, max: 16 }), shape, fc.constantFrom(1, 2, 3));
+  fc.assert(
+    fc.property(drawn, fc.integer(), ([count, [height, width], channels], seed) => {
+      const length = count * height * width * channels;
+      const values = (start: number) =>
+        Float32Array.from({ length }, (_, at) => Math.sin(start + at * 0.7));
+      const [originals, reconstructions] = [values(seed % 100), values(seed % 10 + 0.5)];
+      const png = drawSampleGrid({
+        originals,
+        reconstructions,
+        imageShape: [height, width, channels],
+      });
+      const read = readSampleGrid(png, count, [height, width, channels]);
+      assert.deepEqual(drawSampleGrid(read), png);
+      const shown = read.imageShape[2];
+      assert.equal(shown, channels === 3 ? 3 : 1);
+      read.reconstructions.forEach((value, at) => {
+        const drawn = reconstructions[Math.floor(at / shown) * channels + at % shown];
+        assert.ok(Math.abs(value - drawn) < 1 / 254, `${value} is ${drawn}`);
+      });
+    }),
+    { numRuns: 20 },
+  );
+});
+
+Deno.test("a grid of other images is refused", () => {
+  const originals = new Float32Array(2 * 16);
+  const png = drawSampleGrid({ originals, reconstructions: originals, imageShape: [4, 4, 1] });
+  assert.throws(() => readSampleGrid(png, 3, [4, 4, 1]), {
+    name: "TypeError",
+    message:
+      "Cannot read samples: 3 images of [4, 4, 1] must make a grid of 304×204 pixels, got 204×204",
+  });
 });

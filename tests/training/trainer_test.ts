@@ -77,7 +77,9 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
 
     const samples = Array.from(Deno.readDirSync(`${path}/samples`), ({ name }) => name).sort();
     assert.deepEqual(samples, ["epoch-001.png", "epoch-002.png", "epoch-003.png"]);
-    const { state } = await readCheckpoint(new RunFolder(path).checkpoint("best"));
+    const folder = new RunFolder(path);
+    assert.deepEqual(await folder.counts(), [...summary.test!.counts]);
+    const { state } = await readCheckpoint(folder.checkpoint("best"));
     assert.deepEqual(state.get("step")?.values, Int32Array.of(6 * summary.best!.epoch));
   }));
 
