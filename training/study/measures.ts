@@ -22,13 +22,15 @@ export interface MeasureTitle {
   readonly factor: number;
   /** Digits after the point. */
   readonly decimals: number;
+  /** Which way is better; none where that also says something about the machine. */
+  readonly better: "higher" | "lower" | null;
 }
 
 /** How each is shown. */
 export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
-  usage: { title: "usage, %", factor: 100, decimals: 1 },
-  perplexity: { title: "perplexity", factor: 1, decimals: 1 },
-  mse: { title: "test mse", factor: 1, decimals: 5 },
-  psnr: { title: "PSNR, dB", factor: 1, decimals: 2 },
-  secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3 },
+  usage: { title: "usage, %", factor: 100, decimals: 1, better: "higher" },
+  perplexity: { title: "perplexity", factor: 1, decimals: 1, better: "higher" },
+  mse: { title: "test mse", factor: 1, decimals: 5, better: "lower" },
+  psnr: { title: "PSNR, dB", factor: 1, decimals: 2, better: "higher" },
+  secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3, better: null },
 };

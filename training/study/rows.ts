@@ -41,16 +41,24 @@ export function tablesOf(runs: readonly StudyRun[]): readonly StudyTable[] {
   );
 }
 
-/** A measure over the runs of a row, in its unit: the mean, and from two runs on the sample standard deviation; none
- * where no run has it. */
-export function spreadOf(
-  { runs }: StudyRow,
-  measure: Measure,
-): { readonly mean: number; readonly deviation: number | null } | null {
+/** A mean, and how far from it numbers lie. */
+export interface Spread {
+  /** The mean. */
+  readonly mean: number;
+  /** The sample standard deviation; none of one number. */
+  readonly deviation: number | null;
+}
+
+/** A measure over the runs of a row, in its unit; none where no run has it. */
+export function spreadOf({ runs }: StudyRow, measure: Measure): Spread | null {
   const { factor } = MEASURE_TITLES[measure];
   const values = runs.flatMap(({ measured }) => measured?.[measure] ?? [])
     .map((value) => value * factor);
-  if (values.length === 0) return null;
+  return values.length === 0 ? null : meanAndDeviation(values);
+}
+
+/** The spread of numbers, at least one. */
+export function meanAndDeviation(values: readonly number[]): Spread {
   const mean = values.reduce((sum, value) => sum + value) / values.length;
   if (values.length === 1) return { mean, deviation: null };
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);

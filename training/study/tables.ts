@@ -1,4 +1,12 @@
 /** A study's records as files: for programs, for spreadsheets, for people. */
+import {
+  ABOUT_BOLD,
+  ABOUT_DIFFERENCES,
+  bestRow,
+  clearWinner,
+  comparedMeasures,
+  showDifference,
+} from "./differences.ts";
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
@@ -25,7 +33,8 @@ export function showCsv(records: readonly StudyRun[]): string {
 }
 
 /** A table a protocol, since numbers of different protocols do not compare: mean and standard deviation over the seeds
- * of the finished runs of each combination; then what failed and what is left to run.
+ * of the finished runs of each combination, and the paired differences to the best; then what failed and what is left to
+ * run.
  *
  * ```ts
  * import { showMarkdown } from "@codebook/codebook";
@@ -45,14 +54,17 @@ export function showMarkdown(study: Study, records: readonly StudyRun[]): string
   const failed = records.filter(({ state }) => state === "failed");
   const left = records.filter(({ state }) => state === "waiting" || state === "started").length;
   const tables = tablesOf(records).map(({ protocol, devices, rows }) =>
-    `${showTable(rows, measure)}\n\nProtocol ${protocol}, on ${devices.join("; ")}.`
+    [
+      showTable(rows, measure),
+      `Protocol ${protocol}, on ${devices.join("; ")}.`,
+      showDifferences(rows, measure),
+    ].filter((part) => part !== "").join("\n\n")
   );
   const parts = [
     `# ${name}`,
     about ?? "",
     ...tables,
-    tables.length === 0 ? "" : "Mean ± standard deviation over the seeds. Seconds a step " +
-      "depend on the machine and on what else it was doing.",
+    tables.length === 0 ? "" : `Mean ± standard deviation over the seeds. ${ABOUT_BOLD}`,
     ...failed.map((run) => `Failed: ${showRun(run)} (${run.hash}): ${run.failure}`),
     left === 0 ? "" : `Left to run: ${left} of ${records.length}.`,
   ];
@@ -60,14 +72,44 @@ export function showMarkdown(study: Study, records: readonly StudyRun[]): string
 }
 
 function showTable(rows: readonly StudyRow[], measures: readonly Measure[]): string {
-  const axes = Object.keys(rows[0].point);
-  const titles = measures.map((measure) => MEASURE_TITLES[measure].title);
-  const cells = rows.map((row) => [
-    ...axes.map((axis) => `${row.point[axis]}`),
-    ...measures.map((measure) => showSpread(row, measure)),
-    `${row.runs.length}`,
+  const winners = new Map(measures.map((measure) => [measure, clearWinner(rows, measure)]));
+  return alignCells([
+    [...axesOf(rows), ...measures.map((measure) => MEASURE_TITLES[measure].title), "seeds"],
+    ...rows.map((row) => [
+      ...valuesOf(row),
+      ...measures.map((measure) => {
+        const shown = showSpread(row, measure);
+        return winners.get(measure) === row ? `**${shown}**` : shown;
+      }),
+      `${row.runs.length}`,
+    ]),
   ]);
-  const lines = [[...axes, ...titles, "seeds"], ...cells];
+}
+
+/** How every row differs from the best; nothing where the seeds cannot tell. */
+function showDifferences(rows: readonly StudyRow[], measures: readonly Measure[]): string {
+  const compared = comparedMeasures(rows, measures);
+  if (compared.length === 0) return "";
+  const table = alignCells([
+    [...axesOf(rows), ...compared.map((measure) => MEASURE_TITLES[measure].title)],
+    ...rows.map((row) => [
+      ...valuesOf(row),
+      ...compared.map((measure) => showDifference(row, bestRow(rows, measure)!, measure)),
+    ]),
+  ]);
+  return `${ABOUT_DIFFERENCES}\n\n${table}`;
+}
+
+function axesOf([{ point }]: readonly StudyRow[]): readonly string[] {
+  return Object.keys(point);
+}
+
+function valuesOf({ point }: StudyRow): readonly string[] {
+  return Object.values(point).map(String);
+}
+
+/** Lines of cells as a table, the first its head. */
+function alignCells(lines: readonly (readonly string[])[]): string {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   const [head, ...body] = lines.map((line) =>
     `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`

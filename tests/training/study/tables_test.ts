@@ -50,6 +50,20 @@ Deno.test("the table has mean and sample deviation over the finished seeds, and 
   assert.match(text, /^Left to run: 1 of 6\.$/m);
 });
 
+Deno.test("the best is bold where its differences over the seeds are clear, and the differences follow", () => {
+  const clear = [
+    finished(8, 1, 0.2),
+    finished(8, 2, 0.3),
+    finished(16, 1, 0.5),
+    finished(16, 2, 0.6),
+  ];
+  const text = showMarkdown(study, clear);
+  assert.match(text, /\| 16 +\| \*\*55\.0 ± 7\.1\*\* +\| – +\| 2 +\|/);
+  assert.match(text, /usage, % +\|\n.*\n\| 8 +\| −30\.0 ± 0\.0 \* +\|\n\| 16 +\| best +\|$/m);
+  const unclear = showMarkdown(study, [...clear, finished(8, 3, 0.9), finished(16, 3, 0.2)]);
+  assert.doesNotMatch(unclear, /\*\*|\d \*/);
+});
+
 Deno.test("numbers of different protocols stand in different tables", () => {
   const text = showMarkdown(study, [...records, finished(8, 4, 1, "bb")]);
   assert.equal(text.match(/^\| 8 /gm)?.length, 2);

@@ -1,0 +1,109 @@
+/** Which combination is better than another, as far as the seeds can tell. */
+import { type Measure, MEASURE_TITLES } from "./measures.ts";
+import { meanAndDeviation, type Spread, spreadOf, type StudyRow } from "./rows.ts";
+
+/** How two combinations differ in a measure, in its unit: the spread of the differences, a pair a seed that both were run
+ * with. */
+export interface PairedDifference extends Spread {
+  /** How many pairs. */
+  readonly pairs: number;
+  /** Whether the 95 % interval of the mean leaves out 0; never with one pair. */
+  readonly isClear: boolean;
+}
+
+/** The two-sided 95 % quantiles of Student's distribution, from 1 degree of freedom on. */
+const QUANTILES = [
+  ...[12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228],
+  ...[2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086],
+];
+
+/** One row less another, seed by seed: runs of one seed start from the same numbers and see the same images in the same
+ * order, so that what they share drops out. The difference is clear where its 95 % interval, t · deviation / √pairs on
+ * both sides of the mean with t of Student's distribution (above 21 pairs that of 21, which is wider), leaves out 0.
+ * @returns none where no seed has both
+ */
+export function pairedDifference(
+  row: StudyRow,
+  other: StudyRow,
+  measure: Measure,
+): PairedDifference | null {
+  const { factor } = MEASURE_TITLES[measure];
+  const differences = row.runs.flatMap(({ seed, measured }) => {
+    const value = measured?.[measure];
+    const rival = other.runs.find((run) => run.seed === seed)?.measured?.[measure];
+    return typeof value === "number" && typeof rival === "number" ? [(value - rival) * factor] : [];
+  });
+  const pairs = differences.length;
+  if (pairs === 0) return null;
+  const { mean, deviation } = meanAndDeviation(differences);
+  const quantile = QUANTILES[Math.min(pairs - 1, QUANTILES.length) - 1];
+  const isClear = deviation !== null &&
+    Math.abs(mean) > quantile * deviation / Math.sqrt(pairs);
+  return { mean, deviation, pairs, isClear };
+}
+
+/** The row with the best mean; none where nothing was measured, or the measure has no better side. */
+export function bestRow(rows: readonly StudyRow[], measure: Measure): StudyRow | null {
+  const { better } = MEASURE_TITLES[measure];
+  if (better === null) return null;
+  const sign = better === "higher" ? 1 : -1;
+  const ranked = rows.flatMap((row) => {
+    const spread = spreadOf(row, measure);
+    return spread === null ? [] : [{ row, rank: sign * spread.mean }];
+  }).sort((a, b) => b.rank - a.rank);
+  return ranked.length === 0 ? null : ranked[0].row;
+}
+
+/** The row that is marked as the best: the one with the best mean, if its difference to every other row is clear and in
+ * its favour. So there is none where two rows tie, where the spread over the seeds covers a difference, and with one
+ * seed. */
+export function clearWinner(rows: readonly StudyRow[], measure: Measure): StudyRow | null {
+  const best = bestRow(rows, measure);
+  if (best === null || rows.length < 2) return null;
+  const sign = MEASURE_TITLES[measure].better === "higher" ? 1 : -1;
+  const beats = (other: StudyRow) => {
+    const difference = pairedDifference(best, other, measure);
+    return difference !== null && difference.isClear && sign * difference.mean > 0;
+  };
+  return rows.every((row) => row === best || beats(row)) ? best : null;
+}
+
+/** How a row differs from another, as people read it: a star says that the difference is clear. */
+export function showDifference(
+  row: StudyRow,
+  other: StudyRow,
+  measure: Measure,
+): string {
+  if (row === other) return "best";
+  const difference = pairedDifference(row, other, measure);
+  if (difference === null) return "–";
+  const { decimals } = MEASURE_TITLES[measure];
+  const { mean, deviation, isClear } = difference;
+  const sign = mean < 0 ? "−" : "+";
+  const shown = `${sign}${Math.abs(mean).toFixed(decimals)}`;
+  if (deviation === null) return shown;
+  return `${shown} ± ${deviation.toFixed(decimals)}${isClear ? " *" : ""}`;
+}
+
+/** The measures in which the differences to the best row can be told: where two rows share at least two seeds. */
+export function comparedMeasures(
+  rows: readonly StudyRow[],
+  measures: readonly Measure[],
+): readonly Measure[] {
+  return measures.filter((measure) => {
+    const best = bestRow(rows, measure);
+    return best !== null &&
+      rows.some((row) => row !== best && (pairedDifference(row, best, measure)?.pairs ?? 0) > 1);
+  });
+}
+
+/** What a table says of its bold numbers. */
+export const ABOUT_BOLD: string =
+  "Bold: the best of its column, where its paired difference to every other row is clear: the 95 % interval of the mean " +
+  "difference over the seeds that both have, by Student's distribution, leaves out 0. With one seed, or where the spread " +
+  "covers a difference, nothing is bold; nor are seconds, which depend on the machine and on what else it was doing.";
+
+/** What a table of differences says of itself. */
+export const ABOUT_DIFFERENCES: string =
+  "Less the row with the best mean of the column, seed by seed: mean ± standard deviation of the differences over the " +
+  "seeds that both have. A star marks those that are clear, each taken by itself: of many, some are so by chance.";
