@@ -232,3 +232,4 @@ export type { StudyRun, StudyRunState } from "./training/study/records.ts";
 export { runStudy, type StudyEvent, type StudyOptions } from "./training/study/run_study.ts";
 export * from "./training/study/tables.ts";
 export { drawStudy } from "./training/study/page.ts";
+export { readTrace, type RunTrace } from "./training/study/traces.ts";

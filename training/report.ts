@@ -5,6 +5,7 @@ import { drawHistogram } from "./report/histogram.ts";
 import { escapeHtml, page, section } from "./report/page.ts";
 import { drawPictures } from "./report/pictures.ts";
 import { drawProjection } from "./report/projection.ts";
+import { drawProtocols } from "./report/protocols.ts";
 import type { RunEvaluation } from "./run_evaluation.ts";
 
 /** What a report is made of. */
@@ -93,19 +94,7 @@ function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): strin
     }</td><td class="value">${value}</td><td class="faint">${better} is better</td>` +
     `<td><code>${protocol}</code></td></tr>`
   );
-  const described = Object.entries(protocols).map(([hash, protocol]) =>
-    `<tr><td><code>${hash}</code></td><td>${escapeHtml(showProtocol(protocol))}</td></tr>`
-  );
   return `<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
 <tbody>${body.join("\n")}</tbody></table>
-<table><thead><tr><th>protocol</th><th>what it says</th></tr></thead>
-<tbody>${described.join("\n")}</tbody></table>`;
-}
-
-function showProtocol(protocol: object): string {
-  return Object.entries(protocol).filter(([, value]) => value !== null).map(([name, value]) => {
-    if (typeof value === "string") return `${name}: ${value}`;
-    const isRecord = typeof value === "object" && !Array.isArray(value);
-    return `${name}: ${isRecord ? showProtocol(value) : JSON.stringify(value)}`;
-  }).join("; ");
+${drawProtocols(protocols)}`;
 }

@@ -22,8 +22,16 @@ export interface LineChart {
   readonly logarithmic?: boolean;
 }
 
-const WIDTH = 560, HEIGHT = 230;
-const LEFT = 48, RIGHT = 548, TOP = 12, BOTTOM = 204;
+/** A line as it is drawn. */
+export interface Line {
+  /** Attributes of its group, which give it its colour. */
+  readonly attributes: string;
+  /** What it is called, as HTML. */
+  readonly title: string;
+  /** Steps and values, in order, at least one. */
+  readonly points: Series["points"];
+}
+
 /** Points that a line has at most; more are averaged. */
 const MOST_POINTS = 300;
 
@@ -31,33 +39,11 @@ const MOST_POINTS = 300;
 export function drawLineChart({ title, series, logarithmic = false }: LineChart): string {
   const drawn = series.filter(({ points }) => points.length > 0);
   if (drawn.length === 0) return "";
-  const points = drawn.flatMap((one) => one.points);
-  const values = points.map(([, value]) => value), steps = points.map(([step]) => step);
-  const range = [Math.min(...values), Math.max(...values)] as const;
-  const vertical = (logarithmic && range[0] > 0 ? logScale : linearScale)(range, [BOTTOM, TOP]);
-  const horizontal = linearScale([0, Math.max(...steps)], [LEFT, RIGHT], 5);
-  const grid = vertical.ticks.map((tick) => {
-    const y = vertical.at(tick).toFixed(1);
-    return `<line class="grid" x1="${LEFT}" x2="${RIGHT}" y1="${y}" y2="${y}"/>` +
-      `<text class="tick" x="${LEFT - 8}" y="${y}" dy="0.32em" text-anchor="end">${
-        showTick(tick)
-      }</text>`;
-  });
-  const axis = horizontal.ticks.map((tick) =>
-    `<text class="tick" x="${horizontal.at(tick).toFixed(1)}" y="${
-      BOTTOM + 18
-    }" text-anchor="middle">${showTick(tick)}</text>`
-  );
-  const lines = drawn.map(({ name, points, colour }) => {
-    const places = thinned(points).map(([step, value]) =>
-      `${horizontal.at(step).toFixed(1)},${vertical.at(value).toFixed(1)}`
-    );
-    const [lastX, lastY] = places[places.length - 1].split(",");
-    return `<g class="series${colour}"><polyline points="${places.join(" ")}"><title>${
-      escapeHtml(name)
-    }` +
-      `</title></polyline><circle cx="${lastX}" cy="${lastY}" r="2.5"/></g>`;
-  });
+  const lines = drawn.map(({ name, points, colour }): Line => ({
+    attributes: `class="series${colour}"`,
+    title: escapeHtml(name),
+    points: thinned(points, MOST_POINTS),
+  }));
   const legend = drawn.map(({ name, points, colour }) =>
     `<span class="key series${colour}"><i></i>${escapeHtml(name)} <b>${
       showTick(points[points.length - 1][1])
@@ -66,15 +52,49 @@ export function drawLineChart({ title, series, logarithmic = false }: LineChart)
   return `<figure class="chart"><figcaption><h3>${title}</h3><p class="legend">${
     legend.join("")
   }</p></figcaption>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} over steps">
-${[...grid, ...axis, ...lines].join("\n")}
-</svg></figure>`;
+${drawLines(lines, `${title} over steps`, logarithmic)}</figure>`;
 }
 
-/** The means of neighbouring points, so that there are at most `MOST_POINTS`; the last stays. */
-function thinned(points: Series["points"]): Series["points"] {
-  const group = Math.ceil(points.length / MOST_POINTS);
-  if (group === 1) return points;
+/** Draws lines over one grid as SVG. A page can run this function too: it uses nothing but `linearScale`, `logScale` and
+ * `showTick`. */
+export function drawLines(lines: readonly Line[], label: string, logarithmic: boolean): string {
+  const [left, right, top, bottom] = [48, 548, 12, 204];
+  const points = lines.flatMap((line) => line.points);
+  const values = points.map(([, value]) => value), steps = points.map(([step]) => step);
+  const range = points.length === 0
+    ? [0, 1] as const
+    : [Math.min(...values), Math.max(...values)] as const;
+  const vertical = (logarithmic && range[0] > 0 ? logScale : linearScale)(range, [bottom, top]);
+  const horizontal = linearScale([0, Math.max(1, ...steps)], [left, right], 5);
+  const grid = vertical.ticks.map((tick) => {
+    const y = vertical.at(tick).toFixed(1);
+    return `<line class="grid" x1="${left}" x2="${right}" y1="${y}" y2="${y}"/>` +
+      `<text class="tick" x="${left - 8}" y="${y}" dy="0.32em" text-anchor="end">${
+        showTick(tick)
+      }</text>`;
+  });
+  const axis = horizontal.ticks.map((tick) =>
+    `<text class="tick" x="${horizontal.at(tick).toFixed(1)}" y="${
+      bottom + 18
+    }" text-anchor="middle">${showTick(tick)}</text>`
+  );
+  const drawn = lines.map(({ attributes, title, points }) => {
+    const places = points.map(([step, value]) =>
+      `${horizontal.at(step).toFixed(1)},${vertical.at(value).toFixed(1)}`
+    );
+    const [lastX, lastY] = places[places.length - 1].split(",");
+    return `<g ${attributes}><polyline points="${places.join(" ")}"><title>${title}` +
+      `</title></polyline><circle cx="${lastX}" cy="${lastY}" r="2.5"/></g>`;
+  });
+  return `<svg viewBox="0 0 560 230" role="img" aria-label="${label}">
+${[...grid, ...axis, ...drawn].join("\n")}
+</svg>`;
+}
+
+/** The means of neighbouring points, so that there are at most `most` and one; the last stays. */
+export function thinned(points: Series["points"], most: number): Series["points"] {
+  const group = Math.ceil(points.length / most);
+  if (group <= 1) return points;
   const means: (readonly [number, number])[] = [];
   for (let start = 0; start < points.length; start += group) {
     const part = points.slice(start, start + group);

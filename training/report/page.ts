@@ -54,7 +54,7 @@ table { border-collapse: collapse; margin-top: 0.8rem; width: 100%; }
 th { text-align: left; font-weight: 500; color: var(--faint); }
 td, th { padding: 0.35rem 1.5rem 0.35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.value { font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media (max-width: 40rem) { .charts { grid-template-columns: 1fr; } .pictures { grid-template-columns: repeat(var(--count), 1fr); } .pictures span { grid-column: 1 / -1; } }
+@media (max-width: 40rem) { .charts { grid-template-columns: 1fr; } .pictures { grid-template-columns: repeat(var(--count), 1fr); } .pictures span { grid-column: 1 / -1; } :is(.chart, .blobs) .tick { font-size: 17px; } }
 `;
 
 /** Text as HTML shows it. */
@@ -78,8 +78,10 @@ export function section(title: string, about: string, content: string): string {
   }</h2><p class="faint">${about}</p>\n${content}</section>`;
 }
 
-/** The whole page: one file that needs no other. */
-export function page(title: string, content: readonly string[]): string {
+/** The whole page: one file that needs no other.
+ * @param style over that of every page
+ */
+export function page(title: string, content: readonly string[], style = ""): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -87,7 +89,7 @@ export function page(title: string, content: readonly string[]): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
+<style>${STYLE}${style}</style>
 </head>
 <body>
 ${content.filter((part) => part !== "").join("\n")}

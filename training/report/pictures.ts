@@ -1,27 +1,39 @@
 /** Originals, reconstructions and their differences, as pictures inside the page. */
 import { Buffer } from "node:buffer";
 import { encode } from "fast-png";
+import { sizeOf } from "../../core/shape.ts";
 import type { Samples } from "../sample_grid.ts";
+import { escapeHtml } from "./page.ts";
 
 /** Three rows: originals, reconstructions, and their differences, in which middle grey is none and the contrast is
  * doubled. */
 export function drawPictures({ originals, reconstructions, imageShape }: Samples): string {
-  const [height, width, channels] = imageShape;
-  const size = height * width * channels, count = originals.length / size;
   const differences = reconstructions.map((value, at) => 2 * (value - originals[at]));
-  const rows = [["original", originals], ["reconstruction", reconstructions], [
-    "difference",
-    differences,
-  ]] as const;
-  return rows.map(([name, values]) => {
-    const pictures = Array.from({ length: count }, (_, image) => {
-      const source = pngAddress(values.subarray(image * size, (image + 1) * size), imageShape);
-      return `<img src="${source}" alt="${name} ${image + 1}">`;
-    });
-    return `<div class="pictures" style="--count: ${count}"><span>${name}</span>${
-      pictures.join("")
-    }</div>`;
-  }).join("\n");
+  return [
+    drawPictureRow("original", originals, imageShape),
+    drawPictureRow("reconstruction", reconstructions, imageShape),
+    drawPictureRow("difference", differences, imageShape),
+  ].join("\n");
+}
+
+/** A row of pictures beside its name.
+ * @param values of `[n, height, width, channels]` in [−1, 1]
+ * @param label what stands there as HTML; by default the name
+ */
+export function drawPictureRow(
+  name: string,
+  values: Float32Array,
+  imageShape: Samples["imageShape"],
+  label: string = escapeHtml(name),
+): string {
+  const size = sizeOf(imageShape), count = values.length / size;
+  const pictures = Array.from({ length: count }, (_, image) => {
+    const source = pngAddress(values.subarray(image * size, (image + 1) * size), imageShape);
+    return `<img src="${source}" alt="${escapeHtml(name)} ${image + 1}">`;
+  });
+  return `<div class="pictures" style="--count: ${count}"><span>${label}</span>${
+    pictures.join("")
+  }</div>`;
 }
 
 /** An image in [−1, 1] as the address of a PNG: RGB where it has 3 channels, else grey, of the first channel. */

@@ -43,7 +43,7 @@ export function logScale(
 }
 
 /** 1, 2 or 5 times a power of ten, at least as large. */
-function niceStep(rough: number): number {
+export function niceStep(rough: number): number {
   const power = 10 ** Math.floor(Math.log10(rough));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= rough * (1 - 1e-9))!;
 }

@@ -1,113 +1,177 @@
 /** The paper's blob plot: quality against usage, as SVG. */
 import { escapeHtml } from "../report/page.ts";
-import { linearScale, logScale, showTick } from "../report/scale.ts";
-import { spreadOf, type StudyRow } from "./rows.ts";
+import { linearScale, logScale, type Scale, showTick } from "../report/scale.ts";
+import { coloursOf, haveOrder, rowColours, swatch } from "./colours.ts";
+import { type Spread, spreadOf, type StudyRow } from "./rows.ts";
 
-const WIDTH = 820, HEIGHT = 400;
-const LEFT = 60, RIGHT = 640, TOP = 16, BOTTOM = 350;
+const WIDTH = 900, LEFT = 72, TOP = 30;
+/** Pixels of a letter of the labels beside the grid, and where the grid ends at least. */
+const LETTER = 6.3, LEAST_RIGHT = 500;
+/** Pixels below the grid, and of the grid at least. */
+const FOOT = 48, LEAST_HEIGHT = 330;
 /** The radii of the smallest and the largest blob; one between them where sizes say nothing. */
-const RADII = [4, 18] as const, PLAIN = 8;
+const RADII = [5, 20] as const, PLAIN = 8;
 /** Pixels from one label to the next below it. */
-const LABEL = 14;
+const LABEL = 15;
 
+/** A combination where it is drawn. */
 interface Blob {
   readonly row: StudyRow;
-  readonly x: number;
-  readonly y: number;
+  /** Of the row in its table. */
+  readonly index: number;
+  readonly usage: Spread;
+  readonly mse: Spread;
+  readonly style: string;
   readonly radius: number;
 }
 
-/** Draws every combination where its mean usage and its mean test mse are, with bars of a standard deviation; where an
- * axis has numbers, the blob's size is that number, by its logarithm. Nothing where nothing was measured. */
+/** Draws a plot an axis: every combination where its mean usage and its mean test mse are, with bars of a standard
+ * deviation. Where the axis has numbers, a blob's size is its number, by the logarithm. Where its values have an order,
+ * lines join the combinations that differ in nothing else; with other axes, each line has a colour. Where they have
+ * none, each value has a colour. Nothing where nothing was measured.
+ */
 export function drawBlobs(rows: readonly StudyRow[]): string {
-  const measured = rows.flatMap((row) => {
-    const usage = spreadOf(row, "usage"), mse = spreadOf(row, "mse");
-    return usage === null || mse === null ? [] : [{ row, usage, mse }];
-  });
-  if (measured.length === 0) return "";
-  const across = linearScale([0, 100], [LEFT, RIGHT], 5);
-  const errors = measured.map(({ mse }) => mse.mean);
-  const range = [Math.min(...errors), Math.max(...errors)] as const;
-  const up = range[1] > 3 * range[0] && range[0] > 0
-    ? logScale(range, [BOTTOM, TOP])
-    : linearScale(range, [BOTTOM, TOP]);
-  const radiusOf = radii(rows);
-  const blobs = measured.map(({ row, usage, mse }) => ({
-    row,
-    x: across.at(usage.mean),
-    y: up.at(mse.mean),
-    radius: radiusOf(row),
-  }));
-  const bars = measured.map(({ usage, mse }) => {
-    const x = across.at(usage.mean), y = up.at(mse.mean);
-    const wide = usage.deviation === null ? 0 : across.at(usage.deviation) - across.at(0);
-    const high = mse.deviation === null
-      ? [y, y]
-      : [-1, 1].map((side) => up.at(Math.max(mse.mean + side * mse.deviation!, mse.mean / 10)));
-    return `<path class="spread" stroke="currentColor" fill="none" d="M${x - wide} ${y}H${
-      x + wide
-    }M${x} ${high[0]}V${high[1]}"/>`;
-  });
-  return `<figure><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Test mse over usage">
-${drawGrid(across, up)}
-<g class="series1">${bars.join("")}${blobs.map(drawBlob).join("\n")}</g>
-${drawLabels(blobs)}
+  return Object.keys(rows[0].point).map((axis) => drawAxis(rows, axis)).join("\n");
+}
+
+function drawAxis(rows: readonly StudyRow[], axis: string): string {
+  const others = Object.keys(rows[0].point).filter((other) => other !== axis);
+  const lineOf = (row: StudyRow) => others.map((other) => String(row.point[other])).join(", ");
+  const valueOf = (row: StudyRow) => String(row.point[axis]);
+  const values = rows.map(({ point }) => point[axis]), ordered = haveOrder(values);
+  const keyOf = ordered && others.length > 0 ? lineOf : valueOf;
+  const keys = [...new Set(rows.map(keyOf))];
+  const styles = others.length === 0 ? rowColours(rows) : coloursOf(keys);
+  const blobs = placeBlobs(rows, axis, (row) => styles[keys.indexOf(keyOf(row))]);
+  if (blobs.length === 0) return "";
+  const letters = Math.max(...blobs.map(({ row }) => row.label.length));
+  const right = Math.max(LEAST_RIGHT, WIDTH - 20 - LETTER * letters);
+  const bottom = TOP + Math.max(LEAST_HEIGHT, LABEL * blobs.length);
+  const plot = { across: linearScale([0, 100], [LEFT, right], 5), up: errorScale(blobs, bottom) };
+  const lines = ordered ? [...Map.groupBy(blobs, ({ row }) => lineOf(row)).values()] : [];
+  const legend = keys.map((key, at) => `<span>${swatch(styles[at])}${escapeHtml(key)}</span>`);
+  return `<figure class="blobs" style="--whole: ${
+    (100 * WIDTH / (right + 16)).toFixed(0)
+  }%"><figcaption><h3>${escapeHtml(axis)}</h3>${
+    others.length === 0 ? "" : `<p class="keys">${legend.join("")}</p>`
+  }</figcaption>
+<svg viewBox="0 0 ${WIDTH} ${bottom + FOOT}" role="img" aria-label="Test mse over usage, ${
+    escapeHtml(axis)
+  }">
+${drawGrid(plot, right, bottom)}
+<g class="labels">${drawLabels(plot, right, bottom, blobs)}</g>
+${lines.map((line) => drawLine(plot, axis, line)).join("\n")}
+${largestFirst(blobs).map((blob) => drawBlob(plot, blob)).join("\n")}
 </svg></figure>`;
 }
 
-/** How large blobs are: by the first axis whose values are all positive numbers, if there is one. */
-function radii(rows: readonly StudyRow[]): (row: StudyRow) => number {
-  const isSize = (value: unknown): value is number => typeof value === "number" && value > 0;
-  const axis = Object.keys(rows[0].point).find((name) =>
-    rows.every((row) => isSize(row.point[name]))
-  );
-  const sizeOf = (row: StudyRow) => Math.log(Number(row.point[axis ?? ""]));
-  const sizes = rows.map(sizeOf);
-  const low = Math.min(...sizes), span = Math.max(...sizes) - low;
-  if (axis === undefined || span === 0) return () => PLAIN;
-  return (row) => RADII[0] + (sizeOf(row) - low) / span * (RADII[1] - RADII[0]);
+/** Where usage and errors lie. */
+interface Plot {
+  readonly across: Scale;
+  readonly up: Scale;
 }
 
-function drawGrid(
-  across: ReturnType<typeof linearScale>,
-  up: ReturnType<typeof linearScale>,
-): string {
-  const horizontal = up.ticks.map((tick) =>
-    `<line class="grid" x1="${LEFT}" x2="${RIGHT}" y1="${up.at(tick)}" y2="${up.at(tick)}"/>` +
-    `<text class="tick" x="${LEFT - 8}" y="${up.at(tick)}" dy="0.32em" text-anchor="end">${
-      showTick(tick)
-    }</text>`
-  );
+/** What is drawn of the rows that were measured. */
+function placeBlobs(
+  rows: readonly StudyRow[],
+  axis: string,
+  styleOf: (row: StudyRow) => string,
+): readonly Blob[] {
+  const radiusOf = radii(rows.map(({ point }) => point[axis]));
+  return rows.flatMap((row, index) => {
+    const usage = spreadOf(row, "usage"), mse = spreadOf(row, "mse");
+    if (usage === null || mse === null) return [];
+    return [{ row, index, usage, mse, style: styleOf(row), radius: radiusOf(row.point[axis]) }];
+  });
+}
+
+/** Where errors lie, with their bars; down is better. */
+function errorScale(blobs: readonly Blob[], bottom: number): Scale {
+  const ends = blobs.flatMap(({ mse }) => barOf(mse));
+  const low = Math.min(...ends), high = Math.max(...ends);
+  return (high > 3 * low && low > 0 ? logScale : linearScale)([low, high], [bottom, TOP]);
+}
+
+/** The ends of a bar of a standard deviation; of an error not under a tenth of it, for the sake of logarithmic scales. */
+function barOf({ mean, deviation }: Spread): readonly [low: number, high: number] {
+  const side = deviation ?? 0;
+  return [Math.max(mean - side, mean / 10), mean + side];
+}
+
+/** How large the blob of a value is: by the logarithm, where all values are positive numbers. */
+function radii(values: readonly unknown[]): (value: unknown) => number {
+  const numbers = values.filter((value) => typeof value === "number" && value > 0).map(Number);
+  const low = Math.log(Math.min(...numbers)), span = Math.log(Math.max(...numbers)) - low;
+  if (numbers.length < values.length || span === 0) return () => PLAIN;
+  return (value) => RADII[0] + (Math.log(Number(value)) - low) / span * (RADII[1] - RADII[0]);
+}
+
+function drawGrid({ across, up }: Plot, right: number, bottom: number): string {
+  const horizontal = up.ticks.map((tick) => {
+    const y = up.at(tick).toFixed(1);
+    return `<line class="grid" x1="${LEFT}" x2="${right}" y1="${y}" y2="${y}"/>` +
+      `<text class="tick" x="${LEFT - 8}" y="${y}" dy="0.32em" text-anchor="end">${
+        showTick(tick)
+      }</text>`;
+  });
   const marks = across.ticks.map((tick) =>
-    `<text class="tick" x="${across.at(tick)}" y="${BOTTOM + 20}" text-anchor="middle">${
+    `<text class="tick" x="${across.at(tick)}" y="${bottom + 20}" text-anchor="middle">${
       showTick(tick)
     }</text>`
   );
-  const title = `<text class="tick" x="${(LEFT + RIGHT) / 2}" y="${
-    BOTTOM + 40
-  }" text-anchor="middle">usage, %</text>`;
-  return [...horizontal, ...marks, title].join("\n");
+  const titles = `<text class="tick" x="0" y="12">test mse, lower is better</text>` +
+    `<text class="tick" x="${(LEFT + right) / 2}" y="${
+      bottom + 42
+    }" text-anchor="middle">usage, % of the codes</text>`;
+  return [...horizontal, ...marks, titles].join("\n");
 }
 
-function drawBlob({ row, x, y, radius }: Blob): string {
-  return `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="${
+/** Joins combinations in the order of their values. */
+function drawLine({ across, up }: Plot, axis: string, blobs: readonly Blob[]): string {
+  const sorted = blobs.toSorted((a, b) => Number(a.row.point[axis]) - Number(b.row.point[axis]));
+  const places = sorted.map(({ usage, mse }) =>
+    `${across.at(usage.mean).toFixed(1)},${up.at(mse.mean).toFixed(1)}`
+  );
+  return `<polyline class="joins" points="${places.join(" ")}"/>`;
+}
+
+/** So that no blob hides a smaller one. */
+function largestFirst(blobs: readonly Blob[]): readonly Blob[] {
+  return blobs.toSorted((a, b) => b.radius - a.radius);
+}
+
+function drawBlob({ across, up }: Plot, blob: Blob): string {
+  const { row, index, usage, mse, style, radius } = blob;
+  const x = across.at(usage.mean).toFixed(1), y = up.at(mse.mean).toFixed(1);
+  const [left, right] = barOf(usage).map((end) => across.at(Math.min(end, 100)).toFixed(1));
+  const [low, high] = barOf(mse).map((end) => up.at(end).toFixed(1));
+  return `<g class="blob coloured" data-row="${index}" style="${style}"><title>${
+    escapeHtml(row.name)
+  }</title><path d="M${left} ${y}H${right}M${x} ${low}V${high}"/><circle cx="${x}" cy="${y}" r="${
     radius.toFixed(1)
-  }" fill-opacity="0.55"><title>${escapeHtml(row.name)}</title></circle>`;
+  }"/></g>`;
 }
 
-/** The points' values in a column beside the plot, from the top down, each with a line to its blob. */
-function drawLabels(blobs: readonly Blob[]): string {
+/** The rows' names in a column beside the grid, from the top down, each with a line to its blob. */
+function drawLabels(
+  { across, up }: Plot,
+  right: number,
+  bottom: number,
+  blobs: readonly Blob[],
+): string {
   let next = TOP;
-  const sorted = blobs.toSorted((a, b) => a.y - b.y);
-  return sorted.map(({ row, x, y, radius }, index) => {
-    const last = BOTTOM - (sorted.length - 1 - index) * LABEL;
-    const at = Math.max(next, Math.min(y, last));
-    next = at + LABEL;
-    const text = Object.values(row.point).join(", ");
-    return `<path class="grid" stroke-dasharray="2 3" fill="none" d="M${(x + radius).toFixed(1)} ${
-      y.toFixed(1)
-    }L${RIGHT + 8} ${at.toFixed(1)}"/><text class="tick" x="${RIGHT + 12}" y="${
-      at.toFixed(1)
-    }" dy="0.32em">${escapeHtml(text)}</text>`;
+  const sorted = blobs.toSorted((a, b) => up.at(a.mse.mean) - up.at(b.mse.mean));
+  return sorted.map(({ row, index, usage, mse, radius }, at) => {
+    const y = up.at(mse.mean), last = bottom - (sorted.length - 1 - at) * LABEL;
+    const place = Math.max(next, Math.min(y, last));
+    next = place + LABEL;
+    const from = across.at(usage.mean) + radius;
+    return `<g class="label" data-row="${index}">` +
+      `<path class="grid" d="M${from.toFixed(1)} ${y.toFixed(1)}L${right + 10} ${
+        place.toFixed(1)
+      }"/>` +
+      `<text class="tick" x="${right + 14}" y="${place.toFixed(1)}" dy="0.32em">${
+        escapeHtml(row.label)
+      }</text></g>`;
   }).join("\n");
 }

@@ -99,9 +99,9 @@ export function comparedMeasures(
 
 /** What a table says of its bold numbers. */
 export const ABOUT_BOLD: string =
-  "Bold: the best of its column, where its paired difference to every other row is clear: the 95 % interval of the mean " +
-  "difference over the seeds that both have, by Student's distribution, leaves out 0. With one seed, or where the spread " +
-  "covers a difference, nothing is bold; nor are seconds, which depend on the machine and on what else it was doing.";
+  "Bold is the best of a column where that is clear: where its paired differences to every other row, seed by seed, have " +
+  "a 95 % interval (Student's) that leaves out 0. So with one seed nothing is bold; nor are seconds, which depend on the " +
+  "machine and on what else it was doing.";
 
 /** What a table of differences says of itself. */
 export const ABOUT_DIFFERENCES: string =

@@ -9,6 +9,8 @@ export interface StudyRow {
   readonly point: StudyRun["point"];
   /** The combination in words. */
   readonly name: string;
+  /** The same as short as it stays clear beside the others: of one axis the value alone. */
+  readonly label: string;
   /** Its runs, one a seed. */
   readonly runs: readonly StudyRun[];
 }
@@ -34,11 +36,17 @@ export function tablesOf(runs: readonly StudyRun[]): readonly StudyTable[] {
         devices: [...new Set(measured.map(({ device }) => device ?? ""))],
         rows: [...groups.values()].map((runs) => {
           const [{ point }] = runs;
-          return { point, name: showPoint(point), runs };
+          return { point, name: showPoint(point), label: showLabel(point), runs };
         }),
       };
     },
   );
+}
+
+function showLabel(point: StudyRun["point"]): string {
+  const entries = Object.entries(point);
+  if (entries.length === 1) return String(entries[0][1]);
+  return entries.map(([axis, value]) => `${axis.split(".").at(-1)} ${value}`).join(", ");
 }
 
 /** A mean, and how far from it numbers lie. */

@@ -3,7 +3,6 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { availableParallelism } from "node:os";
 import { writeAtomically } from "../../core/atomic_write.ts";
-import type { RunRecord } from "../report/curves.ts";
 import { RunFolder } from "../run_folder.ts";
 import { drawStudy } from "./page.ts";
 import { type PlannedRun, type PlanOptions, planRuns } from "./plan.ts";
@@ -11,6 +10,7 @@ import { clearFailure, readRecord, type StudyRun, writeFailure } from "./records
 import { trainInProcess } from "./run_process.ts";
 import { readStudy, type Study } from "./study.ts";
 import { showCsv, showJsonLines, showMarkdown } from "./tables.ts";
+import { readTrace, type RunTrace } from "./traces.ts";
 
 /** Something that happened to a run. */
 export interface StudyEvent {
@@ -142,12 +142,11 @@ class TableFiles {
 
 /** Writes `study.html`. */
 async function writePage(out: string, study: Study, runs: readonly StudyRun[]): Promise<void> {
-  const recorded = new Map<StudyRun, readonly RunRecord[]>();
+  const traces = new Map<StudyRun, RunTrace>();
   for (const run of runs) {
-    if (run.state === "finished") recorded.set(run, await new RunFolder(run.folder).records());
+    if (run.state === "finished") traces.set(run, await readTrace(run));
   }
-  const text = drawStudy(study, runs, (run) => recorded.get(run) ?? []);
-  await writeAtomically(join(out, "study.html"), text);
+  await writeAtomically(join(out, "study.html"), drawStudy(study, runs, (run) => traces.get(run)!));
 }
 
 /** Makes a study's folder and keeps other processes from running a study in it until the lock is disposed of, or this

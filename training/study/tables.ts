@@ -57,6 +57,7 @@ export function showMarkdown(study: Study, records: readonly StudyRun[]): string
     [
       showTable(rows, measure),
       `Protocol ${protocol}, on ${devices.join("; ")}.`,
+      `Mean ± standard deviation over the seeds. ${ABOUT_BOLD}`,
       showDifferences(rows, measure),
     ].filter((part) => part !== "").join("\n\n")
   );
@@ -64,7 +65,6 @@ export function showMarkdown(study: Study, records: readonly StudyRun[]): string
     `# ${name}`,
     about ?? "",
     ...tables,
-    tables.length === 0 ? "" : `Mean ± standard deviation over the seeds. ${ABOUT_BOLD}`,
     ...failed.map((run) => `Failed: ${showRun(run)} (${run.hash}): ${run.failure}`),
     left === 0 ? "" : `Left to run: ${left} of ${records.length}.`,
   ];

@@ -17,7 +17,7 @@ function row(name: string, errors: Readonly<Record<number, number>>): StudyRow {
     ...{ failure: null, steps: 1, device: "cpu", protocol: "aa" },
     measured: { usage: 1 - mse, perplexity: 2, mse, psnr: 12, secondsPerStep: mse },
   }));
-  return { point: { method: name }, name, runs };
+  return { point: { method: name }, name, label: name, runs };
 }
 
 const values = fc.dictionary(
