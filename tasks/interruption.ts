@@ -3,6 +3,10 @@
 /** The exit code of a run that was interrupted. */
 export const INTERRUPTED = 130;
 
+/** Milliseconds within which another signal is the same Ctrl-C: a task's runner passes on what the terminal has already
+ * sent to every process of the task. */
+const SAME = 500;
+
 /** Listens for SIGINT and SIGTERM while it lives. The first aborts `signal`, the second ends the process. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
@@ -15,7 +19,11 @@ export class Interruption implements Disposable {
    * @param onFirst called at the first signal
    */
   constructor(onFirst: () => void) {
+    let last = -Infinity;
     this.#listener = () => {
+      const before = last;
+      last = performance.now();
+      if (last - before < SAME) return;
       if (this.signal.aborted) Deno.exit(INTERRUPTED);
       this.#controller.abort();
       onFirst();

@@ -77,6 +77,9 @@ Deno.test("a study that was stopped or killed goes on where it was, and a run th
     "study.lock",
     "study.md",
   ]);
+  const page = Deno.readTextFileSync(`${out}/study.html`);
+  for (const name of ["original", "which 8 codes"]) assert.ok(page.includes(`alt="${name} 16"`));
+  assert.match(page, /class="histograms"/);
 });
 
 Deno.test("a changed study runs what is new, keeps what is finished, and forgets what it dropped", async () => {
