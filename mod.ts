@@ -95,7 +95,6 @@ export {
 export * from "./quantizers/anchors.ts";
 export * from "./quantizers/contrastive.ts";
 export {
-  type AnchorSampling,
   type ClusteredOptions,
   ClusteredQuantizer,
   type ClusteredSettings,
@@ -111,6 +110,19 @@ export {
   HardFeaturesQuantizer,
   type HardFeaturesSettings,
 } from "./quantizers/hard_features.ts";
+export {
+  type ClusteredEmaOptions,
+  ClusteredEmaQuantizer,
+  type ClusteredEmaSettings,
+} from "./quantizers/clustered_ema.ts";
+export { type Pull, Reanchoring, type ReanchoringOptions } from "./quantizers/reanchoring.ts";
+export {
+  BatchNormalization,
+  DeviationScaling,
+  FeatureNormalization,
+} from "./quantizers/feature_normalization.ts";
+export { NormalizedQuantizer } from "./quantizers/normalized.ts";
+export { WrappedQuantizer } from "./quantizers/wrapped.ts";
 export { ProjectedQuantizer } from "./quantizers/projected.ts";
 export { digitsToIndices, indicesToDigits } from "./quantizers/digits.ts";
 export { FSQQuantizer, type FSQSettings } from "./quantizers/fsq.ts";

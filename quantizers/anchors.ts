@@ -8,7 +8,14 @@ import type { Distance } from "../core/ops.ts";
 import { permutation, philox, type RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "../nn/module.ts";
+import type { CodebookSettings } from "./method.ts";
 import { randomRows } from "./replacement.ts";
+
+/** How anchors can be sampled. */
+export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom"] as const;
+
+/** How anchors are sampled. */
+export type AnchorSampling = typeof ANCHOR_SAMPLINGS[number];
 
 /** Chooses a feature for every code. */
 export abstract class Anchors extends Module {
@@ -129,4 +136,23 @@ export function poolSources(
     for (let n = stored; n < features; n++) sources[places[n - stored]] = size + n;
   }
   return sources;
+}
+
+/** Anchors by the name of their sampling.
+ * @param key of a pool's first contents
+ */
+export function makeAnchors(
+  device: Device,
+  sampling: AnchorSampling,
+  { distance, codebookSize, codebookDim }: CodebookSettings,
+  key: RandomKey,
+): Anchors {
+  switch (sampling) {
+    case "closest":
+      return new ClosestAnchors(distance);
+    case "random":
+      return new PooledAnchors(device, codebookSize, codebookDim, key);
+    case "probrandom":
+      return new ProbabilisticAnchors(distance);
+  }
 }

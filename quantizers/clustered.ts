@@ -1,35 +1,20 @@
 /** The clustered codebook of CVQ-VAE (arXiv 2307.15139). */
 import { z } from "zod";
 import { assign } from "../core/execute.ts";
-import { zeros } from "../core/functions/creation.ts";
-import { add, cast, exp, mul, sub } from "../core/functions/elementwise.ts";
-import { reshape, toRows } from "../core/functions/movement.ts";
-import { sum } from "../core/functions/reductions.ts";
+import { toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
-import { Counter } from "../nn/module.ts";
-import { type Anchors, ClosestAnchors, PooledAnchors, ProbabilisticAnchors } from "./anchors.ts";
+import { ANCHOR_SAMPLINGS } from "./anchors.ts";
 import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.ts";
 import { contrastiveLoss } from "./contrastive.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
 import type { Move, QuantizeContext } from "./quantizer.ts";
-import { runningShare } from "./steps.ts";
-
-/** How anchors are sampled. */
-export type AnchorSampling = "closest" | "random" | "probrandom";
+import { drawTowards, Reanchoring, type ReanchoringOptions } from "./reanchoring.ts";
 
 /** The settings of a clustered codebook; `quantizerDefaults("clustered")` gives the defaults. */
-export interface ClusteredSettings extends CodebookSettings {
-  /** How anchors are sampled. */
-  readonly anchor: AnchorSampling;
-  /** γ: the decay of the running usage. */
-  readonly decay: number;
-  /** ε: keeps α below 1. */
-  readonly epsilon: number;
-  /** Re-anchors at every training step, or on the first training batch only. */
-  readonly online: boolean;
+export interface ClusteredSettings extends CodebookSettings, ReanchoringOptions {
   /** Adds the contrastive loss in training. */
   readonly contrastive: boolean;
   /** Of the contrastive loss. */
@@ -68,20 +53,15 @@ export interface ClusteredOptions extends Partial<ClusteredSettings> {
  * ```
  */
 export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
-  /** N_k, `[K]`: the running share of the features that each code serves; starts at 0. */
-  readonly runningUsage: Tensor;
-  /** How often codes were re-anchored: 0, or 1 from the first time on. */
-  readonly anchored: Counter = new Counter();
-  /** Chooses the anchors, with its pool if it has one. */
-  readonly anchors: Anchors;
+  /** Tells which codes are moved where. */
+  readonly reanchoring: Reanchoring;
 
   /** Makes the codebook.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: ClusteredOptions) {
     super(device, readSettings(clusteredMethod.schema, options, "make a clustered codebook"), key);
-    this.runningUsage = zeros(device, [this.codebookSize]);
-    this.anchors = makeAnchors(device, this.settings, key);
+    this.reanchoring = new Reanchoring(device, this.settings, this.settings, partKey(key, 1));
   }
 
   /** In training adds `contrastive` where asked for.
@@ -99,35 +79,12 @@ export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
   }
 
   /** Moves unused codes onto anchors. */
-  protected override learn({ rows, usage, mask, key }: CodebookBatch): readonly Move[] {
-    const { decay, epsilon, online, resetMoments } = this.settings;
-    const features = mask === undefined ? rows.shape[0] : sum(cast(usage, "float32"));
-    const running = runningShare(this.runningUsage, usage, features, decay);
-    assign(this.runningUsage, running);
-    if (!online && this.anchored.value > 0) return [];
-
-    const { codebook, codebookSize } = this;
-    const anchors = this.anchors.sample(rows, this.codes(), partKey(key, 0), mask);
-    const alpha = exp(sub(mul(running, -codebookSize * 10 / (1 - decay)), epsilon));
-    const share = reshape(alpha, [codebookSize, 1]);
-    assign(codebook, add(codebook.view(), mul(share, sub(anchors, codebook.view()))));
-    this.anchored.value = 1;
-    return [{ codes: codebook, share: alpha, forgets: resetMoments }];
-  }
-}
-
-function makeAnchors(
-  device: Device,
-  { anchor, distance, codebookSize, codebookDim }: ClusteredSettings,
-  key: RandomKey,
-): Anchors {
-  switch (anchor) {
-    case "closest":
-      return new ClosestAnchors(distance);
-    case "random":
-      return new PooledAnchors(device, codebookSize, codebookDim, partKey(key, 1));
-    case "probrandom":
-      return new ProbabilisticAnchors(distance);
+  protected override learn(batch: CodebookBatch): readonly Move[] {
+    const { codebook } = this;
+    const pull = this.reanchoring.find(batch, this.codes());
+    if (pull === undefined) return [];
+    assign(codebook, drawTowards(codebook, pull.anchors, pull.share));
+    return [{ codes: codebook, share: pull.share, forgets: this.settings.resetMoments }];
   }
 }
 
@@ -135,7 +92,7 @@ function makeAnchors(
 export const clusteredMethod: QuantizerMethod<ClusteredSettings> = {
   schema: z.strictObject({
     ...codebookSettings("cos"),
-    anchor: z.enum(["closest", "random", "probrandom"]).default("closest")
+    anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
       .describe("how the features that dead codes are moved onto are sampled"),
     decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the running usage"),
     epsilon: z.number().min(0).default(1e-3).describe("ε: keeps α below 1"),

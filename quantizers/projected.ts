@@ -1,22 +1,15 @@
 /** Look-up in fewer dimensions, around any quantiser. */
 import { z } from "zod";
-import { withoutGradients } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
-import { type Shape, showShape } from "../core/shape.ts";
+import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
 import { maskFeatures, presence } from "./masks.ts";
 import { codebookSizes, type QuantizerMethod } from "./method.ts";
-import {
-  type Assignment,
-  type ImageStatistics,
-  type Move,
-  type QuantizeContext,
-  type Quantized,
-  Quantizer,
-} from "./quantizer.ts";
+import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+import { WrappedQuantizer } from "./wrapped.ts";
 
 /** Projects features to the dimensions of another quantiser, and its codes back: few dimensions leave fewer codes
  * unused (the factorised codes of arXiv 2110.04627, section 3.2).
@@ -31,7 +24,7 @@ import {
  * console.log(quantizer.quantize(features, { training: false, key }).quantized.shape); // [2, 16]
  * ```
  */
-export class ProjectedQuantizer extends Quantizer {
+export class ProjectedQuantizer extends WrappedQuantizer {
   /** D: the length of the features and of what they become. */
   readonly codebookDim: number;
   /** D → D'. */
@@ -56,16 +49,6 @@ export class ProjectedQuantizer extends Quantizer {
     this.out = new Linear(device, inner.codebookDim, codebookDim, { key: partKey(key, 1) });
   }
 
-  /** K. */
-  get codebookSize(): number {
-    return this.inner.codebookSize;
-  }
-
-  /** The inner quantiser's. */
-  override get codeAxes(): Shape {
-    return this.inner.codeAxes;
-  }
-
   /** The inner quantiser's losses, in D' dimensions.
    * @throws {TypeError} the last axis is not D
    */
@@ -77,10 +60,8 @@ export class ProjectedQuantizer extends Quantizer {
         }`,
       );
     }
-    const { mask } = context;
-    const projected = this.into.forward(maskFeatures(features, mask));
-    const found = this.inner.quantize(projected, context);
-    return { ...found, quantized: maskFeatures(this.out.forward(found.quantized), mask) };
+    const found = this.inner.quantize(this.prepare(features, context), context);
+    return { ...found, quantized: maskFeatures(this.out.forward(found.quantized), context.mask) };
   }
 
   /** int32 `[...]` → float32 `[..., D]`. */
@@ -89,22 +70,8 @@ export class ProjectedQuantizer extends Quantizer {
     return maskFeatures(codes, presence(indices, this.codeAxes));
   }
 
-  /** The inner quantiser's, float32 `[K, D']`. */
-  override codes(): Tensor | undefined {
-    return this.inner.codes();
-  }
-
-  /** The inner quantiser's. */
-  override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
-    return this.inner.reconstructionLoss(mse, images);
-  }
-
-  /** The inner quantiser learns from the projected features. */
-  override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
-    return withoutGradients(() => {
-      const features = this.into.forward(assignment.features);
-      return this.inner.update({ ...assignment, features }, context);
-    });
+  protected override prepare(features: Tensor, { mask }: QuantizeContext): Tensor {
+    return this.into.forward(maskFeatures(features, mask));
   }
 }
 

@@ -4,6 +4,7 @@ import { suggestName } from "../core/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { clusteredMethod } from "./clustered.ts";
+import { clusteredEmaMethod } from "./clustered_ema.ts";
 import { emaMethod } from "./ema.ts";
 import { fsqMethod } from "./fsq.ts";
 import { gumbelMethod } from "./gumbel.ts";
@@ -11,6 +12,7 @@ import { hardFeaturesMethod } from "./hard_features.ts";
 import { lfqMethod } from "./lfq.ts";
 import type { CompositeMethod, QuantizerMethod } from "./method.ts";
 import { nearCodesMethod } from "./near_codes.ts";
+import { normalizable } from "./normalized.ts";
 import { productMethod } from "./product.ts";
 import { projectable } from "./projected.ts";
 import type { Quantizer } from "./quantizer.ts";
@@ -20,22 +22,26 @@ import { sqMethod } from "./sq.ts";
 import { vanillaMethod } from "./vanilla.ts";
 import { vqwaeMethod } from "./vq_wae.ts";
 
+/** Features are normalised where they are looked up. */
+const pieces = (method: QuantizerMethod) => projectable(normalizable(method));
+
 /** Every method by name; adding one is a file in this folder and a line here. */
 const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
   string,
   QuantizerMethod | CompositeMethod
 >([
-  ["vanilla", projectable(vanillaMethod)],
-  ["clustered", projectable(clusteredMethod)],
-  ["ema", projectable(emaMethod)],
-  ["near-codes", projectable(nearCodesMethod)],
-  ["hard-features", projectable(hardFeaturesMethod)],
-  ["fsq", fsqMethod],
-  ["lfq", lfqMethod],
-  ["simvq", projectable(simvqMethod)],
-  ["gumbel", gumbelMethod],
-  ["sq", sqMethod],
-  ["vq-wae", projectable(vqwaeMethod)],
+  ["vanilla", pieces(vanillaMethod)],
+  ["clustered", pieces(clusteredMethod)],
+  ["ema", pieces(emaMethod)],
+  ["clustered-ema", pieces(clusteredEmaMethod)],
+  ["near-codes", pieces(nearCodesMethod)],
+  ["hard-features", pieces(hardFeaturesMethod)],
+  ["fsq", normalizable(fsqMethod)],
+  ["lfq", normalizable(lfqMethod)],
+  ["simvq", pieces(simvqMethod)],
+  ["gumbel", normalizable(gumbelMethod)],
+  ["sq", normalizable(sqMethod)],
+  ["vq-wae", pieces(vqwaeMethod)],
   ["residual", residualMethod],
   ["product", productMethod],
 ]);

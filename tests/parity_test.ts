@@ -142,7 +142,7 @@ async function reproduceQuantizer(
   const [size, width] = take(tensors, "codebook").shape;
   const quantizer = makeQuantizer(device, size, width, settings);
   assign(quantizer.codebook, put("codebook"));
-  assign(quantizer.runningUsage, put("usage"));
+  assign(quantizer.reanchoring.runningUsage, put("usage"));
 
   const features = parameter(put("z"));
   const context = { training: true, key: KEY };
@@ -161,7 +161,7 @@ async function reproduceQuantizer(
     grad_z: await byFeatures.floats(),
     grad_codebook: await byCodebook.floats(),
     codebook_after: await quantizer.codebook.floats(),
-    usage_after: await quantizer.runningUsage.floats(),
+    usage_after: await quantizer.reanchoring.runningUsage.floats(),
   };
   return Object.entries(got).map(([what, values]) => ({
     what,

@@ -6,7 +6,7 @@ const NAMES: readonly (readonly [theirs: RegExp, ours: string])[] = [
   [/^_encoder\._conv_(\d+)\b/, "encoder.conv$1"],
   [/^_pre_vq_conv\b/, "encoder.toFeatures"],
   [/^_vq_vae\.embedding\.weight$/, "quantizer.codebook"],
-  [/^_vq_vae\.embed_prob$/, "quantizer.runningUsage"],
+  [/^_vq_vae\.embed_prob$/, "quantizer.reanchoring.runningUsage"],
   [/^_decoder\._conv_(\d+)\b/, "decoder.conv$1"],
   [/^_decoder\._conv_trans_(\d+)\b/, "decoder.up$1"],
   [/^_(\w+)\._residual_stack\._layers\.(\d+)\._block\.1\b/, "$1.residual.$2.conv3"],

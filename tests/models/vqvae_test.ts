@@ -111,10 +111,10 @@ Deno.test("the names of the state are those that checkpoints hold", async () => 
   assert.deepEqual([...model.namedParameters().keys()].sort(), parameters.toSorted());
   const state = [
     ...parameters,
-    "quantizer.runningUsage",
-    "quantizer.anchored",
-    "quantizer.anchors.pool",
-    "quantizer.anchors.filled",
+    "quantizer.reanchoring.runningUsage",
+    "quantizer.reanchoring.anchored",
+    "quantizer.reanchoring.anchors.pool",
+    "quantizer.reanchoring.anchors.filled",
   ];
   assert.deepEqual([...(await model.stateDictionary()).keys()].sort(), state.toSorted());
 });

@@ -47,8 +47,8 @@ async function anchorsOf(
   if (anchor === "closest") {
     return nearest(before, features, distance).map((n) => features[n]);
   }
-  if (quantizer.anchors instanceof PooledAnchors) {
-    return rowsOf(await quantizer.anchors.pool.floats(), D);
+  if (quantizer.reanchoring.anchors instanceof PooledAnchors) {
+    return rowsOf(await quantizer.reanchoring.anchors.pool.floats(), D);
   }
   const after = rowsOf(await quantizer.codebook.floats(), D);
   return after.map((code, k) => {
@@ -113,7 +113,7 @@ for (const variant of VARIANTS) {
 
       quantizer.update({ features, ...result }, context(step));
       running = runningUsage(running, countsOf(plain.indices, K), decay);
-      assertClose(await quantizer.runningUsage.floats(), running, EQUATIONS, "N_k");
+      assertClose(await quantizer.reanchoring.runningUsage.floats(), running, EQUATIONS, "N_k");
       const alpha = alphas(running, decay, epsilon);
       const anchored = online || step === 0;
       const expected = anchored
@@ -155,19 +155,26 @@ testOnEach(
       }
       const [first, second, third] = states;
       for (const name of first.keys()) {
-        if (name === "runningUsage") assert.notDeepEqual(second.get(name), first.get(name));
-        else assert.deepEqual(third.get(name), first.get(name), `${anchor}: ${name}`);
+        if (name === "reanchoring.runningUsage") {
+          assert.notDeepEqual(second.get(name), first.get(name));
+        } else assert.deepEqual(third.get(name), first.get(name), `${anchor}: ${name}`);
       }
-      assert.deepEqual(first.get("anchored")?.values, Int32Array.of(1));
+      assert.deepEqual(first.get("reanchoring.anchored")?.values, Int32Array.of(1));
     }
   },
 );
 
 /** What a quantiser's state holds, by how anchors are sampled. */
 const STATE = {
-  closest: ["anchored", "codebook", "runningUsage"],
-  random: ["anchored", "anchors.filled", "anchors.pool", "codebook", "runningUsage"],
-  probrandom: ["anchored", "codebook", "runningUsage"],
+  closest: ["codebook", "reanchoring.anchored", "reanchoring.runningUsage"],
+  random: [
+    "codebook",
+    "reanchoring.anchored",
+    "reanchoring.anchors.filled",
+    "reanchoring.anchors.pool",
+    "reanchoring.runningUsage",
+  ],
+  probrandom: ["codebook", "reanchoring.anchored", "reanchoring.runningUsage"],
 } as const;
 
 async function train(
@@ -249,7 +256,7 @@ testOnEach(devices, "steps of training leave memory where it was", async (device
 testOnEach(devices, "by default METHOD's settings", async (device) => {
   const quantizer = new ClusteredQuantizer(device, { key, decay: undefined, distance: undefined });
   assert.deepEqual(quantizer.codebook.shape, [512, 64]);
-  assert.deepEqual([...await quantizer.runningUsage.floats()], Array(512).fill(0));
+  assert.deepEqual([...await quantizer.reanchoring.runningUsage.floats()], Array(512).fill(0));
   const greatest = Math.max(...(await quantizer.codebook.floats()).map(Math.abs));
   assert.ok(greatest <= 1 / 512 && greatest > 0.99 / 512);
   const z = draw([N, 64], "defaults"), rows = rowsOf(z, 64);

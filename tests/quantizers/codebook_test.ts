@@ -180,7 +180,7 @@ testOnEach(devices, "clustered: moments are kept, or fade by α where asked", as
       context,
     );
     assert.equal(move.forgets, resetMoments);
-    const running = await quantizer.runningUsage.floats();
+    const running = await quantizer.reanchoring.runningUsage.floats();
     const alpha = Array.from(running, (share) => Math.exp(-share * K * 10 / 0.1 - 1e-3));
     assertClose(await move.share.floats(), alpha, CANCELLING, "α");
   }

@@ -53,7 +53,10 @@ interface Variant {
 /** Further settings that change what a method does. */
 const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<string, unknown>>])[] = [
   ["vanilla", { lookupDim: 3 }],
+  ["vanilla", { normalization: "batch" }],
+  ["ema", { lookupDim: 3, normalization: "deviation", initialization: "kmeans" }],
   ["clustered", { anchor: "random" }],
+  ["clustered-ema", { anchor: "probrandom", normalization: "batch" }],
   ["clustered", { anchor: "probrandom", distance: "l2" }],
   ["gumbel", { hard: false }],
   ["sq", { variance: "II" }],

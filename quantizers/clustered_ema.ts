@@ -1,0 +1,88 @@
+/** The clustered codebook whose codes are moving averages. */
+import { z } from "zod";
+import { assign } from "../core/execute.ts";
+import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Device } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { ANCHOR_SAMPLINGS, type AnchorSampling } from "./anchors.ts";
+import type { CodebookBatch } from "./codebook.ts";
+import { emaMethod, EmaQuantizer, type EmaSettings } from "./ema.ts";
+import type { QuantizerMethod } from "./method.ts";
+import type { Move } from "./quantizer.ts";
+import { drawTowards, Reanchoring } from "./reanchoring.ts";
+
+/** The settings of a clustered codebook of moving averages; `quantizerDefaults("clustered-ema")` gives the defaults. */
+export interface ClusteredEmaSettings extends EmaSettings {
+  /** How anchors are sampled. */
+  readonly anchor: AnchorSampling;
+}
+
+/** How a clustered codebook of moving averages is made. */
+export interface ClusteredEmaOptions extends Partial<ClusteredEmaSettings> {
+  /** Of the initial codebook and pool. */
+  readonly key: RandomKey;
+}
+
+/** ε of the re-anchoring, METHOD's. */
+const REANCHORING_EPSILON = 1e-3;
+
+/** Codes in use are the moving averages of the features that choose them (`EmaQuantizer`); dead ones are moved onto
+ * anchors, online, by the rule of the clustered codebook (`Reanchoring`), and their averages start anew as far as they
+ * are moved:
+ *
+ *     e_k ← (1 − α_k)·e_k + α_k·ẑ_k,  N_k ← (1 − α_k)·N_k + α_k,  m_k ← (1 − α_k)·m_k + α_k·e_k
+ *
+ * By gradient, a code goes at most about the learning rate a step in every dimension. Features move faster as long as
+ * the encoder learns, so that the codes lag behind them and few are the nearest to anything; averages do not lag.
+ *
+ * Source: arXiv 2307.15139 with the codebook of arXiv 1711.00937, appendix A.1; the combination is this toolkit's.
+ *
+ * ```ts
+ * import { ClusteredEmaQuantizer, openDevice, randomKey } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const quantizer = new ClusteredEmaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * const context = { training: true, key };
+ * const [move] = quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
+ * console.log(await move.share.floats()); // 0 for the codes that were chosen, else near 1
+ * ```
+ */
+export class ClusteredEmaQuantizer extends EmaQuantizer {
+  /** Tells which codes are moved where. */
+  readonly reanchoring: Reanchoring;
+
+  /** Makes the codebook.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  constructor(device: Device, { key, ...options }: ClusteredEmaOptions) {
+    const action = "make a clustered codebook of moving averages";
+    const { anchor, ...averages } = readSettings(clusteredEmaMethod.schema, options, action);
+    super(device, { ...averages, key });
+    const rule = { anchor, decay: averages.decay, epsilon: REANCHORING_EPSILON, online: true };
+    this.reanchoring = new Reanchoring(device, this.settings, rule, partKey(key, 1));
+  }
+
+  /** Takes the batch into the averages, then moves unused codes onto anchors. */
+  protected override learn(batch: CodebookBatch): readonly Move[] {
+    super.learn(batch);
+    const pull = this.reanchoring.find(batch, this.codes());
+    if (pull === undefined) return [];
+    const { codebook, clusterSizes, clusterSums } = this;
+    const { share, anchors } = pull;
+    assign(codebook, drawTowards(codebook, anchors, share));
+    assign(clusterSizes, drawTowards(clusterSizes, 1, share));
+    assign(clusterSums, drawTowards(clusterSums, codebook, share));
+    return [{ codes: codebook, share, forgets: true }];
+  }
+}
+
+/** `clustered-ema` in the registry. */
+export const clusteredEmaMethod: QuantizerMethod<ClusteredEmaSettings> = {
+  schema: emaMethod.schema.extend({
+    anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
+      .describe("how the features that dead codes are moved onto are sampled"),
+  }),
+  make: (device, settings, key) => new ClusteredEmaQuantizer(device, { ...settings, key }),
+};

@@ -1,0 +1,86 @@
+/** Features of one size, around any quantiser. */
+import { z } from "zod";
+import { readSettings } from "../core/settings.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import {
+  FEATURE_NORMALIZATIONS,
+  type FeatureNormalization,
+  makeNormalization,
+} from "./feature_normalization.ts";
+import { maskFeatures } from "./masks.ts";
+import type { QuantizerMethod } from "./method.ts";
+import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+import { WrappedQuantizer } from "./wrapped.ts";
+
+/** Normalises features before another quantiser looks them up; what it gives are its codes, in the normalised space.
+ * The encoder cannot make the features grow or drift away from the codes.
+ *
+ * ```ts
+ * import { BatchNormalization, NormalizedQuantizer } from "@codebook/codebook";
+ * import { openDevice, randomKey, VanillaQuantizer } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook");
+ * const inner = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const quantizer = new NormalizedQuantizer(inner, new BatchNormalization(device, 2));
+ * const near = device.tensor([1, 2, 3, 4], [2, 2]), far = device.tensor([100, 200, 300, 400], [2, 2]);
+ * const indices = [near, far].map((features) => quantizer.quantize(features, { training: true, key }).indices);
+ * console.log(await indices[0].integers(), await indices[1].integers()); // the same
+ * ```
+ */
+export class NormalizedQuantizer extends WrappedQuantizer {
+  /** Normalises. */
+  readonly normalization: FeatureNormalization;
+  /** Quantises what is normalised. */
+  readonly inner: Quantizer;
+
+  /** Puts a normalisation before a quantiser. */
+  constructor(inner: Quantizer, normalization: FeatureNormalization) {
+    super();
+    this.inner = inner;
+    this.normalization = normalization;
+  }
+
+  /** D. */
+  get codebookDim(): number {
+    return this.inner.codebookDim;
+  }
+
+  /** The inner quantiser's losses, in the normalised space.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    const { training, mask } = context;
+    if (training) this.normalization.observe(maskFeatures(features, mask), mask);
+    return this.inner.quantize(this.prepare(features, context), context);
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`, in the normalised space. */
+  lookup(indices: Tensor): Tensor {
+    return this.inner.lookup(indices);
+  }
+
+  protected override prepare(features: Tensor, { training, mask }: QuantizeContext): Tensor {
+    return this.normalization.normalize(maskFeatures(features, mask), training, mask);
+  }
+}
+
+/** The same method with the setting `normalization`. */
+export function normalizable(method: QuantizerMethod): QuantizerMethod {
+  const schema = method.schema.extend({
+    normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default("none").describe(
+      "how features are normalised before the look-up",
+    ),
+  });
+  return {
+    schema,
+    make: (device: Device, settings, key) => {
+      const { normalization, ...rest } = readSettings(schema, settings, "make a quantizer");
+      const inner = method.make(device, rest, key);
+      if (normalization === "none") return inner;
+      return new NormalizedQuantizer(
+        inner,
+        makeNormalization(device, normalization, inner.codebookDim),
+      );
+    },
+  };
+}

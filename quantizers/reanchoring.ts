@@ -1,0 +1,94 @@
+/** The rule by which the clustered codebook revives dead codes (arXiv 2307.15139). */
+import { assign } from "../core/execute.ts";
+import { zeros } from "../core/functions/creation.ts";
+import { add, cast, exp, mul, type Operand, sub } from "../core/functions/elementwise.ts";
+import { reshape } from "../core/functions/movement.ts";
+import { sum } from "../core/functions/reductions.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+import { Counter, Module } from "../nn/module.ts";
+import { type Anchors, type AnchorSampling, makeAnchors } from "./anchors.ts";
+import type { CodebookBatch } from "./codebook.ts";
+import type { CodebookSettings } from "./method.ts";
+import { runningShare } from "./steps.ts";
+
+/** How codes are re-anchored. */
+export interface ReanchoringOptions {
+  /** How anchors are sampled. */
+  readonly anchor: AnchorSampling;
+  /** γ: the decay of the running usage. */
+  readonly decay: number;
+  /** ε: keeps α below 1. */
+  readonly epsilon: number;
+  /** Re-anchors at every training step, or on the first training batch only. */
+  readonly online: boolean;
+}
+
+/** Where codes go: `e_k ← e_k + α_k·(ẑ_k − e_k)`. */
+export interface Pull {
+  /** α, float32 `[K]`, in [0, 1). */
+  readonly share: Tensor;
+  /** ẑ, float32 `[K, D]`. */
+  readonly anchors: Tensor;
+}
+
+/** Tells from the running usage how far each code is moved, and where to:
+ *
+ *     N_k ← γ·N_k + (1 − γ)·n_k/N
+ *     α_k = exp(−N_k·K·10/(1 − γ) − ε)
+ *
+ * A code in use has α_k = 0 in float32; one that was never chosen, or not for long, an α_k near 1.
+ */
+export class Reanchoring extends Module {
+  /** N_k, `[K]`: the running share of the features that each code serves; starts at 0. */
+  readonly runningUsage: Tensor;
+  /** How often codes were re-anchored: 0, or 1 from the first time on. */
+  readonly anchored: Counter = new Counter();
+  /** Chooses the anchors, with its pool if it has one. */
+  readonly anchors: Anchors;
+  readonly #options: ReanchoringOptions;
+
+  /** Starts with no code used.
+   * @param codebook the settings of the codebook
+   * @param key of the pool's first contents
+   */
+  constructor(
+    device: Device,
+    codebook: CodebookSettings,
+    options: ReanchoringOptions,
+    key: RandomKey,
+  ) {
+    super();
+    this.#options = options;
+    this.runningUsage = zeros(device, [codebook.codebookSize]);
+    this.anchors = makeAnchors(device, options.anchor, codebook, key);
+  }
+
+  /** Takes a batch into the running usage.
+   * @param codes float32 `[K, D]`
+   * @returns none offline, after the first batch
+   */
+  find({ rows, usage, mask, key }: CodebookBatch, codes: Tensor): Pull | undefined {
+    const { decay, epsilon, online } = this.#options;
+    const features = mask === undefined ? rows.shape[0] : sum(cast(usage, "float32"));
+    const running = runningShare(this.runningUsage, usage, features, decay);
+    assign(this.runningUsage, running);
+    if (!online && this.anchored.value > 0) return undefined;
+    this.anchored.value = 1;
+    const anchors = this.anchors.sample(rows, codes, partKey(key, 0), mask);
+    const share = exp(sub(mul(running, -codes.shape[0] * 10 / (1 - decay)), epsilon));
+    return { share, anchors };
+  }
+}
+
+/** Rows drawn towards others: `values + share·(targets − values)`.
+ * @param values float32 `[K, ...]`
+ * @param targets a number, or float32 of the same shape
+ * @param share float32 `[K]`
+ */
+export function drawTowards(values: Tensor, targets: Operand, share: Tensor): Tensor {
+  const ones = values.shape.slice(1).map(() => 1);
+  const column = reshape(share, [values.shape[0], ...ones]);
+  return add(values.view(), mul(column, sub(targets, values.view())));
+}

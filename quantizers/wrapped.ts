@@ -1,0 +1,50 @@
+/** What a quantiser around another one leaves to it. */
+import { withoutGradients } from "../core/execute.ts";
+import type { Shape } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import {
+  type Assignment,
+  type ImageStatistics,
+  type Move,
+  type QuantizeContext,
+  Quantizer,
+} from "./quantizer.ts";
+
+/** Quantises by another quantiser, the inner one, which sees the features in another form. */
+export abstract class WrappedQuantizer extends Quantizer {
+  /** Quantises. */
+  abstract readonly inner: Quantizer;
+
+  /** K. */
+  get codebookSize(): number {
+    return this.inner.codebookSize;
+  }
+
+  /** The inner quantiser's. */
+  override get codeAxes(): Shape {
+    return this.inner.codeAxes;
+  }
+
+  /** The inner quantiser's, where nearness is measured. */
+  override codes(): Tensor | undefined {
+    return this.inner.codes();
+  }
+
+  /** The inner quantiser's. */
+  override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
+    return this.inner.reconstructionLoss(mse, images);
+  }
+
+  /** The inner quantiser learns from the features as it saw them. */
+  override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
+    return withoutGradients(() => {
+      const features = this.prepare(assignment.features, context);
+      return this.inner.update({ ...assignment, features }, context);
+    });
+  }
+
+  /** The features as the inner quantiser sees them.
+   * @throws {TypeError} the mask does not have one value a feature
+   */
+  protected abstract prepare(features: Tensor, context: QuantizeContext): Tensor;
+}
