@@ -59,6 +59,7 @@ export class NormalizedQuantizer extends WrappedQuantizer {
     return this.inner.lookup(indices);
   }
 
+  /** Normalised. */
   protected override prepare(features: Tensor, { training, mask }: QuantizeContext): Tensor {
     return this.normalization.normalize(maskFeatures(features, mask), training, mask);
   }

@@ -70,6 +70,7 @@ export class ProjectedQuantizer extends WrappedQuantizer {
     return maskFeatures(codes, presence(indices, this.codeAxes));
   }
 
+  /** Projected: `[..., D]` → `[..., D']`. */
   protected override prepare(features: Tensor, { mask }: QuantizeContext): Tensor {
     return this.into.forward(maskFeatures(features, mask));
   }
