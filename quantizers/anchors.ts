@@ -12,7 +12,7 @@ import type { CodebookSettings } from "./method.ts";
 import { randomRows } from "./replacement.ts";
 
 /** How anchors can be sampled. */
-export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom"] as const;
+export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom", "distinct"] as const;
 
 /** How anchors are sampled. */
 export type AnchorSampling = typeof ANCHOR_SAMPLINGS[number];
@@ -70,6 +70,15 @@ export class ProbabilisticAnchors extends Anchors {
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     const options = { distance: this.#distance, noise: key };
     return gather(features, nearest(codebook, candidates(features, mask), options));
+  }
+}
+
+/** Different features of the batch, uniformly drawn, so that no two dead codes come to one place; with more codes than
+ * features, every feature serves again. This toolkit's own; it needs no look-up and no pool. */
+export class DistinctAnchors extends Anchors {
+  /** `[N, D]`, `[K, D]` → `[K, D]`. */
+  sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
+    return randomRows(features, codebook.shape[0], key, mask);
   }
 }
 
@@ -154,5 +163,7 @@ export function makeAnchors(
       return new PooledAnchors(device, codebookSize, codebookDim, key);
     case "probrandom":
       return new ProbabilisticAnchors(distance);
+    case "distinct":
+      return new DistinctAnchors();
   }
 }

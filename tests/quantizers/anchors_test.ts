@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { randomKey } from "../../core/random.ts";
 import {
   ClosestAnchors,
+  DistinctAnchors,
   PooledAnchors,
   poolSources,
   ProbabilisticAnchors,
@@ -183,3 +184,19 @@ for (const distance of ["l2", "cos"] as const) {
     },
   );
 }
+
+testOnEach(devices, "distinct anchors are different features of the batch", async (device) => {
+  for (const [features, codes] of [[9, 4], [4, 9]]) {
+    const batch = device.tensor(Float32Array.from({ length: features }, (_, n) => n), [
+      features,
+      1,
+    ]);
+    const codebook = device.tensor(new Float32Array(codes), [codes, 1]);
+    const drawn = await new DistinctAnchors().sample(batch, codebook, keyOf(3)).floats();
+    const first = [...drawn].slice(0, features);
+    assert.equal(new Set(first).size, Math.min(features, codes), `${drawn}`);
+    assert.ok([...drawn].every((value) => Number.isInteger(value) && value < features), `${drawn}`);
+    const again = await new DistinctAnchors().sample(batch, codebook, keyOf(4)).floats();
+    assert.notDeepEqual(again, drawn, "another step draws others");
+  }
+});
