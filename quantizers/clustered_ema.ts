@@ -78,9 +78,16 @@ export class ClusteredEmaQuantizer extends EmaQuantizer {
   }
 }
 
-/** `clustered-ema` in the registry. */
+const { shape } = emaMethod.schema;
+
+/** `clustered-ema` in the registry. There its features are normalised over the batch by default (`NormalizedQuantizer`). */
 export const clusteredEmaMethod: QuantizerMethod<ClusteredEmaSettings> = {
-  schema: emaMethod.schema.extend({
+  schema: z.strictObject({
+    ...shape,
+    initialization: z.enum(["uniform", "kmeans"]).default("kmeans")
+      .describe("where codes start: near 0, or at the k-means of the first batch"),
+    decay: z.number().min(0).lt(1).default(0.9)
+      .describe("γ: the decay of the moving averages and of the running usage"),
     anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
       .describe("how the features that dead codes are moved onto are sampled"),
   }),

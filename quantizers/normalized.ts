@@ -65,10 +65,15 @@ export class NormalizedQuantizer extends WrappedQuantizer {
   }
 }
 
-/** The same method with the setting `normalization`. */
-export function normalizable(method: QuantizerMethod): QuantizerMethod {
+/** The same method with the setting `normalization`.
+ * @param usual its default
+ */
+export function normalizable(
+  method: QuantizerMethod,
+  usual: "none" | typeof FEATURE_NORMALIZATIONS[number] = "none",
+): QuantizerMethod {
   const schema = method.schema.extend({
-    normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default("none").describe(
+    normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default(usual).describe(
       "how features are normalised before the look-up",
     ),
   });

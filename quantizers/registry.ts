@@ -33,7 +33,7 @@ const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
   ["vanilla", pieces(vanillaMethod)],
   ["clustered", pieces(clusteredMethod)],
   ["ema", pieces(emaMethod)],
-  ["clustered-ema", pieces(clusteredEmaMethod)],
+  ["clustered-ema", projectable(normalizable(clusteredEmaMethod, "batch"))],
   ["near-codes", pieces(nearCodesMethod)],
   ["hard-features", pieces(hardFeaturesMethod)],
   ["fsq", normalizable(fsqMethod)],
@@ -50,7 +50,7 @@ const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
 export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys()];
 
 /** The method that is meant where none is named. */
-export const DEFAULT_QUANTIZER = "clustered";
+export const DEFAULT_QUANTIZER = "clustered-ema";
 
 /** A method's name and its settings, as configurations hold them. */
 export interface QuantizerConfig {

@@ -7,7 +7,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
-import type { QuantizerConfig } from "../quantizers/registry.ts";
+import { DEFAULT_QUANTIZER, type QuantizerConfig } from "../quantizers/registry.ts";
 
 /** How a codebook fares in training. */
 export interface CodebookHealth {
@@ -106,6 +106,7 @@ export class CodebookWatch extends Module {
 
 /** What could help a codebook that has collapsed: in words, and a setting with its value without and with it. */
 const REMEDIES = [
+  ["features that cannot run away from the codes", "normalization", "none", "batch"],
   ["dead codes that are replaced by features", "replaceBelow", 0, 1],
   ["codes that start where the features are", "initialization", "uniform", "kmeans"],
   ["a look-up in fewer dimensions", "lookupDim", null, 8],
@@ -121,12 +122,14 @@ export function collapseWarning(
   settings: QuantizerConfig,
 ): string {
   const ways = [
-    ...(settings.type === "clustered" ? [] : ["another method (--quantizer.type clustered)"]),
+    ...(settings.type === DEFAULT_QUANTIZER
+      ? []
+      : [`another method (--quantizer.type ${DEFAULT_QUANTIZER})`]),
     ...REMEDIES.filter(([, setting, without]) => settings[setting] === without)
       .map(([what, setting, , value]) => `${what} (--quantizer.${setting} ${value})`),
     "fewer codes",
   ];
-  return `the codebook has collapsed: ${codesInUse} of ${codebookSize} codes were chosen in this epoch (perplexity ${
+  return `the codebook has collapsed: ${codesInUse} of ${codebookSize} codes were chosen in this epoch, no more evenly than ${
     perplexity.toFixed(1)
-  }), ${deadCodes} are dead; what to try: ${ways.join(", ")}`;
+  } would be (the perplexity), and ${deadCodes} are dead; what to try: ${ways.join(", ")}`;
 }

@@ -7,6 +7,7 @@ import { readStudy, type Study } from "../../training/study/study.ts";
 import { anchorSampling } from "./anchor_sampling.ts";
 import { codebookDim } from "./codebook_dim.ts";
 import { codebookSize } from "./codebook_size.ts";
+import { fullUsage } from "./full_usage.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
 
@@ -17,6 +18,7 @@ export const STUDIES: readonly Study[] = [
   codebookDim,
   anchorSampling,
   reinitialisation,
+  fullUsage,
 ];
 
 /** A study by its name, or from a file: JSON, or a module whose default export it is.

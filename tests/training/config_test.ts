@@ -20,7 +20,7 @@ Deno.test("the preset digits is METHOD's small model, in batches of 128, for 10 
   assert.equal(preset, "digits");
   assert.equal(out, "runs/digits");
   assert.deepEqual(model, { hidden: 128, residualHidden: 32, residualLayers: 2 });
-  assert.equal(quantizer.type, "clustered");
+  assert.equal(quantizer.type, "clustered-ema");
   assert.deepEqual([quantizer.codebookSize, quantizer.codebookDim], [512, 64]);
   assert.deepEqual([optimizer.type, optimizer.learningRate], ["adam", 3e-4]);
   assert.deepEqual([training.batchSize, training.epochs], [128, 10]);
@@ -54,7 +54,9 @@ Deno.test("the configuration of a run takes the place of the preset", () => {
 });
 
 Deno.test("another quantizer keeps what means the same to it, and drops the rest", () => {
-  const file = { quantizer: { codebookSize: 64, anchor: "random", distance: "cos" } };
+  const file = {
+    quantizer: { type: "clustered", codebookSize: 64, anchor: "random", distance: "cos" },
+  };
   const flags = { quantizer: { type: "vanilla" } };
   const { quantizer } = resolveConfig({ file, flags });
   assert.deepEqual(quantizer, {
@@ -134,8 +136,14 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ quantizer: { codebookDim: 0 } }, "quantizer.codebookDim must be an integer of at least 1"],
     [{ quantizer: { codebookSize: 1.5 } }, "must be an integer of at least 1, got 1.5"],
     [{ quantizer: { decay: 1 } }, "quantizer.decay must be a number in [0, 1), got 1"],
-    [{ quantizer: { temperature: 0 } }, "quantizer.temperature must be a number above 0, got 0"],
-    [{ quantizer: { online: 1 } }, "quantizer.online must be true or false, got 1"],
+    [
+      { quantizer: { type: "clustered", temperature: 0 } },
+      "quantizer.temperature must be a number above 0, got 0",
+    ],
+    [
+      { quantizer: { type: "clustered", online: 1 } },
+      "quantizer.online must be true or false, got 1",
+    ],
     [{ quantizer: { type: 3 } }, "quantizer.type must be vanilla, clustered, "],
     [{ quantizer: "vanilla" }, "quantizer must be an object"],
     [
@@ -193,7 +201,8 @@ const allowed = part({
   out: fc.string({ minLength: 1 }),
   model: part({ hidden: positive.map((half) => 2 * half), residualHidden: positive }),
   quantizer: fc.oneof(
-    part({ type: fc.constant("clustered"), decay: share, online: fc.boolean() }),
+    fc.record({ type: fc.constant("clustered"), decay: share, online: fc.boolean() }),
+    part({ type: fc.constant("clustered-ema"), decay: share }),
     fc.record({ type: fc.constant("vanilla"), commitmentWeight: share }),
   ),
   optimizer: part({
@@ -223,14 +232,14 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
     { device: "reference" },
     { cpu: { threads: 1, blas: "off" } },
     { training: { logEverySteps: 1, checkpointEverySteps: 1, epochs: 20, maxSteps: 7 } },
-    { preset: "digits-reference" },
+    { preset: "digits-reference", quantizer: { type: "clustered-ema" } },
   ];
   for (const flags of same) assert.equal(identity(flags), usual, JSON.stringify(flags));
   const other = [
     { seed: 43 },
     { precision: "mixed" },
     { model: { hidden: 64 } },
-    { quantizer: { decay: 0.9 } },
+    { quantizer: { decay: 0.99 } },
     { quantizer: { type: "vanilla" } },
     { optimizer: { learningRate: 1e-3 } },
     { training: { batchSize: 64 } },
