@@ -1,12 +1,13 @@
 /** How many codes (METHOD section 5, ablation a). */
 import type { Study } from "../../training/study/study.ts";
+import { CODEBOOKS } from "./codebooks.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** The clustered codebook with 32 to 1,024 codes. */
+/** Both clustered codebooks with 32 to 1,024 codes. */
 export const codebookSize: Study = {
   name: "codebook-size",
   about: "Does a larger clustered codebook help? In the paper it does.",
-  base: { preset: "digits", quantizer: { type: "clustered" } },
-  axes: [{ path: "quantizer.codebookSize", values: [32, 64, 128, 256, 512, 1024] }],
+  base: { preset: "digits" },
+  axes: [CODEBOOKS, { path: "quantizer.codebookSize", values: [32, 64, 128, 256, 512, 1024] }],
   scales: SCALES_OF_NAMED,
 };

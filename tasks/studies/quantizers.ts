@@ -29,5 +29,6 @@ export const quantizers: Study = {
       QUANTIZER_TYPES.map((type) => [type, { quantizer: { type, ...SAME_RATE[type] } }]),
     ),
   }],
-  scales: SCALES_OF_NAMED,
+  // Small is the preset as it is.
+  scales: { ...SCALES_OF_NAMED, small: { seeds: [42, 43] } },
 };

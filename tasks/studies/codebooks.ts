@@ -1,0 +1,11 @@
+/** What the studies of sizes compare. */
+import type { SettingsAxis } from "../../training/study/study.ts";
+
+/** The clustered codebook as the paper has it, and this toolkit's. */
+export const CODEBOOKS: SettingsAxis = {
+  name: "codebook",
+  values: {
+    "clustered": { quantizer: { type: "clustered" } },
+    "clustered-ema": { quantizer: { type: "clustered-ema" } },
+  },
+};
