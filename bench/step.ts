@@ -14,7 +14,7 @@ import { type Bench, type BenchOptions, type BenchRow, fastest } from "./row.ts"
  * the filters. */
 const OPERATIONS_PER_IMAGE = 195e6;
 
-const QUANTIZERS = [["vanilla", "l2"], ["clustered", "cos"]] as const;
+const QUANTIZERS = [["vanilla", "l2"], ["clustered", "cos"], ["clustered-ema", "l2"]] as const;
 /** Batches to scale over. */
 const BATCHES = [1, 8, 32, 128, 512];
 

@@ -22,7 +22,11 @@ Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps"
   const { code, stdout, stderr } = await runTask("bench", args, {}, folder);
   assert.equal(code, 0, stderr);
   const rows = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  assert.deepEqual(rows.map(({ shape }) => shape.split(",")[0]), ["vanilla l2", "clustered cos"]);
+  assert.deepEqual(rows.map(({ shape }) => shape.split(",")[0]), [
+    "vanilla l2",
+    "clustered cos",
+    "clustered-ema l2",
+  ]);
   for (const { bench, device, ms, gflops, images_per_second, threads } of rows) {
     assert.deepEqual([bench, device, threads], ["step", "cpu", 1]);
     assert.ok(ms > 0 && gflops > 0 && images_per_second > 0);
