@@ -33,7 +33,7 @@ Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps"
   }
   assert.match(stderr, /^step, clustered cos, batch 2: .*\n.*\nkernel +shapes +calls/m);
   const { traceEvents } = JSON.parse(Deno.readTextFileSync(`${folder}/trace.json`));
-  assert.deepEqual([...new Set(traceEvents.map(({ pid }: { pid: number }) => pid))], [1, 2]);
+  assert.deepEqual([...new Set(traceEvents.map(({ pid }: { pid: number }) => pid))], [1, 2, 3]);
 });
 
 Deno.test("bench data has the loader's rate by threads, and the device's", async () => {
