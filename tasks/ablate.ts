@@ -1,19 +1,24 @@
 /** Runs a study: many runs that differ in a few settings, to one table.
  *
  *     deno task ablate quantizers --scale smoke
+ *     deno task ablate quantizers --launcher slurm
+ *     deno task ablate collect runs/quantizers-small
  */
 import { z } from "zod";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { configSettings } from "../training/config.ts";
-import { type PlanOptions, planRuns, showRun } from "../training/study/plan.ts";
+import { LocalLauncher, type StudyEvent } from "../training/study/launchers/local.ts";
+import { planRuns, showRun } from "../training/study/plan.ts";
 import { readRecord, type StudyRun } from "../training/study/records.ts";
-import { runStudy } from "../training/study/run_study.ts";
+import { type LaunchOptions, launchStudy } from "../training/study/run_study.ts";
 import { SCALES, type Study } from "../training/study/study.ts";
 import { showMarkdown } from "../training/study/tables.ts";
-import { asUsage, runTask, UsageError } from "./fail.ts";
+import { collect, showCounts } from "./collect.ts";
+import { asInput, asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
+import { LAUNCH_OPTIONS, remoteLauncher } from "./launch_options.ts";
 import { Output } from "./output.ts";
 import { openStudy, STUDIES } from "./studies/registry.ts";
 import { StudyProgress } from "./study_progress.ts";
@@ -23,8 +28,7 @@ const OPTIONS = z.strictObject({
     .describe("the study's folder; none: runs/<study>, with the scale behind it"),
   scale: z.enum(SCALES).nullable().default(null)
     .describe("a size that the study has; none: small, where it has that"),
-  jobs: z.int().min(1).default(1)
-    .describe("runs at a time; they share the threads of the cpu device"),
+  ...LAUNCH_OPTIONS,
   retry: z.boolean().default(false).describe("runs those again that failed before"),
   "dry-run": z.boolean().default(false).describe("says what would be run, and writes nothing"),
   json: z.boolean().default(false)
@@ -35,7 +39,8 @@ const COMMAND: Command = {
   call: "deno task ablate",
   summary: "Runs every combination of a study's axes with every seed, each run a process of its " +
     "own, and leaves study.html, study.md, study.csv, study.jsonl and runs/ in the study's folder. Run again, " +
-    "it goes on where it was. The settings below go under those of the axes.",
+    "it goes on where it was. The settings below go under those of the axes. What was computed elsewhere, " +
+    "`deno task ablate collect DIR` gathers.",
   operands: [{
     name: "STUDY",
     description: `a .ts or .json file, or one of ${STUDIES.map(({ name }) => name).join(", ")}`,
@@ -53,16 +58,22 @@ async function main(): Promise<number> {
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
-  const { jobs, retry } = options;
   const study = await asInput(() => openStudy(line.operands.STUDY));
   const scale = options.scale ?? (study.scales?.small === undefined ? undefined : "small");
   const out = options.out ?? `runs/${[study.name, scale ?? []].flat().join("-")}`;
-  const place: PlanOptions = { out, scale, settings: line.settings };
+  const place: LaunchOptions = { out, scale, settings: line.settings, retry: options.retry };
+  const remote = asUsage(() => remoteLauncher(options, line.options, out));
   const runs = await asInput(() => planRuns(study, place));
   const output = new Output(options.json);
   if (options["dry-run"]) {
     const records = await Promise.all(runs.map(readRecord));
     output.result({ study: study.name, out, runs: records }, showPlan(records));
+    return 0;
+  }
+  if (remote !== undefined) {
+    const { records, next } = await launchStudy(study, remote, place);
+    output.result({ study: study.name, out, runs: records, next }, next);
+    console.error(showCounts(records, out));
     return 0;
   }
   output.say(`${study.name}: ${runs.length} runs into ${out}`);
@@ -71,42 +82,35 @@ async function main(): Promise<number> {
     progress.clear();
     output.say("stopping after the steps under way; Ctrl-C again stops at once");
   });
-  const records = await runStudy(study, {
-    ...place,
-    ...{ jobs, retry, signal: interruption.signal },
-    onEvent: (event) => progress.hear(event),
-  });
+  const { signal } = interruption;
+  const onEvent = (event: StudyEvent) => progress.hear(event);
+  const local = new LocalLauncher({ jobs: options.jobs ?? undefined, signal, onEvent });
+  const { records } = await launchStudy(study, local, place);
   return finish(study, out, records, output);
 }
 
 /** Says what came of it, and gives the exit code. */
-function finish(study: Study, out: string, records: StudyRun[], output: Output): number {
-  const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
-  const finished = count("finished"), failed = count("failed");
-  const stopped = finished + failed < records.length;
+function finish(
+  study: Study,
+  out: string,
+  records: readonly StudyRun[],
+  output: Output,
+): number {
+  const stopped = records.some(({ state }) => state === "waiting" || state === "started");
+  const failed = records.some(({ state }) => state === "failed");
   output.result({ study: study.name, out, runs: records }, [
     "",
     showMarkdown(study, records),
-    `${finished} of ${records.length} runs are finished, ${failed} failed; all is in ${out}`,
+    showCounts(records, out),
     ...stopped ? ["the same command goes on where this one stopped"] : [],
-    ...failed > 0 ? ["--retry runs those again that failed"] : [],
+    ...failed ? ["--retry runs those again that failed"] : [],
   ]);
   if (stopped) return INTERRUPTED;
-  return failed > 0 ? 1 : 0;
+  return failed ? 1 : 0;
 }
 
 function showPlan(records: readonly StudyRun[]): string[] {
   return records.map((run) => `${run.hash}  ${run.state.padEnd(8)}  ${showRun(run)}`);
 }
 
-/** Waits for something whose errors are the user's input's. */
-async function asInput<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new UsageError(cause.message, { cause });
-  }
-}
-
-await runTask(main);
+await runTask(Deno.args[0] === "collect" ? () => collect(Deno.args.slice(1)) : main);

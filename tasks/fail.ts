@@ -18,6 +18,16 @@ export function asUsage<T>(read: () => T): T {
   }
 }
 
+/** Waits for something whose range errors are the user's input's. */
+export async function asInput<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new UsageError(cause.message, { cause });
+  }
+}
+
 /** Runs a task and ends the process: with the code that it gives, with 2 after a `UsageError`, with 1 after any other.
  * The message goes to stderr; an error that this program did not foresee shows where it comes from besides. */
 export async function runTask(task: () => Promise<number>): Promise<never> {

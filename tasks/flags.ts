@@ -18,7 +18,7 @@ export interface Command {
 
 /** What a command line says. */
 export interface CommandLine {
-  /** Values of the task's own flags, by name. */
+  /** Values of the task's own flags, nested by section. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Values of the configuration's flags, nested by section. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -29,7 +29,7 @@ export interface CommandLine {
 }
 
 /** Reads a command line. Flags are `--path value` or `--path=value`; a flag of true or false may stand alone; the last
- * of several counts. Values are not checked yet.
+ * of several counts. A value that begins with `--` has a space in it or stands after `=`. Values are not checked yet.
  * @throws {UsageError} a flag is unknown or has no value, an operand is missing or superfluous
  */
 export function readCommandLine(args: readonly string[], command: Command): CommandLine {
@@ -51,7 +51,7 @@ export function readCommandLine(args: readonly string[], command: Command): Comm
   }
   const own = new Set(command.options.map(({ path }) => path));
   return {
-    options: Object.fromEntries([...values].filter(([path]) => own.has(path))),
+    options: nest([...values].filter(([path]) => own.has(path))),
     settings: nest([...values].filter(([path]) => !own.has(path))),
     operands: help ? {} : nameOperands(operands, command),
     help,
@@ -72,7 +72,7 @@ function takeValue(flag: Setting, waiting: string[]): string {
   if (flag.kind === "boolean") {
     return next === "true" || next === "false" ? waiting.shift()! : "true";
   }
-  if (next !== undefined && !next.startsWith("--")) return waiting.shift()!;
+  if (next !== undefined && !/^--\S*$/.test(next)) return waiting.shift()!;
   throw new UsageError(
     `Cannot read the command line: --${flag.path} must be followed by ${flag.allowed}, got ${
       showSetting(next)

@@ -1,10 +1,11 @@
 /** The process of a study's run: the task train on `--out FOLDER --resume`, as long as the study lives and wants it.
  *
  * The study holds the other end of stdin; that closes when the study stops the run or is gone, by whatever end, and then
- * the run stops as on Ctrl-C, with a checkpoint. One that is still stopping holds the run's lock, which the next process
- * of the run waits for.
+ * the run stops as on Ctrl-C, with a checkpoint. One that is still stopping, or that is trained elsewhere, holds the run's
+ * lock, which the next process of the run waits for; there may be nothing left to do then.
  */
 import { join } from "node:path";
+import { RunFolder } from "../training/run_folder.ts";
 
 async function stopWithStudy(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
@@ -14,5 +15,9 @@ async function stopWithStudy(): Promise<void> {
 const [, folder] = Deno.args;
 stopWithStudy();
 const lock = await Deno.open(join(folder, "run.lock"), { create: true, write: true });
-await lock.lock(true);
+if (!await lock.tryLock(true)) {
+  console.log("waiting for another process that trains this run");
+  await lock.lock(true);
+}
+if (await new RunFolder(folder).state() === "finished") Deno.exit(0);
 await import("./train.ts");

@@ -73,6 +73,7 @@ Deno.test("a study that was stopped or killed goes on where it was, and a run th
     "runs",
     "study.csv",
     "study.html",
+    "study.json",
     "study.jsonl",
     "study.lock",
     "study.md",

@@ -84,6 +84,11 @@ export async function planRuns(
   return [...runs.values()];
 }
 
+/** The folder of a run, in the folder of its study. */
+export function runFolderOf(out: string, hash: string): string {
+  return join(out, "runs", hash);
+}
+
 /** A combination of the axes' points in words: `quantizer.codebookSize 32`. */
 export function showPoint(point: PlannedRun["point"]): string {
   return Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", ");
@@ -108,7 +113,7 @@ async function planRun({ study, base, points, seed, out }: RunParts): Promise<Pl
   try {
     const config = resolveConfig({ file: base, flags: own });
     const hash = await runHash(config);
-    return { point, seed, config: { ...config, out: join(out, "runs", hash) }, hash };
+    return { point, seed, config: { ...config, out: runFolderOf(out, hash) }, hash };
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     const reason = cause.message.replace(/^Cannot .*?: /, "");

@@ -1,4 +1,5 @@
 /** A run of a study: a process of its own. */
+import { clearFailure, writeFailure } from "./records.ts";
 
 /** How a run's process ended. */
 export type RunEnd =
@@ -22,13 +23,23 @@ const MOST_WORDS = 2000;
 /** The task that trains. */
 const TRAIN: string = import.meta.resolve("../../tasks/train_in_study.ts");
 
-/** Trains the run whose `config.json` lies in a folder, from its last checkpoint where it has one.
+/** Trains the run whose `config.json` lies in a folder, from its last checkpoint where it has one, and leaves
+ * `failure.json` there if it fails; one of before is removed.
+ * @throws {Error} processes cannot be started
+ */
+export async function trainToRecord(folder: string, options: RunProcessOptions): Promise<RunEnd> {
+  await clearFailure(folder);
+  const end = await trainInProcess(folder, options);
+  if (end.kind === "failed") await writeFailure(folder, end.reason);
+  return end;
+}
+
+/** Trains a run in a process.
  *
  * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study. It stops, with a checkpoint,
  * when its stdin closes: here, or because this process is gone.
- * @throws {Error} processes cannot be started
  */
-export async function trainInProcess(
+async function trainInProcess(
   folder: string,
   { signal, onLine }: RunProcessOptions,
 ): Promise<RunEnd> {

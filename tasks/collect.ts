@@ -1,0 +1,67 @@
+/** `deno task ablate collect`: gathers what came of a study that was launched elsewhere. */
+import { z } from "zod";
+import { readSettings, settingsOf } from "../core/settings.ts";
+import { collectStudy } from "../training/study/collect_study.ts";
+import { showRun } from "../training/study/plan.ts";
+import type { StudyRun } from "../training/study/records.ts";
+import { showMarkdown } from "../training/study/tables.ts";
+import { asInput, asUsage } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { Output } from "./output.ts";
+
+const OPTIONS = z.strictObject({
+  json: z.boolean().default(false)
+    .describe("prints the runs as the last line of stdout, all else on stderr"),
+});
+
+const COMMAND: Command = {
+  call: "deno task ablate collect",
+  summary:
+    "Reads the runs of a study again, wherever they were computed, says how far each is, and writes " +
+    "study.html, study.md, study.csv and study.jsonl. The exit code is 0 where all are finished, else 1.",
+  operands: [{
+    name: "DIR",
+    description: "the study's folder, or a copy of it, with those of its runs that are there",
+  }],
+  options: settingsOf(OPTIONS),
+  settings: [],
+};
+
+/** What is said of runs without a result. */
+const WITHOUT_RESULT: readonly (readonly [StudyRun["state"], string])[] = [
+  ["waiting", "missing, it has not begun or is not here"],
+  ["started", "started, it is being trained or was stopped"],
+  ["failed", "failed"],
+];
+
+/** Collects a study, and gives the exit code.
+ * @param args of the command line
+ */
+export async function collect(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND));
+    return 0;
+  }
+  const { json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const { DIR } = line.operands;
+  const { study, records } = await asInput(() => collectStudy(DIR));
+  new Output(json).result({ study: study.name, out: DIR, runs: records }, [
+    showMarkdown(study, records),
+    ...WITHOUT_RESULT.flatMap(([state, words]) =>
+      records.filter((run) => run.state === state).map((run) => `${showRun(run)}: ${words}`)
+    ),
+    showCounts(records, DIR),
+  ]);
+  return records.every(({ state }) => state === "finished") ? 0 : 1;
+}
+
+/** How many runs came to their end, in words. */
+export function showCounts(records: readonly StudyRun[], out: string): string {
+  const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
+  return `${count("finished")} of ${records.length} runs are finished, ${
+    count("failed")
+  } failed; ` +
+    `all is in ${out}`;
+}

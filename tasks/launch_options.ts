@@ -1,0 +1,77 @@
+/** The flags that say where the runs of a study are computed. */
+import { z } from "zod";
+import { KubernetesLauncher } from "../training/study/launchers/kubernetes.ts";
+import type { Launcher } from "../training/study/launchers/launcher.ts";
+import { PrintLauncher } from "../training/study/launchers/print.ts";
+import { SlurmLauncher } from "../training/study/launchers/slurm.ts";
+
+const text = () => z.string().min(1).nullable().default(null);
+
+/** The flags. */
+export const LAUNCH_OPTIONS = {
+  launcher: z.enum(["local", "slurm", "kubernetes", "print"]).default("local").describe(
+    "where the runs are computed: here; as job arrays that are submitted to Slurm; as a Job of Kubernetes, written to " +
+      "kubernetes.json; or wherever one calls the shell commands that are printed, one a run",
+  ),
+  jobs: z.int().min(1).nullable().default(null).describe(
+    "runs at a time; none: one here, where they share the threads of the cpu device, elsewhere as many as there is room for",
+  ),
+  slurm: z.strictObject({
+    options: text().describe(
+      'options of sbatch: "--partition gpu --time 4:00:00"; one without a space stands after =',
+    ),
+  }).prefault({}),
+  kubernetes: z.strictObject({
+    image: text().describe("the image, with Deno and this project; must be given"),
+    claim: text().describe(
+      "the persistent volume claim with the study's folder; must be given; relative paths begin in it",
+    ),
+    folder: text().describe("where the claim has the study's folder; none: as --out"),
+    project: z.string().min(1).default("/codebook").describe("where the image has this project"),
+    limits: text().describe("what a run may take: cpu=4,memory=8Gi,nvidia.com/gpu=1"),
+  }).prefault({}),
+};
+
+/** The flags' values. */
+export type LaunchFlags = z.output<z.ZodObject<typeof LAUNCH_OPTIONS>>;
+
+/** What the flags choose; undefined for this machine.
+ * @param given what stood on the command line
+ * @param out the study's folder
+ * @throws {RangeError} a flag is missing, belongs to another launcher, or is not what it must be
+ */
+export function remoteLauncher(
+  flags: LaunchFlags,
+  given: Readonly<Record<string, unknown>>,
+  out: string,
+): Launcher | undefined {
+  const { launcher, slurm, kubernetes } = flags;
+  const jobs = flags.jobs ?? undefined;
+  const refuse = (requirement: string, got: string): never => {
+    throw new RangeError(`Cannot read the command line: ${requirement}, got ${got}`);
+  };
+  for (const section of ["slurm", "kubernetes"]) {
+    const [name] = Object.keys(given[section] ?? {});
+    if (name === undefined || section === launcher) continue;
+    refuse(`--${section}.${name} must stand with --launcher ${section}`, `--launcher ${launcher}`);
+  }
+  switch (launcher) {
+    case "local":
+      return undefined;
+    case "print":
+      if (jobs !== undefined) refuse("--jobs and --launcher print must not stand together", "both");
+      return new PrintLauncher();
+    case "slurm":
+      return new SlurmLauncher({ jobs, options: slurm.options ?? undefined });
+    case "kubernetes": {
+      const { image, claim, folder, project, limits } = kubernetes;
+      if (image === null) return refuse("--kubernetes.image must be given", "none");
+      if (claim === null) return refuse("--kubernetes.claim must be given", "none");
+      return new KubernetesLauncher({
+        ...{ image, claim, project, jobs },
+        folder: folder ?? out,
+        limits: limits ?? undefined,
+      });
+    }
+  }
+}

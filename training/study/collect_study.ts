@@ -1,0 +1,38 @@
+/** Gathers what came of a study. */
+import { readRecord, type StudyRun } from "./records.ts";
+import type { Study } from "./study.ts";
+import { StudyFolder } from "./study_folder.ts";
+
+/** A study and what is known of its runs. */
+export interface CollectedStudy {
+  /** The study. */
+  readonly study: Study;
+  /** Every run of it. */
+  readonly records: readonly StudyRun[];
+}
+
+/** Reads the runs of a study again, wherever and by whatever they were computed, and writes `study.jsonl`, `study.csv`,
+ * `study.md` and `study.html` of them into its folder. The folder may have been copied, or only some of its runs.
+ *
+ * ```ts
+ * import { collectStudy, launchStudy, PrintLauncher } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const out = await Deno.makeTempDir();
+ * const study = { name: "sizes", axes: [{ path: "quantizer.codebookSize", values: [8, 16] }] };
+ * await launchStudy(study, new PrintLauncher(), { out });
+ * const { records } = await collectStudy(out);
+ * assert.deepEqual(records.map(({ state }) => state), ["waiting", "waiting"]);
+ * await Deno.remove(out, { recursive: true });
+ * ```
+ * @param path the study's folder
+ * @throws {RangeError} it is not a study's folder
+ * @throws {Error} a file cannot be read or written
+ */
+export async function collectStudy(path: string): Promise<CollectedStudy> {
+  const folder = new StudyFolder(path);
+  const { study, runs } = await folder.readPlan();
+  const records = await Promise.all(runs.map(readRecord));
+  await folder.writeTables(study, records);
+  await folder.writePage(study, records);
+  return { study, records };
+}

@@ -1,0 +1,114 @@
+/** Runs as job arrays of Slurm. */
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { writeAtomically } from "../../../core/atomic_write.ts";
+import type { PlannedRun } from "../plan.ts";
+import { quoteShell, trainCommand } from "./command.ts";
+import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { SlurmQueue } from "./slurm_queue.ts";
+
+/** How runs are submitted to Slurm. */
+export interface SlurmOptions {
+  /** Runs at a time; by default as many as there is room for. */
+  readonly jobs?: number;
+  /** Options of sbatch, as on its command line: `--partition gpu --time 4:00:00`. */
+  readonly options?: string;
+}
+
+/** Tasks of an array at most: Slurm's default MaxArraySize, 1001, is above their indices. */
+const ARRAY_SIZE = 1000;
+/** Seconds from the signal to stop until a job's time is up: a step and a checkpoint. */
+const GRACE = 120;
+/** Options that the launcher gives itself, and the runs depend on. */
+const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
+
+/** Submits a job array, a task a run, by the `sbatch` on PATH; more than 1,000 runs are several arrays, one after
+ * another. The nodes must see the study's folder, this project and Deno where they are here.
+ *
+ * A task that is requeued, or stopped two minutes before its time is up, goes on from the run's last checkpoint when it
+ * is called again. Runs that an earlier job in the queue has are left to it, so that a study can be launched again at any
+ * time. The scripts, the output of the tasks and the list of the jobs are in `slurm/` in the study's folder.
+ *
+ * ```ts
+ * import { SlurmLauncher } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * new SlurmLauncher({ jobs: 8, options: "--partition gpu --time 4:00:00" });
+ * assert.throws(() => new SlurmLauncher({ options: "--array 0-3" }), /--array must be left to the launcher/);
+ * ```
+ */
+export class SlurmLauncher implements Launcher {
+  readonly #jobs?: number;
+  readonly #options?: string;
+
+  /** Says how.
+   * @throws {RangeError} an option is not what it must be
+   */
+  constructor({ jobs, options }: SlurmOptions = {}) {
+    checkJobs(jobs ?? 1);
+    if (options !== undefined && !/^-[^\n]+$/.test(options)) {
+      throw new RangeError(
+        `Cannot launch with slurm: the options must be those of sbatch, in a line, got "${options}"`,
+      );
+    }
+    const own = options?.match(OWN)?.[1];
+    if (own !== undefined) {
+      throw new RangeError(
+        `Cannot launch with slurm: ${own} must be left to the launcher, got ${options}`,
+      );
+    }
+    this.#jobs = jobs;
+    this.#options = options;
+  }
+
+  /** Writes every run's configuration and the scripts, and submits them. */
+  async launch({ study, out, runs }: StudyWork): Promise<readonly string[]> {
+    const folder = join(out, "slurm");
+    await mkdir(folder, { recursive: true });
+    const queue = new SlurmQueue(folder);
+    const queued = await queue.runs();
+    const left = runs.filter(({ hash }) => !queued.has(hash));
+    await writeConfigs(left);
+    const jobs: string[] = [];
+    for (let first = 0; first < left.length; first += ARRAY_SIZE) {
+      const part = left.slice(first, first + ARRAY_SIZE);
+      const script = join(folder, `array-${jobs.length + 1}.sh`);
+      await writeAtomically(script, this.#script(study.name, folder, part));
+      jobs.push(await queue.submit(script, part, jobs.at(-1)));
+    }
+    const kept = runs.length - left.length;
+    return [
+      ...jobs.length === 0 ? [] : [
+        `submitted ${left.length} runs as job ${
+          jobs.join(", ")
+        }: \`squeue --jobs ${jobs}\` shows them, ` +
+        `\`scancel --signal TERM --batch ${jobs.join(" ")}\` stops them with a checkpoint each`,
+      ],
+      ...kept === 0 ? [] : [`${kept} runs are left to the jobs that have them in the queue`],
+      `the tasks' output is in ${folder}`,
+      `\`deno task ablate collect ${out}\` gathers what came of them, now and in the end; the same command as this ` +
+      `one submits what is left then`,
+    ];
+  }
+
+  /** The script of a job array. */
+  #script(name: string, folder: string, runs: readonly PlannedRun[]): string {
+    const limit = this.#jobs === undefined ? "" : `%${this.#jobs}`;
+    const options = [
+      `--job-name=${name}`,
+      `--array=0-${runs.length - 1}${limit}`,
+      `--chdir="${Deno.cwd()}"`,
+      `--output="${resolve(folder).replaceAll("%", "%%")}/%A_%a.log"`,
+      "--open-mode=append",
+      "--requeue",
+      `--signal=B:TERM@${GRACE}`,
+      ...this.#options === undefined ? [] : [this.#options],
+    ];
+    const folders = runs.map(({ config }) => `  ${quoteShell(resolve(config.out))}\n`);
+    return `#!/bin/bash
+${options.map((option) => `#SBATCH ${option}\n`).join("")}
+runs=(
+${folders.join("")})
+exec ${trainCommand().map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID]}"
+`;
+  }
+}

@@ -1,0 +1,110 @@
+/** The folder of a study: `study.json`, the runs in `runs/`, and the tables and the page of their results. */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAtomically } from "../../core/atomic_write.ts";
+import { drawStudy } from "./page.ts";
+import { type PlannedRun, runFolderOf } from "./plan.ts";
+import type { StudyRun } from "./records.ts";
+import { readStudy, type Study } from "./study.ts";
+import { showCsv, showJsonLines, showMarkdown } from "./tables.ts";
+import { readTrace, type RunTrace } from "./traces.ts";
+
+/** A study with everything that its runs are made of. */
+export interface StudyPlan {
+  /** The study. */
+  readonly study: Study;
+  /** Its runs. */
+  readonly runs: readonly PlannedRun[];
+}
+
+/** Writes and reads what lies beside a study's runs. */
+export class StudyFolder {
+  /** Where it is. */
+  readonly path: string;
+  #last: Promise<void> = Promise.resolve();
+
+  /** Names a folder; nothing is written yet. */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes the folder and keeps other processes from running a study in it until the lock is disposed of, or this
+   * process ends.
+   * @throws {Error} the folder cannot be made, or another process runs a study in it
+   */
+  async lock(): Promise<Disposable> {
+    const { path } = this;
+    try {
+      await mkdir(path, { recursive: true });
+    } catch (cause) {
+      const reason = (cause as Error).message;
+      throw new Error(
+        `Cannot make the folder ${path}: it must be possible to write there, got ${reason}`,
+        { cause },
+      );
+    }
+    const file = await Deno.open(join(path, "study.lock"), { create: true, write: true });
+    if (await file.tryLock(true)) return file;
+    file.close();
+    throw new Error(
+      `Cannot run a study into ${path}: no other process must be running one there, got one that is`,
+    );
+  }
+
+  /** Writes `study.json`. */
+  async writePlan(plan: StudyPlan): Promise<void> {
+    await writeAtomically(this.#file("study.json"), `${JSON.stringify(plan, null, 2)}\n`);
+  }
+
+  /** Reads `study.json`; its runs are in this folder, wherever they were.
+   * @throws {RangeError} there is none, or it holds no study
+   */
+  async readPlan(): Promise<StudyPlan> {
+    try {
+      const { study, runs }: StudyPlan = JSON.parse(
+        await readFile(this.#file("study.json"), "utf8"),
+      );
+      const here = runs.map((run) => ({
+        ...run,
+        config: { ...run.config, out: runFolderOf(this.path, run.hash) },
+      }));
+      return { study: readStudy(study), runs: here };
+    } catch (cause) {
+      throw new RangeError(
+        `Cannot collect ${this.path}: it must be the folder of a study, with its study.json, got ${
+          (cause as Error).message
+        }`,
+        { cause },
+      );
+    }
+  }
+
+  /** Writes `study.jsonl`, `study.csv` and `study.md`; the last call's stay. */
+  async writeTables(study: Study, records: readonly StudyRun[]): Promise<void> {
+    const files = {
+      "study.jsonl": showJsonLines(records),
+      "study.csv": showCsv(records),
+      "study.md": showMarkdown(study, records),
+    };
+    this.#last = this.#last.then(async () => {
+      for (const [name, text] of Object.entries(files)) {
+        await writeAtomically(this.#file(name), text);
+      }
+    });
+    await this.#last;
+  }
+
+  /** Writes `study.html`. */
+  async writePage(study: Study, runs: readonly StudyRun[]): Promise<void> {
+    const traces = new Map<StudyRun, RunTrace>();
+    for (const run of runs) {
+      if (run.state === "finished") traces.set(run, await readTrace(run));
+    }
+    const text = drawStudy(study, runs, (run) => traces.get(run)!);
+    await writeAtomically(this.#file("study.html"), text);
+  }
+
+  #file(name: string): string {
+    return join(this.path, name);
+  }
+}
