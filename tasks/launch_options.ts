@@ -20,6 +20,9 @@ export const LAUNCH_OPTIONS = {
     options: text().describe(
       'options of sbatch: "--partition gpu --time 4:00:00"; one without a space stands after =',
     ),
+    arraySize: z.int().min(1).default(1000).describe(
+      "runs in an array at most; more are several arrays, one after another. Slurm's MaxArraySize must be above",
+    ),
   }).prefault({}),
   kubernetes: z.strictObject({
     image: text().describe("the image, with Deno and this project; must be given"),
@@ -62,7 +65,7 @@ export function remoteLauncher(
       if (jobs !== undefined) refuse("--jobs and --launcher print must not stand together", "both");
       return new PrintLauncher();
     case "slurm":
-      return new SlurmLauncher({ jobs, options: slurm.options ?? undefined });
+      return new SlurmLauncher({ ...slurm, jobs, options: slurm.options ?? undefined });
     case "kubernetes": {
       const { image, claim, folder, project, limits } = kubernetes;
       if (image === null) return refuse("--kubernetes.image must be given", "none");

@@ -1,7 +1,6 @@
 /** Runs as a Job of Kubernetes. */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { posix } from "node:path";
+import { join, posix } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
 import { trainFile } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
@@ -98,12 +97,13 @@ export class KubernetesLauncher implements Launcher {
 
   #job({ study, runs }: StudyWork) {
     const { image, claim, folder, project = "/codebook", jobs = runs.length } = this.#options;
-    const place = createHash("sha256").update(`${claim}/${posix.normalize(folder)}`).digest("hex");
+    const place = posix.resolve(MOUNT, folder);
+    const digest = createHash("sha256").update(`${claim} ${place}`).digest("hex").slice(0, 8);
     const labels = { "app.kubernetes.io/name": "codebook" };
     return {
       apiVersion: "batch/v1",
       kind: "Job",
-      metadata: { name: `${study.name.slice(0, NAME_LENGTH)}-${place.slice(0, 8)}`, labels },
+      metadata: { name: `${study.name.slice(0, NAME_LENGTH)}-${digest}`, labels },
       spec: {
         completionMode: "Indexed",
         completions: runs.length,
@@ -130,7 +130,7 @@ export class KubernetesLauncher implements Launcher {
               command: [
                 ...["sh", "-c", 'shift "$JOB_COMPLETION_INDEX"; exec deno run -A "$0" "$1"'],
                 trainFile(project),
-                ...runs.map(({ hash }) => posix.join(MOUNT, folder, "runs", hash)),
+                ...runs.map(({ hash }) => posix.join(place, "runs", hash)),
               ],
               resources: { limits: this.#limits },
               volumeMounts: [{ name: "claim", mountPath: MOUNT }],

@@ -13,16 +13,16 @@ export interface SlurmOptions {
   readonly jobs?: number;
   /** Options of sbatch, as on its command line: `--partition gpu --time 4:00:00`. */
   readonly options?: string;
+  /** Runs in an array at most, 1,000 by default; Slurm's MaxArraySize, 1,001 where nobody changed it, must be above. */
+  readonly arraySize?: number;
 }
 
-/** Tasks of an array at most: Slurm's default MaxArraySize, 1001, is above their indices. */
-const ARRAY_SIZE = 1000;
 /** Seconds from the signal to stop until a job's time is up: a step and a checkpoint. */
 const GRACE = 120;
 /** Options that the launcher gives itself, and the runs depend on. */
 const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
 
-/** Submits a job array, a task a run, by the `sbatch` on PATH; more than 1,000 runs are several arrays, one after
+/** Submits a job array, a task a run, by the `sbatch` on PATH; more runs than an array takes are several, one after
  * another. The nodes must see the study's folder, this project and Deno where they are here.
  *
  * A task that is requeued, or stopped two minutes before its time is up, goes on from the run's last checkpoint when it
@@ -39,12 +39,18 @@ const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
 export class SlurmLauncher implements Launcher {
   readonly #jobs?: number;
   readonly #options?: string;
+  readonly #arraySize: number;
 
   /** Says how.
    * @throws {RangeError} an option is not what it must be
    */
-  constructor({ jobs, options }: SlurmOptions = {}) {
+  constructor({ jobs, options, arraySize = 1000 }: SlurmOptions = {}) {
     checkJobs(jobs ?? 1);
+    if (!(Number.isInteger(arraySize) && arraySize >= 1)) {
+      throw new RangeError(
+        `Cannot launch with slurm: arraySize must be an integer of at least 1, got ${arraySize}`,
+      );
+    }
     if (options !== undefined && !/^-[^\n]+$/.test(options)) {
       throw new RangeError(
         `Cannot launch with slurm: the options must be those of sbatch, in a line, got "${options}"`,
@@ -58,6 +64,7 @@ export class SlurmLauncher implements Launcher {
     }
     this.#jobs = jobs;
     this.#options = options;
+    this.#arraySize = arraySize;
   }
 
   /** Writes every run's configuration and the scripts, and submits them. */
@@ -69,8 +76,8 @@ export class SlurmLauncher implements Launcher {
     const left = runs.filter(({ hash }) => !queued.has(hash));
     await writeConfigs(left);
     const jobs: string[] = [];
-    for (let first = 0; first < left.length; first += ARRAY_SIZE) {
-      const part = left.slice(first, first + ARRAY_SIZE);
+    for (let first = 0; first < left.length; first += this.#arraySize) {
+      const part = left.slice(first, first + this.#arraySize);
       const script = join(folder, `array-${jobs.length + 1}.sh`);
       await writeAtomically(script, this.#script(study.name, folder, part));
       jobs.push(await queue.submit(script, part, jobs.at(-1)));
@@ -78,15 +85,17 @@ export class SlurmLauncher implements Launcher {
     const kept = runs.length - left.length;
     return [
       ...jobs.length === 0 ? [] : [
-        `submitted ${left.length} runs as job ${
+        `submitted job ${
           jobs.join(", ")
-        }: \`squeue --jobs ${jobs}\` shows them, ` +
-        `\`scancel --signal TERM --batch ${jobs.join(" ")}\` stops them with a checkpoint each`,
+        } with ${left.length} of the runs: \`squeue --jobs ${jobs}\` shows it, ` +
+        `\`scancel --signal TERM --batch ${
+          jobs.join(" ")
+        }\` stops those that run, with a checkpoint each`,
       ],
-      ...kept === 0 ? [] : [`${kept} runs are left to the jobs that have them in the queue`],
+      ...kept === 0 ? [] : [`${kept} of the runs are left to the jobs that have them in the queue`],
       `the tasks' output is in ${folder}`,
-      `\`deno task ablate collect ${out}\` gathers what came of them, now and in the end; the same command as this ` +
-      `one submits what is left then`,
+      `\`deno task ablate collect ${out}\` gathers what came of them, at any time; the same command as this one ` +
+      `submits what is left then`,
     ];
   }
 

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Runs studies on a real Slurm: one node on loopback, in a temporary folder, gone at the end. Needs root and Debian's
+# packages, which it installs if need be. Takes a minute.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export NO_COLOR=1
+
+if ! command -v slurmctld slurmd munged sbatch >/dev/null; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    slurmctld slurmd slurm-client munge >/dev/null
+fi
+
+folder=$(mktemp -d)
+chmod 755 "$folder"
+export SLURM_CONF="$folder/slurm.conf" # From here on, no other Slurm is meant.
+daemons=()
+finish() {
+  local status=$?
+  set +e
+  ((status == 0)) || tail --lines 20 "$folder"/*.log "$folder"/*/slurm/*.log
+  scancel --me && (until_holds is_over) # A step that ends later would wait for the controller.
+  kill "${daemons[@]}"
+  wait
+  rm -rf "$folder"
+  exit "$status"
+}
+trap finish EXIT
+
+fail() {
+  echo "FAILED: $1" >&2
+  exit 1
+}
+
+is_over() { test -z "$(squeue --noheader)"; }
+
+# Waits until a command holds.
+until_holds() {
+  for _ in {1..600}; do
+    if "$@" 2>/dev/null; then return; fi
+    sleep 0.1
+  done
+  fail "waited a minute for: $*"
+}
+
+echo "== Slurm begins"
+cat >"$SLURM_CONF" <<CONF
+ClusterName=loopback
+SlurmctldHost=$(hostname -s)(127.0.0.1)
+SlurmUser=root
+SlurmctldPort=16817
+SlurmdPort=16818
+AuthInfo=socket=$folder/munge.socket,cred_expire=5
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+MailProg=/bin/true
+NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=2
+PartitionName=all Nodes=ALL Default=YES
+CONF
+echo "CgroupPlugin=cgroup/v1" >"$folder/cgroup.conf"
+mkdir "$folder/state" "$folder/spool"
+head -c 1024 /dev/urandom >"$folder/munge.key"
+chmod 400 "$folder/munge.key"
+munged --foreground --socket="$folder/munge.socket" --key-file="$folder/munge.key" --pid-file="$folder/munged.pid" \
+  --seed-file="$folder/munge.seed" --log-file="$folder/munged.log" 2>"$folder/munged.log" &
+daemons+=($!)
+until_holds test -S "$folder/munge.socket"
+slurmctld -D >"$folder/slurmctld.log" 2>&1 &
+daemons+=($!)
+slurmd -D >"$folder/slurmd.log" 2>&1 &
+daemons+=($!)
+is_idle() { sinfo --noheader --format=%T | grep -qx idle; }
+until_holds is_idle
+sinfo
+
+ablate() { deno task --quiet ablate "$@"; }
+# Writes a study of runs by name, each with settings of its own, and as many steps as are said.
+write_study() {
+  cat >"$folder/$1.json" <<JSON
+{
+  "name": "$1",
+  "base": {
+    "device": "cpu",
+    "model": { "hidden": 16, "residualHidden": 8 },
+    "quantizer": { "codebookSize": 16, "codebookDim": 4 },
+    "training": { "maxSteps": $2, "batchSize": 16, "logEverySteps": 1, "checkpointEverySteps": 2 }
+  },
+  "axes": [{ "name": "which", "values": $3 }]
+}
+JSON
+}
+# Whether the run of the study long has recorded so many lines.
+has_lines() { (($(cat "$folder"/long/runs/*/metrics.jsonl | wc -l) >= $1)); }
+launch_long() { ablate "$folder/long.json" --out "$folder/long" --launcher slurm; }
+job_of_long() { squeue --noheader --format=%F --name long; }
+
+echo "== Three runs, one of which fails, launched twice"
+write_study tiny 3 '{
+  "8 codes": { "quantizer": { "codebookSize": 8 } },
+  "16 codes": {},
+  "broken": { "optimizer": { "learningRate": 1e6 }, "training": { "maxSteps": 20 } }
+}'
+ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm --jobs 2 --slurm.options "--partition all --time 10"
+ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm | tee "$folder/again"
+grep -q "3 of the runs are left to the jobs" "$folder/again" || fail "runs of the queue were submitted again"
+squeue --array
+until_holds is_over
+if ablate collect "$folder/tiny" >"$folder/collected"; then fail "a study with a failed run has the exit code 0"; fi
+cat "$folder/collected"
+grep -qE '^\| 8 codes +\|' "$folder/collected" || fail "8 codes is not in the table"
+grep -qE '^\| 16 codes +\|' "$folder/collected" || fail "16 codes is not in the table"
+grep -q "Failed: which broken.* must be finite" "$folder/collected" || fail "the failure is not told"
+grep -q "2 of 3 runs are finished, 1 failed" "$folder/collected" || fail "the runs are not counted"
+
+echo "== A run that is requeued in the middle goes on"
+write_study long 400 '{ "run": {} }'
+launch_long
+until_holds has_lines 20
+scontrol requeue "$(job_of_long)"
+has_two_sessions() { (($(grep -c "^training on" "$folder"/long/slurm/*_0.log) == 2)); }
+until_holds has_two_sessions
+
+echo "== One that is stopped in the middle goes on when the study is launched again"
+until_holds has_lines 60
+scancel --signal TERM --batch "$(job_of_long)"
+until_holds is_over
+if ablate collect "$folder/long" >"$folder/collected"; then fail "a study that was stopped has the exit code 0"; fi
+cat "$folder/collected"
+grep -q "which run, seed 42: started" "$folder/collected" || fail "the stopped run is not told"
+launch_long
+until_holds is_over
+ablate collect "$folder/long"
+steps=$(grep -h '"kind":"step"' "$folder"/long/runs/*/metrics.jsonl | grep -oE '"step":[0-9]+' | cut -d: -f2)
+[[ $steps == "$(seq 400)" ]] || fail "the steps must be 1 to 400, got $steps"
+
+echo "ok: Slurm $(sinfo --version | cut -d' ' -f2)"
