@@ -70,10 +70,10 @@ Deno.test("a study that was stopped or killed goes on where it was, and a run th
   assert.deepEqual(steppedOnce, Array.from({ length: 30 }, (_, index) => index + 1));
   const files = [...Deno.readDirSync(out)].map(({ name }) => name).sort();
   assert.deepEqual(files, [
+    "plan.json",
     "runs",
     "study.csv",
     "study.html",
-    "study.json",
     "study.jsonl",
     "study.lock",
     "study.md",

@@ -65,6 +65,13 @@ Deno.test("a flag of true or false stands alone, or before true or false", () =>
   });
 });
 
+Deno.test("a value may be flags of something else, with a space in it or after =", () => {
+  const read = (...args: string[]) => readCommandLine(args, COMMAND).settings;
+  assert.deepEqual(read("--out", "--a b"), { out: "--a b" });
+  assert.deepEqual(read("--out=--a"), { out: "--a" });
+  assert.throws(() => read("--out", "--a"), /--out must be followed by .* got "--a"/);
+});
+
 Deno.test("every setting is a flag, and any configuration can be said in flags", () => {
   for (const type of QUANTIZER_TYPES) {
     const config = resolveConfig({

@@ -24,7 +24,7 @@ export interface LaunchedStudy {
 }
 
 /** Runs what is left of a study, every run in a process of its own, and leaves `study.jsonl`, `study.csv`,
- * `study.md` and, in the end, `study.html` in its folder, beside `study.json` and `runs/`.
+ * `study.md` and, in the end, `study.html` in its folder, beside `plan.json` and `runs/`.
  *
  * A run is recognised by the hash of its configuration: one that is finished is not run again, one that was stopped or
  * killed goes on from its last checkpoint, one that failed is left alone unless `retry` is set. So a study that was

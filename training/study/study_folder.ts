@@ -1,4 +1,4 @@
-/** The folder of a study: `study.json`, the runs in `runs/`, and the tables and the page of their results. */
+/** The folder of a study: `plan.json`, the runs in `runs/`, and the tables and the page of their results. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../core/atomic_write.ts";
@@ -51,27 +51,25 @@ export class StudyFolder {
     );
   }
 
-  /** Writes `study.json`. */
+  /** Writes `plan.json`. */
   async writePlan(plan: StudyPlan): Promise<void> {
-    await writeAtomically(this.#file("study.json"), `${JSON.stringify(plan, null, 2)}\n`);
+    await writeAtomically(this.#file("plan.json"), `${JSON.stringify(plan, null, 2)}\n`);
   }
 
-  /** Reads `study.json`; its runs are in this folder, wherever they were.
+  /** Reads `plan.json`; its runs are in this folder, wherever they were.
    * @throws {RangeError} there is none, or it holds no study
    */
   async readPlan(): Promise<StudyPlan> {
     try {
-      const { study, runs }: StudyPlan = JSON.parse(
-        await readFile(this.#file("study.json"), "utf8"),
-      );
-      const here = runs.map((run) => ({
-        ...run,
-        config: { ...run.config, out: runFolderOf(this.path, run.hash) },
-      }));
-      return { study: readStudy(study), runs: here };
+      const plan: StudyPlan = JSON.parse(await readFile(this.#file("plan.json"), "utf8"));
+      const study = readStudy(plan.study);
+      const runs = plan.runs.map((run) => {
+        return { ...run, config: { ...run.config, out: runFolderOf(this.path, run.hash) } };
+      });
+      return { study, runs };
     } catch (cause) {
       throw new RangeError(
-        `Cannot collect ${this.path}: it must be the folder of a study, with its study.json, got ${
+        `Cannot collect ${this.path}: it must be the folder of a study, with its plan.json, got ${
           (cause as Error).message
         }`,
         { cause },

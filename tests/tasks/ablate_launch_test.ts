@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import type { StudyRun } from "../../training/study/records.ts";
+import { type Ended, folderForTests, lastLine, runTask, snapshot } from "./child.ts";
+
+const folder = folderForTests();
+const out = `${folder}/study`;
+const file = `${folder}/study.json`;
+Deno.writeTextFileSync(
+  file,
+  JSON.stringify({
+    name: "tiny",
+    base: {
+      device: "cpu",
+      model: { hidden: 8, residualHidden: 4 },
+      quantizer: { codebookSize: 8, codebookDim: 4 },
+      training: { maxSteps: 3, batchSize: 16 },
+    },
+    axes: [{
+      name: "which",
+      values: {
+        good: {},
+        broken: { optimizer: { learningRate: 1e6 }, training: { maxSteps: 20 } },
+      },
+    }],
+  }),
+);
+
+const ablate = (...args: string[]) => runTask("ablate", args);
+const collect = (path: string) => ablate("collect", path, "--json");
+const statesOf = ({ stdout }: Ended) =>
+  (lastLine(stdout).runs as readonly StudyRun[]).map(({ state }) => state);
+
+/** Calls a command as a shell does; gives its exit code and its output. */
+async function call(command: string): Promise<{ readonly code: number; readonly text: string }> {
+  const { code, stdout, stderr } = await new Deno.Command("sh", { args: ["-c", command] }).output();
+  const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
+  return { code, text };
+}
+
+Deno.test("printed commands compute the runs, one that is called twice at once computes it once, and a failure is told", async () => {
+  const printed = await ablate(file, "--out", out, "--launcher", "print");
+  assert.equal(printed.code, 0, printed.stderr);
+  const [good, broken, ...rest] = printed.stdout.split("\n");
+  assert.deepEqual(rest, [""], "nothing else is on stdout");
+  assert.deepEqual(statesOf(await collect(out)), ["waiting", "waiting"]);
+
+  const [once, twice] = await Promise.all([call(good), call(good)]);
+  assert.deepEqual([once.code, twice.code], [0, 0], once.text + twice.text);
+  const trained = [once, twice].filter(({ text }) => text.includes("training on"));
+  assert.equal(trained.length, 1, "the other waits, and finds nothing left to do");
+  const failed = await call(broken);
+  assert.equal(failed.code, 1);
+  assert.match(failed.text, /^Cannot go on training: .* must be finite/m);
+
+  assert.deepEqual(statesOf(await collect(out)), ["finished", "failed"]);
+  const again = await ablate(file, "--out", out, "--launcher", "print");
+  assert.equal(again.stdout, "");
+  assert.match(again.stderr, /1 of 2 runs are finished, 1 failed/);
+  const retried = await ablate(file, "--out", out, "--launcher", "print", "--retry");
+  assert.equal(retried.stdout, `${broken}\n`);
+});
+
+Deno.test("a study is collected from a copy, with the runs that are there", async () => {
+  const copy = `${folder}/copy`;
+  const [finished] = lastLine((await collect(out)).stdout).runs as readonly StudyRun[];
+  const here = finished.folder.replace(out, copy);
+  const copied = [["plan.json", copy], [`runs/${finished.hash}`, `${copy}/runs`]];
+  await call(
+    copied.map(([from, to]) => `mkdir -p '${to}' && cp -r '${out}/${from}' '${to}'`).join(" && "),
+  );
+  const ended = await ablate("collect", copy);
+  assert.equal(ended.code, 1);
+  assert.match(ended.stdout, /\| good +\|/);
+  assert.match(ended.stdout, /^which broken, seed 42: missing, it has not begun or is not here$/m);
+  assert.match(ended.stdout, /^1 of 2 runs are finished, 0 failed/m);
+  const [record] = Deno.readTextFileSync(`${copy}/study.jsonl`).split("\n");
+  assert.deepEqual(JSON.parse(record), { ...finished, folder: here });
+  const files = [...Deno.readDirSync(copy)].map(({ name }) => name).sort();
+  assert.deepEqual(files, [
+    ...["plan.json", "runs", "study.csv", "study.html", "study.jsonl", "study.md"],
+  ]);
+});
+
+Deno.test("flags that do not go together are refused before anything is written", async () => {
+  const before = snapshot(folder);
+  const refusals: readonly (readonly [readonly string[], RegExp])[] = [
+    [["collect"], /the operands of `deno task ablate collect` must be DIR, got none/],
+    [["collect", folder], /Cannot collect .* its plan\.json, got ENOENT/],
+    [["collect", out, "--jobs", "2"], /there is no flag --jobs/],
+    [
+      [file, "--launcher", "slrm"],
+      /launcher must be local, slurm, kubernetes or print, got "slrm"/,
+    ],
+    [
+      [file, "--slurm.options", "--partition gpu"],
+      /--slurm\.options must stand with --launcher slurm, got --launcher local/,
+    ],
+    [[file, "--launcher", "slurm", "--slurm.arraySize", "0"], /slurm\.arraySize must be .* got 0/],
+    [
+      [file, "--launcher", "slurm", "--kubernetes.image", "a"],
+      /--kubernetes\.image must stand with --launcher kubernetes, got --launcher slurm/,
+    ],
+    [[file, "--launcher", "print", "--jobs", "2"], /--jobs and --launcher print must not stand/],
+    [[file, "--launcher", "kubernetes"], /--kubernetes\.image must be given, got none/],
+    [
+      [file, "--launcher", "kubernetes", "--kubernetes.image", "a", "--kubernetes.claim", "b"],
+      /must be a path within the claim, got \//,
+    ],
+  ];
+  for (let first = 0; first < refusals.length; first += 2) {
+    await Promise.all(
+      refusals.slice(first, first + 2).map(async ([args, message]) => {
+        const place = args[0] === "collect" ? [] : ["--out", `${folder}/none`];
+        const { code, stderr } = await ablate(...args, ...place);
+        assert.match(stderr, message);
+        assert.equal(code, 2);
+        assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
+      }),
+    );
+  }
+  assert.deepEqual(snapshot(folder), before);
+});
