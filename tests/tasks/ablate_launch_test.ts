@@ -1,4 +1,10 @@
 import assert from "node:assert/strict";
+import { z } from "zod";
+import { readSettings } from "../../core/settings.ts";
+import { LAUNCH_OPTIONS, remoteLauncher } from "../../tasks/launch_options.ts";
+import { KubernetesLauncher } from "../../training/study/launchers/kubernetes.ts";
+import { PrintLauncher } from "../../training/study/launchers/print.ts";
+import { SlurmLauncher } from "../../training/study/launchers/slurm.ts";
 import type { StudyRun } from "../../training/study/records.ts";
 import { type Ended, folderForTests, lastLine, runTask, snapshot } from "./child.ts";
 
@@ -81,42 +87,51 @@ Deno.test("a study is collected from a copy, with the runs that are there", asyn
   ]);
 });
 
-Deno.test("flags that do not go together are refused before anything is written", async () => {
+Deno.test("what cannot be launched or collected is refused before anything is written", async () => {
   const before = snapshot(folder);
+  const none = ["--out", `${folder}/none`];
   const refusals: readonly (readonly [readonly string[], RegExp])[] = [
-    [["collect"], /the operands of `deno task ablate collect` must be DIR, got none/],
     [["collect", folder], /Cannot collect .* its plan\.json, got ENOENT/],
-    [["collect", out, "--jobs", "2"], /there is no flag --jobs/],
+    [["collect", out, "--jobs", "2"], /there is no flag --jobs, `deno task ablate collect --help`/],
     [
-      [file, "--launcher", "slrm"],
-      /launcher must be local, slurm, kubernetes or print, got "slrm"/,
-    ],
-    [
-      [file, "--slurm.options", "--partition gpu"],
+      [file, "--slurm.options", "--partition gpu", ...none],
       /--slurm\.options must stand with --launcher slurm, got --launcher local/,
     ],
-    [[file, "--launcher", "slurm", "--slurm.arraySize", "0"], /slurm\.arraySize must be .* got 0/],
+    [[file, "--launcher", "kubernetes", ...none], /--kubernetes\.image must be given, got none/],
+  ];
+  await Promise.all(refusals.map(async ([args, message]) => {
+    const { code, stderr } = await ablate(...args);
+    assert.match(stderr, message);
+    assert.equal(code, 2);
+    assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
+  }));
+  assert.deepEqual(snapshot(folder), before);
+});
+
+Deno.test("every launcher takes its own flags, and no other's", () => {
+  const schema = z.strictObject(LAUNCH_OPTIONS);
+  const launcherOf = (given: Readonly<Record<string, unknown>>) =>
+    remoteLauncher(readSettings(schema, given, "read the command line"), given, "/out");
+  const kubernetes = { image: "a", claim: "b", folder: "c" };
+  assert.equal(launcherOf({ jobs: 2 }), undefined);
+  assert.ok(launcherOf({ launcher: "print" }) instanceof PrintLauncher);
+  assert.ok(launcherOf({ launcher: "slurm", jobs: 2 }) instanceof SlurmLauncher);
+  assert.ok(launcherOf({ launcher: "kubernetes", kubernetes }) instanceof KubernetesLauncher);
+  const refusals: readonly (readonly [Readonly<Record<string, unknown>>, RegExp])[] = [
+    [{ launcher: "slrm" }, /launcher must be local, slurm, kubernetes or print, got "slrm"/],
+    [{ launcher: "print", jobs: 2 }, /--jobs and --launcher print must not stand together/],
+    [{ launcher: "slurm", slurm: { arraySize: 0 } }, /slurm\.arraySize must be .* got 0/],
     [
-      [file, "--launcher", "slurm", "--kubernetes.image", "a"],
+      { launcher: "slurm", kubernetes },
       /--kubernetes\.image must stand with --launcher kubernetes, got --launcher slurm/,
     ],
-    [[file, "--launcher", "print", "--jobs", "2"], /--jobs and --launcher print must not stand/],
-    [[file, "--launcher", "kubernetes"], /--kubernetes\.image must be given, got none/],
+    [{ launcher: "kubernetes", kubernetes: { image: "a" } }, /--kubernetes\.claim must be given/],
     [
-      [file, "--launcher", "kubernetes", "--kubernetes.image", "a", "--kubernetes.claim", "b"],
-      /must be a path within the claim, got \//,
+      { launcher: "kubernetes", kubernetes: { ...kubernetes, folder: null } },
+      /must be a path within the claim, got \/out/,
     ],
   ];
-  for (let first = 0; first < refusals.length; first += 2) {
-    await Promise.all(
-      refusals.slice(first, first + 2).map(async ([args, message]) => {
-        const place = args[0] === "collect" ? [] : ["--out", `${folder}/none`];
-        const { code, stderr } = await ablate(...args, ...place);
-        assert.match(stderr, message);
-        assert.equal(code, 2);
-        assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
-      }),
-    );
+  for (const [given, message] of refusals) {
+    assert.throws(() => launcherOf(given), { name: "RangeError", message });
   }
-  assert.deepEqual(snapshot(folder), before);
 });
