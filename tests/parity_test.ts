@@ -18,6 +18,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { VQVAE } from "../models/vqvae.ts";
 import { meanSquaredError } from "../nn/losses.ts";
+import { Module } from "../nn/module.ts";
 import { Adam } from "../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../quantizers/clustered.ts";
 import { contrastiveLoss } from "../quantizers/contrastive.ts";
@@ -67,10 +68,20 @@ function take(tensors: Tensors, name: string): HostTensor {
   throw new RangeError(`Cannot test parity: the file must hold ${name}, got none`);
 }
 
+/** Where the clustered quantiser keeps the running usage. */
+class RunningUsage extends Module {
+  readonly runningUsage: Tensor;
+
+  constructor(device: Device, size: number) {
+    super();
+    this.runningUsage = zeros(device, [size]);
+  }
+}
+
 /** The plain quantiser as the reference implementation has it (anchor "none"): it keeps the running usage though it
  * does not re-anchor, and may add the contrastive loss. */
 class PlainQuantizer extends VanillaQuantizer {
-  readonly runningUsage: Tensor;
+  readonly reanchoring: RunningUsage;
   readonly #settings: QuantizerSettings;
 
   constructor(device: Device, size: number, width: number, settings: QuantizerSettings) {
@@ -82,7 +93,7 @@ class PlainQuantizer extends VanillaQuantizer {
       commitmentWeight: beta,
       key: KEY,
     });
-    this.runningUsage = zeros(device, [size]);
+    this.reanchoring = new RunningUsage(device, size);
     this.#settings = settings;
   }
 
@@ -97,8 +108,9 @@ class PlainQuantizer extends VanillaQuantizer {
 
   override update({ indices, usage }: Assignment): readonly Move[] {
     const { decay } = this.#settings;
-    using _scope = this.runningUsage.device.scope();
-    assign(this.runningUsage, runningShare(this.runningUsage, usage, indices.size, decay));
+    const { runningUsage } = this.reanchoring;
+    using _scope = runningUsage.device.scope();
+    assign(runningUsage, runningShare(runningUsage, usage, indices.size, decay));
     return [];
   }
 }
