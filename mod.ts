@@ -84,6 +84,7 @@ export * from "./quantizers/steps.ts";
 export * from "./quantizers/masks.ts";
 export * from "./quantizers/estimators.ts";
 export * from "./quantizers/kmeans.ts";
+export * from "./quantizers/spread_rows.ts";
 export * from "./quantizers/replacement.ts";
 export * from "./quantizers/orthogonality.ts";
 export * from "./quantizers/codebook.ts";
@@ -138,7 +139,7 @@ export {
 export { type SimVQOptions, SimVQQuantizer, type SimVQSettings } from "./quantizers/simvq.ts";
 export { transportCost, type TransportOptions } from "./quantizers/sinkhorn.ts";
 export { type VQWAEOptions, VQWAEQuantizer, type VQWAESettings } from "./quantizers/vq_wae.ts";
-export type { CodebookSettings, CodebookSizes } from "./quantizers/method.ts";
+export type { CodebookSettings, CodebookSizes, Initialization } from "./quantizers/method.ts";
 export { type CompositeOptions, CompositeQuantizer } from "./quantizers/composite.ts";
 export {
   type ResidualOptions,

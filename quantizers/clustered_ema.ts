@@ -8,7 +8,7 @@ import { partKey } from "../nn/initializers.ts";
 import { ANCHOR_SAMPLINGS, type AnchorSampling } from "./anchors.ts";
 import type { CodebookBatch } from "./codebook.ts";
 import { emaMethod, EmaQuantizer, type EmaSettings } from "./ema.ts";
-import type { QuantizerMethod } from "./method.ts";
+import { INITIALIZATIONS, type QuantizerMethod } from "./method.ts";
 import type { Move } from "./quantizer.ts";
 import { drawTowards, Reanchoring } from "./reanchoring.ts";
 
@@ -84,7 +84,7 @@ const { shape } = emaMethod.schema;
 export const clusteredEmaMethod: QuantizerMethod<ClusteredEmaSettings> = {
   schema: z.strictObject({
     ...shape,
-    initialization: z.enum(["uniform", "kmeans"]).default("kmeans")
+    initialization: z.enum(INITIALIZATIONS).default("kmeans")
       .describe("where codes start: near 0, or at the k-means of the first batch"),
     decay: z.number().min(0).lt(1).default(0.9)
       .describe("γ: the decay of the moving averages and of the running usage"),

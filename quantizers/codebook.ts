@@ -88,7 +88,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     this.codebookDim = codebookDim;
     this.codebook = uniformCodebook(device, codebookSize, codebookDim, key);
     this.codebook.requiresGradient = !frozen;
-    this.initialized = initialization === "kmeans" ? new Counter() : undefined;
+    this.initialized = initialization === "uniform" ? undefined : new Counter();
     this.deadCodes = replaceBelow > 0 ? new DeadCodes(device, codebookSize, settings) : undefined;
     if (unitLength) {
       using _scope = device.scope();
@@ -196,6 +196,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
       const means = kMeans(toRows(features, codebookDim, "quantize"), {
         count,
         distance: this.settings.distance,
+        spread: this.settings.initialization === "kmeans++",
         key: partKey(key, 2),
         mask: maskOfRows(mask),
       });

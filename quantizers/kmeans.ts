@@ -21,6 +21,7 @@ import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { maskIndices } from "./masks.ts";
 import { randomRows } from "./replacement.ts";
+import { spreadRows } from "./spread_rows.ts";
 
 /** How k-means is run. */
 export interface KMeansOptions {
@@ -32,13 +33,15 @@ export interface KMeansOptions {
   readonly key: RandomKey;
   /** int32 `[N]`: 0 leaves a row out. */
   readonly mask?: Tensor;
+  /** Whether it starts from rows that are far from each other (`spreadRows`), or from any. */
+  readonly spread?: boolean;
   /** Passes of Lloyd's algorithm, 10. */
   readonly iterations?: number;
 }
 
 /** The k-means of rows by Lloyd's algorithm, on the device: no N × K matrix, nothing read back.
  *
- * It starts from K different rows, uniformly drawn; a mean that no row is nearest to stays where it is. With more means
+ * It starts from K different rows, uniformly drawn or spread (k-means++); a mean that no row is nearest to stays where it is. With more means
  * than rows, rows serve again; so that two means are never the same, each start is moved by normal noise of a
  * thousandth of the rows' deviation.
  *
@@ -54,13 +57,16 @@ export interface KMeansOptions {
  */
 export function kMeans(
   rows: Tensor,
-  { count, distance, key, mask, iterations = 10 }: KMeansOptions,
+  { count, distance, key, mask, spread = false, iterations = 10 }: KMeansOptions,
 ): Tensor {
   const { device, shape: [, width] } = rows;
   using scope = device.scope();
   const deviation = sqrt(mean(square(sub(rows, mean(rows, 0)))));
   const noise = mul(normal(device, [count, width], partKey(key, 1)), mul(deviation, 1e-3));
-  let means = add(randomRows(rows, count, partKey(key, 0), mask), noise);
+  const start = spread
+    ? spreadRows(rows, count, distance, partKey(key, 0), mask)
+    : randomRows(rows, count, partKey(key, 0), mask);
+  let means = add(start, noise);
   for (let pass = 0; pass < iterations; pass++) {
     using once = device.scope();
     const indices = maskIndices(nearest(rows, means, { distance }), mask);

@@ -54,6 +54,13 @@ export const codebookSizes: SettingsShape<CodebookSizes> = {
   codebookDim: z.int().min(1).default(64).describe("D: the length of a code"),
 };
 
+/** Where codes can start: uniform in (−1/K, 1/K), or at the k-means of the first training batch, itself started from any
+ * of its features or from some far from each other. */
+export const INITIALIZATIONS = ["uniform", "kmeans", "kmeans++"] as const;
+
+/** Where codes start. */
+export type Initialization = typeof INITIALIZATIONS[number];
+
 /** The settings of every method that keeps a codebook. */
 export interface CodebookSettings extends CodebookSizes {
   /** β: the weight of the term that moves the encoder. */
@@ -62,8 +69,8 @@ export interface CodebookSettings extends CodebookSizes {
   readonly distance: Distance;
   /** How the gradient passes to the features. */
   readonly gradient: GradientEstimator;
-  /** Where the codes start: uniform in (−1/K, 1/K), or the k-means of the first training batch. */
-  readonly initialization: "uniform" | "kmeans";
+  /** Where the codes start. */
+  readonly initialization: Initialization;
   /** Whether features and codes are used at length 1 (arXiv 2110.04627), in the loss and the output too. */
   readonly unitLength: boolean;
   /** The weight of the loss that spreads the codes over directions; 0 leaves it away. */
@@ -91,7 +98,7 @@ export function codebookSettings(
     distance: z.enum(["l2", "cos"]).default(distance).describe("how nearness is measured"),
     gradient: z.enum(GRADIENT_ESTIMATORS).default("straight-through")
       .describe("how the gradient passes to the features"),
-    initialization: z.enum(["uniform", "kmeans"]).default("uniform")
+    initialization: z.enum(INITIALIZATIONS).default("uniform")
       .describe("where codes start: near 0, or at the k-means of the first batch"),
     unitLength: z.boolean().default(false)
       .describe("uses features and codes at length 1"),

@@ -56,7 +56,7 @@ const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<strin
   ["vanilla", { normalization: "batch" }],
   ["ema", { lookupDim: 3, normalization: "deviation", initialization: "kmeans" }],
   ["clustered", { anchor: "random" }],
-  ["clustered", { anchor: "distinct" }],
+  ["clustered", { anchor: "distinct", initialization: "kmeans++" }],
   ["clustered-ema", { anchor: "probrandom", normalization: "batch" }],
   ["clustered", { anchor: "probrandom", distance: "l2" }],
   ["gumbel", { hard: false }],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
 import { kMeans } from "../../quantizers/kmeans.ts";
+import { spreadRows } from "../../quantizers/spread_rows.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
@@ -73,3 +74,53 @@ testOnEach(devices, "rows that are masked out have no part in k-means", async (d
     "means",
   );
 });
+
+testOnEach(
+  devices,
+  "a spread start takes far rows before near ones, and never one twice",
+  async (device) => {
+    // Four heaps of 50 rows, far apart: uniform starts often miss one, spread ones hardly ever.
+    const heaps = [[0, 0], [100, 0], [0, 100], [100, 100]];
+    const noise = draw([200, 2], "heaps");
+    const values = noise.map((x, i) => x + heaps[Math.floor(i / 100)][i % 2]);
+    const rows = device.tensor(values, [200, 2]);
+    for (let step = 0; step < 20; step++) {
+      const spread = rowsOf(await spreadRows(rows, 4, "l2", { ...key, step }).floats(), 2);
+      const hit = new Set(spread.map(([x, y]) => `${Math.round(x / 100)} ${Math.round(y / 100)}`));
+      assert.equal(hit.size, 4, `${spread}`);
+    }
+    const all = rowsOf(await spreadRows(rows, 200, "l2", key).floats(), 2);
+    assert.deepEqual(all.map(String).sort(), rowsOf(values, 2).map(String).sort());
+  },
+);
+
+testOnEach(
+  devices,
+  "a spread start draws in proportion to the squared distance",
+  async (device) => {
+    const rows = device.tensor([0, 1, 3], [3, 1]);
+    const second = new Map<number, number>();
+    for (let step = 0; step < 300; step++) {
+      using _step = device.scope();
+      const [first, next] = await spreadRows(rows, 2, "l2", { ...key, step }).floats();
+      if (first === 0) second.set(next, (second.get(next) ?? 0) + 1);
+    }
+    const [near, far] = [1, 3].map((row) => second.get(row) ?? 0);
+    // From 0, the squared distances are 1 and 9; some 100 draws have a deviation of 3 %.
+    assert.ok(Math.abs(far / (near + far) - 0.9) < 0.1, `${far} of ${near + far}`);
+  },
+);
+
+testOnEach(
+  devices,
+  "a spread start by cosine looks at directions, and leaves masked rows out",
+  async (device) => {
+    const rows = device.tensor([1, 0, 50, 0, 0, 1, 0, -9], [4, 2]);
+    const mask = device.tensor(Int32Array.of(1, 1, 1, 0), [4]);
+    for (let step = 0; step < 20; step++) {
+      const drawn = rowsOf(await spreadRows(rows, 2, "cos", { ...key, step }, mask).floats(), 2);
+      assert.deepEqual(drawn.map(([x]) => x === 0).sort(), [false, true], `${drawn}`);
+      assert.ok(drawn.every(([, y]) => y >= 0), `${drawn}`);
+    }
+  },
+);
