@@ -123,6 +123,7 @@ export {
   FeatureNormalization,
 } from "./quantizers/feature_normalization.ts";
 export { NormalizedQuantizer } from "./quantizers/normalized.ts";
+export { WarmedQuantizer } from "./quantizers/warmed.ts";
 export { WrappedQuantizer } from "./quantizers/wrapped.ts";
 export { ProjectedQuantizer } from "./quantizers/projected.ts";
 export { digitsToIndices, indicesToDigits } from "./quantizers/digits.ts";

@@ -21,9 +21,12 @@ import { simvqMethod } from "./simvq.ts";
 import { sqMethod } from "./sq.ts";
 import { vanillaMethod } from "./vanilla.ts";
 import { vqwaeMethod } from "./vq_wae.ts";
+import { warmable } from "./warmed.ts";
 
-/** Features are normalised where they are looked up. */
-const pieces = (method: QuantizerMethod) => projectable(normalizable(method));
+/** With a warm-up, and features that are normalised where they are looked up. */
+const prepared = (method: QuantizerMethod) => normalizable(warmable(method));
+/** The same for those whose D can be chosen. */
+const pieces = (method: QuantizerMethod) => projectable(prepared(method));
 
 /** Every method by name; adding one is a file in this folder and a line here. */
 const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
@@ -33,14 +36,14 @@ const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
   ["vanilla", pieces(vanillaMethod)],
   ["clustered", pieces(clusteredMethod)],
   ["ema", pieces(emaMethod)],
-  ["clustered-ema", projectable(normalizable(clusteredEmaMethod, "batch"))],
+  ["clustered-ema", projectable(normalizable(warmable(clusteredEmaMethod), "batch"))],
   ["near-codes", pieces(nearCodesMethod)],
   ["hard-features", pieces(hardFeaturesMethod)],
-  ["fsq", normalizable(fsqMethod)],
-  ["lfq", normalizable(lfqMethod)],
+  ["fsq", prepared(fsqMethod)],
+  ["lfq", prepared(lfqMethod)],
   ["simvq", pieces(simvqMethod)],
-  ["gumbel", normalizable(gumbelMethod)],
-  ["sq", normalizable(sqMethod)],
+  ["gumbel", prepared(gumbelMethod)],
+  ["sq", prepared(sqMethod)],
   ["vq-wae", pieces(vqwaeMethod)],
   ["residual", residualMethod],
   ["product", productMethod],

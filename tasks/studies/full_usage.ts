@@ -28,9 +28,11 @@ export const fullUsage: Study = {
     values: {
       "the paper's": clustered(),
       "k-means start": clustered({ initialization: "kmeans" }),
+      "k-means++ start": clustered({ initialization: "kmeans++" }),
       "moments forgotten": clustered({ resetMoments: true }),
       "distinct anchors": clustered({ anchor: "distinct" }),
       "shorter memory": clustered({ decay: 0.9 }),
+      "warm-up": clustered({ warmupSteps: 200 }),
       "unit length": clustered({ unitLength: true }),
       "deviation": clustered({ normalization: "deviation", distance: "l2" }),
       "batch": clustered({ normalization: "batch", distance: "l2" }),
@@ -41,6 +43,10 @@ export const fullUsage: Study = {
       "averages": averages(),
       "averages, batch": averages({ normalization: "batch" }),
       "averages, batch, k-means": averages({ normalization: "batch", initialization: "kmeans" }),
+      "averages, batch, k-means++": averages({
+        normalization: "batch",
+        initialization: "kmeans++",
+      }),
       "averages, batch, shorter memory": averages({ normalization: "batch", decay: 0.9 }),
       "the default": { quantizer: { type: "clustered-ema" } },
     },

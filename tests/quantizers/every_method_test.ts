@@ -58,6 +58,7 @@ const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<strin
   ["clustered", { anchor: "random" }],
   ["clustered", { anchor: "distinct", initialization: "kmeans++" }],
   ["clustered-ema", { anchor: "probrandom", normalization: "batch" }],
+  ["fsq", { normalization: "batch", warmupSteps: 3 }],
   ["clustered", { anchor: "probrandom", distance: "l2" }],
   ["gumbel", { hard: false }],
   ["sq", { variance: "II" }],

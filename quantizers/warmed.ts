@@ -1,0 +1,81 @@
+/** A gentle start, around any quantiser. */
+import { z } from "zod";
+import { add, mul } from "../core/functions/elementwise.ts";
+import { readSettings } from "../core/settings.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { maskFeatures } from "./masks.ts";
+import type { QuantizerMethod } from "./method.ts";
+import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+import { WrappedQuantizer } from "./wrapped.ts";
+
+/** Over the first steps of training gives a mixture of the features and their codes, in which the codes' share grows from 0
+ * to 1; losses, indices and updates are the inner quantiser's from the start. So the encoder and the decoder learn before
+ * the codebook can hold them back. In evaluation and after the warm-up it is the inner quantiser.
+ *
+ * ```ts
+ * import { openDevice, randomKey, VanillaQuantizer, WarmedQuantizer } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "codebook"); // At step 0.
+ * const inner = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
+ * const quantizer = new WarmedQuantizer(inner, 100);
+ * const features = device.tensor([1, 2, 3, 4], [2, 2]);
+ * console.log(await quantizer.quantize(features, { training: true, key }).quantized.floats()); // 1, 2, 3, 4
+ * ```
+ */
+export class WarmedQuantizer extends WrappedQuantizer {
+  /** Quantises. */
+  readonly inner: Quantizer;
+  readonly #steps: number;
+
+  /** Puts a warm-up around a quantiser.
+   * @param steps of training, until only the codes are left
+   */
+  constructor(inner: Quantizer, steps: number) {
+    super();
+    this.inner = inner;
+    this.#steps = steps;
+  }
+
+  /** D. */
+  get codebookDim(): number {
+    return this.inner.codebookDim;
+  }
+
+  /** The inner quantiser's losses. The training step is that of `context.key`.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    const found = this.inner.quantize(features, context);
+    const { training, key: { step }, mask } = context;
+    if (!training || step >= this.#steps) return found;
+    const share = step / this.#steps;
+    const left = mul(maskFeatures(features, mask), 1 - share);
+    return { ...found, quantized: add(left, mul(found.quantized, share)) };
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`. */
+  lookup(indices: Tensor): Tensor {
+    return this.inner.lookup(indices);
+  }
+
+  /** As they are. */
+  protected override prepare(features: Tensor): Tensor {
+    return features;
+  }
+}
+
+/** The same method with the setting `warmupSteps`. */
+export function warmable(method: QuantizerMethod): QuantizerMethod {
+  const schema = method.schema.extend({
+    warmupSteps: z.int().min(0).default(0)
+      .describe("steps over which codes take the place of the features; 0: from the start"),
+  });
+  return {
+    schema,
+    make: (device, settings, key) => {
+      const { warmupSteps, ...rest } = readSettings(schema, settings, "make a quantizer");
+      const inner = method.make(device, rest, key);
+      return warmupSteps === 0 ? inner : new WarmedQuantizer(inner, warmupSteps);
+    },
+  };
+}
