@@ -140,7 +140,12 @@ export {
 export { type SimVQOptions, SimVQQuantizer, type SimVQSettings } from "./quantizers/simvq.ts";
 export { transportCost, type TransportOptions } from "./quantizers/sinkhorn.ts";
 export { type VQWAEOptions, VQWAEQuantizer, type VQWAESettings } from "./quantizers/vq_wae.ts";
-export type { CodebookSettings, CodebookSizes, Initialization } from "./quantizers/method.ts";
+export {
+  type CodebookSettings,
+  type CodebookSizes,
+  type Initialization,
+  INITIALIZATIONS,
+} from "./quantizers/method.ts";
 export { type CompositeOptions, CompositeQuantizer } from "./quantizers/composite.ts";
 export {
   type ResidualOptions,
