@@ -101,7 +101,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     const { gradient, distance } = this.settings;
-    const prepared = this.#prepare(features, context);
+    const prepared = this.compared(features, context);
     if (context.training) this.#initialize(prepared, context);
     const codes = this.codes();
     const indices = maskIndices(nearestCodes(prepared, codes, distance), context.mask);
@@ -124,6 +124,12 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     return this.settings.unitLength ? normalizeRows(this.codebook) : this.codebook;
   }
 
+  /** At length 1 if the codes are; zeros at the padding. */
+  override compared(features: Tensor, { mask }: QuantizeContext): Tensor {
+    const masked = maskFeatures(features, mask);
+    return this.settings.unitLength ? normalizeRows(masked) : masked;
+  }
+
   /** Lets the method learn from the batch, then replaces dead codes; nothing if the codebook is frozen. */
   override update(
     { features, indices, usage }: Assignment,
@@ -134,7 +140,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
       using scope = features.device.scope();
       const { mask, key } = context;
       const batch: CodebookBatch = {
-        rows: toRows(this.#prepare(features, context), this.codebookDim, "update the codebook"),
+        rows: toRows(this.compared(features, context), this.codebookDim, "update the codebook"),
         indices: reshape(indices, [indices.size]),
         usage,
         mask: maskOfRows(mask),
@@ -181,11 +187,6 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     assign(this.codebook, where(column, vectors, detach(this.codebook)));
     this.forget(which);
     return { codes: this.codebook, share: cast(which, "float32"), forgets: true };
-  }
-
-  #prepare(features: Tensor, { mask }: QuantizeContext): Tensor {
-    const masked = maskFeatures(features, mask);
-    return this.settings.unitLength ? normalizeRows(masked) : masked;
   }
 
   #initialize(features: Tensor, { mask, key }: QuantizeContext): void {

@@ -90,6 +90,11 @@ export abstract class Quantizer extends Module {
     return undefined;
   }
 
+  /** The features as they are compared with `codes`: float32 `[..., D']`; by default as they are. */
+  compared(features: Tensor, _context: QuantizeContext): Tensor {
+    return features;
+  }
+
   /** How the error of the reconstruction enters the training loss: by default mse/v (METHOD 4).
    * @param mse a scalar: the mean squared error over all values of a batch
    * @returns a scalar

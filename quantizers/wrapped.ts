@@ -30,6 +30,11 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codes();
   }
 
+  /** As the inner quantiser compares what it sees. */
+  override compared(features: Tensor, context: QuantizeContext): Tensor {
+    return this.inner.compared(this.prepare(features, context), context);
+  }
+
   /** The inner quantiser's. */
   override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
     return this.inner.reconstructionLoss(mse, images);

@@ -47,7 +47,7 @@ export interface RunEvaluation extends Omit<Measurements, "protocols"> {
   readonly space: CodeSpace | null;
 }
 
-/** Codes, and some of the features that were encoded with them. */
+/** Codes, and some of the features that were encoded with them, as they are compared. */
 export interface CodeSpace {
   /** Numbers in a vector. */
   readonly width: number;
@@ -82,9 +82,12 @@ export async function evaluateRun(
     imageShape,
     key,
     async (batch) => {
+      const compared = withoutGradients(() =>
+        model.quantizer.compared(batch.features, { training: false, key })
+      );
       const [rebuilt, found] = await Promise.all([
         batch.reconstruction.floats(),
-        batch.features.floats(),
+        compared.floats(),
       ]);
       const count = batch.originals.length / size;
       const shape = [count, ...imageShape] as const;
@@ -95,7 +98,7 @@ export async function evaluateRun(
         reconstructions.set(rebuilt.subarray(from, from + size), taken * size);
       }
       // The same share of every batch, evenly.
-      width = batch.features.shape[batch.features.shape.length - 1];
+      width = compared.shape[compared.shape.length - 1];
       const rows = found.length / width;
       const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));
       for (let row = 0; row < wanted && features.length < FEATURES * width; row++) {

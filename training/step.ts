@@ -95,7 +95,7 @@ export function trainingStep(
       ? [first, ...rest]
       : clipGradients([first, ...rest], clipNorm);
     optimizer.step(clipped, learningRate);
-    const featureLength = scope.keep(meanLength(features));
+    const featureLength = scope.keep(meanLength(model.quantizer.compared(features, context)));
     const moved = scope.keep(movedShare(device, moves));
     return { scalars: { loss, mse, quantizerLoss, featureLength, moved }, usage };
   });

@@ -145,6 +145,11 @@ for (const { name, make } of VARIANTS) {
       if (!training || quantizer instanceof CodebookQuantizer) {
         assert.deepEqual(await looked.floats(), await quantized.floats());
       }
+      const codes = quantizer.codes();
+      if (codes !== undefined && quantizer.codeAxes.length === 0) {
+        const compared = quantizer.compared(features, context);
+        assert.deepEqual(compared.shape, [...batch, codes.shape[1]], "one space");
+      }
       quantizer.update({ features, ...result }, context);
     });
     await fc.assert(property, { seed: 7, numRuns: 6 });

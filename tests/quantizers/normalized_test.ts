@@ -15,7 +15,7 @@ import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, CANCELLING, EQUATIONS } from "../tolerances.ts";
-import { mean, rowsOf } from "./plain.ts";
+import { mean, nearest, rowsOf } from "./plain.ts";
 import { dot, slopes, type Values } from "./slopes.ts";
 
 const devices = await openTestDevices();
@@ -130,5 +130,21 @@ testOnEach(devices, "one feature and equal features stay finite", async (device)
         assert.ok(values.every((value) => Number.isFinite(value)), entry);
       }
     }
+  }
+});
+
+testOnEach(devices, "features are compared with codes where these lie", async (device) => {
+  const settings = {
+    ...{ type: "vanilla", codebookSize: 7, codebookDim: D, lookupDim: 2 },
+    ...{ normalization: "batch", unitLength: true, initialization: "kmeans" },
+  };
+  const quantizer = createQuantizer(device, settings, key);
+  const features = device.tensor(draw([N, D], "features", 20, 5), [N, D]);
+  for (const training of [true, false]) {
+    const context = { training, key };
+    const { indices } = quantizer.quantize(features, context);
+    const compared = rowsOf(await quantizer.compared(features, context).floats(), 2);
+    const codes = rowsOf(await quantizer.codes()!.floats(), 2);
+    assert.deepEqual(nearest(compared, codes, "l2"), [...await indices.integers()]);
   }
 });
