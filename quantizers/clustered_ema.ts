@@ -33,8 +33,8 @@ const REANCHORING_EPSILON = 1e-3;
  *
  *     e_k ← (1 − α_k)·e_k + α_k·ẑ_k,  N_k ← (1 − α_k)·N_k + α_k,  m_k ← (1 − α_k)·m_k + α_k·e_k
  *
- * By gradient, a code goes at most about the learning rate a step in every dimension. Features move faster as long as
- * the encoder learns, so that the codes lag behind them and few are the nearest to anything; averages do not lag.
+ * By gradient, a code goes about the learning rate a step in every dimension. Features move faster as long as the encoder
+ * learns, so that the codes lag behind them and few are the nearest to anything; averages do not lag.
  *
  * Source: arXiv 2307.15139 with the codebook of arXiv 1711.00937, appendix A.1; the combination is this toolkit's.
  *
