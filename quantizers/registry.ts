@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { suggestName } from "../core/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
+import { readSettings } from "../core/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { clusteredMethod } from "./clustered.ts";
 import { clusteredEmaMethod } from "./clustered_ema.ts";
@@ -83,19 +84,31 @@ export function isComposite(type: string): boolean {
   return "makeOf" in quantizerMethod(type);
 }
 
+/** Settings that only the outermost quantiser has, and what it is without them: those inside see parts and residuals of the
+ * features, which have to stay what they are. */
+const OUTERMOST: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
+
+/** Whether a quantiser inside another has a setting that it would have by itself. */
+export function isInnerSetting(name: string): boolean {
+  return !(name in OUTERMOST);
+}
+
 /** The schema of a quantiser's configuration: its type, the settings of its method and, where it is made of others, theirs
  * as `inner`.
  * @param config what is known of it; only the types in it count
+ * @param nested whether it is of a quantiser inside another
  * @throws {RangeError} there is no such method
  */
-export function quantizerSchema(config: unknown): z.ZodType<QuantizerConfig> {
+export function quantizerSchema(config: unknown, nested = false): z.ZodType<QuantizerConfig> {
   const { type, inner } = withType(config);
+  const { shape } = quantizerMethod(type).schema;
+  const own = Object.entries(shape).filter(([name]) => !nested || isInnerSetting(name));
   const settings = {
     type: z.enum([...QUANTIZER_TYPES]).default(type).describe("the method of quantisation"),
-    ...quantizerMethod(type).schema.shape,
+    ...Object.fromEntries(own),
   };
-  const nested = isComposite(type) ? { inner: quantizerSchema(inner) } : {};
-  return z.strictObject({ ...settings, ...nested }).prefault({});
+  const inside = isComposite(type) ? { inner: quantizerSchema(inner, true) } : {};
+  return z.strictObject({ ...settings, ...inside }).prefault({});
 }
 
 /** Makes a quantiser by the name of its method.
@@ -120,7 +133,9 @@ export function createQuantizer(
   const method = quantizerMethod(type);
   if ("make" in method) return method.make(device, settings, key);
   const { inner, ...own } = settings;
-  return method.makeOf((key) => createQuantizer(device, withType(inner), key), own, key);
+  const nested = readSettings(quantizerSchema(inner, true), inner ?? {}, "make a quantizer");
+  const plain = isComposite(nested.type) ? nested : { ...nested, ...OUTERMOST };
+  return method.makeOf((key) => createQuantizer(device, plain, key), own, key);
 }
 
 /** A configuration with the default type, if it has none. */

@@ -13,6 +13,7 @@ import {
 import {
   DEFAULT_QUANTIZER,
   isComposite,
+  isInnerSetting,
   QUANTIZER_TYPES,
   type QuantizerConfig,
   quantizerMethod,
@@ -196,7 +197,7 @@ export function configSettings(): readonly Setting[] {
   const composites = types.filter(isComposite).join(" or ");
   const inner = [...settings.values()].flatMap((setting) => {
     const [section, name] = setting.path.split(".");
-    if (section !== "quantizer") return [];
+    if (section !== "quantizer" || !isInnerSetting(name)) return [];
     const description = `of the quantizers inside ${composites}: as quantizer.${name}`;
     return [{ ...setting, path: `quantizer.inner.${name}`, description }];
   });

@@ -44,3 +44,13 @@ Deno.test("a setting that a method does not have or allow is refused", () => {
     message: "Cannot make a quantizer: codebookSize must be an integer of at least 1, got 0",
   });
 });
+
+Deno.test("what is inside another quantiser sees its features as they are", () => {
+  const residual = (inner: object) =>
+    createQuantizer(device, { type: "residual", depth: 2, inner }, randomKey(1, "inner"));
+  const quantizer = residual({ codebookSize: 4, codebookDim: 2 });
+  const names = [...quantizer.namedBuffers().keys()];
+  assert.ok(names.length > 0 && !names.some((name) => /normalization/.test(name)), `${names}`);
+  const refused = { name: "RangeError", message: /no setting normalization/ };
+  assert.throws(() => residual({ type: "ema", normalization: "batch" }), refused);
+});
