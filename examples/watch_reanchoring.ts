@@ -5,14 +5,14 @@
  */
 import * as cb from "@codebook/codebook";
 
-const steps = Number(Deno.args[0] ?? 40);
+const steps = Number(Deno.args[0] ?? 61);
 using device = await cb.openDevice();
 const key = cb.randomKey(42, "watch");
 const quantizer = new cb.ClusteredQuantizer(device, { key });
 const model = new cb.VQVAE(device, quantizer, { channels: 1, hidden: 32, residualHidden: 8, key });
 const optimizer = new cb.Adam(model.namedParameters());
 const digits = await cb.openDigits();
-const options = { model, optimizer, variance: digits.variance, learningRate: 3e-4 };
+const options = { model, optimizer, variance: digits.variance, learningRate: 1e-3 };
 const samplings = {
   closest: new cb.ClosestAnchors("cos"),
   probrandom: new cb.ProbabilisticAnchors("cos"),

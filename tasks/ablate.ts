@@ -15,7 +15,7 @@ import { SCALES, type Study } from "../training/study/study.ts";
 import { showMarkdown } from "../training/study/tables.ts";
 import { collect, showCounts } from "./collect.ts";
 import { asInput, asUsage, runTask } from "./fail.ts";
-import { type Command, readCommandLine } from "./flags.ts";
+import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
 import { LAUNCH_OPTIONS, remoteLauncher } from "./launch_options.ts";
@@ -57,12 +57,13 @@ async function main(): Promise<number> {
     console.log(showHelp(COMMAND, STUDY_NOTES));
     return 0;
   }
-  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const given = nest(Object.entries(line.options));
+  const options = asUsage(() => readSettings(OPTIONS, given, "read the command line"));
   const study = await asInput(() => openStudy(line.operands.STUDY));
   const scale = options.scale ?? (study.scales?.small === undefined ? undefined : "small");
   const out = options.out ?? `runs/${[study.name, scale ?? []].flat().join("-")}`;
   const place: LaunchOptions = { out, scale, settings: line.settings, retry: options.retry };
-  const remote = asUsage(() => remoteLauncher(options, line.options, out));
+  const remote = asUsage(() => remoteLauncher(options, given, out));
   const runs = await asInput(() => planRuns(study, place));
   const output = new Output(options.json);
   if (options["dry-run"]) {

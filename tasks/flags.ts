@@ -18,7 +18,7 @@ export interface Command {
 
 /** What a command line says. */
 export interface CommandLine {
-  /** Values of the task's own flags, nested by section. */
+  /** Values of the task's own flags, by name. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Values of the configuration's flags, nested by section. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -51,7 +51,7 @@ export function readCommandLine(args: readonly string[], command: Command): Comm
   }
   const own = new Set(command.options.map(({ path }) => path));
   return {
-    options: nest([...values].filter(([path]) => own.has(path))),
+    options: Object.fromEntries([...values].filter(([path]) => own.has(path))),
     settings: nest([...values].filter(([path]) => !own.has(path))),
     operands: help ? {} : nameOperands(operands, command),
     help,
@@ -92,7 +92,8 @@ function numberOf(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
-function nest(values: readonly (readonly [string, unknown])[]): Record<string, unknown> {
+/** Values by dotted name, nested by section. */
+export function nest(values: Iterable<readonly [string, unknown]>): Record<string, unknown> {
   const nested: Record<string, unknown> = {};
   for (const [path, value] of values) {
     const names = path.split(".");

@@ -18,7 +18,13 @@ for (const distance of ["l2", "cos"] as const) {
   testOnEach(devices, `${distance}: averages, then anchors, then new averages`, async (device) => {
     const [decay, epsilon] = [0.8, 1e-5];
     const sizes = { codebookSize: K, codebookDim: D };
-    const quantizer = new ClusteredEmaQuantizer(device, { ...sizes, distance, decay, key });
+    const quantizer = new ClusteredEmaQuantizer(device, {
+      ...sizes,
+      initialization: "uniform",
+      distance,
+      decay,
+      key,
+    });
     let e = rowsOf(await quantizer.codebook.floats(), D), m = e;
     let n = e.map(() => 1), running = e.map(() => 0);
     for (let step = 0; step < 5; step++) {
@@ -56,7 +62,7 @@ for (const distance of ["l2", "cos"] as const) {
 }
 
 testOnEach(devices, "a code that was moved stays, and a used one follows", async (device) => {
-  const options = { codebookSize: 3, codebookDim: 2, decay: 0.9, key };
+  const options = { codebookSize: 3, codebookDim: 2, initialization: "uniform", key } as const;
   const quantizer = new ClusteredEmaQuantizer(device, options);
   const start = device.tensor([5, 5, -9, -9, -9, -8], [3, 2]);
   assign(quantizer.codebook, start);
