@@ -64,7 +64,11 @@ export class PassClock implements KernelClock {
   /** The GPU's clock is laid beside the host's as early as it can be: no pass begins before it was submitted. */
   async take(): Promise<readonly Span[]> {
     const tick = this.#tick ??= await this.#calibrate();
-    const stamps = await Promise.all(this.#sets.map((set) => this.#read(set)));
+    const stamps = await Promise.all(
+      this.#sets.map((set, index) =>
+        this.#read(set, 2 * Math.min(this.#begun - index * PASSES_PER_SET, PASSES_PER_SET))
+      ),
+    );
     const at = (pass: number, side: 0 | 1): number => {
       const ticks = stamps[Math.floor(pass / PASSES_PER_SET)][2 * (pass % PASSES_PER_SET) + side];
       return Number(ticks - stamps[0][0]) * tick / 1e6;
@@ -108,18 +112,19 @@ export class PassClock implements KernelClock {
     const first = submit(0);
     await wait(CALIBRATION_MS);
     const second = submit(2);
-    const stamps = await this.#read(querySet);
+    const stamps = await this.#read(querySet, 4);
     querySet.destroy();
     return tickOf(Number(stamps[2] - stamps[0]), second - first);
   }
 
-  async #read(set: GPUQuerySet): Promise<BigUint64Array> {
-    const size = set.count * 8;
+  /** Reads the first `count` timestamps: asked for one that no pass wrote, some drivers wait for ever. */
+  async #read(set: GPUQuerySet, count: number): Promise<BigUint64Array> {
+    const size = count * 8;
     const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
     const resolved = this.#device.createBuffer({ size, usage: QUERY_RESOLVE | COPY_SRC });
     const staging = this.#device.createBuffer({ size, usage: MAP_READ | COPY_DST });
     const encoder = this.#device.createCommandEncoder();
-    encoder.resolveQuerySet(set, 0, set.count, resolved, 0);
+    encoder.resolveQuerySet(set, 0, count, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
     this.#device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);

@@ -9,7 +9,7 @@ import {
   registerWidth,
 } from "./register_tiles.ts";
 import { fitTiling, tilingName } from "./tilings.ts";
-import { workgroupShader } from "./workgroup_tiles.ts";
+import { storedWidth, workgroupShader } from "./workgroup_tiles.ts";
 
 /** A launch's cut of the depth. */
 export interface Cut {
@@ -45,9 +45,11 @@ export function launchProduct(launcher: Launcher, product: Product, cut: Cut): v
   const tiles = Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) * items *
     cut.pieces;
   checkLoops(launcher, product.key.split("/")[0], cut.length / registerDepth(product));
-  const seen = inRegisters ? [registerWidth(product), a.vectors, b.vectors].join("/") : "";
+  const width = inRegisters ? registerWidth(product) : storedWidth(product);
   launcher.launch({
-    key: `${product.key}/${tilingName(tile)}/${seen}/${isHalved(product)}`,
+    key: `${product.key}/${tilingName(tile)}/${width}/${a.vectors}/${b.vectors}/${
+      isHalved(product)
+    }`,
     shader: () => inRegisters ? registerShader(product, tile) : workgroupShader(product, tile),
     inputs: [a.source.buffer, b.source.buffer, a.source.largest, b.source.largest, bias]
       .filter((buffer) => buffer !== undefined),

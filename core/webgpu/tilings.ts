@@ -63,9 +63,12 @@ const SOFTWARE: readonly Tiling[] = [
 const GPU: readonly Tiling[] = [
   workgroup([64, 64, 16], [4, 4]),
   workgroup([64, 64, 16], [8, 4]),
+  workgroup([64, 64, 16], [8, 8]),
   workgroup([128, 64, 16], [8, 4]),
+  workgroup([128, 64, 16], [8, 8]),
   workgroup([128, 128, 8], [8, 8]),
   workgroup([128, 128, 16], [8, 8]),
+  workgroup([128, 128, 32], [8, 8]),
   NARROW,
   registers(4, 8),
   registers(8, 8),
@@ -74,6 +77,11 @@ const GPU: readonly Tiling[] = [
 /** The threads of a workgroup. */
 export function threadsOf({ rows, columns, threadRows, threadColumns }: WorkgroupTiling): number {
   return rows / threadRows * (columns / threadColumns);
+}
+
+/** The most bytes of workgroup memory that a tiling takes: its two operands, with a gap behind each line. */
+function sharedBytes({ rows, columns, depth }: WorkgroupTiling): number {
+  return (rows + columns) * (depth + 4) * 4;
 }
 
 /** `64x64x16/8x4` in workgroup memory: the tile, its depth, and a thread's part; `8x16` in registers. */
@@ -89,7 +97,7 @@ export function tilingsFor(isSoftware: boolean, limits: TilingLimits): readonly 
   return GPU.filter((tiling) =>
     tiling.kind === "registers" ||
     threadsOf(tiling) <= limits.maxComputeInvocationsPerWorkgroup &&
-      (tiling.rows + tiling.columns) * tiling.depth * 4 <= limits.maxComputeWorkgroupStorageSize
+      sharedBytes(tiling) <= limits.maxComputeWorkgroupStorageSize
   );
 }
 
