@@ -1,148 +1,16 @@
 /** Tiles in workgroup memory: the threads of a workgroup bring in the operands together, four elements at a time, and
  * share them. While a tile is multiplied, the next one is on its way. */
 import type { ComputeShader } from "./launch.ts";
-import {
-  elementType,
-  isHalved,
-  type Operand,
-  PIECE,
-  type Product,
-  productFrame,
-} from "./product.ts";
+import { elementType, isHalved, PIECE, type Product, productFrame } from "./product.ts";
+import { SharedTile } from "./shared_tile.ts";
 import { threadsOf, type WorkgroupTiling } from "./tilings.ts";
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const LANES = "xyzw";
 
-/** One operand's part of the tile: its lines, and how the threads share them. */
-interface Side {
-  readonly name: "a" | "b";
-  readonly operand: Operand;
-  /** Where the tile begins among the operand's lines, and how many those are, in WGSL. */
-  readonly origin: string;
-  readonly bound: string;
-  /** Lines of the tile, and of each thread's part. */
-  readonly lines: number;
-  readonly own: number;
-}
-
-/** How a side lies in workgroup memory, by four: four of the depth of a line, where the operand is contiguous so, with
- * a gap behind each line that keeps threads off each other's banks; else four lines of a depth. */
-class Shared {
-  readonly #side: Side;
-  readonly #depth: number;
-  readonly #threads: number;
-
-  constructor(side: Side, tile: WorkgroupTiling) {
-    this.#side = side;
-    this.#depth = tile.depth;
-    this.#threads = threadsOf(tile);
-  }
-
-  get #deep(): boolean {
-    return this.#side.operand.contiguous === "depth";
-  }
-
-  /** Groups of four elements: in one line, or in one depth. */
-  get #across(): number {
-    return (this.#deep ? this.#depth : this.#side.lines) / 4;
-  }
-
-  get declaration(): string {
-    const { name, lines } = this.#side;
-    const size = this.#deep ? lines * (this.#across + 1) : this.#depth * this.#across;
-    return `var<workgroup> tile_${name}: array<V, ${size}>;`;
-  }
-
-  get #turns(): readonly number[] {
-    return range(this.#side.lines * this.#depth / 4 / this.#threads);
-  }
-
-  /** Which group of the tile a thread brings in at a turn. */
-  #group(turn: number): { readonly along: string; readonly beside: string } {
-    const group = `(local + ${turn * this.#threads}u)`;
-    return { along: `${group} % ${this.#across}u`, beside: `${group} / ${this.#across}u` };
-  }
-
-  /** Statements that find the lines a thread will read. */
-  setup(): readonly string[] {
-    const { name, operand, origin, bound } = this.#side;
-    const find = (label: string, line: string, last: number) =>
-      `let line_${name}${label} = line_${name}(min(${origin} + ${line}, ${bound} - ${last}u), item);`;
-    return this.#turns.flatMap((turn) => {
-      const { along, beside } = this.#group(turn);
-      const variable = `var next_${name}${turn} = V(0.0);`;
-      if (this.#deep) return [find(`${turn}`, beside, 1), variable];
-      if (operand.vectors) return [find(`${turn}`, `4u * (${along})`, 4), variable];
-      const lines = range(4).map((q) => find(`${turn}_${q}`, `4u * (${along}) + ${q}u`, 1));
-      return [...lines, variable];
-    });
-  }
-
-  /** Statements that read the part of the tile at depth `at`. */
-  fetch(): readonly string[] {
-    const { name, operand: { vectors } } = this.#side;
-    return this.#turns.map((turn) => {
-      const { along, beside } = this.#group(turn);
-      const load = (label: string, k: string, last: number) =>
-        `load_${name}(line_${name}${label}, min(${k}, max(end, ${last}u) - ${last}u))`;
-      const one = (label: string, k: string) =>
-        `select(E_${name}(0.0), ${load(label, k, 1)}, ${k} < end)`;
-      const whole = (last: number) =>
-        `select(V(0.0), ${load(`${turn}`, "k", last)}, vec4<bool>(k < end))`;
-      const value = this.#deep
-        ? vectors ? whole(4) : `V(${range(4).map((q) => one(`${turn}`, `(k + ${q}u)`))})`
-        : vectors
-        ? whole(1)
-        : `V(${range(4).map((q) => one(`${turn}_${q}`, "k"))})`;
-      const k = this.#deep ? `4u * (${along})` : beside;
-      return `{ let k = at + ${k}; next_${name}${turn} = ${value}; }`;
-    });
-  }
-
-  /** Statements that put what was read into workgroup memory. */
-  put(): readonly string[] {
-    const { name } = this.#side;
-    return this.#turns.map((turn) => {
-      const { along, beside } = this.#group(turn);
-      const stride = this.#across + (this.#deep ? 1 : 0);
-      return `tile_${name}[(${beside}) * ${stride}u + ${along}] = next_${name}${turn};`;
-    });
-  }
-
-  /** Line i of a thread's own, in WGSL, from the tile's first: neighbouring threads have neighbouring lines, or fours. */
-  line(i: number): string {
-    const { name, lines, own } = this.#side;
-    const threads = lines / own;
-    return this.#deep
-      ? `(my_${name} + ${i * threads}u)`
-      : `(4u * my_${name} + ${Math.floor(i / 4) * 4 * threads + i % 4}u)`;
-  }
-
-  /** Statements that read a thread's own lines, four of the depth from `k` on. */
-  openFour(): readonly string[] {
-    const { name, own } = this.#side;
-    if (!this.#deep) return [];
-    return range(own).map((i) =>
-      `let ${name}${i} = tile_${name}[${this.line(i)} * ${this.#across + 1}u + k / 4u];`
-    );
-  }
-
-  /** Statements that bring a thread's own lines at depth `k + lane` by four, as `${name}_${four}`. */
-  openOne(lane: number): readonly string[] {
-    const { name, lines, own } = this.#side;
-    return range(own / 4).map((four) => {
-      const value = this.#deep
-        ? `V(${range(4).map((l) => `${name}${4 * four + l}.${LANES[lane]}`)})`
-        : `tile_${name}[(k + ${lane}u) * ${this.#across}u + my_${name} + ${four * lines / own}u]`;
-      return `let ${name}_${four} = ${value};`;
-    });
-  }
-}
-
-/** Columns that are stored at once: four where they are neighbours and none straddles the edge. */
-export function storedWidth({ b, columns }: Product): 1 | 4 {
-  return b.contiguous === "line" && columns % 4 === 0 ? 4 : 1;
+/** Columns that are stored at once: four where none straddles the edge. */
+export function storedWidth({ columns }: Product): 1 | 4 {
+  return columns % 4 === 0 ? 4 : 1;
 }
 
 /** The shader of a product in such tiles; the workgroups are numbered over tiles, row by row, then over pieces. */
@@ -152,25 +20,34 @@ export function workgroupShader(product: Product, tile: WorkgroupTiling): Comput
   const width = storedWidth(product);
   const vector = elementType(halved ? "f16" : "f32", true);
   const base = productFrame(product, { a: a.vectors, b: b.vectors, output: width === 4 });
+  const threads = threadsOf(tile);
   const [left, right] = [
-    new Shared({
-      name: "a",
-      operand: a,
-      origin: "m",
-      bound: "numbers.rows",
-      lines: tile.rows,
-      own: tile.threadRows,
-    }, tile),
-    new Shared({
-      name: "b",
-      operand: b,
-      origin: "n",
-      bound: "numbers.columns",
-      lines: tile.columns,
-      own: tile.threadColumns,
-    }, tile),
+    new SharedTile(
+      {
+        name: "a",
+        operand: a,
+        origin: "m",
+        bound: "numbers.rows",
+        lines: tile.rows,
+        own: tile.threadRows,
+      },
+      tile.depth,
+      threads,
+    ),
+    new SharedTile(
+      {
+        name: "b",
+        operand: b,
+        origin: "n",
+        bound: "numbers.columns",
+        lines: tile.columns,
+        own: tile.threadColumns,
+      },
+      tile.depth,
+      threads,
+    ),
   ];
-  const both = (part: (side: Shared) => readonly string[]) => [left, right].flatMap(part);
+  const both = (part: (side: SharedTile) => readonly string[]) => [left, right].flatMap(part);
   const fours = range(tile.threadColumns / 4);
   const cells = range(tile.threadRows).flatMap((i) => fours.map((j) => [i, j] as const));
   const column = (j: number, lane: number) => `n + ${right.line(4 * j + lane)}`;
@@ -239,7 +116,7 @@ export function workgroupShader(product: Product, tile: WorkgroupTiling): Comput
 ${left.declaration}
 ${right.declaration}
 ${base.declarations}`,
-    workgroupSize: threadsOf(tile),
+    workgroupSize: threads,
     body: `
   if (group >= numbers.tiles) { return; }
   let across = (numbers.columns + ${tile.columns - 1}u) / ${tile.columns}u;

@@ -1,7 +1,8 @@
 /** Kernels over rows and codes: gather, and sums and counts by segment.
  *
- * A segment sum sorts the rows by segment with integer work alone (a stable counting sort over chunks of rows),
- * then adds each segment's rows in their order: no atomics on floats, one result.
+ * A segment sum sorts the rows by segment with integer work alone (a stable counting sort over chunks of rows), adds the
+ * rows of each segment within pieces of that order, and then each segment's pieces: no atomics on floats, one result,
+ * and no thread with much more to do than the others where most rows fall in one segment.
  */
 import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
@@ -11,8 +12,11 @@ import { checkLoops, loopBudget } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { fillWords } from "./movement.ts";
 
-const SCAN_BLOCK = 128;
 const MOST_CELLS = 2 ** 22;
+const MOST_CHUNKS = 256;
+const SCAN_THREADS = 256;
+const PIECE = 64;
+const MOST_PIECES = 2 ** 15;
 
 /** The launches of a segment sum: for each chunk of rows how many fall in each segment, where each segment
  * starts in the sorted order, and the order itself. */
@@ -27,8 +31,9 @@ class SegmentSort {
     this.#launcher = launcher;
     this.#rows = rows;
     this.#segments = segments;
-    const most = Math.min(256, Math.ceil(MOST_CELLS / segments));
-    this.#chunkLength = Math.min(Math.max(64, Math.ceil(rows / most)), loopBudget(launcher));
+    const most = Math.min(MOST_CHUNKS, Math.ceil(MOST_CELLS / segments));
+    const blocks = Math.floor(loopBudget(launcher) / (WORKGROUP_SIZE + 1));
+    this.#chunkLength = Math.min(Math.ceil(rows / most / WORKGROUP_SIZE), blocks) * WORKGROUP_SIZE;
     this.#chunks = Math.ceil(rows / this.#chunkLength);
   }
 
@@ -45,20 +50,31 @@ class SegmentSort {
     this.#run(
       "segmentRank",
       [["indices: i32", indices]],
-      [
-        ["counts: u32", counts],
-        ["ranks: u32", ranks],
-      ],
-      this.#chunks,
+      [["counts: u32", counts], ["ranks: u32", ranks]],
+      this.#chunks * WORKGROUP_SIZE,
       `
-  let begin = index * numbers.chunk_length;
-  for (var row = begin; row < min(begin + numbers.chunk_length, numbers.rows); row++) {
-    let segment = u32(indices[row]);
-    if (segment >= numbers.segments) { continue; }
-    let cell = index * numbers.segments + segment;
-    ranks[row] = counts[cell];
-    counts[cell] += 1u;
+  let begin = group * numbers.chunk_length;
+  let end = min(begin + numbers.chunk_length, numbers.rows);
+  for (var at = begin; at < end; at += ${WORKGROUP_SIZE}u) {
+    let row = at + local;
+    block[local] = select(numbers.segments, u32(indices[min(row, end - 1u)]), row < end);
+    workgroupBarrier();
+    let segment = block[local];
+    let cell = group * numbers.segments + min(segment, numbers.segments - 1u);
+    var rank = counts[cell];
+    var is_last = segment < numbers.segments;
+    for (var other = 0u; other < ${WORKGROUP_SIZE}u; other++) {
+      let same = block[other] == segment;
+      rank += select(0u, 1u, same && other < local);
+      is_last = is_last && !(same && other > local);
+    }
+    storageBarrier();
+    workgroupBarrier();
+    if (segment < numbers.segments) { ranks[row] = rank; }
+    if (is_last) { counts[cell] = rank + 1u; }
+    storageBarrier();
   }`,
+      `var<workgroup> block: array<u32, ${WORKGROUP_SIZE}>;`,
     );
     this.#run(
       "segmentTotal",
@@ -94,36 +110,38 @@ class SegmentSort {
     return { order, starts };
   }
 
-  // Exclusive sums of the totals: over blocks, then within them.
+  // Exclusive sums of the totals: each thread of one workgroup has a run of them.
   #scan(totals: WebGpuBuffer, starts: WebGpuBuffer): void {
-    const blocks = Math.ceil(this.#segments / SCAN_BLOCK);
-    checkLoops(this.#launcher, "segmentSum", blocks + SCAN_BLOCK);
-    const sums = this.#launcher.scratch(5, blocks * 4);
-    this.#run(
-      "segmentBlocks",
-      [["totals: u32", totals]],
-      [["sums: u32", sums]],
-      blocks,
-      `
+    const length = Math.ceil(this.#segments / SCAN_THREADS);
+    checkLoops(this.#launcher, "segmentSum", 2 * length + SCAN_THREADS);
+    this.#launcher.launch({
+      key: "segmentStarts",
+      shader: () => ({
+        inputs: ["totals: u32"],
+        outputs: ["starts: u32"],
+        numbers: ["segments: u32", "run_length: u32"],
+        declarations: `var<workgroup> sums: array<u32, ${SCAN_THREADS}>;`,
+        workgroupSize: SCAN_THREADS,
+        body: `
+  let begin = min(local * numbers.run_length, numbers.segments);
+  let end = min(begin + numbers.run_length, numbers.segments);
   var sum = 0u;
-  let begin = index * ${SCAN_BLOCK}u;
-  for (var i = begin; i < min(begin + ${SCAN_BLOCK}u, numbers.segments); i++) { sum += totals[i]; }
-  sums[index] = sum;`,
-    );
-    this.#run(
-      "segmentStarts",
-      [["totals: u32", totals], ["sums: u32", sums]],
-      [
-        ["starts: u32", starts],
-      ],
-      this.#segments + 1,
-      `
+  for (var i = begin; i < end; i++) { sum += totals[i]; }
+  sums[local] = sum;
+  workgroupBarrier();
   var start = 0u;
-  let block = index / ${SCAN_BLOCK}u;
-  for (var i = 0u; i < block; i++) { start += sums[i]; }
-  for (var i = block * ${SCAN_BLOCK}u; i < index; i++) { start += totals[i]; }
-  starts[index] = start;`,
-    );
+  for (var i = 0u; i < local; i++) { start += sums[i]; }
+  for (var i = begin; i < end; i++) {
+    starts[i] = start;
+    start += totals[i];
+  }
+  if (local == ${SCAN_THREADS - 1}u) { starts[numbers.segments] = start; }`,
+      }),
+      inputs: [totals],
+      outputs: [starts],
+      numbers: [this.#segments, length],
+      workgroups: 1,
+    });
   }
 
   #run(
@@ -132,10 +150,12 @@ class SegmentSort {
     outputs: readonly (readonly [string, WebGpuBuffer])[],
     threads: number,
     body: string,
+    declarations?: string,
   ): void {
     this.#launcher.launch({
       key,
       shader: () => ({
+        declarations,
         inputs: inputs.map(([declaration]) => declaration),
         outputs: outputs.map(([declaration]) => declaration),
         numbers: ["threads: u32", "rows: u32", "segments: u32", "chunk_length: u32", "chunks: u32"],
@@ -189,34 +209,71 @@ export function codesKernels(launcher: Launcher): Table {
       const width = length % 4 === 0 ? 4 : 1;
       const type = width === 4 ? "vec4<f32>" : "f32";
       const count = sizeOf(output.shape) / width;
-      // Each launch adds the next rows of the order to the sums so far.
-      const most = Math.min(rows, loopBudget(launcher));
-      for (let begin = 0; begin < rows; begin += most) {
-        launcher.launch({
-          key: `segmentSum/${width}`,
-          shader: () => ({
-            inputs: [`values: ${type}`, "order: u32", "starts: u32"],
-            outputs: [`sums: ${type}`],
-            numbers: ["count: u32", "row_length: u32", "begin: u32", "end: u32"],
-            workgroupSize: WORKGROUP_SIZE,
-            body: `
+      const columns = length / width;
+      const piece = Math.max(PIECE, Math.ceil(rows / MOST_PIECES));
+      const pieces = Math.ceil(rows / piece);
+      checkLoops(launcher, "segmentSum", Math.max(piece, pieces));
+      // Along the order either the piece or the segment grows, so that their sum numbers the parts.
+      const parts = launcher.scratch(0, (pieces + segments) * length * 4);
+      launcher.launch({
+        key: `segmentParts/${width}`,
+        shader: () => ({
+          inputs: [`values: ${type}`, "indices: i32", "order: u32", "starts: u32"],
+          outputs: [`parts: ${type}`],
+          numbers: ["count: u32", "row_length: u32", "piece: u32", "segments: u32"],
+          workgroupSize: WORKGROUP_SIZE,
+          body: `
+  if (index >= numbers.count) { return; }
+  let piece = index / numbers.row_length;
+  let within = index % numbers.row_length;
+  let begin = piece * numbers.piece;
+  let end = min(begin + numbers.piece, starts[numbers.segments]);
+  if (begin >= end) { return; }
+  var segment = u32(indices[order[begin]]);
+  var sum = ${type}(0.0);
+  for (var i = begin; i < end; i++) {
+    let row = order[i];
+    let next = u32(indices[row]);
+    if (next != segment) {
+      parts[(piece + segment) * numbers.row_length + within] = sum;
+      sum = ${type}(0.0);
+      segment = next;
+    }
+    sum += values[row * numbers.row_length + within];
+  }
+  parts[(piece + segment) * numbers.row_length + within] = sum;`,
+        }),
+        inputs: [values.buffer, indices.buffer, order, starts],
+        outputs: [parts],
+        numbers: [pieces * columns, columns, piece, segments],
+        workgroups: workgroupsFor(pieces * columns),
+      });
+      launcher.launch({
+        key: `segmentSum/${width}`,
+        shader: () => ({
+          inputs: [`parts: ${type}`, "starts: u32"],
+          outputs: [`sums: ${type}`],
+          numbers: ["count: u32", "row_length: u32", "piece: u32"],
+          workgroupSize: WORKGROUP_SIZE,
+          body: `
   if (index >= numbers.count) { return; }
   let segment = index / numbers.row_length;
   let within = index % numbers.row_length;
+  let begin = starts[segment] / numbers.piece;
+  let end = (starts[segment + 1u] + numbers.piece - 1u) / numbers.piece;
   var sum = ${type}(0.0);
-  if (numbers.begin > 0u) { sum = sums[index]; }
-  let end = min(starts[segment + 1u], numbers.end);
-  for (var i = max(starts[segment], numbers.begin); i < end; i++) {
-    sum += values[order[i] * numbers.row_length + within];
+  if (starts[segment] < starts[segment + 1u]) {
+    for (var piece = begin; piece < end; piece++) {
+      sum += parts[(piece + segment) * numbers.row_length + within];
+    }
   }
   sums[index] = sum;`,
-          }),
-          inputs: [values.buffer, order, starts],
-          outputs: [output.buffer],
-          numbers: [count, length / width, begin, begin + most],
-          workgroups: workgroupsFor(count),
-        });
-      }
+        }),
+        inputs: [parts, starts],
+        outputs: [output.buffer],
+        numbers: [count, columns, piece],
+        workgroups: workgroupsFor(count),
+      });
     },
     segmentCount: ([indices], [output], { segments }) => {
       const [rows] = indices.shape;
