@@ -32,7 +32,7 @@ class SegmentSort {
     this.#rows = rows;
     this.#segments = segments;
     const most = Math.min(MOST_CHUNKS, Math.ceil(MOST_CELLS / segments));
-    const blocks = Math.floor(loopBudget(launcher) / (WORKGROUP_SIZE + 1));
+    const blocks = Math.floor(loopBudget(launcher) / (WORKGROUP_SIZE + 2));
     this.#chunkLength = Math.min(Math.ceil(rows / most / WORKGROUP_SIZE), blocks) * WORKGROUP_SIZE;
     this.#chunks = Math.ceil(rows / this.#chunkLength);
   }
