@@ -19,6 +19,8 @@ import {
 } from "../launch.ts";
 import { checkLoops, loopBudget } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
+import { elementType } from "../product.ts";
+import { SharedTile } from "../shared_tile.ts";
 import { GUMBEL, KEY_NUMBERS, keyNumbers, PHILOX } from "../philox.ts";
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -118,6 +120,7 @@ const eachKey = (noise: string, statements: string): string => `
 // A draw takes the greater of the tiles' sums.
 const DRAWN = `
 fn exact_best(query: u32, best: Best) -> Best { return best; }
+fn is_near(similarity: f32, best: Best, norms: f32) -> bool { return true; }
 fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Best {
   let words = random_words(key / 4u, query);
   var result = best;${
@@ -282,71 +285,128 @@ function longestRange(launcher: Launcher, noisy: boolean, length: number): numbe
 
 const TILE = 64;
 const DEPTH = 16;
+const OWN_QUERIES = 8;
+const OWN_KEYS = 4;
+/** Threads beside each other, which have the same queries and share the keys. */
+const BESIDE = TILE / OWN_KEYS;
+const THREADS = TILE / OWN_QUERIES * BESIDE;
 
-/** A workgroup of 256 threads holds a tile of 64 queries by 64 keys; each thread 4 by 4. */
+/** A workgroup holds a tile of 64 queries by 64 keys; each thread 8 by 4. */
 function workgroupShader(kind: Kind): ComputeShader {
   const base = frame(kind);
-  const four = (name: string, at: string) =>
-    `vec4<f32>(${range(4).map((i) => `tile_${name}[d * ${TILE}u + ${at} + ${i}u]`)})`;
-  const fill = (name: string, from: string, bound: string) => `
-    for (var turn = 0u; turn < 4u; turn++) {
-      let line = local / ${DEPTH}u + turn * 16u;
-      let d = at + local % ${DEPTH}u;
-      let value = ${name}[min(${from} + line, ${bound} - 1u) * numbers.depth + min(d, numbers.depth - 1u)];
-      tile_${name}[(local % ${DEPTH}u) * ${TILE}u + line] = select(0.0, value, d < numbers.depth);
-    }`;
+  const { vectors } = kind;
+  const operand = { contiguous: "depth", vectors } as const;
+  const queries = new SharedTile(
+    {
+      name: "a",
+      operand,
+      origin: "first",
+      bound: "numbers.queries",
+      lines: TILE,
+      own: OWN_QUERIES,
+    },
+    DEPTH,
+    THREADS,
+  );
+  const keys = new SharedTile(
+    {
+      name: "b",
+      operand,
+      origin: "key",
+      bound: "last",
+      lines: TILE,
+      own: OWN_KEYS,
+    },
+    DEPTH,
+    THREADS,
+  );
+  const both = (part: (side: SharedTile) => readonly string[]) => [queries, keys].flatMap(part);
+  const loader = (name: string, rows: string) => `
+alias E_${name} = ${elementType("f32", vectors)};
+fn line_${name}(i: u32, item: u32) -> vec4<i32> { return vec4<i32>(i32(i * numbers.depth)); }
+fn load_${name}(line: vec4<i32>, k: u32) -> E_${name} {
+  return ${rows}[(u32(line.x) + k)${vectors ? " / 4u" : ""}];
+}`;
+  const own = range(OWN_QUERIES);
+  const query = (i: number) => `min(first + ${queries.line(i)}, numbers.queries - 1u)`;
+  const bestOf = (i: number) => `shared_bests[${queries.line(i)} * ${BESIDE}u + my_b]`;
+  const lines = [
+    `let my_a = local / ${BESIDE}u;`,
+    `let my_b = local % ${BESIDE}u;`,
+    "let item = 0u;",
+    "let end = numbers.depth;",
+    ...queries.setup(),
+    ...own.map((i) => `var best${i} = ${NONE};`),
+    `for (var key = begin; key < last; key += ${TILE}u) {`,
+    ...keys.setup(),
+    ...own.map((i) => `var c${i} = vec4<f32>(0.0);`),
+    "var at = 0u;",
+    ...both((side) => side.fetch()),
+    "while (at < end) {",
+    ...both((side) => side.put()),
+    "workgroupBarrier();",
+    `at += ${DEPTH}u;`,
+    "if (at < end) {",
+    ...both((side) => side.fetch()),
+    "}",
+    `for (var k = 0u; k < ${DEPTH}u; k += 4u) {`,
+    ...both((side) => side.openFour()),
+    ...range(4).flatMap((lane) => [
+      "{",
+      ...both((side) => side.openOne(lane)),
+      ...own.map((i) => `c${i} += a_${Math.floor(i / 4)}.${"xyzw"[i % 4]} * b_0;`),
+      "}",
+    ]),
+    "}",
+    "workgroupBarrier();",
+    "}",
+    ...own.map((i) =>
+      `best${i} = better(best${i}, ${query(i)}, key + ${keys.line(0)}, c${i}, last);`
+    ),
+    "}",
+    // Exact sums are for those alone that could be a query's best.
+    ...own.map((i) => `${bestOf(i)} = best${i};`),
+    "workgroupBarrier();",
+    ...own.map((i) => `best${i} = contender(${query(i)}, best${i}, best_of(${queries.line(i)}));`),
+    "workgroupBarrier();",
+    ...own.map((i) => `${bestOf(i)} = best${i};`),
+    "workgroupBarrier();",
+    `if (local < ${TILE}u && first + local < numbers.queries) {`,
+    `keep(first + local, of_range, best_of(local));`,
+    "}",
+  ];
   return {
     ...base,
-    declarations: `var<workgroup> tile_queries: array<f32, ${DEPTH * TILE}>;
-var<workgroup> tile_keys: array<f32, ${DEPTH * TILE}>;
-var<workgroup> shared_bests: array<Best, ${TILE * 16}>;
-${base.declarations}`,
-    workgroupSize: 256,
+    declarations: `alias V = vec4<f32>;
+${queries.declaration}
+${keys.declaration}
+${base.declarations}
+var<workgroup> shared_bests: array<Best, ${TILE * BESIDE}>;${loader("a", "queries")}${
+      loader("b", "keys")
+    }
+fn best_of(line: u32) -> Best {
+  var winner = shared_bests[line * ${BESIDE}u];
+  for (var i = 1u; i < ${BESIDE}u; i++) {
+    let other = shared_bests[line * ${BESIDE}u + i];
+    let equal = other.similarity == winner.similarity;
+    if (other.similarity > winner.similarity || (equal && other.key > winner.key)) { winner = other; }
+  }
+  return winner;
+}
+fn contender(query: u32, mine: Best, greatest: Best) -> Best {
+  let norms = 2.0 * query_norms[query] + key_norms[mine.key] + key_norms[greatest.key];
+  if (is_near(mine.similarity, greatest, norms)) { return exact_best(query, mine); }
+  return ${NONE};
+}`,
+    workgroupSize: THREADS,
     body: `
   if (group >= numbers.tiles) { return; }
   let down = (numbers.queries + ${TILE - 1}u) / ${TILE}u;
   let first = (group % down) * ${TILE}u;
   let of_range = group / down;
   let begin = of_range * numbers.range_length;
-  let end = min(begin + numbers.range_length, numbers.keys);
-  let my_query = (local / 16u) * 4u;
-  let my_key = (local % 16u) * 4u;
-  var best = array<Best, 4>(${range(4).map(() => NONE)});
-  for (var key = begin; key < end; key += ${TILE}u) {
-    var c = array<vec4<f32>, 4>();
-    for (var at = 0u; at < numbers.depth; at += ${DEPTH}u) {
-${fill("queries", "first", "numbers.queries")}
-${fill("keys", "key", "end")}
-      workgroupBarrier();
-      for (var d = 0u; d < ${DEPTH}u; d++) {
-        let left = ${four("queries", "my_query")};
-        let right = ${four("keys", "my_key")};
-        c[0] += left.x * right;
-        c[1] += left.y * right;
-        c[2] += left.z * right;
-        c[3] += left.w * right;
-      }
-      workgroupBarrier();
-    }
-    for (var i = 0u; i < 4u; i++) {
-      let query = min(first + my_query + i, numbers.queries - 1u);
-      best[i] = better(best[i], query, key + my_key, c[i], end);
-    }
-  }
-  for (var i = 0u; i < 4u; i++) {
-    let query = min(first + my_query + i, numbers.queries - 1u);
-    shared_bests[(my_query + i) * 16u + local % 16u] = exact_best(query, best[i]);
-  }
-  workgroupBarrier();
-  if (local < ${TILE}u && first + local < numbers.queries) {
-    var winner = shared_bests[local * 16u];
-    for (var i = 1u; i < 16u; i++) {
-      let other = shared_bests[local * 16u + i];
-      let equal = other.similarity == winner.similarity;
-      if (other.similarity > winner.similarity || (equal && other.key > winner.key)) { winner = other; }
-    }
-    keep(first + local, of_range, winner);
-  }`,
+  let last = min(begin + numbers.range_length, numbers.keys);
+${lines.map((line) => `  ${line}`).join("\n")}`,
   };
 }
 
@@ -397,10 +457,10 @@ export function nearestKernels(
       const step = isSoftware ? COLUMNS : TILE;
       const down = Math.ceil(count / (isSoftware ? ROWS : TILE));
       const wanted = Math.min(
-        Math.ceil((isSoftware ? 512 : 256) / down),
-        Math.ceil(candidates / (4 * step)),
+        Math.ceil(512 / down),
+        Math.ceil(candidates / ((isSoftware ? 4 : 2) * step)),
       );
-      const vectors = isSoftware && depth % 4 === 0;
+      const vectors = depth % 4 === 0;
       const noisy = noise !== undefined;
       const length = Math.min(
         Math.ceil(candidates / wanted / step) * step,
