@@ -35,7 +35,7 @@ import { trainingStep } from "../training/step.ts";
 import { modelSettings, type QuantizerSettings, quantizerSettings } from "./fixture_settings.ts";
 import { openTestDevices } from "./helpers.ts";
 import { ourTensors } from "./pytorch_layout.ts";
-import { AFTER_STEPS, assertClose, SINGLE_CALL } from "./tolerances.ts";
+import { AFTER_ANCHORED_STEPS, AFTER_STEPS, assertClose, SINGLE_CALL } from "./tolerances.ts";
 
 const FOLDER = Deno.env.get("CODEBOOK_FIXTURES") ?? new URL("fixtures", import.meta.url).pathname;
 const KEY = randomKey(1, "parity");
@@ -282,12 +282,15 @@ async function reproduceModel(
     AFTER_STEPS,
   );
 
+  // Real GPUs differ in their order of sums; the others' is chosen so that the file is reproduced.
+  const isRealGpu = device.name === "webgpu" && !device.description.includes("software");
+  const tolerance = isRealGpu && settings.anchor !== "none" ? AFTER_ANCHORED_STEPS : AFTER_STEPS;
   const after = await model.stateDictionary();
   for (const [name, { shape, values }] of ourTensors(tensors, "after.")) {
     const entry = after.get(name);
     assert.ok(entry, `the model must have ${name}, which the file gives`);
     assert.deepEqual(entry.shape, shape, `${name} must be of ${showShape(shape)}`);
-    compare(`after.${name}`, entry.values, values, AFTER_STEPS);
+    compare(`after.${name}`, entry.values, values, tolerance);
   }
   return comparisons;
 }
