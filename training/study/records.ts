@@ -1,14 +1,16 @@
 /** What is known of the runs of a study. */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { writeAtomically } from "../../core/atomic_write.ts";
+import { readJsonFileIfThere } from "../json_file.ts";
 import { RunFolder } from "../run_folder.ts";
 import type { Measure } from "./measures.ts";
 import type { PlannedRun } from "./plan.ts";
 
 /** How far a run of a study is: `waiting`, it has not begun; `started`, it can be resumed; `failed`, it is run again
- * only when asked; `finished`. */
-export type StudyRunState = "waiting" | "started" | "failed" | "finished";
+ * only when asked; `damaged`, a file that says it cannot be read, and it is run again only when asked; `finished`. */
+export type StudyRunState = "waiting" | "started" | "failed" | "damaged" | "finished";
 
 /** What is known of a run. */
 export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
@@ -16,7 +18,7 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly folder: string;
   /** How far it is. */
   readonly state: StudyRunState;
-  /** Why it failed. */
+  /** Why it failed, or which file is damaged. */
   readonly failure: string | null;
   /** Steps taken, of a finished run. */
   readonly steps: number | null;
@@ -28,27 +30,38 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly measured: Readonly<Record<Measure, number | null>> | null;
 }
 
-/** The parts of `summary.json` that a study reads. */
-interface Summary {
-  readonly steps: number;
-  readonly device: string;
-  readonly test: {
-    readonly mse: number;
-    readonly psnr: number;
-    readonly usage: number;
-    readonly perplexity: number;
-    readonly protocol: string;
-  };
-  readonly imagesPerSecond: number | null;
+/** The parts of `summary.json` that a study reads; PSNR is none where it was infinite. */
+const SUMMARY = z.object({
+  steps: z.int().min(0),
+  device: z.string(),
+  test: z.object({
+    mse: z.number(),
+    psnr: z.number().nullable(),
+    usage: z.number(),
+    perplexity: z.number(),
+    protocol: z.string(),
+  }),
+  imagesPerSecond: z.number().nullable(),
+});
+const FAILURE = z.object({ reason: z.string() });
+
+/** Reads what a run's folder says of it. */
+export async function readRecord(run: PlannedRun): Promise<StudyRun> {
+  try {
+    return await readIntactRecord(run);
+  } catch (error) {
+    const { point, seed, hash, config: { out: folder } } = run;
+    const failure = (error as Error).message;
+    return { point, seed, hash, folder, state: "damaged", failure, ...WITHOUT_NUMBERS };
+  }
 }
 
-/** Reads what a run's folder says of it.
- * @throws {Error} a file cannot be read
- */
-export async function readRecord({ point, seed, hash, config }: PlannedRun): Promise<StudyRun> {
+const WITHOUT_NUMBERS = { steps: null, device: null, protocol: null, measured: null };
+
+async function readIntactRecord({ point, seed, hash, config }: PlannedRun): Promise<StudyRun> {
   const folder = config.out;
   const known = { point, seed, hash, folder };
-  const summary = await readJson<Summary>(join(folder, "summary.json"));
+  const summary = await readJsonFileIfThere(join(folder, "summary.json"), SUMMARY);
   if (summary !== undefined) {
     const { steps, device, test, imagesPerSecond } = summary;
     const { mse, psnr, usage, perplexity, protocol } = test;
@@ -58,14 +71,14 @@ export async function readRecord({ point, seed, hash, config }: PlannedRun): Pro
     const measured = { usage, perplexity, mse, psnr, secondsPerStep };
     return { ...known, state: "finished", failure: null, steps, device, protocol, measured };
   }
-  const failed = await readJson<{ readonly reason: string }>(failureFile(folder));
+  const failed = await readJsonFileIfThere(failureFile(folder), FAILURE);
   const state = failed !== undefined
     ? "failed"
     : await new RunFolder(folder).isUntouched()
     ? "waiting"
     : "started";
   const failure = failed?.reason ?? null;
-  return { ...known, state, failure, steps: null, device: null, protocol: null, measured: null };
+  return { ...known, state, failure, ...WITHOUT_NUMBERS };
 }
 
 /** Marks a run as failed. */
@@ -80,16 +93,4 @@ export async function clearFailure(folder: string): Promise<void> {
 
 function failureFile(folder: string): string {
   return join(folder, "failure.json");
-}
-
-/** A file's JSON; undefined where there is no file. */
-async function readJson<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, "utf8"));
-  } catch (cause) {
-    if ((cause as { code?: string }).code === "ENOENT") return undefined;
-    throw new Error(`Cannot read ${path}: it must hold JSON, got ${(cause as Error).message}`, {
-      cause,
-    });
-  }
 }
