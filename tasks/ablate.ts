@@ -98,7 +98,7 @@ function finish(
   output: Output,
 ): number {
   const stopped = records.some(({ state }) => state === "waiting" || state === "started");
-  const failed = records.some(({ state }) => state === "failed" || state === "damaged");
+  const failed = records.some(({ state }) => state === "failed");
   output.result({ study: study.name, out, runs: records }, [
     "",
     showMarkdown(study, records),

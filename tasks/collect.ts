@@ -33,7 +33,6 @@ const WITHOUT_RESULT: readonly (readonly [StudyRun["state"], string])[] = [
   ["waiting", "missing, it has not begun or is not here"],
   ["started", "started, it is being trained or was stopped"],
   ["failed", "failed"],
-  ["damaged", "damaged"],
 ];
 
 /** Collects a study, and gives the exit code.
@@ -51,9 +50,7 @@ export async function collect(args: readonly string[]): Promise<number> {
   new Output(json).result({ study: study.name, out: DIR, runs: records }, [
     showMarkdown(study, records),
     ...WITHOUT_RESULT.flatMap(([state, words]) =>
-      records.filter((run) => run.state === state).map((run) =>
-        `${showRun(run)}: ${words}${state === "damaged" ? `: ${run.failure}` : ""}`
-      )
+      records.filter((run) => run.state === state).map((run) => `${showRun(run)}: ${words}`)
     ),
     showCounts(records, DIR),
   ]);
@@ -63,9 +60,8 @@ export async function collect(args: readonly string[]): Promise<number> {
 /** How many runs came to their end, in words. */
 export function showCounts(records: readonly StudyRun[], out: string): string {
   const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
-  const damaged = count("damaged") === 0 ? "" : `, ${count("damaged")} are damaged`;
   return `${count("finished")} of ${records.length} runs are finished, ${
     count("failed")
-  } failed${damaged}; ` +
+  } failed; ` +
     `all is in ${out}`;
 }

@@ -37,8 +37,7 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
   return page(title, [
     `<header><h1>${escapeHtml(title)}</h1><p class="faint">${escapeHtml(about)}</p>`,
     `<dl class="numbers">${
-      headline.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`)
-        .join("")
+      headline.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")
     }</dl></header>`,
     section(
       "Training",

@@ -69,9 +69,7 @@ function checkNamesNoCode(source: unknown): void {
   if (NAMES_NO_CODE.has(blas)) return;
   throw new RangeError(
     "Cannot read the configuration: cpu.blas must be auto or off in a file or a study, since a library's path names " +
-      `code to run and counts from the command line alone (--cpu.blas PATH), got ${
-        showSetting(blas)
-      }`,
+      `code to run and counts from the command line alone (--cpu.blas PATH), got ${showSetting(blas)}`,
   );
 }
 

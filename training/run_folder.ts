@@ -3,14 +3,12 @@
  * for. */
 import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { VQVAE } from "../models/vqvae.ts";
-import { readJsonFileIfThere } from "./json_file.ts";
 import type { RunRecord } from "./report/curves.ts";
 import { EventFile, scalarsOf } from "./tensorboard/events.ts";
 import { drawSampleGrid, readSampleGrid, type Samples } from "./sample_grid.ts";
@@ -38,7 +36,6 @@ const FILES = [
   ...["summary.json", "trace.json", "evaluation.json", "report.html"],
 ] as const;
 const FOLDERS = ["checkpoints", "samples"] as const;
-const COUNTS = z.array(z.int().min(0)).min(1);
 /** Test images on a sample grid, at most. */
 const SAMPLES = 16;
 
@@ -227,15 +224,17 @@ export class RunFolder {
   }
 
   /** How often each code was chosen when that was logged last, `[K]`; none where it was not.
-   * @throws {Error} the file cannot be read, or holds no counts
+   * @throws {Error} the file cannot be read
    */
   async counts(): Promise<readonly number[] | null> {
-    return await readJsonFileIfThere(this.#file("counts.json"), COUNTS) ?? null;
+    const path = this.#file("counts.json");
+    return await exists(path) ? JSON.parse(await readText(path)) : null;
   }
 
   /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.
    * @param images how many the set has that they were taken from
-   * @throws {Error} the file cannot be read, or is not a picture of so many images of the shape
+   * @throws {Error} the file cannot be read
+   * @throws {TypeError} it is not a picture of so many images of the shape
    */
   async lastSamples(images: number, imageShape: Samples["imageShape"]): Promise<Samples | null> {
     const folder = this.#file("samples");
@@ -243,15 +242,8 @@ export class RunFolder {
     const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
     const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
     if (last === undefined) return null;
-    const path = join(folder, `epoch-${last}.png`);
-    try {
-      return readSampleGrid(await readFile(path), Math.min(SAMPLES, images), imageShape);
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`Cannot read ${path}: it must be the picture of samples, got: ${reason}`, {
-        cause,
-      });
-    }
+    const png = await readFile(join(folder, `epoch-${last}.png`));
+    return readSampleGrid(png, Math.min(SAMPLES, images), imageShape);
   }
 
   /** Writes what was measured as `evaluation.json`, and its report as `report.html`.

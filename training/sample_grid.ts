@@ -75,15 +75,14 @@ export function readSampleGrid(
   count: number,
   imageShape: Samples["imageShape"],
 ): Samples {
+  const { data, width, height, channels } = decode(png);
   const { scale, corners, ...expected } = layout(count, imageShape);
-  const { width, height } = sizeOfPng(png);
   if (width !== expected.width || height !== expected.height) {
     throw new TypeError(
       `Cannot read samples: ${count} images of [${imageShape.join(", ")}] must make a grid of ` +
         `${expected.width}×${expected.height} pixels, got ${width}×${height}`,
     );
   }
-  const { data, channels } = decode(png);
   const [tall, wide] = imageShape;
   const read = (below: 0 | 1) =>
     Float32Array.from({ length: count * tall * wide * channels }, (_, at) => {
@@ -93,17 +92,6 @@ export function readSampleGrid(
       return data[(y * width + x) * channels + channel] / 127.5 - 1;
     });
   return { originals: read(0), reconstructions: read(1), imageShape: [tall, wide, channels] };
-}
-
-/** What a PNG says of its size, before anything of it is taken. */
-function sizeOfPng(png: Uint8Array): { readonly width: number; readonly height: number } {
-  const header = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  if (
-    png.length < 24 || header.getUint32(0) !== 0x89504e47 || header.getUint32(12) !== 0x49484452
-  ) {
-    throw new TypeError("Cannot read samples: they must be a PNG, got other bytes");
-  }
-  return { width: header.getUint32(16), height: header.getUint32(20) };
 }
 
 /** A place in a picture, in pixels. */

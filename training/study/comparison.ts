@@ -122,9 +122,9 @@ function drawChooser(
     ? [`<input type="hidden" name="seed" value="${escapeHtml(seeds[0])}">`]
     : seeds.map((seed, at) =>
       `<label><input type="checkbox" name="seed" value="${escapeHtml(seed)}" checked>` +
-      `<svg class="stroke${at % 3}" viewBox="0 0 24 2"><path d="M0 1H24"/></svg>seed ${
-        escapeHtml(seed)
-      }</label>`
+      `<svg class="stroke${
+        at % 3
+      }" viewBox="0 0 24 2"><path d="M0 1H24"/></svg>seed ${escapeHtml(seed)}</label>`
     );
   return `<form class="chooser" autocomplete="off"><div>${combinations.join("\n")}</div><div>${
     strokes.join("\n")

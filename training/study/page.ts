@@ -38,40 +38,35 @@ export function drawStudy(
     return run.state === "finished" ? traceOf(run).damage.map((words) => ({ run, words })) : [];
   });
   const left = runs.filter(({ state }) => state === "waiting" || state === "started");
-  return page(
-    name,
-    [
-      `<header><h1>${escapeHtml(name)}</h1><p class="faint">${escapeHtml(about)}</p>${
-        drawCounts(runs)
-      }</header>`,
-      ...tables.map((table) => `<article>${drawTable(table, measure, traceOf)}</article>`),
-      section(
-        "Failed",
-        "These runs ended with an error.",
-        failed.map((run) =>
-          `<p>${escapeHtml(showRun(run))}: <code>${escapeHtml(run.failure ?? "")}</code></p>`
-        ).join("\n"),
-      ),
-      section(
-        "Damaged",
-        "Files of these runs cannot be read; what they would show is left out.",
-        damaged.map(({ run, words }) =>
-          `<p>${escapeHtml(showRun(run))}: <code>${escapeHtml(words)}</code></p>`
-        ).join("\n"),
-      ),
-      section(
-        "Left to run",
-        `${left.length} of ${runs.length} runs.`,
-        left.length === 0
-          ? ""
-          : `<div class="runs">${
-            left.map((run) => `<p>${escapeHtml(showRun(run))}</p>`).join("\n")
-          }</div>`,
-      ),
-    ],
-    STUDY_STYLE,
-    tables.length === 0 ? "" : COMPARISON_SCRIPT,
-  );
+  return page(name, [
+    `<header><h1>${escapeHtml(name)}</h1><p class="faint">${escapeHtml(about)}</p>${
+      drawCounts(runs)
+    }</header>`,
+    ...tables.map((table) => `<article>${drawTable(table, measure, traceOf)}</article>`),
+    section(
+      "Failed",
+      "These runs ended with an error.",
+      failed.map((run) =>
+        `<p>${escapeHtml(showRun(run))}: <code>${escapeHtml(run.failure ?? "")}</code></p>`
+      ).join("\n"),
+    ),
+    section(
+      "Damaged",
+      "Files of these runs cannot be read; what they would show is left out.",
+      damaged.map(({ run, words }) =>
+        `<p>${escapeHtml(showRun(run))}: <code>${escapeHtml(words)}</code></p>`
+      ).join("\n"),
+    ),
+    section(
+      "Left to run",
+      `${left.length} of ${runs.length} runs.`,
+      left.length === 0
+        ? ""
+        : `<div class="runs">${
+          left.map((run) => `<p>${escapeHtml(showRun(run))}</p>`).join("\n")
+        }</div>`,
+    ),
+  ], STUDY_STYLE, tables.length === 0 ? "" : COMPARISON_SCRIPT);
 }
 
 /** How large the study is. */
@@ -86,9 +81,7 @@ function drawCounts(runs: readonly StudyRun[]): string {
     ...steps.length === 1 ? [["steps a run", `${steps[0]}`] as const] : [],
   ];
   return `<dl class="numbers">${
-    counts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join(
-      "",
-    )
+    counts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")
   }</dl>`;
 }
 

@@ -1,16 +1,14 @@
 /** What is known of the runs of a study. */
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { writeAtomically } from "../../core/atomic_write.ts";
-import { readJsonFileIfThere } from "../json_file.ts";
 import { RunFolder } from "../run_folder.ts";
 import type { Measure } from "./measures.ts";
 import type { PlannedRun } from "./plan.ts";
 
 /** How far a run of a study is: `waiting`, it has not begun; `started`, it can be resumed; `failed`, it is run again
- * only when asked; `damaged`, a file that says it cannot be read, and it is run again only when asked; `finished`. */
-export type StudyRunState = "waiting" | "started" | "failed" | "damaged" | "finished";
+ * only when asked; `finished`. */
+export type StudyRunState = "waiting" | "started" | "failed" | "finished";
 
 /** What is known of a run. */
 export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
@@ -18,7 +16,7 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly folder: string;
   /** How far it is. */
   readonly state: StudyRunState;
-  /** Why it failed, or which file is damaged. */
+  /** Why it failed. */
   readonly failure: string | null;
   /** Steps taken, of a finished run. */
   readonly steps: number | null;
@@ -30,38 +28,27 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly measured: Readonly<Record<Measure, number | null>> | null;
 }
 
-/** The parts of `summary.json` that a study reads; PSNR is none where it was infinite. */
-const SUMMARY = z.object({
-  steps: z.int().min(0),
-  device: z.string(),
-  test: z.object({
-    mse: z.number(),
-    psnr: z.number().nullable(),
-    usage: z.number(),
-    perplexity: z.number(),
-    protocol: z.string(),
-  }),
-  imagesPerSecond: z.number().nullable(),
-});
-const FAILURE = z.object({ reason: z.string() });
-
-/** Reads what a run's folder says of it. */
-export async function readRecord(run: PlannedRun): Promise<StudyRun> {
-  try {
-    return await readIntactRecord(run);
-  } catch (error) {
-    const { point, seed, hash, config: { out: folder } } = run;
-    const failure = (error as Error).message;
-    return { point, seed, hash, folder, state: "damaged", failure, ...WITHOUT_NUMBERS };
-  }
+/** The parts of `summary.json` that a study reads. */
+interface Summary {
+  readonly steps: number;
+  readonly device: string;
+  readonly test: {
+    readonly mse: number;
+    readonly psnr: number;
+    readonly usage: number;
+    readonly perplexity: number;
+    readonly protocol: string;
+  };
+  readonly imagesPerSecond: number | null;
 }
 
-const WITHOUT_NUMBERS = { steps: null, device: null, protocol: null, measured: null };
-
-async function readIntactRecord({ point, seed, hash, config }: PlannedRun): Promise<StudyRun> {
+/** Reads what a run's folder says of it.
+ * @throws {Error} a file cannot be read
+ */
+export async function readRecord({ point, seed, hash, config }: PlannedRun): Promise<StudyRun> {
   const folder = config.out;
   const known = { point, seed, hash, folder };
-  const summary = await readJsonFileIfThere(join(folder, "summary.json"), SUMMARY);
+  const summary = await readJson<Summary>(join(folder, "summary.json"));
   if (summary !== undefined) {
     const { steps, device, test, imagesPerSecond } = summary;
     const { mse, psnr, usage, perplexity, protocol } = test;
@@ -71,14 +58,14 @@ async function readIntactRecord({ point, seed, hash, config }: PlannedRun): Prom
     const measured = { usage, perplexity, mse, psnr, secondsPerStep };
     return { ...known, state: "finished", failure: null, steps, device, protocol, measured };
   }
-  const failed = await readJsonFileIfThere(failureFile(folder), FAILURE);
+  const failed = await readJson<{ readonly reason: string }>(failureFile(folder));
   const state = failed !== undefined
     ? "failed"
     : await new RunFolder(folder).isUntouched()
     ? "waiting"
     : "started";
   const failure = failed?.reason ?? null;
-  return { ...known, state, failure, ...WITHOUT_NUMBERS };
+  return { ...known, state, failure, steps: null, device: null, protocol: null, measured: null };
 }
 
 /** Marks a run as failed. */
@@ -93,4 +80,16 @@ export async function clearFailure(folder: string): Promise<void> {
 
 function failureFile(folder: string): string {
   return join(folder, "failure.json");
+}
+
+/** A file's JSON; undefined where there is no file. */
+async function readJson<T>(path: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(path, "utf8"));
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "ENOENT") return undefined;
+    throw new Error(`Cannot read ${path}: it must hold JSON, got ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }

@@ -91,7 +91,7 @@ export async function launchStudy(
   await folder.writeTables(checked, [...records.values()]);
   const left = runs.filter(({ hash }) => {
     const { state } = records.get(hash)!;
-    return state !== "finished" && (retry || state !== "failed" && state !== "damaged");
+    return state !== "finished" && (state !== "failed" || retry);
   });
   const onEnd = async (run: PlannedRun) => {
     records.set(run.hash, await readRecord(run));

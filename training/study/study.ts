@@ -59,8 +59,7 @@ export interface Study {
 const settings = z.record(z.string(), z.unknown(), { error: "an object of settings" });
 const seed = z.int({ error: "an integer" }).min(0, { error: "at least 0" });
 const seeds = z.array(seed, { error: "a list of seeds" }).min(1, { error: "a list with a seed" });
-/** The schema of an axis' value. */
-export const settingValue: z.ZodType<SettingValue> = z.union([
+const value = z.union([
   z.boolean(),
   z.number(),
   z.string(),
@@ -68,7 +67,7 @@ export const settingValue: z.ZodType<SettingValue> = z.union([
   z.array(z.number()).min(1),
 ]);
 const axis = z.union([
-  z.strictObject({ path: z.string().min(1), values: z.array(settingValue).min(1) }),
+  z.strictObject({ path: z.string().min(1), values: z.array(value).min(1) }),
   z.strictObject({
     name: z.string().min(1),
     values: z.record(z.string(), settings).refine((points) => Object.keys(points).length > 0),

@@ -1,27 +1,13 @@
 /** The folder of a study: `plan.json`, the runs in `runs/`, and the tables and the page of their results. */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { writeAtomically } from "../../core/atomic_write.ts";
 import { drawStudy } from "./page.ts";
 import { type PlannedRun, runFolderOf } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
-import { readStudy, settingValue, type Study } from "./study.ts";
-import { readJsonFile } from "../json_file.ts";
-import { resolveConfig } from "../resolve.ts";
+import { readStudy, type Study } from "./study.ts";
 import { showCsv, showJsonLines, showMarkdown } from "./tables.ts";
 import { readTrace, type RunTrace } from "./traces.ts";
-
-/** The form of `plan.json`; the study and the configurations are checked by their own schemas. */
-const PLAN = z.object({
-  study: z.unknown(),
-  runs: z.array(z.object({
-    point: z.record(z.string(), settingValue),
-    seed: z.int().min(0),
-    config: z.unknown(),
-    hash: z.string().regex(/^[0-9a-f]{12}$/),
-  })),
-});
 
 /** A study with everything that its runs are made of. */
 export interface StudyPlan {
@@ -75,11 +61,10 @@ export class StudyFolder {
    */
   async readPlan(): Promise<StudyPlan> {
     try {
-      const plan = await readJsonFile(this.#file("plan.json"), PLAN);
+      const plan: StudyPlan = JSON.parse(await readFile(this.#file("plan.json"), "utf8"));
       const study = readStudy(plan.study);
-      const runs = plan.runs.map(({ config: saved, ...run }) => {
-        const config = { ...resolveConfig({ saved }), out: runFolderOf(this.path, run.hash) };
-        return { ...run, config };
+      const runs = plan.runs.map((run) => {
+        return { ...run, config: { ...run.config, out: runFolderOf(this.path, run.hash) } };
       });
       return { study, runs };
     } catch (cause) {
@@ -110,16 +95,10 @@ export class StudyFolder {
   /** Writes `study.html`. */
   async writePage(study: Study, runs: readonly StudyRun[]): Promise<void> {
     const traces = new Map<StudyRun, RunTrace>();
-    const shown: StudyRun[] = [];
     for (const run of runs) {
-      try {
-        if (run.state === "finished") traces.set(run, await readTrace(run));
-        shown.push(run);
-      } catch (error) {
-        shown.push({ ...run, state: "damaged", failure: (error as Error).message });
-      }
+      if (run.state === "finished") traces.set(run, await readTrace(run));
     }
-    const text = drawStudy(study, shown, (run) => traces.get(run)!);
+    const text = drawStudy(study, runs, (run) => traces.get(run)!);
     await writeAtomically(this.#file("study.html"), text);
   }
 

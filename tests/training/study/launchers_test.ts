@@ -1,7 +1,4 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
-import { withoutControls } from "../../../training/controls.ts";
-import { quoteShell } from "../../../training/study/launchers/command.ts";
 import { Job } from "kubernetes-models/batch/v1/Job";
 import {
   KubernetesLauncher,
@@ -11,10 +8,6 @@ import { PrintLauncher } from "../../../training/study/launchers/print.ts";
 import { SlurmLauncher } from "../../../training/study/launchers/slurm.ts";
 import { launchStudy } from "../../../training/study/run_study.ts";
 import type { Study } from "../../../training/study/study.ts";
-
-/** Texts of what can be printed; those with control characters are refused. */
-const printable = fc.string({ unit: "grapheme", minLength: 0, maxLength: 12 })
-  .filter((text) => withoutControls(text) === text);
 
 const folder = Deno.makeTempDirSync({ prefix: "codebook launchers-" });
 Deno.test.afterAll(() => Deno.removeSync(folder, { recursive: true }));
@@ -37,40 +30,6 @@ Deno.test("a printed command is what a shell reads as the run's folder, and each
   assert.deepEqual(folders.toSorted(), hashesIn(out).map((hash) => `${out}/runs/${hash}`).sort());
   assert.equal(words[0], Deno.execPath());
   for (const run of folders) Deno.statSync(`${run}/config.json`);
-});
-
-Deno.test("whatever printable a folder is called, sh and bash read it as one word", async () => {
-  for (const shell of ["sh", "bash"]) {
-    await fc.assert(
-      fc.asyncProperty(fc.array(printable, { minLength: 1, maxLength: 20 }), async (words) => {
-        const script = `printf '%s\\0' ${words.map(quoteShell).join(" ")}`;
-        const { stdout } = await new Deno.Command(shell, { args: ["-c", script] }).output();
-        const read = new TextDecoder("utf-8", { ignoreBOM: true }).decode(stdout).split("\0");
-        assert.deepEqual(read.slice(0, -1), words);
-      }),
-      { numRuns: 30 },
-    );
-  }
-});
-
-Deno.test("a folder whose name could end a line is refused, and no script is left", async () => {
-  const launchers = [new PrintLauncher(), new SlurmLauncher()];
-  for (const [index, launcher] of launchers.entries()) {
-    for (const name of ["a\n#SBATCH --wrap=id", "a\rb", "a\u2028b", "a\x1b[2Jb"]) {
-      const out = `${folder}/hostile-${index}-${name}`;
-      await assert.rejects(launchStudy(sizes, launcher, { out }), {
-        name: "RangeError",
-        message: /must have no control characters, got ".*\\/,
-      });
-    }
-  }
-  await assert.rejects(launchStudy(sizes, new SlurmLauncher(), { out: `${folder}/a"b` }), {
-    message: /^Cannot launch with slurm: the study's folder must have no quotes/,
-  });
-  assert.throws(() => new SlurmLauncher({ options: "--time 1\r--wrap id" }), RangeError);
-  for (const changed of [{ folder: "a\nb" }, { project: "/a\nb" }, { limits: "cpu=4\n" }]) {
-    assert.throws(() => new KubernetesLauncher({ ...options, ...changed }), RangeError);
-  }
 });
 
 const options: KubernetesOptions = {

@@ -1,7 +1,5 @@
 /** The command that computes a run of a study, wherever it is called. */
 
-import { checkControls } from "../../controls.ts";
-
 /** The task that trains a run that was launched, in this project. */
 const TRAIN = "tasks/train_launched.ts";
 
@@ -15,10 +13,7 @@ export function trainFile(project: string): string {
   return `${project}/${TRAIN}`;
 }
 
-/** A word as shells read it.
- * @throws {RangeError} it has a control character, which could end a line of a script
- */
+/** A word as shells read it. */
 export function quoteShell(word: string): string {
-  checkControls("write a script", "a word", word);
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { join, posix } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
-import { checkControls } from "../../controls.ts";
 import { trainFile } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 
@@ -59,11 +58,8 @@ export class KubernetesLauncher implements Launcher {
    * @throws {RangeError} an option is not what it must be
    */
   constructor(options: KubernetesOptions) {
-    const { image, claim, folder, project = "", limits, jobs = 1 } = options;
+    const { image, claim, folder, limits, jobs = 1 } = options;
     checkJobs(jobs);
-    checkControls("launch with kubernetes", "the study's folder", folder);
-    checkControls("launch with kubernetes", "the project's folder", project);
-    checkControls("launch with kubernetes", "limits", limits ?? "");
     const refuse = (requirement: string, got: string): never => {
       throw new RangeError(`Cannot launch with kubernetes: ${requirement}, got ${got}`);
     };

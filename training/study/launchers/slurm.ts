@@ -2,7 +2,6 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
-import { checkControls, withoutControls } from "../../controls.ts";
 import type { PlannedRun } from "../plan.ts";
 import { quoteShell, trainCommand } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
@@ -22,15 +21,6 @@ export interface SlurmOptions {
 const GRACE = 120;
 /** Options that the launcher gives itself, and the runs depend on. */
 const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
-
-/** Refuses a path that sbatch would not read as one word between double quotes. */
-function checkScriptPath(what: string, path: string): void {
-  checkControls("launch with slurm", what, path);
-  if (!/["\\$`]/.test(path)) return;
-  throw new RangeError(
-    `Cannot launch with slurm: ${what} must have no quotes, backslashes, $ or backticks, got ${path}`,
-  );
-}
 
 /** Submits a job array, a task a run, by the `sbatch` on PATH; more runs than an array takes are several, one after
  * another. The nodes must see the study's folder, this project and Deno where they are here.
@@ -61,7 +51,7 @@ export class SlurmLauncher implements Launcher {
         `Cannot launch with slurm: arraySize must be an integer of at least 1, got ${arraySize}`,
       );
     }
-    if (options !== undefined && !(/^-.+$/.test(options) && withoutControls(options) === options)) {
+    if (options !== undefined && !/^-[^\n]+$/.test(options)) {
       throw new RangeError(
         `Cannot launch with slurm: the options must be those of sbatch, in a line, got "${options}"`,
       );
@@ -80,8 +70,6 @@ export class SlurmLauncher implements Launcher {
   /** Writes every run's configuration and the scripts, and submits them. */
   async launch({ study, out, runs }: StudyWork): Promise<readonly string[]> {
     const folder = join(out, "slurm");
-    checkScriptPath("the study's folder", resolve(folder));
-    checkScriptPath("the folder that the task is called in", Deno.cwd());
     await mkdir(folder, { recursive: true });
     const queue = new SlurmQueue(folder);
     const queued = await queue.runs();
