@@ -108,9 +108,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
-  const blas = options["cpu.blas"];
-  const saved = await folder.readConfig();
-  const config = resolveConfig({ saved, flags: blas === null ? {} : { cpu: { blas } } });
+  const config = resolveConfig({ saved: await folder.readConfig() });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
@@ -118,7 +116,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
-  using device = await openDevice(options.device, { blas: config.cpu.blas });
+  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? config.cpu.blas });
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);

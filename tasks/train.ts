@@ -110,7 +110,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     output.say("stopping after this step; Ctrl-C again stops at once, without a checkpoint");
   });
   if (options.overwrite) await folder.clear();
-  await folder.writeConfig(withoutCode(config));
+  await folder.writeConfig(config);
   const trained = await train({
     ...training,
     maxSteps: training.maxSteps ?? undefined,
@@ -181,13 +181,7 @@ async function configure({ config: path, resume, overwrite }: Options, flags: un
   const folder = new RunFolder(config.out);
   if (!resume || await folder.state() === "empty") return config;
   const saved = await folder.readConfig();
-  return asUsage((): Config => ({ ...resolveConfig({ saved, file, flags }), out: folder.path }));
-}
-
-/** What a run's folder keeps of its configuration: the path of a library is the command line's to give. */
-function withoutCode(config: Config): Config {
-  const { blas } = config.cpu;
-  return { ...config, cpu: { ...config.cpu, blas: blas === "off" ? "off" : "auto" } };
+  return asUsage((): Config => resolveConfig({ saved, file, flags }));
 }
 
 async function readConfigFile(path: string): Promise<unknown> {

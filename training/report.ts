@@ -37,7 +37,7 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
   return page(title, [
     `<header><h1>${escapeHtml(title)}</h1><p class="faint">${escapeHtml(about)}</p>`,
     `<dl class="numbers">${
-      headline.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")
+      headline.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")
     }</dl></header>`,
     section(
       "Training",
@@ -92,7 +92,7 @@ function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): strin
     `<tr><td>${
       escapeHtml(name)
     }</td><td class="value">${value}</td><td class="faint">${better} is better</td>` +
-    `<td><code>${escapeHtml(protocol)}</code></td></tr>`
+    `<td><code>${protocol}</code></td></tr>`
   );
   return `<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
 <tbody>${body.join("\n")}</tbody></table>

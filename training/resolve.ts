@@ -16,13 +16,7 @@ export interface ConfigSources {
   readonly flags?: unknown;
 }
 
-/** What `cpu.blas` may be in a file: there a path could have the program run somebody else's code. */
-const NAMES_NO_CODE: ReadonlySet<unknown> = new Set([undefined, "auto", "off"]);
-
 /** The whole configuration: the defaults, below the preset, below the file, below the flags.
- *
- * A path of a library for `cpu.blas` counts from the flags alone, and a saved `out` does not count: a run is where its
- * folder is.
  *
  * A quantiser of another type than the layers below have keeps their settings that it has too, except where its own
  * default differs from theirs: `--quantizer.type vanilla` keeps K, but measures nearness its own way. Another data set
@@ -40,13 +34,11 @@ const NAMES_NO_CODE: ReadonlySet<unknown> = new Set([undefined, "auto", "off"]);
  */
 export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Config {
   for (const source of [saved, file, flags]) checkSource(source);
-  if (section(section(flags).cpu).blas === undefined) [saved, file].forEach(checkNamesNoCode);
   const named = section(flags).preset ?? section(file).preset;
   const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;
   const differences = saved === undefined || named !== undefined ? presetSettings(preset) : {};
   const start = { data: { name: DEFAULT_DATASET }, quantizer: { type: DEFAULT_QUANTIZER } };
-  const { out: _, ...kept } = section(saved);
-  const merged = [kept, differences, file, flags].map(section).reduce(addLayer, start);
+  const merged = [saved, differences, file, flags].map(section).reduce(addLayer, start);
   const dependent = {
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
@@ -63,23 +55,13 @@ function checkSource(source: unknown): void {
   }
 }
 
-/** Refuses a configuration from a file that names code to run. */
-function checkNamesNoCode(source: unknown): void {
-  const { blas } = section(section(source).cpu);
-  if (NAMES_NO_CODE.has(blas)) return;
-  throw new RangeError(
-    "Cannot read the configuration: cpu.blas must be auto or off in a file or a study, since a library's path names " +
-      `code to run and counts from the command line alone (--cpu.blas PATH), got ${showSetting(blas)}`,
-  );
-}
-
 function presetSettings(name: unknown): Settings {
-  const settings = typeof name === "string" ? PRESETS.get(name) : undefined;
+  const settings = PRESETS.get(String(name));
   if (settings !== undefined) return settings;
   const known = [...PRESETS.keys()];
   throw new RangeError(
     `Cannot read the configuration: preset must name one, got ${showSetting(name)}, ${
-      suggestName(typeof name === "string" ? name : "", known)
+      suggestName(String(name), known)
     }`,
   );
 }

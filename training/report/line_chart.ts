@@ -49,7 +49,7 @@ export function drawLineChart({ title, series, logarithmic = false }: LineChart)
       showTick(points[points.length - 1][1])
     }</b></span>`
   );
-  return `<figure class="chart"><figcaption><h3>${escapeHtml(title)}</h3><p class="legend">${
+  return `<figure class="chart"><figcaption><h3>${title}</h3><p class="legend">${
     legend.join("")
   }</p></figcaption>
 ${drawLines(lines, `${title} over steps`, logarithmic)}</figure>`;

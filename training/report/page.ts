@@ -1,6 +1,4 @@
 /** The page that a report's parts stand on. */
-import { createHash } from "node:crypto";
-import { withoutControls } from "../controls.ts";
 
 /** Quiet, in light and dark; nothing is loaded from anywhere. */
 const STYLE = `
@@ -59,30 +57,15 @@ td.value { font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 40rem) { .charts { grid-template-columns: 1fr; } .pictures { grid-template-columns: repeat(var(--count), 1fr); } .pictures span { grid-column: 1 / -1; } :is(.chart, .blobs) .tick { font-size: 17px; } }
 `;
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-/** A value as HTML and SVG show it, in text and in quoted attributes. Control characters are left out. */
-export function escapeHtml(value: string | number): string {
-  return withoutControls(String(value)).replace(/[&<>"']/g, (letter) => ENTITIES[letter]);
-}
-
-/** A value as JSON in a `script` element of a type that is no script. */
-export function scriptJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll("<", "\\u003c");
-}
-
-/** What a page may do: nothing is loaded, and no script runs but its own. */
-function policy(script: string): string {
-  const hash = createHash("sha256").update(script).digest("base64");
-  const scripts = script === "" ? "" : ` script-src 'sha256-${hash}';`;
-  return `default-src 'none'; img-src data:; style-src 'unsafe-inline';${scripts} ` +
-    "base-uri 'none'; form-action 'none'";
+/** Text as HTML shows it. */
+export function escapeHtml(text: string): string {
+  const entities: Readonly<Record<string, string>> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+  };
+  return text.replace(/[&<>"]/g, (letter) => entities[letter]);
 }
 
 /** A section with a title and a line below it; nothing where it has no content.
@@ -97,28 +80,19 @@ export function section(title: string, about: string, content: string): string {
 
 /** The whole page: one file that needs no other.
  * @param style over that of every page
- * @param script runs once the page is there; no other does
  */
-export function page(
-  title: string,
-  content: readonly string[],
-  style = "",
-  script = "",
-): string {
+export function page(title: string, content: readonly string[], style = ""): string {
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy(script)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(title)}</title>
 <style>${STYLE}${style}</style>
 </head>
 <body>
-${content.filter((part) => part !== "").join("\n")}${
-    script === "" ? "" : `\n<script>${script}</script>`
-  }
+${content.filter((part) => part !== "").join("\n")}
 </body>
 </html>
 `;

@@ -4,7 +4,7 @@ import { escapeHtml } from "./page.ts";
 /** Draws a table of protocols by hash. */
 export function drawProtocols(protocols: Readonly<Record<string, object>>): string {
   const described = Object.entries(protocols).map(([hash, protocol]) =>
-    `<tr><td><code>${escapeHtml(hash)}</code></td><td>${escapeHtml(showProtocol(protocol))}</td></tr>`
+    `<tr><td><code>${hash}</code></td><td>${escapeHtml(showProtocol(protocol))}</td></tr>`
   );
   return `<table><thead><tr><th>protocol</th><th>what it says</th></tr></thead>
 <tbody>${described.join("\n")}</tbody></table>`;

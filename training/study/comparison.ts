@@ -1,7 +1,7 @@
 /** The curves of every run of a study, in charts where runs can be chosen. */
 import { drawLines, type Line, thinned } from "../report/line_chart.ts";
 import type { RunRecord } from "../report/curves.ts";
-import { escapeHtml, scriptJson } from "../report/page.ts";
+import { escapeHtml } from "../report/page.ts";
 import { linearScale, logScale, niceStep, showTick } from "../report/scale.ts";
 import { rowColours, swatch } from "./colours.ts";
 import type { ComparedChart, ComparedLine } from "./comparison_script.ts";
@@ -50,7 +50,7 @@ const CURVES: readonly Curve[] = [
 ];
 
 /** Draws a chart a measure, with a line a run: a combination has a colour, a seed a stroke. Above stand the combinations
- * and the seeds; with `COMPARISON_SCRIPT` on the page, they choose what the charts show. */
+ * and the seeds; with `COMPARISON_SCRIPT` in the page, they choose what the charts show. */
 export function drawComparison(
   rows: readonly StudyRow[],
   recordsOf: (run: StudyRun) => readonly RunRecord[],
@@ -78,14 +78,14 @@ ${drawLines(lines, label, logarithmic)}</figure>`
   );
   return `${drawChooser(rows, styles, seeds)}
 <div class="charts">${figures.join("\n")}</div>
-<script type="application/json">${scriptJson(charts)}</script>`;
+<script type="application/json">${JSON.stringify(charts).replaceAll("<", "\\u003c")}</script>`;
 }
 
 /** What makes the charts of `drawComparison` change: these very functions, as text. */
-export const COMPARISON_SCRIPT: string = `
+export const COMPARISON_SCRIPT: string = `<script>
 ${[niceStep, linearScale, logScale, showTick, drawLines, compareRuns].join("\n")}
 ${compareRuns.name}();
-`;
+</script>`;
 
 /** A run's line in a chart; none where it recorded no such value. */
 function lineOf(
@@ -119,12 +119,12 @@ function drawChooser(
     }</label>`
   );
   const strokes = seeds.length === 1
-    ? [`<input type="hidden" name="seed" value="${escapeHtml(seeds[0])}">`]
+    ? [`<input type="hidden" name="seed" value="${seeds[0]}">`]
     : seeds.map((seed, at) =>
-      `<label><input type="checkbox" name="seed" value="${escapeHtml(seed)}" checked>` +
+      `<label><input type="checkbox" name="seed" value="${seed}" checked>` +
       `<svg class="stroke${
         at % 3
-      }" viewBox="0 0 24 2"><path d="M0 1H24"/></svg>seed ${escapeHtml(seed)}</label>`
+      }" viewBox="0 0 24 2"><path d="M0 1H24"/></svg>seed ${seed}</label>`
     );
   return `<form class="chooser" autocomplete="off"><div>${combinations.join("\n")}</div><div>${
     strokes.join("\n")

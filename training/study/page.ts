@@ -33,10 +33,6 @@ export function drawStudy(
 ): string {
   const tables = tablesOf(runs);
   const failed = runs.filter(({ state }) => state === "failed");
-  const damaged = runs.flatMap((run) => {
-    if (run.state === "damaged") return [{ run, words: run.failure ?? "" }];
-    return run.state === "finished" ? traceOf(run).damage.map((words) => ({ run, words })) : [];
-  });
   const left = runs.filter(({ state }) => state === "waiting" || state === "started");
   return page(name, [
     `<header><h1>${escapeHtml(name)}</h1><p class="faint">${escapeHtml(about)}</p>${
@@ -51,13 +47,6 @@ export function drawStudy(
       ).join("\n"),
     ),
     section(
-      "Damaged",
-      "Files of these runs cannot be read; what they would show is left out.",
-      damaged.map(({ run, words }) =>
-        `<p>${escapeHtml(showRun(run))}: <code>${escapeHtml(words)}</code></p>`
-      ).join("\n"),
-    ),
-    section(
       "Left to run",
       `${left.length} of ${runs.length} runs.`,
       left.length === 0
@@ -66,7 +55,8 @@ export function drawStudy(
           left.map((run) => `<p>${escapeHtml(showRun(run))}</p>`).join("\n")
         }</div>`,
     ),
-  ], STUDY_STYLE, tables.length === 0 ? "" : COMPARISON_SCRIPT);
+    tables.length === 0 ? "" : COMPARISON_SCRIPT,
+  ], STUDY_STYLE);
 }
 
 /** How large the study is. */
@@ -81,7 +71,7 @@ function drawCounts(runs: readonly StudyRun[]): string {
     ...steps.length === 1 ? [["steps a run", `${steps[0]}`] as const] : [],
   ];
   return `<dl class="numbers">${
-    counts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")
+    counts.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")
   }</dl>`;
 }
 

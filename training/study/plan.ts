@@ -1,7 +1,6 @@
 /** The runs of a study. */
 import { join } from "node:path";
 import type { Config } from "../config.ts";
-import { withoutControls } from "../controls.ts";
 import { runHash } from "../identity.ts";
 import type { Settings } from "../presets.ts";
 import { merge, resolveConfig } from "../resolve.ts";
@@ -92,8 +91,7 @@ export function runFolderOf(out: string, hash: string): string {
 
 /** A combination of the axes' points in words: `quantizer.codebookSize 32`. */
 export function showPoint(point: PlannedRun["point"]): string {
-  const words = Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", ");
-  return withoutControls(words);
+  return Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", ");
 }
 
 /** A run as messages name it: `quantizer.codebookSize 32, seed 42`. */

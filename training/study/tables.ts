@@ -12,7 +12,6 @@ import { showRun } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
 import { showSpread, type StudyRow, tablesOf } from "./rows.ts";
 import type { Study } from "./study.ts";
-import { withoutControls } from "../controls.ts";
 
 /** One record a line, as JSON. */
 export function showJsonLines(records: readonly StudyRun[]): string {
@@ -52,7 +51,7 @@ export function showCsv(records: readonly StudyRun[]): string {
  */
 export function showMarkdown(study: Study, records: readonly StudyRun[]): string {
   const { name, about, measure = DEFAULT_MEASURES } = study;
-  const broken = records.filter(({ state }) => state === "failed" || state === "damaged");
+  const failed = records.filter(({ state }) => state === "failed");
   const left = records.filter(({ state }) => state === "waiting" || state === "started").length;
   const tables = tablesOf(records).map(({ protocol, devices, rows }) =>
     [
@@ -64,13 +63,9 @@ export function showMarkdown(study: Study, records: readonly StudyRun[]): string
   );
   const parts = [
     `# ${name}`,
-    plain(about ?? ""),
+    about ?? "",
     ...tables,
-    ...broken.map((run) =>
-      `${run.state === "failed" ? "Failed" : "Damaged"}: ${plain(showRun(run))} (${run.hash}): ${
-        plain(run.failure ?? "")
-      }`
-    ),
+    ...failed.map((run) => `Failed: ${showRun(run)} (${run.hash}): ${run.failure}`),
     left === 0 ? "" : `Left to run: ${left} of ${records.length}.`,
   ];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
@@ -114,8 +109,7 @@ function valuesOf({ point }: StudyRow): readonly string[] {
 }
 
 /** Lines of cells as a table, the first its head. */
-function alignCells(texts: readonly (readonly string[])[]): string {
-  const lines = texts.map((cells) => cells.map((cell) => plain(cell).replaceAll("|", "\\|")));
+function alignCells(lines: readonly (readonly string[])[]): string {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   const [head, ...body] = lines.map((line) =>
     `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`
@@ -124,14 +118,7 @@ function alignCells(texts: readonly (readonly string[])[]): string {
   return [head, rule, ...body].join("\n");
 }
 
-/** A text in a line of Markdown: what it holds of HTML is shown as it stands. */
-function plain(text: string): string {
-  return withoutControls(text).replaceAll("<", "&lt;");
-}
-
-/** A cell of a table. Spreadsheets take a text that begins with one of these for a formula. */
 function showCell(value: unknown): string {
-  const given = value === undefined || value === null ? "" : String(value);
-  const text = typeof value !== "number" && /^[=+\-@\t\r]/.test(given) ? `'${given}` : given;
+  const text = value === undefined || value === null ? "" : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
