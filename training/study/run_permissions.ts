@@ -87,14 +87,15 @@ function whole(name: Kind, key: string, values: readonly string[]): readonly str
     : listed(name, key, values);
 }
 
-/** A permission for those of the values for which this process has it; a value with a comma in it cannot be listed. */
+/** A permission for those of the values for which this process has it. One with a comma in it cannot be listed: the
+ * whole permission stands for it, where this process has that. */
 function listed(name: Kind, key: string, values: readonly string[]): readonly string[] {
   const having = granted(name, key, values);
-  if (having.length === 0) return [];
-  const whole = isGranted({ name } as Deno.PermissionDescriptor);
-  const comma = having.some((value) => value.includes(","));
-  if (comma && whole) return [`--allow-${name}`];
-  return [`--allow-${name}=${having.filter((value) => !value.includes(","))}`];
+  const listable = having.filter((value) => !value.includes(","));
+  if (listable.length < having.length && isGranted({ name } as Deno.PermissionDescriptor)) {
+    return [`--allow-${name}`];
+  }
+  return listable.length === 0 ? [] : [`--allow-${name}=${listable}`];
 }
 
 function granted(name: Kind, key: string, values: readonly string[]): readonly string[] {
