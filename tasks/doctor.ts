@@ -35,6 +35,15 @@ const BLAS_ADVICE =
   "There is no BLAS, with which the device cpu is about twice as fast. On Debian and " +
   "Ubuntu `apt-get install libopenblas0-pthread` brings one; elsewhere, OpenBLAS or MKL.";
 
+const FFI_ADVICE =
+  "This process may not call the system's BLAS, with which the device cpu is about twice as fast; " +
+  "--allow-ffi grants it.";
+
+/** What helps where no BLAS was found. */
+function blasAdvice(): string {
+  return Deno.permissions.querySync({ name: "ffi" }).state === "granted" ? BLAS_ADVICE : FFI_ADVICE;
+}
+
 async function main(): Promise<number> {
   const line = readCommandLine(Deno.args, COMMAND);
   if (line.help) {
@@ -52,7 +61,7 @@ async function main(): Promise<number> {
   const advice = [
     ...devices.filter(({ available }) => !available).map(({ description }) => description),
     ...software ? [SOFTWARE_ADVICE] : [],
-    ...blas === undefined ? [BLAS_ADVICE] : [],
+    ...blas === undefined ? [blasAdvice()] : [],
   ];
   const { deno, v8, typescript } = Deno.version;
   const findings = {

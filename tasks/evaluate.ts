@@ -23,6 +23,7 @@ import {
   writeStatistics,
 } from "../metrics/statistics_file.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
+import { configSettings } from "../training/config.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { identityOf } from "../training/identity.ts";
@@ -32,7 +33,7 @@ import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
-import { type Command, readCommandLine } from "./flags.ts";
+import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
 import { Output } from "./output.ts";
@@ -68,6 +69,9 @@ const OPTIONS = z.strictObject({
 
 type Options = z.output<typeof OPTIONS>;
 
+/** Where the run's images are: they may have moved, and addresses count from the command line alone. */
+const WHEREABOUTS = new Set(["data.root", "data.path", "data.train", "data.test"]);
+
 const COMMAND: Command = {
   call: "deno task evaluate",
   summary:
@@ -75,11 +79,12 @@ const COMMAND: Command = {
     "run's folder; with --images A B, two folders of PNG or JPEG files against each other.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
-  settings: [],
+  settings: configSettings().filter(({ path }) => WHEREABOUTS.has(path)),
 };
 
 const FOLDERS: Command = {
   ...COMMAND,
+  settings: [],
   operands: [
     { name: "A", description: "the folder of the originals" },
     { name: "B", description: "the folder of the reconstructions, of the same names or as many" },
@@ -100,15 +105,21 @@ async function main(): Promise<number> {
   const { operands } = line;
   return options.images
     ? await evaluateFolders(operands.A, operands.B, options)
-    : await evaluateFolder(new RunFolder(operands.RUN), options);
+    : await evaluateFolder(new RunFolder(operands.RUN), options, line.settings);
 }
 
-async function evaluateFolder(folder: RunFolder, options: Options): Promise<number> {
+async function evaluateFolder(
+  folder: RunFolder,
+  options: Options,
+  settings: CommandLine["settings"],
+): Promise<number> {
   if (await folder.state() === "empty") {
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
-  const config = resolveConfig({ saved: await folder.readConfig() });
+  const blas = options["cpu.blas"];
+  const flags = { ...settings, ...blas !== null && { cpu: { blas } } };
+  const config = resolveConfig({ saved: await folder.readConfig(), flags });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
@@ -116,7 +127,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
-  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? config.cpu.blas });
+  using device = await openDevice(options.device, { blas: config.cpu.blas });
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);

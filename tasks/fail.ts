@@ -1,5 +1,7 @@
 /** How a task ends: its exit code, and the message of what went wrong. */
 
+import { explainPermission } from "./missing_permission.ts";
+
 /** A command line or a configuration that cannot be followed; the exit code is 2. */
 export class UsageError extends Error {
   /** Says what was asked, what is allowed, and what came. */
@@ -41,6 +43,12 @@ export async function runTask(task: () => Promise<number>): Promise<never> {
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return `Cannot go on: ${error}`;
+  const missing = explainPermission(error.message);
+  if (missing !== undefined) {
+    return `${
+      error.message.startsWith("Cannot ") ? "" : "Cannot go on: "
+    }${error.message}\n${missing}`;
+  }
   if (error.message.startsWith("Cannot ")) return error.message;
   return `Cannot go on: ${error.message}\nThis was not foreseen; it comes from\n${error.stack}`;
 }

@@ -18,10 +18,12 @@ import {
   totalSteps,
 } from "../training/construct.ts";
 import { identityOf } from "../training/identity.ts";
+import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
+import { quoteShell } from "../training/study/launchers/command.ts";
 import { train } from "../training/trainer.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
@@ -137,9 +139,10 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   });
   progress.clear();
   if (trained.test === undefined) {
+    const words = ["--out", folder.path, "--resume", ...flagsBesideFile(config)];
     output.result({ finished: false, steps: trained.steps, out: folder.path }, [
       `stopped after step ${trained.steps} of ${steps}; go on with ` +
-      `\`deno task train --out ${folder.path} --resume\``,
+      `\`deno task train ${words.map(quoteShell).join(" ")}\``,
     ]);
     return INTERRUPTED;
   }
@@ -169,8 +172,12 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   return 0;
 }
 
-/** The configuration of the command line; a run that is resumed has its own saved one below it. */
-async function configure({ config: path, resume, overwrite }: Options, flags: unknown) {
+/** The configuration of the command line; a run that is resumed has its own saved one below it, whose folder is the one
+ * that it is found in. */
+async function configure(
+  { config: path, resume, overwrite }: Options,
+  flags: Readonly<Record<string, unknown>>,
+) {
   if (resume && overwrite) {
     throw new UsageError(
       "Cannot train: --resume and --overwrite must not stand together, got both",
@@ -178,13 +185,15 @@ async function configure({ config: path, resume, overwrite }: Options, flags: un
   }
   const file = path === null ? undefined : await readConfigFile(path);
   const config = asUsage(() => resolveConfig({ file, flags }));
-  const folder = new RunFolder(config.out);
+  const { out } = config;
+  if (file?.out !== undefined && flags.out === undefined) asUsage(() => checkOut(out));
+  const folder = new RunFolder(out);
   if (!resume || await folder.state() === "empty") return config;
   const saved = await folder.readConfig();
-  return asUsage((): Config => resolveConfig({ saved, file, flags }));
+  return asUsage((): Config => ({ ...resolveConfig({ saved, file, flags }), out }));
 }
 
-async function readConfigFile(path: string): Promise<unknown> {
+async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>> | null> {
   const text = await Deno.readTextFile(path).catch((cause: Error) => {
     throw new UsageError(
       `Cannot read the configuration: --config must name a file that can be read, got ${path} (${cause.message})`,

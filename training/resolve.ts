@@ -4,6 +4,7 @@ import { readSettings, showSetting } from "../core/settings.ts";
 import { DEFAULT_DATASET } from "../data/registry.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
 import { type Config, configSchema, datasetDefaults, quantizerDefaults } from "./config.ts";
+import { checkOrigins } from "./origins.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
 
 /** Where settings come from; each goes over those before it. */
@@ -30,9 +31,19 @@ export interface ConfigSources {
  * assert.equal(quantizer.distance, "l2");
  * assert.equal(out, "runs/digits");
  * ```
- * @throws {RangeError} a setting is unknown (with the nearest known one) or has a value that is not allowed
+ * @throws {RangeError} a setting is unknown (with the nearest known one) or has a value that is not allowed, or not from
+ * where it comes: what would execute code or connect to an address counts from the flags alone
  */
-export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Config {
+export function resolveConfig(sources: ConfigSources = {}): Config {
+  const config = overlaySources(sources);
+  checkOrigins(config, section(sources.flags));
+  return config;
+}
+
+/** As `resolveConfig`, whatever the places say: which of them may say what is for the caller to check.
+ * @throws {RangeError} a setting is unknown or has a value that is not allowed
+ */
+export function overlaySources({ saved, file, flags }: ConfigSources): Config {
   for (const source of [saved, file, flags]) checkSource(source);
   const named = section(flags).preset ?? section(file).preset;
   const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;

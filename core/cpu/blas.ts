@@ -28,7 +28,7 @@ export interface Blas {
 }
 
 /** Where a BLAS may be. Not libblas: Debian's is the reference implementation, slower than the device's own kernels. */
-function usualPaths(): readonly string[] {
+export function usualBlasPaths(): readonly string[] {
   switch (Deno.build.os) {
     case "darwin":
       return ["/System/Library/Frameworks/Accelerate.framework/Accelerate", "libopenblas.dylib"];
@@ -97,7 +97,7 @@ export function findBlas(choice: string): Blas | undefined {
 }
 
 function findUsual(): Blas | undefined {
-  for (const path of usualPaths()) {
+  for (const path of usualBlasPaths()) {
     // Asked for, a permission that is neither given nor denied would stop the program with a question.
     if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
     try {

@@ -2,8 +2,9 @@
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { runHash } from "../identity.ts";
+import { checkOrigins } from "../origins.ts";
 import type { Settings } from "../presets.ts";
-import { merge, resolveConfig } from "../resolve.ts";
+import { merge, overlaySources } from "../resolve.ts";
 import type { PathAxis, ScaleName, SettingsAxis, SettingValue, Study } from "./study.ts";
 
 /** Which runs of a study are meant, and where. */
@@ -12,7 +13,8 @@ export interface PlanOptions {
   readonly out: string;
   /** A size that the study has; by default `small` where it has that, else the study as it is. */
   readonly scale?: ScaleName;
-  /** Over those that the runs have in common, below the axes'. */
+  /** Over those that the runs have in common, below the axes'. What would execute code or connect to an address counts
+   * from here alone, not from the study, which may be a file. */
   readonly settings?: Settings;
 }
 
@@ -69,7 +71,7 @@ export async function planRuns(
   const runs = new Map<string, PlannedRun>();
   for (const seed of chosen.seeds ?? study.seeds ?? DEFAULT_SEEDS) {
     for (const points of combinations) {
-      const run = await planRun({ study, base, points, seed, out });
+      const run = await planRun({ study, base, settings, points, seed, out });
       const same = runs.get(run.hash);
       if (same !== undefined) {
         throw new RangeError(
@@ -102,16 +104,20 @@ export function showRun({ point, seed }: Pick<PlannedRun, "point" | "seed">): st
 interface RunParts {
   readonly study: Study;
   readonly base: Settings;
+  readonly settings: Settings;
   readonly points: readonly Point[];
   readonly seed: number;
   readonly out: string;
 }
 
-async function planRun({ study, base, points, seed, out }: RunParts): Promise<PlannedRun> {
+async function planRun(
+  { study, base, settings, points, seed, out }: RunParts,
+): Promise<PlannedRun> {
   const point = Object.fromEntries(points.map(({ axis, value }) => [axis, value]));
   const own = points.map(({ settings }) => settings).reduce(merge, { seed });
   try {
-    const config = resolveConfig({ file: base, flags: own });
+    const config = overlaySources({ file: base, flags: own });
+    checkOrigins(config, settings);
     const hash = await runHash(config);
     return { point, seed, config: { ...config, out: runFolderOf(out, hash) }, hash };
   } catch (cause) {

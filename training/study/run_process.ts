@@ -1,5 +1,7 @@
 /** A run of a study: a process of its own. */
+import { RunFolder } from "../run_folder.ts";
 import { clearFailure, writeFailure } from "./records.ts";
+import { placesOf, runPermissions } from "./run_permissions.ts";
 
 /** How a run's process ended. */
 export type RunEnd =
@@ -13,6 +15,8 @@ export interface RunProcessOptions {
   readonly signal: AbortSignal;
   /** Hears every line that the run prints for people. */
   readonly onLine: (line: string) => void;
+  /** Flags of the task train that its `config.json` may not say, see `flagsBesideFile`; none by default. */
+  readonly flags?: readonly string[];
 }
 
 /** The exit code of a run that was stopped with a checkpoint. */
@@ -34,17 +38,19 @@ export async function trainToRecord(folder: string, options: RunProcessOptions):
   return end;
 }
 
-/** Trains a run in a process.
+/** Trains a run in a process, which may do no more than this one.
  *
  * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study. It stops, with a checkpoint,
  * when its stdin closes: here, or because this process is gone.
  */
 async function trainInProcess(
   folder: string,
-  { signal, onLine }: RunProcessOptions,
+  { signal, onLine, flags = [] }: RunProcessOptions,
 ): Promise<RunEnd> {
+  const saved = await new RunFolder(folder).readConfig().catch(() => null); // What is wrong with it, the run will say.
+  const permissions = runPermissions(placesOf(folder, saved));
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", TRAIN, "--out", folder, "--resume"],
+    args: ["run", ...permissions, TRAIN, "--out", folder, "--resume", ...flags],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -26,7 +26,7 @@ Deno.test("a printed command is what a shell reads as the run's folder, and each
   const script = next.map((command) => `printf '%s\\n' ${command}`).join("\n");
   const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
   const words = new TextDecoder().decode(stdout).trimEnd().split("\n");
-  const folders = words.filter((_, index) => index % 5 === 4);
+  const folders = words.filter((_, index) => words[index - 1]?.endsWith("/train_launched.ts"));
   assert.deepEqual(folders.toSorted(), hashesIn(out).map((hash) => `${out}/runs/${hash}`).sort());
   assert.equal(words[0], Deno.execPath());
   for (const run of folders) Deno.statSync(`${run}/config.json`);
@@ -78,11 +78,15 @@ Deno.test("every index of the Job is one run, at its place in the claim", async 
       args: [flag, script.replace("exec", "echo"), ...words],
       env: { JOB_COMPLETION_INDEX: `${index}` },
     }).output();
-    const [deno, ...args] = new TextDecoder().decode(stdout).trimEnd().split(" ");
-    assert.deepEqual([deno, ...args.slice(0, 3)], [
-      ...["deno", "run", "-A", "/codebook/tasks/train_launched.ts"],
-    ]);
-    runs.add(args[3]);
+    const args = new TextDecoder().decode(stdout).trimEnd().split(" ");
+    assert.deepEqual(args.slice(0, 3), ["deno", "run", "--no-prompt"]);
+    assert.ok(
+      !args.includes("-A") && args.includes("--allow-write"),
+      "the pod is what confines it",
+    );
+    const [task, run] = args.slice(-2);
+    assert.equal(task, "/codebook/tasks/train_launched.ts");
+    runs.add(run);
   }
   const places = hashesIn(`${folder}/kubernetes`).map((hash) => `/claim/runs/sizes/runs/${hash}`);
   assert.deepEqual([...runs].sort(), places.sort());
@@ -156,10 +160,36 @@ Deno.test("the script is a job array, a task a run, with sbatch's own options la
   };
   const calls = await Promise.all([0, 1, 2, 3].map(called));
   assert.deepEqual(
-    calls.map((words) => words[4]).sort(),
+    calls.map((words) => words.at(-1)!).sort(),
     hashesIn(out).map((hash) => `${out}/runs/${hash}`).sort(),
   );
-  assert.match(calls[0].slice(1, 4).join(" "), /^run -A \S+\/tasks\/train_launched\.ts$/);
+  const [, ...words] = calls[0];
+  assert.match(words.at(-2)!, /\/tasks\/train_launched\.ts$/);
+  assert.deepEqual(words.slice(0, 2), ["run", "--no-prompt"]);
+  assert.ok(!words.includes("-A"));
+  assert.ok(words.some((word) => word.startsWith(`--allow-write=${out}`)), words.join(" "));
+});
+
+Deno.test("what a run's configuration may not say stands in every launcher's command, quoted for a shell", async () => {
+  const blas = "/opt/it's here; $HOME/libmkl_rt.so";
+  const place = { out: `${folder}/said`, settings: { cpu: { blas } } };
+  const { next: [printed] } = await launchStudy(sizes, new PrintLauncher(), place);
+  await launchStudy(sizes, new KubernetesLauncher(options), place);
+  await withSlurm({ sbatch: SBATCH }, async () => {
+    await launchStudy(sizes, new SlurmLauncher(), place);
+  });
+  const script = Deno.readTextFileSync(`${place.out}/slurm/array-1.sh`);
+  const { spec } = JSON.parse(Deno.readTextFileSync(`${place.out}/kubernetes.json`));
+  const pod: string = spec.template.spec.containers[0].command[2];
+  const calls = [printed, script, pod].map((text) =>
+    text.trimEnd().split("\n").at(-1)!.split("exec ").at(-1)!
+  );
+  for (const call of calls) {
+    const { stdout } = await new Deno.Command("bash", { args: ["-c", `printf '%s\\n' ${call}`] })
+      .output();
+    const words = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    assert.deepEqual([words[1], words.at(-1)], ["run", `--cpu.blas=${blas}`], call);
+  }
 });
 
 Deno.test("runs that a job in the queue has are not submitted again", async () => {

@@ -2,7 +2,9 @@
 import { createHash } from "node:crypto";
 import { join, posix } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
-import { trainFile } from "./command.ts";
+import { flagsBesideFile } from "../../origins.ts";
+import { launchPermissions } from "../run_permissions.ts";
+import { quoteShell, trainFile } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 
 /** What runs on Kubernetes need. */
@@ -99,6 +101,10 @@ export class KubernetesLauncher implements Launcher {
     const { image, claim, folder, project = "/codebook", jobs = runs.length } = this.#options;
     const place = posix.resolve(MOUNT, folder);
     const digest = createHash("sha256").update(`${claim} ${place}`).digest("hex").slice(0, 8);
+    const words = ["deno", "run", ...launchPermissions(null)].map(quoteShell);
+    // All runs have the same flags, as no axis may say them.
+    const call = [...words, '"$0"', '"$1"', ...flagsBesideFile(runs[0].config).map(quoteShell)]
+      .join(" ");
     const labels = { "app.kubernetes.io/name": "codebook" };
     return {
       apiVersion: "batch/v1",
@@ -128,7 +134,7 @@ export class KubernetesLauncher implements Launcher {
               image,
               workingDir: MOUNT,
               command: [
-                ...["sh", "-c", 'shift "$JOB_COMPLETION_INDEX"; exec deno run -A "$0" "$1"'],
+                ...["sh", "-c", `shift "$JOB_COMPLETION_INDEX"; exec ${call}`],
                 trainFile(project),
                 ...runs.map(({ hash }) => posix.join(place, "runs", hash)),
               ],

@@ -1,5 +1,6 @@
 /** Runs as processes on this machine. */
 import { availableParallelism } from "node:os";
+import { flagsBesideFile } from "../../origins.ts";
 import { RunFolder } from "../../run_folder.ts";
 import type { PlannedRun } from "../plan.ts";
 import { trainToRecord } from "../run_process.ts";
@@ -74,6 +75,7 @@ export class LocalLauncher implements Launcher {
     const end = await trainToRecord(out, {
       signal,
       onLine: (text) => onEvent({ kind: "line", run, text }),
+      flags: flagsBesideFile(run.config),
     });
     onEvent({ kind: end.kind, run, text: end.kind === "failed" ? end.reason : "" });
   }

@@ -1,5 +1,6 @@
 /** Runs as commands, for whatever runs commands. */
 import { resolve } from "node:path";
+import { flagsBesideFile } from "../../origins.ts";
 import { quoteShell, trainCommand } from "./command.ts";
 import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 
@@ -13,16 +14,18 @@ import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
  * const study = { name: "sizes", axes: [{ path: "quantizer.codebookSize", values: [8, 16] }] };
  * const { next } = await launchStudy(study, new PrintLauncher(), { out });
  * assert.equal(next.length, 2);
- * assert.match(next[0], /deno.* run -A .*train_launched.ts .*runs/);
+ * assert.match(next[0], /deno.* run .*train_launched.ts .*runs/);
  * await Deno.remove(out, { recursive: true });
  * ```
  */
 export class PrintLauncher implements Launcher {
   /** Writes every run's configuration, and gives the commands. */
-  async launch({ runs }: StudyWork): Promise<readonly string[]> {
+  async launch({ runs, out }: StudyWork): Promise<readonly string[]> {
     await writeConfigs(runs);
     return runs.map(({ config }) =>
-      [...trainCommand(), resolve(config.out)].map(quoteShell).join(" ")
+      [...trainCommand(out), resolve(config.out), ...flagsBesideFile(config)].map(quoteShell).join(
+        " ",
+      )
     );
   }
 }

@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
+import { flagsBesideFile } from "../../origins.ts";
 import type { PlannedRun } from "../plan.ts";
 import { quoteShell, trainCommand } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
@@ -79,7 +80,7 @@ export class SlurmLauncher implements Launcher {
     for (let first = 0; first < left.length; first += this.#arraySize) {
       const part = left.slice(first, first + this.#arraySize);
       const script = join(folder, `array-${jobs.length + 1}.sh`);
-      await writeAtomically(script, this.#script(study.name, folder, part));
+      await writeAtomically(script, this.#script(study.name, out, part));
       jobs.push(await queue.submit(script, part, jobs.at(-1)));
     }
     const kept = runs.length - left.length;
@@ -100,24 +101,26 @@ export class SlurmLauncher implements Launcher {
   }
 
   /** The script of a job array. */
-  #script(name: string, folder: string, runs: readonly PlannedRun[]): string {
+  #script(name: string, out: string, runs: readonly PlannedRun[]): string {
     const limit = this.#jobs === undefined ? "" : `%${this.#jobs}`;
     const options = [
       `--job-name=${name}`,
       `--array=0-${runs.length - 1}${limit}`,
       `--chdir="${Deno.cwd()}"`,
-      `--output="${resolve(folder).replaceAll("%", "%%")}/%A_%a.log"`,
+      `--output="${resolve(out).replaceAll("%", "%%")}/slurm/%A_%a.log"`,
       "--open-mode=append",
       "--requeue",
       `--signal=B:TERM@${GRACE}`,
       ...this.#options === undefined ? [] : [this.#options],
     ];
+    // All runs have the same, as no axis may say them.
+    const flags = flagsBesideFile(runs[0].config).map((word) => ` ${quoteShell(word)}`).join("");
     const folders = runs.map(({ config }) => `  ${quoteShell(resolve(config.out))}\n`);
     return `#!/bin/bash
 ${options.map((option) => `#SBATCH ${option}\n`).join("")}
 runs=(
 ${folders.join("")})
-exec ${trainCommand().map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID]}"
+exec ${trainCommand(out).map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID]}"${flags}
 `;
   }
 }

@@ -1,0 +1,48 @@
+/** A permission that Deno was not asked to give, in words. */
+import { dirname } from "node:path";
+import { PARTIAL_SUFFIX } from "../core/atomic_write.ts";
+
+/** What is done with it, by the kind of permission. */
+const DEEDS: Readonly<Record<string, string>> = {
+  read: "read",
+  write: "write",
+  net: "connect to",
+  env: "read the environment variable",
+  sys: "ask the system for",
+  run: "start",
+  ffi: "call the library",
+  import: "import from",
+};
+
+/** Deno's own words, which messages pass on. */
+const MISSING =
+  /Requires (\w+) access to "([^"]*)", run again with the (--allow-\w+) flag|Requires (\w+) access, run again with the (--allow-\w+) flag/;
+
+/** Says which permission is missing and the flag that grants it; undefined for a message of anything else.
+ *
+ * ```ts
+ * import { explainPermission } from "./missing_permission.ts";
+ * import assert from "node:assert/strict";
+ * const words = explainPermission('Requires write access to "runs/a", run again with the --allow-write flag');
+ * assert.match(words!, /^This process may not write runs\/a; --allow-write=runs\/a grants it/);
+ * assert.equal(explainPermission("no such file"), undefined);
+ * ```
+ */
+export function explainPermission(message: string): string | undefined {
+  const found = message.match(MISSING);
+  if (found === null) return undefined;
+  const [, ...parts] = found;
+  const [kind, target, name] = parts[0] === undefined
+    ? [parts[3], undefined, parts[4]]
+    : parts.slice(0, 3);
+  const flag = target === undefined ? name : quote(`${name}=${target}`);
+  return `This process may not ${DEEDS[kind] ?? `have ${kind} of`} ${
+    target ?? "anything"
+  }; ${flag} grants it: among the ` +
+    `flags of \`deno run\`, or in the environment variable CODEBOOK_ALLOW of \`deno task\`. docs/security.md says what ` +
+    "each task needs.";
+}
+
+function quote(flag: string): string {
+  return /\s/.test(flag) ? `"${flag}"` : flag;
+}

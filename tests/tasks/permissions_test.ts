@@ -1,0 +1,174 @@
+/** The permissions that docs/security.md gives for each task: they are enough, and one that is missing is named. */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import type { StudyRun } from "../../training/study/records.ts";
+import { openTestDevices } from "../helpers.ts";
+import { type Ended, folderForTests, lastLine, TINY } from "./child.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const folder = Deno.realPathSync(folderForTests());
+const DIGITS = [`--allow-read=${ROOT},${folder}`, `--allow-write=${folder}`];
+const DECODER = "--allow-env=npm_package_config_libvips,MALLOC_ARENA_MAX";
+
+/** Calls deno in the project's folder, where nobody can be asked. */
+async function deno(args: readonly string[]): Promise<Ended> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: ROOT,
+    env: {
+      NO_COLOR: "1",
+      CODEBOOK_DATA: `${folder}/downloads`,
+      CODEBOOK_ALLOW: `--allow-write=${folder}`,
+    },
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+const permitted = (flags: readonly string[], task: string, ...args: readonly string[]) =>
+  deno(["run", "--no-check", "--no-prompt", ...flags, `tasks/${task}.ts`, ...args]);
+
+function succeeded({ code, stderr }: Ended): void {
+  assert.equal(code, 0, stderr);
+}
+
+/** A refusal that says in words what may not be done, and the flag. */
+function missing({ code, stderr }: Ended, words: string, flag: string): void {
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /^Cannot /m);
+  assert.ok(stderr.includes(`This process may not ${words}; ${flag} grants it: `), stderr);
+  assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
+}
+
+for (const { name } of await openTestDevices()) {
+  Deno.test(`reading the project and writing the run is enough for digits and shapes on ${name}`, async () => {
+    for (const data of ["digits", "shapes"]) {
+      const run = `${folder}/${name}-${data}`;
+      const size = data === "shapes" ? ["--data.size", "12"] : [];
+      succeeded(
+        await permitted(DIGITS, "train", ...TINY, ...size, ...["--data.name", data], ...[
+          ...["--device", name, "--out", run],
+        ]),
+      );
+      succeeded(await permitted(DIGITS, "evaluate", run, "--device", name));
+    }
+  });
+}
+
+Deno.test("images are decoded where all may be read, the library called, and two variables read", async () => {
+  const flags = ["--allow-read", `--allow-write=${folder}`, "--allow-ffi", DECODER];
+  const args = [...TINY, "--data.name", "emoji", "--device", "cpu", "--cpu.blas", "off"];
+  succeeded(await permitted(flags, "train", ...args, "--out", `${folder}/emoji`));
+});
+
+Deno.test("a missing permission is named in words, with the flag", async () => {
+  const out = ["--out", `${folder}/missing`];
+  const train = [...TINY, "--device", "cpu", ...out];
+  const [read, write, variable] = [DIGITS[0], DIGITS[1], "--allow-env=CODEBOOK_DATA"];
+  missing(
+    await permitted([], "train", ...train),
+    `read ${ROOT}core/cpu/kernels.wasm`,
+    `--allow-read=${ROOT}core/cpu/kernels.wasm`,
+  );
+  missing(
+    await permitted([read], "train", ...train),
+    `write ${folder}/missing`,
+    `--allow-write=${folder}/missing`,
+  );
+  const mnist = [...train, "--data.name", "mnist"];
+  missing(
+    await permitted([read, write], "train", ...mnist),
+    "read the environment variable CODEBOOK_DATA",
+    variable,
+  );
+  const { code, stderr } = await permitted([read, write, variable], "train", ...mnist);
+  assert.equal(code, 1);
+  assert.match(stderr, /This process may not connect to \S+:443; --allow-net=\S+:443 grants it: /);
+  missing(
+    await permitted(DIGITS, "train", ...train, "--cpu.blas", "libevil.so"),
+    "call the library libevil.so",
+    "--allow-ffi=libevil.so",
+  );
+  assert.throws(() => Deno.statSync(`${folder}/missing`), Deno.errors.NotFound);
+});
+
+function study(name: string, base: object): string {
+  const path = `${folder}/${name}.json`;
+  const tiny = {
+    device: "cpu",
+    model: { hidden: 8, residualHidden: 4 },
+    quantizer: { codebookSize: 8, codebookDim: 4 },
+    training: { maxSteps: 2, batchSize: 16 },
+  };
+  const axes = [{ path: "quantizer.decay", values: [0.9] }];
+  Deno.writeTextFileSync(path, JSON.stringify({ name, base: { ...tiny, ...base }, axes }));
+  return path;
+}
+
+const startsRuns = [...DIGITS, `--allow-run=${Deno.execPath()}`];
+const runsOf = ({ stdout }: Ended) => lastLine(stdout).runs as readonly StudyRun[];
+
+Deno.test("a study's runs are trained with the permissions that the study has", async () => {
+  const file = study("permitted", {});
+  const out = `${folder}/study`;
+  missing(
+    await permitted(DIGITS, "ablate", file, "--out", out),
+    `start ${Deno.execPath()}`,
+    `--allow-run=${Deno.execPath()}`,
+  );
+  const ended = await permitted(startsRuns, "ablate", file, "--out", out, "--json");
+  succeeded(ended);
+  assert.deepEqual(runsOf(ended).map(({ state }) => state), ["finished"]);
+});
+
+Deno.test("what a study may not do, its runs may not: read another folder, call a library", async () => {
+  const elsewhere = Deno.makeTempDirSync({ prefix: "codebook-elsewhere-" });
+  try {
+    const file = study("elsewhere", { data: { name: "image-folder", path: elsewhere, size: 8 } });
+    const out = `${folder}/elsewhere`;
+    const ended = await permitted(startsRuns, "ablate", file, "--out", out, "--json");
+    assert.equal(ended.code, 1, ended.stderr);
+    assert.match(
+      runsOf(ended)[0].failure!,
+      /This process may not read .*codebook-elsewhere-.* grants it/,
+    );
+  } finally {
+    Deno.removeSync(elsewhere);
+  }
+  const blas = ["--cpu.blas", "libm.so.6"];
+  const out = `${folder}/library`;
+  const ended = await permitted(
+    startsRuns,
+    "ablate",
+    study("library", {}),
+    "--out",
+    out,
+    "--json",
+    ...blas,
+  );
+  assert.match(runsOf(ended)[0].failure!, /may not call the library libm\.so\.6; --allow-ffi=/);
+});
+
+Deno.test("the tasks of deno.json have what they need, and say what they lack", async () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  for (const [name, command] of Object.entries<string>(tasks)) {
+    const confined = !["test", "bench:peers"].includes(name);
+    assert.equal(/ (-A|--allow-all)\b/.test(command), !confined, name);
+    const runs = ["ablate", "check"].includes(name);
+    if (confined) assert.equal(command.includes("--allow-run"), runs, name);
+  }
+  const file = study("task", {});
+  const out = ["--out", `${folder}/task`];
+  const task = (...words: readonly string[]) => deno(["task", ...words]);
+  succeeded(await task("train", ...TINY, "--device", "cpu", ...out));
+  succeeded(await task("evaluate", out[1], "--device", "cpu"));
+  succeeded(await task("ablate", file, "--out", `${folder}/task-study`));
+  succeeded(await task("doctor"));
+  const outside = "/codebook-may-not-write-here";
+  missing(
+    await task("train", ...TINY, "--device", "cpu", "--out", outside),
+    `write ${outside}`,
+    `--allow-write=${outside}`,
+  );
+});

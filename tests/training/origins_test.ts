@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { checkOut, flagsBesideFile } from "../../training/origins.ts";
+import { resolveConfig } from "../../training/resolve.ts";
+import { planRuns } from "../../training/study/plan.ts";
+
+const LIBRARY = "/tmp/evil.so", ADDRESS = "https://example.org/{00..03}.tar";
+
+/** Settings that count from the command line alone, by how they are named. */
+const RESTRICTED: readonly (readonly [path: string, settings: object, value: string])[] = [
+  ["cpu.blas", { cpu: { blas: LIBRARY } }, LIBRARY],
+  ["cpu.blas", { cpu: { blas: "libevil.so" } }, "libevil.so"],
+  ["cpu.blas", { cpu: { blas: "AUTO" } }, "AUTO"],
+  ["data.train", { data: { name: "webdataset", train: ADDRESS } }, ADDRESS],
+  ["data.test", { data: { name: "parquet", test: `a, ${ADDRESS}` } }, `a, ${ADDRESS}`],
+  ["data.train", { data: { name: "webdataset", train: "a,//host/b" } }, "a,//host/b"],
+  ["data.path", { data: { name: "image-folder", path: "\\\\host\\share" } }, "\\\\host\\share"],
+  ["data.root", { data: { name: "mnist", root: "//host/share" } }, "//host/share"],
+];
+
+const refusal = (made: () => unknown): string => {
+  try {
+    made();
+  } catch (error) {
+    assert.ok(error instanceof RangeError, String(error));
+    return error.message;
+  }
+  assert.fail("it must be refused");
+};
+
+Deno.test("what would run code or connect is refused by name from a saved configuration and from a file", () => {
+  for (const [path, settings, value] of RESTRICTED) {
+    for (const sources of [{ saved: settings }, { file: settings }]) {
+      const message = refusal(() => resolveConfig(sources));
+      assert.match(message, new RegExp(`: ${path} must be .* in a file, `));
+      assert.ok(message.includes(`got ${JSON.stringify(value)}; `), message);
+      assert.ok(message.endsWith(`on the command line --${path} may say it`), message);
+    }
+  }
+});
+
+Deno.test("the command line may say it, and what it says replaces what a file says", () => {
+  for (const [path, settings, value] of RESTRICTED) {
+    const config = resolveConfig({ flags: settings });
+    assert.deepEqual(resolveConfig({ saved: config, flags: settings }), config);
+    assert.deepEqual(flagsBesideFile(config), [`--${path}=${value}`]);
+  }
+  const { cpu } = resolveConfig({
+    saved: { cpu: { blas: LIBRARY } },
+    flags: { cpu: { blas: "off" } },
+  });
+  assert.equal(cpu.blas, "off");
+});
+
+Deno.test("a file may say all else, among it auto, off and paths on this machine", () => {
+  const settings = [
+    { cpu: { blas: "auto" } },
+    { cpu: { blas: "off", threads: 2 } },
+    { data: { name: "image-folder", path: "/data/pictures" } },
+    { data: { name: "mnist", root: "data" } },
+    { data: { name: "webdataset", train: "/data/{00..41}.tar,more", test: "test.tar" } },
+  ];
+  for (const file of settings) {
+    const config = resolveConfig({ file });
+    assert.deepEqual(resolveConfig({ saved: config }), config);
+    assert.deepEqual(flagsBesideFile(config), []);
+  }
+});
+
+Deno.test("a study, which may be a file, does not say it either; the settings beside it do", async () => {
+  const place = { out: "runs/study" };
+  const axes = [{ path: "seed", values: [1] }];
+  const codes = [{ path: "quantizer.codebookSize", values: [8, 16] }];
+  const blas = { cpu: { blas: LIBRARY } };
+  const studies = [
+    { name: "base", base: blas, axes: codes },
+    { name: "axis", axes: [{ path: "cpu.blas", values: [LIBRARY] }] },
+    { name: "points", axes: [{ name: "which", values: { evil: blas } }] },
+    { name: "scale", axes: codes, scales: { small: { settings: blas } } },
+  ];
+  for (const study of studies) {
+    await assert.rejects(planRuns(study, place), {
+      name: "RangeError",
+      message: /^Cannot plan the study \w+: in the run .*, cpu\.blas must be auto or off in a file/,
+    });
+  }
+  await assert.rejects(planRuns({ name: "seeds", axes }, place), /seed must not be set/);
+  const runs = await planRuns({ name: "sizes", axes: codes }, { ...place, settings: blas });
+  assert.deepEqual(runs.map(({ config }) => config.cpu.blas), [LIBRARY, LIBRARY]);
+});
+
+Deno.test("a file names a run's folder within the working folder alone", () => {
+  for (const out of ["runs/digits", "runs/../other", "..dots", "a\nb"]) checkOut(out);
+  for (const out of ["/tmp/run", "..", "../run", "runs/../../run", "./../run"]) {
+    assert.match(refusal(() => checkOut(out)), /: out must be within the working folder in a file/);
+  }
+});
