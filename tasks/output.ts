@@ -1,5 +1,7 @@
 /** Where a task's words go. */
 
+import { printable, printableLines } from "../training/printable.ts";
+
 /** Prints lines for people and, where asked for, the result for programs. */
 export class Output {
   readonly #json: boolean;
@@ -11,18 +13,20 @@ export class Output {
     this.#json = json;
   }
 
-  /** Prints a line for people.
+  /** Prints a line for people, without control characters, which names may have.
    * @throws {Error} the stream cannot be written, as where the disk behind it is full
    */
   say(line: string): void {
-    print(this.#json ? "stderr" : "stdout", line);
+    print(this.#json ? "stderr" : "stdout", printableLines(line));
   }
 
   /** Prints the result: as one line of JSON, or as people read it.
    * @throws {Error} the stream cannot be written
    */
   result(value: unknown, lines: readonly string[]): void {
-    for (const line of this.#json ? [JSON.stringify(value)] : lines) print("stdout", line);
+    for (const line of this.#json ? [showJson(value)] : lines.map(printableLines)) {
+      print("stdout", line);
+    }
   }
 
   /** Whether people watch the lines arrive. */
@@ -38,8 +42,17 @@ export class Output {
   /** Puts a text in place of the terminal's current line. */
   redraw(text: string): void {
     const stream = this.#json ? Deno.stderr : Deno.stdout;
-    stream.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, this.columns)}`));
+    stream.writeSync(new TextEncoder().encode(`\r\x1b[K${printable(text).slice(0, this.columns)}`));
   }
+}
+
+/** A line of JSON; control characters that JSON lets stand are escaped too. */
+function showJson(value: unknown): string {
+  const letters = /[\x7f-\x9f\u2028\u2029]/g;
+  return JSON.stringify(value).replace(
+    letters,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function print(stream: "stdout" | "stderr", line: string): void {

@@ -12,8 +12,3 @@ export function trainCommand(): readonly string[] {
 export function trainFile(project: string): string {
   return `${project}/${TRAIN}`;
 }
-
-/** A word as shells read it. */
-export function quoteShell(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}

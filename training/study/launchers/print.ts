@@ -1,7 +1,8 @@
 /** Runs as commands, for whatever runs commands. */
 import { resolve } from "node:path";
-import { quoteShell, trainCommand } from "./command.ts";
+import { trainCommand } from "./command.ts";
 import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { quoteShell } from "./shell.ts";
 
 /** Gives one shell command a run, and writes all that it needs. The commands can be called in any order, at the same
  * time, from any folder, and again: a run goes on from its last checkpoint.
@@ -20,9 +21,10 @@ import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 export class PrintLauncher implements Launcher {
   /** Writes every run's configuration, and gives the commands. */
   async launch({ runs }: StudyWork): Promise<readonly string[]> {
-    await writeConfigs(runs);
-    return runs.map(({ config }) =>
+    const commands = runs.map(({ config }) =>
       [...trainCommand(), resolve(config.out)].map(quoteShell).join(" ")
     );
+    await writeConfigs(runs);
+    return commands;
   }
 }
