@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { collectStudy } from "../training/study/collect_study.ts";
+import { printable } from "../training/printable.ts";
 import { showDamage } from "../training/study/damage.ts";
 import { showRun } from "../training/study/plan.ts";
 import type { StudyRun } from "../training/study/records.ts";
@@ -71,5 +72,5 @@ export function showCounts(records: readonly StudyRun[], out: string): string {
   const damaged = count("damaged") === 0 ? "" : `, ${count("damaged")} damaged`;
   return `${count("finished")} of ${records.length} runs are finished, ${
     count("failed")
-  } failed${damaged}; all is in ${out}`;
+  } failed${damaged}; all is in ${printable(out)}`;
 }

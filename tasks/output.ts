@@ -1,6 +1,6 @@
 /** Where a task's words go. */
 
-import { printable, printableLines } from "../training/printable.ts";
+import { printable, printableJson, printableLines } from "../training/printable.ts";
 
 /** Prints lines for people and, where asked for, the result for programs. */
 export class Output {
@@ -24,7 +24,7 @@ export class Output {
    * @throws {Error} the stream cannot be written
    */
   result(value: unknown, lines: readonly string[]): void {
-    for (const line of this.#json ? [showJson(value)] : lines.map(printableLines)) {
+    for (const line of this.#json ? [printableJson(value)] : lines.map(printableLines)) {
       print("stdout", line);
     }
   }
@@ -44,15 +44,6 @@ export class Output {
     const stream = this.#json ? Deno.stderr : Deno.stdout;
     stream.writeSync(new TextEncoder().encode(`\r\x1b[K${printable(text).slice(0, this.columns)}`));
   }
-}
-
-/** A line of JSON; control characters that JSON lets stand are escaped too. */
-function showJson(value: unknown): string {
-  const letters = /[\x7f-\x9f\u2028\u2029]/g;
-  return JSON.stringify(value).replace(
-    letters,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 function print(stream: "stdout" | "stderr", line: string): void {

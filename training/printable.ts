@@ -25,6 +25,14 @@ export function printableLines(text: string): string {
   );
 }
 
+/** A value as one line of JSON that can be printed: what JSON lets stand, and terminals do not, is escaped. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    UNPRINTABLE,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** Whether a name has what must not stand in a script: control characters, or halves of characters. */
 export function hasControls(name: string): boolean {
   return CONTROLS.test(name) || !name.isWellFormed();

@@ -42,7 +42,7 @@ export async function readRecord({ point, seed, hash, config }: RecordedRun): Pr
     return { ...known, ...await readState(folder, config.training.batchSize) };
   } catch (cause) {
     if (!(cause instanceof DamagedFileError)) throw cause;
-    return { ...known, ...NO_RESULT, state: "damaged", failure: cause.message };
+    return { ...known, state: "damaged", failure: cause.message, ...NO_RESULT };
   }
 }
 
@@ -59,9 +59,9 @@ async function readState(
     return { state: "finished", failure: null, steps, device, protocol, measured };
   }
   const failure = await readFailure(failureFile(folder)) ?? null;
-  if (failure !== null) return { ...NO_RESULT, state: "failed", failure };
+  if (failure !== null) return { state: "failed", failure, ...NO_RESULT };
   const state = await new RunFolder(folder).isUntouched() ? "waiting" : "started";
-  return { ...NO_RESULT, state, failure };
+  return { state, failure, ...NO_RESULT };
 }
 
 /** Marks a run as failed. */
