@@ -243,11 +243,13 @@ export {
 export * from "./training/codebook_watch.ts";
 export * from "./training/sample_grid.ts";
 export * from "./training/run_folder.ts";
+export { DamagedFileError } from "./training/read_back.ts";
 export * from "./training/trainer.ts";
 export * from "./training/study/study.ts";
 export * from "./training/study/measures.ts";
 export { type PlannedRun, type PlanOptions, planRuns } from "./training/study/plan.ts";
 export type { StudyRun, StudyRunState } from "./training/study/records.ts";
+export type { Damage } from "./training/study/damage.ts";
 export * from "./training/study/run_study.ts";
 export * from "./training/study/collect_study.ts";
 export type { Launcher, StudyWork } from "./training/study/launchers/launcher.ts";

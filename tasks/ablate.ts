@@ -7,10 +7,16 @@
 import { z } from "zod";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { configSettings } from "../training/config.ts";
+import { printable } from "../training/printable.ts";
+import { showDamage } from "../training/study/damage.ts";
 import { LocalLauncher, type StudyEvent } from "../training/study/launchers/local.ts";
 import { planRuns, showRun } from "../training/study/plan.ts";
 import { readRecord, type StudyRun } from "../training/study/records.ts";
-import { type LaunchOptions, launchStudy } from "../training/study/run_study.ts";
+import {
+  type LaunchedStudy,
+  type LaunchOptions,
+  launchStudy,
+} from "../training/study/run_study.ts";
 import { SCALES, type Study } from "../training/study/study.ts";
 import { showMarkdown } from "../training/study/tables.ts";
 import { collect, showCounts } from "./collect.ts";
@@ -72,9 +78,11 @@ async function main(): Promise<number> {
     return 0;
   }
   if (remote !== undefined) {
-    const { records, next } = await launchStudy(study, remote, place);
+    const { records, next, damage } = await launchStudy(study, remote, place);
     output.result({ study: study.name, out, runs: records, next }, next);
-    console.error(showCounts(records, out));
+    for (const line of [...damage.map(showDamage), showCounts(records, out)]) {
+      console.error(printable(line));
+    }
     return 0;
   }
   output.say(`${study.name}: ${runs.length} runs into ${out}`);
@@ -86,25 +94,27 @@ async function main(): Promise<number> {
   const { signal } = interruption;
   const onEvent = (event: StudyEvent) => progress.hear(event);
   const local = new LocalLauncher({ jobs: options.jobs ?? undefined, signal, onEvent });
-  const { records } = await launchStudy(study, local, place);
-  return finish(study, out, records, output);
+  return finish(study, out, await launchStudy(study, local, place), output);
 }
 
 /** Says what came of it, and gives the exit code. */
 function finish(
   study: Study,
   out: string,
-  records: readonly StudyRun[],
+  { records, damage }: LaunchedStudy,
   output: Output,
 ): number {
   const stopped = records.some(({ state }) => state === "waiting" || state === "started");
-  const failed = records.some(({ state }) => state === "failed");
+  const failed = records.some(({ state }) => state === "failed" || state === "damaged");
   output.result({ study: study.name, out, runs: records }, [
     "",
     showMarkdown(study, records),
+    ...damage.map(showDamage),
     showCounts(records, out),
     ...stopped ? ["the same command goes on where this one stopped"] : [],
-    ...failed ? ["--retry runs those again that failed"] : [],
+    ...records.some(({ state }) => state === "failed")
+      ? ["--retry runs those again that failed"]
+      : [],
   ]);
   if (stopped) return INTERRUPTED;
   return failed ? 1 : 0;

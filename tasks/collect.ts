@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { readSettings, settingsOf } from "../core/settings.ts";
 import { collectStudy } from "../training/study/collect_study.ts";
+import { printable } from "../training/printable.ts";
+import { showDamage } from "../training/study/damage.ts";
 import { showRun } from "../training/study/plan.ts";
 import type { StudyRun } from "../training/study/records.ts";
 import { showMarkdown } from "../training/study/tables.ts";
@@ -19,7 +21,8 @@ const COMMAND: Command = {
   call: "deno task ablate collect",
   summary:
     "Reads the runs of a study again, wherever they were computed, says how far each is, and writes " +
-    "study.html, study.md, study.csv and study.jsonl. The exit code is 0 where all are finished, else 1.",
+    "study.html, study.md, study.csv and study.jsonl. A file that is damaged is named, and the rest is shown. The " +
+    "exit code is 0 where all are finished, else 1.",
   operands: [{
     name: "DIR",
     description: "the study's folder, or a copy of it, with those of its runs that are there",
@@ -46,12 +49,18 @@ export async function collect(args: readonly string[]): Promise<number> {
   }
   const { json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
   const { DIR } = line.operands;
-  const { study, records } = await asInput(() => collectStudy(DIR));
-  new Output(json).result({ study: study.name, out: DIR, runs: records }, [
+  const { study, records, damage } = await asInput(() => collectStudy(DIR));
+  new Output(json).result({
+    study: study.name,
+    out: DIR,
+    runs: records,
+    damage: damage.map(showDamage),
+  }, [
     showMarkdown(study, records),
     ...WITHOUT_RESULT.flatMap(([state, words]) =>
       records.filter((run) => run.state === state).map((run) => `${showRun(run)}: ${words}`)
     ),
+    ...damage.map(showDamage),
     showCounts(records, DIR),
   ]);
   return records.every(({ state }) => state === "finished") ? 0 : 1;
@@ -60,8 +69,8 @@ export async function collect(args: readonly string[]): Promise<number> {
 /** How many runs came to their end, in words. */
 export function showCounts(records: readonly StudyRun[], out: string): string {
   const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
+  const damaged = count("damaged") === 0 ? "" : `, ${count("damaged")} damaged`;
   return `${count("finished")} of ${records.length} runs are finished, ${
     count("failed")
-  } failed; ` +
-    `all is in ${out}`;
+  } failed${damaged}; all is in ${printable(out)}`;
 }

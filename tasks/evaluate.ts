@@ -28,6 +28,7 @@ import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { identityOf } from "../training/identity.ts";
 import { ImageEvaluation } from "../training/image_evaluation.ts";
+import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../training/report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveConfig } from "../training/resolve.ts";
@@ -154,7 +155,12 @@ async function evaluateFolder(
     ...{ ...numbers, codebook, measurements, protocols },
   };
   if (options.report) {
-    const title = basename(resolve(folder.path)), records = await folder.records();
+    const title = basename(resolve(folder.path));
+    const records = await folder.records().catch((cause) => {
+      if (!(cause instanceof DamagedFileError)) throw cause;
+      output.say(`${cause.message}; the report has no curves`);
+      return [];
+    });
     const report = drawReport({ title, config, records, evaluation: evaluated });
     await folder.writeEvaluation(result, report);
   }

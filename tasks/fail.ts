@@ -1,5 +1,6 @@
 /** How a task ends: its exit code, and the message of what went wrong. */
 
+import { printableLines } from "../training/printable.ts";
 import { explainPermission } from "./missing_permission.ts";
 
 /** A command line or a configuration that cannot be followed; the exit code is 2. */
@@ -36,7 +37,7 @@ export async function runTask(task: () => Promise<number>): Promise<never> {
   try {
     Deno.exit(await task());
   } catch (error) {
-    console.error(describe(error));
+    console.error(printableLines(describe(error)));
     Deno.exit(error instanceof UsageError ? 2 : 1);
   }
 }

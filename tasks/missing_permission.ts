@@ -32,9 +32,11 @@ export function explainPermission(message: string): string | undefined {
   const found = message.match(MISSING);
   if (found === null) return undefined;
   const [, ...parts] = found;
-  const [kind, target, name] = parts[0] === undefined
+  const [kind, asked, name] = parts[0] === undefined
     ? [parts[3], undefined, parts[4]]
     : parts.slice(0, 3);
+  // A file that is replaced in one step is written beside itself first: the folder is what must be granted.
+  const target = asked?.endsWith(PARTIAL_SUFFIX) ? dirname(asked) : asked;
   const flag = target === undefined ? name : quote(`${name}=${target}`);
   return `This process may not ${DEEDS[kind] ?? `have ${kind} of`} ${
     target ?? "anything"

@@ -1,5 +1,7 @@
 /** Where a task's words go. */
 
+import { printable, printableJson, printableLines } from "../training/printable.ts";
+
 /** Prints lines for people and, where asked for, the result for programs. */
 export class Output {
   readonly #json: boolean;
@@ -11,18 +13,20 @@ export class Output {
     this.#json = json;
   }
 
-  /** Prints a line for people.
+  /** Prints a line for people, without control characters, which names may have.
    * @throws {Error} the stream cannot be written, as where the disk behind it is full
    */
   say(line: string): void {
-    print(this.#json ? "stderr" : "stdout", line);
+    print(this.#json ? "stderr" : "stdout", printableLines(line));
   }
 
   /** Prints the result: as one line of JSON, or as people read it.
    * @throws {Error} the stream cannot be written
    */
   result(value: unknown, lines: readonly string[]): void {
-    for (const line of this.#json ? [JSON.stringify(value)] : lines) print("stdout", line);
+    for (const line of this.#json ? [printableJson(value)] : lines.map(printableLines)) {
+      print("stdout", line);
+    }
   }
 
   /** Whether people watch the lines arrive. */
@@ -38,7 +42,7 @@ export class Output {
   /** Puts a text in place of the terminal's current line. */
   redraw(text: string): void {
     const stream = this.#json ? Deno.stderr : Deno.stdout;
-    stream.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, this.columns)}`));
+    stream.writeSync(new TextEncoder().encode(`\r\x1b[K${printable(text).slice(0, this.columns)}`));
   }
 }
 

@@ -23,7 +23,7 @@ import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
-import { quoteShell } from "../training/study/launchers/command.ts";
+import { quoteShell } from "../training/study/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";

@@ -6,6 +6,7 @@
  * Ctrl-C, and leaves `failure.json` if it fails. One that another process trains is waited for; one that is finished is
  * left as it is.
  */
+import { printable, printableLines } from "../training/printable.ts";
 import { trainToRecord } from "../training/study/run_process.ts";
 import { runTask } from "./fail.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
@@ -15,10 +16,10 @@ async function main(): Promise<number> {
   using interruption = new Interruption(() => console.log("stopping after the step under way"));
   const end = await trainToRecord(folder, {
     signal: interruption.signal,
-    onLine: (line) => console.log(line),
+    onLine: (line) => console.log(printable(line)),
     flags,
   });
-  if (end.kind === "failed") console.error(end.reason);
+  if (end.kind === "failed") console.error(printableLines(end.reason));
   return { finished: 0, failed: 1, stopped: INTERRUPTED }[end.kind];
 }
 

@@ -2,7 +2,8 @@
 import type { Config } from "./config.ts";
 import { drawCurves, type RunRecord } from "./report/curves.ts";
 import { drawHistogram } from "./report/histogram.ts";
-import { escapeHtml, page, section } from "./report/page.ts";
+import { type Html, joinHtml, markup } from "./report/html.ts";
+import { page, section } from "./report/page.ts";
 import { drawPictures } from "./report/pictures.ts";
 import { drawProjection } from "./report/projection.ts";
 import { drawProtocols } from "./report/protocols.ts";
@@ -35,9 +36,8 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
   ];
   const dead = codebook.dead.length;
   return page(title, [
-    `<header><h1>${escapeHtml(title)}</h1><p class="faint">${escapeHtml(about)}</p>`,
-    `<dl class="numbers">${
-      headline.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")
+    markup`<header><h1>${title}</h1><p class="faint">${about}</p><dl class="numbers">${
+      headline.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)
     }</dl></header>`,
     section(
       "Training",
@@ -56,11 +56,11 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
     ),
     section(
       "Codes among features",
-      `Projected together by UMAP.
+      markup`Projected together by UMAP.
 <span class="key"><i class="disc is-features"></i>features</span>
 <span class="key"><i class="disc is-used"></i>codes in use <b>${codebook.codes - dead}</b></span>
 <span class="key"><i class="disc is-dead"></i>dead codes <b>${dead}</b></span>`,
-      space === null ? "" : drawProjection(space),
+      space === null ? markup`` : drawProjection(space),
     ),
     section(
       "Numbers",
@@ -70,12 +70,12 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
   ]);
 }
 
-function wrapped(name: string, content: string): string {
-  return content.trim() === "" ? "" : `<div class="${name}">${content}</div>`;
+function wrapped(name: string, content: Html): Html {
+  return content.isEmpty ? content : markup`<div class="${name}">${content}</div>`;
 }
 
 /** Every number with its protocol, and what the protocols are. */
-function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): string {
+function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): Html {
   const own: readonly (readonly [string, string, string])[] = [
     ["mse", numbers.mse.toPrecision(5), "lower"],
     ["PSNR (dB)", numbers.psnr.toFixed(2), "higher"],
@@ -89,12 +89,9 @@ function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): strin
     ),
   ];
   const body = rows.map(([name, value, better, protocol]) =>
-    `<tr><td>${
-      escapeHtml(name)
-    }</td><td class="value">${value}</td><td class="faint">${better} is better</td>` +
-    `<td><code>${protocol}</code></td></tr>`
+    markup`<tr><td>${name}</td><td class="value">${value}</td><td class="faint">${better} is better</td><td><code>${protocol}</code></td></tr>`
   );
-  return `<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
-<tbody>${body.join("\n")}</tbody></table>
+  return markup`<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
+<tbody>${joinHtml(body)}</tbody></table>
 ${drawProtocols(protocols)}`;
 }

@@ -47,7 +47,9 @@ export function overlaySources({ saved, file, flags }: ConfigSources): Config {
   for (const source of [saved, file, flags]) checkSource(source);
   const named = section(flags).preset ?? section(file).preset;
   const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;
-  const differences = saved === undefined || named !== undefined ? presetSettings(preset) : {};
+  checkPreset(preset);
+  const isNamed = saved === undefined || named !== undefined;
+  const differences = isNamed ? PRESETS.get(preset) : {};
   const start = { data: { name: DEFAULT_DATASET }, quantizer: { type: DEFAULT_QUANTIZER } };
   const merged = [saved, differences, file, flags].map(section).reduce(addLayer, start);
   const dependent = {
@@ -66,13 +68,13 @@ function checkSource(source: unknown): void {
   }
 }
 
-function presetSettings(name: unknown): Settings {
-  const settings = PRESETS.get(String(name));
-  if (settings !== undefined) return settings;
+/** Refuses what is no preset's name. */
+function checkPreset(name: unknown): asserts name is string {
+  if (typeof name === "string" && PRESETS.has(name)) return;
   const known = [...PRESETS.keys()];
   throw new RangeError(
     `Cannot read the configuration: preset must name one, got ${showSetting(name)}, ${
-      suggestName(String(name), known)
+      suggestName(typeof name === "string" ? name : "", known)
     }`,
   );
 }

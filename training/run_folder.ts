@@ -9,7 +9,9 @@ import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { VQVAE } from "../models/vqvae.ts";
+import { DamagedFileError, readWhole } from "./read_back.ts";
 import type { RunRecord } from "./report/curves.ts";
+import { readCounts, readRecords } from "./run_files.ts";
 import { EventFile, scalarsOf } from "./tensorboard/events.ts";
 import { drawSampleGrid, readSampleGrid, type Samples } from "./sample_grid.ts";
 
@@ -214,27 +216,22 @@ export class RunFolder {
   }
 
   /** The records of `metrics.jsonl`, without one that a kill cut short; none where there is no such file.
-   * @throws {Error} the file cannot be read
+   * @throws {DamagedFileError} the file cannot be read, or has other lines
    */
   async records(): Promise<readonly RunRecord[]> {
-    const path = this.#file("metrics.jsonl");
-    if (!await exists(path)) return [];
-    const lines = (await readText(path)).split("\n");
-    return lines.filter((line) => Number.isFinite(stepOf(line))).map((line) => JSON.parse(line));
+    return await readRecords(this.#file("metrics.jsonl"));
   }
 
   /** How often each code was chosen when that was logged last, `[K]`; none where it was not.
-   * @throws {Error} the file cannot be read
+   * @throws {DamagedFileError} the file cannot be read, or holds something else
    */
   async counts(): Promise<readonly number[] | null> {
-    const path = this.#file("counts.json");
-    return await exists(path) ? JSON.parse(await readText(path)) : null;
+    return await readCounts(this.#file("counts.json")) ?? null;
   }
 
   /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.
    * @param images how many the set has that they were taken from
-   * @throws {Error} the file cannot be read
-   * @throws {TypeError} it is not a picture of so many images of the shape
+   * @throws {DamagedFileError} the file cannot be read, or is not a picture of so many images of the shape
    */
   async lastSamples(images: number, imageShape: Samples["imageShape"]): Promise<Samples | null> {
     const folder = this.#file("samples");
@@ -242,8 +239,16 @@ export class RunFolder {
     const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
     const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
     if (last === undefined) return null;
-    const png = await readFile(join(folder, `epoch-${last}.png`));
-    return readSampleGrid(png, Math.min(SAMPLES, images), imageShape);
+    const path = join(folder, `epoch-${last}.png`), png = await readWhole(path);
+    if (png === undefined) return null;
+    try {
+      return readSampleGrid(png, Math.min(SAMPLES, images), imageShape);
+    } catch (cause) {
+      const reason = (cause as Error).message.replace(/^Cannot read samples: /, "");
+      throw new DamagedFileError(path, "it must be the picture of the run's samples", reason, {
+        cause,
+      });
+    }
   }
 
   /** Writes what was measured as `evaluation.json`, and its report as `report.html`.
@@ -288,9 +293,8 @@ async function makeFolder(path: string): Promise<void> {
 
 async function readText(path: string): Promise<string> {
   return await readFile(path, "utf8").catch((cause: Error) => {
-    throw new Error(
-      `Cannot read ${path}: the file must exist and be readable, got ${cause.message}`,
-      { cause },
-    );
+    throw new DamagedFileError(path, "the file must exist and be readable", cause.message, {
+      cause,
+    });
   });
 }

@@ -1,6 +1,7 @@
 /** Pictures of what a model makes of images: originals above reconstructions. */
 import { decode, encode } from "fast-png";
 import type { Shape } from "../core/shape.ts";
+import { checkPicture } from "./png_check.ts";
 
 /** Originals and reconstructions of the same images. */
 export interface Samples {
@@ -75,14 +76,10 @@ export function readSampleGrid(
   count: number,
   imageShape: Samples["imageShape"],
 ): Samples {
-  const { data, width, height, channels } = decode(png);
-  const { scale, corners, ...expected } = layout(count, imageShape);
-  if (width !== expected.width || height !== expected.height) {
-    throw new TypeError(
-      `Cannot read samples: ${count} images of [${imageShape.join(", ")}] must make a grid of ` +
-        `${expected.width}×${expected.height} pixels, got ${width}×${height}`,
-    );
-  }
+  const { scale, corners, ...size } = layout(count, imageShape);
+  const reason = `${count} images of [${imageShape.join(", ")}] must make a grid of`;
+  checkPicture(png, { ...size, reason });
+  const { data, width, channels } = decode(png);
   const [tall, wide] = imageShape;
   const read = (below: 0 | 1) =>
     Float32Array.from({ length: count * tall * wide * channels }, (_, at) => {

@@ -104,3 +104,24 @@ if (browser !== undefined) {
     assert.ok(await corner("dark", ["--blink-settings=preferredColorScheme=0"]) < 3 * 60);
   });
 }
+
+Deno.test("a run whose records are broken is evaluated all the same, without its curves", async () => {
+  const damaged = `${folder}/damaged`;
+  await Deno.mkdir(`${damaged}/checkpoints`, { recursive: true });
+  for (const name of ["config.json", "checkpoints/last.safetensors"]) {
+    await Deno.copyFile(`${run}/${name}`, `${damaged}/${name}`);
+  }
+  await Deno.writeTextFile(`${damaged}/metrics.jsonl`, '{"step":1e999}\n');
+  const { code, stdout, stderr } = await runTask("evaluate", [
+    ...[damaged, "--device", "cpu", "--json", "--limit", "4"],
+  ]);
+  assert.equal(code, 0, stderr);
+  assert.equal(lastLine(stdout).images, 4);
+  assert.match(
+    stderr,
+    /^Cannot read .*metrics\.jsonl: .* in line 1, got .*; the report has no curves$/m,
+  );
+  const page = await Deno.readTextFile(`${damaged}/report.html`);
+  assert.doesNotMatch(page, /class="chart"/);
+  assert.match(page, /class="pictures"/);
+});

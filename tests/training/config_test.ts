@@ -249,3 +249,36 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
     identity({ optimizer: { schedule: "cosine" }, training: { epochs } });
   assert.notEqual(scheduled(10), scheduled(20), "a schedule depends on the length of the run");
 });
+
+Deno.test("whatever stands in a configuration, what is no configuration is refused in words", () => {
+  const objects = [{ toString: 1 }, { toString: null, valueOf: null }, [], [{}], null, 1, true];
+  for (const preset of objects.filter((value) => value !== null)) { // None is the usual one.
+    for (const place of ["file", "flags", "saved"]) {
+      assert.match(
+        refusal({ [place]: { preset } }),
+        /^Cannot read the configuration: preset must /,
+      );
+    }
+  }
+  const names = [
+    "preset",
+    "seed",
+    "out",
+    "data",
+    "name",
+    "model",
+    "quantizer",
+    "type",
+    "inner",
+    "cpu",
+  ];
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      { depthSize: "small" },
+      fc.constantFrom<unknown>(...objects, "digits", "residual", "adamw", "__proto__", "", 1e999),
+      fc.dictionary(fc.constantFrom(...names, "toString", "__proto__", "constructor"), tie("any")),
+    ),
+  })).any;
+  const layers = fc.dictionary(fc.constantFrom("saved", "file", "flags"), value);
+  fc.assert(fc.property(layers, (sources) => void refusal(sources)), { numRuns: 1000 });
+});

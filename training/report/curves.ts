@@ -1,4 +1,5 @@
 /** What a run recorded as it trained, as lines. */
+import { type Html, joinHtml } from "./html.ts";
 import { drawLineChart, type Series } from "./line_chart.ts";
 
 /** A line of `metrics.jsonl`. */
@@ -6,7 +7,7 @@ export type RunRecord = Readonly<Record<string, unknown>> & { readonly step: num
 
 /** Draws the losses, the errors, and how the codebook was used. Numbers of test images that were measured by different
  * protocols are lines of their own. */
-export function drawCurves(records: readonly RunRecord[], codebookSize: number): string {
+export function drawCurves(records: readonly RunRecord[], codebookSize: number): Html {
   const steps = records.filter(({ kind }) => kind === "step");
   const epochs = records.filter(({ kind }) => kind === "epoch");
   const train = (name: string, label: string): Series => ({
@@ -29,7 +30,7 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
       ),
       colour: at === 0 ? 2 : 3,
     }));
-  return [
+  return joinHtml([
     drawLineChart({
       title: "Loss",
       logarithmic: true,
@@ -52,7 +53,7 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
       title: "Perplexity",
       series: [codebook("perplexity", "this epoch"), ...test("perplexity")],
     }),
-  ].join("\n");
+  ]);
 }
 
 function pointsOf(
@@ -62,7 +63,8 @@ function pointsOf(
 ): Series["points"] {
   return records.flatMap((record) => {
     const value = valueOf(record);
-    return typeof value === "number" ? [[record.step, value * share] as const] : [];
+    const shown = typeof value === "number" ? value * share : NaN;
+    return Number.isFinite(shown) ? [[record.step, shown] as const] : [];
   });
 }
 

@@ -1,6 +1,8 @@
 /** How often each code is chosen, from the most to the least, as SVG. */
 import type { CodebookReport } from "../../metrics/codebook.ts";
-import { linearScale, showTick } from "./scale.ts";
+import { drawLevels } from "./axes.ts";
+import { type Html, joinHtml, markup } from "./html.ts";
+import { linearScale } from "./scale.ts";
 
 const LEFT = 48, TOP = 12;
 
@@ -10,18 +12,12 @@ const LEFT = 48, TOP = 12;
 export function drawHistogram(
   { histogram }: Pick<CodebookReport, "histogram">,
   [totalWidth, height]: readonly [number, number] = [1132, 210],
-): string {
+): Html {
   const right = totalWidth - 12, bottom = height - 26;
   const total = histogram.reduce((sum, count) => sum + count, 0);
   const codes = histogram.length, width = (right - LEFT) / codes;
   const vertical = linearScale([0, 100 * histogram[0] / total], [bottom, TOP], 3);
-  const grid = vertical.ticks.map((tick) => {
-    const y = vertical.at(tick).toFixed(1);
-    return `<line class="grid" x1="${LEFT}" x2="${right}" y1="${y}" y2="${y}"/>` +
-      `<text class="tick" x="${LEFT - 8}" y="${y}" dy="0.32em" text-anchor="end">${
-        showTick(tick)
-      } %</text>`;
-  });
+  const grid = drawLevels(vertical, { left: LEFT, right, bottom }, " %");
   const used = histogram.filter((count) => count > 0);
   const start = LEFT + used.length * width, dead = codes - used.length;
   const tops = used.map((count) => vertical.at(100 * count / total).toFixed(1));
@@ -32,15 +28,16 @@ export function drawHistogram(
     : stairs(tops, (rank) => (LEFT + rank * width).toFixed(1), bottom);
   const equal = vertical.at(100 / codes).toFixed(1);
   const marks = dead === 0
-    ? ""
-    : `<line class="dead-line" x1="${
+    ? []
+    : markup`<line class="dead-line" x1="${
       start.toFixed(1)
-    }" x2="${right}" y1="${bottom}" y2="${bottom}"/>` +
-      `<text class="tick dead-text" x="${
-        Math.min((start + right) / 2, right - 60).toFixed(1)
-      }" y="${bottom + 18}" text-anchor="middle">${dead} dead</text>`;
-  return `<svg viewBox="0 0 ${totalWidth} ${height}" role="img" aria-label="share of each code, sorted">
-${grid.join("\n")}
+    }" x2="${right}" y1="${bottom}" y2="${bottom}"/><text class="tick dead-text" x="${
+      Math.min((start + right) / 2, right - 60).toFixed(
+        1,
+      )
+    }" y="${bottom + 18}" text-anchor="middle">${dead} dead</text>`;
+  return markup`<svg viewBox="0 0 ${totalWidth} ${height}" role="img" aria-label="share of each code, sorted">
+${joinHtml(grid)}
 <path class="bars" d="${bars}"/>
 <line class="equal" x1="${LEFT}" x2="${right}" y1="${equal}" y2="${equal}"><title>as often as each other</title></line>
 ${marks}

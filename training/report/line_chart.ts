@@ -1,5 +1,6 @@
 /** Lines over the steps of a run, as SVG. */
-import { escapeHtml } from "./page.ts";
+import { drawLevels, drawMarks } from "./axes.ts";
+import { type Html, joinHtml, markup } from "./html.ts";
 import { linearScale, logScale, showTick } from "./scale.ts";
 
 /** One line. */
@@ -24,9 +25,11 @@ export interface LineChart {
 
 /** A line as it is drawn. */
 export interface Line {
-  /** Attributes of its group, which give it its colour. */
-  readonly attributes: string;
-  /** What it is called, as HTML. */
+  /** The classes of its group. */
+  readonly classes: string;
+  /** The style of its group, and the row of a table that it belongs to, where it has them. */
+  readonly row?: { readonly style: string; readonly index: number };
+  /** What it is called. */
   readonly title: string;
   /** Steps and values, in order, at least one. */
   readonly points: Series["points"];
@@ -36,58 +39,53 @@ export interface Line {
 const MOST_POINTS = 300;
 
 /** Draws a chart; nothing where no line has a point. */
-export function drawLineChart({ title, series, logarithmic = false }: LineChart): string {
+export function drawLineChart({ title, series, logarithmic = false }: LineChart): Html {
   const drawn = series.filter(({ points }) => points.length > 0);
-  if (drawn.length === 0) return "";
+  if (drawn.length === 0) return markup``;
   const lines = drawn.map(({ name, points, colour }): Line => ({
-    attributes: `class="series${colour}"`,
-    title: escapeHtml(name),
+    classes: `series${colour}`,
+    title: name,
     points: thinned(points, MOST_POINTS),
   }));
   const legend = drawn.map(({ name, points, colour }) =>
-    `<span class="key series${colour}"><i></i>${escapeHtml(name)} <b>${
+    markup`<span class="key series${colour}"><i></i>${name} <b>${
       showTick(points[points.length - 1][1])
     }</b></span>`
   );
-  return `<figure class="chart"><figcaption><h3>${title}</h3><p class="legend">${
-    legend.join("")
-  }</p></figcaption>
+  return markup`<figure class="chart"><figcaption><h3>${title}</h3><p class="legend">${legend}</p></figcaption>
 ${drawLines(lines, `${title} over steps`, logarithmic)}</figure>`;
 }
 
-/** Draws lines over one grid as SVG. A page can run this function too: it uses nothing but `linearScale`, `logScale` and
- * `showTick`. */
-export function drawLines(lines: readonly Line[], label: string, logarithmic: boolean): string {
-  const [left, right, top, bottom] = [48, 548, 12, 204];
-  const points = lines.flatMap((line) => line.points);
-  const values = points.map(([, value]) => value), steps = points.map(([step]) => step);
-  const range = points.length === 0
-    ? [0, 1] as const
-    : [Math.min(...values), Math.max(...values)] as const;
-  const vertical = (logarithmic && range[0] > 0 ? logScale : linearScale)(range, [bottom, top]);
-  const horizontal = linearScale([0, Math.max(1, ...steps)], [left, right], 5);
-  const grid = vertical.ticks.map((tick) => {
-    const y = vertical.at(tick).toFixed(1);
-    return `<line class="grid" x1="${left}" x2="${right}" y1="${y}" y2="${y}"/>` +
-      `<text class="tick" x="${left - 8}" y="${y}" dy="0.32em" text-anchor="end">${
-        showTick(tick)
-      }</text>`;
-  });
-  const axis = horizontal.ticks.map((tick) =>
-    `<text class="tick" x="${horizontal.at(tick).toFixed(1)}" y="${
-      bottom + 18
-    }" text-anchor="middle">${showTick(tick)}</text>`
-  );
-  const drawn = lines.map(({ attributes, title, points }) => {
+/** Draws lines over one grid as SVG. A page can run this function too: it uses nothing but this folder's scales, axes and
+ * templates. */
+export function drawLines(lines: readonly Line[], label: string, logarithmic: boolean): Html {
+  const frame = { left: 48, right: 548, bottom: 204 }, top = 12;
+  let low = Infinity, high = -Infinity, last = 1;
+  for (const { points } of lines) {
+    for (const [step, value] of points) {
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+      last = Math.max(last, step);
+    }
+  }
+  const range = low > high ? [0, 1] as const : [low, high] as const;
+  const vertical = (logarithmic && range[0] > 0 ? logScale : linearScale)(range, [
+    frame.bottom,
+    top,
+  ]);
+  const horizontal = linearScale([0, last], [frame.left, frame.right], 5);
+  const drawn = lines.map(({ classes, row, title, points }) => {
     const places = points.map(([step, value]) =>
       `${horizontal.at(step).toFixed(1)},${vertical.at(value).toFixed(1)}`
     );
     const [lastX, lastY] = places[places.length - 1].split(",");
-    return `<g ${attributes}><polyline points="${places.join(" ")}"><title>${title}` +
-      `</title></polyline><circle cx="${lastX}" cy="${lastY}" r="2.5"/></g>`;
+    const place = row === undefined ? [] : markup` data-row="${row.index}" style="${row.style}"`;
+    return markup`<g class="${classes}"${place}><polyline points="${
+      places.join(" ")
+    }"><title>${title}</title></polyline><circle cx="${lastX}" cy="${lastY}" r="2.5"/></g>`;
   });
-  return `<svg viewBox="0 0 560 230" role="img" aria-label="${label}">
-${[...grid, ...axis, ...drawn].join("\n")}
+  return markup`<svg viewBox="0 0 560 230" role="img" aria-label="${label}">
+${joinHtml([...drawLevels(vertical, frame), ...drawMarks(horizontal, frame), ...drawn])}
 </svg>`;
 }
 

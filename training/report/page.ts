@@ -1,4 +1,6 @@
 /** The page that a report's parts stand on. */
+import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
+import { codeBlock, contentPolicy, type PageCode } from "./page_content.ts";
 
 /** Quiet, in light and dark; nothing is loaded from anywhere. */
 const STYLE = `
@@ -57,43 +59,36 @@ td.value { font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 40rem) { .charts { grid-template-columns: 1fr; } .pictures { grid-template-columns: repeat(var(--count), 1fr); } .pictures span { grid-column: 1 / -1; } :is(.chart, .blobs) .tick { font-size: 17px; } }
 `;
 
-/** Text as HTML shows it. */
-export function escapeHtml(text: string): string {
-  const entities: Readonly<Record<string, string>> = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-  };
-  return text.replace(/[&<>"]/g, (letter) => entities[letter]);
+/** A section with a title and a line below it; nothing where it has no content. */
+export function section(title: string, about: HtmlValue, content: Html): Html {
+  if (content.isEmpty) return content;
+  return markup`<section><h2>${title}</h2><p class="faint">${about}</p>
+${content}</section>`;
 }
 
-/** A section with a title and a line below it; nothing where it has no content.
- * @param about HTML
+/** The whole page: one file that needs no other, and that may run nothing but its own script.
+ * @param code what it has over the style of every page
  */
-export function section(title: string, about: string, content: string): string {
-  if (content === "") return "";
-  return `<section><h2>${
-    escapeHtml(title)
-  }</h2><p class="faint">${about}</p>\n${content}</section>`;
-}
-
-/** The whole page: one file that needs no other.
- * @param style over that of every page
- */
-export function page(title: string, content: readonly string[], style = ""): string {
-  return `<!doctype html>
+export function page(
+  title: string,
+  content: readonly Html[],
+  { style = "", script }: Partial<PageCode> = {},
+): string {
+  const code = { style: STYLE + style, script };
+  const body = script === undefined ? content : [...content, codeBlock("script", script)];
+  return markup`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${contentPolicy(code)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}${style}</style>
+<title>${title}</title>
+${codeBlock("style", code.style)}
 </head>
 <body>
-${content.filter((part) => part !== "").join("\n")}
+${joinHtml(body)}
 </body>
 </html>
-`;
+`.toString();
 }

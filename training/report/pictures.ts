@@ -3,37 +3,35 @@ import { Buffer } from "node:buffer";
 import { encode } from "fast-png";
 import { sizeOf } from "../../core/shape.ts";
 import type { Samples } from "../sample_grid.ts";
-import { escapeHtml } from "./page.ts";
+import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
 
 /** Three rows: originals, reconstructions, and their differences, in which middle grey is none and the contrast is
  * doubled. */
-export function drawPictures({ originals, reconstructions, imageShape }: Samples): string {
+export function drawPictures({ originals, reconstructions, imageShape }: Samples): Html {
   const differences = reconstructions.map((value, at) => 2 * (value - originals[at]));
-  return [
+  return joinHtml([
     drawPictureRow("original", originals, imageShape),
     drawPictureRow("reconstruction", reconstructions, imageShape),
     drawPictureRow("difference", differences, imageShape),
-  ].join("\n");
+  ]);
 }
 
 /** A row of pictures beside its name.
  * @param values of `[n, height, width, channels]` in [−1, 1]
- * @param label what stands there as HTML; by default the name
+ * @param label what stands there; by default the name
  */
 export function drawPictureRow(
   name: string,
   values: Float32Array,
   imageShape: Samples["imageShape"],
-  label: string = escapeHtml(name),
-): string {
+  label: HtmlValue = name,
+): Html {
   const size = sizeOf(imageShape), count = values.length / size;
   const pictures = Array.from({ length: count }, (_, image) => {
     const source = pngAddress(values.subarray(image * size, (image + 1) * size), imageShape);
-    return `<img src="${source}" alt="${escapeHtml(name)} ${image + 1}">`;
+    return markup`<img src="${source}" alt="${name} ${image + 1}">`;
   });
-  return `<div class="pictures" style="--count: ${count}"><span>${label}</span>${
-    pictures.join("")
-  }</div>`;
+  return markup`<div class="pictures" style="--count: ${count}"><span>${label}</span>${pictures}</div>`;
 }
 
 /** An image in [−1, 1] as the address of a PNG: RGB where it has 3 channels, else grey, of the first channel. */

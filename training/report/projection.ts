@@ -2,6 +2,7 @@
 import { UMAP } from "umap-js";
 import { philox, randomKey, unitInterval } from "../../core/random.ts";
 import type { CodeSpace } from "../run_evaluation.ts";
+import { type Html, joinHtml, markup } from "./html.ts";
 import { linearScale } from "./scale.ts";
 
 const WIDTH = 1132, HEIGHT = 620, MARGIN = 20;
@@ -13,7 +14,7 @@ const MOST_CODES = 1024;
 type Point = readonly [x: number, y: number];
 
 /** Draws features as dots, codes in use as discs, dead codes as crosses. Nothing where there are too few points. */
-export function drawProjection({ width, codes, counts, features }: CodeSpace): string {
+export function drawProjection({ width, codes, counts, features }: CodeSpace): Html {
   const shown = chosenCodes(counts.length);
   const row = (values: Float32Array, index: number) =>
     Array.from(values.subarray(index * width, (index + 1) * width));
@@ -21,7 +22,7 @@ export function drawProjection({ width, codes, counts, features }: CodeSpace): s
     ...Array.from({ length: features.length / width }, (_, index) => row(features, index)),
     ...shown.map((code) => row(codes, code)),
   ];
-  if (rows.length <= NEIGHBOURS) return "";
+  if (rows.length <= NEIGHBOURS) return markup``;
   const umap = new UMAP({
     nNeighbors: NEIGHBOURS,
     nEpochs: EPOCHS,
@@ -34,19 +35,22 @@ export function drawProjection({ width, codes, counts, features }: CodeSpace): s
     const [x, y] = place(point);
     return `M${x} ${y}h0`;
   });
+  const isDead = (code: number) => counts[code] === 0;
   const marks = shown.map((code, at) => {
     const [x, y] = place(points[rows.length - shown.length + at]);
-    return counts[code] > 0
-      ? `<circle class="used" cx="${x}" cy="${y}" r="3.5"><title>code ${code}: ${
+    return isDead(code)
+      ? markup`<path class="dead" d="M${x} ${y}m-3-3l6 6m0-6l-6 6"><title>code ${code}: never</title></path>`
+      : markup`<circle class="used" cx="${x}" cy="${y}" r="3.5"><title>code ${code}: ${
         counts[code]
-      }</title></circle>`
-      : `<path class="dead" d="M${x} ${y}m-3-3l6 6m0-6l-6 6"><title>code ${code}: never</title></path>`;
+      }</title></circle>`;
   });
   // Dead codes lie on top.
-  marks.sort((a, b) => Number(a.startsWith("<path")) - Number(b.startsWith("<path")));
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="codes among features">
+  const onTop = [false, true].flatMap((dead) =>
+    marks.filter((_, at) => isDead(shown[at]) === dead)
+  );
+  return markup`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="codes among features">
 <path class="features" d="${dots.join("")}"/>
-${marks.join("\n")}
+${joinHtml(onTop)}
 </svg>`;
 }
 

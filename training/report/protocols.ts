@@ -1,13 +1,13 @@
 /** What protocols say, in words. */
-import { escapeHtml } from "./page.ts";
+import { type Html, joinHtml, markup } from "./html.ts";
 
 /** Draws a table of protocols by hash. */
-export function drawProtocols(protocols: Readonly<Record<string, object>>): string {
+export function drawProtocols(protocols: Readonly<Record<string, object>>): Html {
   const described = Object.entries(protocols).map(([hash, protocol]) =>
-    `<tr><td><code>${hash}</code></td><td>${escapeHtml(showProtocol(protocol))}</td></tr>`
+    markup`<tr><td><code>${hash}</code></td><td>${showProtocol(protocol)}</td></tr>`
   );
-  return `<table><thead><tr><th>protocol</th><th>what it says</th></tr></thead>
-<tbody>${described.join("\n")}</tbody></table>`;
+  return markup`<table><thead><tr><th>protocol</th><th>what it says</th></tr></thead>
+<tbody>${joinHtml(described)}</tbody></table>`;
 }
 
 function showProtocol(protocol: object): string {

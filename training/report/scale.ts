@@ -22,12 +22,13 @@ export function linearScale(
   return { at: (value) => from + (value - start) / (end - start) * (to - from), ticks };
 }
 
-/** A logarithmic scale over [low, high], both positive, widened to ticks: powers of ten, and 2 and 5 between them where
- * these are few. */
+/** A logarithmic scale over [low, high], widened to ticks: powers of ten, and 2 and 5 between them where
+ * these are few. A linear one where a logarithm would not be finite. */
 export function logScale(
   [low, high]: readonly [number, number],
   [from, to]: readonly [number, number],
 ): Scale {
+  if (!(low > 0 && high < Infinity)) return linearScale([low, high], [from, to]);
   const decades = Math.log10(high / low);
   const factors = decades > 3 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
   const marks: number[] = [];

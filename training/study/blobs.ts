@@ -1,6 +1,7 @@
 /** The paper's blob plot: quality against usage, as SVG. */
-import { escapeHtml } from "../report/page.ts";
-import { linearScale, logScale, type Scale, showTick } from "../report/scale.ts";
+import { drawLevels, drawMarks, type GridFrame } from "../report/axes.ts";
+import { type Html, joinHtml, markup } from "../report/html.ts";
+import { linearScale, logScale, type Scale } from "../report/scale.ts";
 import { coloursOf, haveOrder, rowColours, swatch } from "./colours.ts";
 import { type Spread, spreadOf, type StudyRow } from "./rows.ts";
 
@@ -30,11 +31,11 @@ interface Blob {
  * lines join the combinations that differ in nothing else; with other axes, each line has a colour. Where they have
  * none, each value has a colour. Nothing where nothing was measured.
  */
-export function drawBlobs(rows: readonly StudyRow[]): string {
-  return Object.keys(rows[0].point).map((axis) => drawAxis(rows, axis)).join("\n");
+export function drawBlobs(rows: readonly StudyRow[]): Html {
+  return joinHtml(Object.keys(rows[0].point).map((axis) => drawAxis(rows, axis)));
 }
 
-function drawAxis(rows: readonly StudyRow[], axis: string): string {
+function drawAxis(rows: readonly StudyRow[], axis: string): Html {
   const others = Object.keys(rows[0].point).filter((other) => other !== axis);
   const lineOf = (row: StudyRow) => others.map((other) => String(row.point[other])).join(", ");
   const valueOf = (row: StudyRow) => String(row.point[axis]);
@@ -43,25 +44,28 @@ function drawAxis(rows: readonly StudyRow[], axis: string): string {
   const keys = [...new Set(rows.map(keyOf))];
   const styles = others.length === 0 ? rowColours(rows) : coloursOf(keys);
   const blobs = placeBlobs(rows, axis, (row) => styles[keys.indexOf(keyOf(row))]);
-  if (blobs.length === 0) return "";
+  if (blobs.length === 0) return markup``;
   const letters = Math.max(...blobs.map(({ row }) => row.label.length));
   const right = Math.max(LEAST_RIGHT, WIDTH - 20 - LETTER * letters);
   const bottom = TOP + Math.max(LEAST_HEIGHT, LABEL * blobs.length);
-  const plot = { across: linearScale([0, 100], [LEFT, right], 5), up: errorScale(blobs, bottom) };
+  const plot: Plot = {
+    across: linearScale([0, 100], [LEFT, right], 5),
+    up: errorScale(blobs, bottom),
+    frame: { left: LEFT, right, bottom },
+  };
   const lines = ordered ? [...Map.groupBy(blobs, ({ row }) => lineOf(row)).values()] : [];
-  const legend = keys.map((key, at) => `<span>${swatch(styles[at])}${escapeHtml(key)}</span>`);
-  return `<figure class="blobs" style="--whole: ${
+  const legend = keys.map((key, at) => markup`<span>${swatch(styles[at])}${key}</span>`);
+  return markup`<figure class="blobs" style="--whole: ${
     (100 * WIDTH / (right + 16)).toFixed(0)
-  }%"><figcaption><h3>${escapeHtml(axis)}</h3>${
-    others.length === 0 ? "" : `<p class="keys">${legend.join("")}</p>`
-  }</figcaption>
-<svg viewBox="0 0 ${WIDTH} ${bottom + FOOT}" role="img" aria-label="Test mse over usage, ${
-    escapeHtml(axis)
-  }">
-${drawGrid(plot, right, bottom)}
-<g class="labels">${drawLabels(plot, right, bottom, blobs)}</g>
-${lines.map((line) => drawLine(plot, axis, line)).join("\n")}
-${largestFirst(blobs).map((blob) => drawBlob(plot, blob)).join("\n")}
+  }%"><figcaption><h3>${axis}</h3>${
+    others.length === 0 ? "" : markup`<p class="keys">${legend}</p>`
+  }</figcaption><svg viewBox="0 0 ${WIDTH} ${
+    bottom + FOOT
+  }" role="img" aria-label="Test mse over usage, ${axis}">${drawGrid(plot)}<g class="labels">${
+    drawLabels(plot, blobs)
+  }</g>
+${joinHtml(lines.map((line) => drawLine(plot, axis, line)))}
+${joinHtml(largestFirst(blobs).map((blob) => drawBlob(plot, blob)))}
 </svg></figure>`;
 }
 
@@ -69,6 +73,7 @@ ${largestFirst(blobs).map((blob) => drawBlob(plot, blob)).join("\n")}
 interface Plot {
   readonly across: Scale;
   readonly up: Scale;
+  readonly frame: GridFrame;
 }
 
 /** What is drawn of the rows that were measured. */
@@ -106,33 +111,25 @@ function radii(values: readonly unknown[]): (value: unknown) => number {
   return (value) => RADII[0] + (Math.log(Number(value)) - low) / span * (RADII[1] - RADII[0]);
 }
 
-function drawGrid({ across, up }: Plot, right: number, bottom: number): string {
-  const horizontal = up.ticks.map((tick) => {
-    const y = up.at(tick).toFixed(1);
-    return `<line class="grid" x1="${LEFT}" x2="${right}" y1="${y}" y2="${y}"/>` +
-      `<text class="tick" x="${LEFT - 8}" y="${y}" dy="0.32em" text-anchor="end">${
-        showTick(tick)
-      }</text>`;
-  });
-  const marks = across.ticks.map((tick) =>
-    `<text class="tick" x="${across.at(tick)}" y="${bottom + 20}" text-anchor="middle">${
-      showTick(tick)
-    }</text>`
-  );
-  const titles = `<text class="tick" x="0" y="12">test mse, lower is better</text>` +
-    `<text class="tick" x="${(LEFT + right) / 2}" y="${
+function drawGrid({ across, up, frame }: Plot): Html {
+  const { left, right, bottom } = frame;
+  return joinHtml([
+    ...drawLevels(up, frame),
+    ...drawMarks(across, frame),
+    markup`<text class="tick" x="0" y="12">test mse, lower is better</text>`,
+    markup`<text class="tick" x="${(left + right) / 2}" y="${
       bottom + 42
-    }" text-anchor="middle">usage, % of the codes</text>`;
-  return [...horizontal, ...marks, titles].join("\n");
+    }" text-anchor="middle">usage, % of the codes</text>`,
+  ]);
 }
 
 /** Joins combinations in the order of their values. */
-function drawLine({ across, up }: Plot, axis: string, blobs: readonly Blob[]): string {
+function drawLine({ across, up }: Plot, axis: string, blobs: readonly Blob[]): Html {
   const sorted = blobs.toSorted((a, b) => Number(a.row.point[axis]) - Number(b.row.point[axis]));
   const places = sorted.map(({ usage, mse }) =>
     `${across.at(usage.mean).toFixed(1)},${up.at(mse.mean).toFixed(1)}`
   );
-  return `<polyline class="joins" points="${places.join(" ")}"/>`;
+  return markup`<polyline class="joins" points="${places.join(" ")}"/>`;
 }
 
 /** So that no blob hides a smaller one. */
@@ -140,38 +137,34 @@ function largestFirst(blobs: readonly Blob[]): readonly Blob[] {
   return blobs.toSorted((a, b) => b.radius - a.radius);
 }
 
-function drawBlob({ across, up }: Plot, blob: Blob): string {
+function drawBlob({ across, up }: Plot, blob: Blob): Html {
   const { row, index, usage, mse, style, radius } = blob;
   const x = across.at(usage.mean).toFixed(1), y = up.at(mse.mean).toFixed(1);
   const [left, right] = barOf(usage).map((end) => across.at(Math.min(end, 100)).toFixed(1));
   const [low, high] = barOf(mse).map((end) => up.at(end).toFixed(1));
-  return `<g class="blob coloured" data-row="${index}" style="${style}"><title>${
-    escapeHtml(row.name)
-  }</title><path d="M${left} ${y}H${right}M${x} ${low}V${high}"/><circle cx="${x}" cy="${y}" r="${
+  return markup`<g class="blob coloured" data-row="${index}" style="${style}"><title>${row.name}</title><path d="M${left} ${y}H${right}M${x} ${low}V${high}"/><circle cx="${x}" cy="${y}" r="${
     radius.toFixed(1)
   }"/></g>`;
 }
 
 /** The rows' names in a column beside the grid, from the top down, each with a line to its blob. */
-function drawLabels(
-  { across, up }: Plot,
-  right: number,
-  bottom: number,
-  blobs: readonly Blob[],
-): string {
+function drawLabels({ across, up, frame }: Plot, blobs: readonly Blob[]): Html {
+  const { right, bottom } = frame;
   let next = TOP;
   const sorted = blobs.toSorted((a, b) => up.at(a.mse.mean) - up.at(b.mse.mean));
-  return sorted.map(({ row, index, usage, mse, radius }, at) => {
+  return joinHtml(sorted.map(({ row, index, usage, mse, radius }, at) => {
     const y = up.at(mse.mean), last = bottom - (sorted.length - 1 - at) * LABEL;
     const place = Math.max(next, Math.min(y, last));
     next = place + LABEL;
     const from = across.at(usage.mean) + radius;
-    return `<g class="label" data-row="${index}">` +
-      `<path class="grid" d="M${from.toFixed(1)} ${y.toFixed(1)}L${right + 10} ${
-        place.toFixed(1)
-      }"/>` +
-      `<text class="tick" x="${right + 14}" y="${place.toFixed(1)}" dy="0.32em">${
-        escapeHtml(row.label)
-      }</text></g>`;
-  }).join("\n");
+    return markup`<g class="label" data-row="${index}"><path class="grid" d="M${from.toFixed(1)} ${
+      y.toFixed(1)
+    }L${right + 10} ${
+      place.toFixed(
+        1,
+      )
+    }"/><text class="tick" x="${right + 14}" y="${
+      place.toFixed(1)
+    }" dy="0.32em">${row.label}</text></g>`;
+  }));
 }

@@ -1,4 +1,5 @@
 /** Gathers what came of a study. */
+import type { Damage } from "./damage.ts";
 import { readRecord, type StudyRun } from "./records.ts";
 import type { Study } from "./study.ts";
 import { StudyFolder } from "./study_folder.ts";
@@ -9,6 +10,8 @@ export interface CollectedStudy {
   readonly study: Study;
   /** Every run of it. */
   readonly records: readonly StudyRun[];
+  /** What could not be read of them; the rest of a run counts all the same. */
+  readonly damage: readonly Damage[];
 }
 
 /** Reads the runs of a study again, wherever and by whatever they were computed, and writes `study.jsonl`, `study.csv`,
@@ -26,13 +29,12 @@ export interface CollectedStudy {
  * ```
  * @param path the study's folder
  * @throws {RangeError} it is not a study's folder
- * @throws {Error} a file cannot be read or written
+ * @throws {Error} a file cannot be written
  */
 export async function collectStudy(path: string): Promise<CollectedStudy> {
   const folder = new StudyFolder(path);
   const { study, runs } = await folder.readPlan();
   const records = await Promise.all(runs.map(readRecord));
   await folder.writeTables(study, records);
-  await folder.writePage(study, records);
-  return { study, records };
+  return { study, records, damage: await folder.writePage(study, records) };
 }

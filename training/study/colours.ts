@@ -1,4 +1,5 @@
 /** The colours that tell combinations apart. */
+import { type Html, markup } from "../report/html.ts";
 import type { StudyRow } from "./rows.ts";
 
 /** The hues of values that have an order, from blue to red. */
@@ -29,6 +30,6 @@ export function rowColours(rows: readonly StudyRow[]): readonly string[] {
 }
 
 /** A mark of a colour, before a name. */
-export function swatch(style: string): string {
-  return `<i class="swatch" style="${style}"></i>`;
+export function swatch(style: string): Html {
+  return markup`<i class="swatch" style="${style}"></i>`;
 }

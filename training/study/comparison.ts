@@ -1,7 +1,9 @@
 /** The curves of every run of a study, in charts where runs can be chosen. */
 import { drawLines, type Line, thinned } from "../report/line_chart.ts";
 import type { RunRecord } from "../report/curves.ts";
-import { escapeHtml } from "../report/page.ts";
+import { drawLevels, drawMarks } from "../report/axes.ts";
+import { escapeHtml, Html, joinHtml, markup } from "../report/html.ts";
+import { dataBlock } from "../report/page_content.ts";
 import { linearScale, logScale, niceStep, showTick } from "../report/scale.ts";
 import { rowColours, swatch } from "./colours.ts";
 import type { ComparedChart, ComparedLine } from "./comparison_script.ts";
@@ -54,7 +56,7 @@ const CURVES: readonly Curve[] = [
 export function drawComparison(
   rows: readonly StudyRow[],
   recordsOf: (run: StudyRun) => readonly RunRecord[],
-): string {
+): Html {
   const styles = rowColours(rows);
   const seeds = [...new Set(rows.flatMap(({ runs }) => runs.map(({ seed }) => seed)))];
   const charts = CURVES.map((curve): ComparedChart => ({
@@ -63,29 +65,34 @@ export function drawComparison(
     lines: rows.flatMap((row, index) =>
       row.runs.flatMap((run): ComparedLine[] => {
         const line = lineOf(curve, recordsOf(run), {
-          attributes: `class="line coloured stroke${seeds.indexOf(run.seed) % 3}" ` +
-            `data-row="${index}" style="${styles[index]}"`,
-          title: escapeHtml(seeds.length === 1 ? row.label : `${row.label}, seed ${run.seed}`),
+          classes: `line coloured stroke${seeds.indexOf(run.seed) % 3}`,
+          title: seeds.length === 1 ? row.label : `${row.label}, seed ${run.seed}`,
         });
-        return line === null ? [] : [{ ...line, row: index, seed: run.seed }];
+        const place = { style: styles[index], index };
+        return line === null ? [] : [{ ...line, row: place, seed: run.seed }];
       })
     ),
   }));
-  if (charts.every(({ lines }) => lines.length === 0)) return "";
+  if (charts.every(({ lines }) => lines.length === 0)) return markup``;
   const figures = charts.map(({ lines, label, logarithmic }, at) =>
-    `<figure class="chart"><figcaption><h3>${CURVES[at].title}</h3></figcaption>
+    markup`<figure class="chart"><figcaption><h3>${CURVES[at].title}</h3></figcaption>
 ${drawLines(lines, label, logarithmic)}</figure>`
   );
-  return `${drawChooser(rows, styles, seeds)}
-<div class="charts">${figures.join("\n")}</div>
-<script type="application/json">${JSON.stringify(charts).replaceAll("<", "\\u003c")}</script>`;
+  return markup`${drawChooser(rows, styles, seeds)}
+<div class="charts">${joinHtml(figures)}</div>
+${dataBlock(charts)}`;
 }
 
 /** What makes the charts of `drawComparison` change: these very functions, as text. */
-export const COMPARISON_SCRIPT: string = `<script>
-${[niceStep, linearScale, logScale, showTick, drawLines, compareRuns].join("\n")}
+export const COMPARISON_SCRIPT: string = `
+${
+  [
+    ...[Html, escapeHtml, markup, joinHtml, niceStep, linearScale, logScale, showTick],
+    ...[drawLevels, drawMarks, drawLines, compareRuns],
+  ].join("\n")
+}
 ${compareRuns.name}();
-</script>`;
+`;
 
 /** A run's line in a chart; none where it recorded no such value. */
 function lineOf(
@@ -110,24 +117,21 @@ function drawChooser(
   rows: readonly StudyRow[],
   styles: readonly string[],
   seeds: readonly number[],
-): string {
+): Html {
   const combinations = rows.map(({ label, name }, index) =>
-    `<label data-row="${index}" title="${
-      escapeHtml(name)
-    }"><input type="checkbox" name="row" value="${index}" checked>${swatch(styles[index])}${
-      escapeHtml(label)
-    }</label>`
+    markup`<label data-row="${index}" title="${name}"><input type="checkbox" name="row" value="${index}" checked>${
+      swatch(styles[index])
+    }${label}</label>`
   );
   const strokes = seeds.length === 1
-    ? [`<input type="hidden" name="seed" value="${seeds[0]}">`]
+    ? [markup`<input type="hidden" name="seed" value="${seeds[0]}">`]
     : seeds.map((seed, at) =>
-      `<label><input type="checkbox" name="seed" value="${seed}" checked>` +
-      `<svg class="stroke${
+      markup`<label><input type="checkbox" name="seed" value="${seed}" checked><svg class="stroke${
         at % 3
       }" viewBox="0 0 24 2"><path d="M0 1H24"/></svg>seed ${seed}</label>`
     );
-  return `<form class="chooser" autocomplete="off"><div>${combinations.join("\n")}</div><div>${
-    strokes.join("\n")
+  return markup`<form class="chooser" autocomplete="off"><div>${joinHtml(combinations)}</div><div>${
+    joinHtml(strokes)
   }
 <button type="button" value="all">all</button> <button type="button" value="">none</button></div></form>`;
 }

@@ -4,7 +4,7 @@ import { drawLines, type Line } from "../report/line_chart.ts";
 /** A run's line in a chart. */
 export interface ComparedLine extends Line {
   /** Its combination. */
-  readonly row: number;
+  readonly row: NonNullable<Line["row"]>;
   /** Its seed. */
   readonly seed: number;
 }
@@ -33,9 +33,13 @@ export function compareRuns(): void {
       const rows = chosen.getAll("row"), seeds = chosen.getAll("seed");
       charts.forEach(({ label, logarithmic, lines }, at) => {
         const shown = lines.filter(({ row, seed }) =>
-          rows.includes(String(row)) && seeds.includes(String(seed))
+          rows.includes(String(row.index)) && seeds.includes(String(seed))
         );
-        figures[at].querySelector("svg")!.outerHTML = drawLines(shown, label, logarithmic);
+        figures[at].querySelector("svg")!.outerHTML = drawLines(
+          shown,
+          label,
+          logarithmic,
+        ).toString();
       });
     };
     form.addEventListener("change", draw);

@@ -2,7 +2,7 @@
 import { sizeOf } from "../../core/shape.ts";
 import { codebookUse } from "../../metrics/codebook.ts";
 import { drawHistogram } from "../report/histogram.ts";
-import { escapeHtml } from "../report/page.ts";
+import { type Html, joinHtml, markup } from "../report/html.ts";
 import { drawPictureRow } from "../report/pictures.ts";
 import type { Samples } from "../sample_grid.ts";
 import { rowColours, swatch } from "./colours.ts";
@@ -17,24 +17,24 @@ const MOST_VALUES = 4_000_000;
 export function drawReconstructions(
   rows: readonly StudyRow[],
   traceOf: (row: StudyRow) => RunTrace,
-): string {
+): Html {
   const styles = rowColours(rows);
   const shown = rows.flatMap((row, index) => {
     const { samples } = traceOf(row);
     return samples === null ? [] : [{ row, style: styles[index], samples }];
   });
-  if (shown.length === 0) return "";
+  if (shown.length === 0) return markup``;
   const [{ samples: { imageShape, originals } }] = shown;
   const size = sizeOf(imageShape), count = originals.length / size;
   const room = Math.floor(MOST_VALUES / (size * (shown.length + 1)));
   const chosen = Math.max(1, Math.min(count, room));
   const some = (values: Samples["originals"]) => spread(values, size, chosen);
-  return [
+  return joinHtml([
     drawPictureRow("original", some(originals), imageShape),
     ...shown.map(({ row: { label, name }, style, samples: { reconstructions } }) =>
-      drawPictureRow(name, some(reconstructions), imageShape, swatch(style) + escapeHtml(label))
+      drawPictureRow(name, some(reconstructions), imageShape, [swatch(style), label])
     ),
-  ].join("\n");
+  ]);
 }
 
 /** So many images, spread evenly. */
@@ -51,7 +51,7 @@ function spread(values: Float32Array, size: number, count: number): Float32Array
 export function drawHistograms(
   rows: readonly StudyRow[],
   traceOf: (row: StudyRow) => RunTrace,
-): string {
+): Html {
   const styles = rowColours(rows);
   const figures = rows.flatMap((row, index) => {
     const { counts } = traceOf(row);
@@ -59,13 +59,18 @@ export function drawHistograms(
     const { usage, perplexity } = codebookUse(counts);
     const histogram = counts.toSorted((a, b) => b - a);
     return [
-      `<figure class="coloured" data-row="${index}" style="${styles[index]}"><figcaption><h3>${
-        swatch(styles[index])
-      }${escapeHtml(row.label)}</h3><span class="key"><b>${
-        (100 * usage).toFixed(1)
-      }</b> %, perplexity <b>${perplexity.toFixed(1)}</b></span></figcaption>
-${drawHistogram({ histogram }, [360, 140])}</figure>`,
+      markup`<figure class="coloured" data-row="${index}" style="${
+        styles[index]
+      }"><figcaption><h3>${swatch(styles[index])}${row.label}</h3><span class="key"><b>${
+        (100 * usage).toFixed(
+          1,
+        )
+      }</b> %, perplexity <b>${perplexity.toFixed(1)}</b></span></figcaption>${
+        drawHistogram({ histogram }, [360, 140])
+      }</figure>`,
     ];
   });
-  return figures.length === 0 ? "" : `<div class="histograms">${figures.join("\n")}</div>`;
+  return figures.length === 0
+    ? markup``
+    : markup`<div class="histograms">${joinHtml(figures)}</div>`;
 }

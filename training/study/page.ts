@@ -1,8 +1,10 @@
 /** A study as one page that needs no other file. */
-import { escapeHtml, page, section } from "../report/page.ts";
+import { type Html, joinHtml, markup } from "../report/html.ts";
+import { page, section } from "../report/page.ts";
 import { drawProtocols } from "../report/protocols.ts";
 import { drawBlobs } from "./blobs.ts";
 import { COMPARISON_SCRIPT, drawComparison } from "./comparison.ts";
+import { type Damage, damagesOf } from "./damage.ts";
 import { ABOUT_BOLD, ABOUT_DIFFERENCES } from "./differences.ts";
 import { drawHistograms, drawReconstructions } from "./galleries.ts";
 import { DEFAULT_MEASURES, type Measure } from "./measures.ts";
@@ -32,35 +34,39 @@ export function drawStudy(
   traceOf: (run: StudyRun) => RunTrace,
 ): string {
   const tables = tablesOf(runs);
-  const failed = runs.filter(({ state }) => state === "failed");
+  const failures = runs.filter(({ state }) => state === "failed")
+    .map((run) => ({ run, reason: run.failure ?? "" }));
   const left = runs.filter(({ state }) => state === "waiting" || state === "started");
   return page(name, [
-    `<header><h1>${escapeHtml(name)}</h1><p class="faint">${escapeHtml(about)}</p>${
-      drawCounts(runs)
-    }</header>`,
-    ...tables.map((table) => `<article>${drawTable(table, measure, traceOf)}</article>`),
+    markup`<header><h1>${name}</h1><p class="faint">${about}</p>${drawCounts(runs)}</header>`,
+    ...tables.map((table) => markup`<article>${drawTable(table, measure, traceOf)}</article>`),
+    section("Failed", "These runs ended with an error.", drawReasons(failures)),
     section(
-      "Failed",
-      "These runs ended with an error.",
-      failed.map((run) =>
-        `<p>${escapeHtml(showRun(run))}: <code>${escapeHtml(run.failure ?? "")}</code></p>`
-      ).join("\n"),
+      "Damaged",
+      "These files cannot be read, and what they hold is not shown.",
+      drawReasons(damagesOf(runs, traceOf)),
     ),
     section(
       "Left to run",
       `${left.length} of ${runs.length} runs.`,
       left.length === 0
-        ? ""
-        : `<div class="runs">${
-          left.map((run) => `<p>${escapeHtml(showRun(run))}</p>`).join("\n")
+        ? markup``
+        : markup`<div class="runs">${
+          joinHtml(left.map((run) => markup`<p>${showRun(run)}</p>`))
         }</div>`,
     ),
-    tables.length === 0 ? "" : COMPARISON_SCRIPT,
-  ], STUDY_STYLE);
+  ], { style: STUDY_STYLE, script: tables.length === 0 ? undefined : COMPARISON_SCRIPT });
+}
+
+/** Why runs have no result, or not all of it. */
+function drawReasons(reasons: readonly Damage[]): Html {
+  return joinHtml(
+    reasons.map(({ run, reason }) => markup`<p>${showRun(run)}: <code>${reason}</code></p>`),
+  );
 }
 
 /** How large the study is. */
-function drawCounts(runs: readonly StudyRun[]): string {
+function drawCounts(runs: readonly StudyRun[]): Html {
   const finished = runs.filter(({ state }) => state === "finished");
   const different = (of: (run: StudyRun) => unknown) => new Set(runs.map(of)).size;
   const steps = [...new Set(finished.map(({ steps }) => steps))];
@@ -70,8 +76,8 @@ function drawCounts(runs: readonly StudyRun[]): string {
     ["seeds", `${different(({ seed }) => seed)}`],
     ...steps.length === 1 ? [["steps a run", `${steps[0]}`] as const] : [],
   ];
-  return `<dl class="numbers">${
-    counts.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")
+  return markup`<dl class="numbers">${
+    counts.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)
   }</dl>`;
 }
 
@@ -80,9 +86,9 @@ function drawTable(
   { protocol, devices, rows }: StudyTable,
   measures: readonly Measure[],
   traceOf: (run: StudyRun) => RunTrace,
-): string {
+): Html {
   const [{ runs: [first] }] = rows;
-  return [
+  return joinHtml([
     section(
       "Quality against usage",
       "The mean over the seeds, with bars of a standard deviation. Where an axis has numbers, a blob's size is that " +
@@ -91,10 +97,10 @@ function drawTable(
     ),
     section(
       "Numbers",
-      `Mean ± standard deviation over the seeds, on ${
-        escapeHtml(devices.join("; "))
-      }. ${ABOUT_BOLD}`,
-      drawNumbers(rows, measures) + drawProtocols({ [protocol]: traceOf(first).protocol }),
+      `Mean ± standard deviation over the seeds, on ${devices.join("; ")}. ${ABOUT_BOLD}`,
+      markup`${drawNumbers(rows, measures)}${
+        drawProtocols({ [protocol]: traceOf(first).protocol })
+      }`,
     ),
     section("Differences to the best", ABOUT_DIFFERENCES, drawDifferences(rows, measures)),
     section(
@@ -114,5 +120,5 @@ function drawTable(
         "least; the dotted line is where all would be, if they were chosen equally often.",
       drawHistograms(rows, ({ runs: [run] }) => traceOf(run)),
     ),
-  ].join("\n");
+  ]);
 }

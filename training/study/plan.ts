@@ -1,6 +1,7 @@
 /** The runs of a study. */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Config } from "../config.ts";
+import { hasControls, printable } from "../printable.ts";
 import { runHash } from "../identity.ts";
 import { checkOrigins } from "../origins.ts";
 import type { Settings } from "../presets.ts";
@@ -54,12 +55,13 @@ const GIVEN: ReadonlySet<string> = new Set(["seed", "out"]);
  * assert.equal(runs[3].config.quantizer.codebookSize, 64);
  * ```
  * @throws {RangeError} a setting is unknown or has a value that is not allowed, is set twice or belongs to the study, two
- * runs do not differ, or the study does not have the size
+ * runs do not differ, the study does not have the size, or the folder's name has control characters
  */
 export async function planRuns(
   study: Study,
   { out, scale, settings = {} }: PlanOptions,
 ): Promise<readonly PlannedRun[]> {
+  checkFolder(study, resolve(out));
   const chosen = scaleOf(study, scale);
   const base = [chosen.settings ?? {}, settings].reduce(merge, study.base ?? {});
   const axes = study.axes.map(pointsOf);
@@ -93,12 +95,22 @@ export function runFolderOf(out: string, hash: string): string {
 
 /** A combination of the axes' points in words: `quantizer.codebookSize 32`. */
 export function showPoint(point: PlannedRun["point"]): string {
-  return Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", ");
+  return printable(Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", "));
 }
 
 /** A run as messages name it: `quantizer.codebookSize 32, seed 42`. */
 export function showRun({ point, seed }: Pick<PlannedRun, "point" | "seed">): string {
   return `${showPoint(point)}, seed ${seed}`;
+}
+
+/** Refuses a folder whose name cannot stand in a script: runs may be launched by one. */
+function checkFolder({ name }: Study, folder: string): void {
+  if (!hasControls(folder)) return;
+  throw new RangeError(
+    `Cannot plan the study ${name}: its folder's name must have no control characters, got ${
+      JSON.stringify(folder)
+    }`,
+  );
 }
 
 interface RunParts {

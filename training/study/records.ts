@@ -1,14 +1,17 @@
 /** What is known of the runs of a study. */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../core/atomic_write.ts";
+import { DamagedFileError } from "../read_back.ts";
+import { readFailure, readSummary } from "../run_files.ts";
 import { RunFolder } from "../run_folder.ts";
 import type { Measure } from "./measures.ts";
 import type { PlannedRun } from "./plan.ts";
+import type { RecordedRun } from "./plan_file.ts";
 
 /** How far a run of a study is: `waiting`, it has not begun; `started`, it can be resumed; `failed`, it is run again
- * only when asked; `finished`. */
-export type StudyRunState = "waiting" | "started" | "failed" | "finished";
+ * only when asked; `damaged`, a file that says how far it is cannot be read; `finished`. */
+export type StudyRunState = "waiting" | "started" | "failed" | "damaged" | "finished";
 
 /** What is known of a run. */
 export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
@@ -16,7 +19,7 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly folder: string;
   /** How far it is. */
   readonly state: StudyRunState;
-  /** Why it failed. */
+  /** Why it failed, or which file is damaged. */
   readonly failure: string | null;
   /** Steps taken, of a finished run. */
   readonly steps: number | null;
@@ -28,44 +31,37 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly measured: Readonly<Record<Measure, number | null>> | null;
 }
 
-/** The parts of `summary.json` that a study reads. */
-interface Summary {
-  readonly steps: number;
-  readonly device: string;
-  readonly test: {
-    readonly mse: number;
-    readonly psnr: number;
-    readonly usage: number;
-    readonly perplexity: number;
-    readonly protocol: string;
-  };
-  readonly imagesPerSecond: number | null;
-}
+/** What is known of a run that is not finished. */
+const NO_RESULT = { steps: null, device: null, protocol: null, measured: null };
 
-/** Reads what a run's folder says of it.
- * @throws {Error} a file cannot be read
- */
-export async function readRecord({ point, seed, hash, config }: PlannedRun): Promise<StudyRun> {
+/** Reads what a run's folder says of it; a file that cannot be read makes it a damaged one. */
+export async function readRecord({ point, seed, hash, config }: RecordedRun): Promise<StudyRun> {
   const folder = config.out;
   const known = { point, seed, hash, folder };
-  const summary = await readJson<Summary>(join(folder, "summary.json"));
+  try {
+    return { ...known, ...await readState(folder, config.training.batchSize) };
+  } catch (cause) {
+    if (!(cause instanceof DamagedFileError)) throw cause;
+    return { ...known, state: "damaged", failure: cause.message, ...NO_RESULT };
+  }
+}
+
+async function readState(
+  folder: string,
+  batchSize: number,
+): Promise<Omit<StudyRun, "point" | "seed" | "hash" | "folder">> {
+  const summary = await readSummary(folder);
   if (summary !== undefined) {
     const { steps, device, test, imagesPerSecond } = summary;
     const { mse, psnr, usage, perplexity, protocol } = test;
-    const secondsPerStep = imagesPerSecond === null
-      ? null
-      : config.training.batchSize / imagesPerSecond;
+    const secondsPerStep = imagesPerSecond === null ? null : batchSize / imagesPerSecond;
     const measured = { usage, perplexity, mse, psnr, secondsPerStep };
-    return { ...known, state: "finished", failure: null, steps, device, protocol, measured };
+    return { state: "finished", failure: null, steps, device, protocol, measured };
   }
-  const failed = await readJson<{ readonly reason: string }>(failureFile(folder));
-  const state = failed !== undefined
-    ? "failed"
-    : await new RunFolder(folder).isUntouched()
-    ? "waiting"
-    : "started";
-  const failure = failed?.reason ?? null;
-  return { ...known, state, failure, steps: null, device: null, protocol: null, measured: null };
+  const failure = await readFailure(failureFile(folder)) ?? null;
+  if (failure !== null) return { state: "failed", failure, ...NO_RESULT };
+  const state = await new RunFolder(folder).isUntouched() ? "waiting" : "started";
+  return { state, failure, ...NO_RESULT };
 }
 
 /** Marks a run as failed. */
@@ -80,16 +76,4 @@ export async function clearFailure(folder: string): Promise<void> {
 
 function failureFile(folder: string): string {
   return join(folder, "failure.json");
-}
-
-/** A file's JSON; undefined where there is no file. */
-async function readJson<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, "utf8"));
-  } catch (cause) {
-    if ((cause as { code?: string }).code === "ENOENT") return undefined;
-    throw new Error(`Cannot read ${path}: it must hold JSON, got ${(cause as Error).message}`, {
-      cause,
-    });
-  }
 }

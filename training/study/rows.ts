@@ -1,4 +1,5 @@
 /** What the runs of a combination come to, over their seeds. */
+import { printable } from "../printable.ts";
 import { type Measure, MEASURE_TITLES } from "./measures.ts";
 import { showPoint } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
@@ -45,8 +46,10 @@ export function tablesOf(runs: readonly StudyRun[]): readonly StudyTable[] {
 
 function showLabel(point: StudyRun["point"]): string {
   const entries = Object.entries(point);
-  if (entries.length === 1) return String(entries[0][1]);
-  return entries.map(([axis, value]) => `${axis.split(".").at(-1)} ${value}`).join(", ");
+  if (entries.length === 1) return printable(String(entries[0][1]));
+  return printable(
+    entries.map(([axis, value]) => `${axis.split(".").at(-1)} ${value}`).join(", "),
+  );
 }
 
 /** A mean, and how far from it numbers lie. */

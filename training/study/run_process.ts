@@ -57,17 +57,24 @@ async function trainInProcess(
     env: { NO_COLOR: "1" },
     detached: true,
   }).spawn();
-  const stop = () => child.stdin.close();
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= child.stdin.close().catch(() => {}); // It may be gone.
+  };
   signal.addEventListener("abort", stop);
   if (signal.aborted) stop();
-  const [errors] = await Promise.all([new Response(child.stderr).text(), hear(child, onLine)]);
-  const { code, signal: killer } = await child.status;
-  signal.removeEventListener("abort", stop);
-  if (!signal.aborted) await child.stdin.close();
-  if (code === 0) return { kind: "finished" };
-  if (signal.aborted || code === INTERRUPTED) return { kind: "stopped" };
-  const words = errors.trim().slice(-MOST_WORDS) || `its exit code was ${code}`;
-  return { kind: "failed", reason: killer === null ? words : `it was killed by ${killer}` };
+  try {
+    const [errors] = await Promise.all([new Response(child.stderr).text(), hear(child, onLine)]);
+    const { code, signal: killer } = await child.status;
+    if (code === 0) return { kind: "finished" };
+    if (signal.aborted || code === INTERRUPTED) return { kind: "stopped" };
+    const words = errors.trim().slice(-MOST_WORDS) || `its exit code was ${code}`;
+    return { kind: "failed", reason: killer === null ? words : `it was killed by ${killer}` };
+  } finally {
+    signal.removeEventListener("abort", stop);
+    stop();
+    await Promise.all([stopping, child.status]); // No process outlives the call, whatever was thrown.
+  }
 }
 
 async function hear(child: Deno.ChildProcess, onLine: (line: string) => void): Promise<void> {

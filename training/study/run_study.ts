@@ -1,4 +1,5 @@
 /** Runs a study. */
+import type { Damage } from "./damage.ts";
 import type { Launcher } from "./launchers/launcher.ts";
 import { LocalLauncher, type LocalOptions } from "./launchers/local.ts";
 import { type PlannedRun, type PlanOptions, planRuns } from "./plan.ts";
@@ -21,13 +22,16 @@ export interface LaunchedStudy {
   readonly records: readonly StudyRun[];
   /** What is to be done next, a line each, as the launcher has it. */
   readonly next: readonly string[];
+  /** What could not be read of the runs. */
+  readonly damage: readonly Damage[];
 }
 
 /** Runs what is left of a study, every run in a process of its own, and leaves `study.jsonl`, `study.csv`,
  * `study.md` and, in the end, `study.html` in its folder, beside `plan.json` and `runs/`.
  *
  * A run is recognised by the hash of its configuration: one that is finished is not run again, one that was stopped or
- * killed goes on from its last checkpoint, one that failed is left alone unless `retry` is set. So a study that was
+ * killed goes on from its last checkpoint, one that failed is left alone unless `retry` is set, and one that is damaged
+ * until the file that its failure names is mended or removed. So a study that was
  * stopped goes on when it is run again, and one that was changed runs what is new; runs that are no longer in it stay in
  * `runs/`, in no table.
  *
@@ -91,7 +95,7 @@ export async function launchStudy(
   await folder.writeTables(checked, [...records.values()]);
   const left = runs.filter(({ hash }) => {
     const { state } = records.get(hash)!;
-    return state !== "finished" && (state !== "failed" || retry);
+    return state === "waiting" || state === "started" || state === "failed" && retry;
   });
   const onEnd = async (run: PlannedRun) => {
     records.set(run.hash, await readRecord(run));
@@ -101,6 +105,5 @@ export async function launchStudy(
     ? []
     : await launcher.launch({ study: checked, out, runs: left, onEnd });
   const known = [...records.values()];
-  await folder.writePage(checked, known);
-  return { records: known, next };
+  return { records: known, next, damage: await folder.writePage(checked, known) };
 }

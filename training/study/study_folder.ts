@@ -3,9 +3,11 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../core/atomic_write.ts";
 import { drawStudy } from "./page.ts";
+import { type Damage, damagesOf } from "./damage.ts";
 import { type PlannedRun, runFolderOf } from "./plan.ts";
+import { readPlan, type RecordedRun } from "./plan_file.ts";
 import type { StudyRun } from "./records.ts";
-import { readStudy, type Study } from "./study.ts";
+import type { Study } from "./study.ts";
 import { showCsv, showJsonLines, showMarkdown } from "./tables.ts";
 import { readTrace, type RunTrace } from "./traces.ts";
 
@@ -59,14 +61,10 @@ export class StudyFolder {
   /** Reads `plan.json`; its runs are in this folder, wherever they were.
    * @throws {RangeError} there is none, or it holds no study
    */
-  async readPlan(): Promise<StudyPlan> {
+  async readPlan(): Promise<{ readonly study: Study; readonly runs: readonly RecordedRun[] }> {
     try {
-      const plan: StudyPlan = JSON.parse(await readFile(this.#file("plan.json"), "utf8"));
-      const study = readStudy(plan.study);
-      const runs = plan.runs.map((run) => {
-        return { ...run, config: { ...run.config, out: runFolderOf(this.path, run.hash) } };
-      });
-      return { study, runs };
+      const plan = JSON.parse(await readFile(this.#file("plan.json"), "utf8"));
+      return readPlan(plan, (hash) => runFolderOf(this.path, hash));
     } catch (cause) {
       throw new RangeError(
         `Cannot collect ${this.path}: it must be the folder of a study, with its plan.json, got ${
@@ -92,14 +90,17 @@ export class StudyFolder {
     await this.#last;
   }
 
-  /** Writes `study.html`. */
-  async writePage(study: Study, runs: readonly StudyRun[]): Promise<void> {
+  /** Writes `study.html`.
+   * @returns what could not be read of the runs
+   */
+  async writePage(study: Study, runs: readonly StudyRun[]): Promise<readonly Damage[]> {
     const traces = new Map<StudyRun, RunTrace>();
     for (const run of runs) {
       if (run.state === "finished") traces.set(run, await readTrace(run));
     }
-    const text = drawStudy(study, runs, (run) => traces.get(run)!);
-    await writeAtomically(this.#file("study.html"), text);
+    const traceOf = (run: StudyRun) => traces.get(run)!;
+    await writeAtomically(this.#file("study.html"), drawStudy(study, runs, traceOf));
+    return damagesOf(runs, traceOf);
   }
 
   #file(name: string): string {

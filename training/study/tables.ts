@@ -7,6 +7,7 @@ import {
   comparedMeasures,
   showDifference,
 } from "./differences.ts";
+import { printable } from "../printable.ts";
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
@@ -51,21 +52,24 @@ export function showCsv(records: readonly StudyRun[]): string {
  */
 export function showMarkdown(study: Study, records: readonly StudyRun[]): string {
   const { name, about, measure = DEFAULT_MEASURES } = study;
-  const failed = records.filter(({ state }) => state === "failed");
+  const unread = records.filter(({ state }) => state === "failed" || state === "damaged");
   const left = records.filter(({ state }) => state === "waiting" || state === "started").length;
   const tables = tablesOf(records).map(({ protocol, devices, rows }) =>
     [
       showTable(rows, measure),
-      `Protocol ${protocol}, on ${devices.join("; ")}.`,
+      `Protocol ${showText(protocol)}, on ${showText(devices.join("; "))}.`,
       `Mean ± standard deviation over the seeds. ${ABOUT_BOLD}`,
       showDifferences(rows, measure),
     ].filter((part) => part !== "").join("\n\n")
   );
   const parts = [
     `# ${name}`,
-    about ?? "",
+    showText(about ?? ""),
     ...tables,
-    ...failed.map((run) => `Failed: ${showRun(run)} (${run.hash}): ${run.failure}`),
+    ...unread.map((run) => {
+      const kind = run.state === "failed" ? "Failed" : "Damaged";
+      return `${kind}: ${showText(`${showRun(run)} (${run.hash}): ${run.failure}`)}`;
+    }),
     left === 0 ? "" : `Left to run: ${left} of ${records.length}.`,
   ];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
@@ -101,11 +105,16 @@ function showDifferences(rows: readonly StudyRow[], measures: readonly Measure[]
 }
 
 function axesOf([{ point }]: readonly StudyRow[]): readonly string[] {
-  return Object.keys(point);
+  return Object.keys(point).map(showText);
 }
 
 function valuesOf({ point }: StudyRow): readonly string[] {
-  return Object.values(point).map(String);
+  return Object.values(point).map((value) => showText(String(value)));
+}
+
+/** Text in a line of Markdown, or in a cell of it: no line ends, no other cell begins in it, and no HTML. */
+function showText(text: string): string {
+  return printable(text.replace(/\s+/g, " ")).replace(/[\\|<]/g, "\\$&");
 }
 
 /** Lines of cells as a table, the first its head. */
@@ -118,7 +127,12 @@ function alignCells(lines: readonly (readonly string[])[]): string {
   return [head, rule, ...body].join("\n");
 }
 
+/** What spreadsheets take for the start of a formula, where they do not take it for a number. */
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/, NUMBER = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
+/** A value between commas. An apostrophe before what could be a formula keeps it a text. */
 function showCell(value: unknown): string {
-  const text = value === undefined || value === null ? "" : String(value);
+  const given = value === undefined || value === null ? "" : String(value);
+  const text = FORMULA.test(given) && !NUMBER.test(given) ? `'${given}` : given;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,9 +1,9 @@
 /** What the runs of a study left besides their numbers. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { EvaluationProtocol } from "../protocol.ts";
+import { DamagedFileError } from "../read_back.ts";
 import type { RunRecord } from "../report/curves.ts";
 import { RunFolder } from "../run_folder.ts";
+import { readSummary } from "../run_files.ts";
 import type { Samples } from "../sample_grid.ts";
 import type { StudyRun } from "./records.ts";
 
@@ -17,22 +17,38 @@ export interface RunTrace {
   readonly counts: readonly number[] | null;
   /** How its numbers were measured. */
   readonly protocol: EvaluationProtocol;
+  /** Which of its files cannot be read, and why; what they hold is missing above. */
+  readonly damage: readonly string[];
 }
 
-/** Reads what a finished run left.
- * @throws {Error} a file cannot be read
+/** Reads what a finished run left, as far as its files can be read.
+ * @throws {Error} its summary cannot be read
  */
 export async function readTrace({ folder, protocol }: StudyRun): Promise<RunTrace> {
   const run = new RunFolder(folder);
-  const summary: { readonly protocols: Readonly<Record<string, EvaluationProtocol>> } = JSON.parse(
-    await readFile(join(folder, "summary.json"), "utf8"),
-  );
-  const measured = summary.protocols[protocol ?? ""];
+  const { protocols = {} } = await readSummary(folder) ?? {};
+  const measured = protocols[protocol ?? ""];
+  if (measured === undefined) {
+    throw new Error(
+      `Cannot read ${folder}: its summary must have the protocol ${protocol}, got none`,
+    );
+  }
   const [height, width, channels] = measured.imageShape;
+  const damage: string[] = [];
+  const unless = async <T>(reading: Promise<T>, none: T): Promise<T> => {
+    try {
+      return await reading;
+    } catch (cause) {
+      if (!(cause instanceof DamagedFileError)) throw cause;
+      damage.push(cause.message);
+      return none;
+    }
+  };
   return {
-    records: await run.records(),
-    samples: await run.lastSamples(measured.images, [height, width, channels]),
-    counts: await run.counts(),
+    records: await unless(run.records(), []),
+    samples: await unless(run.lastSamples(measured.images, [height, width, channels]), null),
+    counts: await unless(run.counts(), null),
     protocol: measured,
+    damage,
   };
 }

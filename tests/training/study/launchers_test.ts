@@ -4,6 +4,7 @@ import {
   KubernetesLauncher,
   type KubernetesOptions,
 } from "../../../training/study/launchers/kubernetes.ts";
+import { LocalLauncher } from "../../../training/study/launchers/local.ts";
 import { PrintLauncher } from "../../../training/study/launchers/print.ts";
 import { SlurmLauncher } from "../../../training/study/launchers/slurm.ts";
 import { launchStudy } from "../../../training/study/run_study.ts";
@@ -104,6 +105,55 @@ Deno.test("the Job's name is the same for the same place, and keeps to what Kube
   assert.ok(longest.length <= 63, "with an index, it names a pod");
 });
 
+Deno.test("the Job's command has every path as it is, whatever Kubernetes would put in its place", async () => {
+  const changed = { folder: "runs/$(JOB_COMPLETION_INDEX) $$HOME $", project: "/$(PATH)" };
+  const { spec } = await manifestOf(changed);
+  /** What Kubernetes makes of a word: $$ is $, and $(NAME) the variable. */
+  const expand = (word: string) =>
+    word.replaceAll(
+      /\$(?:\$|\((\w+)\))/g,
+      (_, name) => name === undefined ? "$" : `VALUE of ${name}`,
+    );
+  const { command } = spec.template.spec.containers[0];
+  const [, , script, train, ...runs] = command.map(expand);
+  assert.equal(script, command[2]);
+  assert.equal(train, "/$(PATH)/tasks/train_launched.ts");
+  const places = hashesIn(`${folder}/kubernetes`)
+    .map((hash) => `/claim/runs/$(JOB_COMPLETION_INDEX) $$HOME $/runs/${hash}`);
+  assert.deepEqual(runs.toSorted(), places.sort());
+});
+
+Deno.test("a folder whose name has a line end reaches no script: each launcher refuses it, and writes nothing", async () => {
+  const before = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  const launchers = [
+    new PrintLauncher(),
+    new SlurmLauncher(),
+    new KubernetesLauncher(options),
+    new LocalLauncher(),
+  ];
+  for (const name of ["a\n#SBATCH --wrap=id", "a\rb", "a\0b", "a\x1b[2Jb", "a\u2028b"]) {
+    for (const launcher of launchers) {
+      await assert.rejects(launchStudy(sizes, launcher, { out: `${folder}/${name}` }), {
+        name: "RangeError",
+        message: /^Cannot plan the study sizes: its folder's name must have no control characters/,
+      });
+    }
+  }
+  const here = Deno.cwd(), inside = `${folder}/line\nend`;
+  await Deno.mkdir(inside);
+  Deno.chdir(inside);
+  try {
+    await assert.rejects(
+      launchStudy(sizes, launchers[0], { out: "runs" }),
+      /no control characters/,
+    );
+  } finally {
+    Deno.chdir(here);
+    await Deno.remove(inside);
+  }
+  assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), before);
+});
+
 /** Puts commands that stand for Slurm's on PATH; gives what becomes of them. */
 async function withSlurm(
   commands: Readonly<Record<string, string>>,
@@ -192,6 +242,22 @@ Deno.test("what a run's configuration may not say stands in every launcher's com
   }
 });
 
+Deno.test("a folder's name cannot give sbatch another option, and what is to be typed is quoted", async () => {
+  const out = `${folder}/a" --wrap="id`;
+  await withSlurm({ sbatch: SBATCH }, async () => {
+    const { next } = await launchStudy(sizes, new SlurmLauncher(), { out });
+    assert.ok(
+      next.at(-1)!.startsWith(`\`deno task ablate collect '${out}'\` gathers`),
+      next.at(-1),
+    );
+    const backslash = launchStudy(sizes, new SlurmLauncher(), { out: `${folder}/a\\b` });
+    await assert.rejects(backslash, /the folder's path must have no backslash, .* got .*a\\b/);
+  });
+  const script = Deno.readTextFileSync(`${out}/slurm/array-1.sh`);
+  const output = `${folder}/a\\" --wrap=\\"id/slurm/%A_%a.log`;
+  assert.ok(script.includes(`\n#SBATCH --output="${output}"\n`), script);
+});
+
 Deno.test("runs that a job in the queue has are not submitted again", async () => {
   const out = `${folder}/again`;
   const launch = async () => (await launchStudy(sizes, new SlurmLauncher(), { out })).next[0];
@@ -240,8 +306,15 @@ Deno.test("wrong options of a launcher are refused when it is made", () => {
     [() => new SlurmLauncher({ arraySize: 0.5 }), /arraySize must be .* at least 1, got 0\.5/],
     [() => new SlurmLauncher({ options: "gpu" }), /must be those of sbatch, in a line, got "gpu"/],
     [() => new SlurmLauncher({ options: "-p a\nrm b" }), /must be those of sbatch, in a line/],
+    [() => new SlurmLauncher({ options: "-p a\r--wrap id" }), /got "-p a\\r--wrap id"/],
     [() => new SlurmLauncher({ options: "-p a --array=1" }), /--array must be left to/],
     [() => new KubernetesLauncher({ ...options, image: "a b" }), /the image must .*got "a b"/],
+    ...(["image", "folder", "project", "limits"] as const).map((name) =>
+      [
+        () => new KubernetesLauncher({ ...options, [name]: "a=\x1bb" }),
+        new RegExp(`${name} must have no control characters, got "a=\\\\u001bb"`),
+      ] as const
+    ),
     [() => new KubernetesLauncher({ ...options, claim: "A" }), /the claim must be .*got A$/],
     [() => new KubernetesLauncher({ ...options, folder: "/a" }), /within the claim, got \/a$/],
     [() => new KubernetesLauncher({ ...options, folder: "a/../../b" }), /within the claim/],

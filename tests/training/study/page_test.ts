@@ -54,6 +54,7 @@ function traceOf({ point, seed }: StudyRun): RunTrace {
       ...{ dataset: "grey", split: "test", images: 8, imageShape: [4, 4, 1], valueRange: [-1, 1] },
       metrics: { mse: "m", psnr: "p", usage: "u", perplexity: "p" },
     },
+    damage: [],
   };
 }
 

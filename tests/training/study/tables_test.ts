@@ -81,3 +81,41 @@ Deno.test("the files for programs hold every run, with quotes where a comma need
   assert.equal(lines[6], "16,3,started,,,,,,,,,16-3");
   assert.equal(lines.length, 8);
 });
+
+Deno.test("whatever a value or a failure says, a table of Markdown keeps its cells and its lines", () => {
+  const hostile = "a|b\n| c \\| <img src=q>\r\n\x1b[2J\u2028# d";
+  const point = { [`method|${hostile}`]: hostile };
+  const text = showMarkdown({ ...study, about: hostile }, [
+    { ...finished(8, 1, 0.5), point, protocol: hostile, device: hostile },
+    { ...record(8, 2, { state: "failed", failure: hostile }), point },
+    { ...record(8, 3, { state: "damaged", failure: hostile }), point },
+  ]);
+  const shown = "a\\|b \\| c \\\\\\| \\<img src=q> �[2J # d";
+  const lines = text.split("\n");
+  assert.equal(lines[2], shown);
+  assert.ok(lines[4].startsWith(`| method\\|${shown} | usage, % |`), lines[4]);
+  assert.ok(lines[6].startsWith(`| ${shown} `), lines[6]);
+  assert.equal(lines[8], `Protocol ${shown}, on ${shown}.`);
+  const named = "a\\|b�\\| c \\\\\\| \\<img src=q>���[2J�# d";
+  assert.ok(lines.includes(`Failed: method\\|${named} ${named}, seed 2 (8-2): ${shown}`), text);
+  assert.ok(lines.includes(`Damaged: method\\|${named} ${named}, seed 3 (8-3): ${shown}`), text);
+  assert.equal(lines.filter((line) => line.startsWith("|")).length, 3, "a head, a rule, a row");
+  assert.doesNotMatch(text, /(?<!\\)<|[^\n\P{Cc}]/u);
+});
+
+Deno.test("no cell of the CSV is a formula, and numbers stay numbers", () => {
+  const formulas = ["=1+1", "+1", "-1+1", "@sum(a)", "\t=1", "\r=1", "＝1", "-", "-1e", '="a,b"'];
+  const numbers = ["-5", "-0.5", "-1e-7", "12", "1.5e+30"];
+  const cellOf = (value: string | number) => {
+    const [, line] = showCsv([{ ...record(8, 1, {}), point: { axis: value } }])
+      .match(/^axis,[^\n]*\n((?:"(?:[^"]|"")*"|[^,]*)),1,waiting/)!;
+    return line.startsWith('"') ? line.slice(1, -1).replaceAll('""', '"') : line;
+  };
+  for (const formula of formulas) assert.equal(cellOf(formula), `'${formula}`);
+  for (const number of numbers) {
+    assert.equal(cellOf(number), number);
+    assert.equal(cellOf(Number(number)), String(Number(number)));
+  }
+  const [head] = showCsv([{ ...record(8, 1, {}), point: { "=axis": 1 } }]).split(",");
+  assert.equal(head, "'=axis");
+});

@@ -17,8 +17,3 @@ export function trainCommand(out: string): readonly string[] {
 export function trainFile(project: string): string {
   return `${project}/${TRAIN}`;
 }
-
-/** A word as shells read it. */
-export function quoteShell(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}

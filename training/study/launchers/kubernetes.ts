@@ -3,9 +3,11 @@ import { createHash } from "node:crypto";
 import { join, posix } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
 import { flagsBesideFile } from "../../origins.ts";
+import { hasControls } from "../../printable.ts";
 import { launchPermissions } from "../run_permissions.ts";
-import { quoteShell, trainFile } from "./command.ts";
+import { trainFile } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { quoteShell } from "./shell.ts";
 
 /** What runs on Kubernetes need. */
 export interface KubernetesOptions {
@@ -60,11 +62,16 @@ export class KubernetesLauncher implements Launcher {
    * @throws {RangeError} an option is not what it must be
    */
   constructor(options: KubernetesOptions) {
-    const { image, claim, folder, limits, jobs = 1 } = options;
+    const { image, claim, folder, project, limits, jobs = 1 } = options;
     checkJobs(jobs);
     const refuse = (requirement: string, got: string): never => {
       throw new RangeError(`Cannot launch with kubernetes: ${requirement}, got ${got}`);
     };
+    for (const [name, value] of Object.entries({ image, claim, folder, project, limits })) {
+      if (value !== undefined && hasControls(value)) {
+        refuse(`${name} must have no control characters`, JSON.stringify(value));
+      }
+    }
     if (!/^\S+$/.test(image)) refuse("the image must be a name without spaces", `"${image}"`);
     if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(claim)) {
       refuse("the claim must be a name of lower-case letters, digits, dashes and dots", claim);
@@ -84,16 +91,18 @@ export class KubernetesLauncher implements Launcher {
   async launch(work: StudyWork): Promise<readonly string[]> {
     const { claim, folder } = this.#options;
     const job = this.#job(work);
-    const path = join(work.out, "kubernetes.json");
+    const path = join(work.out, "kubernetes.json"), file = quoteShell(path);
     await writeConfigs(work.runs);
     await writeAtomically(path, `${JSON.stringify(job, null, 2)}\n`);
     const { name } = job.metadata;
     return [
       `${path} is the Job ${name}, of ${work.runs.length} runs`,
       `the claim ${claim} must hold ${work.out} as ${folder}`,
-      `\`kubectl apply -f ${path}\` starts it; one of that name that has ended or is of other runs is to be deleted ` +
+      `\`kubectl apply -f ${file}\` starts it; one of that name that has ended or is of other runs is to be deleted ` +
       `before: \`kubectl delete job ${name}\``,
-      `\`deno task ablate collect ${work.out}\` gathers what came of it, here or wherever the folder is copied to`,
+      `\`deno task ablate collect ${
+        quoteShell(work.out)
+      }\` gathers what came of it, here or wherever the folder is copied to`,
     ];
   }
 
@@ -134,9 +143,9 @@ export class KubernetesLauncher implements Launcher {
               image,
               workingDir: MOUNT,
               command: [
-                ...["sh", "-c", `shift "$JOB_COMPLETION_INDEX"; exec ${call}`],
-                trainFile(project),
-                ...runs.map(({ hash }) => posix.join(place, "runs", hash)),
+                ...["sh", "-c", literal(`shift "$JOB_COMPLETION_INDEX"; exec ${call}`)],
+                literal(trainFile(project)),
+                ...runs.map(({ hash }) => literal(posix.join(place, "runs", hash))),
               ],
               resources: { limits: this.#limits },
               volumeMounts: [{ name: "claim", mountPath: MOUNT }],
@@ -147,4 +156,9 @@ export class KubernetesLauncher implements Launcher {
       },
     };
   }
+}
+
+/** A word of a container's command, in which Kubernetes would put variables in place of `$(NAME)`. */
+function literal(word: string): string {
+  return word.replaceAll("$", "$$$$");
 }

@@ -51,17 +51,24 @@ export class LocalLauncher implements Launcher {
     this.#options = { jobs, signal, onEvent };
   }
 
-  /** Computes runs until all have ended or the signal stops them. */
+  /** Computes runs until all have ended or the signal stops them. What goes wrong around one stops no other.
+   * @throws {Error} a run could not be started, or what came of it not taken up; after all have ended
+   */
   async launch({ runs, onEnd }: StudyWork): Promise<readonly string[]> {
-    const left = runs.values();
+    const left = runs.values(), failures: unknown[] = [];
     const work = async () => {
       for (const run of left) { // All workers take from one queue.
         if (this.#options.signal.aborted) return;
-        await this.#carryOut(run);
-        await onEnd(run);
+        try {
+          await this.#carryOut(run);
+          await onEnd(run);
+        } catch (cause) {
+          failures.push(cause);
+        }
       }
     };
     await Promise.all(Array.from({ length: this.#options.jobs }, work));
+    if (failures.length > 0) throw failures[0];
     return [];
   }
 

@@ -1,8 +1,9 @@
 /** Runs as commands, for whatever runs commands. */
 import { resolve } from "node:path";
 import { flagsBesideFile } from "../../origins.ts";
-import { quoteShell, trainCommand } from "./command.ts";
+import { trainCommand } from "./command.ts";
 import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { quoteShell } from "./shell.ts";
 
 /** Gives one shell command a run, and writes all that it needs. The commands can be called in any order, at the same
  * time, from any folder, and again: a run goes on from its last checkpoint.
@@ -21,11 +22,11 @@ import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 export class PrintLauncher implements Launcher {
   /** Writes every run's configuration, and gives the commands. */
   async launch({ runs, out }: StudyWork): Promise<readonly string[]> {
-    await writeConfigs(runs);
-    return runs.map(({ config }) =>
-      [...trainCommand(out), resolve(config.out), ...flagsBesideFile(config)].map(quoteShell).join(
-        " ",
-      )
+    const commands = runs.map(({ config }) =>
+      [...trainCommand(out), resolve(config.out), ...flagsBesideFile(config)]
+        .map(quoteShell).join(" ")
     );
+    await writeConfigs(runs);
+    return commands;
   }
 }

@@ -3,9 +3,11 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../../../core/atomic_write.ts";
 import { flagsBesideFile } from "../../origins.ts";
+import { hasControls } from "../../printable.ts";
 import type { PlannedRun } from "../plan.ts";
-import { quoteShell, trainCommand } from "./command.ts";
+import { trainCommand } from "./command.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { checkWord, quoteSbatch, quoteShell } from "./shell.ts";
 import { SlurmQueue } from "./slurm_queue.ts";
 
 /** How runs are submitted to Slurm. */
@@ -52,9 +54,11 @@ export class SlurmLauncher implements Launcher {
         `Cannot launch with slurm: arraySize must be an integer of at least 1, got ${arraySize}`,
       );
     }
-    if (options !== undefined && !/^-[^\n]+$/.test(options)) {
+    if (options !== undefined && (!/^-./.test(options) || hasControls(options))) {
       throw new RangeError(
-        `Cannot launch with slurm: the options must be those of sbatch, in a line, got "${options}"`,
+        `Cannot launch with slurm: the options must be those of sbatch, in a line, got ${
+          JSON.stringify(options)
+        }`,
       );
     }
     const own = options?.match(OWN)?.[1];
@@ -71,6 +75,8 @@ export class SlurmLauncher implements Launcher {
   /** Writes every run's configuration and the scripts, and submits them. */
   async launch({ study, out, runs }: StudyWork): Promise<readonly string[]> {
     const folder = join(out, "slurm");
+    checkPath(resolve(folder));
+    checkWord(Deno.cwd());
     await mkdir(folder, { recursive: true });
     const queue = new SlurmQueue(folder);
     const queued = await queue.runs();
@@ -95,7 +101,9 @@ export class SlurmLauncher implements Launcher {
       ],
       ...kept === 0 ? [] : [`${kept} of the runs are left to the jobs that have them in the queue`],
       `the tasks' output is in ${folder}`,
-      `\`deno task ablate collect ${out}\` gathers what came of them, at any time; the same command as this one ` +
+      `\`deno task ablate collect ${
+        quoteShell(out)
+      }\` gathers what came of them, at any time; the same command as this one ` +
       `submits what is left then`,
     ];
   }
@@ -106,8 +114,8 @@ export class SlurmLauncher implements Launcher {
     const options = [
       `--job-name=${name}`,
       `--array=0-${runs.length - 1}${limit}`,
-      `--chdir="${Deno.cwd()}"`,
-      `--output="${resolve(out).replaceAll("%", "%%")}/slurm/%A_%a.log"`,
+      `--chdir=${quoteSbatch(Deno.cwd())}`,
+      `--output=${quoteSbatch(`${resolve(out).replaceAll("%", "%%")}/slurm/%A_%a.log`)}`,
       "--open-mode=append",
       "--requeue",
       `--signal=B:TERM@${GRACE}`,
@@ -123,4 +131,16 @@ ${folders.join("")})
 exec ${trainCommand(out).map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID]}"${flags}
 `;
   }
+}
+
+/** Refuses a folder that Slurm would not write its output into.
+ * @throws {RangeError} its path has control characters or backslashes
+ */
+function checkPath(folder: string): void {
+  checkWord(folder);
+  if (!folder.includes("\\")) return;
+  throw new RangeError(
+    `Cannot launch with slurm: the folder's path must have no backslash, which means something in the names of Slurm's ` +
+      `files, got ${folder}`,
+  );
 }

@@ -1,6 +1,8 @@
 /** Slurm's queue, as far as it has runs of a study. */
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
+import { readJsonLines } from "../../read_back.ts";
 import type { PlannedRun } from "../plan.ts";
 
 /** A job array that was submitted. */
@@ -10,6 +12,11 @@ interface SubmittedArray {
   /** The hashes of its runs, by the tasks' indices. */
   readonly runs: readonly string[];
 }
+
+const SUBMITTED: z.ZodType<SubmittedArray> = z.object({
+  job: z.string(),
+  runs: z.array(z.string()),
+});
 
 /** Submits runs, and knows which of them are waiting or running. */
 export class SlurmQueue {
@@ -21,10 +28,10 @@ export class SlurmQueue {
   }
 
   /** The hashes of the runs that jobs of this user in the queue have.
-   * @throws {Error} jobs were submitted, and Slurm does not tell of them
+   * @throws {Error} jobs were submitted, and Slurm does not tell of them, or the list of them is damaged
    */
   async runs(): Promise<ReadonlySet<string>> {
-    const submitted = await this.#submitted();
+    const submitted = await readJsonLines(this.#list, SUBMITTED, "a submitted job");
     if (submitted.length === 0) return new Set();
     const purpose = "Cannot tell which runs are in Slurm's queue";
     const tasks = await call(purpose, "squeue", "--me", "--noheader", "--array", "--format=%i");
@@ -48,14 +55,6 @@ export class SlurmQueue {
     const array: SubmittedArray = { job, runs: runs.map(({ hash }) => hash) };
     await appendFile(this.#list, `${JSON.stringify(array)}\n`);
     return job;
-  }
-
-  async #submitted(): Promise<readonly SubmittedArray[]> {
-    const text = await readFile(this.#list, "utf8").catch((cause: { code?: string }) => {
-      if (cause.code === "ENOENT") return "";
-      throw cause;
-    });
-    return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
   }
 }
 

@@ -1,0 +1,52 @@
+/** A study's `plan.json`, read back. */
+import { z } from "zod";
+import type { PlannedRun } from "./plan.ts";
+import { readStudy, type Study } from "./study.ts";
+
+/** A run of a study as far as its plan is trusted: where it stands, and what its numbers need. */
+export interface RecordedRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
+  /** Its configuration. */
+  readonly config: {
+    /** Its folder. */
+    readonly out: string;
+    /** Its training. */
+    readonly training: Pick<PlannedRun["config"]["training"], "batchSize">;
+  };
+}
+
+const value = z.union([z.boolean(), z.number(), z.string(), z.null(), z.array(z.number()).min(1)]);
+
+const PLAN = z.object({
+  study: z.unknown(),
+  runs: z.array(z.object({
+    point: z.record(z.string(), value),
+    seed: z.int().min(0),
+    hash: z.string().regex(/^[0-9a-f]{12}$/, { error: "must be 12 hexadecimal digits" }),
+    config: z.object({ training: z.object({ batchSize: z.int().min(1) }) }),
+  })),
+});
+
+/** Checks what a `plan.json` holds.
+ * @param folderOf where a run is, by its hash
+ * @throws {RangeError} it holds something else
+ */
+export function readPlan(
+  given: unknown,
+  folderOf: (hash: string) => string,
+): { readonly study: Study; readonly runs: readonly RecordedRun[] } {
+  const { data, error } = PLAN.safeParse(given);
+  if (error !== undefined) {
+    const [{ path, message }] = error.issues;
+    throw new RangeError(`"${message}" at ${path.map(String).join(".") || "its top"}`);
+  }
+  const study = readStudy(data.study);
+  const axes = study.axes.map((axis) => "path" in axis ? axis.path : axis.name);
+  const runs = data.runs.map(({ config: { training }, ...run }, at): RecordedRun => {
+    const { point, hash } = run;
+    if (axes.length !== Object.keys(point).length || !axes.every((a) => Object.hasOwn(point, a))) {
+      throw new RangeError(`other axes than the study's at runs.${at}.point`);
+    }
+    return { ...run, config: { out: folderOf(hash), training } };
+  });
+  return { study, runs };
+}
