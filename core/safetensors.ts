@@ -57,7 +57,7 @@ function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
  * assert.equal(metadata.get("step"), "70");
  * ```
  * @throws {TypeError} an array's length is not its shape's
- * @throws {RangeError} an array is named `__metadata__`, there are more than 100,000, or the header would be longer than
+ * @throws {RangeError} an array is named `__metadata__`, there are more than 32,768, or the header would be longer than
  * 16 MiB
  */
 export function encodeSafetensors(

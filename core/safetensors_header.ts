@@ -26,7 +26,7 @@ export interface Header {
 /** The name of the metadata among the arrays. */
 export const METADATA = "__metadata__";
 /** Most arrays of a file. */
-export const MOST_TENSORS = 100_000;
+export const MOST_TENSORS = 2 ** 15;
 /** Most texts of the metadata. */
 const MOST_TEXTS = 10_000;
 /** Most axes of an array. */
