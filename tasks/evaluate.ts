@@ -22,7 +22,7 @@ import {
   readStatisticsBytes,
   writeStatistics,
 } from "../metrics/statistics_file.ts";
-import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
+import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { identityOf } from "../training/identity.ts";
@@ -113,6 +113,7 @@ async function evaluateFolder(folder: RunFolder, options: Options): Promise<numb
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
   checkIdentity(path, checkpoint.identity, identityOf(config));
+  checkFinite(path, checkpoint);
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });

@@ -3,6 +3,7 @@
  * for. */
 import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { checkJson, parseJson } from "../core/bounded_json.ts";
 import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { randomKey } from "../core/random.ts";
@@ -171,7 +172,7 @@ export class RunFolder {
     const path = this.#file("config.json");
     const text = await readText(path);
     try {
-      return JSON.parse(text);
+      return parseJson(text, path);
     } catch (cause) {
       throw new RangeError(
         `Cannot read ${path}: it must be JSON, got ${(cause as Error).message}`,
@@ -219,7 +220,9 @@ export class RunFolder {
   async records(): Promise<readonly RunRecord[]> {
     const path = this.#file("metrics.jsonl");
     if (!await exists(path)) return [];
-    const lines = (await readText(path)).split("\n");
+    const text = await readText(path);
+    checkJson(text, path);
+    const lines = text.split("\n");
     return lines.filter((line) => Number.isFinite(stepOf(line))).map((line) => JSON.parse(line));
   }
 
@@ -228,7 +231,7 @@ export class RunFolder {
    */
   async counts(): Promise<readonly number[] | null> {
     const path = this.#file("counts.json");
-    return await exists(path) ? JSON.parse(await readText(path)) : null;
+    return await exists(path) ? parseJson(await readText(path), path) : null;
   }
 
   /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.

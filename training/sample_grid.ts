@@ -1,6 +1,8 @@
 /** Pictures of what a model makes of images: originals above reconstructions. */
-import { decode, encode } from "fast-png";
+import { encode } from "fast-png";
 import type { Shape } from "../core/shape.ts";
+import { MOST_PIXELS } from "../data/encoded.ts";
+import { type PngPixels, readPng } from "../data/formats/png.ts";
 
 /** Originals and reconstructions of the same images. */
 export interface Samples {
@@ -75,14 +77,16 @@ export function readSampleGrid(
   count: number,
   imageShape: Samples["imageShape"],
 ): Samples {
-  const { data, width, height, channels } = decode(png);
-  const { scale, corners, ...expected } = layout(count, imageShape);
-  if (width !== expected.width || height !== expected.height) {
-    throw new TypeError(
-      `Cannot read samples: ${count} images of [${imageShape.join(", ")}] must make a grid of ` +
-        `${expected.width}×${expected.height} pixels, got ${width}×${height}`,
-    );
+  const { scale, corners, width, height } = layout(count, imageShape);
+  const name = `samples, ${count} images of [${imageShape.join(", ")}] in a grid`;
+  let pixels: PngPixels;
+  try {
+    if (width * height > MOST_PIXELS) throw new RangeError(`${width}×${height} pixels`);
+    pixels = readPng(png, width, height, name);
+  } catch (cause) {
+    throw new TypeError((cause as Error).message, { cause });
   }
+  const { data, channels } = pixels;
   const [tall, wide] = imageShape;
   const read = (below: 0 | 1) =>
     Float32Array.from({ length: count * tall * wide * channels }, (_, at) => {

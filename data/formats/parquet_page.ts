@@ -4,7 +4,7 @@
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readRuns } from "./runs.ts";
 import { unpackSnappy } from "./snappy.ts";
-import { type ThriftField, ThriftReader } from "./thrift.ts";
+import type { ThriftField, ThriftReader } from "./thrift.ts";
 
 /** A page may unpack to so many bytes, and to so many for each of its own. */
 const FREE_BYTES = 2 ** 23, EXPANSION = 3;

@@ -63,9 +63,9 @@ export function drawLines(lines: readonly Line[], label: string, logarithmic: bo
   const values = points.map(([, value]) => value), steps = points.map(([step]) => step);
   const range = points.length === 0
     ? [0, 1] as const
-    : [Math.min(...values), Math.max(...values)] as const;
+    : [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))] as const;
   const vertical = (logarithmic && range[0] > 0 ? logScale : linearScale)(range, [bottom, top]);
-  const horizontal = linearScale([0, Math.max(1, ...steps)], [left, right], 5);
+  const horizontal = linearScale([0, steps.reduce((a, b) => Math.max(a, b), 1)], [left, right], 5);
   const grid = vertical.ticks.map((tick) => {
     const y = vertical.at(tick).toFixed(1);
     return `<line class="grid" x1="${left}" x2="${right}" y1="${y}" y2="${y}"/>` +

@@ -1,6 +1,7 @@
 /** What is known of the runs of a study. */
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../../core/bounded_json.ts";
 import { writeAtomically } from "../../core/atomic_write.ts";
 import { RunFolder } from "../run_folder.ts";
 import type { Measure } from "./measures.ts";
@@ -85,7 +86,7 @@ function failureFile(folder: string): string {
 /** A file's JSON; undefined where there is no file. */
 async function readJson<T>(path: string): Promise<T | undefined> {
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    return parseJson(await readFile(path, "utf8"), path);
   } catch (cause) {
     if ((cause as { code?: string }).code === "ENOENT") return undefined;
     throw new Error(`Cannot read ${path}: it must hold JSON, got ${(cause as Error).message}`, {

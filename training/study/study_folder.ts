@@ -1,6 +1,7 @@
 /** The folder of a study: `plan.json`, the runs in `runs/`, and the tables and the page of their results. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../../core/bounded_json.ts";
 import { writeAtomically } from "../../core/atomic_write.ts";
 import { drawStudy } from "./page.ts";
 import { type PlannedRun, runFolderOf } from "./plan.ts";
@@ -61,7 +62,8 @@ export class StudyFolder {
    */
   async readPlan(): Promise<StudyPlan> {
     try {
-      const plan: StudyPlan = JSON.parse(await readFile(this.#file("plan.json"), "utf8"));
+      const path = this.#file("plan.json");
+      const plan: StudyPlan = parseJson(await readFile(path, "utf8"), path);
       const study = readStudy(plan.study);
       const runs = plan.runs.map((run) => {
         return { ...run, config: { ...run.config, out: runFolderOf(this.path, run.hash) } };

@@ -7,6 +7,7 @@ import {
   comparedMeasures,
   showDifference,
 } from "./differences.ts";
+import { greatestOf } from "../../core/extremes.ts";
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
@@ -110,7 +111,7 @@ function valuesOf({ point }: StudyRow): readonly string[] {
 
 /** Lines of cells as a table, the first its head. */
 function alignCells(lines: readonly (readonly string[])[]): string {
-  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const widths = lines[0].map((_, column) => greatestOf(lines.map((line) => line[column].length)));
   const [head, ...body] = lines.map((line) =>
     `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`
   );

@@ -1,6 +1,7 @@
 /** What the runs of a study left besides their numbers. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../../core/bounded_json.ts";
 import type { EvaluationProtocol } from "../protocol.ts";
 import type { RunRecord } from "../report/curves.ts";
 import { RunFolder } from "../run_folder.ts";
@@ -24,8 +25,10 @@ export interface RunTrace {
  */
 export async function readTrace({ folder, protocol }: StudyRun): Promise<RunTrace> {
   const run = new RunFolder(folder);
-  const summary: { readonly protocols: Readonly<Record<string, EvaluationProtocol>> } = JSON.parse(
-    await readFile(join(folder, "summary.json"), "utf8"),
+  const path = join(folder, "summary.json");
+  const summary: { readonly protocols: Readonly<Record<string, EvaluationProtocol>> } = parseJson(
+    await readFile(path, "utf8"),
+    path,
   );
   const measured = summary.protocols[protocol ?? ""];
   const [height, width, channels] = measured.imageShape;
