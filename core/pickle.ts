@@ -1,8 +1,10 @@
 /** Python's pickle format, as far as data needs it: no code is run, no class is made, and what is not understood is
  * refused.
  *
- * Source: Python's Lib/pickletools.py; protocol 2, which PyTorch writes. A program of opcodes fills a stack; what is
- * read is bounded by the bytes that there are, since an opcode pushes at most one value.
+ * Source: Python's Lib/pickletools.py; protocol 2, which PyTorch writes. A program of opcodes fills a stack. An opcode
+ * of one byte can make a dictionary of hundreds, so that what a pickle makes is counted, and bounded by its bytes.
+ * Values that it repeats are shared, not copied: whoever walks them must expect to meet one more often than there are
+ * bytes.
  */
 
 /** What a pickle may hold. Tuples and lists are both arrays, long integers bigints. */
@@ -19,8 +21,8 @@ export type Pickled =
 
 /** A dictionary. */
 export class PickledDictionary {
-  /** The entries in order; keys are strings or numbers. */
-  readonly entries: Map<string | number, Pickled> = new Map();
+  /** The entries in order. A number's key is its text: a file could choose numbers that collide in a map. */
+  readonly entries: Map<string, Pickled> = new Map();
 }
 
 /** A class or function that a pickle names: `collections.OrderedDict`. */
@@ -44,6 +46,13 @@ export interface PickleOwner {
   /** Refuses the pickle. */
   fail(requirement: string, actual: string): never;
 }
+
+/** What a pickle makes may take so many bytes of memory, and so many for each of its own. */
+const FREE_BYTES = 2 ** 24, EXPANSION = 4;
+/** Bytes of memory that values take, about: of a list and of each of its elements, and so on. */
+const LIST = 64, ELEMENT = 16, DICTIONARY = 256, ITEM = 96, TEXT = 32, OBJECT = 256, PLACE = 48;
+/** Most values on the stack; PyTorch's pickles have some thousands. */
+const MOST_STACKED = 2 ** 20;
 
 const MARK = Symbol("mark");
 type Slot = Pickled | typeof MARK;
@@ -79,10 +88,12 @@ class PickleReader {
   readonly #view: DataView;
   readonly #owner: PickleOwner;
   readonly #stack: Slot[] = [];
-  readonly #memo = new Map<number, Pickled>();
+  readonly #memo: Pickled[] = [];
+  #left: number;
 
   constructor(bytes: Uint8Array, start: number, owner: PickleOwner) {
     this.#bytes = bytes;
+    this.#left = FREE_BYTES + EXPANSION * (bytes.length - start);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#owner = owner;
     this.at = start;
@@ -93,7 +104,24 @@ class PickleReader {
       const opcode = String.fromCharCode(this.#number(1, "getUint8"));
       if (opcode === ".") return this.#pop();
       this.#step(opcode);
+      if (this.#stack.length > MOST_STACKED) {
+        this.#owner.fail(`its pickle must stack at most ${MOST_STACKED} values`, "more");
+      }
     }
+  }
+
+  /** Counts memory that is about to be taken. */
+  #charge(bytes: number): void {
+    this.#left -= bytes;
+    if (this.#left < 0) {
+      this.#owner.fail("its pickle must make no more than its bytes may", "too many values");
+    }
+  }
+
+  /** Pushes a value that takes so much memory. */
+  #push(value: Pickled, bytes: number): void {
+    this.#charge(bytes);
+    this.#stack.push(value);
   }
 
   #step(opcode: string): void {
@@ -114,12 +142,11 @@ class PickleReader {
       case "J":
         return void stack.push(this.#number(4, "getInt32"));
       case "\x8a":
-        return void stack.push(this.#long(this.#number(1, "getUint8")));
+        return this.#push(this.#long(this.#number(1, "getUint8")), OBJECT);
       case "G": // The only number whose first byte is the greatest.
         this.#take(8);
-        return void stack.push(this.#view.getFloat64(this.at - 8));
+        return this.#push(this.#view.getFloat64(this.at - 8), ELEMENT);
       case "X":
-        return void stack.push(this.#text(this.#number(4, "getUint32")));
       case "T":
         return void stack.push(this.#text(this.#number(4, "getUint32")));
       case "U":
@@ -128,15 +155,15 @@ class PickleReader {
         return void stack.push(MARK);
       case ")":
       case "]":
-        return void stack.push([]);
+        return this.#push([], LIST);
       case "}":
-        return void stack.push(new PickledDictionary());
+        return this.#push(new PickledDictionary(), DICTIONARY);
       case "\x85":
       case "\x86":
       case "\x87":
-        return void stack.push(this.#popped(opcode.charCodeAt(0) - 0x84));
+        return this.#push(this.#popped(opcode.charCodeAt(0) - 0x84), LIST);
       case "t":
-        return void stack.push(this.#aboveMark());
+        return this.#pushTuple(this.#aboveMark());
       case "a":
         return this.#append([this.#pop()]);
       case "e":
@@ -146,19 +173,19 @@ class PickleReader {
       case "u":
         return this.#setItems(this.#aboveMark());
       case "q":
-        return void this.#memo.set(this.#number(1, "getUint8"), this.#top());
+        return this.#remember(this.#number(1, "getUint8"));
       case "r":
-        return void this.#memo.set(this.#number(4, "getUint32"), this.#top());
+        return this.#remember(this.#number(4, "getUint32"));
       case "h":
         return void stack.push(this.#remembered(this.#number(1, "getUint8")));
       case "j":
         return void stack.push(this.#remembered(this.#number(4, "getUint32")));
       case "c":
-        return void stack.push(new PickledName(`${this.#line()}.${this.#line()}`));
+        return this.#push(new PickledName(`${this.#line()}.${this.#line()}`), OBJECT);
       case "R":
         return this.#reduce();
       case "Q":
-        return void stack.push(this.#owner.persistent(this.#pop()));
+        return this.#push(this.#owner.persistent(this.#pop()), OBJECT);
       case "b":
         return this.#build();
       default:
@@ -195,7 +222,9 @@ class PickleReader {
   }
 
   #text(length: number): string {
-    return new TextDecoder().decode(this.#take(length));
+    const bytes = this.#take(length);
+    this.#charge(TEXT + 2 * length);
+    return new TextDecoder().decode(bytes);
   }
 
   #line(): string {
@@ -233,9 +262,14 @@ class PickleReader {
     return values.slice(1) as Pickled[];
   }
 
+  #pushTuple(values: readonly Pickled[]): void {
+    this.#push(values, LIST + ELEMENT * values.length);
+  }
+
   #append(values: readonly Pickled[]): void {
     const list = this.#top();
     if (!Array.isArray(list)) return this.#owner.fail("its pickle must append to lists", "another");
+    this.#charge(ELEMENT * values.length);
     for (const value of values) list.push(value);
   }
 
@@ -244,17 +278,27 @@ class PickleReader {
     if (!(dictionary instanceof PickledDictionary) || items.length % 2 !== 0) {
       return this.#owner.fail("its pickle must set items of dictionaries", "another");
     }
+    this.#charge(ITEM * items.length / 2);
     for (let at = 0; at < items.length; at += 2) {
       const key = items[at];
       if (typeof key !== "string" && typeof key !== "number") {
         return this.#owner.fail("the keys must be strings or numbers", `${typeof key}`);
       }
-      dictionary.entries.set(key, items[at + 1]);
+      dictionary.entries.set(`${key}`, items[at + 1]);
     }
   }
 
+  /** Remembers the top of the stack; places are given out in turn, so that none lies beyond the bytes. */
+  #remember(place: number): void {
+    if (place >= this.#bytes.length) {
+      this.#owner.fail("its pickle must remember at places in turn", `${place}`);
+    }
+    this.#charge(PLACE);
+    this.#memo[place] = this.#top();
+  }
+
   #remembered(place: number): Pickled {
-    const value = this.#memo.get(place);
+    const value = this.#memo[place];
     if (value === undefined) {
       return this.#owner.fail("its pickle must remember what it repeats", `nothing at ${place}`);
     }
@@ -266,7 +310,7 @@ class PickleReader {
     if (!(name instanceof PickledName) || !Array.isArray(args)) {
       return this.#owner.fail("its pickle must call what it names", "another value");
     }
-    this.#stack.push(this.#owner.reduce(name.name, args));
+    this.#push(this.#owner.reduce(name.name, args), OBJECT);
   }
 
   /** Attributes of a dictionary, such as a module's versions, say nothing about its entries. */

@@ -20,9 +20,13 @@ const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
 /** Tensors may share a storage; together they may be so many times as large as the file. */
 const MOST_EXPANSION = 4;
-/** Dictionaries may lie within each other so deep, and hold so many values in all. */
+/** Dictionaries may lie within each other so deep. */
 const MOST_DEPTH = 16;
-const MOST_VALUES = 1_000_000;
+/** A dictionary may stand in several places; the values in all of them, the tensors, and the letters of the tensors'
+ * names may be so many, and so many for each byte of the file. */
+const VALUES = [2 ** 12, 1 / 4], TENSORS = [2 ** 12, 1 / 64], LETTERS = [2 ** 16, 2];
+/** Most axes of a tensor, and letters of a storage's key. */
+const MOST_AXES = 32, MOST_KEY = 200;
 
 type Fail = (requirement: string, actual: string) => never;
 type Elements = (bytes: Uint8Array<ArrayBuffer>, fail: Fail) => HostArray;
@@ -34,8 +38,11 @@ const STORAGES: ReadonlyMap<string, readonly [width: number, convert: Elements]>
   ["torch.HalfStorage", [2, ({ buffer }) => new Float32Array(new Float16Array(buffer))]],
   ["torch.BFloat16Storage", [
     2,
-    ({ buffer }) =>
-      new Float32Array(new Uint32Array(new Uint16Array(buffer)).map((half) => half << 16).buffer),
+    ({ buffer }) => {
+      const bits = new Uint32Array(buffer.byteLength / 2);
+      new Uint16Array(buffer).forEach((half, at) => bits[at] = half << 16);
+      return new Float32Array(bits.buffer);
+    },
   ]],
   ["torch.IntStorage", [4, ({ buffer }) => new Int32Array(buffer)]],
   ["torch.LongStorage", [8, ({ buffer }, fail) => {
@@ -84,21 +91,24 @@ export function decodePyTorch(bytes: Uint8Array, source: string): ReadonlyMap<st
     throw new RangeError(`Cannot read ${source}: ${requirement}, got ${actual}`);
   };
   const isZip = bytes[0] === 0x50 && bytes[1] === 0x4b;
-  const { root, storages } = isZip
+  const { named, storages } = isZip
     ? readArchive(new ZipArchive(bytes, source), bytes.length, fail)
     : readPickles(bytes, fail);
   let left = MOST_EXPANSION * bytes.length;
-  const elements = new Map<string, HostArray>();
+  const elements = new Map<string, readonly [StorageName, HostArray]>();
   const tensors = new Map<string, HostTensor>();
-  for (const [name, tensor] of tensorsOf(root, fail)) {
+  for (const [name, tensor] of named) {
     const { storage, shape } = tensor;
     const size = checkView(name, tensor, fail);
     left -= 4 * size;
     if (left < 0) fail(`its tensors must not be ${MOST_EXPANSION} times as large as it`, "more");
-    const key = JSON.stringify(storage);
-    const known = elements.get(key) ?? elementsOf(storage, storages(storage), fail);
-    elements.set(key, known);
-    tensors.set(name, { shape, values: viewed(known, tensor, size) });
+    const [known, values] = elements.get(storage.key) ??
+      [storage, elementsOf(storage, storages(storage), fail)];
+    if (known.type !== storage.type || known.length !== storage.length) {
+      fail(`storage ${JSON.stringify(storage.key)} must be named alike everywhere`, "another type");
+    }
+    elements.set(storage.key, [known, values]);
+    tensors.set(name, { shape, values: viewed(values, tensor, size) });
   }
   return tensors;
 }
@@ -117,8 +127,10 @@ export async function readPyTorch(path: string): Promise<ReadonlyMap<string, Hos
   return decodePyTorch(bytes, path);
 }
 
+type NamedTensors = readonly (readonly [string, TensorName])[];
+
 interface Contents {
-  readonly root: Pickled;
+  readonly named: NamedTensors;
   /** The bytes of a storage. */
   readonly storages: (storage: StorageName) => Uint8Array;
 }
@@ -130,10 +142,15 @@ function readArchive(archive: ZipArchive, bytes: number, fail: Fail): Contents {
   const order = `${folder}/byteorder`;
   if (archive.names.includes(order)) {
     const text = new TextDecoder().decode(archive.read(order, bytes));
-    if (text !== "little") fail("its numbers must be little-endian", JSON.stringify(text));
+    if (text !== "little") {
+      fail("its numbers must be little-endian", JSON.stringify(text.slice(0, 80)));
+    }
   }
   const { value } = readPickle(archive.read(pickle, bytes), 0, ownerOf(fail));
-  return { root: value, storages: ({ key }) => archive.read(`${folder}/data/${key}`, bytes) };
+  return {
+    named: tensorsOf(value, bytes, fail),
+    storages: ({ key }) => archive.read(`${folder}/data/${key}`, bytes),
+  };
 }
 
 function readPickles(bytes: Uint8Array, fail: Fail): Contents {
@@ -146,32 +163,43 @@ function readPickles(bytes: Uint8Array, fail: Fail): Contents {
   // Another kind of file fails here, at its first byte.
   if (bytes[0] !== 0x80 || next() !== MAGIC) fail("it must be a PyTorch file", "another kind");
   const protocol = next();
-  if (protocol !== PROTOCOL) fail(`its protocol must be ${PROTOCOL}`, `${protocol}`);
+  if (protocol !== PROTOCOL) {
+    fail(`its protocol must be ${PROTOCOL}`, typeof protocol === "number" ? `${protocol}` : "none");
+  }
   const system = next();
   if (system instanceof PickledDictionary && system.entries.get("little_endian") === false) {
     fail("its numbers must be little-endian", "big-endian ones");
   }
-  const root = next();
+  const named = tensorsOf(next(), bytes.length, fail);
   const keys = next();
-  if (!Array.isArray(keys)) return fail("it must list its storages", "another value");
-  const starts = new Map<string, number>(keys.map((key) => [String(key), -1]));
+  const areTexts = (value: Pickled): value is readonly string[] =>
+    Array.isArray(value) && value.every((key) => typeof key === "string");
+  if (!areTexts(keys)) return fail("it must list its storages", "another value");
+  const starts = new Map<string, number>();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const widths = new Map(
-    tensorsOf(root, fail).map(([, { storage }]) => [storage.key, widthOf(storage, fail)]),
+    named.map(([, { storage }]) => [storage.key, widthOf(storage, fail)]),
   );
-  for (const key of starts.keys()) {
+  for (const key of new Set(keys)) {
     const width = widths.get(key);
-    if (width === undefined) fail("every storage must have a tensor", JSON.stringify(key));
+    if (width === undefined) {
+      fail("every storage must have a tensor", JSON.stringify(key.slice(0, MOST_KEY)));
+    }
     if (at + 8 > bytes.length) fail("it must hold its storages", "a truncated file");
-    starts.set(key, at + 8);
+    starts.set(key, at);
     at += 8 + Number(view.getBigUint64(at, true)) * width!;
   }
   return {
-    root,
+    named,
     storages: (storage) => {
       const start = starts.get(storage.key);
       if (start === undefined) return fail("it must hold its storages", `no ${storage.key}`);
-      return bytes.subarray(start, start + storage.length * widthOf(storage, fail));
+      const length = view.getBigUint64(start, true);
+      if (length !== BigInt(storage.length)) {
+        fail(`storage ${storage.key} must have ${storage.length} elements`, `${length}`);
+      }
+      const from = start + 8;
+      return bytes.subarray(from, from + storage.length * widthOf(storage, fail));
     },
   };
 }
@@ -202,7 +230,7 @@ function ownerOf(fail: Fail): PickleOwner {
       if (!Array.isArray(id)) return fail("a storage must be named by a tuple", "another value");
       const [kind, type, key, , length, part = null] = id;
       const good = kind === "storage" && type instanceof PickledName && typeof key === "string" &&
-        isCount(length) && part === null;
+        key.length <= MOST_KEY && isCount(length) && part === null;
       if (!good) return fail("a storage must have a type, a key and a length", "another tuple");
       return new StorageObject({ type: (type as PickledName).name, key, length });
     },
@@ -211,7 +239,7 @@ function ownerOf(fail: Fail): PickleOwner {
 
 function tensorName([storage, offset, shape, strides]: readonly Pickled[], fail: Fail): TensorName {
   const areCounts = (value: Pickled): value is readonly number[] =>
-    Array.isArray(value) && value.every(isCount);
+    Array.isArray(value) && value.length <= MOST_AXES && value.every(isCount);
   if (!(storage instanceof StorageObject) || !isCount(offset)) {
     return fail("a tensor must view a storage", "another value");
   }
@@ -224,17 +252,28 @@ function tensorName([storage, offset, shape, strides]: readonly Pickled[], fail:
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** All tensors within a value by their names; dictionaries that lie within themselves, or too deep, are refused. */
-function tensorsOf(root: Pickled, fail: Fail): readonly (readonly [string, TensorName])[] {
+/** All tensors within a value by their names; dictionaries that lie within themselves, too deep, or in more places than
+ * the file has bytes for, are refused.
+ * @param bytes the file's
+ */
+function tensorsOf(root: Pickled, bytes: number, fail: Fail): NamedTensors {
   const found: [string, TensorName][] = [];
-  let values = 0;
+  const [mostValues, mostTensors, mostLetters] = [VALUES, TENSORS, LETTERS].map(
+    ([free, each]) => free + Math.floor(each * bytes),
+  );
+  let values = 0, letters = 0;
   const visit = (value: Pickled, path: string, depth: number): void => {
     if (depth > MOST_DEPTH) fail(`it must be nested at most ${MOST_DEPTH} deep`, "more");
-    if (++values > MOST_VALUES) fail(`it must hold at most ${MOST_VALUES} values`, "more");
-    if (value instanceof TensorObject) found.push([path, value.value]);
+    if (++values > mostValues) fail(`it must hold at most ${mostValues} values`, "more");
+    if (value instanceof TensorObject) {
+      letters += path.length;
+      if (letters > mostLetters) fail(`its names must have ${mostLetters} letters`, "more");
+      if (found.length === mostTensors) fail(`it must hold ${mostTensors} tensors`, "more");
+      found.push([path, value.value]);
+    }
     if (value instanceof PickledDictionary) {
       for (const [key, child] of value.entries) {
-        visit(child, path === "" ? `${key}` : `${path}.${key}`, depth + 1);
+        visit(child, path === "" ? key : `${path}.${key}`, depth + 1);
       }
     }
   };
@@ -248,7 +287,8 @@ function checkView(
   { storage, offset, shape, strides }: TensorName,
   fail: Fail,
 ): number {
-  const size = shape.reduce((product, length) => product * length, 1);
+  // Not by the product alone: it may be infinite before a factor of 0.
+  const size = shape.includes(0) ? 0 : shape.reduce((product, length) => product * length, 1);
   const last = shape.reduce((sum, length, axis) => sum + (length - 1) * strides[axis], offset);
   if (size > 0 && !(last < storage.length)) {
     const shown = JSON.stringify(name.slice(0, 80));

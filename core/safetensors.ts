@@ -4,9 +4,18 @@
  * the header is JSON (name → dtype, shape, byte range; `__metadata__` → strings), the rest is the arrays'
  * little-endian elements without gaps. Only the element types of this toolkit, F32 and I32, are read and written.
  */
-import { readFile } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { writeAtomically } from "./atomic_write.ts";
 import type { HostArray } from "./backend.ts";
+import {
+  type Fail,
+  type Header,
+  type HeaderEntry,
+  METADATA,
+  MOST_TENSORS,
+  parseHeader,
+  show,
+} from "./safetensors_header.ts";
 import { type Shape, showShape } from "./shape.ts";
 
 /** An array on the host with its shape, row-major. */
@@ -25,9 +34,8 @@ export interface SafetensorsContents {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** Longest header that is read, in bytes; the limit of the format's own library. */
-const MAX_HEADER_BYTES = 100_000_000;
-const METADATA = "__metadata__";
+/** Longest header that is read, in bytes: a file's arrays take some hundreds each. */
+const MAX_HEADER_BYTES = 2 ** 24;
 
 /** Code-unit order, the same on every machine. */
 function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
@@ -49,7 +57,8 @@ function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
  * assert.equal(metadata.get("step"), "70");
  * ```
  * @throws {TypeError} an array's length is not its shape's
- * @throws {RangeError} an array is named `__metadata__`, or the header would be longer than 100 MB
+ * @throws {RangeError} an array is named `__metadata__`, there are more than 32,768, or the header would be longer than
+ * 16 MiB
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, HostTensor>,
@@ -82,6 +91,11 @@ export function encodeSafetensors(
   }
   const text = new TextEncoder().encode(`{${entries.join(",")}}`);
   const headerBytes = Math.ceil(text.length / 8) * 8;
+  if (sorted.length > MOST_TENSORS) {
+    throw new RangeError(
+      `Cannot encode: there must be at most ${MOST_TENSORS} arrays, got ${sorted.length}`,
+    );
+  }
   if (headerBytes > MAX_HEADER_BYTES) {
     throw new RangeError(
       `Cannot encode: the header must be at most ${MAX_HEADER_BYTES} bytes, got ${headerBytes}`,
@@ -106,66 +120,64 @@ export function encodeSafetensors(
  * @throws {RangeError} the bytes are truncated, not of the format, contradict themselves, or hold another dtype
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): SafetensorsContents {
-  const fail = (requirement: string, actual: string): never => {
-    throw new RangeError(`Cannot read ${source}: ${requirement}, got ${actual}`);
-  };
-  const headerEnd = findHeaderEnd(bytes, fail);
+  const fail = failing(source);
+  const headerEnd = findHeaderEnd(bytes, bytes.length, fail);
   const header = parseHeader(bytes.subarray(8, headerEnd), fail);
-  const metadata = new Map<string, string>();
-  const found: { name: string; dtype: Dtype; shape: number[]; start: number; end: number }[] = [];
-  for (const [name, entry] of Object.entries(header)) {
-    if (!isObject(entry)) return fail(`${show(name)} in the header must be an object`, show(entry));
-    if (name === METADATA) {
-      for (const [key, text] of Object.entries(entry)) {
-        if (typeof text !== "string") {
-          return fail(`the metadata ${show(key)} must be a string`, show(text));
-        }
-        metadata.set(key, text);
-      }
-    } else {
-      found.push({ name, ...checkEntry(name, entry, fail) });
-    }
-  }
-  const dataBytes = bytes.length - headerEnd;
-  let covered = 0;
-  for (const { name, start, end } of found.toSorted((a, b) => a.start - b.start || a.end - b.end)) {
-    if (start !== covered) {
-      return fail(
-        `${show(name)} must start where the array before it ends, at byte ${covered}`,
-        `a start at ${start}`,
-      );
-    }
-    covered = end;
-  }
-  if (covered !== dataBytes) {
-    return fail(
-      `the header announces ${covered} bytes of data`,
-      `${dataBytes}: the file is ${dataBytes < covered ? "truncated" : "longer than it should be"}`,
-    );
-  }
+  checkRanges(header, bytes.length - headerEnd, fail);
   const tensors = new Map<string, HostTensor>();
-  for (const { name, dtype, shape, start, end } of found) {
-    const { buffer } = new Uint8Array(bytes.subarray(headerEnd + start, headerEnd + end));
-    const values = dtype === "F32" ? new Float32Array(buffer) : new Int32Array(buffer);
-    tensors.set(name, { shape, values });
+  for (const entry of header.entries) {
+    const { buffer } = new Uint8Array(
+      bytes.subarray(headerEnd + entry.start, headerEnd + entry.end),
+    );
+    tensors.set(entry.name, tensorOf(entry, buffer));
   }
-  return { tensors, metadata };
+  return { tensors, metadata: header.metadata };
 }
 
-/** Reads a safetensors file.
+/** Reads a safetensors file: its header first, and the arrays where it says that they lie, so that a file that is
+ * refused is not read any further.
  * @throws {Error} the file is missing or cannot be read
  * @throws {RangeError} the contents are not whole or not of the format (see `decodeSafetensors`)
  */
 export async function readSafetensors(path: string): Promise<SafetensorsContents> {
-  const bytes = await readFile(path).catch((cause: Error) => {
+  const unreadable = (cause: Error): never => {
     throw new Error(
       `Cannot read ${path}: the file must exist and be readable, got ${cause.message}`,
-      {
-        cause,
-      },
+      { cause },
     );
-  });
-  return decodeSafetensors(bytes, path);
+  };
+  await using file = await open(path).catch(unreadable);
+  const fail = failing(path);
+  const { size } = await file.stat().catch(unreadable);
+  const read = async (start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+    const bytes = await readAt(file, start, end).catch(unreadable);
+    return bytes ?? fail(`the file must have ${size} bytes`, "less: it was changed meanwhile");
+  };
+  const headerEnd = findHeaderEnd(await read(0, Math.min(size, 9)), size, fail);
+  const header = parseHeader(await read(8, headerEnd), fail);
+  checkRanges(header, size - headerEnd, fail);
+  const tensors = new Map<string, HostTensor>();
+  for (const entry of header.entries) {
+    const { buffer } = await read(headerEnd + entry.start, headerEnd + entry.end);
+    tensors.set(entry.name, tensorOf(entry, buffer));
+  }
+  return { tensors, metadata: header.metadata };
+}
+
+/** The bytes of a file from one place to another; undefined where it ends before. */
+async function readAt(
+  file: FileHandle,
+  start: number,
+  end: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const bytes = new Uint8Array(end - start);
+  for (let filled = 0; filled < bytes.length;) {
+    const left = bytes.length - filled;
+    const { bytesRead } = await file.read(bytes, filled, left, start + filled);
+    if (bytesRead === 0) return undefined;
+    filled += bytesRead;
+  }
+  return bytes;
 }
 
 /** Writes a safetensors file in one step: a kill leaves the old file or the new one.
@@ -180,104 +192,58 @@ export async function writeSafetensors(
   await writeAtomically(path, encodeSafetensors(tensors, metadata));
 }
 
-type Fail = (requirement: string, actual: string) => never;
-type Dtype = "F32" | "I32";
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function failing(source: string): Fail {
+  return (requirement, actual) => {
+    throw new RangeError(`Cannot read ${source}: ${requirement}, got ${actual}`);
+  };
 }
 
-/** A value as messages show it, shortened. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+/** An array of the bytes that an entry of the header stands for. */
+function tensorOf({ dtype, shape }: HeaderEntry, buffer: ArrayBuffer): HostTensor {
+  return { shape, values: dtype === "F32" ? new Float32Array(buffer) : new Int32Array(buffer) };
 }
 
-/** Reads the first eight bytes: where the header ends and the data begin. */
-function findHeaderEnd(bytes: Uint8Array, fail: Fail): number {
-  if (bytes.length < 8) return fail("a safetensors file has at least 8 bytes", `${bytes.length}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Where the header ends and the data begin.
+ * @param start the first bytes of the file: nine, if there are so many
+ * @param size the file's
+ */
+function findHeaderEnd(start: Uint8Array, size: number, fail: Fail): number {
+  if (size < 8) return fail("a safetensors file has at least 8 bytes", `${size}`);
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
   const headerBytes = view.getBigUint64(0, true);
   if (headerBytes > MAX_HEADER_BYTES) {
     return fail(
-      `the header of a safetensors file has at most ${MAX_HEADER_BYTES} bytes`,
-      `${headerBytes}: this is another kind of file`,
+      `the header of a safetensors file has at most ${MAX_HEADER_BYTES} bytes here`,
+      `${headerBytes}: this may be another kind of file`,
     );
   }
   const headerEnd = 8 + Number(headerBytes);
-  if (headerEnd > bytes.length) {
-    return fail(`the file must hold its header of ${headerBytes} bytes`, `${bytes.length} in all`);
+  if (headerEnd > size) {
+    return fail(`the file must hold its header of ${headerBytes} bytes`, `${size} in all`);
   }
-  if (bytes[8] !== 0x7b || headerEnd === 8) {
+  if (start[8] !== 0x7b || headerEnd === 8) {
     return fail("the header of a safetensors file starts with {", "another kind of file");
   }
   return headerEnd;
 }
 
-function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
-  let text: string, header: unknown;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    header = JSON.parse(text);
-  } catch (error) {
-    return fail("the header must be JSON in UTF-8", (error as Error).message);
-  }
-  const duplicate = findDuplicateKey(text);
-  if (duplicate !== undefined) {
-    return fail("every name must come once in the header", `${show(duplicate)} twice`);
-  }
-  return header as Record<string, unknown>;
-}
-
-/** The first key that comes twice in one object of a valid JSON text; `JSON.parse` keeps the last silently. */
-function findDuplicateKey(json: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let at = 0; at < json.length; at++) {
-    if (json[at] === "{") open.push(new Set());
-    else if (json[at] === "}") open.pop();
-    else if (json[at] === '"') {
-      const start = at++;
-      while (json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
-      let next = at + 1;
-      while (/\s/.test(json[next])) next++;
-      if (json[next] !== ":") continue;
-      const key = JSON.parse(json.slice(start, at + 1)) as string;
-      const keys = open[open.length - 1];
-      if (keys.has(key)) return key;
-      keys.add(key);
+/** Checks that the arrays cover the data without gaps or overlaps. */
+function checkRanges({ entries }: Header, dataBytes: number, fail: Fail): void {
+  let covered = 0;
+  const sorted = entries.toSorted((a, b) => a.start - b.start || a.end - b.end);
+  for (const { name, start, end } of sorted) {
+    if (start !== covered) {
+      fail(
+        `${show(name)} must start where the array before it ends, at byte ${covered}`,
+        `a start at ${start}`,
+      );
     }
+    covered = end;
   }
-  return undefined;
-}
-
-/** Checks what the header says of one array against itself. */
-function checkEntry(
-  name: string,
-  entry: Record<string, unknown>,
-  fail: Fail,
-): { dtype: Dtype; shape: number[]; start: number; end: number } {
-  const { dtype, shape, data_offsets: range, ...rest } = entry;
-  if (dtype !== "F32" && dtype !== "I32") {
-    return fail(`${show(name)} must be of dtype F32 or I32`, show(dtype));
-  }
-  const isCount = (value: unknown): value is number =>
-    Number.isSafeInteger(value) && (value as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(isCount)) {
-    return fail(`the shape of ${show(name)} must be a list of integers of at least 0`, show(shape));
-  }
-  if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount) || range[0] > range[1]) {
-    return fail(`the data_offsets of ${show(name)} must be [start, end]`, show(range));
-  }
-  const bytes = 4 * shape.reduce((product, length) => product * length, 1);
-  if (bytes !== range[1] - range[0]) {
-    return fail(
-      `${show(name)} of shape ${show(shape)} takes ${bytes} bytes`,
-      `a range of ${range[1] - range[0]}`,
+  if (covered !== dataBytes) {
+    fail(
+      `the header announces ${covered} bytes of data`,
+      `${dataBytes}: the file is ${dataBytes < covered ? "truncated" : "longer than it should be"}`,
     );
   }
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) {
-    return fail(`${show(name)} may have a dtype, a shape and data_offsets`, show(unknown));
-  }
-  return { dtype, shape, start: range[0], end: range[1] };
 }

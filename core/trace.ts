@@ -1,4 +1,5 @@
 /** Shows profiles: as a Chrome trace, and as a table of the dearest kernels. */
+import { greatestOf } from "./extremes.ts";
 import type { KernelRun, Profile } from "./profile.ts";
 import type { Spec } from "./shape.ts";
 
@@ -148,7 +149,7 @@ export function showDearest(profile: Profile, count = 10): string {
   const share = (ms: number): string => `${(100 * ms / whole).toFixed(1)} %`;
   const groups = groupsOf(kernels);
   const inKernels = groups.reduce((sum, { ms }) => sum + ms, 0);
-  const most = Math.max(0, ...kernels.map(({ liveBytes }) => liveBytes));
+  const most = Math.max(0, greatestOf(kernels.map(({ liveBytes }) => liveBytes)));
   const rows = [
     ["kernel", "shapes", "calls", "ms", "share", "rate"],
     ...groups.slice(0, count).map((group) => [
@@ -160,7 +161,7 @@ export function showDearest(profile: Profile, count = 10): string {
       showRate(group),
     ]),
   ];
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const widths = rows[0].map((_, column) => greatestOf(rows.map((row) => row[column].length)));
   const line = (row: readonly string[]): string =>
     row.map((cell, column) =>
       column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])

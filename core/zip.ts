@@ -10,6 +10,8 @@ const END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30;
 /** The comment behind the end of the directory may be so long. */
 const MOST_COMMENT = 0xffff;
 const STORED = 0, DEFLATED = 8;
+/** What an archive holds may unpack to so many bytes, and to so many for each of its own. */
+const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
 
 /** What an archive holds. */
 interface Entry {
@@ -18,6 +20,8 @@ interface Entry {
   readonly checksum: number;
   readonly packedBytes: number;
   readonly bytes: number;
+  /** Where its local header starts, and its bytes. */
+  readonly header: number;
   readonly start: number;
 }
 
@@ -30,7 +34,8 @@ export class ZipArchive {
 
   /** Reads the directory.
    * @param source what the messages call the bytes: a path
-   * @throws {RangeError} the bytes are no ZIP archive, or its directory contradicts itself
+   * @throws {RangeError} the bytes are no ZIP archive, its directory contradicts itself, entries lie on each other, or
+   * all of them together unpack to more than 24 MiB and three times the archive
    */
   constructor(bytes: Uint8Array, source: string) {
     this.#bytes = bytes;
@@ -38,8 +43,10 @@ export class ZipArchive {
     this.#source = source;
     const end = this.#findEnd();
     const count = this.#view.getUint16(end + 10, true);
-    let at = this.#view.getUint32(end + 16, true);
+    const directory = this.#view.getUint32(end + 16, true);
+    let at = directory;
     for (let entry = 0; entry < count; entry++) at = this.#readEntry(at, end);
+    this.#checkExtent(directory);
   }
 
   /** The names of the entries, in the directory's order. */
@@ -49,9 +56,10 @@ export class ZipArchive {
 
   /** Unpacks an entry and checks its checksum.
    * @param mostBytes what it may hold unpacked
+   * @returns a view of the archive where the entry is stored as it is
    * @throws {RangeError} there is none of that name, or it is larger, damaged, or packed in another way
    */
-  read(name: string, mostBytes: number): Uint8Array<ArrayBuffer> {
+  read(name: string, mostBytes: number): Uint8Array {
     const entry = this.#entries.get(name);
     if (entry === undefined) return this.#fail(`it must hold ${show(name)}`, "no such entry");
     const { method, start, packedBytes, bytes: wanted } = entry;
@@ -59,13 +67,15 @@ export class ZipArchive {
       return this.#fail(`${show(name)} must have at most ${mostBytes} bytes`, `${wanted}`);
     }
     const packed = this.#bytes.subarray(start, start + packedBytes);
-    let bytes: Uint8Array<ArrayBuffer>;
-    if (method === STORED) bytes = new Uint8Array(packed);
+    let bytes: Uint8Array;
+    if (method === STORED) bytes = packed;
     else if (method !== DEFLATED) {
       return this.#fail(`${show(name)} must be stored or deflated`, `method ${method}`);
     } else {
       try {
-        bytes = new Uint8Array(inflateRawSync(packed, { maxOutputLength: Math.max(1, wanted) }));
+        const limit = { maxOutputLength: Math.max(1, wanted), chunkSize: Math.max(64, wanted) };
+        const { buffer, byteOffset, length } = inflateRawSync(packed, limit);
+        bytes = new Uint8Array(buffer, byteOffset, length);
       } catch (cause) {
         return this.#fail(
           `${show(name)} must unpack to ${wanted} bytes`,
@@ -113,8 +123,25 @@ export class ZipArchive {
     }
     if (this.#entries.has(name)) return this.#fail("every name must come once", show(name));
     const checksum = view.getUint32(at + 16, true);
-    this.#entries.set(name, { name, method, checksum, packedBytes, bytes, start });
+    this.#entries.set(name, { name, method, checksum, packedBytes, bytes, header: local, start });
     return next;
+  }
+
+  /** Refuses entries that lie on each other or on the directory, and more than the archive's bytes may unpack to. */
+  #checkExtent(directory: number): void {
+    const entries = [...this.#entries.values()].sort((a, b) => a.header - b.header);
+    let end = 0, unpacked = 0;
+    for (const { name, header, start, packedBytes, bytes } of entries) {
+      if (header < end || start + packedBytes > directory) {
+        this.#fail("its entries must not lie on each other", show(name));
+      }
+      end = start + packedBytes;
+      unpacked += bytes;
+    }
+    const most = FREE_BYTES + EXPANSION * this.#bytes.length;
+    if (unpacked > most) {
+      this.#fail(`what it holds must unpack to at most ${most} bytes`, `${unpacked}`);
+    }
   }
 
   #fail(requirement: string, actual: string): never {

@@ -3,12 +3,13 @@ import { open } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import sharp from "sharp";
 import type { DecodeJob, DecodeResult } from "./decoder.ts";
-import type { EncodedImage, ImageView, Placement } from "./encoded.ts";
-
-/** Most bytes of one encoded image. */
-const MOST_BYTES = 2 ** 27;
-/** Most pixels of one image, before it is resized: a file that says more is not decoded. */
-const MOST_PIXELS = 1e8;
+import {
+  type EncodedImage,
+  type ImageView,
+  MOST_IMAGE_BYTES,
+  MOST_PIXELS,
+  type Placement,
+} from "./encoded.ts";
 
 sharp.concurrency(1); // The threads are the workers.
 sharp.cache(false); // No image is read twice soon.
@@ -19,8 +20,8 @@ async function bytesOf(image: EncodedImage): Promise<Uint8Array> {
   try {
     const { offset = 0 } = image;
     const length = image.length ?? (await file.stat()).size - offset;
-    if (length < 1 || length > MOST_BYTES) {
-      throw new RangeError(`it must have 1 to ${MOST_BYTES} bytes, got ${length}`);
+    if (length < 1 || length > MOST_IMAGE_BYTES) {
+      throw new RangeError(`it must have 1 to ${MOST_IMAGE_BYTES} bytes, got ${length}`);
     }
     const bytes = new Uint8Array(length);
     let filled = 0;

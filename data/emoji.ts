@@ -34,9 +34,10 @@ export const emojiKind: DatasetKind<EmojiSettings> = {
 async function openEmoji({ size, background }: EmojiSettings): Promise<Dataset> {
   const { emojiFiles } = await loadOnDemand("emoji_files.ts") as typeof import("./emoji_files.ts");
   const parts: Record<"train" | "test", string[]> = { train: [], test: [] };
-  emojiFiles().forEach((files, position) =>
-    parts[position % TEST_EVERY === TEST_EVERY - 1 ? "test" : "train"].push(...files)
-  );
+  for (const [position, files] of emojiFiles().entries()) {
+    const part = parts[position % TEST_EVERY === TEST_EVERY - 1 ? "test" : "train"];
+    for (const file of files) part.push(file);
+  }
   const decoder = new ImageDecoder({ size, background: GREYS[background] }, null);
   const [train, test] = await Promise.all([
     decodeAll(decoder, parts.train, size),

@@ -1,6 +1,11 @@
 /** Encoded images (JPEG, PNG, WebP, …): where their bytes lie, and how they are looked at. */
 import { philox, type RandomKey, unitInterval } from "../core/random.ts";
 
+/** Most bytes of one encoded image. */
+export const MOST_IMAGE_BYTES = 2 ** 27;
+/** Most pixels of one image, before it is resized: a file that says more is not decoded. */
+export const MOST_PIXELS = 1e8;
+
 /** One encoded image: bytes of a file, which are read where they are decoded, or bytes at hand. */
 export type EncodedImage = FilePart | BytesAtHand;
 

@@ -1,7 +1,8 @@
 /** Pairs of images from two folders, made by any program. */
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join, parse } from "node:path";
 import type sharp from "sharp";
+import { MOST_IMAGE_BYTES, MOST_PIXELS } from "./encoded.ts";
 
 /** An image on the host. */
 export interface DecodedImage {
@@ -68,15 +69,20 @@ async function loadSharp(): Promise<typeof sharp> {
 }
 
 /** Decodes both images of a pair; where one is grey and the other in colour, both are given three channels. An alpha
- * channel is dropped.
- * @throws {RangeError} a file is broken, or the images have different sides
+ * channel is dropped. The limits are those of training: 128 MiB a file and 10⁸ pixels an image.
+ * @throws {RangeError} a file is broken or too large, or the images have different sides
  */
 export async function decodePair(
   pair: PathPair,
 ): Promise<readonly [original: DecodedImage, reconstruction: DecodedImage]> {
   const open = await loadSharp();
   const isGrey = await Promise.all(pair.map(async (path) => {
-    const { channels = 3 } = await open(path).metadata().catch(broken(path));
+    const { size } = await stat(path).catch(broken(path));
+    if (size > MOST_IMAGE_BYTES) throw tooLarge(path, `${MOST_IMAGE_BYTES} bytes`, `${size}`);
+    const { width, height, channels = 3 } = await open(path).metadata().catch(broken(path));
+    if (width * height > MOST_PIXELS) {
+      throw tooLarge(path, `${MOST_PIXELS} pixels`, `${width}×${height}`);
+    }
     return channels <= 2;
   }));
   const grey = isGrey.every((one) => one);
@@ -94,7 +100,7 @@ export async function decodePair(
 
 async function decode(path: string, grey: boolean): Promise<DecodedImage> {
   const open = await loadSharp();
-  const { data, info } = await open(path, { failOn: "error" })
+  const { data, info } = await open(path, { failOn: "error", limitInputPixels: MOST_PIXELS })
     .removeAlpha()
     .toColourspace(grey ? "b-w" : "srgb")
     .raw({ depth: "uchar" })
@@ -103,6 +109,10 @@ async function decode(path: string, grey: boolean): Promise<DecodedImage> {
   const values = new Float32Array(data.length);
   for (let at = 0; at < data.length; at++) values[at] = data[at] / 255 * 2 - 1;
   return { values, shape: [info.height, info.width, info.channels] };
+}
+
+function tooLarge(path: string, most: string, actual: string): RangeError {
+  return new RangeError(`Cannot read ${path}: an image must have at most ${most}, got ${actual}`);
 }
 
 function broken(path: string): (cause: Error) => never {

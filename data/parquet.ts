@@ -74,7 +74,8 @@ async function* imagesOf(
   group: number,
   name: string,
 ): AsyncGenerator<EncodedImage> {
-  for (const [row, bytes] of (await file.read(group)).entries()) {
-    yield { name: `row ${row} of row group ${group} of ${name}`, bytes };
+  let row = 0;
+  for await (const bytes of file.read(group)) {
+    yield { name: `row ${row++} of row group ${group} of ${name}`, bytes };
   }
 }

@@ -115,7 +115,7 @@ export async function findShards(
     if (inside.length === 0) {
       throw new RangeError(`Cannot open ${name}: the folder must hold ${end} files, got none`);
     }
-    found.push(...inside.map((file) => join(name, file)));
+    for (const file of inside) found.push(join(name, file));
   }
   return found;
 }

@@ -1,5 +1,6 @@
 /** How a codebook is used, from the counts of a whole set. A number over one batch misleads: it depends on the
  * batch's size. */
+import { greatestOf, leastOf } from "../core/extremes.ts";
 
 /** How a codebook is used. */
 export interface CodebookUse {
@@ -105,7 +106,7 @@ export function codebookReport(
   const lengths = (chosen: readonly number[]) =>
     vectors === undefined
       ? []
-      : chosen.map((code) => Math.hypot(...vectors.subarray(code * width, (code + 1) * width)));
+      : chosen.map((code) => lengthOf(vectors.subarray(code * width, (code + 1) * width)));
   return {
     codes,
     ...use,
@@ -123,8 +124,12 @@ export function codebookReport(
   };
 }
 
+function lengthOf(vector: Float32Array): number {
+  return Math.sqrt(vector.reduce((sum, value) => sum + value ** 2, 0));
+}
+
 function rangeOf(values: readonly number[]): Range | null {
   if (values.length === 0) return null;
   const mean = values.reduce((sum, value) => sum + value) / values.length;
-  return { least: Math.min(...values), mean, most: Math.max(...values) };
+  return { least: leastOf(values), mean, most: greatestOf(values) };
 }

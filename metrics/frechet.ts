@@ -1,5 +1,6 @@
 /** The Fréchet distance between normal distributions (Dowson and Landau 1982; Heusel et al. 2017, arXiv 1706.08500). */
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
+import { greatestOf } from "../core/extremes.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 
 /** ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2·√(C₁·C₂)): FID where the features are Inception's.
@@ -56,7 +57,7 @@ function traceOfRoot(first: Float64Array, second: Float64Array, dimensions: numb
 /** The rows of a Fᵀ with F·Fᵀ = C: the Cholesky factor with pivots, as many rows as C has ranks (Higham 1990). */
 function factorOf(matrix: Float64Array, side: number): Float64Array[] {
   const left = Float64Array.from({ length: side }, (_, at) => matrix[at * side + at]);
-  const least = 8 * Number.EPSILON * Math.max(...left);
+  const least = 8 * Number.EPSILON * greatestOf(left);
   const rows: Float64Array[] = [];
   while (rows.length < side) {
     const pivot = left.reduce((best, value, at) => value > left[best] ? at : best, 0);

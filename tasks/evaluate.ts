@@ -22,7 +22,7 @@ import {
   readStatisticsBytes,
   writeStatistics,
 } from "../metrics/statistics_file.ts";
-import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
+import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { configSettings } from "../training/config.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
@@ -125,6 +125,7 @@ async function evaluateFolder(
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
   checkIdentity(path, checkpoint.identity, identityOf(config));
+  checkFinite(path, checkpoint);
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });

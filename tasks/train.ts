@@ -3,6 +3,7 @@
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
 import { z } from "zod";
+import { parseJson } from "../core/bounded_json.ts";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../core/settings.ts";
@@ -201,7 +202,7 @@ async function readConfigFile(path: string): Promise<Readonly<Record<string, unk
     );
   });
   try {
-    return JSON.parse(text);
+    return parseJson(text, path);
   } catch (cause) {
     throw new UsageError(
       `Cannot read the configuration: ${path} must be JSON, got ${(cause as Error).message}`,

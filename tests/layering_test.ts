@@ -107,7 +107,7 @@ Deno.test("what only some data sets need is not loaded with the rest", async () 
       if (code?.specifier !== undefined) loaded.add(code.specifier);
     }
   }
-  const heavy = [...loaded].filter((specifier) => /npm:.*(sharp|hyparquet|emoji)/.test(specifier));
+  const heavy = [...loaded].filter((specifier) => /npm:.*(sharp|emoji)/.test(specifier));
   assert.deepEqual(heavy, []);
   assert.ok([...loaded].some((specifier) => specifier.includes("zod")));
 });

@@ -1,4 +1,5 @@
 /** Checkpoints: the whole state of a run in one safetensors file. */
+import { parseJson } from "../core/bounded_json.ts";
 import {
   readSafetensors,
   type SafetensorsContents,
@@ -54,7 +55,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   }
   const parse = (name: string) => {
     try {
-      return JSON.parse(metadata.get(name) ?? "");
+      return parseJson(metadata.get(name) ?? "", path);
     } catch (cause) {
       const reason = (cause as Error).message;
       throw new RangeError(`Cannot load ${path}: its ${name} must be JSON, got ${reason}`, {
@@ -80,6 +81,23 @@ export function checkIdentity(
         `Cannot load ${path}: ${name} must be what the checkpoint was made with, ${
           before ?? "not set"
         }, got ${now ?? "nothing"}`,
+      );
+    }
+  }
+}
+
+/** Refuses a checkpoint whose model has a value that is no number, or infinite, naming the parameter.
+ * @throws {RangeError} a parameter has such a value
+ */
+export function checkFinite(path: string, { state }: Checkpoint): void {
+  for (const [name, { values }] of state) {
+    if (!name.startsWith("model.")) continue;
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) {
+      throw new RangeError(
+        `Cannot measure ${path}: the parameter ${name.slice("model.".length)} must be finite, got ${
+          values[at]
+        } at element ${at} of ${values.length}`,
       );
     }
   }

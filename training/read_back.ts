@@ -1,6 +1,7 @@
 /** Files that a run left, read back: what each holds is checked, and one that is broken is named. */
 import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
+import { parseJson } from "../core/bounded_json.ts";
 
 /** A file that cannot be read, or does not hold what it must. */
 export class DamagedFileError extends Error {
@@ -67,7 +68,7 @@ function textOf(bytes: Uint8Array): string {
 
 function check<T>(path: string, text: string, schema: z.ZodType<T>, what: string): T {
   try {
-    const { data, error } = schema.safeParse(JSON.parse(text));
+    const { data, error } = schema.safeParse(parseJson(text, path));
     if (error === undefined) return data;
     const [{ path: place, message }] = error.issues;
     const where = place.length === 0 ? "" : ` at ${place.map(String).join(".")}`;

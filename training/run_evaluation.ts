@@ -103,7 +103,7 @@ export async function evaluateRun(
       const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));
       for (let row = 0; row < wanted && features.length < FEATURES * width; row++) {
         const from = spread(row, wanted, rows) * width;
-        features.push(...found.subarray(from, from + width));
+        for (const value of found.subarray(from, from + width)) features.push(value);
       }
       done += count;
     },

@@ -3,6 +3,7 @@
  * for. */
 import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../core/bounded_json.ts";
 import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { randomKey } from "../core/random.ts";
@@ -173,7 +174,7 @@ export class RunFolder {
     const path = this.#file("config.json");
     const text = await readText(path);
     try {
-      return JSON.parse(text);
+      return parseJson(text, path);
     } catch (cause) {
       throw new RangeError(
         `Cannot read ${path}: it must be JSON, got ${(cause as Error).message}`,

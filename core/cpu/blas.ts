@@ -1,5 +1,7 @@
 /** The system's BLAS: finding it, and calling its matrix product from every thread. */
 
+import { usualBlasPaths } from "../blas_paths.ts";
+
 /** What is called of a library; `optional` symbols are null where it lacks them. */
 const SYMBOLS = {
   cblas_sgemm: {
@@ -25,18 +27,6 @@ export interface Blas {
   readonly description: string;
   /** Sets how many threads of its own a product takes, for the whole process, if the library lets itself be told. */
   setThreads(threads: number): void;
-}
-
-/** Where a BLAS may be. Not libblas: Debian's is the reference implementation, slower than the device's own kernels. */
-export function usualBlasPaths(): readonly string[] {
-  switch (Deno.build.os) {
-    case "darwin":
-      return ["/System/Library/Frameworks/Accelerate.framework/Accelerate", "libopenblas.dylib"];
-    case "windows":
-      return ["libopenblas.dll", "mkl_rt.2.dll"];
-    default:
-      return ["libopenblas.so.0", "libopenblas.so", "libmkl_rt.so.2", "libmkl_rt.so"];
-  }
 }
 
 /** The libraries by path. They stay loaded as long as the process lives, as threads may be inside them until then. */

@@ -2,6 +2,7 @@
  *
  * Where there is no Deno (a browser), no permission or no such file, nothing was found out, and nobody is asked.
  */
+import { parseJson } from "../bounded_json.ts";
 import { cacheFolder } from "../cache_folder.ts";
 
 /** The names of the tilings of an adapter's products. */
@@ -46,7 +47,7 @@ export async function readTuning(
   const path = await tuningFile(adapter);
   if (path === undefined || !await permitted({ name: "read", path })) return {};
   try {
-    const { matmul, convolution } = JSON.parse(await Deno.readTextFile(path));
+    const { matmul, convolution } = parseJson(await Deno.readTextFile(path), path);
     if ([matmul, convolution].every((name) => candidates.includes(name))) {
       return { tilings: { matmul, convolution } };
     }

@@ -1,13 +1,19 @@
 /** Unpacks gzip without trusting what it unpacks to. */
 import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 
+/** A file may unpack to so many bytes, and to so many for each of its own: MNIST's images to five times as many. */
+const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
+
 /** The bytes that a gzip file unpacks to, as they come.
- * @param most how many they may be
- * @throws {RangeError} the file is no whole gzip file, or unpacks to more
+ * @param mostBytes how many they may be
+ * @throws {RangeError} the file is no whole gzip file, or unpacks to more, or to more than 24 MiB and three times its
+ * size
  * @throws {Error} the file cannot be read
  */
-export async function* unpackFile(path: string, most: number): AsyncGenerator<Uint8Array> {
+export async function* unpackFile(path: string, mostBytes: number): AsyncGenerator<Uint8Array> {
+  const most = Math.min(mostBytes, FREE_BYTES + EXPANSION * (await stat(path)).size);
   const packed = Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array<ArrayBuffer>>;
   let unpacked = 0;
   try {

@@ -41,9 +41,13 @@ export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenera
   const { pageSize, root } = second.transaction > first.transaction ? second : first;
   const pages = Math.floor(file.byteLength / pageSize);
   let left = pages; // A tree that comes back to itself has more pages than the file.
+  const take = (count: number) => {
+    left -= count;
+    if (left < 0) throw refuse("no page must be in the tree twice", "a cycle");
+  };
   const readPage = async (number: bigint) => {
     if (number >= BigInt(pages)) throw refuse(`pages must be among its ${pages}`, `${number}`);
-    if (left-- === 0) throw refuse("no page must be in the tree twice", "a cycle");
+    take(1);
     const start = Number(number) * pageSize;
     return { start, view: new DataView(await file.slice(start, start + pageSize)) };
   };
@@ -56,22 +60,30 @@ export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenera
     if (!Number.isInteger(nodes) || nodes < 0 || nodes > (pageSize - PAGE_HEADER) / 2) {
       throw refuse("a page must have room for its nodes", `${nodes}`);
     }
+    let room = pageSize - PAGE_HEADER; // Nodes that lie on each other take more than there is.
+    const occupy = (bytes: number) => {
+      room -= bytes;
+      if (room < 0) throw refuse("the nodes of a page must not lie on each other", `${nodes}`);
+    };
     for (let node = 0; node < nodes; node++) {
       const at = view.getUint16(PAGE_HEADER + 2 * node, true);
       if (at + NODE_HEADER > pageSize) throw refuse("a node must lie on its page", `${at}`);
       const low = view.getUint16(at, true) + view.getUint16(at + 2, true) * 2 ** 16;
-      const kind = view.getUint16(at + 4, true);
+      const kind = view.getUint16(at + 4, true), keyBytes = view.getUint16(at + 6, true);
+      occupy(2 + NODE_HEADER + keyBytes);
       if ((flags & BRANCH) !== 0) {
         yield* walk(BigInt(low) + BigInt(kind) * 2n ** 32n, depth + 1);
         continue;
       }
-      const value = at + NODE_HEADER + view.getUint16(at + 6, true);
+      const value = at + NODE_HEADER + keyBytes;
       if ((kind & NESTED) !== 0) throw refuse("it must hold plain values", "a database inside");
       if ((kind & BIG) === 0) {
         if (value + low > pageSize) throw refuse("a value must lie on its page", `${low} bytes`);
+        occupy(low);
         yield { offset: start + value, length: low };
       } else {
         if (value + 8 > pageSize) throw refuse("a node must lie on its page", `${at}`);
+        occupy(8);
         yield await bigValue(view.getBigUint64(value, true), low);
       }
     }
@@ -86,6 +98,7 @@ export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenera
     if (start + PAGE_HEADER + length > file.byteLength) {
       throw refuse("it must not be cut short", `${file.byteLength} bytes`);
     }
+    take(Math.ceil((PAGE_HEADER + length) / pageSize) - 1);
     return { offset: start + PAGE_HEADER, length };
   }
   if (root !== NO_PAGE) yield* walk(root, 1);

@@ -1,7 +1,7 @@
 /** Bytes at any place: of a file, or of a file on the web by requests for ranges. */
 import { type FileHandle, open, stat } from "node:fs/promises";
 
-/** Bytes that are read by their places; the form that `hyparquet` takes them in. */
+/** Bytes that are read by their places. */
 export interface RandomAccess {
   /** How many there are. */
   readonly byteLength: number;

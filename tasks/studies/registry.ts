@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { parseJson } from "../../core/bounded_json.ts";
 import { suggestName } from "../../core/nearest_name.ts";
 import { readStudy, type Study } from "../../training/study/study.ts";
 import { anchorSampling } from "./anchor_sampling.ts";
@@ -44,7 +45,7 @@ export async function openStudy(nameOrFile: string): Promise<Study> {
 
 async function readStudyFile(path: string): Promise<unknown> {
   try {
-    if (extname(path) === ".json") return JSON.parse(await readFile(path, "utf8"));
+    if (extname(path) === ".json") return parseJson(await readFile(path, "utf8"), path);
     return (await import(pathToFileURL(resolve(path)).href)).default;
   } catch (cause) {
     throw new RangeError(

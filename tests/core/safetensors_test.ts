@@ -113,10 +113,10 @@ const MALFORMED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   "a header of no bytes": [new Uint8Array(8), /starts with {, got another kind/],
   "a header of 2^64 − 1 bytes": [
     file("{}", 0, 2n ** 64n - 1n),
-    /at most 100000000 bytes, got 1844/,
+    /at most 16777216 bytes here, got 1844/,
   ],
-  "a header of 2^53 bytes": [file("{}", 0, 2n ** 53n), /at most 100000000 bytes, got 9007/],
-  "a header longer than the file": [file("{}", 0, 99_999_999n), /must hold its header of 99999999/],
+  "a header of 2^53 bytes": [file("{}", 0, 2n ** 53n), /at most 16777216 bytes here, got 9007/],
+  "a header longer than the file": [file("{}", 0, 9_999_999n), /must hold its header of 9999999/],
   "a truncated header": [file(`{${entry("x", 0, 4)}}`, 4, 20n), /must be JSON/],
   "a header that swallows data": [file(`{${entry("x", 0, 8)}}`, 8, 60n), /must be JSON/],
   "a list for a header": [file("[]", 0), /starts with {/],
@@ -182,7 +182,7 @@ const MALFORMED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   ],
   "a name without end": [
     file(`{${entry("x".repeat(100_000), 0, 4, "[2]")}}`, 4),
-    /x… takes 8|x… of/,
+    /x…" of shape \[2\] takes 8 bytes/,
   ],
   "metadata that comes twice": [
     file('{"__metadata__":{"a":"1","a":"2"}}', 0),

@@ -251,7 +251,15 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
 });
 
 Deno.test("whatever stands in a configuration, what is no configuration is refused in words", () => {
-  const objects = [{ toString: 1 }, { toString: null, valueOf: null }, [], [{}], null, 1, true];
+  const objects: unknown[] = [
+    { toString: 1 },
+    { toString: null, valueOf: null },
+    [],
+    [{}],
+    null,
+    1,
+    true,
+  ];
   for (const preset of objects.filter((value) => value !== null)) { // None is the usual one.
     for (const place of ["file", "flags", "saved"]) {
       assert.match(

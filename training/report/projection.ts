@@ -1,5 +1,6 @@
 /** Codes among the features that they stand for, in two dimensions (UMAP, arXiv 1802.03426), as SVG. */
 import { UMAP } from "umap-js";
+import { greatestOf, leastOf } from "../../core/extremes.ts";
 import { philox, randomKey, unitInterval } from "../../core/random.ts";
 import type { CodeSpace } from "../run_evaluation.ts";
 import { type Html, joinHtml, markup } from "./html.ts";
@@ -73,7 +74,7 @@ function seededRandom(): () => number {
 function placing(points: readonly Point[]): (point: Point) => Point {
   const scaleOf = (axis: 0 | 1, pixels: number) => {
     const values = points.map((point) => point[axis]);
-    const range = [Math.min(...values), Math.max(...values)] as const;
+    const range = [leastOf(values), greatestOf(values)] as const;
     const low = linearScale([0, 1], [MARGIN, pixels - MARGIN]);
     const span = range[1] - range[0] || 1;
     return (value: number) => Number(low.at((value - range[0]) / span).toFixed(1));

@@ -1,4 +1,5 @@
 /** The paper's blob plot: quality against usage, as SVG. */
+import { greatestOf, leastOf } from "../../core/extremes.ts";
 import { drawLevels, drawMarks, type GridFrame } from "../report/axes.ts";
 import { type Html, joinHtml, markup } from "../report/html.ts";
 import { linearScale, logScale, type Scale } from "../report/scale.ts";
@@ -45,7 +46,7 @@ function drawAxis(rows: readonly StudyRow[], axis: string): Html {
   const styles = others.length === 0 ? rowColours(rows) : coloursOf(keys);
   const blobs = placeBlobs(rows, axis, (row) => styles[keys.indexOf(keyOf(row))]);
   if (blobs.length === 0) return markup``;
-  const letters = Math.max(...blobs.map(({ row }) => row.label.length));
+  const letters = greatestOf(blobs.map(({ row }) => row.label.length));
   const right = Math.max(LEAST_RIGHT, WIDTH - 20 - LETTER * letters);
   const bottom = TOP + Math.max(LEAST_HEIGHT, LABEL * blobs.length);
   const plot: Plot = {
@@ -93,7 +94,7 @@ function placeBlobs(
 /** Where errors lie, with their bars; down is better. */
 function errorScale(blobs: readonly Blob[], bottom: number): Scale {
   const ends = blobs.flatMap(({ mse }) => barOf(mse));
-  const low = Math.min(...ends), high = Math.max(...ends);
+  const low = leastOf(ends), high = greatestOf(ends);
   return (high > 3 * low && low > 0 ? logScale : linearScale)([low, high], [bottom, TOP]);
 }
 
@@ -106,7 +107,7 @@ function barOf({ mean, deviation }: Spread): readonly [low: number, high: number
 /** How large the blob of a value is: by the logarithm, where all values are positive numbers. */
 function radii(values: readonly unknown[]): (value: unknown) => number {
   const numbers = values.filter((value) => typeof value === "number" && value > 0).map(Number);
-  const low = Math.log(Math.min(...numbers)), span = Math.log(Math.max(...numbers)) - low;
+  const low = Math.log(leastOf(numbers)), span = Math.log(greatestOf(numbers)) - low;
   if (numbers.length < values.length || span === 0) return () => PLAIN;
   return (value) => RADII[0] + (Math.log(Number(value)) - low) / span * (RADII[1] - RADII[0]);
 }

@@ -1,6 +1,7 @@
 /** The folder of a study: `plan.json`, the runs in `runs/`, and the tables and the page of their results. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../../core/bounded_json.ts";
 import { writeAtomically } from "../../core/atomic_write.ts";
 import { drawStudy } from "./page.ts";
 import { type Damage, damagesOf } from "./damage.ts";
@@ -63,7 +64,8 @@ export class StudyFolder {
    */
   async readPlan(): Promise<{ readonly study: Study; readonly runs: readonly RecordedRun[] }> {
     try {
-      const plan = JSON.parse(await readFile(this.#file("plan.json"), "utf8"));
+      const path = this.#file("plan.json");
+      const plan = parseJson(await readFile(path, "utf8"), path);
       return readPlan(plan, (hash) => runFolderOf(this.path, hash));
     } catch (cause) {
       throw new RangeError(

@@ -7,6 +7,7 @@ import {
   comparedMeasures,
   showDifference,
 } from "./differences.ts";
+import { greatestOf } from "../../core/extremes.ts";
 import { printable } from "../printable.ts";
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
@@ -119,7 +120,7 @@ function showText(text: string): string {
 
 /** Lines of cells as a table, the first its head. */
 function alignCells(lines: readonly (readonly string[])[]): string {
-  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const widths = lines[0].map((_, column) => greatestOf(lines.map((line) => line[column].length)));
   const [head, ...body] = lines.map((line) =>
     `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`
   );

@@ -20,7 +20,7 @@ async function arrowFile(name: string): Promise<Uint8Array<ArrayBuffer>> {
 async function valuesOf(file: Uint8Array<ArrayBuffer>, column: string): Promise<Uint8Array[][]> {
   const { rows, read } = await openParquetColumn(bytesAccess(file), column, "a file");
   return await Promise.all(rows.map(async (count, group) => {
-    const values = await read(group);
+    const values = await Array.fromAsync(read(group));
     assert.equal(values.length, count);
     return values;
   }));

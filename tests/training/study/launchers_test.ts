@@ -230,7 +230,8 @@ Deno.test("what a run's configuration may not say stands in every launcher's com
   });
   const script = Deno.readTextFileSync(`${place.out}/slurm/array-1.sh`);
   const { spec } = JSON.parse(Deno.readTextFileSync(`${place.out}/kubernetes.json`));
-  const pod: string = spec.template.spec.containers[0].command[2];
+  const command: string = spec.template.spec.containers[0].command[2];
+  const pod = command.replaceAll("$$", "$"); // as Kubernetes does
   const calls = [printed, script, pod].map((text) =>
     text.trimEnd().split("\n").at(-1)!.split("exec ").at(-1)!
   );

@@ -112,7 +112,12 @@ export class KubernetesLauncher implements Launcher {
     const digest = createHash("sha256").update(`${claim} ${place}`).digest("hex").slice(0, 8);
     const words = ["deno", "run", ...launchPermissions(null)].map(quoteShell);
     // All runs have the same flags, as no axis may say them.
-    const call = [...words, '"$0"', '"$1"', ...flagsBesideFile(runs[0].config).map(quoteShell)]
+    const call = [
+      ...words,
+      '"$0"',
+      '"$1"',
+      ...flagsBesideFile(runs[0].config).map((word) => literal(quoteShell(word))),
+    ]
       .join(" ");
     const labels = { "app.kubernetes.io/name": "codebook" };
     return {
@@ -143,7 +148,7 @@ export class KubernetesLauncher implements Launcher {
               image,
               workingDir: MOUNT,
               command: [
-                ...["sh", "-c", literal(`shift "$JOB_COMPLETION_INDEX"; exec ${call}`)],
+                ...["sh", "-c", `shift "$JOB_COMPLETION_INDEX"; exec ${call}`],
                 literal(trainFile(project)),
                 ...runs.map(({ hash }) => literal(posix.join(place, "runs", hash))),
               ],

@@ -1,0 +1,227 @@
+/** The JSON header of a safetensors file, read name by name: it holds names, types, shapes and ranges, and nothing else
+ * is built in memory, whatever the text says. */
+
+/** What a header says of an array. */
+export interface HeaderEntry {
+  /** Its name. */
+  readonly name: string;
+  /** The type of its elements. */
+  readonly dtype: "F32" | "I32";
+  /** The lengths of its axes. */
+  readonly shape: readonly number[];
+  /** Its first byte among the data. */
+  readonly start: number;
+  /** The byte after its last. */
+  readonly end: number;
+}
+
+/** A header. */
+export interface Header {
+  /** The arrays, in the header's order. */
+  readonly entries: readonly HeaderEntry[];
+  /** Free text by name. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** The name of the metadata among the arrays. */
+export const METADATA = "__metadata__";
+/** Most arrays of a file. */
+export const MOST_TENSORS = 2 ** 15;
+/** Most texts of the metadata. */
+const MOST_TEXTS = 10_000;
+/** Most axes of an array. */
+const MOST_AXES = 64;
+/** An integer of at least 0, up to what follows it. */
+const COUNT = /(?:0|[1-9]\d{0,15})(?=[\s,\]])/y;
+
+/** Refuses the header. */
+export type Fail = (requirement: string, actual: string) => never;
+
+/** Reads a header.
+ * @throws {RangeError} as `fail` makes it: the text is not JSON, not a header, or says more than a header may
+ */
+export function parseHeader(bytes: Uint8Array, fail: Fail): Header {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    return fail("the header must be JSON in UTF-8", (error as Error).message);
+  }
+  return new HeaderReader(text, fail).read();
+}
+
+/** A text as messages show it, shortened. */
+export function show(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}
+
+class HeaderReader {
+  readonly #text: string;
+  readonly #fail: Fail;
+  #at = 0;
+
+  constructor(text: string, fail: Fail) {
+    this.#text = text;
+    this.#fail = fail;
+  }
+
+  read(): Header {
+    const entries: HeaderEntry[] = [];
+    let metadata = new Map<string, string>();
+    this.#object(MOST_TENSORS + 1, "arrays", (name) => {
+      if (this.#next() !== "{") {
+        this.#fail(`${show(name)} in the header must be an object`, this.#shown());
+      }
+      if (name === METADATA) metadata = this.#metadata();
+      else entries.push(this.#entry(name));
+    });
+    if (this.#next() !== "") this.#notJson();
+    return { entries, metadata };
+  }
+
+  #metadata(): Map<string, string> {
+    const texts = new Map<string, string>();
+    this.#object(MOST_TEXTS, "texts in its metadata", (key) => {
+      if (this.#next() !== '"') {
+        this.#fail(`the metadata ${show(key)} must be a string`, this.#shown());
+      }
+      texts.set(key, this.#string());
+    });
+    return texts;
+  }
+
+  #entry(name: string): HeaderEntry {
+    let dtype: HeaderEntry["dtype"] | undefined;
+    let shape: readonly number[] | undefined, range: readonly number[] | undefined;
+    this.#object(4, `properties of ${show(name)}`, (property) => {
+      const from = this.#at;
+      if (property === "dtype") dtype = this.#dtype(name);
+      else if (property === "shape") {
+        shape = this.#counts(MOST_AXES) ?? this.#badShape(name, from);
+      } else if (property === "data_offsets") {
+        range = this.#counts(2) ?? this.#badRange(name, from);
+        if (range.length !== 2 || range[0] > range[1]) this.#badRange(name, from);
+      } else {
+        this.#fail(`${show(name)} may have a dtype, a shape and data_offsets`, show(property));
+      }
+    });
+    if (dtype === undefined) {
+      return this.#fail(`${show(name)} must be of dtype F32 or I32`, "nothing");
+    }
+    shape ??= this.#badShape(name);
+    range ??= this.#badRange(name);
+    const [start, end] = range;
+    const bytes = 4 * shape.reduce((product, length) => product * length, 1);
+    if (bytes !== end - start) {
+      this.#fail(
+        `${show(name)} of shape [${`${shape}`.slice(0, 80)}] takes ${bytes} bytes`,
+        `a range of ${end - start}`,
+      );
+    }
+    return { name, dtype, shape, start, end };
+  }
+
+  #dtype(name: string): HeaderEntry["dtype"] {
+    const from = this.#at;
+    const dtype = this.#next() === '"' ? this.#string() : undefined;
+    if (dtype === "F32" || dtype === "I32") return dtype;
+    return this.#fail(`${show(name)} must be of dtype F32 or I32`, this.#shown(from));
+  }
+
+  #badShape(name: string, from?: number): never {
+    return this.#fail(
+      `the shape of ${show(name)} must be a list of integers of at least 0, at most ${MOST_AXES}`,
+      from === undefined ? "nothing" : this.#shown(from),
+    );
+  }
+
+  #badRange(name: string, from?: number): never {
+    return this.#fail(
+      `the data_offsets of ${show(name)} must be [start, end]`,
+      from === undefined ? "nothing" : this.#shown(from),
+    );
+  }
+
+  /** Reads an object: `member` reads the value of each name. */
+  #object(most: number, what: string, member: (name: string) => void): void {
+    this.#expect("{");
+    const names = new Set<string>();
+    if (this.#next() === "}") return this.#expect("}");
+    do {
+      const name = this.#string();
+      if (names.has(name)) {
+        this.#fail("every name must come once in the header", `${show(name)} twice`);
+      }
+      if (names.size === most) this.#fail(`the header may have ${most} ${what}`, "more");
+      names.add(name);
+      this.#expect(":");
+      member(name);
+    } while (this.#follows(","));
+    this.#expect("}");
+  }
+
+  /** Reads a list of at most so many integers of at least 0; undefined where it is something else. */
+  #counts(most: number): readonly number[] | undefined {
+    const values: number[] = [];
+    if (!this.#follows("[")) return undefined;
+    if (this.#follows("]")) return values;
+    do {
+      this.#next();
+      COUNT.lastIndex = this.#at;
+      const [text] = COUNT.exec(this.#text) ?? [];
+      if (text === undefined || !Number.isSafeInteger(Number(text))) return undefined;
+      if (values.length === most) return undefined;
+      values.push(Number(text));
+      this.#at += text.length;
+    } while (this.#follows(","));
+    return this.#follows("]") ? values : undefined;
+  }
+
+  #string(): string {
+    this.#expect('"');
+    const text = this.#text, start = this.#at;
+    let plain = true;
+    for (; this.#at < text.length && text[this.#at] !== '"'; this.#at++) {
+      if (text[this.#at] === "\\") {
+        this.#at++;
+        plain = false;
+      } else if (text[this.#at] < " ") this.#notJson();
+    }
+    this.#expect('"');
+    if (plain) return text.slice(start, this.#at - 1);
+    try {
+      return JSON.parse(text.slice(start - 1, this.#at));
+    } catch {
+      return this.#notJson();
+    }
+  }
+
+  /** The next character that is no space; it stays the next. */
+  #next(): string {
+    while (" \t\n\r".includes(this.#text[this.#at] ?? "x")) this.#at++;
+    return this.#text[this.#at] ?? "";
+  }
+
+  #follows(character: string): boolean {
+    if (this.#next() !== character) return false;
+    this.#at++;
+    return true;
+  }
+
+  #expect(character: string): void {
+    if (!this.#follows(character)) this.#notJson();
+  }
+
+  #notJson(): never {
+    return this.#fail(
+      "the header must be JSON",
+      this.#next() === "" ? "text that ends too soon" : `${this.#shown()} at letter ${this.#at}`,
+    );
+  }
+
+  /** The text from a place on, shortened. */
+  #shown(from = this.#at): string {
+    const end = Math.min(from + 80, this.#text.length);
+    return `${this.#text.slice(from, end)}${end < this.#text.length ? "…" : ""}`;
+  }
+}

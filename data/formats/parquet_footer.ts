@@ -1,0 +1,200 @@
+/** The footer of a Parquet file, as far as one column of bytes needs it.
+ * Source: github.com/apache/parquet-format, parquet.thrift. */
+import type { RandomAccess } from "./random_access.ts";
+import { ThriftReader } from "./thrift.ts";
+
+/** Most rows of a row group. */
+const MOST_ROWS = 2 ** 20;
+/** Most rows of a file: so many, and eight for each of its bytes; no image is smaller, whatever a run claims. */
+const FREE_ROWS = 2 ** 16, ROWS_A_BYTE = 8;
+/** Most row groups: the format numbers them with 16 bits. */
+const MOST_GROUPS = 2 ** 15;
+/** Columns that a message names. */
+const NAMED = 20;
+const BYTE_ARRAY = 6;
+const REQUIRED = 0, REPEATED = 2;
+
+/** How the pages of a chunk are packed, by the format's numbers. */
+const CODECS = ["UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW"];
+
+/** Where a row group keeps the column. */
+export interface ColumnChunk {
+  /** How many rows the group has. */
+  readonly rows: number;
+  /** Its first byte. */
+  readonly start: number;
+  /** Its length in bytes. */
+  readonly size: number;
+  /** How its pages are packed. */
+  readonly codec: string;
+}
+
+/** What a footer says of a column. */
+export interface ParquetFooter {
+  /** The column in each row group. */
+  readonly chunks: readonly ColumnChunk[];
+  /** How many of the elements on the path to the bytes may be missing. */
+  readonly levels: number;
+}
+
+/** Reads the footer of a file for a column of bytes, or of structures with a field `bytes`.
+ * @throws {RangeError} the footer is broken, claims more than the file can hold, or has no such column
+ */
+export async function readFooter(file: RandomAccess, column: string): Promise<ParquetFooter> {
+  const { byteLength } = file;
+  if (byteLength < 12) throw new RangeError(`${byteLength} bytes`);
+  const end = new DataView(await file.slice(byteLength - 8, byteLength));
+  const mark = new TextDecoder("latin1").decode(new Uint8Array(end.buffer, 4));
+  if (mark !== "PAR1") throw new RangeError(`a file that ends in ${JSON.stringify(mark)}`);
+  const size = end.getUint32(0, true), start = byteLength - 8 - size;
+  if (start < 4) throw new RangeError(`a footer of ${size} bytes in ${byteLength}`);
+  const reader = new ThriftReader(new Uint8Array(await file.slice(start, byteLength - 8)));
+  let schema = -1, groups = -1;
+  const remember = (list: (at: number) => void) => () => {
+    list(reader.offset);
+    reader.skipList();
+  };
+  reader.struct({
+    2: ["list", remember((at) => schema = at)],
+    4: ["list", remember((at) => groups = at)],
+  });
+  if (schema < 0 || groups < 0) throw new RangeError("a footer without a schema and row groups");
+  reader.offset = schema;
+  const { path, levels } = readSchema(reader, column);
+  reader.offset = groups;
+  return { chunks: checkedChunks(readGroups(reader, path), byteLength), levels };
+}
+
+/** An element of the schema. */
+interface Element {
+  name: string;
+  type: number;
+  repetition: number;
+  children: number;
+}
+
+/** Finds the column in the schema, whose elements lie depth first in one list. */
+function readSchema(
+  reader: ThriftReader,
+  column: string,
+): { path: readonly string[]; levels: number } {
+  const known: string[] = [];
+  const left: number[] = []; // Children that are yet to come, of each element on the path.
+  let top: Element | undefined, leaf: Element | undefined;
+  reader.list("struct", () => {
+    const element = readElement(reader);
+    const depth = left.length;
+    if (depth === 1) {
+      if (known.length < NAMED) known.push(element.name.slice(0, 80));
+      if (top === undefined && element.name === column) {
+        top = element;
+        if (element.children === 0) leaf = element;
+      } else if (top !== undefined) leaf ??= { ...element, type: -1 }; // Past its children.
+    } else if (depth === 2 && top !== undefined && element.name === "bytes") leaf ??= element;
+    if (depth > 0) left[depth - 1]--;
+    if (element.children > 0) left.push(element.children);
+    while (left.at(-1) === 0) left.pop();
+  });
+  if (top === undefined || leaf?.type !== BYTE_ARRAY || leaf.children !== 0) {
+    throw new RangeError(
+      `no bytes in a column ${column} (--data.column) among ${known.join(", ")}`,
+    );
+  }
+  const elements = top === leaf ? [top] : [top, leaf];
+  if (elements.some(({ repetition }) => repetition === REPEATED)) {
+    throw new RangeError(`lists in the column ${column}`);
+  }
+  return {
+    path: elements.map(({ name }) => name),
+    levels: elements.filter(({ repetition }) => repetition !== REQUIRED).length,
+  };
+}
+
+function readElement(reader: ThriftReader): Element {
+  const element: Element = { name: "", type: -1, repetition: REQUIRED, children: 0 };
+  reader.struct({
+    1: ["integer", () => element.type = reader.integer()],
+    3: ["integer", () => element.repetition = reader.integer()],
+    4: ["bytes", () => element.name = new TextDecoder().decode(reader.take())],
+    5: ["integer", () => element.children = reader.integer()],
+  });
+  return element;
+}
+
+function readGroups(reader: ThriftReader, path: readonly string[]): readonly ColumnChunk[] {
+  const wanted = path.map((part) => new TextEncoder().encode(part));
+  const chunks: ColumnChunk[] = [];
+  reader.list("struct", () => {
+    if (chunks.length === MOST_GROUPS) throw new RangeError(`more than ${MOST_GROUPS} row groups`);
+    let rows = 0, found: Omit<ColumnChunk, "rows"> | undefined;
+    const keep = (chunk: typeof found) => found ??= chunk;
+    const readColumn = () => {
+      reader.struct({ 3: ["struct", () => keep(readChunk(reader, wanted))] });
+    };
+    reader.struct({
+      1: ["list", () => reader.list("struct", readColumn)],
+      3: ["integer", () => rows = reader.integer()],
+    });
+    if (found === undefined) {
+      throw new RangeError(`no column ${path.join(".")} in row group ${chunks.length}`);
+    }
+    chunks.push({ rows, ...found });
+  });
+  return chunks;
+}
+
+/** Reads what a row group says of a column; undefined where it is another than the wanted. */
+function readChunk(
+  reader: ThriftReader,
+  wanted: readonly Uint8Array[],
+): Omit<ColumnChunk, "rows"> | undefined {
+  let parts = 0, same = true, codec = 0, size = -1, pages = 0, dictionary = 0;
+  reader.struct({
+    3: [
+      "list",
+      () => reader.list("bytes", () => same = sameBytes(reader.take(), wanted[parts++]) && same),
+    ],
+    4: ["integer", () => codec = reader.integer()],
+    7: ["integer", () => size = reader.integer()],
+    9: ["integer", () => pages = reader.integer()],
+    11: ["integer", () => dictionary = reader.integer()],
+  });
+  if (!same || parts !== wanted.length) return undefined;
+  return { start: dictionary || pages, size, codec: CODECS[codec] ?? `codec ${codec}` };
+}
+
+function sameBytes(some: Uint8Array, others: Uint8Array | undefined): boolean {
+  return some.length === others?.length && some.every((byte, at) => byte === others[at]);
+}
+
+/** Refuses chunks that claim more rows than a file of images holds, or that lie outside of the file or on each other:
+ * what is read of a file is bounded by the bytes that it has. */
+function checkedChunks(
+  chunks: readonly ColumnChunk[],
+  byteLength: number,
+): readonly ColumnChunk[] {
+  let rows = 0;
+  for (const chunk of chunks) {
+    if (!(chunk.rows >= 0 && chunk.rows <= MOST_ROWS)) {
+      throw new RangeError(
+        `a row group of ${chunk.rows} rows, where at most ${MOST_ROWS} are read`,
+      );
+    }
+    if (!(chunk.size >= 0 && chunk.start >= 4 && chunk.start + chunk.size <= byteLength)) {
+      throw new RangeError(`${chunk.size} bytes at ${chunk.start} in ${byteLength}`);
+    }
+    rows += chunk.rows;
+  }
+  const most = FREE_ROWS + ROWS_A_BYTE * byteLength;
+  if (rows > most) {
+    throw new RangeError(`${rows} rows, where ${byteLength} bytes may hold at most ${most}`);
+  }
+  let end = 0;
+  for (const { start, size } of chunks.toSorted((a, b) => a.start - b.start)) {
+    if (size > 0 && start < end) {
+      throw new RangeError(`row groups that lie on each other at ${start}`);
+    }
+    end = Math.max(end, start + size);
+  }
+  return chunks;
+}

@@ -1,0 +1,225 @@
+/** The pages of a Parquet column of bytes. Their headers are not trusted: what is allocated is bounded by the bytes that
+ * are there, and by what the caller allows.
+ * Source: github.com/apache/parquet-format, parquet.thrift and Encodings. */
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { readRuns } from "./runs.ts";
+import { unpackSnappy } from "./snappy.ts";
+import type { ThriftField, ThriftReader } from "./thrift.ts";
+
+/** A page may unpack to so many bytes, and to so many for each of its own. */
+const FREE_BYTES = 2 ** 23, EXPANSION = 3;
+
+const PLAIN = 0, PLAIN_DICTIONARY = 2, RLE_DICTIONARY = 8;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What the header of a page says. */
+export interface PageHeader {
+  /** Which kind of page. */
+  readonly type: "data" | "dictionary" | "other";
+  /** Bytes that follow the header. */
+  readonly size: number;
+  /** Bytes that they unpack to. */
+  readonly unpackedSize: number;
+  /** How many values there are. */
+  readonly count: number;
+  /** How they are written. */
+  readonly encoding: number;
+  /** What only the second form of data pages says. */
+  readonly second?: {
+    /** The length of the definition levels. */
+    readonly definitions: number;
+    /** The length of the repetition levels. */
+    readonly repetitions: number;
+    /** Whether the values are packed. */
+    readonly packed: boolean;
+  };
+}
+
+const TYPES: Readonly<Record<number, PageHeader["type"]>> = {
+  0: "data",
+  2: "dictionary",
+  3: "data",
+};
+
+/** Reads the header of the page that the reader stands before. */
+export function readPageHeader(reader: ThriftReader): PageHeader {
+  let type = -1, size = -1, unpackedSize = -1, count = 0, encoding = -1;
+  let definitions = 0, repetitions = 0, packed = true;
+  const integer = (keep: (value: number) => void): ThriftField => [
+    "integer",
+    () => keep(reader.integer()),
+  ];
+  const values = integer((value) => count = value);
+  const form = integer((value) => encoding = value);
+  reader.struct({
+    1: integer((value) => type = value),
+    2: integer((value) => unpackedSize = value),
+    3: integer((value) => size = value),
+    5: ["struct", () => reader.struct({ 1: values, 2: form })],
+    7: ["struct", () => reader.struct({ 1: values, 2: form })],
+    8: ["struct", () =>
+      reader.struct({
+        1: values,
+        4: form,
+        5: integer((value) => definitions = value),
+        6: integer((value) => repetitions = value),
+        7: ["boolean", () => packed = reader.boolean()],
+      })],
+  });
+  const second = type === 3 ? { definitions, repetitions, packed } : undefined;
+  return { type: TYPES[type] ?? "other", size, unpackedSize, count, encoding, second };
+}
+
+/** Values that each follow their length, one after another in a page. */
+export class PlainValues {
+  readonly #page: Bytes;
+  #offset = 0;
+
+  /** Starts at the first. */
+  constructor(page: Bytes) {
+    this.#page = page;
+  }
+
+  /** The next value; a view. */
+  next(): Bytes {
+    const length = wordAt(this.#page, this.#offset);
+    const value = part(this.#page, this.#offset + 4, length);
+    this.#offset += 4 + length;
+    return value;
+  }
+}
+
+/** The values of a dictionary page. */
+export class PageDictionary {
+  readonly #page: Bytes;
+  readonly #ends: Uint32Array;
+
+  /** Finds the values; a dictionary that claims more than its bytes can hold is refused. */
+  constructor(page: Bytes, count: number) {
+    if (!(count >= 0 && 4 * count <= page.length)) {
+      throw new RangeError(`a dictionary of ${count} values in ${page.length} bytes`);
+    }
+    this.#page = page;
+    this.#ends = new Uint32Array(count);
+    let end = 0;
+    for (let index = 0; index < count; index++) {
+      end += 4 + part(page, end + 4, wordAt(page, end)).length;
+      this.#ends[index] = end;
+    }
+  }
+
+  /** A value; a view. */
+  at(index: number): Bytes {
+    if (index >= 0 && index < this.#ends.length) {
+      const start = index === 0 ? 0 : this.#ends[index - 1];
+      return this.#page.subarray(start + 4, this.#ends[index]);
+    }
+    throw new RangeError(`value ${index} of a dictionary of ${this.#ends.length}`);
+  }
+}
+
+/** The values of a data page in order, each a view; undefined where a definition level says that there is none.
+ * @param levels how many of the elements on the path to the value may be missing
+ * @param unpack what unpacks the page
+ */
+export function* pageValues(
+  page: Bytes,
+  { count, encoding, unpackedSize, second }: PageHeader,
+  levels: number,
+  dictionary: PageDictionary | undefined,
+  unpack: (page: Bytes, size: number) => Bytes,
+): Generator<Bytes | undefined> {
+  let defined: Int32Array | undefined, body: Bytes;
+  if (second === undefined) {
+    const whole = unpack(page, unpackedSize);
+    const length = levels === 0 ? -4 : wordAt(whole, 0);
+    if (levels > 0) defined = readRuns(part(whole, 4, length), bitsFor(levels), count);
+    body = whole.subarray(4 + length);
+  } else {
+    const { definitions, repetitions, packed } = second;
+    const stored = part(page, repetitions, definitions);
+    if (levels > 0) defined = readRuns(stored, bitsFor(levels), count);
+    const values = page.subarray(repetitions + definitions);
+    body = packed ? unpack(values, unpackedSize - repetitions - definitions) : values;
+  }
+  const present = defined === undefined
+    ? count
+    : defined.reduce((sum, level) => sum + (level === levels ? 1 : 0), 0);
+  const next = reading(body, encoding, present, dictionary);
+  for (let value = 0; value < count; value++) {
+    yield defined === undefined || defined[value] === levels ? next() : undefined;
+  }
+}
+
+/** What gives the values of a page one by one. */
+function reading(
+  body: Bytes,
+  encoding: number,
+  count: number,
+  dictionary: PageDictionary | undefined,
+): () => Bytes {
+  if (encoding === PLAIN) {
+    const values = new PlainValues(body);
+    return () => values.next();
+  }
+  if (encoding !== RLE_DICTIONARY && encoding !== PLAIN_DICTIONARY) {
+    throw new RangeError(
+      `values in the encoding ${encoding}, where plain ones and dictionaries are read`,
+    );
+  }
+  const indices = count === 0 ? [] : readRuns(body.subarray(1), body[0], count);
+  let at = 0;
+  return () => {
+    const index = indices[at++];
+    if (dictionary !== undefined) return dictionary.at(index);
+    throw new RangeError(`value ${index} of no dictionary`);
+  };
+}
+
+/** Unpacks a page.
+ * @throws {RangeError} it does not give so many bytes, they are too many for its own, or it is packed in another way
+ */
+export function unpackPage(page: Bytes, size: number, codec: string): Bytes {
+  const most = FREE_BYTES + EXPANSION * page.length;
+  if (!(size >= 0 && size <= most)) {
+    throw new RangeError(
+      `a page of ${page.length} bytes that unpacks to ${size}, where at most ${most} are read`,
+    );
+  }
+  const unpacked = unpackAs(page, size, codec);
+  if (unpacked.length === size) return unpacked;
+  throw new RangeError(
+    `a page that unpacks to ${unpacked.length} bytes where its header says ${size}`,
+  );
+}
+
+function unpackAs(page: Bytes, size: number, codec: string): Bytes {
+  const limit = { maxOutputLength: Math.max(1, size), chunkSize: Math.max(64, size) };
+  switch (codec) {
+    case "UNCOMPRESSED":
+      return page;
+    case "SNAPPY":
+      return unpackSnappy(page, size);
+    case "GZIP":
+      return new Uint8Array(gunzipSync(page, limit));
+    case "ZSTD":
+      return new Uint8Array(zstdDecompressSync(page, limit));
+    default:
+      throw new RangeError(`pages packed with ${codec}, where SNAPPY, GZIP and ZSTD are read`);
+  }
+}
+
+const bitsFor = (most: number): number => 32 - Math.clz32(most);
+
+function wordAt(bytes: Bytes, offset: number): number {
+  part(bytes, offset, 4);
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset, true);
+}
+
+function part(bytes: Bytes, offset: number, length: number): Bytes {
+  if (offset >= 0 && length >= 0 && offset + length <= bytes.length) {
+    return bytes.subarray(offset, offset + length);
+  }
+  throw new RangeError(`${length} bytes at ${offset} of a page of ${bytes.length}`);
+}
