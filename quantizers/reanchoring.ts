@@ -1,15 +1,14 @@
 /** The rule by which the clustered codebook revives dead codes (arXiv 2307.15139). */
-import { assign } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add, cast, exp, mul, type Operand, sub } from "../core/functions/elementwise.ts";
 import { reshape } from "../core/functions/movement.ts";
-import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter, Module } from "../nn/module.ts";
 import { type Anchors, type AnchorSampling, makeAnchors } from "./anchors.ts";
 import type { CodebookBatch } from "./codebook.ts";
+import { assignIf } from "./finite_features.ts";
 import type { CodebookSettings } from "./method.ts";
 import { runningShare } from "./steps.ts";
 
@@ -69,16 +68,16 @@ export class Reanchoring extends Module {
    * @param codes float32 `[K, D]`
    * @returns none offline, after the first batch
    */
-  find({ rows, usage, mask, key }: CodebookBatch, codes: Tensor): Pull | undefined {
+  find({ rows, usage, mask, any, key }: CodebookBatch, codes: Tensor): Pull | undefined {
     const { decay, epsilon, online } = this.#options;
-    const features = mask === undefined ? rows.shape[0] : sum(cast(usage, "float32"));
-    const running = runningShare(this.runningUsage, usage, features, decay);
-    assign(this.runningUsage, running);
+    const positions = mask === undefined ? rows.shape[0] : undefined;
+    const running = runningShare(this.runningUsage, usage, positions, decay);
+    assignIf(any, this.runningUsage, running);
     if (!online && this.anchored.value > 0) return undefined;
     this.anchored.value = 1;
     const anchors = this.anchors.sample(rows, codes, partKey(key, 0), mask);
     const share = exp(sub(mul(running, -codes.shape[0] * 10 / (1 - decay)), epsilon));
-    return { share, anchors };
+    return { share: mul(share, cast(any, "float32")), anchors };
   }
 }
 

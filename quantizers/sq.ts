@@ -26,6 +26,8 @@ import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
 import { similarities } from "./contrastive.ts";
 import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { countNonFinite, markRows, type SortedFeatures, sortFeatures } from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import { imageCount, maskFeatures, maskIndices } from "./masks.ts";
 import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
 import {
@@ -121,20 +123,21 @@ export class SQQuantizer extends Quantizer {
    */
   quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
     const positions = features.shape.slice(0, -1);
-    const present = maskFeatures(features, mask);
-    const rows = toRows(present, this.codebookDim, "quantize");
+    const sorted = sortFeatures(features, mask);
+    const { values, finite } = sorted;
+    const rows = toRows(values, this.codebookDim, "quantize");
     if (!training && this.#settings.variance !== "IV") {
-      return this.#chosen(maskIndices(nearestCodes(present, this.codebook, "l2"), mask));
+      return this.#chosen(nearestCodes(values, this.codebook, "l2"), sorted);
     }
     const precisions = div(0.5, this.#variances(rows, positions, mask));
     const logits = this.#logits(rows, precisions);
-    const chosen = this.#chosen(maskIndices(reshape(argmax(logits), positions), mask));
+    const chosen = this.#chosen(reshape(argmax(logits), positions), sorted);
     if (!training) return chosen;
 
     const temperature = Math.exp(-this.#settings.temperatureDecay * key.step);
     const shares = softmax(mul(add(logits, gumbelNoise(logits, key)), 1 / temperature));
     const mixed = reshape(matmul(shares, this.codebook), features.shape);
-    const quantized = maskFeatures(mixed, mask);
+    const quantized = markRows(maskFeatures(mixed, mask), finite);
     const error = square(sub(rows, toRows(quantized, this.codebookDim, "quantize")));
     const divergence = reshape(uniformDivergence(logits), [...positions, 1]);
     const images = imageCount(positions, mask);
@@ -150,6 +153,7 @@ export class SQQuantizer extends Quantizer {
 
   /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     return gather(this.codebook, indices);
   }
 
@@ -163,9 +167,18 @@ export class SQQuantizer extends Quantizer {
     return mul(log(mul(mse, imageSize)), imageSize / 2);
   }
 
-  #chosen(indices: Tensor): Quantized {
-    const usage = segmentCount(indices, this.codebookSize);
-    return { quantized: this.lookup(indices), indices, losses: {}, usage };
+  /** What the features become in evaluation.
+   * @param all int32: the code of every position
+   */
+  #chosen(all: Tensor, { finite, present }: SortedFeatures): Quantized {
+    const indices = maskIndices(all, present);
+    return {
+      quantized: markRows(this.lookup(indices), finite),
+      indices,
+      losses: {},
+      usage: segmentCount(indices, this.codebookSize),
+      nonFinite: countNonFinite(finite),
+    };
   }
 
   /** σ² of features `[N, D]` at `positions`: a scalar (type I), `[N, 1]` (II and III) or `[N, D]` (IV). */

@@ -1,7 +1,17 @@
 /** The steps that quantisers share. */
 import { detach, parameter } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
-import { add, cast, div, maximum, mul, sqrt, square } from "../core/functions/elementwise.ts";
+import {
+  add,
+  cast,
+  div,
+  equal,
+  maximum,
+  mul,
+  sqrt,
+  square,
+  where,
+} from "../core/functions/elementwise.ts";
 import { nearest } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
@@ -81,18 +91,21 @@ export function codebookLosses(
 /** The running average of each code's share of the features (METHOD 3): N_k ← γ·N_k + (1 − γ)·n_k/N.
  * @param running float32 `[K]`
  * @param usage int32 `[K]`, this batch's counts
- * @param features N, how many features they count: a number, or a float32 scalar on the device
+ * @param positions how many features the batch holds, if none is padding; N, unless some are not finite: then, and with
+ * padding, N is the sum of the counts
  * @param decay γ
  */
 export function runningShare(
   running: Tensor,
   usage: Tensor,
-  features: number | Tensor,
+  positions: number | undefined,
   decay: number,
 ): Tensor {
   const counts = cast(usage, "float32");
-  const shares = typeof features === "number"
-    ? mul(counts, (1 - decay) / features)
-    : mul(div(counts, maximum(features, 1)), 1 - decay);
+  const total = sum(counts);
+  const counted = mul(div(counts, maximum(total, 1)), 1 - decay);
+  const shares = positions === undefined
+    ? counted
+    : where(equal(total, positions), mul(counts, (1 - decay) / positions), counted);
   return add(mul(running, decay), shares);
 }
