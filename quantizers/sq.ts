@@ -6,13 +6,14 @@ import {
   add,
   cast,
   div,
+  equal,
   exp,
   log,
   maximum,
   mul,
-  notEqual,
   square,
   sub,
+  where,
 } from "../core/functions/elementwise.ts";
 import { gather, segmentCount } from "../core/functions/indexing.ts";
 import { broadcast, reshape, toRows } from "../core/functions/movement.ts";
@@ -129,7 +130,7 @@ export class SQQuantizer extends Quantizer {
     if (!training && this.#settings.variance !== "IV") {
       return this.#chosen(nearestCodes(values, this.codebook, "l2"), sorted);
     }
-    const precisions = div(0.5, this.#variances(rows, positions, mask));
+    const precisions = div(0.5, this.#variances(rows, sorted, mask));
     const logits = this.#logits(rows, precisions);
     const chosen = this.#chosen(reshape(argmax(logits), positions), sorted);
     if (!training) return chosen;
@@ -181,14 +182,14 @@ export class SQQuantizer extends Quantizer {
     };
   }
 
-  /** σ² of features `[N, D]` at `positions`: a scalar (type I), `[N, 1]` (II and III) or `[N, D]` (IV). */
-  #variances(rows: Tensor, positions: Shape, mask: Tensor | undefined): Tensor {
+  /** σ² of features `[N, D]`: a scalar (type I), `[N, 1]` (II and III) or `[N, D]` (IV). */
+  #variances(rows: Tensor, { present }: SortedFeatures, mask: Tensor | undefined): Tensor {
     const common = exp(this.logVariance);
     if (this.toLogVariance === undefined) return add(common, 1);
     if (this.#settings.variance !== "II") return add(exp(this.toLogVariance.forward(rows)), common);
-    const perImage = sizeOf(positions.slice(1));
+    const perImage = sizeOf(present.shape.slice(1));
     const images = rows.shape[0] / perImage;
-    const v = this.toLogVariance.forward(imageMeans(rows, images, mask));
+    const v = this.toLogVariance.forward(imageMeans(rows, images, present, mask === undefined));
     const everywhere = broadcast(reshape(v, [images, 1, 1]), [images, perImage, 1]);
     return add(exp(reshape(everywhere, [rows.shape[0], 1])), common);
   }
@@ -205,14 +206,19 @@ export class SQQuantizer extends Quantizer {
   }
 }
 
-/** The mean feature of each image: `[N, D]`, zeros at the padding → `[images, D]`. */
-function imageMeans(rows: Tensor, images: number, mask: Tensor | undefined): Tensor {
+/** The mean feature of each image: `[N, D]` → `[images, D]`.
+ * @param present int32 `[...]`: 0 for what has no part in it
+ * @param whole whether no position is padding
+ */
+function imageMeans(rows: Tensor, images: number, present: Tensor, whole: boolean): Tensor {
   const [count, width] = rows.shape;
   const perImage = count / images;
-  const totals = sum(reshape(rows, [images, perImage, width]), 1);
-  if (mask === undefined) return mul(totals, 1 / perImage);
-  const present = cast(notEqual(reshape(mask, [images, perImage]), 0), "float32");
-  return div(totals, maximum(sum(present, 1, { keepAxes: true }), 1));
+  const usable = where(reshape(present, [count, 1]), rows, 0);
+  const totals = sum(reshape(usable, [images, perImage, width]), 1);
+  const each = cast(reshape(present, [images, perImage]), "float32");
+  const counts = sum(each, 1, { keepAxes: true });
+  const means = div(totals, maximum(counts, 1));
+  return whole ? where(equal(counts, perImage), mul(totals, 1 / perImage), means) : means;
 }
 
 /** `sq` in the registry. */
