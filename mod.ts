@@ -122,10 +122,10 @@ export {
   DeviationScaling,
   FeatureNormalization,
 } from "./quantizers/feature_normalization.ts";
-export { NormalizedQuantizer } from "./quantizers/normalized.ts";
-export { WarmedQuantizer } from "./quantizers/warmed.ts";
+export { type NormalizationSettings, NormalizedQuantizer } from "./quantizers/normalized.ts";
+export { WarmedQuantizer, type WarmupSettings } from "./quantizers/warmed.ts";
 export { WrappedQuantizer } from "./quantizers/wrapped.ts";
-export { ProjectedQuantizer } from "./quantizers/projected.ts";
+export { type LookupSettings, ProjectedQuantizer } from "./quantizers/projected.ts";
 export { digitsToIndices, indicesToDigits } from "./quantizers/digits.ts";
 export { FSQQuantizer, type FSQSettings } from "./quantizers/fsq.ts";
 export { LFQQuantizer, type LFQSettings } from "./quantizers/lfq.ts";
@@ -163,6 +163,7 @@ export {
   QUANTIZER_TYPES,
   type QuantizerConfig,
 } from "./quantizers/registry.ts";
+export type * from "./quantizers/method_settings.ts";
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/digit_features.ts";

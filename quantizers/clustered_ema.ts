@@ -45,6 +45,7 @@ const REANCHORING_EPSILON = 1e-3;
  * const quantizer = new ClusteredEmaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
  * const features = device.tensor([1, 2, 3, 4], [2, 2]);
  * const context = { training: true, key };
+ * quantizer.begin(features, context); // Codes start at the k-means of the first batch.
  * const [move] = quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
  * console.log(await move.share.floats()); // 0 for the codes that were chosen, else near 1
  * ```

@@ -81,12 +81,22 @@ export class NormalizedQuantizer extends WrappedQuantizer {
   }
 }
 
+/** The setting that a normalisation adds to a method. */
+export interface NormalizationSettings {
+  /** How features are normalised before the look-up. */
+  readonly normalization: "none" | typeof FEATURE_NORMALIZATIONS[number];
+}
+
 /** The same method with the setting `normalization`.
  * @param usual its default
  */
+export function normalizable<Settings extends object>(
+  method: QuantizerMethod<Settings>,
+  usual?: NormalizationSettings["normalization"],
+): QuantizerMethod<Settings & NormalizationSettings>;
 export function normalizable(
   method: QuantizerMethod,
-  usual: "none" | typeof FEATURE_NORMALIZATIONS[number] = "none",
+  usual: NormalizationSettings["normalization"] = "none",
 ): QuantizerMethod {
   const schema = method.schema.extend({
     normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default(usual).describe(

@@ -21,7 +21,7 @@ import { matmul } from "../core/functions/products.ts";
 import { argmax, softmax, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
-import { type Shape, sizeOf } from "../core/shape.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";

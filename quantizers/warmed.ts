@@ -64,7 +64,16 @@ export class WarmedQuantizer extends WrappedQuantizer {
   }
 }
 
+/** The setting that a warm-up adds to a method. */
+export interface WarmupSettings {
+  /** Steps over which codes take the place of the features; 0: from the start. */
+  readonly warmupSteps: number;
+}
+
 /** The same method with the setting `warmupSteps`. */
+export function warmable<Settings extends object>(
+  method: QuantizerMethod<Settings>,
+): QuantizerMethod<Settings & WarmupSettings>;
 export function warmable(method: QuantizerMethod): QuantizerMethod {
   const schema = method.schema.extend({
     warmupSteps: z.int().min(0).default(0)
