@@ -4,6 +4,7 @@ import { readSettings, showSetting } from "../core/settings.ts";
 import { DEFAULT_DATASET } from "../data/registry.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
 import { type Config, configSchema, datasetDefaults, quantizerDefaults } from "./config.ts";
+import { refuseForeignSettings } from "./foreign_settings.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
 
 /** Where settings come from; each goes over those before it. */
@@ -30,7 +31,8 @@ export interface ConfigSources {
  * assert.equal(quantizer.distance, "l2");
  * assert.equal(out, "runs/digits");
  * ```
- * @throws {RangeError} a setting is unknown (with the nearest known one) or has a value that is not allowed
+ * @throws {RangeError} a setting is unknown (with the nearest known one), belongs to another type of quantiser, or has a
+ * value that is not allowed
  */
 export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Config {
   for (const source of [saved, file, flags]) checkSource(source);
@@ -43,6 +45,7 @@ export function resolveConfig({ saved, file, flags }: ConfigSources = {}): Confi
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
+  refuseForeignSettings(section(merged.quantizer));
   const schema = configSchema(merged);
   return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
 }
