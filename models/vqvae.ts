@@ -1,4 +1,4 @@
-/** The small VQ-VAE of the ablations (METHOD 4; van den Oord et al. 2017, arXiv 1711.00937). */
+/** The small VQ-VAE of the ablations (van den Oord et al. 2017, arXiv 1711.00937, section 4.1). */
 import { add, relu } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
 import { showShape } from "../core/shape.ts";
@@ -57,8 +57,8 @@ class ResidualBlock extends Layer {
   }
 }
 
-/** The residual stack. Each block of METHOD 4 rectifies its input in place, so the skip path carries the rectified
- * values: with every block's closing relu standing for the next one's leading relu, a stack is just its blocks, on
+/** The residual stack. Each block of its authors' model rectifies its input in place, so the skip path carries the
+ * rectified values: with every block's closing relu standing for the next one's leading relu, a stack is just its blocks, on
  * a rectified input. */
 function residualStack(
   device: Device,

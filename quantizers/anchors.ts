@@ -1,4 +1,4 @@
-/** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139, METHOD 3). */
+/** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139). */
 import { uniform } from "../core/functions/creation.ts";
 import { where } from "../core/functions/elementwise.ts";
 import { gather, nearest, type NearestOptions } from "../core/functions/indexing.ts";

@@ -32,7 +32,7 @@ export interface ClusteredOptions extends Partial<ClusteredSettings> {
 /** Revives dead codes online: codes in use are left to the gradient, unused ones are moved onto anchors, features of
  * the batch.
  *
- * Source: arXiv 2307.15139, METHOD section 3. `update` runs after the loss and before the optimiser's step:
+ * Source: arXiv 2307.15139. `update` runs after the loss and before the optimiser's step:
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k/N
  *     α_k = exp(−N_k·K·10/(1 − γ) − ε)

@@ -24,7 +24,7 @@ export interface ClusteredEmaOptions extends Partial<ClusteredEmaSettings> {
   readonly key: RandomKey;
 }
 
-/** ε of the re-anchoring, METHOD's. */
+/** ε of the re-anchoring, that of the clustered codebook (arXiv 2307.15139). */
 const REANCHORING_EPSILON = 1e-3;
 
 /** Codes in use are the moving averages of the features that choose them (`EmaQuantizer`); dead ones are moved onto

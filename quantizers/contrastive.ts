@@ -1,4 +1,4 @@
-/** The contrastive loss of the clustered codebook (METHOD 3). */
+/** The contrastive loss of the clustered codebook (arXiv 2307.15139). */
 import { detach } from "../core/execute.ts";
 import {
   add,

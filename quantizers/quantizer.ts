@@ -56,7 +56,7 @@ export interface Move {
 
 /** What is known of the images that are rebuilt. */
 export interface ImageStatistics {
-  /** v of METHOD 4: the variance of the training images on the [0, 1] scale. */
+  /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
   /** How many values an image has. */
   readonly imageSize: number;
@@ -114,7 +114,8 @@ export abstract class Quantizer extends Module {
     return features;
   }
 
-  /** How the error of the reconstruction enters the training loss: by default mse/v (METHOD 4).
+  /** How the error of the reconstruction enters the training loss: by default mse/v, as in the implementation of
+   * arXiv 1711.00937.
    * @param mse a scalar: the mean squared error over all values of a batch
    * @returns a scalar
    */

@@ -37,7 +37,7 @@ export interface ReplacementOptions {
   readonly countDecay: number;
 }
 
-/** Tells which codes are dead, by a moving average of how many features a batch they serve (METHOD 5, "hard encoded
+/** Tells which codes are dead, by a moving average of how many features a batch they serve ("hard encoded
  * features", after Jukebox, arXiv 2005.00341):
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k;  dead: N_k < threshold

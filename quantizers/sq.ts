@@ -61,7 +61,7 @@ export interface SQOptions extends Partial<SQSettings> {
 /** Draws a code for each feature, the nearer ones likelier, with a variance that is learned: it falls as the
  * reconstruction gets better, so that the quantiser anneals itself and codes are not lost early.
  *
- * Source: arXiv 2205.07547, METHOD section 6. For features z of B images,
+ * Source: arXiv 2205.07547. For features z of B images,
  *
  *     σ² = eˢ + e^v    v = 0 (type I), or a linear map of z: one value an image, of its mean feature (II), one a
  *                          position (III), one a position and channel (IV, where ‖·‖²/σ² is a sum over channels)

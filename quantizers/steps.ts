@@ -21,7 +21,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import { meanOfFeatures } from "./masks.ts";
 
-/** A codebook `[K, D]` with uniform values in (−1/K, 1/K) (METHOD 2).
+/** A codebook `[K, D]` with uniform values in (−1/K, 1/K).
  * @throws {RangeError} K or D is not a positive integer
  */
 export function uniformCodebook(
@@ -54,8 +54,8 @@ export function normalizeRows(x: Tensor): Tensor {
   return div(x, sqrt(maximum(squared, 1e-24)));
 }
 
-/** The commitment term of the codebook loss (METHOD 2): β·mean(‖sg(e) − z‖²), which moves the encoder; the mean over
- * all elements.
+/** The commitment term of the codebook loss (arXiv 1711.00937, equation 3): β·mean(‖sg(e) − z‖²), which moves the
+ * encoder; the mean over all elements.
  * @param features float32 `[..., D]`, zeros at the padding
  * @param codes float32 `[..., D]`, zeros at the padding
  * @param mask 0 where there is padding
@@ -70,8 +70,8 @@ export function commitmentLoss(
   return mul(meanOfFeatures(error, mask), commitmentWeight);
 }
 
-/** The two terms of the codebook loss (METHOD 2): commitment β·mean(‖sg(e) − z‖²), which moves the encoder, and
- * codebook mean(‖e − sg(z)‖²), which moves the codes; means over all elements.
+/** The two terms of the codebook loss (arXiv 1711.00937, equation 3): commitment β·mean(‖sg(e) − z‖²), which moves the
+ * encoder, and codebook mean(‖e − sg(z)‖²), which moves the codes; means over all elements.
  * @param features float32 `[..., D]`, zeros at the padding
  * @param codes float32 `[..., D]`, zeros at the padding
  * @param mask 0 where there is padding
@@ -88,7 +88,7 @@ export function codebookLosses(
   };
 }
 
-/** The running average of each code's share of the features (METHOD 3): N_k ← γ·N_k + (1 − γ)·n_k/N.
+/** The running average of each code's share of the features (arXiv 2307.15139): N_k ← γ·N_k + (1 − γ)·n_k/N.
  * @param running float32 `[K]`
  * @param usage int32 `[K]`, this batch's counts
  * @param positions how many features the batch holds, if none is padding; N, unless some are not finite: then, and with

@@ -40,7 +40,7 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
 /** Each feature becomes its nearest code; codes and encoder are drawn together by optimal transport between the
  * batch's features and all codes, weighted, so that every code has features to go to.
  *
- * Source: arXiv 2302.05917, the primal form, METHOD section 6:
+ * Source: arXiv 2302.05917, the primal form:
  *
  *     π = softmax(w), w learned
  *     loss = Σ_positions β·W(Σ_k π_k δ_{e_k}, features) + λ·KL(π ‖ uniform)

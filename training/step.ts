@@ -18,7 +18,7 @@ export interface StepOptions {
   readonly model: VQVAE;
   /** Steps its parameters. */
   readonly optimizer: Optimizer;
-  /** v of METHOD 4: the variance of the training images on the [0, 1] scale. */
+  /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
   /** Of this step. */
   readonly learningRate: number;

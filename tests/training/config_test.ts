@@ -15,7 +15,7 @@ const refusal = (sources: Parameters<typeof resolveConfig>[0]): string => {
   return "not refused";
 };
 
-Deno.test("the preset digits is METHOD's small model, in batches of 128, for 10 epochs", () => {
+Deno.test("the preset digits is the small VQ-VAE, in batches of 128, for 10 epochs", () => {
   const { preset, out, model, quantizer, optimizer, training } = resolveConfig();
   assert.equal(preset, "digits");
   assert.equal(out, "runs/digits");
