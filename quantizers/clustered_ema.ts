@@ -10,7 +10,7 @@ import type { CodebookBatch } from "./codebook.ts";
 import { emaMethod, EmaQuantizer, type EmaSettings } from "./ema.ts";
 import { INITIALIZATIONS, type QuantizerMethod } from "./method.ts";
 import type { Move } from "./quantizer.ts";
-import { drawTowards, Reanchoring } from "./reanchoring.ts";
+import { lerpRows, Reanchoring } from "./reanchoring.ts";
 
 /** The settings of a clustered codebook of moving averages; `quantizerDefaults("clustered-ema")` gives the defaults. */
 export interface ClusteredEmaSettings extends EmaSettings {
@@ -68,13 +68,13 @@ export class ClusteredEmaQuantizer extends EmaQuantizer {
   /** Takes the batch into the averages, then moves unused codes onto anchors. */
   protected override learn(batch: CodebookBatch): readonly Move[] {
     super.learn(batch);
-    const pull = this.reanchoring.find(batch, this.codes());
-    if (pull === undefined) return [];
+    const update = this.reanchoring.find(batch, this.codes());
+    if (update === undefined) return [];
     const { codebook, clusterSizes, clusterSums } = this;
-    const { share, anchors } = pull;
-    assign(codebook, drawTowards(codebook, anchors, share));
-    assign(clusterSizes, drawTowards(clusterSizes, 1, share));
-    assign(clusterSums, drawTowards(clusterSums, codebook, share));
+    const { share, anchors } = update;
+    assign(codebook, lerpRows(codebook, anchors, share));
+    assign(clusterSizes, lerpRows(clusterSizes, 1, share));
+    assign(clusterSums, lerpRows(clusterSums, codebook, share));
     return [{ codes: codebook, share, forgets: true }];
   }
 }

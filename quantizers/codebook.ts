@@ -36,7 +36,7 @@ import {
   nearestCodes,
   normalizeRows,
   uniformCodebook,
-} from "./steps.ts";
+} from "./codebook_losses.ts";
 
 /** Features beside the codes that were chosen for them. */
 export interface Matched {

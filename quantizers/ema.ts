@@ -13,7 +13,7 @@ import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.
 import { assignIf } from "./finite_features.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
 import type { Move, QuantizeContext } from "./quantizer.ts";
-import { commitmentLoss } from "./steps.ts";
+import { commitmentLoss } from "./codebook_losses.ts";
 
 /** The settings of a codebook of moving averages; `quantizerDefaults("ema")` gives the defaults. No gradient moves its
  * codes, so that it has no `orthogonality`. */

@@ -6,7 +6,7 @@ import { segmentCount } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
-import { channelRow, digitsToIndices, indicesToDigits, LARGEST_GRID } from "./digits.ts";
+import { channelRow, digitsToIndices, indicesToDigits, LARGEST_GRID } from "./mixed_radix.ts";
 import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
 import { maskFeatures, maskIndices } from "./masks.ts";

@@ -12,7 +12,7 @@ import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
-import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { gumbelNoise, uniformDivergence } from "./gumbel_softmax.ts";
 import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
 import { featureShares, maskFeatures, maskIndices } from "./masks.ts";

@@ -22,7 +22,7 @@ import { partKey } from "../nn/initializers.ts";
 import { usableRows } from "./finite_features.ts";
 import { maskIndices } from "./masks.ts";
 import { randomRows } from "./replacement.ts";
-import { spreadRows } from "./spread_rows.ts";
+import { kmeansPlusPlus } from "./kmeans_plus_plus.ts";
 
 /** How k-means is run. */
 export interface KMeansOptions {
@@ -34,7 +34,7 @@ export interface KMeansOptions {
   readonly key: RandomKey;
   /** int32 `[N]`: 0 leaves a row out, as one that is not finite always is. */
   readonly mask?: Tensor;
-  /** Whether it starts from rows that are far from each other (`spreadRows`), or from any. */
+  /** Whether it starts from rows that are far from each other (`kmeansPlusPlus`), or from any. */
   readonly spread?: boolean;
   /** Passes of Lloyd's algorithm, 10. */
   readonly iterations?: number;
@@ -66,7 +66,7 @@ export function kMeans(
   const deviation = sqrt(mean(square(sub(rows, mean(rows, 0)))));
   const noise = mul(normal(device, [count, width], partKey(key, 1)), mul(deviation, 1e-3));
   const start = spread
-    ? spreadRows(given, count, distance, partKey(key, 0), mask)
+    ? kmeansPlusPlus(given, count, distance, partKey(key, 0), mask)
     : randomRows(given, count, partKey(key, 0), mask);
   let means = add(start, noise);
   for (let pass = 0; pass < iterations; pass++) {

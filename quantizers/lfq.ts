@@ -21,13 +21,13 @@ import { matmul } from "../core/functions/products.ts";
 import { softmax, sum } from "../core/functions/reductions.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { digitsToIndices, indicesToDigits } from "./digits.ts";
+import { digitsToIndices, indicesToDigits } from "./mixed_radix.ts";
 import { countNonFinite, lossesOfAny, markRows, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
 import { featureShares, maskFeatures, maskIndices } from "./masks.ts";
 import type { QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
-import { commitmentLoss } from "./steps.ts";
+import { commitmentLoss } from "./codebook_losses.ts";
 
 /** The settings of a look-up-free quantiser; `quantizerDefaults("lfq")` gives the defaults. */
 export interface LFQSettings {

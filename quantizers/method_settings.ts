@@ -15,7 +15,7 @@ import type { SimVQSettings } from "./simvq.ts";
 import type { SQSettings } from "./sq.ts";
 import type { VanillaSettings } from "./vanilla.ts";
 import type { VQWAESettings } from "./vq_wae.ts";
-import type { WarmupSettings } from "./warmed.ts";
+import type { WarmupSettings } from "./code_warmup.ts";
 
 /** Settings that a quantiser inside another does not have. */
 export type OuterSettings = NormalizationSettings & WarmupSettings;

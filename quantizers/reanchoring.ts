@@ -10,7 +10,7 @@ import { type Anchors, type AnchorSampling, makeAnchors } from "./anchors.ts";
 import type { CodebookBatch } from "./codebook.ts";
 import { assignIf } from "./finite_features.ts";
 import type { CodebookSettings } from "./method.ts";
-import { runningShare } from "./steps.ts";
+import { runningShare } from "./codebook_losses.ts";
 
 /** How codes are re-anchored. */
 export interface ReanchoringOptions {
@@ -25,7 +25,7 @@ export interface ReanchoringOptions {
 }
 
 /** Where codes go: `e_k ← e_k + α_k·(ẑ_k − e_k)`. */
-export interface Pull {
+export interface AnchorUpdate {
   /** α, float32 `[K]`, in [0, 1). */
   readonly share: Tensor;
   /** ẑ, float32 `[K, D]`. */
@@ -68,7 +68,7 @@ export class Reanchoring extends Module {
    * @param codes float32 `[K, D]`
    * @returns none offline, after the first batch
    */
-  find({ rows, usage, mask, any, key }: CodebookBatch, codes: Tensor): Pull | undefined {
+  find({ rows, usage, mask, any, key }: CodebookBatch, codes: Tensor): AnchorUpdate | undefined {
     const { decay, epsilon, online } = this.#options;
     const positions = mask === undefined ? rows.shape[0] : undefined;
     const running = runningShare(this.runningUsage, usage, positions, decay);
@@ -86,7 +86,7 @@ export class Reanchoring extends Module {
  * @param targets a number, or float32 of the same shape
  * @param share float32 `[K]`
  */
-export function drawTowards(values: Tensor, targets: Operand, share: Tensor): Tensor {
+export function lerpRows(values: Tensor, targets: Operand, share: Tensor): Tensor {
   const ones = values.shape.slice(1).map(() => 1);
   const column = reshape(share, [values.shape[0], ...ones]);
   return add(values.view(), mul(column, sub(targets, values.view())));

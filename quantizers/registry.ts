@@ -23,14 +23,14 @@ import { simvqMethod } from "./simvq.ts";
 import { sqMethod } from "./sq.ts";
 import { vanillaMethod } from "./vanilla.ts";
 import { vqwaeMethod } from "./vq_wae.ts";
-import { warmable } from "./warmed.ts";
+import { warmable } from "./code_warmup.ts";
 
 /** With a warm-up, and features that are normalised where they are looked up. */
-const prepared = <Settings extends object>(method: QuantizerMethod<Settings>) =>
+const withWarmupAndNorm = <Settings extends object>(method: QuantizerMethod<Settings>) =>
   normalizable(warmable(method));
 /** The same for those whose D can be chosen. */
-const pieces = <Settings extends object>(method: QuantizerMethod<Settings>) =>
-  projectable(prepared(method));
+const withProjection = <Settings extends object>(method: QuantizerMethod<Settings>) =>
+  projectable(withWarmupAndNorm(method));
 
 /** Every method by name, its schema that of its settings; adding one is a file in this folder, a line here and one in
  * `MethodSettings`. */
@@ -39,18 +39,18 @@ const TABLE: {
     | QuantizerMethod<MethodSettings[Type]>
     | CompositeMethod<MethodSettings[Type]>;
 } = {
-  "vanilla": pieces(vanillaMethod),
-  "clustered": pieces(clusteredMethod),
-  "ema": pieces(emaMethod),
+  "vanilla": withProjection(vanillaMethod),
+  "clustered": withProjection(clusteredMethod),
+  "ema": withProjection(emaMethod),
   "clustered-ema": projectable(normalizable(warmable(clusteredEmaMethod), "batch")),
-  "near-codes": pieces(nearCodesMethod),
-  "hard-features": pieces(hardFeaturesMethod),
-  "fsq": prepared(fsqMethod),
-  "lfq": prepared(lfqMethod),
-  "simvq": pieces(simvqMethod),
-  "gumbel": prepared(gumbelMethod),
-  "sq": prepared(sqMethod),
-  "vq-wae": pieces(vqwaeMethod),
+  "near-codes": withProjection(nearCodesMethod),
+  "hard-features": withProjection(hardFeaturesMethod),
+  "fsq": withWarmupAndNorm(fsqMethod),
+  "lfq": withWarmupAndNorm(lfqMethod),
+  "simvq": withProjection(simvqMethod),
+  "gumbel": withWarmupAndNorm(gumbelMethod),
+  "sq": withWarmupAndNorm(sqMethod),
+  "vq-wae": withProjection(vqwaeMethod),
   "residual": residualMethod,
   "product": productMethod,
 };
@@ -97,11 +97,11 @@ export function isComposite(type: string): boolean {
 /** Settings that a quantiser inside another does not have, and the values that leave them without effect. Residuals and
  * parts are looked up as they are: a code of normalised features could not be subtracted from the features, nor can a
  * warm-up mix features with codes of only a part of them. */
-const OUTERMOST: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
+const NOT_NESTABLE: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
 
 /** Whether a quantiser inside another has a setting that it would have by itself. */
 export function isInnerSetting(name: string): boolean {
-  return !(name in OUTERMOST);
+  return !(name in NOT_NESTABLE);
 }
 
 /** The schema of a quantiser's configuration: its type, the settings of its method and, where it is made of others, theirs
@@ -147,7 +147,7 @@ export function createQuantizer<const Config extends QuantizerConfig>(
   if ("make" in method) return method.make(device, settings, key);
   const { inner, ...own } = settings;
   const nested = readSettings(quantizerSchema(inner, true), inner ?? {}, "make a quantizer");
-  const plain = isComposite(nested.type) ? nested : { ...nested, ...OUTERMOST };
+  const plain = isComposite(nested.type) ? nested : { ...nested, ...NOT_NESTABLE };
   return method.makeOf((key) => createQuantizer(device, plain, key), own, key);
 }
 

@@ -26,7 +26,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
 import { similarities } from "./contrastive.ts";
-import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { gumbelNoise, uniformDivergence } from "./gumbel_softmax.ts";
 import { countNonFinite, markRows, type SortedFeatures, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
 import { imageCount, maskFeatures, maskIndices } from "./masks.ts";
@@ -37,7 +37,7 @@ import {
   type Quantized,
   Quantizer,
 } from "./quantizer.ts";
-import { nearestCodes } from "./steps.ts";
+import { nearestCodes } from "./codebook_losses.ts";
 
 /** What a variance is of: everything (I), an image (II), a position (III), a position and channel (IV). */
 export type VarianceType = "I" | "II" | "III" | "IV";

@@ -11,7 +11,7 @@ import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { CodebookQuantizer, type Matched } from "./codebook.ts";
 import { similarities } from "./contrastive.ts";
-import { uniformDivergence } from "./draws.ts";
+import { uniformDivergence } from "./gumbel_softmax.ts";
 import { isAny } from "./finite_features.ts";
 import { featureCount, featureShares, imageCount } from "./masks.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";

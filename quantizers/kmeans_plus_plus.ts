@@ -7,10 +7,10 @@ import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
-import { gumbelNoise } from "./draws.ts";
+import { gumbelNoise } from "./gumbel_softmax.ts";
 import { usableRows } from "./finite_features.ts";
 import { randomRows } from "./replacement.ts";
-import { normalizeRows } from "./steps.ts";
+import { normalizeRows } from "./codebook_losses.ts";
 
 /** K rows, each drawn with a probability that is proportional to its squared distance from the nearest one drawn before
  * (k-means++, Arthur and Vassilvitskii 2007); the first uniformly. On the device, nothing read back; K passes over the
@@ -21,7 +21,7 @@ import { normalizeRows } from "./steps.ts";
  * @param mask int32 `[N]`: 0 leaves a row out
  * @returns float32 `[K, D]`
  */
-export function spreadRows(
+export function kmeansPlusPlus(
   given: Tensor,
   count: number,
   distance: Distance,
