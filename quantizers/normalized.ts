@@ -84,7 +84,7 @@ export class NormalizedQuantizer extends WrappedQuantizer {
 /** The setting that a normalisation adds to a method. */
 export interface NormalizationSettings {
   /** How features are normalised before the look-up. */
-  readonly normalization: "none" | typeof FEATURE_NORMALIZATIONS[number];
+  readonly normalization: "none" | "batch" | "deviation";
 }
 
 /** The same method with the setting `normalization`.
