@@ -80,11 +80,11 @@ export * from "./nn/normalization.ts";
 export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
 export * from "./quantizers/quantizer.ts";
-export * from "./quantizers/steps.ts";
+export * from "./quantizers/codebook_losses.ts";
 export * from "./quantizers/masks.ts";
 export * from "./quantizers/estimators.ts";
 export * from "./quantizers/kmeans.ts";
-export * from "./quantizers/spread_rows.ts";
+export * from "./quantizers/kmeans_plus_plus.ts";
 export * from "./quantizers/replacement.ts";
 export * from "./quantizers/orthogonality.ts";
 export * from "./quantizers/codebook.ts";
@@ -116,20 +116,24 @@ export {
   ClusteredEmaQuantizer,
   type ClusteredEmaSettings,
 } from "./quantizers/clustered_ema.ts";
-export { type Pull, Reanchoring, type ReanchoringOptions } from "./quantizers/reanchoring.ts";
+export {
+  type AnchorUpdate,
+  Reanchoring,
+  type ReanchoringOptions,
+} from "./quantizers/reanchoring.ts";
 export {
   BatchNormalization,
   DeviationScaling,
   FeatureNormalization,
 } from "./quantizers/feature_normalization.ts";
-export { NormalizedQuantizer } from "./quantizers/normalized.ts";
-export { WarmedQuantizer } from "./quantizers/warmed.ts";
+export { type NormalizationSettings, NormalizedQuantizer } from "./quantizers/normalized.ts";
+export { CodeWarmup, type WarmupSettings } from "./quantizers/code_warmup.ts";
 export { WrappedQuantizer } from "./quantizers/wrapped.ts";
-export { ProjectedQuantizer } from "./quantizers/projected.ts";
-export { digitsToIndices, indicesToDigits } from "./quantizers/digits.ts";
+export { type LookupSettings, ProjectedQuantizer } from "./quantizers/projected.ts";
+export { digitsToIndices, indicesToDigits } from "./quantizers/mixed_radix.ts";
 export { FSQQuantizer, type FSQSettings } from "./quantizers/fsq.ts";
 export { LFQQuantizer, type LFQSettings } from "./quantizers/lfq.ts";
-export { gumbelNoise, uniformDivergence } from "./quantizers/draws.ts";
+export { gumbelNoise, uniformDivergence } from "./quantizers/gumbel_softmax.ts";
 export { type GumbelOptions, GumbelQuantizer, type GumbelSettings } from "./quantizers/gumbel.ts";
 export {
   type SQOptions,
@@ -163,6 +167,7 @@ export {
   QUANTIZER_TYPES,
   type QuantizerConfig,
 } from "./quantizers/registry.ts";
+export type * from "./quantizers/method_settings.ts";
 export * from "./models/vqvae.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/digit_features.ts";

@@ -1,4 +1,4 @@
-/** Whole training steps of the small model on 28×28 grey images, METHOD's settings: about 195 MFLOP an image. */
+/** Whole training steps of the small VQ-VAE (arXiv 1711.00937) on 28×28 grey images: about 195 MFLOP an image. */
 import { uniform } from "../core/functions/creation.ts";
 import { profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";

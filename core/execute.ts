@@ -122,7 +122,10 @@ export function execute<N extends OperationName>(
   if (source !== undefined) {
     return record(name, inputs, [inputs[source].view(specs[0].shape)], attributes);
   }
-  if (into !== undefined) checkInto(name, device, inputs, into, specs);
+  if (into !== undefined) {
+    checkInto(name, device, inputs, into, specs);
+    for (const target of into) target.overwritten();
+  }
   const outputs = into ?? specs.map(({ shape, dtype }) => device.empty(shape, dtype));
   const kernel = device.backend.kernels[name as Exclude<N, ViewName>] as Kernel<
     Attributes[N],

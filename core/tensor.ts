@@ -6,6 +6,8 @@ import { checkShape, type DType, type Shape, showShape, sizeOf } from "./shape.t
 /** A buffer with the number of tensors that look at it. */
 class Storage {
   references = 0;
+  /** The least and the greatest of the whole numbers that the host wrote last, until something else writes. */
+  hostRange: readonly [least: number, greatest: number] | undefined = undefined;
 
   /** @param order in which the device allocated it */
   constructor(readonly buffer: Buffer, readonly bytes: number, readonly order: number) {}
@@ -84,6 +86,16 @@ export class Tensor implements View, Disposable {
     return this.#use().buffer;
   }
 
+  /** The least and the greatest value of an int32 tensor that holds what the host wrote; none of one that was computed. */
+  get hostRange(): readonly [least: number, greatest: number] | undefined {
+    return this.#use().hostRange;
+  }
+
+  /** Says that something other than the host writes to the memory. */
+  overwritten(): void {
+    this.#use().hostRange = undefined;
+  }
+
   /** Another tensor of the same memory, perhaps of another shape of as many elements; not recorded on the tape.
    * @throws {TypeError} the shape holds another number of elements
    * @throws {Error} the tensor was disposed
@@ -145,6 +157,7 @@ export class Tensor implements View, Disposable {
       );
     }
     this.device.backend.write(this.buffer, values);
+    this.#use().hostRange = values instanceof Int32Array ? rangeOf(values) : undefined;
   }
 
   /** Gives the memory back to the pool; a second call does nothing. */
@@ -175,6 +188,15 @@ export class Tensor implements View, Disposable {
   #read(): Promise<HostArray> {
     return this.device.backend.read(this.buffer, this.dtype, this.size);
   }
+}
+
+function rangeOf(values: Int32Array): readonly [least: number, greatest: number] {
+  let least = Infinity, greatest = -Infinity;
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > greatest) greatest = value;
+  }
+  return [least, greatest];
 }
 
 /** Owns the tensors made while it is open, and disposes of them when it closes.
@@ -332,6 +354,7 @@ export class Device implements Disposable {
     checkShape(shape, "make a tensor");
     const bytes = poolClass(sizeOf(shape) * 4);
     const storage = this.#allocate(bytes);
+    storage.hostRange = undefined;
     this.#liveBytes += bytes;
     const tensor = new Tensor(this, storage, shape, dtype, (unused) => this.#recycle(unused));
     this.adopt(tensor);

@@ -22,7 +22,7 @@ export interface Dataset {
   readonly imageShape: readonly [height: number, width: number, channels: number];
   /** How many images each part holds. */
   readonly sizes: Readonly<Record<Split, number>>;
-  /** The variance of all values of the training images on the [0, 1] scale: v of METHOD 4; of a set that does not lie
+  /** The variance of all values of the training images on the [0, 1] scale, the v of mse/v; of a set that does not lie
    * in memory, that of at most 512 of them, spread evenly over the set. */
   readonly variance: number;
   /** Gives images by index.

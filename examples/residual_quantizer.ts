@@ -8,12 +8,12 @@ import * as cb from "@codebook/codebook";
 using device = await cb.openDevice();
 const key = cb.randomKey(1, "example");
 const quantizer = new cb.ResidualQuantizer({
-  // Any quantiser can be inside, one for each level or one for all: here two of 32 codes a level, on half the channels.
+  // Any quantiser can be inside, one for each level or one for all: here two of 8 codes a level, on half the channels.
   inner: (key) =>
     new cb.ProductQuantizer({
       inner: (key) =>
         new cb.EmaQuantizer(device, {
-          codebookSize: 32,
+          codebookSize: 8,
           codebookDim: 4,
           initialization: "kmeans",
           replaceBelow: 1,
@@ -33,12 +33,16 @@ const digits = await cb.openDigits();
 const options = { model, optimizer, variance: digits.variance, learningRate: 1e-3 };
 
 let step = 0;
-for await (const { images } of cb.trainingBatches(digits, { seed: 1, batchSize: 32, epoch: 0 })) {
-  using _scope = device.scope();
-  const batch = device.tensor(images, [32, ...digits.imageShape]);
-  const { scalars } = cb.trainingStep(batch, { training: true, key: { ...key, step } }, options);
-  if (step % 10 === 0) console.log(`step ${step}: loss ${(await scalars.loss.item()).toFixed(3)}`);
-  if (step++ === 60) break;
+for (let epoch = 0; epoch < 3; epoch++) {
+  for await (const { images } of cb.trainingBatches(digits, { seed: 1, batchSize: 32, epoch })) {
+    using _scope = device.scope();
+    const batch = device.tensor(images, [32, ...digits.imageShape]);
+    const { scalars } = cb.trainingStep(batch, { training: true, key: { ...key, step } }, options);
+    if (step % 100 === 0) {
+      console.log(`step ${step}: loss ${(await scalars.loss.item()).toFixed(3)}`);
+    }
+    step++;
+  }
 }
 
 using _scope = device.scope();
@@ -51,5 +55,5 @@ for (let levels = 1; levels <= 3; levels++) {
   const coarse = cb.slice(indices, [0, 0, 0, 0, 0], [64, 7, 7, levels, 2]);
   const rebuilt = model.decoder.forward(quantizer.lookup(coarse));
   const mse = await cb.meanSquaredError(rebuilt, images).item();
-  console.log(`${levels * 2} codes a position: mse ${mse.toFixed(4)}`);
+  console.log(`${levels * 2} codes, ${levels * 6} bits a position: mse ${mse.toFixed(4)}`);
 }

@@ -10,7 +10,7 @@ export interface CodebookUse {
   readonly perplexity: number;
 }
 
-/** Usage and perplexity from counts (METHOD 2 and 4): perplexity = exp(−Σ p_k ln(p_k + 1e−10)).
+/** Usage and perplexity from counts (arXiv 1711.00937): perplexity = exp(−Σ p_k ln(p_k + 1e−10)).
  *
  * ```ts
  * import { codebookUse } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** The small VQ-VAE of the ablations (METHOD 4; van den Oord et al. 2017, arXiv 1711.00937). */
+/** The small VQ-VAE of the ablations (van den Oord et al. 2017, arXiv 1711.00937, section 4.1). */
 import { add, relu } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
 import { showShape } from "../core/shape.ts";
@@ -57,8 +57,8 @@ class ResidualBlock extends Layer {
   }
 }
 
-/** The residual stack. Each block of METHOD 4 rectifies its input in place, so the skip path carries the rectified
- * values: with every block's closing relu standing for the next one's leading relu, a stack is just its blocks, on
+/** The residual stack. Each block of its authors' model rectifies its input in place, so the skip path carries the
+ * rectified values: with every block's closing relu standing for the next one's leading relu, a stack is just its blocks, on
  * a rectified input. */
 function residualStack(
   device: Device,
@@ -179,10 +179,17 @@ export class VQVAE extends Module {
     this.decoder = new Decoder(device, width, options, partKey(key, 1));
   }
 
-  /** Compresses and rebuilds: float32 `[B, H, W, C]`.
+  /** Compresses and rebuilds: float32 `[B, H, W, C]`; changes no state.
    * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
    */
   forward(images: Tensor, context: QuantizeContext): Reconstruction {
+    return this.rebuild(this.encode(images), context);
+  }
+
+  /** Features of images: float32 `[B, H, W, C]` → `[B, H/4, W/4, D]`.
+   * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
+   */
+  encode(images: Tensor): Tensor {
     const [, height, width, channels] = images.shape;
     const good = images.shape.length === 4 && channels === this.#channels;
     if (!good || height % 4 !== 0 || width % 4 !== 0) {
@@ -192,7 +199,13 @@ export class VQVAE extends Module {
         }`,
       );
     }
-    const features = this.encoder.forward(images);
+    return this.encoder.forward(images);
+  }
+
+  /** Quantises features and rebuilds the images that they are of.
+   * @param features float32 `[B, h, w, D]`
+   */
+  rebuild(features: Tensor, context: QuantizeContext): Reconstruction {
     const quantized = this.quantizer.quantize(features, context);
     return { reconstruction: this.decoder.forward(quantized.quantized), features, quantized };
   }

@@ -1,13 +1,13 @@
-/** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139, METHOD 3). */
-import { assign } from "../core/execute.ts";
+/** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139). */
 import { uniform } from "../core/functions/creation.ts";
 import { where } from "../core/functions/elementwise.ts";
-import { gather, nearest } from "../core/functions/indexing.ts";
+import { gather, nearest, type NearestOptions } from "../core/functions/indexing.ts";
 import { concatenate, reshape } from "../core/functions/movement.ts";
 import type { Distance } from "../core/ops.ts";
 import { permutation, philox, type RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "../nn/module.ts";
+import { assignIf, fillRows, isAny, usableRows } from "./finite_features.ts";
 import type { CodebookSettings } from "./method.ts";
 import { randomRows } from "./replacement.ts";
 
@@ -20,19 +20,26 @@ export type AnchorSampling = typeof ANCHOR_SAMPLINGS[number];
 /** Chooses a feature for every code. */
 export abstract class Anchors extends Module {
   /** One anchor a code.
-   * @param features float32 `[N, D]`, this batch's
+   * @param features float32 `[N, D]`, this batch's; those that are not finite are no anchors
    * @param codebook float32 `[K, D]`
    * @param key for random choices
    * @param mask int32 `[N]`: 0 where there is padding, which is no anchor; none without padding
-   * @returns float32 `[K, D]`
+   * @returns float32 `[K, D]`; zeros where the batch has no finite feature
    */
   abstract sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor;
 }
 
-/** The features with NaN, which is never the nearest, in place of the padding. */
-function candidates(features: Tensor, mask: Tensor | undefined): Tensor {
-  if (mask === undefined) return features;
-  return where(reshape(mask, [features.shape[0], 1]), features, NaN);
+/** Each code's most similar feature, or one drawn by similarity; NaN, which is never the nearest, stands for what is no
+ * anchor. */
+function similarFeatures(
+  features: Tensor,
+  codebook: Tensor,
+  mask: Tensor | undefined,
+  options: NearestOptions,
+): Tensor {
+  const { rows, present } = usableRows(features, mask);
+  const candidates = where(reshape(present, [features.shape[0], 1]), features, NaN);
+  return gather(rows, nearest(codebook, candidates, options));
 }
 
 /** The batch's feature most similar to each code, under the look-up's own distance. */
@@ -49,8 +56,7 @@ export class ClosestAnchors extends Anchors {
 
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, _key: RandomKey, mask?: Tensor): Tensor {
-    const chosen = nearest(codebook, candidates(features, mask), { distance: this.#distance });
-    return gather(features, chosen);
+    return similarFeatures(features, codebook, mask, { distance: this.#distance });
   }
 }
 
@@ -68,8 +74,7 @@ export class ProbabilisticAnchors extends Anchors {
 
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
-    const options = { distance: this.#distance, noise: key };
-    return gather(features, nearest(codebook, candidates(features, mask), options));
+    return similarFeatures(features, codebook, mask, { distance: this.#distance, noise: key });
   }
 }
 
@@ -99,21 +104,23 @@ export class PooledAnchors extends Anchors {
   }
 
   /** Takes the batch into the pool, and gives the pool: `[N, D]` → `[K, D]`. With padding in the batch, how many
-   * features it holds is not known here: the pool becomes K of them, drawn with replacement. */
+   * features it holds is not known here: the pool becomes K of them, drawn with replacement. A batch without a finite
+   * feature leaves the pool as it is. */
   sample(features: Tensor, _codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     const size = this.pool.shape[0];
+    const any = isAny(usableRows(features, mask).present);
     if (mask !== undefined) {
       const rows = randomRows(features, size, key, mask);
-      assign(this.pool, rows);
+      assignIf(any, this.pool, rows);
       this.filled.value = size;
       return rows;
     }
     const sources = poolSources(size, this.filled.value, features.shape[0], key);
     const rows = gather(
-      concatenate([this.pool, features]),
+      concatenate([this.pool, fillRows(features)]),
       features.device.tensor(sources, [size]),
     );
-    assign(this.pool, rows);
+    assignIf(any, this.pool, rows);
     this.filled.value = Math.min(size, this.filled.value + features.shape[0]);
     return rows;
   }

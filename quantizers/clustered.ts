@@ -11,7 +11,7 @@ import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.
 import { contrastiveLoss } from "./contrastive.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
 import type { Move, QuantizeContext } from "./quantizer.ts";
-import { drawTowards, Reanchoring, type ReanchoringOptions } from "./reanchoring.ts";
+import { lerpRows, Reanchoring, type ReanchoringOptions } from "./reanchoring.ts";
 
 /** The settings of a clustered codebook; `quantizerDefaults("clustered")` gives the defaults. */
 export interface ClusteredSettings extends CodebookSettings, ReanchoringOptions {
@@ -32,7 +32,7 @@ export interface ClusteredOptions extends Partial<ClusteredSettings> {
 /** Revives dead codes online: codes in use are left to the gradient, unused ones are moved onto anchors, features of
  * the batch.
  *
- * Source: arXiv 2307.15139, METHOD section 3. `update` runs after the loss and before the optimiser's step:
+ * Source: arXiv 2307.15139. `update` runs after the loss and before the optimiser's step:
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k/N
  *     α_k = exp(−N_k·K·10/(1 − γ) − ε)
@@ -81,10 +81,10 @@ export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
   /** Moves unused codes onto anchors. */
   protected override learn(batch: CodebookBatch): readonly Move[] {
     const { codebook } = this;
-    const pull = this.reanchoring.find(batch, this.codes());
-    if (pull === undefined) return [];
-    assign(codebook, drawTowards(codebook, pull.anchors, pull.share));
-    return [{ codes: codebook, share: pull.share, forgets: this.settings.resetMoments }];
+    const update = this.reanchoring.find(batch, this.codes());
+    if (update === undefined) return [];
+    assign(codebook, lerpRows(codebook, update.anchors, update.share));
+    return [{ codes: codebook, share: update.share, forgets: this.settings.resetMoments }];
   }
 }
 

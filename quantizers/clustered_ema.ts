@@ -10,7 +10,7 @@ import type { CodebookBatch } from "./codebook.ts";
 import { emaMethod, EmaQuantizer, type EmaSettings } from "./ema.ts";
 import { INITIALIZATIONS, type QuantizerMethod } from "./method.ts";
 import type { Move } from "./quantizer.ts";
-import { drawTowards, Reanchoring } from "./reanchoring.ts";
+import { lerpRows, Reanchoring } from "./reanchoring.ts";
 
 /** The settings of a clustered codebook of moving averages; `quantizerDefaults("clustered-ema")` gives the defaults. */
 export interface ClusteredEmaSettings extends EmaSettings {
@@ -24,7 +24,7 @@ export interface ClusteredEmaOptions extends Partial<ClusteredEmaSettings> {
   readonly key: RandomKey;
 }
 
-/** ε of the re-anchoring, METHOD's. */
+/** ε of the re-anchoring, that of the clustered codebook (arXiv 2307.15139). */
 const REANCHORING_EPSILON = 1e-3;
 
 /** Codes in use are the moving averages of the features that choose them (`EmaQuantizer`); dead ones are moved onto
@@ -45,6 +45,7 @@ const REANCHORING_EPSILON = 1e-3;
  * const quantizer = new ClusteredEmaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
  * const features = device.tensor([1, 2, 3, 4], [2, 2]);
  * const context = { training: true, key };
+ * quantizer.begin(features, context); // Codes start at the k-means of the first batch.
  * const [move] = quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
  * console.log(await move.share.floats()); // 0 for the codes that were chosen, else near 1
  * ```
@@ -67,13 +68,13 @@ export class ClusteredEmaQuantizer extends EmaQuantizer {
   /** Takes the batch into the averages, then moves unused codes onto anchors. */
   protected override learn(batch: CodebookBatch): readonly Move[] {
     super.learn(batch);
-    const pull = this.reanchoring.find(batch, this.codes());
-    if (pull === undefined) return [];
+    const update = this.reanchoring.find(batch, this.codes());
+    if (update === undefined) return [];
     const { codebook, clusterSizes, clusterSums } = this;
-    const { share, anchors } = pull;
-    assign(codebook, drawTowards(codebook, anchors, share));
-    assign(clusterSizes, drawTowards(clusterSizes, 1, share));
-    assign(clusterSums, drawTowards(clusterSums, codebook, share));
+    const { share, anchors } = update;
+    assign(codebook, lerpRows(codebook, anchors, share));
+    assign(clusterSizes, lerpRows(clusterSizes, 1, share));
+    assign(clusterSums, lerpRows(clusterSums, codebook, share));
     return [{ codes: codebook, share, forgets: true }];
   }
 }

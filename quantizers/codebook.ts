@@ -9,8 +9,17 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter } from "../nn/module.ts";
 import { passGradient } from "./estimators.ts";
+import {
+  countNonFinite,
+  isAny,
+  lossesOfAny,
+  markRows,
+  type SortedFeatures,
+  sortFeatures,
+} from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import { kMeans } from "./kmeans.ts";
-import { maskFeatures, maskIndices, maskOfRows } from "./masks.ts";
+import { maskIndices, maskOfRows } from "./masks.ts";
 import type { CodebookSettings } from "./method.ts";
 import { orthogonalityLoss } from "./orthogonality.ts";
 import {
@@ -27,7 +36,7 @@ import {
   nearestCodes,
   normalizeRows,
   uniformCodebook,
-} from "./steps.ts";
+} from "./codebook_losses.ts";
 
 /** Features beside the codes that were chosen for them. */
 export interface Matched {
@@ -35,20 +44,22 @@ export interface Matched {
   readonly features: Tensor;
   /** float32 `[K, D]`: all codes. */
   readonly codes: Tensor;
-  /** float32 `[..., D]`: each feature's code, zeros at the padding. */
+  /** float32 `[..., D]`: each feature's code, zeros at the padding, NaN where a feature is not finite. */
   readonly chosen: Tensor;
 }
 
 /** A batch that a codebook learns from outside of the gradient. */
 export interface CodebookBatch {
-  /** float32 `[N, D]`: the features as they were looked up, zeros at the padding. */
+  /** float32 `[N, D]`: the features as they were looked up, zeros at the padding, NaN where one is not finite. */
   readonly rows: Tensor;
-  /** int32 `[N]`: −1 at the padding. */
+  /** int32 `[N]`: −1 at the padding and where a feature is not finite. */
   readonly indices: Tensor;
   /** int32 `[K]`: how often each code was chosen. */
   readonly usage: Tensor;
   /** int32 `[N]`: 0 at the padding; none without padding. */
   readonly mask?: Tensor;
+  /** int32 `[1]`: whether there is a finite feature; where there is none, nothing is learned. */
+  readonly any: Tensor;
   /** For random choices. */
   readonly key: RandomKey;
 }
@@ -58,7 +69,6 @@ export interface CodebookBatch {
  *
  * Here are the pieces that every such method takes as settings (`CodebookSettings`): the gradient's estimator, k-means
  * initialisation, codes of unit length, the orthogonality loss, replacement of dead codes, freezing; and padding.
- * k-means happens in `quantize`, on the first training batch: nothing else is changed there.
  */
 export abstract class CodebookQuantizer<Settings extends CodebookSettings = CodebookSettings>
   extends Quantizer {
@@ -96,26 +106,57 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     }
   }
 
+  /** Whether the codes are still to start at the k-means of a batch. */
+  override get awaitsBatch(): boolean {
+    return this.initialized?.value === 0;
+  }
+
+  /** With k-means initialisation, on the first training batch, starts the codes there; if no feature of the batch is
+   * finite, the codes stay uniform.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  override begin(features: Tensor, context: QuantizeContext): void {
+    if (!context.training || this.initialized === undefined || !this.awaitsBatch) return;
+    const { codebookSize: count, codebookDim } = this;
+    withoutGradients(() => {
+      using _scope = features.device.scope();
+      const { values, finite, present } = this.#sort(features, context);
+      const means = kMeans(toRows(markRows(values, finite), codebookDim, "quantize"), {
+        count,
+        distance: this.settings.distance,
+        spread: this.settings.initialization === "kmeans++",
+        key: partKey(context.key, 2),
+        mask: maskOfRows(context.mask),
+      });
+      const every = mul(ones(features.device, [count], "int32"), isAny(present));
+      this.replace(every, means);
+    });
+    this.initialized.value = 1;
+  }
+
   /** Losses: `commitment`; `codebook` if the codes learn by gradient; `orthogonality` where asked for.
    * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     const { gradient, distance } = this.settings;
-    const prepared = this.compared(features, context);
-    if (context.training) this.#initialize(prepared, context);
+    const { values, finite, present } = this.#sort(features, context);
     const codes = this.codes();
-    const indices = maskIndices(nearestCodes(prepared, codes, distance), context.mask);
-    const chosen = gather(codes, indices);
+    const indices = maskIndices(nearestCodes(values, codes, distance), present);
+    const chosen = markRows(gather(codes, indices), finite);
+    const quantized = passGradient(values, chosen, gradient);
+    const losses = this.losses({ features: values, codes, chosen }, context);
     return {
-      quantized: passGradient(prepared, chosen, gradient),
+      quantized,
       indices,
-      losses: this.losses({ features: prepared, codes, chosen }, context),
+      losses: lossesOfAny(losses, context.mask),
       usage: segmentCount(indices, this.codebookSize),
+      nonFinite: countNonFinite(finite),
     };
   }
 
   /** int32 `[...]` → float32 `[..., D]`. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     return gather(this.codes(), indices);
   }
 
@@ -125,25 +166,33 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
   }
 
   /** At length 1 if the codes are; zeros at the padding. */
-  override compared(features: Tensor, { mask }: QuantizeContext): Tensor {
-    const masked = maskFeatures(features, mask);
-    return this.settings.unitLength ? normalizeRows(masked) : masked;
+  override compared(features: Tensor, context: QuantizeContext): Tensor {
+    return this.#sort(features, context).values;
   }
 
-  /** Lets the method learn from the batch, then replaces dead codes; nothing if the codebook is frozen. */
+  /** Lets the method learn from the batch, then replaces dead codes; nothing if the codebook is frozen.
+   * @throws {Error} the codes are still to start at the k-means of a batch: `begin` was not called
+   */
   override update(
     { features, indices, usage }: Assignment,
     context: QuantizeContext,
   ): readonly Move[] {
     if (this.settings.frozen) return [];
+    if (this.awaitsBatch) {
+      throw new Error(
+        "Cannot update the codebook: begin must have started its codes by k-means, got no begin",
+      );
+    }
     return withoutGradients(() => {
       using scope = features.device.scope();
       const { mask, key } = context;
+      const { values, finite, present } = this.#sort(features, context);
       const batch: CodebookBatch = {
-        rows: toRows(this.compared(features, context), this.codebookDim, "update the codebook"),
+        rows: toRows(markRows(values, finite), this.codebookDim, "update the codebook"),
         indices: reshape(indices, [indices.size]),
         usage,
         mask: maskOfRows(mask),
+        any: isAny(present),
         key,
       };
       const moves = [...this.learn(batch), ...this.#replaceDeadCodes(batch)];
@@ -189,26 +238,14 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     return { codes: this.codebook, share: cast(which, "float32"), forgets: true };
   }
 
-  #initialize(features: Tensor, { mask, key }: QuantizeContext): void {
-    if (this.initialized === undefined || this.initialized.value > 0) return;
-    const { codebookSize: count, codebookDim } = this;
-    withoutGradients(() => {
-      using _scope = features.device.scope();
-      const means = kMeans(toRows(features, codebookDim, "quantize"), {
-        count,
-        distance: this.settings.distance,
-        spread: this.settings.initialization === "kmeans++",
-        key: partKey(key, 2),
-        mask: maskOfRows(mask),
-      });
-      this.replace(ones(features.device, [count], "int32"), means);
-    });
-    this.initialized.value = 1;
+  #sort(features: Tensor, { mask }: QuantizeContext): SortedFeatures {
+    const sorted = sortFeatures(features, mask);
+    return this.settings.unitLength ? { ...sorted, values: normalizeRows(sorted.values) } : sorted;
   }
 
-  #replaceDeadCodes({ rows, usage, mask, key }: CodebookBatch): readonly Move[] {
+  #replaceDeadCodes({ rows, usage, mask, any, key }: CodebookBatch): readonly Move[] {
     if (this.deadCodes === undefined) return [];
-    const dead = this.deadCodes.find(usage);
+    const dead = this.deadCodes.find(usage, any);
     return [this.replace(dead, randomRows(rows, this.codebookSize, partKey(key, 3), mask))];
   }
 }

@@ -63,6 +63,30 @@ export abstract class CompositeQuantizer extends Quantizer {
     return this.parts[0].reconstructionLoss(mse, images);
   }
 
+  /** Whether an inner quantiser waits for one. */
+  override get awaitsBatch(): boolean {
+    return this.parts.some((part) => part.awaitsBatch);
+  }
+
+  /** Lets an inner quantiser begin.
+   * @param part which
+   * @param features float32 `[..., D']`: its own
+   * @param draw as of `quantizePart`
+   */
+  protected beginPart(
+    part: number,
+    features: Tensor,
+    context: QuantizeContext,
+    draw: number,
+  ): void {
+    this.parts[part].begin(features, innerContext(context, features, draw));
+  }
+
+  /** Features as an inner quantiser compares them: float32 `[..., D'']`, its own code axes before the last. */
+  protected comparedPart(part: number, features: Tensor, context: QuantizeContext): Tensor {
+    return this.parts[part].compared(features, innerContext(context, features, part));
+  }
+
   /** Lets an inner quantiser quantise; what it gives is numbered as in the whole.
    * @param part which
    * @param features float32 `[..., D']`; where the context's mask lacks the last of their axes, it is repeated along it

@@ -1,4 +1,4 @@
-/** The contrastive loss of the clustered codebook (METHOD 3). */
+/** The contrastive loss of the clustered codebook (arXiv 2307.15139). */
 import { detach } from "../core/execute.ts";
 import {
   add,
@@ -19,7 +19,7 @@ import { matmul } from "../core/functions/products.ts";
 import { kthValue, logsumexp, mean, sum } from "../core/functions/reductions.ts";
 import type { Distance } from "../core/ops.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { normalizeRows } from "./steps.ts";
+import { normalizeRows } from "./codebook_losses.ts";
 
 /** How similar each code is to each feature: `[K, D]`, `[N, D]` → `[K, N]`; the cosine, or −‖z − e‖². */
 export function similarities(codebook: Tensor, features: Tensor, distance: Distance): Tensor {

@@ -10,9 +10,10 @@ import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.ts";
+import { assignIf } from "./finite_features.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
 import type { Move, QuantizeContext } from "./quantizer.ts";
-import { commitmentLoss } from "./steps.ts";
+import { commitmentLoss } from "./codebook_losses.ts";
 
 /** The settings of a codebook of moving averages; `quantizerDefaults("ema")` gives the defaults. No gradient moves its
  * codes, so that it has no `orthogonality`. */
@@ -81,16 +82,16 @@ export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettin
   }
 
   /** Takes the batch into the averages. */
-  protected override learn({ rows, indices, usage }: CodebookBatch): readonly Move[] {
+  protected override learn({ rows, indices, usage, any }: CodebookBatch): readonly Move[] {
     const { decay, epsilon } = this.settings;
     const { codebookSize, clusterSizes, clusterSums } = this;
     const average = (past: Tensor, now: Tensor) => add(mul(past, decay), mul(now, 1 - decay));
-    assign(clusterSizes, average(clusterSizes, cast(usage, "float32")));
-    assign(clusterSums, average(clusterSums, segmentSum(rows, indices, codebookSize)));
+    assignIf(any, clusterSizes, average(clusterSizes, cast(usage, "float32")));
+    assignIf(any, clusterSums, average(clusterSums, segmentSum(rows, indices, codebookSize)));
     const total = sum(clusterSizes);
     const share = div(add(clusterSizes, epsilon), add(total, codebookSize * epsilon));
     const smoothed = mul(share, total);
-    assign(this.codebook, div(clusterSums, reshape(smoothed, [codebookSize, 1])));
+    assignIf(any, this.codebook, div(clusterSums, reshape(smoothed, [codebookSize, 1])));
     return [];
   }
 

@@ -1,12 +1,13 @@
 /** How features are brought to one size before they are looked up. */
-import { assign, withoutGradients } from "../core/execute.ts";
+import { withoutGradients } from "../core/execute.ts";
 import { ones, zeros } from "../core/functions/creation.ts";
-import { add, div, mul, sqrt, square, sub } from "../core/functions/elementwise.ts";
-import { toRows } from "../core/functions/movement.ts";
+import { add, div, mul, sqrt, square, sub, where } from "../core/functions/elementwise.ts";
+import { reshape, toRows } from "../core/functions/movement.ts";
 import { mean, sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "../nn/module.ts";
-import { featureCount, maskFeatures } from "./masks.ts";
+import { assignIf, isAny, markRows, type UsableRows, usableRows } from "./finite_features.ts";
+import { featureCount } from "./masks.ts";
 
 /** Batches that the running statistics reach back. */
 const MEMORY = 10;
@@ -19,16 +20,15 @@ interface Statistics {
   readonly variance: Tensor;
 }
 
-/** Over all features of a batch.
- * @param features float32 `[..., D]`, zeros at the padding
- * @param mask 0 where there is padding
+/** Over all features of a batch that are present.
  * @throws {TypeError} the last axis is not D
  */
-function statisticsOf(features: Tensor, width: number, mask: Tensor | undefined): Statistics {
-  const count = featureCount(features.size / width, mask);
+function statisticsOf({ rows, present }: UsableRows, width: number): Statistics {
+  const count = featureCount(present.size, present);
   const over = (values: Tensor) => div(sum(toRows(values, width, "normalise features"), 0), count);
-  const mean = over(features);
-  return { mean, variance: over(square(maskFeatures(sub(features, mean), mask))) };
+  const mean = over(rows);
+  const column = reshape(present, [...present.shape, 1]);
+  return { mean, variance: over(square(where(column, sub(rows, mean), 0))) };
 }
 
 /** Brings features to one size, by statistics that it learns in training. */
@@ -57,7 +57,8 @@ export abstract class FeatureNormalization extends Module {
    */
   abstract normalize(features: Tensor, training: boolean, mask?: Tensor): Tensor;
 
-  /** Takes a training batch into the running statistics.
+  /** Takes a training batch into the running statistics, but for features that are not finite; one without a finite
+   * feature counts as a batch and changes nothing else.
    * @param features float32 `[..., D]`, zeros at the padding
    * @param mask 0 where there is padding
    * @throws {TypeError} the last axis is not D
@@ -65,10 +66,12 @@ export abstract class FeatureNormalization extends Module {
   observe(features: Tensor, mask?: Tensor): void {
     withoutGradients(() => {
       using _scope = features.device.scope();
-      const { mean, variance } = statisticsOf(features, this.mean.size, mask);
+      const usable = usableRows(features, mask);
+      const any = isAny(usable.present);
+      const { mean, variance } = statisticsOf(usable, this.mean.size);
       const batches = this.batches.value = Math.min(this.batches.value + 1, MEMORY);
       const average = (running: Tensor, now: Tensor) =>
-        assign(running, add(mul(running, 1 - 1 / batches), mul(now, 1 / batches)));
+        assignIf(any, running, add(mul(running, 1 - 1 / batches), mul(now, 1 / batches)));
       average(this.mean, mean);
       average(this.variance, variance);
     });
@@ -76,13 +79,15 @@ export abstract class FeatureNormalization extends Module {
 }
 
 /** Each channel at mean 0 and variance 1: of the batch in training, and the gradient passes through both; of the running
- * statistics else. Batch normalisation (arXiv 1502.03167) without scale and shift. */
+ * statistics else. Batch normalisation (arXiv 1502.03167) without scale and shift. Features that are not finite are left
+ * out of the batch's, and become NaN. */
 export class BatchNormalization extends FeatureNormalization {
   /** `[..., D]` → the same shape. */
   normalize(features: Tensor, training: boolean, mask?: Tensor): Tensor {
-    const width = this.mean.size;
-    const { mean, variance } = training ? statisticsOf(features, width, mask) : this;
-    return div(sub(features, mean), sqrt(add(variance, EPSILON)));
+    const usable = usableRows(features, mask);
+    const { mean, variance } = training ? statisticsOf(usable, this.mean.size) : this;
+    const normalized = div(sub(usable.rows, mean), sqrt(add(variance, EPSILON)));
+    return markRows(normalized, usable.finite);
   }
 }
 

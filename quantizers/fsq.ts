@@ -6,7 +6,9 @@ import { segmentCount } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
-import { channelRow, digitsToIndices, indicesToDigits, LARGEST_GRID } from "./digits.ts";
+import { channelRow, digitsToIndices, indicesToDigits, LARGEST_GRID } from "./mixed_radix.ts";
+import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import { maskFeatures, maskIndices } from "./masks.ts";
 import type { QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
@@ -77,24 +79,27 @@ export class FSQQuantizer extends Quantizer {
    * @throws {TypeError} the last axis is not D
    */
   quantize(features: Tensor, { mask }: QuantizeContext): Quantized {
-    const rows = toRows(maskFeatures(features, mask), this.codebookDim, "quantize");
+    const { values, finite, present } = sortFeatures(features, mask);
+    const rows = toRows(markRows(values, finite), this.codebookDim, "quantize");
     const bounded = this.#bound(rows);
     const lowest = this.#row((level) => Math.floor(level / 2) + 0.5); // So that truncating rounds.
     const digits = cast(cast(add(bounded, lowest), "int32"), "float32");
     const all = reshape(digitsToIndices(digits, this.#levels), features.shape.slice(0, -1));
-    const indices = maskIndices(all, mask);
+    const indices = maskIndices(all, present);
     const scaled = mul(bounded, this.#row((level) => 1 / Math.floor(level / 2)));
     const codes = reshape(straightThrough(scaled, this.#codes(digits)), features.shape);
     return {
-      quantized: maskFeatures(codes, mask),
+      quantized: markRows(maskFeatures(codes, mask), finite),
       indices,
       losses: {},
       usage: segmentCount(indices, this.codebookSize),
+      nonFinite: countNonFinite(finite),
     };
   }
 
   /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     const codes = this.#codes(indicesToDigits(indices, this.#levels));
     return maskFeatures(codes, greaterEqual(indices, 0));
   }

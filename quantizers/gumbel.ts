@@ -12,7 +12,9 @@ import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
-import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { gumbelNoise, uniformDivergence } from "./gumbel_softmax.ts";
+import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import { featureShares, maskFeatures, maskIndices } from "./masks.ts";
 import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
@@ -92,22 +94,26 @@ export class GumbelQuantizer extends Quantizer {
    */
   quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
     const positions = features.shape.slice(0, -1);
-    const rows = toRows(maskFeatures(features, mask), this.codebookDim, "quantize");
+    const { values, finite, present } = sortFeatures(features, mask);
+    const rows = toRows(markRows(values, finite), this.codebookDim, "quantize");
     const logits = this.toLogits.forward(rows);
     const drawn = training ? add(logits, gumbelNoise(logits, key)) : logits;
-    const indices = maskIndices(reshape(argmax(drawn), positions), mask);
+    const indices = maskIndices(reshape(argmax(drawn), positions), present);
     const codes = this.lookup(indices);
+    const quantized = training ? this.#soften(codes, drawn, key.step, mask) : codes;
     const divergence = sum(mul(uniformDivergence(logits), featureShares(rows, mask)));
     return {
-      quantized: training ? this.#soften(codes, drawn, key.step, mask) : codes,
+      quantized: markRows(quantized, finite),
       indices,
       losses: { divergence: mul(divergence, this.#settings.klWeight) },
       usage: segmentCount(indices, this.codebookSize),
+      nonFinite: countNonFinite(finite),
     };
   }
 
   /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     return gather(this.codebook, indices);
   }
 

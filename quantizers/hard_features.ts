@@ -1,4 +1,4 @@
-/** The codebook whose dead codes become features of the batch (METHOD 5). */
+/** The codebook whose dead codes become features of the batch (arXiv 2005.00341). */
 import { z } from "zod";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
@@ -18,7 +18,7 @@ export interface HardFeaturesOptions extends Partial<HardFeaturesSettings> {
 /** The plain quantiser with dead codes replaced: one that serves fewer than one feature a batch, by a moving average,
  * becomes a random feature of the batch (`DeadCodes`).
  *
- * Source: arXiv 2005.00341 (Jukebox), as the ablation of arXiv 2307.15139 has it; METHOD section 5. Differs: a replaced
+ * Source: arXiv 2005.00341 (Jukebox), as the ablation of arXiv 2307.15139 has it. Differs: a replaced
  * code's count starts again, and the optimiser's moments of it are reset.
  *
  * ```ts

@@ -21,11 +21,13 @@ import { matmul } from "../core/functions/products.ts";
 import { softmax, sum } from "../core/functions/reductions.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { digitsToIndices, indicesToDigits } from "./digits.ts";
+import { digitsToIndices, indicesToDigits } from "./mixed_radix.ts";
+import { countNonFinite, lossesOfAny, markRows, sortFeatures } from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import { featureShares, maskFeatures, maskIndices } from "./masks.ts";
 import type { QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
-import { commitmentLoss } from "./steps.ts";
+import { commitmentLoss } from "./codebook_losses.ts";
 
 /** The settings of a look-up-free quantiser; `quantizerDefaults("lfq")` gives the defaults. */
 export interface LFQSettings {
@@ -89,23 +91,26 @@ export class LFQQuantizer extends Quantizer {
    * @throws {TypeError} the last axis is not D
    */
   quantize(features: Tensor, { training, mask }: QuantizeContext): Quantized {
-    const present = maskFeatures(features, mask);
-    const rows = toRows(present, this.codebookDim, "quantize");
+    const { values, finite, present } = sortFeatures(features, mask);
+    const rows = toRows(values, this.codebookDim, "quantize");
     const digits = cast(greater(rows, 0), "float32");
     const all = reshape(digitsToIndices(digits, this.#levels), features.shape.slice(0, -1));
-    const indices = maskIndices(all, mask);
-    const codes = this.lookup(indices);
-    const commitment = commitmentLoss(present, codes, this.#settings.commitmentWeight, mask);
+    const indices = maskIndices(all, present);
+    const codes = markRows(this.lookup(indices), finite);
+    const commitment = commitmentLoss(values, codes, this.#settings.commitmentWeight, mask);
+    const losses = training ? { commitment, ...this.#entropies(rows, mask) } : { commitment };
     return {
-      quantized: straightThrough(present, codes),
+      quantized: straightThrough(values, codes),
       indices,
-      losses: training ? { commitment, ...this.#entropies(rows, mask) } : { commitment },
+      losses: lossesOfAny(losses, mask),
       usage: segmentCount(indices, this.codebookSize),
+      nonFinite: countNonFinite(finite),
     };
   }
 
   /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     const codes = corners(indicesToDigits(indices, this.#levels));
     return maskFeatures(codes, greaterEqual(indices, 0));
   }

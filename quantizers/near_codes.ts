@@ -1,4 +1,4 @@
-/** The codebook whose dead codes move next to the most used one (METHOD 5). */
+/** The codebook whose dead codes move next to the most used one (arXiv 2002.08111). */
 import { z } from "zod";
 import { assign } from "../core/execute.ts";
 import { normal, zeros } from "../core/functions/creation.ts";
@@ -33,7 +33,7 @@ export interface NearCodesOptions extends Partial<NearCodesSettings> {
 /** The plain quantiser with rarely used codes reset: every so many steps, one whose usage since the last time is under
  * 3 % of the most used one's is set to that code plus normal noise.
  *
- * Source: arXiv 2002.08111 (Williams 2020), as the ablation of arXiv 2307.15139 has it; METHOD section 5. The optimiser's
+ * Source: arXiv 2002.08111 (Williams 2020), as the ablation of arXiv 2307.15139 has it. The optimiser's
  * moments of a reset code are reset with it.
  *
  * ```ts

@@ -23,7 +23,11 @@ import { WrappedQuantizer } from "./wrapped.ts";
  * const inner = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
  * const quantizer = new NormalizedQuantizer(inner, new BatchNormalization(device, 2));
  * const near = device.tensor([1, 2, 3, 4], [2, 2]), far = device.tensor([100, 200, 300, 400], [2, 2]);
- * const indices = [near, far].map((features) => quantizer.quantize(features, { training: true, key }).indices);
+ * const context = { training: true, key };
+ * const indices = [near, far].map((features) => {
+ *   quantizer.begin(features, context);
+ *   return quantizer.quantize(features, context).indices;
+ * });
  * console.log(await indices[0].integers(), await indices[1].integers()); // the same
  * ```
  */
@@ -45,12 +49,24 @@ export class NormalizedQuantizer extends WrappedQuantizer {
     return this.inner.codebookDim;
   }
 
+  /** Always: every training batch belongs to the running statistics. */
+  override get awaitsBatch(): boolean {
+    return true;
+  }
+
+  /** Takes the batch into the running statistics; the inner quantiser begins with it as they make it.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   */
+  override begin(features: Tensor, context: QuantizeContext): void {
+    if (!context.training) return;
+    this.normalization.observe(features, context.mask);
+    super.begin(features, context);
+  }
+
   /** The inner quantiser's losses, in the normalised space.
    * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
-    const { training, mask } = context;
-    if (training) this.normalization.observe(maskFeatures(features, mask), mask);
     return this.inner.quantize(this.prepare(features, context), context);
   }
 
@@ -65,12 +81,22 @@ export class NormalizedQuantizer extends WrappedQuantizer {
   }
 }
 
+/** The setting that a normalisation adds to a method. */
+export interface NormalizationSettings {
+  /** How features are normalised before the look-up. */
+  readonly normalization: "none" | "batch" | "deviation";
+}
+
 /** The same method with the setting `normalization`.
  * @param usual its default
  */
+export function normalizable<Settings extends object>(
+  method: QuantizerMethod<Settings>,
+  usual?: NormalizationSettings["normalization"],
+): QuantizerMethod<Settings & NormalizationSettings>;
 export function normalizable(
   method: QuantizerMethod,
-  usual: "none" | typeof FEATURE_NORMALIZATIONS[number] = "none",
+  usual: NormalizationSettings["normalization"] = "none",
 ): QuantizerMethod {
   const schema = method.schema.extend({
     normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default(usual).describe(

@@ -3,7 +3,7 @@ import { mul, square, sub } from "../core/functions/elementwise.ts";
 import { matmul } from "../core/functions/products.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { normalizeRows } from "./steps.ts";
+import { normalizeRows } from "./codebook_losses.ts";
 
 /** ‖ĈĈᵀ − I‖²/K²: the mean squared cosine between different codes, Ĉ the codes at length 1.
  *

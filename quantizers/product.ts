@@ -1,10 +1,13 @@
 /** Product quantisation: several codes side by side. */
 import { z } from "zod";
+import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice, toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { combined, CompositeQuantizer } from "./composite.ts";
+import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import type { CompositeMethod } from "./method.ts";
 import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 
@@ -64,22 +67,42 @@ export class ProductQuantizer extends CompositeQuantizer {
     this.codebookDim = heads * this.parts[0].codebookDim;
   }
 
+  /** The inner quantisers begin with their parts. */
+  override begin(features: Tensor, context: QuantizeContext): void {
+    if (!this.awaitsBatch) return;
+    withoutGradients(() => {
+      using _scope = features.device.scope();
+      this.#partsOf(marked(features, context))
+        .forEach((own, part) => this.beginPart(part, own, context, part));
+    });
+  }
+
+  /** Each part as its inner quantiser compares it: float32 `[..., heads, D']`. */
+  override compared(features: Tensor, context: QuantizeContext): Tensor {
+    const parts = this.#partsOf(marked(features, context))
+      .map((own, part) => this.comparedPart(part, own, context));
+    return joinAt(parts, features.shape.length - 1);
+  }
+
   /** Losses: the means of the inner quantiser's over the parts.
    * @throws {TypeError} the last axis is not D
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
-    const results = this.#split(this.#byHead(features), features.shape.length - 1)
+    const { values, finite } = sortFeatures(features, context.mask);
+    const results = this.#partsOf(markRows(values, finite))
       .map((own, part) => this.quantizePart(part, own, context, part));
     const join = (parts: Tensor[]) => joinAt(parts, features.shape.length - 1);
     return {
       ...combined(results),
       quantized: reshape(join(results.map(({ quantized }) => quantized)), features.shape),
       indices: join(results.map(({ indices }) => indices)),
+      nonFinite: countNonFinite(finite),
     };
   }
 
   /** int32 `[..., heads]` → float32 `[..., D]`. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     const at = indices.shape.length - this.codeAxes.length;
     const codes = this.#split(indices, at).map((own, part) => this.lookupPart(part, own));
     return reshape(joinAt(codes, at), [...indices.shape.slice(0, at), this.codebookDim]);
@@ -90,11 +113,15 @@ export class ProductQuantizer extends CompositeQuantizer {
     { features, indices, usage }: Assignment,
     context: QuantizeContext,
   ): readonly Move[] {
-    const at = features.shape.length - 1;
-    const own = this.#split(indices, at);
-    return this.#split(this.#byHead(features), at).flatMap((features, part) =>
+    const own = this.#split(indices, features.shape.length - 1);
+    return this.#partsOf(marked(features, context)).flatMap((features, part) =>
       this.updatePart(part, { features, indices: own[part], usage }, context)
     );
+  }
+
+  /** What each inner quantiser sees of the features. */
+  #partsOf(values: Tensor): Tensor[] {
+    return this.#split(this.#byHead(values), values.shape.length - 1);
   }
 
   /** `[..., D]` → `[..., heads, D/heads]`. */
@@ -109,6 +136,12 @@ export class ProductQuantizer extends CompositeQuantizer {
     const starts = x.shape.map(() => 0);
     return this.parts.map((_, head) => slice(x, starts.with(axis, head), x.shape.with(axis, 1)));
   }
+}
+
+/** Features with NaN throughout where one is not finite: what is not finite in one part is so in all. */
+function marked(features: Tensor, { mask }: QuantizeContext): Tensor {
+  const { values, finite } = sortFeatures(features, mask);
+  return markRows(values, finite);
 }
 
 function joinAt([first, ...rest]: readonly Tensor[], axis: number): Tensor {

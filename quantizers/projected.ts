@@ -76,10 +76,19 @@ export class ProjectedQuantizer extends WrappedQuantizer {
   }
 }
 
+/** The setting that a projection adds to a method. */
+export interface LookupSettings {
+  /** Dimensions that features are projected to for the look-up; none: as they are. */
+  readonly lookupDim: number | null;
+}
+
 /** The same method with the setting `lookupDim`: where it is not null, features are looked up in so many dimensions, and
  * `codebookDim` is what they are projected from and to.
  * @param method one whose `codebookDim` can be chosen
  */
+export function projectable<Settings extends object>(
+  method: QuantizerMethod<Settings>,
+): QuantizerMethod<Settings & LookupSettings>;
 export function projectable(method: QuantizerMethod): QuantizerMethod {
   const lookupDim = z.int().min(1).nullable().default(null)
     .describe("dimensions that features are projected to for the look-up; none: as they are");

@@ -27,6 +27,10 @@ export interface Quantized {
   readonly losses: Readonly<Record<string, Tensor>>;
   /** int32 `[K]`: how often each code was chosen in this batch. */
   readonly usage: Tensor;
+  /** int32, a scalar: how many features were not finite (a NaN, an infinity, or a length beyond 1e15). Such a feature
+   * has index −1 and NaN for a vector, so that its loss is NaN; `usage` does not count it, and `update` learns nothing
+   * from it. Every method of the registry tells it; one of one's own may leave it away. */
+  readonly nonFinite?: Tensor;
 }
 
 /** What a batch was quantised to: what `update` learns from. */
@@ -52,7 +56,7 @@ export interface Move {
 
 /** What is known of the images that are rebuilt. */
 export interface ImageStatistics {
-  /** v of METHOD 4: the variance of the training images on the [0, 1] scale. */
+  /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
   /** How many values an image has. */
   readonly imageSize: number;
@@ -60,8 +64,10 @@ export interface ImageStatistics {
 
 /** Replaces features by codes.
  *
- * A training step runs in phases: assign and quantise (`quantize`), the loss and its gradients, `update`, then the
- * optimiser's step. A quantiser of one's own is a subclass; it needs no change elsewhere.
+ * A training step runs in phases: `begin`, assign and quantise (`quantize`), the loss and its gradients, `update`, then
+ * the optimiser's step. Only `begin` and `update` change the quantiser's state: a step may quantise its features in
+ * several parts, between one `begin` and one `update` with all of them. A quantiser of one's own is a subclass; it needs
+ * no change elsewhere.
  */
 export abstract class Quantizer extends Module {
   /** K: the number of codes. */
@@ -75,7 +81,19 @@ export abstract class Quantizer extends Module {
     return [];
   }
 
-  /** Replaces each feature by a code.
+  /** Whether `begin` has something to do with the next training batch. By default not. */
+  get awaitsBatch(): boolean {
+    return false;
+  }
+
+  /** Makes ready for a training batch, before `quantize` sees it: starts codes at its k-means, takes it into running
+   * statistics. By default nothing; in evaluation it is left away.
+   * @param features float32 `[..., D]`: all features of the step
+   * @throws {TypeError} the last axis is not D
+   */
+  begin(_features: Tensor, _context: QuantizeContext): void {}
+
+  /** Replaces each feature by a code; changes no state.
    * @param features float32 `[..., D]`
    * @throws {TypeError} the last axis is not D
    */
@@ -90,12 +108,14 @@ export abstract class Quantizer extends Module {
     return undefined;
   }
 
-  /** The features as they are compared with `codes`: float32 `[..., D']`; by default as they are. */
+  /** The features as they are compared with `codes`: float32 `[..., D']`, where a feature becomes several codes with
+   * `codeAxes` before the last axis; by default as they are. */
   compared(features: Tensor, _context: QuantizeContext): Tensor {
     return features;
   }
 
-  /** How the error of the reconstruction enters the training loss: by default mse/v (METHOD 4).
+  /** How the error of the reconstruction enters the training loss: by default mse/v, as in the implementation of
+   * arXiv 1711.00937.
    * @param mse a scalar: the mean squared error over all values of a batch
    * @returns a scalar
    */

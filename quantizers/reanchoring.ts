@@ -1,17 +1,16 @@
 /** The rule by which the clustered codebook revives dead codes (arXiv 2307.15139). */
-import { assign } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add, cast, exp, mul, type Operand, sub } from "../core/functions/elementwise.ts";
 import { reshape } from "../core/functions/movement.ts";
-import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter, Module } from "../nn/module.ts";
 import { type Anchors, type AnchorSampling, makeAnchors } from "./anchors.ts";
 import type { CodebookBatch } from "./codebook.ts";
+import { assignIf } from "./finite_features.ts";
 import type { CodebookSettings } from "./method.ts";
-import { runningShare } from "./steps.ts";
+import { runningShare } from "./codebook_losses.ts";
 
 /** How codes are re-anchored. */
 export interface ReanchoringOptions {
@@ -26,7 +25,7 @@ export interface ReanchoringOptions {
 }
 
 /** Where codes go: `e_k ← e_k + α_k·(ẑ_k − e_k)`. */
-export interface Pull {
+export interface AnchorUpdate {
   /** α, float32 `[K]`, in [0, 1). */
   readonly share: Tensor;
   /** ẑ, float32 `[K, D]`. */
@@ -69,16 +68,16 @@ export class Reanchoring extends Module {
    * @param codes float32 `[K, D]`
    * @returns none offline, after the first batch
    */
-  find({ rows, usage, mask, key }: CodebookBatch, codes: Tensor): Pull | undefined {
+  find({ rows, usage, mask, any, key }: CodebookBatch, codes: Tensor): AnchorUpdate | undefined {
     const { decay, epsilon, online } = this.#options;
-    const features = mask === undefined ? rows.shape[0] : sum(cast(usage, "float32"));
-    const running = runningShare(this.runningUsage, usage, features, decay);
-    assign(this.runningUsage, running);
+    const positions = mask === undefined ? rows.shape[0] : undefined;
+    const running = runningShare(this.runningUsage, usage, positions, decay);
+    assignIf(any, this.runningUsage, running);
     if (!online && this.anchored.value > 0) return undefined;
     this.anchored.value = 1;
     const anchors = this.anchors.sample(rows, codes, partKey(key, 0), mask);
     const share = exp(sub(mul(running, -codes.shape[0] * 10 / (1 - decay)), epsilon));
-    return { share, anchors };
+    return { share: mul(share, cast(any, "float32")), anchors };
   }
 }
 
@@ -87,7 +86,7 @@ export class Reanchoring extends Module {
  * @param targets a number, or float32 of the same shape
  * @param share float32 `[K]`
  */
-export function drawTowards(values: Tensor, targets: Operand, share: Tensor): Tensor {
+export function lerpRows(values: Tensor, targets: Operand, share: Tensor): Tensor {
   const ones = values.shape.slice(1).map(() => 1);
   const column = reshape(share, [values.shape[0], ...ones]);
   return add(values.view(), mul(column, sub(targets, values.view())));

@@ -12,6 +12,7 @@ import { gumbelMethod } from "./gumbel.ts";
 import { hardFeaturesMethod } from "./hard_features.ts";
 import { lfqMethod } from "./lfq.ts";
 import type { CompositeMethod, QuantizerMethod } from "./method.ts";
+import type { MethodSettings, QuantizerSettings } from "./method_settings.ts";
 import { nearCodesMethod } from "./near_codes.ts";
 import { normalizable } from "./normalized.ts";
 import { productMethod } from "./product.ts";
@@ -22,33 +23,42 @@ import { simvqMethod } from "./simvq.ts";
 import { sqMethod } from "./sq.ts";
 import { vanillaMethod } from "./vanilla.ts";
 import { vqwaeMethod } from "./vq_wae.ts";
-import { warmable } from "./warmed.ts";
+import { warmable } from "./code_warmup.ts";
 
 /** With a warm-up, and features that are normalised where they are looked up. */
-const prepared = (method: QuantizerMethod) => normalizable(warmable(method));
+const withWarmupAndNorm = <Settings extends object>(method: QuantizerMethod<Settings>) =>
+  normalizable(warmable(method));
 /** The same for those whose D can be chosen. */
-const pieces = (method: QuantizerMethod) => projectable(prepared(method));
+const withProjection = <Settings extends object>(method: QuantizerMethod<Settings>) =>
+  projectable(withWarmupAndNorm(method));
 
-/** Every method by name; adding one is a file in this folder and a line here. */
+/** Every method by name, its schema that of its settings; adding one is a file in this folder, a line here and one in
+ * `MethodSettings`. */
+const TABLE: {
+  readonly [Type in keyof MethodSettings]:
+    | QuantizerMethod<MethodSettings[Type]>
+    | CompositeMethod<MethodSettings[Type]>;
+} = {
+  "vanilla": withProjection(vanillaMethod),
+  "clustered": withProjection(clusteredMethod),
+  "ema": withProjection(emaMethod),
+  "clustered-ema": projectable(normalizable(warmable(clusteredEmaMethod), "batch")),
+  "near-codes": withProjection(nearCodesMethod),
+  "hard-features": withProjection(hardFeaturesMethod),
+  "fsq": withWarmupAndNorm(fsqMethod),
+  "lfq": withWarmupAndNorm(lfqMethod),
+  "simvq": withProjection(simvqMethod),
+  "gumbel": withWarmupAndNorm(gumbelMethod),
+  "sq": withWarmupAndNorm(sqMethod),
+  "vq-wae": withProjection(vqwaeMethod),
+  "residual": residualMethod,
+  "product": productMethod,
+};
+
 const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
   string,
   QuantizerMethod | CompositeMethod
->([
-  ["vanilla", pieces(vanillaMethod)],
-  ["clustered", pieces(clusteredMethod)],
-  ["ema", pieces(emaMethod)],
-  ["clustered-ema", projectable(normalizable(warmable(clusteredEmaMethod), "batch"))],
-  ["near-codes", pieces(nearCodesMethod)],
-  ["hard-features", pieces(hardFeaturesMethod)],
-  ["fsq", prepared(fsqMethod)],
-  ["lfq", prepared(lfqMethod)],
-  ["simvq", pieces(simvqMethod)],
-  ["gumbel", prepared(gumbelMethod)],
-  ["sq", prepared(sqMethod)],
-  ["vq-wae", pieces(vqwaeMethod)],
-  ["residual", residualMethod],
-  ["product", productMethod],
-]);
+>(Object.entries(TABLE));
 
 /** The names of the methods. */
 export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys()];
@@ -84,13 +94,14 @@ export function isComposite(type: string): boolean {
   return "makeOf" in quantizerMethod(type);
 }
 
-/** Settings that only the outermost quantiser has, and what it is without them: those inside see parts and residuals of the
- * features, which have to stay what they are. */
-const OUTERMOST: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
+/** Settings that a quantiser inside another does not have, and the values that leave them without effect. Residuals and
+ * parts are looked up as they are: a code of normalised features could not be subtracted from the features, nor can a
+ * warm-up mix features with codes of only a part of them. */
+const NOT_NESTABLE: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
 
 /** Whether a quantiser inside another has a setting that it would have by itself. */
 export function isInnerSetting(name: string): boolean {
-  return !(name in OUTERMOST);
+  return !(name in NOT_NESTABLE);
 }
 
 /** The schema of a quantiser's configuration: its type, the settings of its method and, where it is made of others, theirs
@@ -117,24 +128,26 @@ export function quantizerSchema(config: unknown, nested = false): z.ZodType<Quan
  * import { createQuantizer, openDevice, randomKey } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
- * const settings = { type: "vanilla", codebookSize: 8, codebookDim: 4 };
- * const quantizer = createQuantizer(device, settings, randomKey(42, "quantizer"));
+ * const key = randomKey(42, "quantizer");
+ * const quantizer = createQuantizer(device, { type: "vanilla", codebookSize: 8, codebookDim: 4 }, key);
  * assert.equal(quantizer.codebookSize, 8);
  * ```
+ * @param config where its type is written out, as in the example, a name that is no method's and a setting that the
+ * method does not have do not compile
  * @param key of its random initial values
  * @throws {RangeError} there is no such method, or a setting is not one that it allows
  */
-export function createQuantizer(
+export function createQuantizer<const Config extends QuantizerConfig>(
   device: Device,
-  config: QuantizerConfig,
+  config: string extends Config["type"] ? Config : QuantizerSettings,
   key: RandomKey,
 ): Quantizer {
-  const { type, ...settings } = config;
+  const { type, ...settings } = config as QuantizerConfig;
   const method = quantizerMethod(type);
   if ("make" in method) return method.make(device, settings, key);
   const { inner, ...own } = settings;
   const nested = readSettings(quantizerSchema(inner, true), inner ?? {}, "make a quantizer");
-  const plain = isComposite(nested.type) ? nested : { ...nested, ...OUTERMOST };
+  const plain = isComposite(nested.type) ? nested : { ...nested, ...NOT_NESTABLE };
   return method.makeOf((key) => createQuantizer(device, plain, key), own, key);
 }
 

@@ -1,29 +1,32 @@
 /** What takes the place of dead codes: features of the batch. */
-import { assign } from "../core/execute.ts";
-import { full, zeros } from "../core/functions/creation.ts";
+import { full, ones, zeros } from "../core/functions/creation.ts";
 import { add, cast, less, mul, where } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
 import { reshape } from "../core/functions/movement.ts";
 import { permutation, type RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Module } from "../nn/module.ts";
+import { assignIf, fillRows, usableRows } from "./finite_features.ts";
 
 /** Rows drawn uniformly: each at most once while there are enough, or, where a mask takes some out, each time anew.
+ * Where some rows are not finite, one that is serves in their place.
  * @param rows float32 `[N, D]`
  * @param count how many
  * @param mask int32 `[N]`: 0 takes a row out
- * @returns float32 `[count, D]`
+ * @returns float32 `[count, D]`; zeros where there is no row to draw
  */
 export function randomRows(rows: Tensor, count: number, key: RandomKey, mask?: Tensor): Tensor {
   const { device, shape: [total] } = rows;
   if (mask === undefined) {
     const order = permutation(key, total);
     const chosen = Int32Array.from({ length: count }, (_, index) => order[index % total]);
-    return gather(rows, device.tensor(chosen, [count]));
+    return gather(fillRows(rows), device.tensor(chosen, [count]));
   }
   // All are equally similar, and Gumbel noise decides; NaN is never the nearest.
-  const present = reshape(where(mask, 0, NaN), [total, 1]);
-  return gather(rows, nearest(zeros(device, [count, 1]), present, { distance: "l2", noise: key }));
+  const usable = usableRows(rows, mask);
+  const present = reshape(where(usable.present, 0, NaN), [total, 1]);
+  const drawn = nearest(zeros(device, [count, 1]), present, { distance: "l2", noise: key });
+  return gather(usable.rows, drawn);
 }
 
 /** How dead codes are told. */
@@ -34,7 +37,7 @@ export interface ReplacementOptions {
   readonly countDecay: number;
 }
 
-/** Tells which codes are dead, by a moving average of how many features a batch they serve (METHOD 5, "hard encoded
+/** Tells which codes are dead, by a moving average of how many features a batch they serve ("hard encoded
  * features", after Jukebox, arXiv 2005.00341):
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k;  dead: N_k < threshold
@@ -63,14 +66,15 @@ export class DeadCodes extends Module {
 
   /** Counts a batch, and counts the dead ones anew.
    * @param usage int32 `[K]`, the batch's counts
+   * @param any int32 `[1]`: 0 for a batch without a feature, which changes nothing; by default there are some
    * @returns int32 `[K]`: 1 for a dead code
    */
-  find(usage: Tensor): Tensor {
+  find(usage: Tensor, any: Tensor = ones(usage.device, [1], "int32")): Tensor {
     const { replaceBelow, countDecay } = this.#options;
     const counts = mul(cast(usage, "float32"), 1 - countDecay);
     const running = add(mul(this.runningCount, countDecay), counts);
-    const dead = less(running, replaceBelow);
-    assign(this.runningCount, where(dead, replaceBelow, running));
+    const dead = mul(less(running, replaceBelow), any);
+    assignIf(any, this.runningCount, where(dead, replaceBelow, running));
     return dead;
   }
 }

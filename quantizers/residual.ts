@@ -8,6 +8,7 @@ import { readSettings } from "../core/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { combined, CompositeQuantizer } from "./composite.ts";
+import { checkIndices } from "./index_range.ts";
 import type { CompositeMethod } from "./method.ts";
 import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 
@@ -74,6 +75,35 @@ export class ResidualQuantizer extends CompositeQuantizer {
     this.#settings = settings;
   }
 
+  /** The inner quantisers begin with the residuals, each after those before it. */
+  override begin(features: Tensor, context: QuantizeContext): void {
+    if (!this.awaitsBatch) return;
+    withoutGradients(() => {
+      using _scope = features.device.scope();
+      let rest = features;
+      for (let level = 0; level < this.#levelsOf(context); level++) {
+        this.beginPart(this.#partOf(level), rest, context, level);
+        rest = sub(rest, this.quantizePart(this.#partOf(level), rest, context, level).quantized);
+      }
+    });
+  }
+
+  /** The residual of every level as its inner quantiser compares it: float32 `[..., levels, D']`. Finding them costs what
+   * `quantize` costs. */
+  override compared(features: Tensor, context: QuantizeContext): Tensor {
+    const levels: Tensor[] = [];
+    let rest = features;
+    for (let level = 0; level < this.#levelsOf(context); level++) {
+      const part = this.#partOf(level);
+      if (level > 0) {
+        const before = this.#partOf(level - 1);
+        rest = sub(rest, detach(this.quantizePart(before, rest, context, level - 1).quantized));
+      }
+      levels.push(this.comparedPart(part, rest, context));
+    }
+    return stackAt(levels, features.shape.length - 1);
+  }
+
   /** Losses: the means of the inner quantiser's over the levels.
    * @throws {TypeError} the last axis is not D
    */
@@ -91,11 +121,13 @@ export class ResidualQuantizer extends CompositeQuantizer {
       ...combined(levels),
       quantized: straightThrough(mul(total, 1 / levels.length), total),
       indices: stackAt(levels.map(({ indices }) => indices), at),
+      nonFinite: levels[0].nonFinite,
     };
   }
 
   /** int32 `[..., levels]`, at most the depth → float32 `[..., D]`. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     return this.#split(indices)
       .map((own, level) => this.lookupPart(this.#partOf(level), own))
       .reduce(add);

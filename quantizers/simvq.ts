@@ -9,7 +9,7 @@ import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
 import { CodebookQuantizer } from "./codebook.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
-import { normalizeRows } from "./steps.ts";
+import { normalizeRows } from "./codebook_losses.ts";
 
 /** The settings of a SimVQ quantiser; `quantizerDefaults("simvq")` gives the defaults. */
 export type SimVQSettings = Omit<

@@ -6,13 +6,14 @@ import {
   add,
   cast,
   div,
+  equal,
   exp,
   log,
   maximum,
   mul,
-  notEqual,
   square,
   sub,
+  where,
 } from "../core/functions/elementwise.ts";
 import { gather, segmentCount } from "../core/functions/indexing.ts";
 import { broadcast, reshape, toRows } from "../core/functions/movement.ts";
@@ -20,12 +21,14 @@ import { matmul } from "../core/functions/products.ts";
 import { argmax, softmax, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../core/settings.ts";
-import { type Shape, sizeOf } from "../core/shape.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
 import { similarities } from "./contrastive.ts";
-import { gumbelNoise, uniformDivergence } from "./draws.ts";
+import { gumbelNoise, uniformDivergence } from "./gumbel_softmax.ts";
+import { countNonFinite, markRows, type SortedFeatures, sortFeatures } from "./finite_features.ts";
+import { checkIndices } from "./index_range.ts";
 import { imageCount, maskFeatures, maskIndices } from "./masks.ts";
 import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
 import {
@@ -34,7 +37,7 @@ import {
   type Quantized,
   Quantizer,
 } from "./quantizer.ts";
-import { nearestCodes } from "./steps.ts";
+import { nearestCodes } from "./codebook_losses.ts";
 
 /** What a variance is of: everything (I), an image (II), a position (III), a position and channel (IV). */
 export type VarianceType = "I" | "II" | "III" | "IV";
@@ -58,7 +61,7 @@ export interface SQOptions extends Partial<SQSettings> {
 /** Draws a code for each feature, the nearer ones likelier, with a variance that is learned: it falls as the
  * reconstruction gets better, so that the quantiser anneals itself and codes are not lost early.
  *
- * Source: arXiv 2205.07547, METHOD section 6. For features z of B images,
+ * Source: arXiv 2205.07547. For features z of B images,
  *
  *     σ² = eˢ + e^v    v = 0 (type I), or a linear map of z: one value an image, of its mean feature (II), one a
  *                          position (III), one a position and channel (IV, where ‖·‖²/σ² is a sum over channels)
@@ -121,20 +124,21 @@ export class SQQuantizer extends Quantizer {
    */
   quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
     const positions = features.shape.slice(0, -1);
-    const present = maskFeatures(features, mask);
-    const rows = toRows(present, this.codebookDim, "quantize");
+    const sorted = sortFeatures(features, mask);
+    const { values, finite } = sorted;
+    const rows = toRows(values, this.codebookDim, "quantize");
     if (!training && this.#settings.variance !== "IV") {
-      return this.#chosen(maskIndices(nearestCodes(present, this.codebook, "l2"), mask));
+      return this.#chosen(nearestCodes(values, this.codebook, "l2"), sorted);
     }
-    const precisions = div(0.5, this.#variances(rows, positions, mask));
+    const precisions = div(0.5, this.#variances(rows, sorted, mask));
     const logits = this.#logits(rows, precisions);
-    const chosen = this.#chosen(maskIndices(reshape(argmax(logits), positions), mask));
+    const chosen = this.#chosen(reshape(argmax(logits), positions), sorted);
     if (!training) return chosen;
 
     const temperature = Math.exp(-this.#settings.temperatureDecay * key.step);
     const shares = softmax(mul(add(logits, gumbelNoise(logits, key)), 1 / temperature));
     const mixed = reshape(matmul(shares, this.codebook), features.shape);
-    const quantized = maskFeatures(mixed, mask);
+    const quantized = markRows(maskFeatures(mixed, mask), finite);
     const error = square(sub(rows, toRows(quantized, this.codebookDim, "quantize")));
     const divergence = reshape(uniformDivergence(logits), [...positions, 1]);
     const images = imageCount(positions, mask);
@@ -150,6 +154,7 @@ export class SQQuantizer extends Quantizer {
 
   /** int32 `[...]` → float32 `[..., D]`; zeros for −1. */
   lookup(indices: Tensor): Tensor {
+    checkIndices(indices, this.codebookSize);
     return gather(this.codebook, indices);
   }
 
@@ -163,19 +168,28 @@ export class SQQuantizer extends Quantizer {
     return mul(log(mul(mse, imageSize)), imageSize / 2);
   }
 
-  #chosen(indices: Tensor): Quantized {
-    const usage = segmentCount(indices, this.codebookSize);
-    return { quantized: this.lookup(indices), indices, losses: {}, usage };
+  /** What the features become in evaluation.
+   * @param all int32: the code of every position
+   */
+  #chosen(all: Tensor, { finite, present }: SortedFeatures): Quantized {
+    const indices = maskIndices(all, present);
+    return {
+      quantized: markRows(this.lookup(indices), finite),
+      indices,
+      losses: {},
+      usage: segmentCount(indices, this.codebookSize),
+      nonFinite: countNonFinite(finite),
+    };
   }
 
-  /** σ² of features `[N, D]` at `positions`: a scalar (type I), `[N, 1]` (II and III) or `[N, D]` (IV). */
-  #variances(rows: Tensor, positions: Shape, mask: Tensor | undefined): Tensor {
+  /** σ² of features `[N, D]`: a scalar (type I), `[N, 1]` (II and III) or `[N, D]` (IV). */
+  #variances(rows: Tensor, { present }: SortedFeatures, mask: Tensor | undefined): Tensor {
     const common = exp(this.logVariance);
     if (this.toLogVariance === undefined) return add(common, 1);
     if (this.#settings.variance !== "II") return add(exp(this.toLogVariance.forward(rows)), common);
-    const perImage = sizeOf(positions.slice(1));
+    const perImage = sizeOf(present.shape.slice(1));
     const images = rows.shape[0] / perImage;
-    const v = this.toLogVariance.forward(imageMeans(rows, images, mask));
+    const v = this.toLogVariance.forward(imageMeans(rows, images, present, mask === undefined));
     const everywhere = broadcast(reshape(v, [images, 1, 1]), [images, perImage, 1]);
     return add(exp(reshape(everywhere, [rows.shape[0], 1])), common);
   }
@@ -192,14 +206,19 @@ export class SQQuantizer extends Quantizer {
   }
 }
 
-/** The mean feature of each image: `[N, D]`, zeros at the padding → `[images, D]`. */
-function imageMeans(rows: Tensor, images: number, mask: Tensor | undefined): Tensor {
+/** The mean feature of each image: `[N, D]` → `[images, D]`.
+ * @param present int32 `[...]`: 0 for what has no part in it
+ * @param whole whether no position is padding
+ */
+function imageMeans(rows: Tensor, images: number, present: Tensor, whole: boolean): Tensor {
   const [count, width] = rows.shape;
   const perImage = count / images;
-  const totals = sum(reshape(rows, [images, perImage, width]), 1);
-  if (mask === undefined) return mul(totals, 1 / perImage);
-  const present = cast(notEqual(reshape(mask, [images, perImage]), 0), "float32");
-  return div(totals, maximum(sum(present, 1, { keepAxes: true }), 1));
+  const usable = where(reshape(present, [count, 1]), rows, 0);
+  const totals = sum(reshape(usable, [images, perImage, width]), 1);
+  const each = cast(reshape(present, [images, perImage]), "float32");
+  const counts = sum(each, 1, { keepAxes: true });
+  const means = div(totals, maximum(counts, 1));
+  return whole ? where(equal(counts, perImage), mul(totals, 1 / perImage), means) : means;
 }
 
 /** `sq` in the registry. */

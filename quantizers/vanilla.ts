@@ -17,7 +17,7 @@ export interface VanillaOptions extends Partial<VanillaSettings> {
 
 /** Replaces each feature by its nearest code; the codes learn from the gradient of the codebook loss.
  *
- * Source: arXiv 1711.00937, METHOD section 2.
+ * Source: arXiv 1711.00937, section 3.1.
  *
  * ```ts
  * import { openDevice, randomKey, VanillaQuantizer } from "@codebook/codebook";

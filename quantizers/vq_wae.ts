@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { parameter, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
-import { div, maximum, mul, neg, sqrt, sub } from "../core/functions/elementwise.ts";
+import { div, maximum, mul, neg, sqrt, sub, where } from "../core/functions/elementwise.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import { matmul } from "../core/functions/products.ts";
 import { mean, softmax, sum } from "../core/functions/reductions.ts";
@@ -11,7 +11,8 @@ import { readSettings } from "../core/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { CodebookQuantizer, type Matched } from "./codebook.ts";
 import { similarities } from "./contrastive.ts";
-import { uniformDivergence } from "./draws.ts";
+import { uniformDivergence } from "./gumbel_softmax.ts";
+import { isAny } from "./finite_features.ts";
 import { featureCount, featureShares, imageCount } from "./masks.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
 import type { QuantizeContext } from "./quantizer.ts";
@@ -39,7 +40,7 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
 /** Each feature becomes its nearest code; codes and encoder are drawn together by optimal transport between the
  * batch's features and all codes, weighted, so that every code has features to go to.
  *
- * Source: arXiv 2302.05917, the primal form, METHOD section 6:
+ * Source: arXiv 2302.05917, the primal form:
  *
  *     π = softmax(w), w learned
  *     loss = Σ_positions β·W(Σ_k π_k δ_{e_k}, features) + λ·KL(π ‖ uniform)
@@ -85,10 +86,11 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
     const { codebookSize, transportWeight, klWeight, smoothing, iterations } = this.settings;
     const rows = toRows(features, this.codebookDim, "quantize");
     const costs = neg(similarities(rows, codes, "l2"));
-    const [rowShares, columnShares] = [featureShares(rows, mask), softmax(this.logWeights)];
+    const [rowShares, columnShares] = [presentShares(rows, mask), softmax(this.logWeights)];
     const epsilon = withoutGradients(() => {
       const spread = interaction([rows, rowShares], [codes, columnShares]);
-      return mul(maximum(spread, mul(mean(costs), 1e-3)), smoothing); // Only one feature or code spreads nothing.
+      // Only one feature or code spreads nothing, and costs nothing where both lie in one place.
+      return mul(maximum(maximum(spread, mul(mean(costs), 1e-3)), LEAST_SPREAD), smoothing);
     });
     const transport = transportCost(costs, { rowShares, columnShares, epsilon, iterations });
     const divergence = uniformDivergence(reshape(this.logWeights, [1, codebookSize]));
@@ -100,6 +102,15 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
       divergence: mul(overPositions(reshape(divergence, [])), klWeight),
     };
   }
+}
+
+/** Least unit of ε: where all costs are equal, any will do. */
+const LEAST_SPREAD = 1e-12;
+
+/** The features' shares of the mass; equal ones for the padding where there is no feature, since a transport needs mass. */
+function presentShares(rows: Tensor, mask: Tensor | undefined): Tensor {
+  const shares = featureShares(rows, mask);
+  return mask === undefined ? shares : where(isAny(mask), shares, 1 / rows.shape[0]);
 }
 
 /** How much the squared distances of features to codes depend on both: the deviation of −2·(z − z̄)·(e − ē), which is
@@ -114,7 +125,7 @@ function interaction(...sides: readonly [rows: Tensor, shares: Tensor][]): Tenso
     const weighted = mul(centered, reshape(shares, [shares.size, 1]));
     return matmul(weighted, centered, { transposeA: true });
   });
-  return mul(sqrt(sum(mul(left, right))), 2);
+  return mul(sqrt(maximum(sum(mul(left, right)), 0)), 2);
 }
 
 /** What the method does not take of the settings of codebooks. */

@@ -40,6 +40,20 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.reconstructionLoss(mse, images);
   }
 
+  /** Whether the inner quantiser waits for one. */
+  override get awaitsBatch(): boolean {
+    return this.inner.awaitsBatch;
+  }
+
+  /** The inner quantiser begins with the features as it sees them. */
+  override begin(features: Tensor, context: QuantizeContext): void {
+    if (!this.inner.awaitsBatch) return;
+    withoutGradients(() => {
+      using _scope = features.device.scope();
+      this.inner.begin(this.prepare(features, context), context);
+    });
+  }
+
   /** The inner quantiser learns from the features as it saw them. */
   override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
     return withoutGradients(() => {

@@ -1,7 +1,7 @@
 /** The settings that a fixture of the reference implementation carries in its metadata. */
 import type { Distance } from "../core/ops.ts";
 
-/** Settings of a quantiser, in METHOD's terms. */
+/** Settings of a quantiser, in the terms of arXiv 2307.15139. */
 export interface QuantizerSettings {
   /** How nearness is measured. */
   readonly distance: Distance;
@@ -98,7 +98,7 @@ function number(metadata: Metadata, name: string, otherwise?: string): number {
   throw new RangeError(`Cannot read the fixture's settings: ${name} must be one number`);
 }
 
-/** What the metadata may leave out has METHOD section 3's value. */
+/** What the metadata may leave out has the value of arXiv 2307.15139. */
 function quantizerPart(metadata: Metadata): QuantizerSettings {
   const contrastive = metadata.has("contrastive")
     ? choice(metadata, "contrastive", ["True", "False"]) === "True"

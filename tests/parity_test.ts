@@ -29,7 +29,7 @@ import type {
   Quantized,
   Quantizer,
 } from "../quantizers/quantizer.ts";
-import { runningShare } from "../quantizers/steps.ts";
+import { runningShare } from "../quantizers/codebook_losses.ts";
 import { VanillaQuantizer } from "../quantizers/vanilla.ts";
 import { trainingStep } from "../training/step.ts";
 import { modelSettings, type QuantizerSettings, quantizerSettings } from "./fixture_settings.ts";

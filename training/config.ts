@@ -21,7 +21,7 @@ import {
 } from "../quantizers/registry.ts";
 import { DEFAULT_PRESET, PRESETS } from "./presets.ts";
 
-/** Settings of the small VQ-VAE (METHOD 4). */
+/** Settings of the small VQ-VAE (arXiv 1711.00937). */
 export interface ModelConfig {
   /** Channels of the hidden layers. */
   readonly hidden: number;

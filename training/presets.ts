@@ -10,7 +10,7 @@ export const DEFAULT_PRESET = "digits";
 export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>([
   ["digits", {
     training: {
-      batchSize: 128, // Of 9,003 images; METHOD's 1,024 would leave 8 steps an epoch.
+      batchSize: 128, // Of 9,003 images; the paper's 1,024 would leave 8 steps an epoch.
       epochs: 10, // As far as the reference implementation's curves go.
     },
   }],

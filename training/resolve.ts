@@ -4,6 +4,7 @@ import { readSettings, showSetting } from "../core/settings.ts";
 import { DEFAULT_DATASET } from "../data/registry.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
 import { type Config, configSchema, datasetDefaults, quantizerDefaults } from "./config.ts";
+import { refuseForeignSettings } from "./foreign_settings.ts";
 import { checkOrigins } from "./origins.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
 
@@ -31,8 +32,9 @@ export interface ConfigSources {
  * assert.equal(quantizer.distance, "l2");
  * assert.equal(out, "runs/digits");
  * ```
- * @throws {RangeError} a setting is unknown (with the nearest known one) or has a value that is not allowed, or not from
- * where it comes: what would execute code or connect to an address counts from the flags alone
+ * @throws {RangeError} a setting is unknown (with the nearest known one), belongs to another type of quantiser, has a
+ * value that is not allowed, or is not allowed from where it comes: what would execute code or connect to an address
+ * counts from the flags alone
  */
 export function resolveConfig(sources: ConfigSources = {}): Config {
   const config = overlaySources(sources);
@@ -56,6 +58,7 @@ export function overlaySources({ saved, file, flags }: ConfigSources): Config {
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
+  refuseForeignSettings(section(merged.quantizer));
   const schema = configSchema(merged);
   return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
 }

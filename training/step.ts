@@ -18,7 +18,7 @@ export interface StepOptions {
   readonly model: VQVAE;
   /** Steps its parameters. */
   readonly optimizer: Optimizer;
-  /** v of METHOD 4: the variance of the training images on the [0, 1] scale. */
+  /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
   /** Of this step. */
   readonly learningRate: number;
@@ -34,7 +34,7 @@ export interface StepResult {
   readonly usage: Tensor;
 }
 
-/** One training step: loss = mse/v + the quantiser's losses (METHOD 4); its gradients; the quantiser's `update`, after
+/** One training step: the quantiser's `begin`; loss = mse/v + its losses; the gradients; its `update`, after
  * which gradients and moments of codes that are no more are dropped; the optimiser's step. Nothing is read back. What the
  * forward pass made is recycled on the way back, but for the results and what `update` is handed.
  *
@@ -68,7 +68,9 @@ export function trainingStep(
   const { device } = images;
   using scope = device.scope();
   device.phase("forward");
-  const { reconstruction, features, quantized } = model.forward(images, context);
+  const features = model.encode(images);
+  model.quantizer.begin(features, context);
+  const { reconstruction, quantized } = model.rebuild(features, context);
   const mse = meanSquaredError(reconstruction, images);
   const none = full(device, [], 0);
   const quantizerLoss = Object.values(quantized.losses).reduce(add, none);

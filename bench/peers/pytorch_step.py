@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The same training step in PyTorch, to measure beside this project's, in one run on one machine.
 
-The small VQ-VAE of METHOD.md section 4 with the plain or the clustered quantiser, forward, backward and
+The small VQ-VAE (arXiv 1711.00937) with the plain or the clustered quantiser, forward, backward and
 Adam, on random images. Two looks-up: `lean` (argmax, what a careful PyTorch user writes) and `sorted`
 (a full sort of all distances along both axes, as the reference implementation does).
 

@@ -139,7 +139,7 @@ export function averagePoolWithin(x: Tensor): Tensor {
   return div(averagePool(x, 3, window), share);
 }
 
-/** Images `[B, H, W, 3]` as they are, grey ones `[B, H, W, 1]` repeated to three channels (METHOD 4).
+/** Images `[B, H, W, 3]` as they are, grey ones `[B, H, W, 1]` repeated to three channels, as arXiv 2307.15139 has it.
  * @throws {TypeError} they have another number of channels
  */
 export function toThreeChannels(images: Tensor, action: string): Tensor {

@@ -1,4 +1,4 @@
-/** How anchors are sampled (METHOD section 5, ablation c). */
+/** How anchors are sampled (arXiv 2307.15139, ablation c). */
 import type { Study } from "../../training/study/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 

@@ -1,4 +1,4 @@
-/** How long codes are (METHOD section 5, ablation b). */
+/** How long codes are (arXiv 2307.15139, ablation b). */
 import type { Study } from "../../training/study/study.ts";
 import { CODEBOOKS } from "./codebooks.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";

@@ -1,4 +1,4 @@
-/** How many codes (METHOD section 5, ablation a). */
+/** How many codes (arXiv 2307.15139, ablation a). */
 import type { Study } from "../../training/study/study.ts";
 import { CODEBOOKS } from "./codebooks.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";

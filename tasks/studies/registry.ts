@@ -1,9 +1,9 @@
 /** The studies that can be run by name. */
-import { readFile } from "node:fs/promises";
-import { extname, resolve } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseJson } from "../../core/bounded_json.ts";
-import { suggestName } from "../../core/nearest_name.ts";
+import { nearestName, suggestName } from "../../core/nearest_name.ts";
 import { readStudy, type Study } from "../../training/study/study.ts";
 import { anchorSampling } from "./anchor_sampling.ts";
 import { codebookDim } from "./codebook_dim.ts";
@@ -11,6 +11,9 @@ import { codebookSize } from "./codebook_size.ts";
 import { fullUsage } from "./full_usage.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
+
+/** Endings of files that hold a study. */
+const FILES = [".json", ".ts"];
 
 /** Every named study; adding one is a file in this folder and an entry here. */
 export const STUDIES: readonly Study[] = [
@@ -29,7 +32,7 @@ export async function openStudy(nameOrFile: string): Promise<Study> {
   const named = STUDIES.find(({ name }) => name === nameOrFile);
   if (named !== undefined) return named;
   if (extname(nameOrFile) === "") {
-    const suggestion = suggestName(nameOrFile, STUDIES.map(({ name }) => name));
+    const suggestion = await suggestStudy(nameOrFile);
     throw new RangeError(
       `Cannot open the study: it must be a name or a .ts or .json file, got ${nameOrFile}, ${suggestion}`,
     );
@@ -41,6 +44,16 @@ export async function openStudy(nameOrFile: string): Promise<Study> {
     const { message } = cause as Error;
     throw new RangeError(message.replace("the study", `the study ${nameOrFile}`), { cause });
   }
+}
+
+/** Which study was probably meant: a named one, or a file of the working directory. */
+async function suggestStudy(name: string): Promise<string> {
+  const files = (await readdir(".")).filter((file) => FILES.includes(extname(file)));
+  const stems = new Map(files.map((file) => [basename(file, extname(file)), file]));
+  const names = STUDIES.map(({ name }) => name);
+  const nearest = nearestName(name, [...names, ...stems.keys()]);
+  if (nearest === undefined) return suggestName(name, names);
+  return `did you mean ${names.includes(nearest) ? nearest : stems.get(nearest)}?`;
 }
 
 async function readStudyFile(path: string): Promise<unknown> {

@@ -1,4 +1,4 @@
-/** How dead codes come back (METHOD section 5, ablation d). */
+/** How dead codes come back (arXiv 2307.15139, ablation d). */
 import type { Study } from "../../training/study/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 

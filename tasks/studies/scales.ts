@@ -17,7 +17,7 @@ export const SCALES_OF_NAMED: NonNullable<Study["scales"]> = {
     seeds: [42, 43],
   },
   paper: {
-    settings: { training: { batchSize: 1024, epochs: 500 } }, // METHOD section 4.
+    settings: { training: { batchSize: 1024, epochs: 500 } }, // As arXiv 2307.15139 trains.
     seeds: [42],
   },
 };

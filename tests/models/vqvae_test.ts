@@ -56,7 +56,7 @@ for (const [side, channels] of [[28, 1], [32, 3]] as const) {
   );
 }
 
-/** Parameters of METHOD 4's layers, each with a bias, as PyTorch counts them. */
+/** Parameters of the model's layers, each with a bias, as PyTorch counts them. */
 function parameterCount(
   C: number,
   H: number,
@@ -76,7 +76,7 @@ function parameterCount(
   return encoder + K * D + decoder;
 }
 
-Deno.test("the model has as many parameters as METHOD's layers", () => {
+Deno.test("the model has as many parameters as its authors' layers", () => {
   using _scope = reference.scope();
   const count = (model: VQVAE) => model.parameters().reduce((sum, { size }) => sum + size, 0);
   const small = { channels: 1, hidden: 8, residualHidden: 4, residualLayers: 3, key };

@@ -253,7 +253,7 @@ testOnEach(devices, "steps of training leave memory where it was", async (device
   }
 });
 
-testOnEach(devices, "by default METHOD's settings", async (device) => {
+testOnEach(devices, "by default the paper's settings", async (device) => {
   const quantizer = new ClusteredQuantizer(device, { key, decay: undefined, distance: undefined });
   assert.deepEqual(quantizer.codebook.shape, [512, 64]);
   assert.deepEqual([...await quantizer.reanchoring.runningUsage.floats()], Array(512).fill(0));

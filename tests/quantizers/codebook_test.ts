@@ -71,8 +71,17 @@ testOnEach(
         initialization: "kmeans",
       });
       const features = device.tensor(z, [N, D]);
-      quantizer.quantize(features, { training: false, key });
-      assert.equal(quantizer.initialized?.value, 0, "evaluation leaves it");
+      quantizer.begin(features, { training: false, key });
+      quantizer.quantize(features, context);
+      assert.equal(quantizer.initialized?.value, 0, "evaluation and quantising leave it");
+      assert.throws(
+        () => quantizer.update({ features, ...quantizer.quantize(features, context) }, context),
+        {
+          message:
+            /^Cannot update the codebook: begin must have started its codes by k-means, got no begin$/,
+        },
+      );
+      quantizer.begin(features, context);
       const { losses } = quantizer.quantize(features, context);
       assert.equal(quantizer.initialized?.value, 1);
       const means = rowsOf(await quantizer.codebook.floats(), D), rows = rowsOf(z, D);
@@ -83,7 +92,9 @@ testOnEach(
       if (quantizer instanceof EmaQuantizer) {
         assert.deepEqual(await quantizer.clusterSums.floats(), await quantizer.codebook.floats());
       }
-      quantizer.quantize(device.tensor(draw([N, D], "other"), [N, D]), context);
+      const other = device.tensor(draw([N, D], "other"), [N, D]);
+      quantizer.begin(other, context);
+      quantizer.quantize(other, context);
       assert.deepEqual(rowsOf(await quantizer.codebook.floats(), D), means, "and keeps them");
       assert.equal((await quantizer.stateDictionary()).get("initialized")?.values[0], 1);
     }

@@ -11,7 +11,7 @@ import { contrastive, contrastiveGradient, rowsOf, similarity } from "./plain.ts
 
 const devices = await openTestDevices();
 
-/** Warm enough that every similarity counts: at METHOD's 0.07 the loss of random vectors nearly vanishes. */
+/** Warm enough that every similarity counts: at the paper's 0.07 the loss of random vectors nearly vanishes. */
 const TEMPERATURE = 1;
 
 /** The loss and its gradients on a device. */

@@ -2,107 +2,27 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { assign, backward, parameter } from "../../core/execute.ts";
-import { add, mul } from "../../core/functions/elementwise.ts";
-import { sum } from "../../core/functions/reductions.ts";
 import { permutation, randomKey } from "../../core/random.ts";
 import type { Shape } from "../../core/shape.ts";
-import type { Device, Tensor } from "../../core/tensor.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { CodebookQuantizer } from "../../quantizers/codebook.ts";
 import type { Quantizer } from "../../quantizers/quantizer.ts";
-import {
-  createQuantizer,
-  isComposite,
-  QUANTIZER_TYPES,
-  quantizerMethod,
-} from "../../quantizers/registry.ts";
+import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
 import { rowsOf } from "./plain.ts";
+import { contextOf, featuresOf, judge, VARIANTS } from "./variants.ts";
 
 const devices = await openTestDevices();
-
-const key = randomKey(3, "every method");
-const contextOf = (step = 0, training = true, mask?: Tensor) => ({
-  training,
-  key: { ...key, step },
-  mask,
-});
-
-/** Every piece away from its default. */
-const PIECES = {
-  gradient: "rotation",
-  initialization: "kmeans",
-  unitLength: true,
-  orthogonality: 0.5,
-  replaceBelow: 2,
-} as const;
-
-/** Those of some settings that a method has. */
-function taken(type: string, settings: Readonly<Record<string, unknown>>) {
-  const { shape } = quantizerMethod(type).schema;
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => name in shape));
-}
-
-interface Variant {
-  readonly name: string;
-  readonly make: (device: Device, codebookSize?: number, seed?: number) => Quantizer;
-}
-
-/** Further settings that change what a method does. */
-const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<string, unknown>>])[] = [
-  ["vanilla", { lookupDim: 3 }],
-  ["vanilla", { normalization: "batch" }],
-  ["ema", { lookupDim: 3, normalization: "deviation", initialization: "kmeans" }],
-  ["clustered", { anchor: "random" }],
-  ["clustered", { anchor: "distinct", initialization: "kmeans++" }],
-  ["clustered-ema", { anchor: "probrandom", normalization: "batch" }],
-  ["fsq", { normalization: "batch", warmupSteps: 3 }],
-  ["clustered", { anchor: "probrandom", distance: "l2" }],
-  ["gumbel", { hard: false }],
-  ["sq", { variance: "II" }],
-  ["sq", { variance: "IV" }],
-  ["residual", { shared: false, dropout: 0.5, inner: { type: "ema", codebookSize: 5 } }],
-  ["product", { heads: 2, shared: true, inner: { type: "fsq", levels: [3, 5] } }],
-];
-
-function variant(type: string, settings: Readonly<Record<string, unknown>>): Variant {
-  return {
-    name: [type, ...Object.entries(settings).map(([name, value]) => `${name} ${value}`)].join(", "),
-    make: (device, codebookSize = 6, seed = 3) => {
-      const sizes = { codebookSize, codebookDim: 4 };
-      const own = isComposite(type) ? { inner: sizes } : taken(type, sizes);
-      return createQuantizer(device, { type, ...own, ...settings }, randomKey(seed, "initial"));
-    },
-  };
-}
-
-const VARIANTS: readonly Variant[] = [
-  ...QUANTIZER_TYPES.flatMap((type) => {
-    const pieces = taken(type, PIECES);
-    return [variant(type, {}), ...("gradient" in pieces ? [variant(type, pieces)] : [])];
-  }),
-  ...CHOICES.map(([type, settings]) => variant(type, settings)),
-];
-
-/** A loss that every output has a part in. */
-function judge({ quantized, losses }: ReturnType<Quantizer["quantize"]>): Tensor {
-  const upstream = quantized.device.tensor(draw(quantized.shape, "upstream"), quantized.shape);
-  return Object.values(losses).reduce(add, sum(mul(quantized, upstream)));
-}
-
-/** Features `[..., D]` that are different for every purpose. */
-function featuresOf(quantizer: Quantizer, batch: Shape, purpose: string, device: Device): Tensor {
-  const shape = [...batch, quantizer.codebookDim];
-  return parameter(device.tensor(draw(shape, purpose, -1, 2), shape));
-}
 
 /** Trains on batches of 40 features, as a training step does. */
 function train(device: Device, quantizer: Quantizer, adam: Adam, steps: readonly number[]): void {
   for (const step of steps) {
     using _step = device.scope();
     const features = featuresOf(quantizer, [8, 5], `batch ${step}`, device);
+    quantizer.begin(features, contextOf(step));
     const result = quantizer.quantize(features, contextOf(step));
     const [, ...gradients] = backward(judge(result), [features, ...quantizer.parameters()]);
     for (const { codes, share } of quantizer.update({ features, ...result }, contextOf(step))) {
@@ -126,6 +46,7 @@ for (const { name, make } of VARIANTS) {
       const { codebookSize: K, codebookDim: D } = quantizer;
       const features = featuresOf(quantizer, batch, "features", device);
       const context = contextOf(0, training);
+      if (training) quantizer.begin(features, context);
       const result = quantizer.quantize(features, context);
       const { quantized, indices, usage, losses } = result;
       assert.deepEqual(quantized.shape, [...batch, D]);
@@ -146,11 +67,11 @@ for (const { name, make } of VARIANTS) {
         assert.deepEqual(await looked.floats(), await quantized.floats());
       }
       const codes = quantizer.codes();
-      if (codes !== undefined && quantizer.codeAxes.length === 0) {
+      if (codes !== undefined) {
         const compared = quantizer.compared(features, context);
-        assert.deepEqual(compared.shape, [...batch, codes.shape[1]], "one space");
+        assert.deepEqual(compared.shape, [...indices.shape, codes.shape[1]], "one space");
       }
-      quantizer.update({ features, ...result }, context);
+      if (training) quantizer.update({ features, ...result }, context);
     });
     await fc.assert(property, { seed: 7, numRuns: 6 });
   });
@@ -173,11 +94,19 @@ for (const { name, make } of VARIANTS) {
     }
   });
 
-  testOnEach(devices, `${name}: evaluation changes no state`, async (device) => {
+  testOnEach(devices, `${name}: quantising changes no state`, async (device) => {
     const quantizer = make(device);
-    const before = await quantizer.stateDictionary();
-    quantizer.quantize(featuresOf(quantizer, [7], "features", device), contextOf(0, false));
-    assert.deepEqual(await quantizer.stateDictionary(), before);
+    const features = featuresOf(quantizer, [7], "features", device);
+    for (const training of [false, true]) {
+      const context = contextOf(0, training);
+      const before = await quantizer.stateDictionary();
+      const first = quantizer.quantize(features, context);
+      quantizer.compared(features, context);
+      const again = quantizer.quantize(features, context);
+      assert.deepEqual(await quantizer.stateDictionary(), before);
+      assert.deepEqual(await again.indices.integers(), await first.indices.integers());
+      assert.deepEqual(await again.quantized.floats(), await first.quantized.floats());
+    }
   });
 
   testOnEach(devices, `${name}: what lies at masked positions changes nothing`, async (device) => {
@@ -193,6 +122,7 @@ for (const { name, make } of VARIANTS) {
         ? device.tensor(present, batch)
         : device.tensor(Int32Array.from(present), batch);
       const context = contextOf(0, true, mask);
+      quantizer.begin(features, context);
       const result = quantizer.quantize(features, context);
       const parameters = [features, ...quantizer.parameters()];
       const gradients = backward(judge(result), parameters);
@@ -282,6 +212,7 @@ for (const { name, make } of CODEBOOKS) {
     for (const step of [0, 1, 2]) {
       using _step = device.scope();
       const features = featuresOf(quantizer, [3], `few ${step}`, device);
+      quantizer.begin(features, contextOf(step));
       const result = quantizer.quantize(features, contextOf(step));
       quantizer.update({ features, ...result }, contextOf(step));
     }
@@ -304,6 +235,7 @@ testOnEach(devices.slice(1), "65,536 codes leave no N × K matrix in memory", as
     {
       using _step = device.scope();
       const features = featuresOf(quantizer, [N], "few", device);
+      quantizer.begin(features, contextOf());
       const result = quantizer.quantize(features, contextOf());
       backward(judge(result), [features]);
       quantizer.update({ features, ...result }, contextOf());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { backward } from "../../core/execute.ts";
 import { randomKey } from "../../core/random.ts";
-import { digitsToIndices, indicesToDigits } from "../../quantizers/digits.ts";
+import { digitsToIndices, indicesToDigits } from "../../quantizers/mixed_radix.ts";
 import { FSQQuantizer } from "../../quantizers/fsq.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";

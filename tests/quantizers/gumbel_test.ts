@@ -3,7 +3,7 @@ import { backward } from "../../core/execute.ts";
 import { uniform } from "../../core/functions/creation.ts";
 import { randomKey } from "../../core/random.ts";
 import type { Device } from "../../core/tensor.ts";
-import { gumbelNoise } from "../../quantizers/draws.ts";
+import { gumbelNoise } from "../../quantizers/gumbel_softmax.ts";
 import { type GumbelOptions, GumbelQuantizer } from "../../quantizers/gumbel.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
 import { kMeans } from "../../quantizers/kmeans.ts";
-import { spreadRows } from "../../quantizers/spread_rows.ts";
+import { kmeansPlusPlus } from "../../quantizers/kmeans_plus_plus.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
@@ -85,11 +85,11 @@ testOnEach(
     const values = noise.map((x, i) => x + heaps[Math.floor(i / 100)][i % 2]);
     const rows = device.tensor(values, [200, 2]);
     for (let step = 0; step < 20; step++) {
-      const spread = rowsOf(await spreadRows(rows, 4, "l2", { ...key, step }).floats(), 2);
+      const spread = rowsOf(await kmeansPlusPlus(rows, 4, "l2", { ...key, step }).floats(), 2);
       const hit = new Set(spread.map(([x, y]) => `${Math.round(x / 100)} ${Math.round(y / 100)}`));
       assert.equal(hit.size, 4, `${spread}`);
     }
-    const all = rowsOf(await spreadRows(rows, 200, "l2", key).floats(), 2);
+    const all = rowsOf(await kmeansPlusPlus(rows, 200, "l2", key).floats(), 2);
     assert.deepEqual(all.map(String).sort(), rowsOf(values, 2).map(String).sort());
   },
 );
@@ -102,7 +102,7 @@ testOnEach(
     const second = new Map<number, number>();
     for (let step = 0; step < 300; step++) {
       using _step = device.scope();
-      const [first, next] = await spreadRows(rows, 2, "l2", { ...key, step }).floats();
+      const [first, next] = await kmeansPlusPlus(rows, 2, "l2", { ...key, step }).floats();
       if (first === 0) second.set(next, (second.get(next) ?? 0) + 1);
     }
     const [near, far] = [1, 3].map((row) => second.get(row) ?? 0);
@@ -118,7 +118,10 @@ testOnEach(
     const rows = device.tensor([1, 0, 50, 0, 0, 1, 0, -9], [4, 2]);
     const mask = device.tensor(Int32Array.of(1, 1, 1, 0), [4]);
     for (let step = 0; step < 20; step++) {
-      const drawn = rowsOf(await spreadRows(rows, 2, "cos", { ...key, step }, mask).floats(), 2);
+      const drawn = rowsOf(
+        await kmeansPlusPlus(rows, 2, "cos", { ...key, step }, mask).floats(),
+        2,
+      );
       assert.deepEqual(drawn.map(([x]) => x === 0).sort(), [false, true], `${drawn}`);
       assert.ok(drawn.every(([, y]) => y >= 0), `${drawn}`);
     }

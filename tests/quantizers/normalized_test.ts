@@ -100,6 +100,7 @@ for (const Normalization of [BatchNormalization, DeviationScaling]) {
       const features = mask === undefined
         ? device.tensor(z, [N, D])
         : device.tensor(padded, [2 * N, D]);
+      quantizer.begin(features, { training: true, key, mask });
       const { indices, losses } = quantizer.quantize(features, { training: true, key, mask });
       return {
         indices: [...await indices.integers()].slice(0, N),
@@ -122,6 +123,7 @@ testOnEach(devices, "one feature and equal features stay finite", async (device)
     for (const rows of [1, 4]) {
       const features = parameter(device.tensor(new Float32Array(rows * D).fill(3), [rows, D]));
       const context = { training: true, key };
+      quantizer.begin(features, context);
       const result = quantizer.quantize(features, context);
       const [gradient] = backward(sum(result.quantized), [features]);
       assert.ok((await gradient.floats()).every(Number.isFinite));
@@ -142,6 +144,7 @@ testOnEach(devices, "features are compared with codes where these lie", async (d
   const features = device.tensor(draw([N, D], "features", 20, 5), [N, D]);
   for (const training of [true, false]) {
     const context = { training, key };
+    if (training) quantizer.begin(features, context);
     const { indices } = quantizer.quantize(features, context);
     const compared = rowsOf(await quantizer.compared(features, context).floats(), 2);
     const codes = rowsOf(await quantizer.codes()!.floats(), 2);

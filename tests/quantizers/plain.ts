@@ -1,4 +1,4 @@
-/** The quantisers' equations (METHOD sections 2 and 3) in plain float64 loops. */
+/** The quantisers' equations (arXiv 1711.00937 and 2307.15139) in plain float64 loops. */
 import type { Distance } from "../../core/ops.ts";
 
 /** Rows of one length. */

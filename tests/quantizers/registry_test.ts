@@ -26,7 +26,8 @@ Deno.test("every method is made by its name, with the settings it is given", () 
 });
 
 Deno.test("an unknown method is refused with the nearest known one", () => {
-  assert.throws(() => createQuantizer(device, { type: "clusterd" }, key), {
+  const type: string = "clusterd";
+  assert.throws(() => createQuantizer(device, { type }, key), {
     name: "RangeError",
     message: /got "clusterd", did you mean clustered\?/,
   });

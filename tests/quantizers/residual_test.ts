@@ -113,6 +113,7 @@ testOnEach(
       key,
     });
     const features = device.tensor(draw([400, 4], "many"), [400, 4]);
+    quantizer.begin(features, context);
     const { indices, quantized } = quantizer.quantize(features, context);
     const z = await features.floats();
     const errors: number[] = [];

@@ -15,7 +15,7 @@ const refusal = (sources: Parameters<typeof resolveConfig>[0]): string => {
   return "not refused";
 };
 
-Deno.test("the preset digits is METHOD's small model, in batches of 128, for 10 epochs", () => {
+Deno.test("the preset digits is the small VQ-VAE, in batches of 128, for 10 epochs", () => {
   const { preset, out, model, quantizer, optimizer, training } = resolveConfig();
   assert.equal(preset, "digits");
   assert.equal(out, "runs/digits");
@@ -116,6 +116,30 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     [{ data: { name: "emoji", sise: 8 } }, /no setting data\.sise, did you mean data\.size\?$/],
     [{ quantizer: { type: "vanila" } }, /got "vanila", did you mean vanilla\?$/],
     [{ quantizer: { type: "vanilla", anchor: "closest" } }, /no setting quantizer\.anchor/],
+    [
+      { quantizer: { levels: [8, 1] } },
+      /no setting quantizer\.levels where quantizer\.type is clustered-ema, only where it is fsq$/,
+    ],
+    [
+      { quantizer: { type: "fsq", anchor: "closest" } },
+      /no setting quantizer\.anchor where quantizer\.type is fsq, only where it is clustered or clustered-ema$/,
+    ],
+    [
+      { quantizer: { type: "vanilla", inner: { type: "ema" } } },
+      /no setting quantizer\.inner where quantizer\.type is vanilla, only where it is residual or product$/,
+    ],
+    [
+      { quantizer: { type: "residual", inner: { type: "ema", levels: [3] } } },
+      /no setting quantizer\.inner\.levels where quantizer\.inner\.type is ema, only where it is fsq$/,
+    ],
+    [
+      { quantizer: { type: "product", inner: { bits: 3 } } },
+      /no setting quantizer\.inner\.bits where quantizer\.inner\.type is clustered-ema, only where it is lfq$/,
+    ],
+    [
+      { quantizer: { type: "fsq", levls: [3] } },
+      /no setting quantizer\.levls, did you mean quantizer\.levels\?$/,
+    ],
     [JSON.parse('{"__proto__": 1}'), /no setting __proto__/],
     [{ quantizer: { type: "constructor" } }, /got "constructor"/],
   ];

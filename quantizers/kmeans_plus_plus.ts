@@ -7,35 +7,36 @@ import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
-import { gumbelNoise } from "./draws.ts";
+import { gumbelNoise } from "./gumbel_softmax.ts";
+import { usableRows } from "./finite_features.ts";
 import { randomRows } from "./replacement.ts";
-import { normalizeRows } from "./steps.ts";
+import { normalizeRows } from "./codebook_losses.ts";
 
 /** K rows, each drawn with a probability that is proportional to its squared distance from the nearest one drawn before
  * (k-means++, Arthur and Vassilvitskii 2007); the first uniformly. On the device, nothing read back; K passes over the
  * rows, one after another.
- * @param rows float32 `[N, D]`
+ * @param given the rows, float32 `[N, D]`; those that are not finite are left out
  * @param count K
  * @param distance `cos` compares the rows at length 1
  * @param mask int32 `[N]`: 0 leaves a row out
  * @returns float32 `[K, D]`
  */
-export function spreadRows(
-  rows: Tensor,
+export function kmeansPlusPlus(
+  given: Tensor,
   count: number,
   distance: Distance,
   key: RandomKey,
   mask?: Tensor,
 ): Tensor {
-  const { device } = rows;
+  const { device } = given;
   using scope = device.scope();
+  const { rows, present } = usableRows(given, mask);
   const compared = distance === "cos" ? normalizeRows(rows) : rows;
   const distanceFrom = (row: Tensor) => {
     const place = distance === "cos" ? normalizeRows(row) : row;
-    const squared = sum(square(sub(compared, place)), -1);
-    return mask === undefined ? squared : where(mask, squared, 0);
+    return where(present, sum(square(sub(compared, place)), -1), 0);
   };
-  const first = randomRows(rows, 1, partKey(key, 0), mask);
+  const first = randomRows(given, 1, partKey(key, 0), mask);
   const drawn: [Tensor, ...Tensor[]] = [first];
   let squared = distanceFrom(first);
   for (let k = 1; k < count; k++) {

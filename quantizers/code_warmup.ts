@@ -13,16 +13,16 @@ import { WrappedQuantizer } from "./wrapped.ts";
  * the codebook can hold them back. In evaluation and after the warm-up it is the inner quantiser.
  *
  * ```ts
- * import { openDevice, randomKey, VanillaQuantizer, WarmedQuantizer } from "@codebook/codebook";
+ * import { openDevice, randomKey, VanillaQuantizer, CodeWarmup } from "@codebook/codebook";
  * using device = await openDevice("reference");
  * const key = randomKey(1, "codebook"); // At step 0.
  * const inner = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
- * const quantizer = new WarmedQuantizer(inner, 100);
+ * const quantizer = new CodeWarmup(inner, 100);
  * const features = device.tensor([1, 2, 3, 4], [2, 2]);
  * console.log(await quantizer.quantize(features, { training: true, key }).quantized.floats()); // 1, 2, 3, 4
  * ```
  */
-export class WarmedQuantizer extends WrappedQuantizer {
+export class CodeWarmup extends WrappedQuantizer {
   /** Quantises. */
   readonly inner: Quantizer;
   readonly #steps: number;
@@ -64,7 +64,16 @@ export class WarmedQuantizer extends WrappedQuantizer {
   }
 }
 
+/** The setting that a warm-up adds to a method. */
+export interface WarmupSettings {
+  /** Steps over which codes take the place of the features; 0: from the start. */
+  readonly warmupSteps: number;
+}
+
 /** The same method with the setting `warmupSteps`. */
+export function warmable<Settings extends object>(
+  method: QuantizerMethod<Settings>,
+): QuantizerMethod<Settings & WarmupSettings>;
 export function warmable(method: QuantizerMethod): QuantizerMethod {
   const schema = method.schema.extend({
     warmupSteps: z.int().min(0).default(0)
@@ -75,7 +84,7 @@ export function warmable(method: QuantizerMethod): QuantizerMethod {
     make: (device, settings, key) => {
       const { warmupSteps, ...rest } = readSettings(schema, settings, "make a quantizer");
       const inner = method.make(device, rest, key);
-      return warmupSteps === 0 ? inner : new WarmedQuantizer(inner, warmupSteps);
+      return warmupSteps === 0 ? inner : new CodeWarmup(inner, warmupSteps);
     },
   };
 }

@@ -1,7 +1,17 @@
 /** The steps that quantisers share. */
 import { detach, parameter } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
-import { add, cast, div, maximum, mul, sqrt, square } from "../core/functions/elementwise.ts";
+import {
+  add,
+  cast,
+  div,
+  equal,
+  maximum,
+  mul,
+  sqrt,
+  square,
+  where,
+} from "../core/functions/elementwise.ts";
 import { nearest } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
@@ -11,7 +21,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import { meanOfFeatures } from "./masks.ts";
 
-/** A codebook `[K, D]` with uniform values in (−1/K, 1/K) (METHOD 2).
+/** A codebook `[K, D]` with uniform values in (−1/K, 1/K).
  * @throws {RangeError} K or D is not a positive integer
  */
 export function uniformCodebook(
@@ -44,8 +54,8 @@ export function normalizeRows(x: Tensor): Tensor {
   return div(x, sqrt(maximum(squared, 1e-24)));
 }
 
-/** The commitment term of the codebook loss (METHOD 2): β·mean(‖sg(e) − z‖²), which moves the encoder; the mean over
- * all elements.
+/** The commitment term of the codebook loss (arXiv 1711.00937, equation 3): β·mean(‖sg(e) − z‖²), which moves the
+ * encoder; the mean over all elements.
  * @param features float32 `[..., D]`, zeros at the padding
  * @param codes float32 `[..., D]`, zeros at the padding
  * @param mask 0 where there is padding
@@ -60,8 +70,8 @@ export function commitmentLoss(
   return mul(meanOfFeatures(error, mask), commitmentWeight);
 }
 
-/** The two terms of the codebook loss (METHOD 2): commitment β·mean(‖sg(e) − z‖²), which moves the encoder, and
- * codebook mean(‖e − sg(z)‖²), which moves the codes; means over all elements.
+/** The two terms of the codebook loss (arXiv 1711.00937, equation 3): commitment β·mean(‖sg(e) − z‖²), which moves the
+ * encoder, and codebook mean(‖e − sg(z)‖²), which moves the codes; means over all elements.
  * @param features float32 `[..., D]`, zeros at the padding
  * @param codes float32 `[..., D]`, zeros at the padding
  * @param mask 0 where there is padding
@@ -78,21 +88,24 @@ export function codebookLosses(
   };
 }
 
-/** The running average of each code's share of the features (METHOD 3): N_k ← γ·N_k + (1 − γ)·n_k/N.
+/** The running average of each code's share of the features (arXiv 2307.15139): N_k ← γ·N_k + (1 − γ)·n_k/N.
  * @param running float32 `[K]`
  * @param usage int32 `[K]`, this batch's counts
- * @param features N, how many features they count: a number, or a float32 scalar on the device
+ * @param positions how many features the batch holds, if none is padding; N, unless some are not finite: then, and with
+ * padding, N is the sum of the counts
  * @param decay γ
  */
 export function runningShare(
   running: Tensor,
   usage: Tensor,
-  features: number | Tensor,
+  positions: number | undefined,
   decay: number,
 ): Tensor {
   const counts = cast(usage, "float32");
-  const shares = typeof features === "number"
-    ? mul(counts, (1 - decay) / features)
-    : mul(div(counts, maximum(features, 1)), 1 - decay);
+  const total = sum(counts);
+  const counted = mul(div(counts, maximum(total, 1)), 1 - decay);
+  const shares = positions === undefined
+    ? counted
+    : where(equal(total, positions), mul(counts, (1 - decay) / positions), counted);
   return add(mul(running, decay), shares);
 }

@@ -5,7 +5,7 @@ import { mul } from "../../core/functions/elementwise.ts";
 import { sum } from "../../core/functions/reductions.ts";
 import { randomKey } from "../../core/random.ts";
 import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
-import { WarmedQuantizer } from "../../quantizers/warmed.ts";
+import { CodeWarmup } from "../../quantizers/code_warmup.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
@@ -17,7 +17,7 @@ const [N, D] = [6, 3];
 
 testOnEach(devices, "the codes' share grows with the training steps", async (device) => {
   const inner = new VanillaQuantizer(device, { codebookSize: 4, codebookDim: D, key });
-  const quantizer = new WarmedQuantizer(inner, 4);
+  const quantizer = new CodeWarmup(inner, 4);
   const z = draw([N, D], "features"), up = draw([N, D], "upstream");
   const features = parameter(device.tensor(z, [N, D]));
   const codes = await inner.quantize(features, { training: true, key }).quantized.floats();
