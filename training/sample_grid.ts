@@ -1,7 +1,8 @@
 /** Pictures of what a model makes of images: originals above reconstructions. */
-import { decode, encode } from "fast-png";
+import { encode } from "fast-png";
 import type { Shape } from "../core/shape.ts";
-import { checkPicture } from "./png_check.ts";
+import { MOST_PIXELS } from "../data/encoded.ts";
+import { type PngPixels, readPng } from "../data/formats/png.ts";
 
 /** Originals and reconstructions of the same images. */
 export interface Samples {
@@ -76,10 +77,16 @@ export function readSampleGrid(
   count: number,
   imageShape: Samples["imageShape"],
 ): Samples {
-  const { scale, corners, ...size } = layout(count, imageShape);
-  const reason = `${count} images of [${imageShape.join(", ")}] must make a grid of`;
-  checkPicture(png, { ...size, reason });
-  const { data, width, channels } = decode(png);
+  const { scale, corners, width, height } = layout(count, imageShape);
+  const name = `samples, ${count} images of [${imageShape.join(", ")}] in a grid`;
+  let pixels: PngPixels;
+  try {
+    if (width * height > MOST_PIXELS) throw new RangeError(`${width}×${height} pixels`);
+    pixels = readPng(png, width, height, name);
+  } catch (cause) {
+    throw new TypeError((cause as Error).message, { cause });
+  }
+  const { data, channels } = pixels;
   const [tall, wide] = imageShape;
   const read = (below: 0 | 1) =>
     Float32Array.from({ length: count * tall * wide * channels }, (_, at) => {

@@ -111,6 +111,6 @@ Deno.test("a grid of other images is refused", () => {
   assert.throws(() => readSampleGrid(png, 3, [4, 4, 1]), {
     name: "TypeError",
     message:
-      "Cannot read samples: 3 images of [4, 4, 1] must make a grid of 304×204 pixels, got 204×204",
+      "Cannot read samples, 3 images of [4, 4, 1] in a grid: it must have 304×204 pixels, got 204×204",
   });
 });

@@ -173,17 +173,21 @@ Deno.test("a run whose picture is broken keeps all else, and the page names the 
     ...{ originals: images, reconstructions: images, imageShape: [4, 4, 1] },
   });
   const broken: readonly (readonly [string, string | Uint8Array | null, RegExp])[] = [
-    ["empty", "", /begin with its signature, got nothing/],
-    ["a text", "<script>alert(1)</script>", /signature, got 3c736372/],
-    ["of another signature", changedAt(1, [0x51]), /signature, got 89514e47/],
-    ["cut short", PICTURE.slice(0, PICTURE.length / 2), /must be there, got a PNG cut short/],
-    ["without an end", PICTURE.slice(0, -12), /must have its end, got one cut short/],
-    ["absurdly wide", changedAt(16, [0x7f, 255, 255, 255]), /make a grid of .*, got 2147483647×/],
-    ["of 16 bits", changedAt(24, [16]), /grey or RGB in 8 bits, got type 0 in 16 bits/],
-    ["with a palette", changedAt(25, [3]), /grey or RGB in 8 bits, got type 3/],
-    ["of other images", other, /4 images of \[2, 2, 1\] must make a grid of/],
-    ["of broken data", changedAt(41, [0, 0, 0, 0]), /its data must be \d+ bytes, got /],
-    ["a bomb", bomb(), /its data must be \d+ bytes, got /],
+    ["empty", "", /it must be a PNG, got another kind/],
+    ["a text", "<script>alert(1)</script>", /it must be a PNG, got another kind/],
+    ["of another signature", changedAt(1, [0x51]), /it must be a PNG, got another kind/],
+    ["cut short", PICTURE.slice(0, PICTURE.length / 2), /it must be whole, got a truncated one/],
+    ["without an end", PICTURE.slice(0, -12), /it must be whole, got a truncated one/],
+    [
+      "absurdly wide",
+      changedAt(16, [0x7f, 255, 255, 255]),
+      /it must have \d+×\d+ pixels, got 2147483647×/,
+    ],
+    ["of 16 bits", changedAt(24, [16]), /8 bits, grey or RGB, in one pass/],
+    ["with a palette", changedAt(25, [3]), /8 bits, grey or RGB, in one pass/],
+    ["of other images", other, /4 images of \[2, 2, 1\] in a grid: it must have/],
+    ["of broken data", changedAt(41, [0, 0, 0, 0]), /its pixels must unpack to \d+ bytes/],
+    ["a bomb", bomb(), /its pixels must unpack to \d+ bytes/],
     ["a folder", null, /must be a regular file/],
   ];
   for (const [why, content, message] of broken) {
