@@ -14,6 +14,7 @@ import {
 import type { HostTensor } from "./safetensors.ts";
 import { showShape } from "./shape.ts";
 import { ZipArchive } from "./zip.ts";
+import { regularSize } from "./regular_file.ts";
 
 /** The first value of the older form. */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -118,7 +119,7 @@ export function decodePyTorch(bytes: Uint8Array, source: string): ReadonlyMap<st
  * @throws {RangeError} as `decodePyTorch`
  */
 export async function readPyTorch(path: string): Promise<ReadonlyMap<string, HostTensor>> {
-  const bytes = await readFile(path).catch((cause: Error) => {
+  const bytes = await regularSize(path).then(() => readFile(path)).catch((cause: Error) => {
     throw new Error(
       `Cannot read ${path}: the file must exist and be readable, got ${cause.message}`,
       { cause },

@@ -17,6 +17,7 @@ import {
   show,
 } from "./safetensors_header.ts";
 import { type Shape, showShape } from "./shape.ts";
+import { regularSize } from "./regular_file.ts";
 
 /** An array on the host with its shape, row-major. */
 export interface HostTensor {
@@ -146,7 +147,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsContents
       { cause },
     );
   };
-  await using file = await open(path).catch(unreadable);
+  await using file = await regularSize(path).then(() => open(path)).catch(unreadable);
   const fail = failing(path);
   const { size } = await file.stat().catch(unreadable);
   const read = async (start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {

@@ -10,12 +10,14 @@ import {
   MOST_PIXELS,
   type Placement,
 } from "./encoded.ts";
+import { regularSize } from "../core/regular_file.ts";
 
 sharp.concurrency(1); // The threads are the workers.
 sharp.cache(false); // No image is read twice soon.
 
 async function bytesOf(image: EncodedImage): Promise<Uint8Array> {
   if ("bytes" in image) return image.bytes;
+  await regularSize(image.path);
   const file = await open(image.path);
   try {
     const { offset = 0 } = image;

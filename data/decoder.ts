@@ -84,7 +84,17 @@ export class ImageDecoder {
     const module = import.meta.resolve("./decode_worker.ts");
     const worker = startThread(module, { workerData: this.#view });
     worker.on("message", (result: DecodeResult) => this.#settle(result));
-    worker.on("error", (error: Error) => this.#fail(worker, error));
+    worker.on(
+      "error",
+      (error: Error) =>
+        this.#fail(worker, `the npm package sharp must run on this machine, got ${error.message}`),
+    );
+    worker.on("exit", (code) =>
+      this.#fail(
+        worker,
+        `every decoding thread must live, got the end of thread ${worker.threadId} with code ${code}; where memory ran ` +
+          "out, fewer of them (--data.workers) take less; --resume goes on with the run",
+      ));
     if (this.#waiting.size === 0) worker.unref();
     this.#workers.push(worker);
   }
@@ -97,17 +107,13 @@ export class ImageDecoder {
   }
 
   /** A thread that ended answers nothing any more. */
-  #fail(worker: Worker, cause: Error): void {
-    this.#workers.splice(this.#workers.indexOf(worker), 1);
+  #fail(worker: Worker, reason: string): void {
+    const place = this.#workers.indexOf(worker);
+    if (place >= 0) this.#workers.splice(place, 1);
     for (const [job, waiting] of this.#waiting) {
       if (waiting.worker !== worker) continue;
       this.#waiting.delete(job);
-      waiting.fail(
-        new Error(
-          `Cannot decode images: the npm package sharp must run on this machine, got ${cause.message}`,
-          { cause },
-        ),
-      );
+      waiting.fail(new Error(`Cannot decode images: ${reason}`));
     }
   }
 }

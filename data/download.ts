@@ -5,7 +5,9 @@ import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { setTimeout as wait } from "node:timers/promises";
 import { PARTIAL_SUFFIX } from "../core/atomic_write.ts";
+import { takeLock } from "../core/folder_lock.ts";
 import type { OpenOptions } from "./kind.ts";
 
 /** A file that can be had from the web. */
@@ -39,6 +41,10 @@ export function dataRoot(root: string | null): string {
 
 /** How often a download goes on after the connection broke, before the next address is tried. */
 const TRIES = 3;
+/** Milliseconds without a byte after which a connection counts as broken. */
+const STALL_LIMIT = 60_000;
+/** Milliseconds between two looks at a file that another process downloads. */
+const LOOK = 500;
 /** Progress is told each time that so much more of a file has come. */
 const TOLD_EVERY = 0.1;
 
@@ -63,6 +69,8 @@ export async function haveFile(
     );
   }
   await mkdir(dirname(path), { recursive: true });
+  using _lock = await soleDownload(path, file.path, options);
+  if (await sizeOf(path) !== undefined) return await haveFile(file, folder, options);
   const reasons: string[] = [];
   for (const address of file.addresses) {
     for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -83,6 +91,20 @@ export async function haveFile(
   );
 }
 
+/** Waits until no other process downloads a file, and keeps others from it. */
+async function soleDownload(
+  path: string,
+  name: string,
+  { onMessage }: OpenOptions,
+): Promise<Disposable> {
+  for (let told = false;; told = true) {
+    const lock = await takeLock(`${path}.lock`);
+    if (typeof lock !== "string") return lock;
+    if (!told) onMessage?.(`waiting for ${name}, which ${lock} downloads`);
+    await wait(LOOK);
+  }
+}
+
 /** What an address gives is not the file: asking again does not help. */
 class Refused extends Error {}
 
@@ -91,13 +113,14 @@ async function download(
   address: string,
   partial: string,
   { path, bytes, md5 }: RemoteFile,
-  { onMessage }: OpenOptions,
+  { onMessage, stallLimit = STALL_LIMIT }: OpenOptions,
 ): Promise<void> {
+  using stall = new StallLimit(stallLimit);
   let have = await sizeOf(partial) ?? 0;
   if (have > bytes) have = 0;
   if (have < bytes) {
     const headers = { "accept-encoding": "identity", ...have > 0 && { range: `bytes=${have}-` } };
-    const response = await fetch(address, { headers });
+    const response = await fetch(address, { headers, signal: stall.signal });
     const goesOn = response.status === 206 &&
       response.headers.get("content-range")?.startsWith(`bytes ${have}-`);
     if (!response.ok || response.body === null || (response.status === 206 && !goesOn)) {
@@ -109,6 +132,7 @@ async function download(
     try {
       let told = Math.floor(have / bytes / TOLD_EVERY);
       for await (const chunk of response.body) {
+        stall.restart();
         have += chunk.length;
         if (have > bytes) throw new Refused(`the file must have ${bytes} bytes, got more`);
         await target.writeFile(chunk);
@@ -126,6 +150,34 @@ async function download(
   if (sum === md5) return;
   await rm(partial);
   throw new Refused(`the MD5 sum must be ${md5}, got ${sum}`);
+}
+
+/** Breaks off what waits for bytes for too long. */
+class StallLimit implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #limit: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Begins to wait. */
+  constructor(limit: number) {
+    this.#limit = limit;
+    this.restart();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Some bytes have come. */
+  restart(): void {
+    clearTimeout(this.#timer);
+    const error = new Error(`no byte came for ${this.#limit / 1000} s`);
+    this.#timer = setTimeout(() => this.#controller.abort(error), this.#limit);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 function progress(path: string, have: number, bytes: number): string {

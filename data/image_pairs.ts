@@ -1,8 +1,9 @@
 /** Pairs of images from two folders, made by any program. */
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
 import type sharp from "sharp";
 import { MOST_IMAGE_BYTES, MOST_PIXELS } from "./encoded.ts";
+import { regularSize } from "../core/regular_file.ts";
 
 /** An image on the host. */
 export interface DecodedImage {
@@ -77,7 +78,7 @@ export async function decodePair(
 ): Promise<readonly [original: DecodedImage, reconstruction: DecodedImage]> {
   const open = await loadSharp();
   const isGrey = await Promise.all(pair.map(async (path) => {
-    const { size } = await stat(path).catch(broken(path));
+    const size = await regularSize(path).catch(broken(path));
     if (size > MOST_IMAGE_BYTES) throw tooLarge(path, `${MOST_IMAGE_BYTES} bytes`, `${size}`);
     const { width, height, channels = 3 } = await open(path).metadata().catch(broken(path));
     if (width * height > MOST_PIXELS) {

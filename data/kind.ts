@@ -11,6 +11,8 @@ export type DatasetSettingsShape<Settings> = {
 export interface OpenOptions {
   /** Hears, in words, what takes long (a download) and what is left out (a broken image); nobody by default. */
   readonly onMessage?: (message: string) => void;
+  /** Milliseconds without a byte after which a download is broken off and goes on; a minute by default. */
+  readonly stallLimit?: number;
 }
 
 /** A data set that can be chosen by name. */

@@ -14,6 +14,7 @@ import {
   type OpenOptions,
   pathSetting,
 } from "./kind.ts";
+import { regularSize } from "../core/regular_file.ts";
 
 /** The settings of `lsun`. */
 export interface LsunSettings extends DecodedSettings {
@@ -50,7 +51,7 @@ async function openLsun(settings: LsunSettings, options: OpenOptions): Promise<D
 
 /** The values of an LMDB file as a list of images. */
 async function valuesIn(path: string): Promise<ImageList> {
-  await using file = await open(path).catch((cause: Error) => {
+  await using file = await regularSize(path).then(() => open(path)).catch((cause: Error) => {
     throw new Error(`Cannot open lsun: ${path} must be there, got ${cause.message}; ${HINT}`, {
       cause,
     });

@@ -15,6 +15,7 @@ import {
   streamedSettings,
 } from "./shards.ts";
 import { openStreamed, type Shard } from "./streamed.ts";
+import { regularSize } from "../core/regular_file.ts";
 
 /** Most bytes of an image that is held in memory. */
 const MOST_BYTES = 2 ** 27;
@@ -49,6 +50,7 @@ function shardOf(name: string): Shard {
 
 /** Where the images of a shard in a file lie; the decoders read them there. */
 async function* imagesInFile(path: string): AsyncGenerator<EncodedImage> {
+  await regularSize(path);
   const file = await open(path);
   try {
     const source = new FileSource(file, (await file.stat()).size);

@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { writeAtomically } from "../core/atomic_write.ts";
 import { encodeZip, ZipArchive } from "../core/zip.ts";
 import type { Gaussian } from "./feature_statistics.ts";
+import { regularSize } from "../core/regular_file.ts";
 
 const MAGIC = "\x93NUMPY";
 /** No array is larger: a covariance of 8,192 dimensions. */
@@ -63,7 +64,7 @@ export async function writeStatistics(path: string, gaussian: Gaussian): Promise
  * @throws {Error} the file is missing or cannot be read
  */
 export async function readStatisticsBytes(path: string): Promise<Uint8Array> {
-  return await readFile(path).catch((cause: Error) => {
+  return await regularSize(path).then(() => readFile(path)).catch((cause: Error) => {
     throw new Error(
       `Cannot read ${path}: the file must exist and be readable, got ${cause.message}`,
       { cause },

@@ -19,12 +19,12 @@ export class Interruption implements Disposable {
    * @param onFirst called at the first signal
    */
   constructor(onFirst: () => void) {
-    let last = -Infinity;
+    let first = -Infinity;
     this.#listener = () => {
-      const before = last;
-      last = performance.now();
-      if (last - before < SAME) return;
+      const now = performance.now();
+      if (now - first < SAME) return;
       if (this.signal.aborted) Deno.exit(INTERRUPTED);
+      first = now;
       this.#controller.abort();
       onFirst();
     };

@@ -112,6 +112,8 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     progress.clear();
     output.say("stopping after this step; Ctrl-C again stops at once, without a checkpoint");
   });
+  using _lock = await folder.lock();
+  await checkFolder(folder, options); // Another process may have trained there since.
   if (options.overwrite) await folder.clear();
   await folder.writeConfig(config);
   const trained = await train({
@@ -128,6 +130,13 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     identity,
     resume,
     signal: interruption.signal,
+    onGap: (recorded, step) => {
+      progress.clear();
+      output.say(
+        `what was recorded ends at step ${recorded}, the checkpoint is of step ${step}: the machine was cut off ` +
+          "between; metrics.jsonl marks the gap",
+      );
+    },
     onProgress: (now) => progress.step(now),
     onEpoch: (summary) => progress.epoch(summary),
     onProfile: options.profile

@@ -5,6 +5,7 @@
  * lock, which the next process of the run waits for; there may be nothing left to do then.
  */
 import { join } from "node:path";
+import { awaitLock } from "../core/folder_lock.ts";
 import { RunFolder } from "../training/run_folder.ts";
 
 async function stopWithStudy(): Promise<void> {
@@ -14,10 +15,9 @@ async function stopWithStudy(): Promise<void> {
 
 const [, folder] = Deno.args;
 stopWithStudy();
-const lock = await Deno.open(join(folder, "run.lock"), { create: true, write: true });
-if (!await lock.tryLock(true)) {
-  console.log("waiting for another process that trains this run");
-  await lock.lock(true);
-}
+await awaitLock(
+  join(folder, "run.lock"),
+  (holder) => console.log(`waiting for ${holder}, which trains this run`),
+);
 if (await new RunFolder(folder).state() === "finished") Deno.exit(0);
 await import("./train.ts");

@@ -1,10 +1,11 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard's events, `counts.json`, `checkpoints/`, `samples/`,
  * `summary.json`, after an evaluation `evaluation.json` and `report.html`, and `trace.json` where a profile was asked
  * for. */
-import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { appendFile, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJson } from "../core/bounded_json.ts";
 import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
+import { takeLock } from "../core/folder_lock.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
@@ -82,12 +83,38 @@ export class RunFolder {
     return !await exists(metrics) || await readText(metrics) === "";
   }
 
+  /** Makes the folder, and keeps other processes from training in it until the lock is disposed of, or this process
+   * ends.
+   * @throws {Error} the folder cannot be made, or another process trains in it
+   */
+  async lock(): Promise<Disposable> {
+    await makeFolder(this.path);
+    const lock = await takeLock(this.#file("run.lock"));
+    if (typeof lock !== "string") return lock;
+    throw new Error(
+      `Cannot train into ${this.path}: no other process must be training there, got ${lock}; ` +
+        "--out chooses another folder",
+    );
+  }
+
+  /** Flushes what was appended to the disk, so that a checkpoint that is written next finds its history there after a
+   * loss of power.
+   * @throws {Error} the files cannot be written
+   */
+  async sync(): Promise<void> {
+    for (const name of ["metrics.jsonl", EVENTS]) {
+      await using file = await open(this.#file(name), "r+");
+      await file.sync();
+    }
+  }
+
   /** Makes the folder ready for a run that goes on after `step`: makes its folders, removes what was left by a run
    * that was killed, takes the summary away, and cuts `metrics.jsonl` and the event file
-   * back to what they have up to that step.
+   * back to what they have up to that step. Where they end before it, a record of the kind `gap` marks the place.
+   * @returns the step that the history ends with, where it is short of `step`
    * @throws {Error} the folder cannot be written
    */
-  async begin(step: number): Promise<void> {
+  async begin(step: number): Promise<number | undefined> {
     for (const folder of [this.path, ...FOLDERS.map((name) => this.#file(name))]) {
       await makeFolder(folder);
       for (const name of await readdir(folder)) {
@@ -97,9 +124,12 @@ export class RunFolder {
     await rm(this.#file("summary.json"), { force: true });
     const metrics = this.#file("metrics.jsonl");
     const lines = await exists(metrics) ? (await readText(metrics)).split("\n") : [];
-    const kept = lines.filter((line) => stepOf(line) <= step).map((line) => `${line}\n`);
-    await writeAtomically(metrics, kept.join(""));
+    const kept = lines.filter((line) => stepOf(line) <= step);
+    const last = kept.reduce((most, line) => Math.max(most, stepOf(line)), 0);
+    if (last < step) kept.push(JSON.stringify({ kind: "gap", step, from: last }));
+    await writeAtomically(metrics, kept.map((line) => `${line}\n`).join(""));
     await this.#events.begin(step);
+    return last < step ? last : undefined;
   }
 
   /** Where a checkpoint is. */
@@ -293,9 +323,7 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 async function readText(path: string): Promise<string> {
-  return await readFile(path, "utf8").catch((cause: Error) => {
-    throw new DamagedFileError(path, "the file must exist and be readable", cause.message, {
-      cause,
-    });
-  });
+  const bytes = await readWhole(path);
+  if (bytes !== undefined) return new TextDecoder().decode(bytes);
+  throw new DamagedFileError(path, "the file must exist and be readable", "none");
 }

@@ -112,6 +112,8 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Hears where the run is. */
   readonly onProgress?: (progress: TrainingProgress) => void;
+  /** Hears that what was recorded ends before the checkpoint that the run goes on from, as a loss of power can leave it. */
+  readonly onGap?: (recorded: number, step: number) => void;
   /** Hears what an epoch came to. */
   readonly onEpoch?: (summary: EpochSummary) => void;
   /** Hears the profile of one step, the tenth that this session takes (or its last, if that is sooner). */
@@ -194,7 +196,8 @@ class Run implements Disposable {
   async start(): Promise<TrainingSummary> {
     const { resume = false, folder, onProfile } = this.#options;
     if (resume) await this.#restore();
-    await folder.begin(this.#step);
+    const end = await folder.begin(this.#step);
+    if (end !== undefined) this.#options.onGap?.(end, this.#step);
     if (!resume) await this.#save("last");
     if (onProfile !== undefined) {
       this.#profiledStep = Math.min(this.#step + WARM_UP, this.#totalSteps - 1);
@@ -369,6 +372,7 @@ class Run implements Disposable {
     if (broken !== undefined) {
       throw new DivergedError(this.#step, ...broken, folder.checkpoint("last"));
     }
+    await folder.sync();
     for (const name of names) {
       await saveCheckpoint(folder.checkpoint(name), state, { identity, carried: this.#carried });
     }

@@ -1,7 +1,7 @@
 /** Unpacks gzip without trusting what it unpacks to. */
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
 import { Readable } from "node:stream";
+import { regularSize } from "../../core/regular_file.ts";
 
 /** A file may unpack to so many bytes, and to so many for each of its own: MNIST's images to five times as many. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
@@ -13,7 +13,7 @@ const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
  * @throws {Error} the file cannot be read
  */
 export async function* unpackFile(path: string, mostBytes: number): AsyncGenerator<Uint8Array> {
-  const most = Math.min(mostBytes, FREE_BYTES + EXPANSION * (await stat(path)).size);
+  const most = Math.min(mostBytes, FREE_BYTES + EXPANSION * await regularSize(path));
   const packed = Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array<ArrayBuffer>>;
   let unpacked = 0;
   try {

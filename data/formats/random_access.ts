@@ -1,5 +1,6 @@
 /** Bytes at any place: of a file, or of a file on the web by requests for ranges. */
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
+import { regularSize } from "../../core/regular_file.ts";
 
 /** Bytes that are read by their places. */
 export interface RandomAccess {
@@ -57,7 +58,7 @@ export function handleAccess(file: FileHandle, byteLength: number): RandomAccess
  * @throws {Error} the file cannot be read
  */
 export async function fileAccess(path: string): Promise<RandomAccess> {
-  const byteLength = (await stat(path)).size;
+  const byteLength = await regularSize(path);
   return {
     byteLength,
     async slice(start, end) {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { decodePyTorch } from "../../core/pytorch_file.ts";
 import { decodeSafetensors, type HostTensor } from "../../core/safetensors.ts";
 import { sameShape, showShape } from "../../core/shape.ts";
+import { regularSize } from "../../core/regular_file.ts";
 
 /** The weights of a network, by PyTorch's names and in PyTorch's layouts. */
 export interface Weights {
@@ -45,6 +46,7 @@ export async function loadWeights(folder: string, file: WeightFile): Promise<Wei
     );
   }
   const path = join(folder, name);
+  await regularSize(path);
   return decodeWeights(await readFile(path), path);
 }
 

@@ -11,6 +11,7 @@ import { codebookSize } from "./codebook_size.ts";
 import { fullUsage } from "./full_usage.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
+import { regularSize } from "../../core/regular_file.ts";
 
 /** Endings of files that hold a study. */
 const FILES = [".json", ".ts"];
@@ -58,6 +59,7 @@ async function suggestStudy(name: string): Promise<string> {
 
 async function readStudyFile(path: string): Promise<unknown> {
   try {
+    await regularSize(path);
     if (extname(path) === ".json") return parseJson(await readFile(path, "utf8"), path);
     return (await import(pathToFileURL(resolve(path)).href)).default;
   } catch (cause) {

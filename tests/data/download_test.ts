@@ -39,7 +39,7 @@ testDownload(
     assert.match(messages.at(-1)!, /^downloading set\/file: 0\.3 of 0\.3 MB \(100 %\)$/);
     assert.equal(await haveFile(file, folder, options), path);
     assert.deepEqual(web.requests, ["file"]);
-    assert.deepEqual(await readdir(join(folder, "set")), ["file"]);
+    assert.deepEqual(await readdir(join(folder, "set")), ["file", "file.lock"]);
   },
 );
 
@@ -51,12 +51,44 @@ testDownload("a download that breaks off goes on where it stopped", async (folde
 });
 
 testDownload(
+  "a download that stalls is broken off, and goes on from what is there",
+  async (folder, web) => {
+    web.behaviour = { breakAfter: 130_000, stalls: true };
+    const path = await haveFile(remote(web, "file", FILE), folder, { stallLimit: 200 });
+    assert.deepEqual(new Uint8Array(await readFile(path)), FILE);
+    assert.deepEqual(web.requests, ["file", "file bytes=130000-", "file bytes=260000-"]);
+    web.behaviour = { breakAfter: 0, stalls: true };
+    const other = { ...remote(web, "file", FILE), path: "set/other" };
+    const message = await messageOf(haveFile(other, folder, { stallLimit: 50 }));
+    assert.match(message, /^Cannot open set\/other: .*, got .*no byte came for 0\.05 s$/);
+  },
+);
+
+testDownload(
+  "two that want the same file at once have it from one download",
+  async (folder, web) => {
+    const messages: string[] = [];
+    const options = { onMessage: (message: string) => messages.push(message) };
+    const file = remote(web, "file", FILE);
+    web.behaviour = { breakAfter: 130_000 };
+    const paths = await Promise.all([1, 2, 3].map(() => haveFile(file, folder, options)));
+    assert.equal(new Set(paths).size, 1);
+    assert.deepEqual(new Uint8Array(await readFile(paths[0])), FILE);
+    assert.deepEqual(web.requests, ["file", "file bytes=130000-", "file bytes=260000-"]);
+    assert.equal(
+      messages.filter((text) => text.startsWith("waiting for set/file, which ")).length,
+      2,
+    );
+  },
+);
+
+testDownload(
   "a download that was given up goes on the next time",
   async (folder, web) => {
     web.behaviour = { breakAfter: 70_000 };
     const file = remote(web, "file", FILE);
     assert.match(await messageOf(haveFile(file, folder, {})), /^Cannot open set\/file: it must be/);
-    assert.deepEqual(await readdir(join(folder, "set")), ["file.partial"]);
+    assert.deepEqual(await readdir(join(folder, "set")), ["file.lock", "file.partial"]);
     web.behaviour = {};
     await haveFile(file, folder, {});
     assert.equal(web.requests.at(-1), "file bytes=210000-");
@@ -78,7 +110,7 @@ testDownload("another file than the one meant is never kept", async (folder, web
     message,
     /must be downloaded, or lie at .*set\/file \(from .*, MD5 55a5\w+\), got .* sum must be/,
   );
-  assert.deepEqual(await readdir(join(folder, "set")), []);
+  assert.deepEqual(await readdir(join(folder, "set")), ["file.lock"]);
   assert.deepEqual(web.requests, ["file"], "asking again does not help");
   const short = { ...remote(web, "file", FILE), bytes: 1000 };
   assert.match(await messageOf(haveFile(short, folder, {})), /must have 1000 bytes, got more$/);

@@ -4,6 +4,8 @@
 export interface Behaviour {
   /** Bytes after which a connection breaks; none by default. */
   readonly breakAfter?: number;
+  /** Whether a connection that would break stalls instead: it stays open, and no more comes. */
+  readonly stalls?: boolean;
   /** Whether it answers requests for ranges; true. */
   readonly ranges?: boolean;
   /** The status that it refuses with, if it does. */
@@ -29,7 +31,7 @@ export async function withWeb(
   const web: Web = { address: "", requests, behaviour: {} };
   const answer = (request: Request): Response => {
     const name = new URL(request.url).pathname.slice(1);
-    const { breakAfter = Infinity, ranges = true, status } = web.behaviour;
+    const { breakAfter = Infinity, stalls = false, ranges = true, status } = web.behaviour;
     const range = request.headers.get("range");
     requests.push(range === null ? name : `${name} ${range}`);
     if (status !== undefined || !(name in files)) {
@@ -47,6 +49,7 @@ export async function withWeb(
       },
       async pull(controller) {
         if (!broken) return;
+        if (stalls) return await new Promise<void>(() => {});
         await new Promise((resolve) => setTimeout(resolve, 20)); // What was sent is on its way.
         controller.error(new Error("the connection breaks, as the test wants"));
       },

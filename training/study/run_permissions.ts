@@ -9,8 +9,8 @@ const VARIABLES = [
   ...["npm_package_config_libvips", "MALLOC_ARENA_MAX"],
 ] as const;
 
-/** What a run asks the system for: the home folder, in which downloads are kept. */
-const SYSTEM = ["homedir"] as const;
+/** What a run asks the system for: the home folder, in which downloads are kept, and its host, for the lock. */
+const SYSTEM = ["homedir", "hostname"] as const;
 
 /** What a run reads and writes. */
 export interface RunPlaces {

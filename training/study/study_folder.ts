@@ -3,6 +3,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJson } from "../../core/bounded_json.ts";
 import { writeAtomically } from "../../core/atomic_write.ts";
+import { takeLock } from "../../core/folder_lock.ts";
 import { drawStudy } from "./page.ts";
 import { type Damage, damagesOf } from "./damage.ts";
 import { type PlannedRun, runFolderOf } from "./plan.ts";
@@ -46,11 +47,10 @@ export class StudyFolder {
         { cause },
       );
     }
-    const file = await Deno.open(join(path, "study.lock"), { create: true, write: true });
-    if (await file.tryLock(true)) return file;
-    file.close();
+    const lock = await takeLock(join(path, "study.lock"));
+    if (typeof lock !== "string") return lock;
     throw new Error(
-      `Cannot run a study into ${path}: no other process must be running one there, got one that is`,
+      `Cannot run a study into ${path}: no other process must be running one there, got ${lock}`,
     );
   }
 
