@@ -42,15 +42,22 @@ interface Waiting {
 export class ImageDecoder {
   readonly #view: ImageView;
   readonly #threads: number;
+  readonly #program: string;
   readonly #workers: Worker[] = [];
   readonly #waiting = new Map<number, Waiting>();
   #jobs = 0;
 
   /** Starts nothing yet.
    * @param threads how many; null: as many as the machine has cores
+   * @param program the address of the module that a thread runs
    */
-  constructor(view: ImageView, threads: number | null) {
+  constructor(
+    view: ImageView,
+    threads: number | null,
+    program: string = import.meta.resolve("./decode_worker.ts"),
+  ) {
     this.#view = view;
+    this.#program = program;
     this.#threads = threads ?? navigator.hardwareConcurrency;
   }
 
@@ -81,8 +88,7 @@ export class ImageDecoder {
   }
 
   #start(): void {
-    const module = import.meta.resolve("./decode_worker.ts");
-    const worker = startThread(module, { workerData: this.#view });
+    const worker = startThread(this.#program, { workerData: this.#view });
     worker.on("message", (result: DecodeResult) => this.#settle(result));
     worker.on(
       "error",

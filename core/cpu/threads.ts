@@ -10,6 +10,7 @@ export const MOST_THREADS = 256;
 /** The kernels, their memory and the threads that run them. */
 export class Machine {
   readonly #job: number;
+  #failure: string | undefined;
 
   /** Made by `startMachine`.
    * @param exports what the kernels export, on the main thread
@@ -25,12 +26,19 @@ export class Machine {
   }
 
   /** Writes integers, or addresses in bytes, to the job, from its word number `first` on. */
-  readonly describe = (words: readonly number[], first = 0): void =>
+  readonly describe = (words: readonly number[], first = 0): void => {
+    if (this.#failure !== undefined) throw new Error(this.#failure);
     this.memory.integers(this.#job + first * 4, words.length).set(words);
+  };
 
   /** Writes float32 numbers to the job, from its word number `first` on. */
   readonly describeFloats = (words: readonly number[], first: number): void =>
     this.memory.floats(this.#job + first * 4, words.length).set(words);
+
+  /** Has every later kernel throw an error with these words: a thread has ended that it would wait for. */
+  fail(reason: string): void {
+    this.#failure ??= reason;
+  }
 
   /** Ends the workers; called when no kernel runs. */
   close(): void {
@@ -40,11 +48,12 @@ export class Machine {
 
 /** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
 const PROGRAM = `{
-  const { workerData } = require("node:worker_threads");
+  const { parentPort, workerData } = require("node:worker_threads");
   const { kernels, memory, slot, scratch, threads, source } = workerData;
   const gemm = source === undefined ? () => {} : (${bindGemm})(source);
   const instance = new WebAssembly.Instance(kernels, { env: { memory, gemm } });
   instance.exports.enter(slot, scratch, threads);
+  parentPort.postMessage("ready");
   try {
     instance.exports.work();
   } catch (error) {
@@ -52,6 +61,30 @@ const PROGRAM = `{
     throw error;
   }
 }`;
+
+/** Waits until a worker has started, and listens for its end from then on; it does not keep the process alive.
+ * @param onEnd told, with what to do, if it ends
+ * @throws {Error} it ends before it has started
+ */
+export async function watchWorker(
+  worker: Worker,
+  slot: number,
+  onEnd: (reason: string) => void,
+): Promise<void> {
+  const words = (got: string) =>
+    `Cannot run on the cpu device: thread ${slot} must live as long as the device, got ${got}; where memory ran out, ` +
+    "fewer threads (--cpu.threads) take less, and --resume goes on with a run";
+  await new Promise<void>((started, refused) => {
+    const end = (got: string) => {
+      onEnd(words(got));
+      refused(new Error(words(got)));
+    };
+    worker.once("message", () => started());
+    worker.on("error", (error: Error) => end(error.message));
+    worker.on("exit", (code) => end(`its end with code ${code}`));
+  });
+  worker.unref();
+}
 
 /** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive. A kernel that traps on
  * any thread throws `WebAssembly.RuntimeError`, and so does every later one of the machine.
@@ -79,9 +112,13 @@ export async function startMachine(
   memory.begin(exports.heapBase());
   const scratch = memory.allocate(threads * exports.scratchBytes()).address;
   exports.enter(0, scratch, threads);
-  for (let slot = 1; slot < threads; slot++) {
+  const machine = new Machine(exports, memory, threads);
+  const starts = Array.from({ length: threads - 1 }, (_, index) => {
+    const slot = index + 1;
     const workerData = { kernels: module, memory: memory.memory, slot, scratch, threads, source };
-    new Worker(PROGRAM, { eval: true, workerData }).unref();
-  }
-  return new Machine(exports, memory, threads);
+    const worker = new Worker(PROGRAM, { eval: true, workerData });
+    return watchWorker(worker, slot, (reason) => machine.fail(reason));
+  });
+  await Promise.all(starts);
+  return machine;
 }

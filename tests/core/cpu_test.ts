@@ -1,7 +1,9 @@
 /** What only the cpu device has: threads, and a memory of its own. */
+import { Worker } from "node:worker_threads";
 import assert from "node:assert/strict";
 import type { HostArray } from "../../core/backend.ts";
 import { CpuMemory } from "../../core/cpu/memory.ts";
+import { startMachine, watchWorker } from "../../core/cpu/threads.ts";
 import { openDevice } from "../../core/device.ts";
 import { add } from "../../core/functions/elementwise.ts";
 import type { Attributes, OperationName } from "../../core/ops.ts";
@@ -250,4 +252,23 @@ Deno.test("a process ends by itself while a device is open", async () => {
     signal: AbortSignal.timeout(20_000),
   }).output();
   assert.equal(code, 0);
+});
+
+Deno.test("a worker that ends is noticed before it has started and after, with what to do", async () => {
+  const told: string[] = [];
+  const watch = (program: string) =>
+    watchWorker(new Worker(program, { eval: true }), 3, (reason) => told.push(reason));
+  const message = /^Cannot run on the cpu device: thread 3 must live .* code 5; .*--cpu\.threads/;
+  await assert.rejects(watch("process.exit(5)"), { message });
+  const ready = 'require("node:worker_threads").parentPort.postMessage("ready");';
+  await watch(`${ready} setTimeout(() => process.exit(5), 50)`);
+  while (told.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (const reason of told) assert.match(reason, message);
+});
+
+Deno.test("kernels of a machine that lost a thread throw what happened", async () => {
+  const machine = await startMachine(new CpuMemory(), 1);
+  machine.fail("a thread is gone");
+  assert.throws(() => machine.describe([1]), { message: "a thread is gone" });
+  machine.close();
 });

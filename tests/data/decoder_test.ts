@@ -139,3 +139,16 @@ Deno.test("placements are drawn by the key and the image alone, evenly", () => {
     CENTRED,
   );
 });
+
+Deno.test("a thread that ends is noticed, and the message says which and what to do", async () => {
+  const program = "data:text/javascript,import process from 'node:process'; process.exit(3)";
+  const dying = new ImageDecoder({ size: 8, background: 255 }, 2, program);
+  const image = await encoded(ramp(8, 8).png());
+  for (let time = 0; time < 2; time++) {
+    await assert.rejects(() => dying.decode([image, image, image], [CENTRED, CENTRED, CENTRED]), {
+      message:
+        /^Cannot decode images: every decoding thread must live, got the end of thread \d+ with code 3; .*--data\.workers/,
+    });
+  }
+  await dying.close();
+});
