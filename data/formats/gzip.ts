@@ -1,10 +1,13 @@
 /** Unpacks gzip without trusting what it unpacks to. */
 import { createReadStream } from "node:fs";
-import { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { regularSize } from "../../core/regular_file.ts";
 
 /** A file may unpack to so many bytes, and to so many for each of its own: MNIST's images to five times as many. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
+
+/** So much is unpacked at a time. */
+const CHUNK_BYTES = 2 ** 16;
 
 /** The bytes that a gzip file unpacks to, as they come.
  * @param mostBytes how many they may be
@@ -14,10 +17,11 @@ const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
  */
 export async function* unpackFile(path: string, mostBytes: number): AsyncGenerator<Uint8Array> {
   const most = Math.min(mostBytes, FREE_BYTES + EXPANSION * await regularSize(path));
-  const packed = Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array<ArrayBuffer>>;
+  const packed = createReadStream(path), unpacking = createGunzip({ chunkSize: CHUNK_BYTES });
+  packed.on("error", (error) => unpacking.destroy(error)).pipe(unpacking);
   let unpacked = 0;
   try {
-    for await (const chunk of packed.pipeThrough(new DecompressionStream("gzip"))) {
+    for await (const chunk of unpacking) {
       unpacked += chunk.length;
       if (unpacked > most) break;
       yield chunk;
@@ -28,6 +32,7 @@ export async function* unpackFile(path: string, mostBytes: number): AsyncGenerat
       { cause },
     );
   }
+  packed.destroy();
   if (unpacked > most) {
     throw new RangeError(`Cannot unpack ${path}: it must hold at most ${most} bytes, got more`);
   }
