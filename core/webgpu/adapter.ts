@@ -59,7 +59,17 @@ const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader
 
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i;
 
+/** Without a desktop, Linux's graphics drivers complain several times that this variable is not set, and then do
+ * without it; where it may be set, it is. */
+async function quietDriver(): Promise<void> {
+  if (!("Deno" in globalThis) || Deno.build.os !== "linux") return;
+  const variable = "XDG_RUNTIME_DIR";
+  const { state } = await Deno.permissions.query({ name: "env", variable });
+  if (state === "granted" && !Deno.env.get(variable)) Deno.env.set(variable, "/tmp");
+}
+
 async function requestAdapter(): Promise<GPUAdapter | undefined> {
+  await quietDriver();
   const gpu = (globalThis.navigator as { readonly gpu?: GPU } | undefined)?.gpu;
   if (gpu === undefined) return undefined;
   return await gpu.requestAdapter({ powerPreference: "high-performance" }) ?? undefined;

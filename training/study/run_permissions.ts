@@ -3,9 +3,17 @@ import { fileURLToPath } from "node:url";
 import { usualBlasPaths } from "../../core/blas_paths.ts";
 import { dataRoot } from "../../data/download.ts";
 
-/** Environment variables that a run reads: where files are kept, and what the decoder of images asks for. */
+/** Environment variables that a run reads: where files are kept, and what the graphics driver and the decoder of images
+ * ask for. */
 const VARIABLES = [
-  ...["CODEBOOK_DATA", "CODEBOOK_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"],
+  ...[
+    "CODEBOOK_DATA",
+    "CODEBOOK_CACHE",
+    "XDG_CACHE_HOME",
+    "LOCALAPPDATA",
+    "HOME",
+    "XDG_RUNTIME_DIR",
+  ],
   ...["npm_package_config_libvips", "MALLOC_ARENA_MAX"],
 ] as const;
 

@@ -4,12 +4,12 @@
  *     deno task fuzz --minutes 30
  */
 import { z } from "zod";
-import { readSettings, settingsOf } from "../core/settings.ts";
-import { Campaign } from "../tests/fuzz/campaign.ts";
-import { targetModule, TARGETS } from "../tests/fuzz/target.ts";
-import { asUsage, runTask } from "./fail.ts";
-import { type Command, readCommandLine } from "./flags.ts";
-import { showHelp } from "./help.ts";
+import { readSettings, settingsOf } from "../../core/settings.ts";
+import { Campaign } from "./campaign.ts";
+import { targetModule, TARGETS } from "./target.ts";
+import { asUsage, runTask } from "../../tasks/fail.ts";
+import { type Command, readCommandLine } from "../../tasks/flags.ts";
+import { showHelp } from "../../tasks/help.ts";
 
 const OPTIONS = z.strictObject({
   minutes: z.number().positive().default(1).describe("for how long"),
