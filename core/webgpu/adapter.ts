@@ -99,6 +99,13 @@ async function chooseTilings(
   return { ...usual, ...tilings, tuned: tilings !== undefined, candidates, complaint };
 }
 
+/** How an adapter's matrix products are cut by what is known now. */
+export function tilingsNow(
+  { name, isSoftware, limits }: Pick<AdapterReport, "name" | "isSoftware" | "limits">,
+): Promise<TilingReport> {
+  return chooseTilings(name, isSoftware, limits);
+}
+
 async function reportOf(adapter: GPUAdapter): Promise<AdapterReport> {
   const { description, vendor, architecture, device, isFallbackAdapter } = adapter.info;
   const name = description || [vendor, architecture, device].filter(Boolean).join(" ") ||

@@ -9,7 +9,7 @@ import {
 } from "../backend.ts";
 import type { Precision } from "../precision.ts";
 import { showShape } from "../shape.ts";
-import { type AdapterReport, openGpu } from "./adapter.ts";
+import { type AdapterReport, type OpenedGpu, openGpu, tilingsNow } from "./adapter.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { convolutionKernels } from "./kernels/convolution.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
@@ -111,9 +111,21 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly kernels: GpuKernels;
   readonly timing: "wait" | KernelClock;
   readonly #queue: CommandQueue;
+  readonly #device: GPUDevice;
+  readonly #onClose: () => void;
+  #isClosed = false;
 
-  /** Takes charge of a freshly opened GPU device. */
-  constructor(device: GPUDevice, report: AdapterReport, options: WebGpuOptions) {
+  /** Takes charge of an opened GPU device.
+   * @param onClose called at the end where the device can serve another; by default it is destroyed
+   */
+  constructor(
+    device: GPUDevice,
+    report: AdapterReport,
+    options: WebGpuOptions,
+    onClose: () => void = () => device.destroy(),
+  ) {
+    this.#device = device;
+    this.#onClose = onClose;
     const { debug, software = report.isSoftware, precision = "float32" } = options;
     const { tuned, complaint } = report.tilings;
     this.description = [
@@ -159,16 +171,42 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
   }
 
   close(): void {
-    this.#queue.close();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#queue.close()) this.#onClose();
+    else this.#device.destroy();
   }
 }
 
-/** Opens the webgpu device.
+/** Devices that were closed in good order. Each new one would start threads that never end: Deno's implementation of
+ * WebGPU keeps them even after the device is destroyed. */
+const idle: OpenedGpu[] = [];
+
+/** Keeps a device for whoever opens one next, unless it is lost before. */
+function keep(opened: OpenedGpu): void {
+  idle.push(opened);
+  opened.device.lost.then(() => {
+    const place = idle.indexOf(opened);
+    if (place >= 0) idle.splice(place, 1);
+  });
+}
+
+/** An idle device that does what is asked for, with what `deno task tune` has found out by now. */
+async function reopened(precision: Precision = "float32"): Promise<OpenedGpu | undefined> {
+  const place = idle.findLastIndex(({ device }) =>
+    precision === "float32" || device.features.has("shader-f16")
+  );
+  if (place < 0) return undefined;
+  const [{ device, report }] = idle.splice(place, 1);
+  return { device, report: { ...report, tilings: await tilingsNow(report) } };
+}
+
+/** Opens the webgpu device: one that this process has closed, or a new one.
  * @throws {Error} there is no adapter; the message says what to install
  */
 export async function openWebGpuBackend(
   options: WebGpuOptions = {},
 ): Promise<Backend<WebGpuBuffer>> {
-  const { device, report } = await openGpu(options.precision);
-  return new WebGpuBackend(device, report, options);
+  const opened = await reopened(options.precision) ?? await openGpu(options.precision);
+  return new WebGpuBackend(opened.device, opened.report, options, () => keep(opened));
 }

@@ -19,6 +19,7 @@ export class GpuMemory {
   readonly #limitName: string;
   readonly #scratch: (WebGpuBuffer | undefined)[] = [];
   readonly #release: (buffer: WebGpuBuffer) => void;
+  readonly #alive = new Set<GPUBuffer>();
   #count = 0;
 
   /** @param release called for each buffer given up; it destroys the memory when no work is pending on it */
@@ -50,7 +51,20 @@ export class GpuMemory {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
+    this.#alive.add(gpu);
     return { id: ++this.#count, bytes: size, gpu };
+  }
+
+  /** Gives memory back to the GPU. */
+  destroy({ gpu }: WebGpuBuffer): void {
+    this.#alive.delete(gpu);
+    gpu.destroy();
+  }
+
+  /** Gives all memory back. */
+  close(): void {
+    for (const gpu of this.#alive) gpu.destroy();
+    this.#alive.clear();
   }
 
   /** Working space number `slot`, for use within one kernel: the next kernel that asks gets the same memory. */

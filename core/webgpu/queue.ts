@@ -37,6 +37,9 @@ export class CommandQueue implements Launcher {
   readonly #bindGroups = new Map<string, CachedBindGroup>();
   readonly #bindGroupsOf = new Map<number, Set<string>>();
   readonly #staging: GPUBuffer[] = [];
+  /** Those that are being read. */
+  readonly #mapped = new Set<GPUBuffer>();
+  readonly #onRefusal: (event: Event) => void;
   #outcomes: Promise<void> = Promise.resolve();
   /** The first failure that was looked out for, and the first that was not. What was computed since is worthless. */
   #failure: Error | undefined;
@@ -71,13 +74,14 @@ export class CommandQueue implements Launcher {
       layout: this.#programs.numbersLayout,
       entries: [{ binding: 0, resource: { buffer: this.#ring, size: NUMBERS_BYTES } }],
     });
-    device.addEventListener("uncapturederror", (event) => {
+    this.#onRefusal = (event) => {
       this.#refusal ??= new Error(
         `Cannot run on webgpu: the GPU refused a call: ${
           (event as GPUUncapturedErrorEvent).error.message
         }`,
       );
-    });
+    };
+    device.addEventListener("uncapturederror", this.#onRefusal);
     device.lost.then(({ reason, message }) => {
       this.#unusable ??=
         `the GPU device was lost (${[reason, message].filter(Boolean).join(": ")}); ` +
@@ -128,7 +132,7 @@ export class CommandQueue implements Launcher {
     }
     this.#encoder = undefined;
     this.#launches = 0;
-    for (const buffer of this.#dying) buffer.gpu.destroy();
+    for (const buffer of this.#dying) this.memory.destroy(buffer);
     this.#dying = [];
   }
 
@@ -138,6 +142,7 @@ export class CommandQueue implements Launcher {
   async read(buffer: WebGpuBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#checkUsable();
     const staging = this.#takeStaging(bytes);
+    this.#mapped.add(staging);
     this.#endPass();
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(buffer.gpu, 0, staging, 0, bytes);
@@ -146,10 +151,12 @@ export class CommandQueue implements Launcher {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
       const result = staging.getMappedRange(0, bytes).slice(0);
       staging.unmap();
+      this.#mapped.delete(staging);
       await this.#settle();
       if (this.#staging.push(staging) > STAGING_BUFFERS) this.#staging.shift()?.destroy();
       return result;
     } catch (error) {
+      this.#mapped.delete(staging);
       staging.destroy();
       await new Promise((resolve) => setTimeout(resolve)); // by then the loss of the device is known
       await this.#settle();
@@ -176,7 +183,7 @@ export class CommandQueue implements Launcher {
       this.#bindGroups.delete(key);
     }
     this.#bindGroupsOf.delete(buffer.id);
-    if (this.#encoder === undefined) buffer.gpu.destroy();
+    if (this.#encoder === undefined) this.memory.destroy(buffer);
     else this.#dying.push(buffer);
   }
 
@@ -188,10 +195,19 @@ export class CommandQueue implements Launcher {
     });
   }
 
-  /** Destroys the device, with whatever was not yet submitted; a second call does nothing. */
-  close(): void {
-    this.#unusable ??= "the device was closed";
-    this.#device.destroy();
+  /** Gives back the memory, with whatever was not yet submitted; a second call does nothing.
+   * @returns whether the device can serve another queue: nothing that ran on it failed
+   */
+  close(): boolean {
+    if (this.#unusable !== undefined) return false;
+    this.#unusable = "the device was closed";
+    this.#endPass();
+    this.#encoder = undefined;
+    this.#dying = [];
+    for (const buffer of [...this.#staging, ...this.#mapped, this.#ring]) buffer.destroy();
+    this.memory.close();
+    this.#device.removeEventListener("uncapturederror", this.#onRefusal);
+    return this.#failure === undefined && this.#refusal === undefined;
   }
 
   #endPass(): void {

@@ -366,3 +366,40 @@ test("training steps reuse the memory and the bind groups of the first", async (
   assert.deepEqual(figures, figures.map(() => figures[0]));
   device.close();
 });
+
+test("devices that are opened and closed leave no threads, no memory and no numbers behind", async () => {
+  const threads = () =>
+    Deno.build.os === "linux" ? [...Deno.readDirSync("/proc/self/task")].length : 0;
+  const cycle = async (value: number) => {
+    using device = await openDevice("webgpu");
+    const x = device.tensor([value, 2], [2]); // left alive
+    assert.deepEqual([...await affine(x, 2, 1).floats()], [2 * value + 1, 5]);
+    return device;
+  };
+  await cycle(0);
+  const before = threads();
+  for (let value = 1; value <= 8; value++) await cycle(value);
+  assert.equal(threads(), before);
+  const closed = await cycle(9);
+  closed.close();
+  using another = await openDevice("webgpu");
+  closed.close();
+  assert.deepEqual(
+    [...await affine(another.tensor([1], [1]), 2, 1).floats()],
+    [3],
+    "it is not destroyed",
+  );
+  await assert.rejects(closed.synchronize(), /the device was closed/);
+});
+
+test("a device whose shader was refused is not used again", async () => {
+  const device = await openDevice("webgpu");
+  const x = device.tensor([1], [1]);
+  assert.deepEqual([...await affine(x, 1, 0).floats()], [1]);
+  const gpu = (x.buffer as unknown as { gpu: GPUBuffer }).gpu;
+  gpu.destroy();
+  await assert.rejects(async () => await affine(x, 1, 0).floats(), /refused|Cannot run on webgpu/);
+  device.close();
+  using fresh = await openDevice("webgpu");
+  assert.deepEqual([...await affine(fresh.tensor([1], [1]), 3, 0).floats()], [3]);
+});
