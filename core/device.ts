@@ -35,6 +35,9 @@ export interface DeviceOptions {
 /** Opens a device. `auto` takes WebGPU where the adapter is a real GPU, else `cpu`; a software adapter is correct
  * and slow, and chosen only by name.
  *
+ * A program does best to open a device once and keep it. The GPU devices of webgpu that were closed are kept by the
+ * process and opened again, because each new one starts threads that never end, in Deno's implementation.
+ *
  * ```ts
  * import { openDevice } from "@codebook/codebook";
  * using device = await openDevice("cpu", { threads: 1 });

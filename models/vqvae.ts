@@ -155,6 +155,8 @@ class Decoder extends Layer {
  * ```
  */
 export class VQVAE extends Module {
+  /** How many pixels of a side make one place of the latent grid. */
+  static readonly downsampling: number = 4;
   /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`. */
   readonly encoder: Layer;
   /** Features to codes. */
@@ -192,9 +194,9 @@ export class VQVAE extends Module {
   encode(images: Tensor): Tensor {
     const [, height, width, channels] = images.shape;
     const good = images.shape.length === 4 && channels === this.#channels;
-    if (!good || height % 4 !== 0 || width % 4 !== 0) {
+    if (!good || height % VQVAE.downsampling !== 0 || width % VQVAE.downsampling !== 0) {
       throw new TypeError(
-        `Cannot run the VQ-VAE: the images must be [B, H, W, ${this.#channels}] with sides divisible by 4, got shape ${
+        `Cannot run the VQ-VAE: the images must be [B, H, W, ${this.#channels}] with sides divisible by ${VQVAE.downsampling}, got shape ${
           showShape(images.shape)
         }`,
       );

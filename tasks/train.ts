@@ -97,7 +97,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     blas,
     precision: config.precision,
   });
-  const model = constructModel(config, device, dataset);
+  const model = asUsage(() => constructModel(config, device, dataset));
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);
 

@@ -25,9 +25,17 @@ import type { Config, OptimizerConfig } from "./config.ts";
  * const model = constructModel(config, device, await openDigits());
  * console.log(model.namedParameters().keys());
  * ```
+ * @throws {RangeError} the images' sides are not divisible by the model's downsampling
  */
 export function constructModel(config: Config, device: Device, { imageShape }: Dataset): VQVAE {
   const { seed, model, quantizer } = config;
+  const [height, width] = imageShape;
+  if (height % VQVAE.downsampling !== 0 || width % VQVAE.downsampling !== 0) {
+    throw new RangeError(
+      `Cannot make the model: the images' sides must be divisible by ${VQVAE.downsampling}, got ${height}×${width}; ` +
+        "--data.size chooses another for most data sets",
+    );
+  }
   const made = createQuantizer(device, quantizer, randomKey(seed, "initial quantizer"));
   const key = randomKey(seed, "initial model");
   return new VQVAE(device, made, { channels: imageShape[2], ...model, key });

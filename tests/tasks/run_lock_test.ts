@@ -62,3 +62,15 @@ Deno.test("a history that is short of its checkpoint is said to be, and the gap 
     [{ kind: "gap", step: last, from: recorded }],
   );
 });
+
+Deno.test("images that the model cannot take are refused before the folder is touched", async () => {
+  const elsewhere = `${ROOT}/never`;
+  const flags = [...TINY, "--data.name", "shapes", "--data.size", "30", "--out", elsewhere];
+  const { code, stderr } = await runTask("train", [...flags, "--device", "cpu"]);
+  assert.equal(code, 2, stderr);
+  assert.match(
+    stderr,
+    /^Cannot make the model: the images' sides must be divisible by 4, got 30×30/m,
+  );
+  assert.equal(await Deno.stat(elsewhere).catch(() => null), null, "there is no folder");
+});
