@@ -19,6 +19,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
     "counts.json",
     "events.out.tfevents.codebook",
     "metrics.jsonl",
+    "run.lock",
     "samples",
     "summary.json",
   ]);
@@ -118,6 +119,7 @@ Deno.test("a loss that breaks ends the run with its step, the good checkpoint an
     "config.json",
     "events.out.tfevents.codebook",
     "metrics.jsonl",
+    "run.lock",
     "samples",
   ]);
   assert.deepEqual(names(`${broken}/checkpoints`), ["last.safetensors"]);
