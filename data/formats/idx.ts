@@ -10,6 +10,8 @@ export interface IdxArray {
 
 /** The type of unsigned bytes, in the header's third byte. */
 const UNSIGNED_BYTES = 8;
+/** Axes, at most: images have three, in colour four. */
+const MOST_AXES = 8;
 
 /** Reads an IDX file of unsigned bytes.
  * @param file all of it, uncompressed
@@ -27,6 +29,7 @@ export function readIdx(file: Uint8Array, name: string): IdxArray {
       start || "nothing",
     );
   }
+  if (axes > MOST_AXES) throw refuse(`it must have at most ${MOST_AXES} axes`, `${axes}`);
   const header = 4 + 4 * axes;
   if (file.length < header) {
     throw refuse(`its header must have ${header} bytes`, `${file.length}`);
