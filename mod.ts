@@ -4,10 +4,11 @@
  */
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
-export * from "./core/pytorch_file.ts";
-export * from "./core/safetensors.ts";
+export * from "./files/pytorch_file.ts";
+export * from "./core/host_tensor.ts";
+export * from "./files/safetensors.ts";
 export { type Precision, PRECISIONS } from "./core/precision.ts";
-export { type Setting } from "./core/settings.ts";
+export { type Setting } from "./settings/settings.ts";
 export type {
   Backend,
   Buffer,
@@ -234,8 +235,8 @@ export * from "./training/evaluation.ts";
 export * from "./training/folder_evaluation.ts";
 export * from "./training/image_evaluation.ts";
 export * from "./training/run_evaluation.ts";
-export * from "./training/report.ts";
-export { type RunRecord } from "./training/report/curves.ts";
+export * from "./reports/run_report.ts";
+export { type RunRecord } from "./training/run_record.ts";
 export * from "./training/tensorboard/events.ts";
 export * from "./training/checkpoint.ts";
 export {
@@ -250,18 +251,18 @@ export * from "./training/sample_grid.ts";
 export * from "./training/run_folder.ts";
 export { DamagedFileError } from "./training/read_back.ts";
 export * from "./training/trainer.ts";
-export * from "./training/study/study.ts";
-export * from "./training/study/measures.ts";
-export { type PlannedRun, type PlanOptions, planRuns } from "./training/study/plan.ts";
-export type { StudyRun, StudyRunState } from "./training/study/records.ts";
-export type { Damage } from "./training/study/damage.ts";
-export * from "./training/study/run_study.ts";
-export * from "./training/study/collect_study.ts";
-export type { Launcher, StudyWork } from "./training/study/launchers/launcher.ts";
-export * from "./training/study/launchers/local.ts";
-export * from "./training/study/launchers/slurm.ts";
-export * from "./training/study/launchers/kubernetes.ts";
-export * from "./training/study/launchers/print.ts";
-export * from "./training/study/tables.ts";
-export { drawStudy } from "./training/study/page.ts";
-export { readTrace, type RunTrace } from "./training/study/traces.ts";
+export * from "./studies/study.ts";
+export * from "./studies/measures.ts";
+export { type PlannedRun, type PlanOptions, planRuns } from "./studies/plan.ts";
+export type { StudyRun, StudyRunState } from "./studies/records.ts";
+export type { Damage } from "./studies/damage.ts";
+export * from "./studies/run_study.ts";
+export * from "./studies/collect_study.ts";
+export type { Launcher, StudyWork } from "./studies/launchers/launcher.ts";
+export * from "./studies/launchers/local.ts";
+export * from "./studies/launchers/slurm.ts";
+export * from "./studies/launchers/kubernetes.ts";
+export * from "./studies/launchers/print.ts";
+export * from "./studies/tables.ts";
+export { drawStudy } from "./studies/page.ts";
+export { readTrace, type RunTrace } from "./studies/traces.ts";

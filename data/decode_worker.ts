@@ -10,7 +10,7 @@ import {
   MOST_PIXELS,
   type Placement,
 } from "./encoded.ts";
-import { regularSize } from "../core/regular_file.ts";
+import { regularSize } from "../files/regular_file.ts";
 
 sharp.concurrency(1); // The threads are the workers.
 sharp.cache(false); // No image is read twice soon.

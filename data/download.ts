@@ -6,8 +6,8 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { setTimeout as wait } from "node:timers/promises";
-import { PARTIAL_SUFFIX } from "../core/atomic_write.ts";
-import { takeLock } from "../core/folder_lock.ts";
+import { PARTIAL_SUFFIX } from "../files/atomic_write.ts";
+import { takeLock } from "../files/folder_lock.ts";
 import type { OpenOptions } from "./kind.ts";
 
 /** A file that can be had from the web. */

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
 import type sharp from "sharp";
 import { MOST_IMAGE_BYTES, MOST_PIXELS } from "./encoded.ts";
-import { regularSize } from "../core/regular_file.ts";
+import { regularSize } from "../files/regular_file.ts";
 
 /** An image on the host. */
 export interface DecodedImage {

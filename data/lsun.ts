@@ -14,7 +14,7 @@ import {
   type OpenOptions,
   pathSetting,
 } from "./kind.ts";
-import { regularSize } from "../core/regular_file.ts";
+import { regularSize } from "../files/regular_file.ts";
 
 /** The settings of `lsun`. */
 export interface LsunSettings extends DecodedSettings {

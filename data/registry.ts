@@ -1,7 +1,7 @@
 /** The data sets that can be chosen by name: in the configuration, on the command line. */
 import { z } from "zod";
-import { suggestName } from "../core/nearest_name.ts";
-import { readSettings } from "../core/settings.ts";
+import { suggestName } from "../settings/nearest_name.ts";
+import { readSettings } from "../settings/settings.ts";
 import { celebaKind } from "./celeba.ts";
 import { cifar10Kind } from "./cifar10.ts";
 import type { Dataset } from "./dataset.ts";

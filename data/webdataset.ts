@@ -15,7 +15,7 @@ import {
   streamedSettings,
 } from "./shards.ts";
 import { openStreamed, type Shard } from "./streamed.ts";
-import { regularSize } from "../core/regular_file.ts";
+import { regularSize } from "../files/regular_file.ts";
 
 /** Most bytes of an image that is held in memory. */
 const MOST_BYTES = 2 ** 27;

@@ -1,5 +1,5 @@
 /** The metrics of images that can be chosen by name. */
-import { suggestName } from "../core/nearest_name.ts";
+import { suggestName } from "../settings/nearest_name.ts";
 import type { ImageMetric } from "./image_metric.ts";
 import type { Images } from "./images.ts";
 import {

@@ -4,10 +4,10 @@
  * Source: NumPy's format specification, version 1.0 (numpy/lib/format.py).
  */
 import { readFile } from "node:fs/promises";
-import { writeAtomically } from "../core/atomic_write.ts";
-import { encodeZip, ZipArchive } from "../core/zip.ts";
+import { writeAtomically } from "../files/atomic_write.ts";
+import { encodeZip, ZipArchive } from "../files/zip.ts";
 import type { Gaussian } from "./feature_statistics.ts";
-import { regularSize } from "../core/regular_file.ts";
+import { regularSize } from "../files/regular_file.ts";
 
 const MAGIC = "\x93NUMPY";
 /** No array is larger: a covariance of 8,192 dimensions. */

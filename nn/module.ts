@@ -1,6 +1,6 @@
 /** Modules: named parameters, buffers and counters, and the state dictionary made of them. */
 import { Tensor } from "../core/tensor.ts";
-import type { HostTensor } from "../core/safetensors.ts";
+import type { HostTensor } from "../core/host_tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 
 /** A whole number that belongs to a module's state and steers it on the host (a flag, a fill level). */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { assign } from "../core/execute.ts";
 import { toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { ANCHOR_SAMPLINGS } from "./anchors.ts";

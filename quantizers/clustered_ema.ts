@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { assign } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { ANCHOR_SAMPLINGS, type AnchorSampling } from "./anchors.ts";

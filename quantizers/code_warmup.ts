@@ -1,7 +1,7 @@
 /** A gentle start, around any quantiser. */
 import { z } from "zod";
 import { add, mul } from "../core/functions/elementwise.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { maskFeatures } from "./masks.ts";
 import type { QuantizerMethod } from "./method.ts";

@@ -7,7 +7,7 @@ import { segmentSum } from "../core/functions/indexing.ts";
 import { reshape } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.ts";
 import { assignIf } from "./finite_features.ts";

@@ -4,7 +4,7 @@ import { straightThrough } from "../core/execute.ts";
 import { add, cast, greaterEqual, mul, sub, tanh } from "../core/functions/elementwise.ts";
 import { segmentCount } from "../core/functions/indexing.ts";
 import { reshape, toRows } from "../core/functions/movement.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { channelRow, digitsToIndices, indicesToDigits, LARGEST_GRID } from "./mixed_radix.ts";
 import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";

@@ -8,7 +8,7 @@ import { reshape, toRows } from "../core/functions/movement.ts";
 import { matmul } from "../core/functions/products.ts";
 import { argmax, softmax, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";

@@ -1,7 +1,7 @@
 /** The codebook whose dead codes become features of the batch (arXiv 2005.00341). */
 import { z } from "zod";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { CodebookQuantizer } from "./codebook.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";

@@ -19,7 +19,7 @@ import { segmentCount } from "../core/functions/indexing.ts";
 import { reshape, slice, toRows } from "../core/functions/movement.ts";
 import { matmul } from "../core/functions/products.ts";
 import { softmax, sum } from "../core/functions/reductions.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { digitsToIndices, indicesToDigits } from "./mixed_radix.ts";
 import { countNonFinite, lossesOfAny, markRows, sortFeatures } from "./finite_features.ts";

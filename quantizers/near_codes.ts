@@ -6,7 +6,7 @@ import { add, cast, less, mul } from "../core/functions/elementwise.ts";
 import { gather } from "../core/functions/indexing.ts";
 import { argmax, max } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter } from "../nn/module.ts";

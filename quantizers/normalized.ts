@@ -1,6 +1,6 @@
 /** Features of one size, around any quantiser. */
 import { z } from "zod";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import {
   FEATURE_NORMALIZATIONS,

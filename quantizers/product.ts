@@ -3,7 +3,7 @@ import { z } from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice, toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { combined, CompositeQuantizer } from "./composite.ts";
 import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";

@@ -1,7 +1,7 @@
 /** Look-up in fewer dimensions, around any quantiser. */
 import { z } from "zod";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";

@@ -1,8 +1,8 @@
 /** The methods that can be chosen by name: in the configuration, on the command line, in ablations. */
 import { z } from "zod";
-import { suggestName } from "../core/nearest_name.ts";
+import { suggestName } from "../settings/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { clusteredMethod } from "./clustered.ts";
 import { clusteredEmaMethod } from "./clustered_ema.ts";

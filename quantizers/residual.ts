@@ -4,7 +4,7 @@ import { detach, straightThrough, withoutGradients } from "../core/execute.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
 import { philox, type RandomKey, unitInterval } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { combined, CompositeQuantizer } from "./composite.ts";

@@ -20,7 +20,7 @@ import { broadcast, reshape, toRows } from "../core/functions/movement.ts";
 import { matmul } from "../core/functions/products.ts";
 import { argmax, softmax, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";

@@ -1,7 +1,7 @@
 /** The plain vector quantiser of VQ-VAE (arXiv 1711.00937). */
 import { z } from "zod";
 import type { RandomKey } from "../core/random.ts";
-import { readSettings } from "../core/settings.ts";
+import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { CodebookQuantizer } from "./codebook.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";

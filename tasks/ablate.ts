@@ -5,20 +5,16 @@
  *     deno task ablate collect runs/quantizers-small
  */
 import { z } from "zod";
-import { readSettings, settingsOf } from "../core/settings.ts";
+import { readSettings, settingsOf } from "../settings/settings.ts";
 import { configSettings } from "../training/config.ts";
 import { printable } from "../training/printable.ts";
-import { showDamage } from "../training/study/damage.ts";
-import { LocalLauncher, type StudyEvent } from "../training/study/launchers/local.ts";
-import { planRuns, showRun } from "../training/study/plan.ts";
-import { readRecord, type StudyRun } from "../training/study/records.ts";
-import {
-  type LaunchedStudy,
-  type LaunchOptions,
-  launchStudy,
-} from "../training/study/run_study.ts";
-import { SCALES, type Study } from "../training/study/study.ts";
-import { showMarkdown } from "../training/study/tables.ts";
+import { showDamage } from "../studies/damage.ts";
+import { LocalLauncher, type StudyEvent } from "../studies/launchers/local.ts";
+import { planRuns, showRun } from "../studies/plan.ts";
+import { readRecord, type StudyRun } from "../studies/records.ts";
+import { type LaunchedStudy, type LaunchOptions, launchStudy } from "../studies/run_study.ts";
+import { SCALES, type Study } from "../studies/study.ts";
+import { showMarkdown } from "../studies/tables.ts";
 import { collect, showCounts } from "./collect.ts";
 import { asInput, asUsage, runTask } from "./fail.ts";
 import { type Command, nest, readCommandLine } from "./flags.ts";

@@ -15,7 +15,7 @@ import {
   writeResults,
 } from "../bench/peers/tables.ts";
 import { findBlas } from "../core/device.ts";
-import { readSettings, settingsOf } from "../core/settings.ts";
+import { readSettings, settingsOf } from "../settings/settings.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";

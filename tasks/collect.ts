@@ -1,12 +1,12 @@
 /** `deno task ablate collect`: gathers what came of a study that was launched elsewhere. */
 import { z } from "zod";
-import { readSettings, settingsOf } from "../core/settings.ts";
-import { collectStudy } from "../training/study/collect_study.ts";
+import { readSettings, settingsOf } from "../settings/settings.ts";
+import { collectStudy } from "../studies/collect_study.ts";
 import { printable } from "../training/printable.ts";
-import { showDamage } from "../training/study/damage.ts";
-import { showRun } from "../training/study/plan.ts";
-import type { StudyRun } from "../training/study/records.ts";
-import { showMarkdown } from "../training/study/tables.ts";
+import { showDamage } from "../studies/damage.ts";
+import { showRun } from "../studies/plan.ts";
+import type { StudyRun } from "../studies/records.ts";
+import { showMarkdown } from "../studies/tables.ts";
 import { asInput, asUsage } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";

@@ -1,5 +1,5 @@
 /** The command line: flags that a list of settings describes, and what they say. */
-import { nearestSetting, type Setting, showSetting } from "../core/settings.ts";
+import { nearestSetting, type Setting, showSetting } from "../settings/settings.ts";
 import { UsageError } from "./fail.ts";
 
 /** What a task takes. */

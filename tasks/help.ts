@@ -1,5 +1,5 @@
 /** What `--help` prints. */
-import { type Setting, showSetting } from "../core/settings.ts";
+import { type Setting, showSetting } from "../settings/settings.ts";
 import type { Command } from "./flags.ts";
 
 /** Every operand, flag, allowed value and default of a task.

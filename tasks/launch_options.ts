@@ -1,9 +1,9 @@
 /** The flags that say where the runs of a study are computed. */
 import { z } from "zod";
-import { KubernetesLauncher } from "../training/study/launchers/kubernetes.ts";
-import type { Launcher } from "../training/study/launchers/launcher.ts";
-import { PrintLauncher } from "../training/study/launchers/print.ts";
-import { SlurmLauncher } from "../training/study/launchers/slurm.ts";
+import { KubernetesLauncher } from "../studies/launchers/kubernetes.ts";
+import type { Launcher } from "../studies/launchers/launcher.ts";
+import { PrintLauncher } from "../studies/launchers/print.ts";
+import { SlurmLauncher } from "../studies/launchers/slurm.ts";
 
 const text = () => z.string().min(1).nullable().default(null);
 

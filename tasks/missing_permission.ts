@@ -1,6 +1,6 @@
 /** A permission that Deno was not asked to give, in words. */
 import { dirname } from "node:path";
-import { PARTIAL_SUFFIX } from "../core/atomic_write.ts";
+import { PARTIAL_SUFFIX } from "../files/atomic_write.ts";
 
 /** What is done with it, by the kind of permission. */
 const DEEDS: Readonly<Record<string, string>> = {

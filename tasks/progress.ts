@@ -6,6 +6,8 @@ import type { Output } from "./output.ts";
 
 /** Of the bar, where the line has room for it. */
 const BAR_WIDTH = 20;
+/** Of the bar on a narrow terminal: below it, parts of the line make room. */
+const LEAST_BAR = 10;
 
 /** What a run's progress is measured against. */
 export interface RunSize {
@@ -34,13 +36,14 @@ export class Progress {
 
   /** Shows where the run is. */
   step(progress: TrainingProgress): void {
-    const line = this.#line(progress);
+    const parts = this.#parts(progress);
     if (this.#output.isTerminal) {
+      const line = fitLine(parts, this.#output.columns - LEAST_BAR - 1);
       const room = this.#output.columns - line.length - 1;
       this.#output.redraw(`${bar(progress, Math.min(BAR_WIDTH, room))} ${line}`.trim());
       this.#drawn = true;
     } else {
-      this.#output.say(line);
+      this.#output.say(fitLine(parts, Infinity));
     }
   }
 
@@ -76,20 +79,36 @@ export class Progress {
     this.#drawn = false;
   }
 
-  #line({ step, totalSteps, epoch, scalars, codebook, imagesPerSecond }: TrainingProgress) {
+  #parts(
+    { step, totalSteps, epoch, scalars, codebook, imagesPerSecond }: TrainingProgress,
+  ): readonly LinePart[] {
     const { epochs, batchSize, codebookSize } = this.#run;
     const { codesInUse, deadCodes, perplexity } = codebook;
     const left = (totalSteps - step) * batchSize / imagesPerSecond;
     return [
-      `step ${step}/${totalSteps}`,
-      `epoch ${epoch}/${epochs}`,
-      `loss ${scalars.loss.toPrecision(4)}`,
-      `${imagesPerSecond.toFixed(0)} images/s`,
-      `${codesInUse}/${codebookSize} codes${deadCodes > 0 ? `, ${deadCodes} dead` : ""}`,
-      `perplexity ${perplexity.toFixed(1)}`,
-      `${showDuration(left)} left`,
-    ].join("  ");
+      [`step ${step}/${totalSteps}`, 7],
+      [`epoch ${epoch}/${epochs}`, 1],
+      [`loss ${scalars.loss.toPrecision(4)}`, 5],
+      [`${imagesPerSecond.toFixed(0)} images/s`, 3],
+      [`${codesInUse}/${codebookSize} codes${deadCodes > 0 ? `, ${deadCodes} dead` : ""}`, 4],
+      [`perplexity ${perplexity.toFixed(1)}`, 2],
+      [`${showDuration(left)} left`, 6],
+    ];
   }
+}
+
+/** A part of a line, and how much it matters: of parts that do not fit, those that matter least go first. */
+export type LinePart = readonly [text: string, weight: number];
+
+/** The parts that fit in so many characters, in their order, two spaces between; at least the one that matters most. */
+export function fitLine(parts: readonly LinePart[], width: number): string {
+  let kept = parts;
+  const line = () => kept.map(([text]) => text).join("  ");
+  while (line().length > width && kept.length > 1) {
+    const least = kept.reduce((a, b) => b[1] < a[1] ? b : a);
+    kept = kept.filter((part) => part !== least);
+  }
+  return line();
 }
 
 /** A bar of so many characters; none where there is no room. */

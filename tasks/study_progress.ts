@@ -1,6 +1,6 @@
 /** What a study shows as it runs. */
-import type { StudyEvent } from "../training/study/launchers/local.ts";
-import { type PlannedRun, showRun } from "../training/study/plan.ts";
+import type { StudyEvent } from "../studies/launchers/local.ts";
+import { type PlannedRun, showRun } from "../studies/plan.ts";
 import type { Output } from "./output.ts";
 import { showDuration } from "./progress.ts";
 

@@ -3,10 +3,10 @@
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
 import { z } from "zod";
-import { parseJson } from "../core/bounded_json.ts";
+import { parseJson } from "../files/bounded_json.ts";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
-import { readSettings, type Setting, settingsOf } from "../core/settings.ts";
+import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
 import { chromeTrace, showDearest } from "../core/trace.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import { openDataset } from "../data/registry.ts";
@@ -24,7 +24,7 @@ import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
-import { quoteShell } from "../training/study/launchers/shell.ts";
+import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";

@@ -5,7 +5,7 @@
  * lock, which the next process of the run waits for; there may be nothing left to do then.
  */
 import { join } from "node:path";
-import { awaitLock } from "../core/folder_lock.ts";
+import { awaitLock } from "../files/folder_lock.ts";
 import { RunFolder } from "../training/run_folder.ts";
 
 async function stopWithStudy(): Promise<void> {

@@ -7,7 +7,7 @@
  * left as it is.
  */
 import { printable, printableLines } from "../training/printable.ts";
-import { trainToRecord } from "../training/study/run_process.ts";
+import { trainToRecord } from "../studies/run_process.ts";
 import { runTask } from "./fail.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
 

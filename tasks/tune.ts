@@ -8,7 +8,7 @@ import { convBench } from "../bench/conv.ts";
 import { matmulBench } from "../bench/matmul.ts";
 import type { Bench } from "../bench/row.ts";
 import { keepTilings, openDevice, surveyDevices, type TilingNames } from "../core/device.ts";
-import { readSettings, settingsOf } from "../core/settings.ts";
+import { readSettings, settingsOf } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";

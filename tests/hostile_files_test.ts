@@ -21,7 +21,7 @@ const PROGRAM = `
 import { cpuUsage } from "node:process";
 import { openParquetColumn } from ${JSON.stringify(new URL("data/formats/parquet.ts", ROOT).href)};
 import { fileAccess } from ${JSON.stringify(new URL("data/formats/random_access.ts", ROOT).href)};
-import { readPyTorch } from ${JSON.stringify(new URL("core/pytorch_file.ts", ROOT).href)};
+import { readPyTorch } from ${JSON.stringify(new URL("files/pytorch_file.ts", ROOT).href)};
 const [path] = Deno.args;
 const start = cpuUsage();
 let outcome = "accepted";

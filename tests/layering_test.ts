@@ -12,14 +12,21 @@ interface Module {
 /** For each folder, the folders that it may import from besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [],
-  data: ["core"],
+  settings: [],
+  files: ["core"],
+  data: ["core", "files", "settings"],
   nn: ["core"],
-  metrics: ["core", "nn"],
-  quantizers: ["core", "nn"],
+  metrics: ["core", "files", "settings", "nn"],
+  quantizers: ["core", "settings", "nn"],
   models: ["core", "nn", "quantizers"],
-  training: ["core", "data", "metrics", "nn", "quantizers", "models"],
-  bench: ["core", "data", "metrics", "nn", "quantizers", "models", "training"],
-  tasks: ["core", "data", "metrics", "nn", "quantizers", "models", "training", "bench"],
+  training: ["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
+  reports: ["core", "files", "metrics", "training"],
+  studies: ["core", "files", "settings", "data", "metrics", "training", "reports"],
+  bench: ["core", "files", "data", "metrics", "nn", "quantizers", "models", "training"],
+  tasks: [
+    ...["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
+    ...["training", "reports", "studies", "bench"],
+  ],
 };
 
 const ROOT = new URL("../", import.meta.url);
@@ -124,4 +131,14 @@ Deno.test("the module graph has no cycle", () => {
     done.add(module);
   };
   for (const module of graph.keys()) visit(module);
+});
+
+Deno.test("core imports nothing of Node's, but for the device cpu, which is loaded when it is opened", async () => {
+  const wrong: string[] = [];
+  for (const module of graph.keys()) {
+    if (!module.startsWith("core/") || module.startsWith("core/cpu/")) continue;
+    const text = await Deno.readTextFile(new URL(module, ROOT));
+    if (/^(?:import|export)\b[^;]*from "(?:node|npm):/m.test(text)) wrong.push(module);
+  }
+  assert.deepEqual(wrong, []);
 });

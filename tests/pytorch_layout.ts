@@ -1,5 +1,5 @@
 /** The names and layouts of the reference implementation's parameters, and ours. */
-import type { HostTensor } from "../core/safetensors.ts";
+import type { HostTensor } from "../core/host_tensor.ts";
 
 /** PyTorch's names on the left, ours on the right; what follows (`weight`, `bias`) is the same. */
 const NAMES: readonly (readonly [theirs: RegExp, ours: string])[] = [

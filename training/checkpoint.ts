@@ -1,10 +1,10 @@
 /** Checkpoints: the whole state of a run in one safetensors file. */
-import { parseJson } from "../core/bounded_json.ts";
+import { parseJson } from "../files/bounded_json.ts";
 import {
   readSafetensors,
   type SafetensorsContents,
   writeSafetensors,
-} from "../core/safetensors.ts";
+} from "../files/safetensors.ts";
 import type { StateDictionary } from "../nn/module.ts";
 
 const FORMAT = "codebook checkpoint 1";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { DEVICE_CHOICES, type DeviceChoice } from "../core/device.ts";
 import { type Precision, PRECISIONS } from "../core/precision.ts";
-import { type Setting, settingsOf, showSetting } from "../core/settings.ts";
+import { type Setting, settingsOf, showSetting } from "../settings/settings.ts";
 import {
   DATASET_NAMES,
   type DatasetConfig,

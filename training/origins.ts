@@ -1,6 +1,6 @@
 /** Where settings may come from: what a file may not say, because it would run code or reach for the web. */
 import { isAbsolute, normalize } from "node:path";
-import { showSetting } from "../core/settings.ts";
+import { showSetting } from "../settings/settings.ts";
 import type { Config } from "./config.ts";
 import type { Settings } from "./presets.ts";
 

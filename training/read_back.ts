@@ -1,7 +1,7 @@
 /** Files that a run left, read back: what each holds is checked, and one that is broken is named. */
 import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
-import { parseJson } from "../core/bounded_json.ts";
+import { parseJson } from "../files/bounded_json.ts";
 
 /** A file that cannot be read, or does not hold what it must. */
 export class DamagedFileError extends Error {

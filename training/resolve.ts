@@ -1,6 +1,6 @@
 /** Makes one configuration of the places that settings come from. */
-import { suggestName } from "../core/nearest_name.ts";
-import { readSettings, showSetting } from "../core/settings.ts";
+import { suggestName } from "../settings/nearest_name.ts";
+import { readSettings, showSetting } from "../settings/settings.ts";
 import { DEFAULT_DATASET } from "../data/registry.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
 import { type Config, configSchema, datasetDefaults, quantizerDefaults } from "./config.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { EvaluationProtocol } from "./protocol.ts";
 import { readJsonFile, readJsonLines } from "./read_back.ts";
-import type { RunRecord } from "./report/curves.ts";
+import type { RunRecord } from "./run_record.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const side = z.int().min(1);

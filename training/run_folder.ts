@@ -3,16 +3,16 @@
  * for. */
 import { appendFile, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { parseJson } from "../core/bounded_json.ts";
-import { PARTIAL_SUFFIX, writeAtomically } from "../core/atomic_write.ts";
-import { takeLock } from "../core/folder_lock.ts";
+import { parseJson } from "../files/bounded_json.ts";
+import { PARTIAL_SUFFIX, writeAtomically } from "../files/atomic_write.ts";
+import { takeLock } from "../files/folder_lock.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { VQVAE } from "../models/vqvae.ts";
 import { DamagedFileError, readWhole } from "./read_back.ts";
-import type { RunRecord } from "./report/curves.ts";
+import type { RunRecord } from "./run_record.ts";
 import { readCounts, readRecords } from "./run_files.ts";
 import { EventFile, scalarsOf } from "./tensorboard/events.ts";
 import { drawSampleGrid, readSampleGrid, type Samples } from "./sample_grid.ts";

@@ -1,7 +1,7 @@
 /** The comparison as Markdown, and as lines of JSON. */
 import os from "node:os";
 import { surveyDevices } from "../../core/device.ts";
-import { writeAtomically } from "../../core/atomic_write.ts";
+import { writeAtomically } from "../../files/atomic_write.ts";
 import { type Finding, type Spread, spreadOf } from "./measures.ts";
 import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";

@@ -1,5 +1,4 @@
 /** Times kernels on the GPU: a pass of its own for each, between two timestamps. */
-import { setTimeout as wait } from "node:timers/promises";
 import type { KernelClock, Span } from "../backend.ts";
 
 /** Passes that a set of queries has room for: two timestamps each, of WebGPU's most. */
@@ -110,7 +109,7 @@ export class PassClock implements KernelClock {
     };
     await this.#device.queue.onSubmittedWorkDone();
     const first = submit(0);
-    await wait(CALIBRATION_MS);
+    await new Promise((resolve) => setTimeout(resolve, CALIBRATION_MS));
     const second = submit(2);
     const stamps = await this.#read(querySet, 4);
     querySet.destroy();

@@ -2,7 +2,6 @@
  *
  * Where there is no Deno (a browser), no permission or no such file, nothing was found out, and nobody is asked.
  */
-import { parseJson } from "../bounded_json.ts";
 import { cacheFolder } from "../cache_folder.ts";
 
 /** The names of the tilings of an adapter's products. */
@@ -47,7 +46,7 @@ export async function readTuning(
   const path = await tuningFile(adapter);
   if (path === undefined || !await permitted({ name: "read", path })) return {};
   try {
-    const { matmul, convolution } = parseJson(await Deno.readTextFile(path), path);
+    const { matmul, convolution } = JSON.parse(await Deno.readTextFile(path));
     if ([matmul, convolution].every((name) => candidates.includes(name))) {
       return { tilings: { matmul, convolution } };
     }
@@ -74,8 +73,9 @@ export async function writeTuning(adapter: string, tilings: TilingNames): Promis
         "readable, got none",
     );
   }
-  const { writeAtomically } = await import("../atomic_write.ts");
   await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-  await writeAtomically(path, `${JSON.stringify({ adapter, ...tilings }, null, 2)}\n`);
+  const partial = `${path}.${Deno.pid}`;
+  await Deno.writeTextFile(partial, `${JSON.stringify({ adapter, ...tilings }, null, 2)}\n`);
+  await Deno.rename(partial, path); // in one step
   return path;
 }

@@ -1,7 +1,7 @@
 /** Unpacks gzip without trusting what it unpacks to. */
 import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
-import { regularSize } from "../../core/regular_file.ts";
+import { regularSize } from "../../files/regular_file.ts";
 
 /** A file may unpack to so many bytes, and to so many for each of its own: MNIST's images to five times as many. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;

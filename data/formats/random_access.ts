@@ -1,6 +1,6 @@
 /** Bytes at any place: of a file, or of a file on the web by requests for ranges. */
 import { type FileHandle, open } from "node:fs/promises";
-import { regularSize } from "../../core/regular_file.ts";
+import { regularSize } from "../../files/regular_file.ts";
 
 /** Bytes that are read by their places. */
 export interface RandomAccess {

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { decodePyTorch } from "../../core/pytorch_file.ts";
-import { decodeSafetensors, type HostTensor } from "../../core/safetensors.ts";
+import { decodePyTorch } from "../../files/pytorch_file.ts";
+import type { HostTensor } from "../../core/host_tensor.ts";
+import { decodeSafetensors } from "../../files/safetensors.ts";
 import { sameShape, showShape } from "../../core/shape.ts";
-import { regularSize } from "../../core/regular_file.ts";
+import { regularSize } from "../../files/regular_file.ts";
 
 /** The weights of a network, by PyTorch's names and in PyTorch's layouts. */
 export interface Weights {

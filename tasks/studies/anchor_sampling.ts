@@ -1,5 +1,5 @@
 /** How anchors are sampled (arXiv 2307.15139, ablation c). */
-import type { Study } from "../../training/study/study.ts";
+import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
 /** The three ways to sample anchors, at every step and once only. */

@@ -1,5 +1,5 @@
 /** How long codes are (arXiv 2307.15139, ablation b). */
-import type { Study } from "../../training/study/study.ts";
+import type { Study } from "../../studies/study.ts";
 import { CODEBOOKS } from "./codebooks.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 

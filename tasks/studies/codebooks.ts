@@ -1,5 +1,5 @@
 /** What the studies of sizes compare. */
-import type { SettingsAxis } from "../../training/study/study.ts";
+import type { SettingsAxis } from "../../studies/study.ts";
 
 /** The clustered codebook as the paper has it, and this toolkit's. */
 export const CODEBOOKS: SettingsAxis = {

@@ -1,6 +1,6 @@
 /** What keeps a clustered codebook in use, piece by piece. */
 import type { Settings } from "../../training/presets.ts";
-import type { Study } from "../../training/study/study.ts";
+import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
 /** The paper's own clustered codebook, with something added. */

@@ -1,7 +1,7 @@
 /** Every method, at one rate. */
 import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
 import type { Settings } from "../../training/presets.ts";
-import type { Study } from "../../training/study/study.ts";
+import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
 /** Three codes of 8 say what one of 512 does. The inner method is the one of RQ-VAE, for both, so that they differ in

@@ -2,16 +2,16 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseJson } from "../../core/bounded_json.ts";
-import { nearestName, suggestName } from "../../core/nearest_name.ts";
-import { readStudy, type Study } from "../../training/study/study.ts";
+import { parseJson } from "../../files/bounded_json.ts";
+import { nearestName, suggestName } from "../../settings/nearest_name.ts";
+import { readStudy, type Study } from "../../studies/study.ts";
 import { anchorSampling } from "./anchor_sampling.ts";
 import { codebookDim } from "./codebook_dim.ts";
 import { codebookSize } from "./codebook_size.ts";
 import { fullUsage } from "./full_usage.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
-import { regularSize } from "../../core/regular_file.ts";
+import { regularSize } from "../../files/regular_file.ts";
 
 /** Endings of files that hold a study. */
 const FILES = [".json", ".ts"];

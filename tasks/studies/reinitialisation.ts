@@ -1,5 +1,5 @@
 /** How dead codes come back (arXiv 2307.15139, ablation d). */
-import type { Study } from "../../training/study/study.ts";
+import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
 /** One look-up for all, that of the clustered codebook, so that they differ in the codes' return only. */

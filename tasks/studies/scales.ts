@@ -1,5 +1,5 @@
 /** The sizes that every named study has. */
-import type { Study } from "../../training/study/study.ts";
+import type { Study } from "../../studies/study.ts";
 
 /** From a try to the paper's own settings; on other images by `--data.name`. */
 export const SCALES_OF_NAMED: NonNullable<Study["scales"]> = {

@@ -4,7 +4,7 @@
  *     deno task fuzz --minutes 30
  */
 import { z } from "zod";
-import { readSettings, settingsOf } from "../../core/settings.ts";
+import { readSettings, settingsOf } from "../../settings/settings.ts";
 import { Campaign } from "./campaign.ts";
 import { targetModule, TARGETS } from "./target.ts";
 import { asUsage, runTask } from "../../tasks/fail.ts";

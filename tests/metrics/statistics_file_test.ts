@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { deflateRawSync } from "node:zlib";
 import { decodeStatistics, encodeStatistics } from "../../metrics/statistics_file.ts";
-import { encodeZip, ZipArchive } from "../../core/zip.ts";
+import { encodeZip, ZipArchive } from "../../files/zip.ts";
 
 const gaussian = {
   mean: Float64Array.of(0.1, -2, 3),

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { zeros } from "../../core/functions/creation.ts";
 import { relu } from "../../core/functions/elementwise.ts";
 import { randomKey } from "../../core/random.ts";
-import type { HostTensor } from "../../core/safetensors.ts";
+import type { HostTensor } from "../../core/host_tensor.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Linear } from "../../nn/linear.ts";
 import { Activation, Counter, Module, Sequential } from "../../nn/module.ts";

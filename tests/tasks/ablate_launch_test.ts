@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
-import { readSettings } from "../../core/settings.ts";
+import { readSettings } from "../../settings/settings.ts";
 import { LAUNCH_OPTIONS, remoteLauncher } from "../../tasks/launch_options.ts";
-import { KubernetesLauncher } from "../../training/study/launchers/kubernetes.ts";
-import { PrintLauncher } from "../../training/study/launchers/print.ts";
-import { SlurmLauncher } from "../../training/study/launchers/slurm.ts";
-import type { StudyRun } from "../../training/study/records.ts";
+import { KubernetesLauncher } from "../../studies/launchers/kubernetes.ts";
+import { PrintLauncher } from "../../studies/launchers/print.ts";
+import { SlurmLauncher } from "../../studies/launchers/slurm.ts";
+import type { StudyRun } from "../../studies/records.ts";
 import { type Ended, folderForTests, lastLine, runTask, snapshot } from "./child.ts";
 
 const folder = folderForTests();

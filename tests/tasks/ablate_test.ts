@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { StudyRun } from "../../training/study/records.ts";
+import type { StudyRun } from "../../studies/records.ts";
 import { type Ended, folderForTests, lastLine, runTask, snapshot, taskCommand } from "./child.ts";
 
 const folder = folderForTests();

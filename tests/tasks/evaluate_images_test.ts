@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { encode } from "fast-png";
 import sharp from "sharp";
-import { encodeSafetensors, type HostTensor } from "../../core/safetensors.ts";
+import type { HostTensor } from "../../core/host_tensor.ts";
+import { encodeSafetensors } from "../../files/safetensors.ts";
 import { openDevice } from "../../core/device.ts";
 import { imageMae } from "../../metrics/mae.ts";
 import type { Images } from "../../metrics/images.ts";

@@ -1,7 +1,7 @@
 /** The permissions that docs/security.md gives for each task: they are enough, and one that is missing is named. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import type { StudyRun } from "../../training/study/records.ts";
+import type { StudyRun } from "../../studies/records.ts";
 import { openTestDevices } from "../helpers.ts";
 import { type Ended, folderForTests, lastLine, TINY } from "./child.ts";
 

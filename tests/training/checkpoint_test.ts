@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeSafetensors } from "../../core/safetensors.ts";
+import { writeSafetensors } from "../../files/safetensors.ts";
 import { checkIdentity, readCheckpoint, saveCheckpoint } from "../../training/checkpoint.ts";
 import { withFolder } from "./tiny.ts";
 

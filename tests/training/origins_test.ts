@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkOut, flagsBesideFile } from "../../training/origins.ts";
 import { resolveConfig } from "../../training/resolve.ts";
-import { planRuns } from "../../training/study/plan.ts";
+import { planRuns } from "../../studies/plan.ts";
 
 const LIBRARY = "/tmp/evil.so", ADDRESS = "https://example.org/{00..03}.tar";
 

@@ -3,7 +3,7 @@
  * Source: tensorflow/core/util/event.proto and tensorboard/compat/proto/summary.proto.
  */
 import { appendFile, readFile } from "node:fs/promises";
-import { writeAtomically } from "../../core/atomic_write.ts";
+import { writeAtomically } from "../../files/atomic_write.ts";
 import { MessageWriter, readMessage } from "./protobuf.ts";
 import { decodeRecords, encodeRecord } from "./records.ts";
 

@@ -1,5 +1,5 @@
 /** JSON that is read back: what is nested, repeated, or cut short. */
-import { parseJson } from "../../../core/bounded_json.ts";
+import { parseJson } from "../../../files/bounded_json.ts";
 import { text } from "../build.ts";
 import type { Draw } from "../draw.ts";
 import type { FuzzTarget } from "../target.ts";

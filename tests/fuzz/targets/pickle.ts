@@ -1,5 +1,5 @@
 /** Pickles: programs of opcodes that build, remember, repeat and nest. */
-import { PickledDictionary, type PickleOwner, readPickle } from "../../../core/pickle.ts";
+import { PickledDictionary, type PickleOwner, readPickle } from "../../../files/pickle.ts";
 import { latin, little } from "../build.ts";
 import type { Draw } from "../draw.ts";
 import type { FuzzTarget } from "../target.ts";

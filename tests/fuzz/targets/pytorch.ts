@@ -1,5 +1,5 @@
 /** PyTorch's files in both forms: tensors that lie about their storages, long and repeated names, shared dictionaries. */
-import { decodePyTorch } from "../../../core/pytorch_file.ts";
+import { decodePyTorch } from "../../../files/pytorch_file.ts";
 import { joined, latin, little } from "../build.ts";
 import { Draw } from "../draw.ts";
 import type { FuzzTarget } from "../target.ts";

@@ -1,5 +1,5 @@
 /** safetensors: headers that lie about names, shapes and ranges, repeat and nest. */
-import { readSafetensors } from "../../../core/safetensors.ts";
+import { readSafetensors } from "../../../files/safetensors.ts";
 import { joined, little, text } from "../build.ts";
 import { Draw } from "../draw.ts";
 import type { FuzzTarget } from "../target.ts";

@@ -1,6 +1,6 @@
 /** ZIP: directories that lie, entries that overlap or repeat each other, and what unpacks to far more. */
 import { crc32, deflateRawSync } from "node:zlib";
-import { ZipArchive } from "../../../core/zip.ts";
+import { ZipArchive } from "../../../files/zip.ts";
 import { bomb, joined, latin, little, text } from "../build.ts";
 import type { Draw } from "../draw.ts";
 import type { FuzzTarget } from "../target.ts";

@@ -1,0 +1,74 @@
+/** What a run recorded as it trained, as lines. */
+import { type Html, joinHtml } from "./html.ts";
+import type { RunRecord } from "../training/run_record.ts";
+import { drawLineChart, type Series } from "./line_chart.ts";
+
+/** Draws the losses, the errors, and how the codebook was used. Numbers of test images that were measured by different
+ * protocols are lines of their own. */
+export function drawCurves(records: readonly RunRecord[], codebookSize: number): Html {
+  const steps = records.filter(({ kind }) => kind === "step");
+  const epochs = records.filter(({ kind }) => kind === "epoch");
+  const train = (name: string, label: string): Series => ({
+    name: label,
+    points: pointsOf(steps, (record) => record[name]),
+    colour: 1,
+  });
+  const codebook = (name: string, label: string, share = 1): Series => ({
+    name: label,
+    points: pointsOf(steps, (record) => entryOf(record.codebook, name), share),
+    colour: 1,
+  });
+  const test = (name: string, share = 1): Series[] =>
+    [...new Set(epochs.map((record) => entryOf(record.test, "protocol")))].map((protocol, at) => ({
+      name: at === 0 ? "test" : `test, protocol ${protocol}`,
+      points: pointsOf(
+        epochs.filter((record) => entryOf(record.test, "protocol") === protocol),
+        (record) => entryOf(record.test, name),
+        share,
+      ),
+      colour: at === 0 ? 2 : 3,
+    }));
+  return joinHtml([
+    drawLineChart({
+      title: "Loss",
+      logarithmic: true,
+      series: [train("loss", "all"), { ...train("quantizerLoss", "quantiser"), colour: 3 }],
+    }),
+    drawLineChart({
+      title: "Mean squared error",
+      logarithmic: true,
+      series: [train("mse", "training"), ...test("mse")],
+    }),
+    drawLineChart({
+      title: "Codes in use (%)",
+      series: [
+        codebook("codesInUse", "this epoch", 100 / codebookSize),
+        ...test("usage", 100),
+        { ...codebook("deadCodes", "dead", 100 / codebookSize), colour: 3 },
+      ],
+    }),
+    drawLineChart({
+      title: "Perplexity",
+      series: [codebook("perplexity", "this epoch"), ...test("perplexity")],
+    }),
+  ]);
+}
+
+function pointsOf(
+  records: readonly RunRecord[],
+  valueOf: (record: RunRecord) => unknown,
+  share = 1,
+): Series["points"] {
+  return records.flatMap((record) => {
+    const value = valueOf(record);
+    const shown = typeof value === "number" ? value * share : NaN;
+    return Number.isFinite(shown) ? [[record.step, shown] as const] : [];
+  });
+}
+
+/** An entry of a record inside a record. */
+function entryOf(record: unknown, name: string): unknown {
+  return typeof record === "object" && record !== null
+    ? (record as Readonly<Record<string, unknown>>)[name]
+    : undefined;
+}

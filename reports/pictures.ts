@@ -1,0 +1,50 @@
+/** Originals, reconstructions and their differences, as pictures inside the page. */
+import { Buffer } from "node:buffer";
+import { encode } from "fast-png";
+import { sizeOf } from "../core/shape.ts";
+import type { Samples } from "../training/sample_grid.ts";
+import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
+
+/** Three rows: originals, reconstructions, and their differences, in which middle grey is none and the contrast is
+ * doubled. */
+export function drawPictures({ originals, reconstructions, imageShape }: Samples): Html {
+  const differences = reconstructions.map((value, at) => 2 * (value - originals[at]));
+  return joinHtml([
+    drawPictureRow("original", originals, imageShape),
+    drawPictureRow("reconstruction", reconstructions, imageShape),
+    drawPictureRow("difference", differences, imageShape),
+  ]);
+}
+
+/** A row of pictures beside its name.
+ * @param values of `[n, height, width, channels]` in [−1, 1]
+ * @param label what stands there; by default the name
+ */
+export function drawPictureRow(
+  name: string,
+  values: Float32Array,
+  imageShape: Samples["imageShape"],
+  label: HtmlValue = name,
+): Html {
+  const size = sizeOf(imageShape), count = values.length / size;
+  const pictures = Array.from({ length: count }, (_, image) => {
+    const source = pngAddress(values.subarray(image * size, (image + 1) * size), imageShape);
+    return markup`<img src="${source}" alt="${name} ${image + 1}">`;
+  });
+  return markup`<div class="pictures" style="--count: ${count}"><span>${label}</span>${pictures}</div>`;
+}
+
+/** An image in [−1, 1] as the address of a PNG: RGB where it has 3 channels, else grey, of the first channel. */
+function pngAddress(
+  values: Float32Array,
+  [height, width, channels]: Samples["imageShape"],
+): string {
+  const shown = channels === 3 ? 3 : 1;
+  const data = new Uint8Array(height * width * shown);
+  for (let at = 0; at < data.length; at++) {
+    const value = values[Math.floor(at / shown) * channels + at % shown];
+    data[at] = Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
+  }
+  const png = encode({ width, height, channels: shown, data });
+  return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+}

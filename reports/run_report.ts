@@ -1,0 +1,98 @@
+/** The report of a run: one page that needs no other file. */
+import type { Config } from "../training/config.ts";
+import type { RunRecord } from "../training/run_record.ts";
+import { drawCurves } from "./curves.ts";
+import { drawHistogram } from "./histogram.ts";
+import { type Html, joinHtml, markup } from "./html.ts";
+import { page, section } from "./page.ts";
+import { drawPictures } from "./pictures.ts";
+import { drawProjection } from "./projection.ts";
+import { drawProtocols } from "./protocols.ts";
+import type { RunEvaluation } from "../training/run_evaluation.ts";
+
+/** What a report is made of. */
+export interface ReportOptions {
+  /** What the run is called. */
+  readonly title: string;
+  /** Its configuration. */
+  readonly config: Config;
+  /** What it recorded as it trained. */
+  readonly records: readonly RunRecord[];
+  /** What was measured of it. */
+  readonly evaluation: RunEvaluation;
+}
+
+/** Draws the report as HTML: curves, pictures, the codebook's histogram and its codes among the features, and every
+ * number with the protocol by which it was measured. The same run gives the same bytes. */
+export function drawReport({ title, config, records, evaluation }: ReportOptions): string {
+  const { numbers, codebook, samples, space } = evaluation;
+  const { data, quantizer } = config;
+  const about = `${data.name}, ${quantizer.type}, ${codebook.codes} codes, seed ${config.seed}`;
+  const headline: readonly (readonly [string, string])[] = [
+    ["codes in use", `${(100 * numbers.usage).toFixed(1)} %`],
+    ["perplexity", numbers.perplexity.toFixed(1)],
+    ["bits an index", codebook.entropyBits.toFixed(2)],
+    ["PSNR", `${numbers.psnr.toFixed(2)} dB`],
+    ["mse", numbers.mse.toPrecision(3)],
+  ];
+  const dead = codebook.dead.length;
+  return page(title, [
+    markup`<header><h1>${title}</h1><p class="faint">${about}</p><dl class="numbers">${
+      headline.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)
+    }</dl></header>`,
+    section(
+      "Training",
+      "Over the steps of the run.",
+      wrapped("charts", drawCurves(records, codebook.codes)),
+    ),
+    section(
+      "Images",
+      "Spread evenly over the images that were measured. In the differences, middle grey is none, and the contrast is doubled.",
+      drawPictures(samples),
+    ),
+    section(
+      "Codebook",
+      `How often each code was chosen, from the most to the least; the dotted line is where all would be, if they were chosen equally often.`,
+      drawHistogram(codebook),
+    ),
+    section(
+      "Codes among features",
+      markup`Projected together by UMAP.
+<span class="key"><i class="disc is-features"></i>features</span>
+<span class="key"><i class="disc is-used"></i>codes in use <b>${codebook.codes - dead}</b></span>
+<span class="key"><i class="disc is-dead"></i>dead codes <b>${dead}</b></span>`,
+      space === null ? markup`` : drawProjection(space),
+    ),
+    section(
+      "Numbers",
+      "Numbers compare only where their protocols are the same.",
+      drawNumbers(evaluation),
+    ),
+  ]);
+}
+
+function wrapped(name: string, content: Html): Html {
+  return content.isEmpty ? content : markup`<div class="${name}">${content}</div>`;
+}
+
+/** Every number with its protocol, and what the protocols are. */
+function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): Html {
+  const own: readonly (readonly [string, string, string])[] = [
+    ["mse", numbers.mse.toPrecision(5), "lower"],
+    ["PSNR (dB)", numbers.psnr.toFixed(2), "higher"],
+    ["usage", numbers.usage.toFixed(4), "higher"],
+    ["perplexity", numbers.perplexity.toFixed(2), "higher"],
+  ];
+  const rows = [
+    ...own.map((row) => [...row, numbers.protocol] as const),
+    ...measurements.map(({ name, value, decimals, better, protocol }) =>
+      [name, value.toFixed(decimals), better, protocol] as const
+    ),
+  ];
+  const body = rows.map(([name, value, better, protocol]) =>
+    markup`<tr><td>${name}</td><td class="value">${value}</td><td class="faint">${better} is better</td><td><code>${protocol}</code></td></tr>`
+  );
+  return markup`<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
+<tbody>${joinHtml(body)}</tbody></table>
+${drawProtocols(protocols)}`;
+}

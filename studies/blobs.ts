@@ -1,0 +1,171 @@
+/** The paper's blob plot: quality against usage, as SVG. */
+import { greatestOf, leastOf } from "../core/extremes.ts";
+import { drawLevels, drawMarks, type GridFrame } from "../reports/axes.ts";
+import { type Html, joinHtml, markup } from "../reports/html.ts";
+import { linearScale, logScale, type Scale } from "../reports/scale.ts";
+import { coloursOf, haveOrder, rowColours, swatch } from "./colours.ts";
+import { type Spread, spreadOf, type StudyRow } from "./rows.ts";
+
+const WIDTH = 900, LEFT = 72, TOP = 30;
+/** Pixels of a letter of the labels beside the grid, and where the grid ends at least. */
+const LETTER = 6.3, LEAST_RIGHT = 500;
+/** Pixels below the grid, and of the grid at least. */
+const FOOT = 48, LEAST_HEIGHT = 330;
+/** The radii of the smallest and the largest blob; one between them where sizes say nothing. */
+const RADII = [5, 20] as const, PLAIN = 8;
+/** Pixels from one label to the next below it. */
+const LABEL = 15;
+
+/** A combination where it is drawn. */
+interface Blob {
+  readonly row: StudyRow;
+  /** Of the row in its table. */
+  readonly index: number;
+  readonly usage: Spread;
+  readonly mse: Spread;
+  readonly style: string;
+  readonly radius: number;
+}
+
+/** Draws a plot an axis: every combination where its mean usage and its mean test mse are, with bars of a standard
+ * deviation. Where the axis has numbers, a blob's size is its number, by the logarithm. Where its values have an order,
+ * lines join the combinations that differ in nothing else; with other axes, each line has a colour. Where they have
+ * none, each value has a colour. Nothing where nothing was measured.
+ */
+export function drawBlobs(rows: readonly StudyRow[]): Html {
+  return joinHtml(Object.keys(rows[0].point).map((axis) => drawAxis(rows, axis)));
+}
+
+function drawAxis(rows: readonly StudyRow[], axis: string): Html {
+  const others = Object.keys(rows[0].point).filter((other) => other !== axis);
+  const lineOf = (row: StudyRow) => others.map((other) => String(row.point[other])).join(", ");
+  const valueOf = (row: StudyRow) => String(row.point[axis]);
+  const values = rows.map(({ point }) => point[axis]), ordered = haveOrder(values);
+  const keyOf = ordered && others.length > 0 ? lineOf : valueOf;
+  const keys = [...new Set(rows.map(keyOf))];
+  const styles = others.length === 0 ? rowColours(rows) : coloursOf(keys);
+  const blobs = placeBlobs(rows, axis, (row) => styles[keys.indexOf(keyOf(row))]);
+  if (blobs.length === 0) return markup``;
+  const letters = greatestOf(blobs.map(({ row }) => row.label.length));
+  const right = Math.max(LEAST_RIGHT, WIDTH - 20 - LETTER * letters);
+  const bottom = TOP + Math.max(LEAST_HEIGHT, LABEL * blobs.length);
+  const plot: Plot = {
+    across: linearScale([0, 100], [LEFT, right], 5),
+    up: errorScale(blobs, bottom),
+    frame: { left: LEFT, right, bottom },
+  };
+  const lines = ordered ? [...Map.groupBy(blobs, ({ row }) => lineOf(row)).values()] : [];
+  const legend = keys.map((key, at) => markup`<span>${swatch(styles[at])}${key}</span>`);
+  return markup`<figure class="blobs" style="--whole: ${
+    (100 * WIDTH / (right + 16)).toFixed(0)
+  }%"><figcaption><h3>${axis}</h3>${
+    others.length === 0 ? "" : markup`<p class="keys">${legend}</p>`
+  }</figcaption><svg viewBox="0 0 ${WIDTH} ${
+    bottom + FOOT
+  }" role="img" aria-label="Test mse over usage, ${axis}">${drawGrid(plot)}<g class="labels">${
+    drawLabels(plot, blobs)
+  }</g>
+${joinHtml(lines.map((line) => drawLine(plot, axis, line)))}
+${joinHtml(largestFirst(blobs).map((blob) => drawBlob(plot, blob)))}
+</svg></figure>`;
+}
+
+/** Where usage and errors lie. */
+interface Plot {
+  readonly across: Scale;
+  readonly up: Scale;
+  readonly frame: GridFrame;
+}
+
+/** What is drawn of the rows that were measured. */
+function placeBlobs(
+  rows: readonly StudyRow[],
+  axis: string,
+  styleOf: (row: StudyRow) => string,
+): readonly Blob[] {
+  const radiusOf = radii(rows.map(({ point }) => point[axis]));
+  return rows.flatMap((row, index) => {
+    const usage = spreadOf(row, "usage"), mse = spreadOf(row, "mse");
+    if (usage === null || mse === null) return [];
+    return [{ row, index, usage, mse, style: styleOf(row), radius: radiusOf(row.point[axis]) }];
+  });
+}
+
+/** Where errors lie, with their bars; down is better. */
+function errorScale(blobs: readonly Blob[], bottom: number): Scale {
+  const ends = blobs.flatMap(({ mse }) => barOf(mse));
+  const low = leastOf(ends), high = greatestOf(ends);
+  return (high > 3 * low && low > 0 ? logScale : linearScale)([low, high], [bottom, TOP]);
+}
+
+/** The ends of a bar of a standard deviation; of an error not under a tenth of it, for the sake of logarithmic scales. */
+function barOf({ mean, deviation }: Spread): readonly [low: number, high: number] {
+  const side = deviation ?? 0;
+  return [Math.max(mean - side, mean / 10), mean + side];
+}
+
+/** How large the blob of a value is: by the logarithm, where all values are positive numbers. */
+function radii(values: readonly unknown[]): (value: unknown) => number {
+  const numbers = values.filter((value) => typeof value === "number" && value > 0).map(Number);
+  const low = Math.log(leastOf(numbers)), span = Math.log(greatestOf(numbers)) - low;
+  if (numbers.length < values.length || span === 0) return () => PLAIN;
+  return (value) => RADII[0] + (Math.log(Number(value)) - low) / span * (RADII[1] - RADII[0]);
+}
+
+function drawGrid({ across, up, frame }: Plot): Html {
+  const { left, right, bottom } = frame;
+  return joinHtml([
+    ...drawLevels(up, frame),
+    ...drawMarks(across, frame),
+    markup`<text class="tick" x="0" y="12">test mse, lower is better</text>`,
+    markup`<text class="tick" x="${(left + right) / 2}" y="${
+      bottom + 42
+    }" text-anchor="middle">usage, % of the codes</text>`,
+  ]);
+}
+
+/** Joins combinations in the order of their values. */
+function drawLine({ across, up }: Plot, axis: string, blobs: readonly Blob[]): Html {
+  const sorted = blobs.toSorted((a, b) => Number(a.row.point[axis]) - Number(b.row.point[axis]));
+  const places = sorted.map(({ usage, mse }) =>
+    `${across.at(usage.mean).toFixed(1)},${up.at(mse.mean).toFixed(1)}`
+  );
+  return markup`<polyline class="joins" points="${places.join(" ")}"/>`;
+}
+
+/** So that no blob hides a smaller one. */
+function largestFirst(blobs: readonly Blob[]): readonly Blob[] {
+  return blobs.toSorted((a, b) => b.radius - a.radius);
+}
+
+function drawBlob({ across, up }: Plot, blob: Blob): Html {
+  const { row, index, usage, mse, style, radius } = blob;
+  const x = across.at(usage.mean).toFixed(1), y = up.at(mse.mean).toFixed(1);
+  const [left, right] = barOf(usage).map((end) => across.at(Math.min(end, 100)).toFixed(1));
+  const [low, high] = barOf(mse).map((end) => up.at(end).toFixed(1));
+  return markup`<g class="blob coloured" data-row="${index}" style="${style}"><title>${row.name}</title><path d="M${left} ${y}H${right}M${x} ${low}V${high}"/><circle cx="${x}" cy="${y}" r="${
+    radius.toFixed(1)
+  }"/></g>`;
+}
+
+/** The rows' names in a column beside the grid, from the top down, each with a line to its blob. */
+function drawLabels({ across, up, frame }: Plot, blobs: readonly Blob[]): Html {
+  const { right, bottom } = frame;
+  let next = TOP;
+  const sorted = blobs.toSorted((a, b) => up.at(a.mse.mean) - up.at(b.mse.mean));
+  return joinHtml(sorted.map(({ row, index, usage, mse, radius }, at) => {
+    const y = up.at(mse.mean), last = bottom - (sorted.length - 1 - at) * LABEL;
+    const place = Math.max(next, Math.min(y, last));
+    next = place + LABEL;
+    const from = across.at(usage.mean) + radius;
+    return markup`<g class="label" data-row="${index}"><path class="grid" d="M${from.toFixed(1)} ${
+      y.toFixed(1)
+    }L${right + 10} ${
+      place.toFixed(
+        1,
+      )
+    }"/><text class="tick" x="${right + 14}" y="${
+      place.toFixed(1)
+    }" dy="0.32em">${row.label}</text></g>`;
+  }));
+}

@@ -1,0 +1,65 @@
+/** What runs in the page of a study. */
+import { drawLines, type Line } from "../reports/line_chart.ts";
+
+/** A run's line in a chart. */
+export interface ComparedLine extends Line {
+  /** Its combination. */
+  readonly row: NonNullable<Line["row"]>;
+  /** Its seed. */
+  readonly seed: number;
+}
+
+/** A chart of all runs. */
+export interface ComparedChart {
+  /** What it shows. */
+  readonly label: string;
+  /** Whether values lie on a logarithmic scale. */
+  readonly logarithmic: boolean;
+  /** Every run's line. */
+  readonly lines: readonly ComparedLine[];
+}
+
+/** Makes a study's page answer: charts show the runs that are chosen, over their own range, and what belongs to the
+ * combination under the pointer stands out. It runs in the page, from its own text: it uses nothing but `drawLines` and
+ * what that uses. */
+export function compareRuns(): void {
+  for (const article of document.querySelectorAll("article")) {
+    const form = article.querySelector("form"), data = article.querySelector("script");
+    if (form === null || data === null) continue;
+    const charts: ComparedChart[] = JSON.parse(data.textContent);
+    const figures = article.querySelectorAll(".chart");
+    const draw = () => {
+      const chosen = new FormData(form);
+      const rows = chosen.getAll("row"), seeds = chosen.getAll("seed");
+      charts.forEach(({ label, logarithmic, lines }, at) => {
+        const shown = lines.filter(({ row, seed }) =>
+          rows.includes(String(row.index)) && seeds.includes(String(seed))
+        );
+        figures[at].querySelector("svg")!.outerHTML = drawLines(
+          shown,
+          label,
+          logarithmic,
+        ).toString();
+      });
+    };
+    form.addEventListener("change", draw);
+    for (const button of form.querySelectorAll("button")) {
+      button.addEventListener("click", () => {
+        for (const box of form.querySelectorAll<HTMLInputElement>("[name=row]")) {
+          box.checked = button.value === "all";
+        }
+        draw();
+      });
+    }
+    form.classList.add("answers");
+    const show = (row: string | undefined) => {
+      for (const one of article.querySelectorAll<HTMLElement | SVGElement>("[data-row]")) {
+        one.classList.toggle("dim", row !== undefined && one.dataset.row !== row);
+      }
+    };
+    article.addEventListener("pointerover", ({ target }) => {
+      show((target as Element).closest<HTMLElement | SVGElement>("[data-row]")?.dataset.row);
+    });
+    article.addEventListener("pointerleave", () => show(undefined));
+  }
+}

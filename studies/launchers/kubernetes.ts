@@ -1,0 +1,169 @@
+/** Runs as a Job of Kubernetes. */
+import { createHash } from "node:crypto";
+import { join, posix } from "node:path";
+import { writeAtomically } from "../../files/atomic_write.ts";
+import { flagsBesideFile } from "../../training/origins.ts";
+import { hasControls } from "../../training/printable.ts";
+import { launchPermissions } from "../run_permissions.ts";
+import { trainFile } from "./command.ts";
+import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { quoteShell } from "./shell.ts";
+
+/** What runs on Kubernetes need. */
+export interface KubernetesOptions {
+  /** The image: it has Deno and this project. */
+  readonly image: string;
+  /** The persistent volume claim that holds the study's folder, and that all pods can write at a time. */
+  readonly claim: string;
+  /** Where the claim has the study's folder. */
+  readonly folder: string;
+  /** Where the image has this project, `/codebook` by default. */
+  readonly project?: string;
+  /** What a run may take, as kubectl has it: `cpu=4,memory=8Gi,nvidia.com/gpu=1`. */
+  readonly limits?: string;
+  /** Runs at a time; by default as many as there is room for. */
+  readonly jobs?: number;
+}
+
+/** Where the pods have the claim; relative paths of settings begin there. */
+const MOUNT = "/claim";
+/** How often a run whose pod was killed goes on. */
+const RESTARTS = 3;
+/** Seconds from the signal to stop until a pod is killed: a step and a checkpoint. */
+const GRACE = 120;
+/** The exit code of a run that failed by itself, and would again. */
+const FAILED = 1;
+/** Characters of a study's name in the Job's; its pods' names must keep to 63. */
+const NAME_LENGTH = 40;
+
+/** Writes `kubernetes.json` into the study's folder: an Indexed Job for `kubectl apply -f`, an index a run.
+ *
+ * A pod that is evicted or killed is replaced, and its run goes on from the last checkpoint; a run that fails is not
+ * tried again and stops no other. The Job's name is that of the study and of its place in the claim, so that a cluster
+ * takes no second Job for the same runs before the first is deleted. Needs Kubernetes 1.29 or newer.
+ *
+ * ```ts
+ * import { KubernetesLauncher, launchStudy } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const out = await Deno.makeTempDir();
+ * const study = { name: "sizes", axes: [{ path: "quantizer.codebookSize", values: [8, 16] }] };
+ * const launcher = new KubernetesLauncher({ image: "codebook:1", claim: "studies", folder: "sizes" });
+ * await launchStudy(study, launcher, { out });
+ * const { spec } = JSON.parse(await Deno.readTextFile(`${out}/kubernetes.json`));
+ * assert.equal(spec.completions, 2);
+ * await Deno.remove(out, { recursive: true });
+ * ```
+ */
+export class KubernetesLauncher implements Launcher {
+  readonly #options: KubernetesOptions;
+  readonly #limits: Readonly<Record<string, string>>;
+
+  /** Says with what.
+   * @throws {RangeError} an option is not what it must be
+   */
+  constructor(options: KubernetesOptions) {
+    const { image, claim, folder, project, limits, jobs = 1 } = options;
+    checkJobs(jobs);
+    const refuse = (requirement: string, got: string): never => {
+      throw new RangeError(`Cannot launch with kubernetes: ${requirement}, got ${got}`);
+    };
+    for (const [name, value] of Object.entries({ image, claim, folder, project, limits })) {
+      if (value !== undefined && hasControls(value)) {
+        refuse(`${name} must have no control characters`, JSON.stringify(value));
+      }
+    }
+    if (!/^\S+$/.test(image)) refuse("the image must be a name without spaces", `"${image}"`);
+    if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(claim)) {
+      refuse("the claim must be a name of lower-case letters, digits, dashes and dots", claim);
+    }
+    if (posix.isAbsolute(folder) || posix.normalize(folder).startsWith("..")) {
+      refuse("the study's folder must be a path within the claim", folder);
+    }
+    const pairs = limits?.split(",").map((pair) => pair.split("=")) ?? [];
+    if (pairs.some((pair) => pair.length !== 2 || pair.includes(""))) {
+      refuse("limits must be like cpu=4,memory=8Gi", limits ?? "none");
+    }
+    this.#options = options;
+    this.#limits = Object.fromEntries(pairs);
+  }
+
+  /** Writes every run's configuration, and the Job. */
+  async launch(work: StudyWork): Promise<readonly string[]> {
+    const { claim, folder } = this.#options;
+    const job = this.#job(work);
+    const path = join(work.out, "kubernetes.json"), file = quoteShell(path);
+    await writeConfigs(work.runs);
+    await writeAtomically(path, `${JSON.stringify(job, null, 2)}\n`);
+    const { name } = job.metadata;
+    return [
+      `${path} is the Job ${name}, of ${work.runs.length} runs`,
+      `the claim ${claim} must hold ${work.out} as ${folder}`,
+      `\`kubectl apply -f ${file}\` starts it; one of that name that has ended or is of other runs is to be deleted ` +
+      `before: \`kubectl delete job ${name}\``,
+      `\`deno task ablate collect ${
+        quoteShell(work.out)
+      }\` gathers what came of it, here or wherever the folder is copied to`,
+    ];
+  }
+
+  #job({ study, runs }: StudyWork) {
+    const { image, claim, folder, project = "/codebook", jobs = runs.length } = this.#options;
+    const place = posix.resolve(MOUNT, folder);
+    const digest = createHash("sha256").update(`${claim} ${place}`).digest("hex").slice(0, 8);
+    const words = ["deno", "run", ...launchPermissions(null)].map(quoteShell);
+    // All runs have the same flags, as no axis may say them.
+    const call = [
+      ...words,
+      '"$0"',
+      '"$1"',
+      ...flagsBesideFile(runs[0].config).map((word) => literal(quoteShell(word))),
+    ]
+      .join(" ");
+    const labels = { "app.kubernetes.io/name": "codebook" };
+    return {
+      apiVersion: "batch/v1",
+      kind: "Job",
+      metadata: { name: `${study.name.slice(0, NAME_LENGTH)}-${digest}`, labels },
+      spec: {
+        completionMode: "Indexed",
+        completions: runs.length,
+        parallelism: Math.min(jobs, runs.length),
+        backoffLimitPerIndex: RESTARTS,
+        podFailurePolicy: {
+          rules: [
+            { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+            {
+              action: "FailIndex",
+              onExitCodes: { containerName: "run", operator: "In", values: [FAILED] },
+            },
+          ],
+        },
+        template: {
+          metadata: { labels },
+          spec: {
+            restartPolicy: "Never",
+            terminationGracePeriodSeconds: GRACE,
+            containers: [{
+              name: "run",
+              image,
+              workingDir: MOUNT,
+              command: [
+                ...["sh", "-c", `shift "$JOB_COMPLETION_INDEX"; exec ${call}`],
+                literal(trainFile(project)),
+                ...runs.map(({ hash }) => literal(posix.join(place, "runs", hash))),
+              ],
+              resources: { limits: this.#limits },
+              volumeMounts: [{ name: "claim", mountPath: MOUNT }],
+            }],
+            volumes: [{ name: "claim", persistentVolumeClaim: { claimName: claim } }],
+          },
+        },
+      },
+    };
+  }
+}
+
+/** A word of a container's command, in which Kubernetes would put variables in place of `$(NAME)`. */
+function literal(word: string): string {
+  return word.replaceAll("$", "$$$$");
+}

@@ -1,0 +1,32 @@
+/** Runs as commands, for whatever runs commands. */
+import { resolve } from "node:path";
+import { flagsBesideFile } from "../../training/origins.ts";
+import { trainCommand } from "./command.ts";
+import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { quoteShell } from "./shell.ts";
+
+/** Gives one shell command a run, and writes all that it needs. The commands can be called in any order, at the same
+ * time, from any folder, and again: a run goes on from its last checkpoint.
+ *
+ * ```ts
+ * import { launchStudy, PrintLauncher } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const out = await Deno.makeTempDir();
+ * const study = { name: "sizes", axes: [{ path: "quantizer.codebookSize", values: [8, 16] }] };
+ * const { next } = await launchStudy(study, new PrintLauncher(), { out });
+ * assert.equal(next.length, 2);
+ * assert.match(next[0], /deno.* run .*train_launched.ts .*runs/);
+ * await Deno.remove(out, { recursive: true });
+ * ```
+ */
+export class PrintLauncher implements Launcher {
+  /** Writes every run's configuration, and gives the commands. */
+  async launch({ runs, out }: StudyWork): Promise<readonly string[]> {
+    const commands = runs.map(({ config }) =>
+      [...trainCommand(out), resolve(config.out), ...flagsBesideFile(config)]
+        .map(quoteShell).join(" ")
+    );
+    await writeConfigs(runs);
+    return commands;
+  }
+}

@@ -1,0 +1,146 @@
+/** Runs as job arrays of Slurm. */
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { writeAtomically } from "../../files/atomic_write.ts";
+import { flagsBesideFile } from "../../training/origins.ts";
+import { hasControls } from "../../training/printable.ts";
+import type { PlannedRun } from "../plan.ts";
+import { trainCommand } from "./command.ts";
+import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
+import { checkWord, quoteSbatch, quoteShell } from "./shell.ts";
+import { SlurmQueue } from "./slurm_queue.ts";
+
+/** How runs are submitted to Slurm. */
+export interface SlurmOptions {
+  /** Runs at a time; by default as many as there is room for. */
+  readonly jobs?: number;
+  /** Options of sbatch, as on its command line: `--partition gpu --time 4:00:00`. */
+  readonly options?: string;
+  /** Runs in an array at most, 1,000 by default; Slurm's MaxArraySize, 1,001 where nobody changed it, must be above. */
+  readonly arraySize?: number;
+}
+
+/** Seconds from the signal to stop until a job's time is up: a step and a checkpoint. */
+const GRACE = 120;
+/** Options that the launcher gives itself, and the runs depend on. */
+const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
+
+/** Submits a job array, a task a run, by the `sbatch` on PATH; more runs than an array takes are several, one after
+ * another. The nodes must see the study's folder, this project and Deno where they are here.
+ *
+ * A task that is requeued, or stopped two minutes before its time is up, goes on from the run's last checkpoint when it
+ * is called again. Runs that an earlier job in the queue has are left to it, so that a study can be launched again at any
+ * time. The scripts, the output of the tasks and the list of the jobs are in `slurm/` in the study's folder.
+ *
+ * ```ts
+ * import { SlurmLauncher } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * new SlurmLauncher({ jobs: 8, options: "--partition gpu --time 4:00:00" });
+ * assert.throws(() => new SlurmLauncher({ options: "--array 0-3" }), /--array must be left to the launcher/);
+ * ```
+ */
+export class SlurmLauncher implements Launcher {
+  readonly #jobs?: number;
+  readonly #options?: string;
+  readonly #arraySize: number;
+
+  /** Says how.
+   * @throws {RangeError} an option is not what it must be
+   */
+  constructor({ jobs, options, arraySize = 1000 }: SlurmOptions = {}) {
+    checkJobs(jobs ?? 1);
+    if (!(Number.isInteger(arraySize) && arraySize >= 1)) {
+      throw new RangeError(
+        `Cannot launch with slurm: arraySize must be an integer of at least 1, got ${arraySize}`,
+      );
+    }
+    if (options !== undefined && (!/^-./.test(options) || hasControls(options))) {
+      throw new RangeError(
+        `Cannot launch with slurm: the options must be those of sbatch, in a line, got ${
+          JSON.stringify(options)
+        }`,
+      );
+    }
+    const own = options?.match(OWN)?.[1];
+    if (own !== undefined) {
+      throw new RangeError(
+        `Cannot launch with slurm: ${own} must be left to the launcher, got ${options}`,
+      );
+    }
+    this.#jobs = jobs;
+    this.#options = options;
+    this.#arraySize = arraySize;
+  }
+
+  /** Writes every run's configuration and the scripts, and submits them. */
+  async launch({ study, out, runs }: StudyWork): Promise<readonly string[]> {
+    const folder = join(out, "slurm");
+    checkPath(resolve(folder));
+    checkWord(Deno.cwd());
+    await mkdir(folder, { recursive: true });
+    const queue = new SlurmQueue(folder);
+    const queued = await queue.runs();
+    const left = runs.filter(({ hash }) => !queued.has(hash));
+    await writeConfigs(left);
+    const jobs: string[] = [];
+    for (let first = 0; first < left.length; first += this.#arraySize) {
+      const part = left.slice(first, first + this.#arraySize);
+      const script = join(folder, `array-${jobs.length + 1}.sh`);
+      await writeAtomically(script, this.#script(study.name, out, part));
+      jobs.push(await queue.submit(script, part, jobs.at(-1)));
+    }
+    const kept = runs.length - left.length;
+    return [
+      ...jobs.length === 0 ? [] : [
+        `submitted job ${
+          jobs.join(", ")
+        } with ${left.length} of the runs: \`squeue --jobs ${jobs}\` shows it, ` +
+        `\`scancel --signal TERM --batch ${
+          jobs.join(" ")
+        }\` stops those that run, with a checkpoint each`,
+      ],
+      ...kept === 0 ? [] : [`${kept} of the runs are left to the jobs that have them in the queue`],
+      `the tasks' output is in ${folder}`,
+      `\`deno task ablate collect ${
+        quoteShell(out)
+      }\` gathers what came of them, at any time; the same command as this one ` +
+      `submits what is left then`,
+    ];
+  }
+
+  /** The script of a job array. */
+  #script(name: string, out: string, runs: readonly PlannedRun[]): string {
+    const limit = this.#jobs === undefined ? "" : `%${this.#jobs}`;
+    const options = [
+      `--job-name=${name}`,
+      `--array=0-${runs.length - 1}${limit}`,
+      `--chdir=${quoteSbatch(Deno.cwd())}`,
+      `--output=${quoteSbatch(`${resolve(out).replaceAll("%", "%%")}/slurm/%A_%a.log`)}`,
+      "--open-mode=append",
+      "--requeue",
+      `--signal=B:TERM@${GRACE}`,
+      ...this.#options === undefined ? [] : [this.#options],
+    ];
+    // All runs have the same, as no axis may say them.
+    const flags = flagsBesideFile(runs[0].config).map((word) => ` ${quoteShell(word)}`).join("");
+    const folders = runs.map(({ config }) => `  ${quoteShell(resolve(config.out))}\n`);
+    return `#!/bin/bash
+${options.map((option) => `#SBATCH ${option}\n`).join("")}
+runs=(
+${folders.join("")})
+exec ${trainCommand(out).map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID]}"${flags}
+`;
+  }
+}
+
+/** Refuses a folder that Slurm would not write its output into.
+ * @throws {RangeError} its path has control characters or backslashes
+ */
+function checkPath(folder: string): void {
+  checkWord(folder);
+  if (!folder.includes("\\")) return;
+  throw new RangeError(
+    `Cannot launch with slurm: the folder's path must have no backslash, which means something in the names of Slurm's ` +
+      `files, got ${folder}`,
+  );
+}

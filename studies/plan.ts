@@ -1,0 +1,206 @@
+/** The runs of a study. */
+import { join, resolve } from "node:path";
+import type { Config } from "../training/config.ts";
+import { hasControls, printable } from "../training/printable.ts";
+import { runHash } from "../training/identity.ts";
+import { checkOrigins } from "../training/origins.ts";
+import type { Settings } from "../training/presets.ts";
+import { merge, overlaySources } from "../training/resolve.ts";
+import type { PathAxis, ScaleName, SettingsAxis, SettingValue, Study } from "./study.ts";
+
+/** Which runs of a study are meant, and where. */
+export interface PlanOptions {
+  /** The study's folder. */
+  readonly out: string;
+  /** A size that the study has; by default `small` where it has that, else the study as it is. */
+  readonly scale?: ScaleName;
+  /** Over those that the runs have in common, below the axes'. What would execute code or connect to an address counts
+   * from here alone, not from the study, which may be a file. */
+  readonly settings?: Settings;
+}
+
+/** One run of a study. */
+export interface PlannedRun {
+  /** Where it stands on every axis, by the axis' path or name. */
+  readonly point: Readonly<Record<string, SettingValue>>;
+  /** Its seed. */
+  readonly seed: number;
+  /** Everything that it is made of; `out` is its folder. */
+  readonly config: Config;
+  /** What it is recognised by: `runHash`. */
+  readonly hash: string;
+}
+
+/** A point of an axis. */
+interface Point {
+  readonly axis: string;
+  readonly value: SettingValue;
+  readonly settings: Settings;
+}
+
+/** The seed of a study that names none. */
+const DEFAULT_SEEDS = [42];
+
+/** What a study gives its runs itself. */
+const GIVEN: ReadonlySet<string> = new Set(["seed", "out"]);
+
+/** All runs of a study, checked: every combination with the first seed, then with the next.
+ *
+ * ```ts
+ * import { planRuns } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const axes = [{ path: "quantizer.codebookSize", values: [32, 64] }];
+ * const runs = await planRuns({ name: "sizes", axes, seeds: [1, 2] }, { out: "runs/sizes" });
+ * assert.equal(runs.length, 4);
+ * assert.equal(runs[3].config.quantizer.codebookSize, 64);
+ * ```
+ * @throws {RangeError} a setting is unknown or has a value that is not allowed, is set twice or belongs to the study, two
+ * runs do not differ, the study does not have the size, or the folder's name has control characters
+ */
+export async function planRuns(
+  study: Study,
+  { out, scale, settings = {} }: PlanOptions,
+): Promise<readonly PlannedRun[]> {
+  checkFolder(study, resolve(out));
+  const chosen = scaleOf(study, scale);
+  const base = [chosen.settings ?? {}, settings].reduce(merge, study.base ?? {});
+  const axes = study.axes.map(pointsOf);
+  checkPaths(study, base, settings, axes);
+  const combinations = axes.reduce<readonly (readonly Point[])[]>(
+    (before, points) => before.flatMap((some) => points.map((point) => [...some, point])),
+    [[]],
+  );
+  const runs = new Map<string, PlannedRun>();
+  for (const seed of chosen.seeds ?? study.seeds ?? DEFAULT_SEEDS) {
+    for (const points of combinations) {
+      const run = await planRun({ study, base, settings, points, seed, out });
+      const same = runs.get(run.hash);
+      if (same !== undefined) {
+        throw new RangeError(
+          `Cannot plan the study ${study.name}: its runs must differ in what determines a result, got ${
+            showRun(same)
+          } and ${showRun(run)}, which do not`,
+        );
+      }
+      runs.set(run.hash, run);
+    }
+  }
+  return [...runs.values()];
+}
+
+/** The folder of a run, in the folder of its study. */
+export function runFolderOf(out: string, hash: string): string {
+  return join(out, "runs", hash);
+}
+
+/** A combination of the axes' points in words: `quantizer.codebookSize 32`. */
+export function showPoint(point: PlannedRun["point"]): string {
+  return printable(Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", "));
+}
+
+/** A run as messages name it: `quantizer.codebookSize 32, seed 42`. */
+export function showRun({ point, seed }: Pick<PlannedRun, "point" | "seed">): string {
+  return `${showPoint(point)}, seed ${seed}`;
+}
+
+/** Refuses a folder whose name cannot stand in a script: runs may be launched by one. */
+function checkFolder({ name }: Study, folder: string): void {
+  if (!hasControls(folder)) return;
+  throw new RangeError(
+    `Cannot plan the study ${name}: its folder's name must have no control characters, got ${
+      JSON.stringify(folder)
+    }`,
+  );
+}
+
+interface RunParts {
+  readonly study: Study;
+  readonly base: Settings;
+  readonly settings: Settings;
+  readonly points: readonly Point[];
+  readonly seed: number;
+  readonly out: string;
+}
+
+async function planRun(
+  { study, base, settings, points, seed, out }: RunParts,
+): Promise<PlannedRun> {
+  const point = Object.fromEntries(points.map(({ axis, value }) => [axis, value]));
+  const own = points.map(({ settings }) => settings).reduce(merge, { seed });
+  try {
+    const config = overlaySources({ file: base, flags: own });
+    checkOrigins(config, settings);
+    const hash = await runHash(config);
+    return { point, seed, config: { ...config, out: runFolderOf(out, hash) }, hash };
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const reason = cause.message.replace(/^Cannot .*?: /, "");
+    throw new RangeError(
+      `Cannot plan the study ${study.name}: in the run ${showRun({ point, seed })}, ${reason}`,
+      { cause },
+    );
+  }
+}
+
+function scaleOf({ name, scales = {} }: Study, wanted?: ScaleName) {
+  const scale = scales[wanted ?? "small"];
+  if (scale !== undefined) return scale;
+  if (wanted === undefined) return {};
+  throw new RangeError(
+    `Cannot plan the study ${name}: its scale must be one of ${
+      Object.keys(scales).join(", ") || "none"
+    }, got ${wanted}`,
+  );
+}
+
+/** Refuses settings that more than one place would set. */
+function checkPaths(
+  { name }: Study,
+  base: Settings,
+  settings: Settings,
+  axes: readonly (readonly Point[])[],
+): void {
+  const refuse = (reason: string): never => {
+    throw new RangeError(`Cannot plan the study ${name}: ${reason}`);
+  };
+  const taken = new Map<string, string>();
+  for (const points of axes) {
+    const { axis } = points[0];
+    for (const path of new Set(points.flatMap((point) => pathsOf(point.settings)))) {
+      const other = taken.get(path);
+      if (other !== undefined) refuse(`${path} must be on one axis, got ${other} and ${axis}`);
+      taken.set(path, axis);
+    }
+  }
+  const twice = pathsOf(settings).find((path) => taken.has(path));
+  if (twice !== undefined) refuse(`${twice} must be left to the axis ${taken.get(twice)}`);
+  const given = [...pathsOf(base), ...taken.keys()].find((path) => GIVEN.has(path));
+  if (given !== undefined) refuse(`${given} must not be set, each run is given its own`);
+}
+
+function pointsOf(axis: PathAxis | SettingsAxis): readonly Point[] {
+  if ("path" in axis) {
+    return axis.values.map((value) => ({
+      axis: axis.path,
+      value,
+      settings: axis.path.split(".").reduceRight<unknown>(
+        (inner, name) => ({ [name]: inner }),
+        value,
+      ) as Settings,
+    }));
+  }
+  return Object.entries(axis.values).map(([value, settings]) => ({
+    axis: axis.name,
+    value,
+    settings,
+  }));
+}
+
+/** The paths that settings set. */
+function pathsOf(settings: Settings): readonly string[] {
+  return Object.entries(settings).flatMap(([name, value]) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? pathsOf(value as Settings).map((path) => `${name}.${path}`)
+      : [name]
+  );
+}

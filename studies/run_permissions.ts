@@ -1,0 +1,148 @@
+/** What the process of a study's run may do: no more than the study's own process, and no more than a run needs. */
+import { fileURLToPath } from "node:url";
+import { usualBlasPaths } from "../core/blas_paths.ts";
+import { dataRoot } from "../data/download.ts";
+
+/** Environment variables that a run reads: where files are kept, and what the graphics driver and the decoder of images
+ * ask for. */
+const VARIABLES = [
+  ...[
+    "CODEBOOK_DATA",
+    "CODEBOOK_CACHE",
+    "XDG_CACHE_HOME",
+    "LOCALAPPDATA",
+    "HOME",
+    "XDG_RUNTIME_DIR",
+  ],
+  ...["npm_package_config_libvips", "MALLOC_ARENA_MAX"],
+] as const;
+
+/** What a run asks the system for: the home folder, in which downloads are kept, and its host, for the lock. */
+const SYSTEM = ["homedir", "hostname"] as const;
+
+/** What a run reads and writes. */
+export interface RunPlaces {
+  /** The run's folder. */
+  readonly folder: string;
+  /** Settings that are paths of its images, or addresses, with commas between. */
+  readonly data: readonly string[];
+  /** The folder that downloads are kept in, as it is set; undefined where nothing is downloaded. */
+  readonly root?: string | null;
+  /** The library of `cpu.blas`, or auto or off. */
+  readonly blas: string;
+}
+
+/** What a run reads and writes, by its saved configuration, which may be anything. */
+export function placesOf(folder: string, saved: unknown): RunPlaces {
+  const { data, cpu } = (saved ?? {}) as Readonly<
+    Record<string, Readonly<Record<string, unknown>>>
+  >;
+  const { path, train, test, root } = data ?? {};
+  const text = (value: unknown) => typeof value === "string" ? [value] : [];
+  return {
+    folder,
+    data: [path, train, test].flatMap(text),
+    root: root === null || typeof root === "string" ? root : undefined,
+    blas: text(cpu?.blas)[0] ?? "auto",
+  };
+}
+
+/** The flags of `deno run` for a run's process.
+ *
+ * It may read and call libraries as this process may, at most; it writes into its own folder and that of its downloads,
+ * connects where its images are on the web, starts no process, and is never asked.
+ */
+export function runPermissions({ folder, data, root, blas }: RunPlaces): readonly string[] {
+  const parts = data.flatMap((setting) => setting.split(",")).map((part) => part.trim());
+  const addresses = parts.filter(isAddress);
+  const paths = parts.filter((part) => part !== "" && !isAddress(part)).map(beforeBraces);
+  const downloads = root === undefined ? [] : downloadFolder(root);
+  return [
+    "--no-prompt",
+    ...whole("read", "path", [...projectFolder(), folder, ...paths, ...downloads]),
+    ...listed("write", "path", [folder, ...downloads]),
+    ...root === undefined
+      ? listed("net", "host", addresses.flatMap(hostOf))
+      : whole("net", "host", addresses.flatMap(hostOf)),
+    ...whole("ffi", "path", [...usualBlasPaths(), blas]),
+    ...listed("env", "variable", VARIABLES),
+    ...listed("sys", "kind", SYSTEM),
+  ];
+}
+
+/** The flags of `deno run` for what launches one run of a study, later and maybe elsewhere: kinds of permission of which
+ * this process has some, and the right to start the run's process.
+ * @param folder what it may write besides downloads; none: everything, where something else confines it
+ */
+export function launchPermissions(folder: string | null): readonly string[] {
+  const kinds = [whole("net", "host", []), whole("ffi", "path", usualBlasPaths())];
+  const write = folder === null || folder.includes(",")
+    ? ""
+    : `=${[folder, ...downloadFolder(null)]}`;
+  return [
+    ...["--no-prompt", "--allow-read", `--allow-write${write}`, "--allow-run"],
+    ...kinds.flatMap(([given]) => given === undefined ? [] : [given.split("=")[0]]),
+    ...[`--allow-env=${VARIABLES}`, `--allow-sys=${SYSTEM}`],
+  ];
+}
+
+type Kind = "read" | "write" | "net" | "ffi" | "env" | "sys";
+
+/** A permission as far as this process has it: whole, or for some of the values. */
+function whole(name: Kind, key: string, values: readonly string[]): readonly string[] {
+  return isGranted({ name } as Deno.PermissionDescriptor)
+    ? [`--allow-${name}`]
+    : listed(name, key, values);
+}
+
+/** A permission for those of the values for which this process has it. One with a comma in it cannot be listed: the
+ * whole permission stands for it, where this process has that. */
+function listed(name: Kind, key: string, values: readonly string[]): readonly string[] {
+  const having = granted(name, key, values);
+  const listable = having.filter((value) => !value.includes(","));
+  if (listable.length < having.length && isGranted({ name } as Deno.PermissionDescriptor)) {
+    return [`--allow-${name}`];
+  }
+  return listable.length === 0 ? [] : [`--allow-${name}=${listable}`];
+}
+
+function granted(name: Kind, key: string, values: readonly string[]): readonly string[] {
+  return [...new Set(values)].filter((value) =>
+    isGranted({ name, [key]: value } as unknown as Deno.PermissionDescriptor)
+  );
+}
+
+/** Whether this process has a permission, with nothing of it denied. */
+function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
+  const { state, partial } = Deno.permissions.querySync(descriptor);
+  return state === "granted" && !partial;
+}
+
+/** Where this project lies, if that is on this machine: some of its modules are loaded when they are needed. */
+function projectFolder(): readonly string[] {
+  const url = new URL("../", import.meta.url);
+  return url.protocol === "file:" ? [fileURLToPath(url)] : [];
+}
+
+/** The folder of downloads; none where this process may not find it out. */
+function downloadFolder(root: string | null): readonly string[] {
+  try {
+    return [dataRoot(root)];
+  } catch {
+    return [];
+  }
+}
+
+function isAddress(part: string): boolean {
+  return /^https?:\/\//.test(part);
+}
+
+function hostOf(address: string): readonly string[] {
+  return URL.canParse(address) ? [new URL(address).host] : [];
+}
+
+/** The folder of a name that stands for several. */
+function beforeBraces(path: string): string {
+  const brace = path.indexOf("{");
+  return brace < 0 ? path : path.slice(0, path.lastIndexOf("/", brace) + 1) || ".";
+}

@@ -1,0 +1,87 @@
+/** A run of a study: a process of its own. */
+import { RunFolder } from "../training/run_folder.ts";
+import { clearFailure, writeFailure } from "./records.ts";
+import { placesOf, runPermissions } from "./run_permissions.ts";
+
+/** How a run's process ended. */
+export type RunEnd =
+  | { readonly kind: "finished" }
+  | { readonly kind: "stopped" }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** What a run is given besides its folder. */
+export interface RunProcessOptions {
+  /** Stops the run, with a checkpoint. */
+  readonly signal: AbortSignal;
+  /** Hears every line that the run prints for people. */
+  readonly onLine: (line: string) => void;
+  /** Flags of the task train that its `config.json` may not say, see `flagsBesideFile`; none by default. */
+  readonly flags?: readonly string[];
+}
+
+/** The exit code of a run that was stopped with a checkpoint. */
+const INTERRUPTED = 130;
+/** Characters of a failure that are kept. */
+const MOST_WORDS = 2000;
+
+/** The task that trains. */
+const TRAIN: string = import.meta.resolve("../tasks/train_in_study.ts");
+
+/** Trains the run whose `config.json` lies in a folder, from its last checkpoint where it has one, and leaves
+ * `failure.json` there if it fails; one of before is removed.
+ * @throws {Error} processes cannot be started
+ */
+export async function trainToRecord(folder: string, options: RunProcessOptions): Promise<RunEnd> {
+  await clearFailure(folder);
+  const end = await trainInProcess(folder, options);
+  if (end.kind === "failed") await writeFailure(folder, end.reason);
+  return end;
+}
+
+/** Trains a run in a process, which may do no more than this one.
+ *
+ * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study. It stops, with a checkpoint,
+ * when its stdin closes: here, or because this process is gone.
+ */
+async function trainInProcess(
+  folder: string,
+  { signal, onLine, flags = [] }: RunProcessOptions,
+): Promise<RunEnd> {
+  const saved = await new RunFolder(folder).readConfig().catch(() => null); // What is wrong with it, the run will say.
+  const permissions = runPermissions(placesOf(folder, saved));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", ...permissions, TRAIN, "--out", folder, "--resume", ...flags],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+    detached: true,
+  }).spawn();
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= child.stdin.close().catch(() => {}); // It may be gone.
+  };
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    const [errors] = await Promise.all([new Response(child.stderr).text(), hear(child, onLine)]);
+    const { code, signal: killer } = await child.status;
+    if (code === 0) return { kind: "finished" };
+    if (signal.aborted || code === INTERRUPTED) return { kind: "stopped" };
+    const words = errors.trim().slice(-MOST_WORDS) || `its exit code was ${code}`;
+    return { kind: "failed", reason: killer === null ? words : `it was killed by ${killer}` };
+  } finally {
+    signal.removeEventListener("abort", stop);
+    stop();
+    await Promise.all([stopping, child.status]); // No process outlives the call, whatever was thrown.
+  }
+}
+
+async function hear(child: Deno.ChildProcess, onLine: (line: string) => void): Promise<void> {
+  let rest = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  }
+}

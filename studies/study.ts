@@ -1,0 +1,124 @@
+/** A study: which runs are compared. */
+import { z } from "zod";
+import { showSetting } from "../settings/settings.ts";
+import type { Settings } from "../training/presets.ts";
+import { type Measure, MEASURES } from "./measures.ts";
+
+/** A value that a setting can be given. */
+export type SettingValue = boolean | number | string | null | readonly number[];
+
+/** An axis whose points are values of one setting. */
+export interface PathAxis {
+  /** The setting, as a configuration path: `quantizer.codebookSize`. */
+  readonly path: string;
+  /** Its values. */
+  readonly values: readonly SettingValue[];
+}
+
+/** An axis whose points are several settings together. */
+export interface SettingsAxis {
+  /** What it is called in tables. */
+  readonly name: string;
+  /** The settings of every point, by the point's name. */
+  readonly values: Readonly<Record<string, Settings>>;
+}
+
+/** The names that sizes of a study can have: a try, an afternoon, the paper's own settings. */
+export const SCALES = ["smoke", "small", "paper"] as const;
+
+/** A size of a study. */
+export type ScaleName = typeof SCALES[number];
+
+/** What a size of a study changes. */
+export interface Scale {
+  /** Over the study's own. */
+  readonly settings?: Settings;
+  /** In place of the study's own. */
+  readonly seeds?: readonly number[];
+}
+
+/** What is compared: every combination of the axes' points, with every seed. Plain JSON. */
+export interface Study {
+  /** Lower-case letters, digits and dashes. */
+  readonly name: string;
+  /** What it asks, in a sentence. */
+  readonly about?: string;
+  /** What all runs have in common, a preset among it. */
+  readonly base?: Settings;
+  /** What they differ in. */
+  readonly axes: readonly (PathAxis | SettingsAxis)[];
+  /** Every combination is run with each of them; by default with 42. */
+  readonly seeds?: readonly number[];
+  /** The columns of the table; by default usage, perplexity, mse and seconds a step. */
+  readonly measure?: readonly Measure[];
+  /** Its sizes. */
+  readonly scales?: Readonly<Partial<Record<ScaleName, Scale>>>;
+}
+
+// The error of each is what it must be.
+const settings = z.record(z.string(), z.unknown(), { error: "an object of settings" });
+const seed = z.int({ error: "an integer" }).min(0, { error: "at least 0" });
+const seeds = z.array(seed, { error: "a list of seeds" }).min(1, { error: "a list with a seed" });
+const value = z.union([
+  z.boolean(),
+  z.number(),
+  z.string(),
+  z.null(),
+  z.array(z.number()).min(1),
+]);
+const axis = z.union([
+  z.strictObject({ path: z.string().min(1), values: z.array(value).min(1) }),
+  z.strictObject({
+    name: z.string().min(1),
+    values: z.record(z.string(), settings).refine((points) => Object.keys(points).length > 0),
+  }),
+], { error: "a path with a list of values, or a name with settings by name" });
+const scale = z.strictObject({ settings: settings.optional(), seeds: seeds.optional() }, {
+  error: "an object of settings and seeds",
+});
+const measure = z.enum(MEASURES, { error: `one of ${MEASURES.join(", ")}` });
+
+const NAME = "a text of lower-case letters, digits and dashes";
+
+const SCHEMA: z.ZodType<Study> = z.strictObject({
+  name: z.string({ error: NAME }).regex(/^[a-z0-9][a-z0-9-]*$/, { error: NAME }),
+  about: z.string({ error: "a text" }).optional(),
+  base: settings.optional(),
+  axes: z.array(axis, { error: "a list of axes" }).min(1, { error: "a list with an axis" }),
+  seeds: seeds.optional(),
+  measure: z.array(measure, { error: "a list of measures" })
+    .min(1, { error: "a list with a measure" }).optional(),
+  scales: z.partialRecord(z.enum(SCALES), scale, {
+    error: `an object of scales by name, ${SCALES.join(", ")}`,
+  }).optional(),
+}, { error: "an object with a name and axes" });
+
+/** A study, checked in its form; whether its settings exist and may have their values, `planRuns` checks.
+ *
+ * ```ts
+ * import { readStudy } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const axes = [{ path: "quantizer.codebookSize", values: [32, 64] }];
+ * assert.equal(readStudy({ name: "sizes", axes }).axes.length, 1);
+ * assert.throws(() => readStudy({ name: "sizes", axes: [{ path: "seed" }] }), /axes\[0\] must be a path/);
+ * ```
+ * @throws {RangeError} a part is missing, unknown or not what it must be
+ */
+export function readStudy(given: unknown): Study {
+  const { error, data } = SCHEMA.safeParse(given);
+  if (error === undefined) return data;
+  const [issue] = error.issues;
+  const place =
+    issue.path.map((part) => typeof part === "number" ? `[${part}]` : `.${String(part)}`)
+      .join("").replace(/^\./, "") || "it";
+  const [requirement, actual] = issue.code === "unrecognized_keys"
+    ? ["hold only what studies have", issue.keys[0]]
+    : [`be ${issue.message}`, issue.path.reduce<unknown>(within, given)];
+  throw new RangeError(
+    `Cannot read the study: ${place} must ${requirement}, got ${showSetting(actual)}`,
+  );
+}
+
+function within(parent: unknown, part: PropertyKey): unknown {
+  return (parent as Readonly<Record<PropertyKey, unknown>>)[part];
+}

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
+import { STUDIES } from "../../tasks/studies/registry.ts";
+import { planRuns } from "../../studies/plan.ts";
+import { readStudy, type Study } from "../../studies/study.ts";
+
+const out = "runs/study";
+const sizes: Study = {
+  name: "sizes",
+  base: { quantizer: { type: "vanilla" } },
+  axes: [
+    { path: "quantizer.codebookSize", values: [8, 16] },
+    { name: "look-up", values: { plain: {}, cosine: { quantizer: { distance: "cos" } } } },
+  ],
+  seeds: [1, 2],
+  scales: { smoke: { settings: { training: { maxSteps: 3 } }, seeds: [5] } },
+};
+
+Deno.test("a study is every combination of its axes' points, for one seed after another", async () => {
+  const runs = await planRuns(sizes, { out });
+  assert.deepEqual(
+    runs.slice(0, 5).map(({ point, seed, config: { quantizer } }) => [
+      ...Object.values(point),
+      seed,
+      ...[quantizer.codebookSize, quantizer.distance],
+    ]),
+    [
+      [8, "plain", 1, 8, "l2"],
+      [8, "cosine", 1, 8, "cos"],
+      [16, "plain", 1, 16, "l2"],
+      [16, "cosine", 1, 16, "cos"],
+      [8, "plain", 2, 8, "l2"],
+    ],
+  );
+  assert.equal(new Set(runs.map(({ config }) => config.out)).size, 8);
+});
+
+Deno.test("a run's hash depends on what determines its result, and on nothing else", async () => {
+  const hashes = async (study: Study, options: object = {}) =>
+    (await planRuns(study, { out, ...options })).map(({ hash }) => hash);
+  const whole = await hashes(sizes);
+  const rearranged = { ...sizes, name: "other", axes: sizes.axes.toReversed(), seeds: [2, 1] };
+  assert.deepEqual(new Set(await hashes(rearranged)), new Set(whole));
+  const elsewhere = { device: "reference", cpu: { threads: 1 }, training: { logEverySteps: 1 } };
+  assert.deepEqual(await hashes(sizes, { out: "elsewhere", settings: elsewhere }), whole);
+  for (const settings of [{ training: { epochs: 3 } }, { optimizer: { learningRate: 1 } }]) {
+    assert.ok((await hashes(sizes, { settings })).every((hash) => !whole.includes(hash)));
+  }
+});
+
+Deno.test("a scale changes settings and seeds, and must be one that the study has", async () => {
+  const runs = await planRuns(sizes, { out, scale: "smoke" });
+  assert.deepEqual(runs.map(({ seed, config }) => [seed, config.training.maxSteps]), [
+    ...[[5, 3], [5, 3], [5, 3], [5, 3]],
+  ]);
+  await assert.rejects(planRuns(sizes, { out, scale: "paper" }), {
+    name: "RangeError",
+    message: "Cannot plan the study sizes: its scale must be one of smoke, got paper",
+  });
+});
+
+Deno.test("a run that is not allowed is refused by its place and its setting", async () => {
+  const size = { path: "quantizer.codebookSize", values: [8] };
+  const refusals: readonly (readonly [Partial<Study>, RegExp])[] = [
+    [
+      { axes: [{ path: "quantizer.codebookSize", values: [8, 0] }] },
+      /in the run quantizer\.codebookSize 0, seed 1, quantizer\.codebookSize must be an integer of at least 1, got 0$/,
+    ],
+    [
+      { axes: [{ path: "quantizer.codebokSize", values: [8] }] },
+      /no setting quantizer\.codebokSize, did you mean quantizer\.codebookSize\?$/,
+    ],
+    [{ axes: [size, { name: "a", values: { b: { quantizer: { codebookSize: 4 } } } }] }, /axis/],
+    [{ axes: [{ path: "seed", values: [1] }] }, /seed must not be set/],
+    [{ axes: [{ path: "training.logEverySteps", values: [1, 2] }] }, /its runs must differ/],
+    [{ axes: [size], base: { preset: "digit" } }, /preset must name one.*did you mean digits/],
+  ];
+  for (const [changed, message] of refusals) {
+    await assert.rejects(planRuns({ ...sizes, ...changed }, { out }), (error: Error) => {
+      assert.match(error.message, /^Cannot plan the study sizes: /);
+      assert.match(error.message, message);
+      return error instanceof RangeError;
+    });
+  }
+  const settings = { quantizer: { codebookSize: 4 } };
+  await assert.rejects(planRuns(sizes, { out, settings }), /left to the axis/);
+});
+
+Deno.test("what is no study is refused by its place", () => {
+  const axes = [{ path: "quantizer.codebookSize", values: [8] }];
+  const refusals: readonly (readonly [unknown, string])[] = [
+    [undefined, "it must be an object with a name and axes, got nothing"],
+    [
+      { name: "A b", axes },
+      'name must be a text of lower-case letters, digits and dashes, got "A b"',
+    ],
+    [{ name: "a" }, "axes must be a list of axes, got nothing"],
+    [{ name: "a", axes: [] }, "axes must be a list with an axis, got []"],
+    [
+      { name: "a", axes: [...axes, { path: "b" }] },
+      'axes[1] must be a path with a list of values, or a name with settings by name, got {"path":"b"}',
+    ],
+    [{ name: "a", axes, axis: 1 }, 'it must hold only what studies have, got "axis"'],
+    [
+      { name: "a", axes, scales: { smoke: { sedes: [1] } } },
+      'scales.smoke must hold only what studies have, got "sedes"',
+    ],
+    [
+      { name: "a", axes, measure: ["usage", "mes"] },
+      'measure[1] must be one of usage, perplexity, mse, psnr, secondsPerStep, got "mes"',
+    ],
+    [{ name: "a", axes, seeds: [1, -1] }, "seeds[1] must be at least 0, got -1"],
+    [{ name: "a", axes, seeds: [] }, "seeds must be a list with a seed, got []"],
+    [{ name: "a", axes, scales: { large: {} } }, "scales"],
+  ];
+  for (const [given, message] of refusals) {
+    assert.throws(() => readStudy(given), (error: Error) => {
+      assert.ok(error.message.startsWith(`Cannot read the study: ${message}`), error.message);
+      return error instanceof RangeError;
+    });
+  }
+});
+
+for (const study of STUDIES) {
+  Deno.test(`the study ${study.name} can be planned at every scale`, async () => {
+    assert.deepEqual(readStudy(study), study);
+    for (const scale of ["smoke", "small", "paper"] as const) {
+      const runs = await planRuns(study, { out, scale });
+      assert.ok(runs.length >= 4);
+      const { batchSize, epochs, maxSteps } = runs[0].config.training;
+      assert.deepEqual(
+        [batchSize, epochs, maxSteps],
+        { smoke: [32, 10, 30], small: [128, 10, null], paper: [1024, 500, null] }[scale],
+      );
+    }
+  });
+}
+
+Deno.test("the study quantizers has every method, each at 9 bits a position", async () => {
+  const [{ axes }] = STUDIES;
+  assert.deepEqual(Object.keys(axes[0].values), QUANTIZER_TYPES);
+  for (const { config } of await planRuns(STUDIES[0], { out, scale: "paper" })) {
+    const { type, codebookSize, levels, bits, depth, heads, inner } = config.quantizer;
+    const { codebookSize: size } = (inner ?? {}) as { codebookSize?: number };
+    const codes = (depth ?? heads ?? 1) as number;
+    const product = (levels as number[] | undefined)?.reduce((a, b) => a * b);
+    const rate = bits ?? codes * Math.log2((size ?? product ?? codebookSize) as number);
+    assert.equal(rate, 9, type);
+  }
+});

@@ -1,0 +1,14 @@
+import assert from "node:assert/strict";
+import { fitLine, type LinePart } from "../../tasks/progress.ts";
+
+const parts: readonly LinePart[] = [["step 700/700", 7], ["epoch 10/10", 1], ["loss 0.28", 5], [
+  "0:01 left",
+  6,
+]];
+
+Deno.test("of a line that is too long, what matters least goes first, and the time left stays", () => {
+  assert.equal(fitLine(parts, Infinity), "step 700/700  epoch 10/10  loss 0.28  0:01 left");
+  assert.equal(fitLine(parts, 40), "step 700/700  loss 0.28  0:01 left");
+  assert.equal(fitLine(parts, 25), "step 700/700  0:01 left");
+  assert.equal(fitLine(parts, 1), "step 700/700", "at least the step");
+});
