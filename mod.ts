@@ -80,6 +80,9 @@ export * from "./nn/module.ts";
 export * from "./nn/normalization.ts";
 export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
+export * from "./nn/averaged_weights.ts";
+export * from "./nn/context.ts";
+export * from "./nn/update.ts";
 export * from "./quantizers/quantizer.ts";
 export * from "./quantizers/codebook_losses.ts";
 export * from "./quantizers/masks.ts";
@@ -169,7 +172,19 @@ export {
   type QuantizerConfig,
 } from "./quantizers/registry.ts";
 export type * from "./quantizers/method_settings.ts";
-export * from "./models/vqvae.ts";
+export * from "./models/autoencoder.ts";
+export * from "./models/first_stage.ts";
+export { type ModelConfig, type ModelKind, type ModelTable } from "./models/kind.ts";
+export * from "./models/registry.ts";
+export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
+export * from "./objectives/objective.ts";
+export type * from "./objectives/kind.ts";
+export {
+  constructLearningRate,
+  constructOptimizer,
+  type OptimizerConfig,
+} from "./objectives/optimizer_settings.ts";
+export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES, objectiveKind } from "./objectives/registry.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/digit_features.ts";
 export * from "./metrics/feature_metrics.ts";
@@ -220,18 +235,18 @@ export {
   type Config,
   configSettings,
   datasetDefaults,
-  type ModelConfig,
-  type OptimizerConfig,
   quantizerDefaults,
   type TrainingConfig,
 } from "./training/config.ts";
 export * from "./training/construct.ts";
+export * from "./training/open_run.ts";
 export * from "./training/identity.ts";
 export * from "./training/presets.ts";
-export * from "./training/protocol.ts";
+export * from "./objectives/protocol.ts";
 export { type ConfigSources, resolveConfig } from "./training/resolve.ts";
-export * from "./training/step.ts";
-export * from "./training/evaluation.ts";
+export * from "./objectives/reconstruction.ts";
+export * from "./objectives/training_step.ts";
+export * from "./objectives/evaluate_model.ts";
 export * from "./training/folder_evaluation.ts";
 export * from "./training/image_evaluation.ts";
 export * from "./training/run_evaluation.ts";
@@ -239,15 +254,9 @@ export * from "./reports/run_report.ts";
 export { type RunRecord } from "./training/run_record.ts";
 export * from "./training/tensorboard/events.ts";
 export * from "./training/checkpoint.ts";
-export {
-  type Carried,
-  DivergedError,
-  SCALAR_NAMES,
-  type ScalarName,
-  type StepScalars,
-} from "./training/carried.ts";
-export * from "./training/codebook_watch.ts";
-export * from "./training/sample_grid.ts";
+export { DivergedError } from "./training/diverged.ts";
+export * from "./objectives/codebook_watch.ts";
+export * from "./objectives/sample_grid.ts";
 export * from "./training/run_folder.ts";
 export { DamagedFileError } from "./training/read_back.ts";
 export * from "./training/trainer.ts";

@@ -12,7 +12,7 @@ import { openDataset } from "../data/registry.ts";
 import { VQVAE } from "../models/vqvae.ts";
 import { Adam } from "../nn/optimizers.ts";
 import { createQuantizer } from "../quantizers/registry.ts";
-import { trainingStep } from "../training/step.ts";
+import { trainingStep } from "../objectives/training_step.ts";
 import { type Bench, type BenchRow, fastest } from "./row.ts";
 
 const SIDE = 256;

@@ -5,7 +5,7 @@ import { randomKey } from "../core/random.ts";
 import { VQVAE } from "../models/vqvae.ts";
 import { Adam } from "../nn/optimizers.ts";
 import { createQuantizer } from "../quantizers/registry.ts";
-import { trainingStep } from "../training/step.ts";
+import { trainingStep } from "../objectives/training_step.ts";
 import type { Distance } from "../core/ops.ts";
 import type { Device } from "../core/tensor.ts";
 import { type Bench, type BenchOptions, type BenchRow, fastest } from "./row.ts";

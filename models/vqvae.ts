@@ -1,12 +1,14 @@
 /** The small VQ-VAE of the ablations (van den Oord et al. 2017, arXiv 1711.00937, section 4.1). */
+import { z } from "zod";
 import { add, relu } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
-import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Conv2d, ConvTranspose2d } from "../nn/convolution.ts";
 import { partKey } from "../nn/initializers.ts";
-import { Layer, Module } from "../nn/module.ts";
-import type { QuantizeContext, Quantized, Quantizer } from "../quantizers/quantizer.ts";
+import { Layer } from "../nn/module.ts";
+import type { Quantizer } from "../quantizers/quantizer.ts";
+import { Autoencoder } from "./autoencoder.ts";
+import type { ModelKind } from "./kind.ts";
 
 /** How the model is made. */
 export interface VQVAEOptions {
@@ -20,16 +22,6 @@ export interface VQVAEOptions {
   readonly residualLayers?: number;
   /** Of the initial weights. */
   readonly key: RandomKey;
-}
-
-/** What the model makes of a batch of images. */
-export interface Reconstruction {
-  /** float32 `[B, H, W, C]`, unbounded. */
-  readonly reconstruction: Tensor;
-  /** float32 `[B, H/4, W/4, D]`: what the encoder gave. */
-  readonly features: Tensor;
-  /** What the quantiser made of the features. */
-  readonly quantized: Quantized;
 }
 
 /** relu(x + conv1×1(relu(conv3×3(x)))) for a rectified x. */
@@ -154,16 +146,17 @@ class Decoder extends Layer {
  * assert.deepEqual(reconstruction.shape, images.shape);
  * ```
  */
-export class VQVAE extends Module {
+export class VQVAE extends Autoencoder {
   /** How many pixels of a side make one place of the latent grid. */
   static readonly downsampling: number = 4;
+  readonly downsampling: number = VQVAE.downsampling;
+  readonly channels: number;
   /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`. */
   readonly encoder: Layer;
   /** Features to codes. */
   readonly quantizer: Quantizer;
   /** Codes `[B, h, w, D]` → images `[B, 4h, 4w, C]`. */
   readonly decoder: Layer;
-  readonly #channels: number;
 
   /** Makes the encoder and the decoder around a quantiser.
    * @throws {RangeError} `hidden` is odd
@@ -175,40 +168,44 @@ export class VQVAE extends Module {
       throw new RangeError(`Cannot make a VQ-VAE: hidden must be even, got ${hidden}`);
     }
     const width = quantizer.codebookDim;
-    this.#channels = channels;
+    this.channels = channels;
     this.encoder = new Encoder(device, width, options, partKey(key, 0));
     this.quantizer = quantizer;
     this.decoder = new Decoder(device, width, options, partKey(key, 1));
   }
 
-  /** Compresses and rebuilds: float32 `[B, H, W, C]`; changes no state.
-   * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
-   */
-  forward(images: Tensor, context: QuantizeContext): Reconstruction {
-    return this.rebuild(this.encode(images), context);
-  }
-
-  /** Features of images: float32 `[B, H, W, C]` → `[B, H/4, W/4, D]`.
-   * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
-   */
   encode(images: Tensor): Tensor {
-    const [, height, width, channels] = images.shape;
-    const good = images.shape.length === 4 && channels === this.#channels;
-    if (!good || height % VQVAE.downsampling !== 0 || width % VQVAE.downsampling !== 0) {
-      throw new TypeError(
-        `Cannot run the VQ-VAE: the images must be [B, H, W, ${this.#channels}] with sides divisible by ${VQVAE.downsampling}, got shape ${
-          showShape(images.shape)
-        }`,
-      );
-    }
+    this.checkImages(images);
     return this.encoder.forward(images);
   }
 
-  /** Quantises features and rebuilds the images that they are of.
-   * @param features float32 `[B, h, w, D]`
-   */
-  rebuild(features: Tensor, context: QuantizeContext): Reconstruction {
-    const quantized = this.quantizer.quantize(features, context);
-    return { reconstruction: this.decoder.forward(quantized.quantized), features, quantized };
+  decode(codes: Tensor): Tensor {
+    return this.decoder.forward(codes);
   }
 }
+
+/** The settings of the small VQ-VAE, as configurations hold them. */
+export interface VQVAESettings {
+  /** Channels of the hidden layers, even. */
+  readonly hidden: number;
+  /** Channels inside the residual blocks. */
+  readonly residualHidden: number;
+  /** Residual blocks on each side. */
+  readonly residualLayers: number;
+}
+
+/** The small VQ-VAE in the registry. */
+export const vqvaeKind: ModelKind<
+  VQVAE,
+  { readonly quantizer: Quantizer; readonly channels: number },
+  VQVAESettings
+> = {
+  schema: z.strictObject({
+    hidden: z.int().min(2).multipleOf(2).default(128).describe("channels of the hidden layers"),
+    residualHidden: z.int().min(1).default(32).describe("channels inside the residual blocks"),
+    residualLayers: z.int().min(0).default(2).describe("residual blocks on each side"),
+  }),
+  make(device, { quantizer, channels }, settings, key) {
+    return new VQVAE(device, quantizer, { channels, ...settings, key });
+  },
+};

@@ -1,16 +1,12 @@
 /** The interface that every quantiser implements, and that models and tasks consume. */
 import { mul } from "../core/functions/elementwise.ts";
-import type { RandomKey } from "../core/random.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import type { Context } from "../nn/context.ts";
 import { Module } from "../nn/module.ts";
 
 /** When and for what features are quantised. */
-export interface QuantizeContext {
-  /** Whether this is a training step. */
-  readonly training: boolean;
-  /** For random choices; its step is the training step. */
-  readonly key: RandomKey;
+export interface QuantizeContext extends Context {
   /** float32 or int32 `[...]`: 1 where there is a feature, 0 where there is padding; everywhere features by default.
    * Padding becomes index −1 and a vector of zeros, and has no part in losses, usage, updates and gradients. */
   readonly mask?: Tensor;

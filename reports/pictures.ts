@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { encode } from "fast-png";
 import { sizeOf } from "../core/shape.ts";
-import type { Samples } from "../training/sample_grid.ts";
+import type { Samples } from "../objectives/sample_grid.ts";
 import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
 
 /** Three rows: originals, reconstructions, and their differences, in which middle grey is none and the contrast is

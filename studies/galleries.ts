@@ -4,7 +4,7 @@ import { codebookUse } from "../metrics/codebook.ts";
 import { drawHistogram } from "../reports/histogram.ts";
 import { type Html, joinHtml, markup } from "../reports/html.ts";
 import { drawPictureRow } from "../reports/pictures.ts";
-import type { Samples } from "../training/sample_grid.ts";
+import type { Samples } from "../objectives/sample_grid.ts";
 import { rowColours, swatch } from "./colours.ts";
 import type { StudyRow } from "./rows.ts";
 import type { RunTrace } from "./traces.ts";

@@ -1,10 +1,10 @@
 /** What the runs of a study left besides their numbers. */
-import type { EvaluationProtocol } from "../training/protocol.ts";
+import type { EvaluationProtocol } from "../objectives/protocol.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { readSummary } from "../training/run_files.ts";
-import type { Samples } from "../training/sample_grid.ts";
+import type { Samples } from "../objectives/sample_grid.ts";
 import type { StudyRun } from "./records.ts";
 
 /** What a finished run left: of its last evaluation, and of the way there. */

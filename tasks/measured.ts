@@ -2,17 +2,26 @@
 import process from "node:process";
 import type { CodebookReport } from "../metrics/codebook.ts";
 import type { Measurements } from "../training/image_evaluation.ts";
-import type { TestNumbers } from "../training/protocol.ts";
+import type { ObjectiveEvaluation } from "../objectives/objective.ts";
+import type { TestNumbers } from "../objectives/protocol.ts";
 
 /** Test numbers as people read them. */
 export function showTestNumbers(numbers: TestNumbers): string[] {
   const { images, mse, psnr, usage, perplexity, protocol } = numbers;
   return [
-    `test images  ${images} (protocol ${protocol})`,
+    `test images  ${numbers.images} (protocol ${protocol})`,
     `mse          ${mse.toPrecision(5)}`,
     `PSNR         ${psnr.toFixed(2)} dB`,
     `usage        ${(100 * usage).toFixed(1)} %`,
     `perplexity   ${perplexity.toFixed(1)}`,
+  ];
+}
+
+/** What an objective measured, as people read it. */
+export function showEvaluation({ numbers, protocol, shown }: ObjectiveEvaluation): string[] {
+  return [
+    `test images  ${numbers.images} (protocol ${protocol})`,
+    ...shown.map(([name, value]) => `${name.padEnd(12)} ${value}`),
   ];
 }
 

@@ -1,6 +1,5 @@
 /** How far a training run is: a bar on a terminal, plain lines elsewhere. */
-import type { QuantizerConfig } from "../quantizers/registry.ts";
-import { collapseWarning } from "../training/codebook_watch.ts";
+import type { Phrase } from "../objectives/objective.ts";
 import type { EpochSummary, TrainingProgress } from "../training/trainer.ts";
 import type { Output } from "./output.ts";
 
@@ -15,10 +14,6 @@ export interface RunSize {
   readonly epochs: number;
   /** Images a step. */
   readonly batchSize: number;
-  /** K. */
-  readonly codebookSize: number;
-  /** The quantiser's settings. */
-  readonly quantizer: QuantizerConfig;
 }
 
 /** Shows a run's progress as it comes. */
@@ -26,7 +21,7 @@ export class Progress {
   readonly #output: Output;
   readonly #run: RunSize;
   #drawn = false;
-  #collapsed = false;
+  #warned = false;
 
   /** Shows on an output. */
   constructor(output: Output, run: RunSize) {
@@ -47,30 +42,14 @@ export class Progress {
     }
   }
 
-  /** Shows what an epoch came to, with a warning when the codebook has collapsed since the last one. */
-  epoch({ epoch, train, codebook, test }: EpochSummary): void {
+  /** Shows what an epoch came to, with a warning where the epoch before had none. */
+  epoch({ epoch, inspection: { summary, warning }, test }: EpochSummary): void {
     this.clear();
-    const { codebookSize, quantizer } = this.#run;
-    const { codesInUse, deadCodes, deadSteps, codeLength } = codebook;
-    const dead = deadSteps === null ? "" : ` for ${deadSteps.toFixed(0)} steps`;
-    this.#output.say([
-      `epoch ${epoch} on the test images: mse ${test.mse.toPrecision(4)}`,
-      `PSNR ${test.psnr.toFixed(2)} dB`,
-      `usage ${(100 * test.usage).toFixed(1)} %`,
-      `perplexity ${test.perplexity.toFixed(1)}`,
-    ].join(", "));
-    this.#output.say([
-      `epoch ${epoch} in training: ${codesInUse} of ${codebookSize} codes chosen`,
-      `perplexity ${codebook.perplexity.toFixed(1)}`,
-      `${deadCodes} dead${dead}`,
-      `${(100 * train.moved).toFixed(1)} % of the codes moved a step`,
-      `features of length ${train.featureLength.toPrecision(3)}`,
-      ...(codeLength === null ? [] : [`codes of length ${codeLength.toPrecision(3)}`]),
-    ].join(", "));
-    if (codebook.collapsed && !this.#collapsed) {
-      this.#output.say(collapseWarning(codebook, codebookSize, quantizer));
-    }
-    this.#collapsed = codebook.collapsed;
+    const numbers = test.shown.map(([name, value]) => `${name} ${value}`);
+    this.#output.say(`epoch ${epoch} on the test images: ${numbers.join(", ")}`);
+    this.#output.say(`epoch ${epoch} in training: ${summary.join(", ")}`);
+    if (warning !== undefined && !this.#warned) this.#output.say(warning);
+    this.#warned = warning !== undefined;
   }
 
   /** Wipes the bar, so that other lines can follow. */
@@ -80,28 +59,22 @@ export class Progress {
   }
 
   #parts(
-    { step, totalSteps, epoch, scalars, codebook, imagesPerSecond }: TrainingProgress,
-  ): readonly LinePart[] {
-    const { epochs, batchSize, codebookSize } = this.#run;
-    const { codesInUse, deadCodes, perplexity } = codebook;
+    { step, totalSteps, epoch, inspection, imagesPerSecond }: TrainingProgress,
+  ): readonly Phrase[] {
+    const { epochs, batchSize } = this.#run;
     const left = (totalSteps - step) * batchSize / imagesPerSecond;
     return [
       [`step ${step}/${totalSteps}`, 7],
       [`epoch ${epoch}/${epochs}`, 1],
-      [`loss ${scalars.loss.toPrecision(4)}`, 5],
+      ...inspection.phrases,
       [`${imagesPerSecond.toFixed(0)} images/s`, 3],
-      [`${codesInUse}/${codebookSize} codes${deadCodes > 0 ? `, ${deadCodes} dead` : ""}`, 4],
-      [`perplexity ${perplexity.toFixed(1)}`, 2],
       [`${showDuration(left)} left`, 6],
     ];
   }
 }
 
-/** A part of a line, and how much it matters: of parts that do not fit, those that matter least go first. */
-export type LinePart = readonly [text: string, weight: number];
-
 /** The parts that fit in so many characters, in their order, two spaces between; at least the one that matters most. */
-export function fitLine(parts: readonly LinePart[], width: number): string {
+export function fitLine(parts: readonly Phrase[], width: number): string {
   let kept = parts;
   const line = () => kept.map(([text]) => text).join("  ");
   while (line().length > width && kept.length > 1) {

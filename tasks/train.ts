@@ -12,16 +12,10 @@ import { stepsPerEpoch } from "../data/batches.ts";
 import { openDataset } from "../data/registry.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
-import {
-  constructLearningRate,
-  constructModel,
-  constructOptimizer,
-  totalSteps,
-} from "../training/construct.ts";
+import { constructObjective, totalSteps } from "../training/construct.ts";
 import { identityOf } from "../training/identity.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
-import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
@@ -30,7 +24,7 @@ import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
-import { peakMemoryBytes, showTestNumbers, showTracePath } from "./measured.ts";
+import { peakMemoryBytes, showEvaluation, showTracePath } from "./measured.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 
@@ -86,7 +80,7 @@ async function main(): Promise<number> {
 
 /** Trains, after everything that can be refused was checked: only then the folder is touched. */
 async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
-  const { seed, data, optimizer, training, cpu } = config;
+  const { seed, data, training, cpu } = config;
   const identity = identityOf(config);
   const output = new Output(options.json);
   const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
@@ -97,7 +91,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     blas,
     precision: config.precision,
   });
-  const model = asUsage(() => constructModel(config, device, dataset));
+  using objective = asUsage(() => constructObjective(config, device, dataset));
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);
 
@@ -105,8 +99,6 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const progress = new Progress(output, {
     epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),
     batchSize: training.batchSize,
-    codebookSize: model.quantizer.codebookSize,
-    quantizer: config.quantizer,
   });
   using interruption = new Interruption(() => {
     progress.clear();
@@ -120,12 +112,9 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     ...training,
     maxSteps: training.maxSteps ?? undefined,
     device,
-    model,
-    optimizer: constructOptimizer(optimizer, model),
+    objective,
     dataset,
     seed,
-    learningRate: constructLearningRate(optimizer, steps),
-    clipNorm: optimizer.clipNorm ?? undefined,
     folder,
     identity,
     resume,
@@ -157,22 +146,21 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     return INTERRUPTED;
   }
 
-  const test = await testNumbers(trained.test, dataset);
-  const { best, imagesPerSecond } = trained;
+  const { test, best, imagesPerSecond } = trained;
   const summary = {
     preset: config.preset,
     seed,
     steps: trained.steps,
     device: device.description,
-    test,
+    test: { ...test.numbers, protocol: test.protocol },
     best: best === null ? null : { ...best, protocol: test.protocol },
     imagesPerSecond,
     peakMemoryBytes: peakMemoryBytes(),
-    protocols: { [test.protocol]: evaluationProtocol(dataset) },
+    protocols: test.protocols,
   };
   await folder.writeSummary(summary);
   output.result(summary, [
-    ...showTestNumbers(test),
+    ...showEvaluation(test),
     imagesPerSecond === null
       ? "speed        not measured: no step was left to take"
       : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${device.description}`,

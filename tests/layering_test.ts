@@ -18,14 +18,28 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   nn: ["core"],
   metrics: ["core", "files", "settings", "nn"],
   quantizers: ["core", "settings", "nn"],
-  models: ["core", "nn", "quantizers"],
-  training: ["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
-  reports: ["core", "files", "metrics", "training"],
-  studies: ["core", "files", "settings", "data", "metrics", "training", "reports"],
-  bench: ["core", "files", "data", "metrics", "nn", "quantizers", "models", "training"],
+  models: ["core", "settings", "nn", "quantizers"],
+  objectives: ["core", "settings", "data", "metrics", "nn", "quantizers", "models"],
+  training: [
+    ...["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
+    "objectives",
+  ],
+  reports: ["core", "files", "metrics", "objectives", "training"],
+  studies: ["core", "files", "settings", "data", "metrics", "objectives", "training", "reports"],
+  bench: [
+    "core",
+    "files",
+    "data",
+    "metrics",
+    "nn",
+    "quantizers",
+    "models",
+    "objectives",
+    "training",
+  ],
   tasks: [
     ...["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
-    ...["training", "reports", "studies", "bench"],
+    ...["objectives", "training", "reports", "studies", "bench"],
   ],
 };
 
@@ -73,6 +87,11 @@ Deno.test("imports go from right to left", () => {
   }
   assert.ok(graph.size > 40, `the graph must hold the project, got ${graph.size} modules`);
   assert.deepEqual(wrong, []);
+});
+
+Deno.test("the training loop knows no model, no quantiser and no metric", () => {
+  const room = /^(?:models|quantizers|metrics)\//;
+  assert.deepEqual(graph.get("training/trainer.ts")?.filter((target) => room.test(target)), []);
 });
 
 Deno.test("only core/device.ts loads devices", () => {

@@ -32,7 +32,7 @@ import type {
 } from "../quantizers/quantizer.ts";
 import { runningShare } from "../quantizers/codebook_losses.ts";
 import { VanillaQuantizer } from "../quantizers/vanilla.ts";
-import { trainingStep } from "../training/step.ts";
+import { trainingStep } from "../objectives/training_step.ts";
 import { modelSettings, type QuantizerSettings, quantizerSettings } from "./fixture_settings.ts";
 import { openTestDevices } from "./helpers.ts";
 import { ourTensors } from "./pytorch_layout.ts";

@@ -19,41 +19,18 @@ import {
   quantizerMethod,
   quantizerSchema,
 } from "../quantizers/registry.ts";
+import type { Module } from "../nn/module.ts";
+import type { ModelConfig, ModelTable } from "../models/kind.ts";
+import { modelKind, modelSchema } from "../models/registry.ts";
+import type { ObjectiveConfig } from "../objectives/kind.ts";
+import { OPTIMIZER_SETTINGS, type OptimizerConfig } from "../objectives/optimizer_settings.ts";
+import {
+  OBJECTIVE_TYPES,
+  objectiveKind,
+  objectiveSchema,
+  objectiveType,
+} from "../objectives/registry.ts";
 import { DEFAULT_PRESET, PRESETS } from "./presets.ts";
-
-/** Settings of the small VQ-VAE (arXiv 1711.00937). */
-export interface ModelConfig {
-  /** Channels of the hidden layers. */
-  readonly hidden: number;
-  /** Channels inside the residual blocks. */
-  readonly residualHidden: number;
-  /** Residual blocks on each side. */
-  readonly residualLayers: number;
-}
-
-/** Settings of the optimiser and its learning rate. */
-export interface OptimizerConfig {
-  /** The method. */
-  readonly type: "adam" | "adamw";
-  /** The rate that the schedule multiplies. */
-  readonly learningRate: number;
-  /** Decay of the first moment. */
-  readonly beta1: number;
-  /** Decay of the second moment. */
-  readonly beta2: number;
-  /** Added to the denominator. */
-  readonly epsilon: number;
-  /** Added to the gradient by adam, applied to the weights by adamw. */
-  readonly weightDecay: number;
-  /** Largest norm of all gradients together. */
-  readonly clipNorm: number | null;
-  /** How the learning rate changes over the run. */
-  readonly schedule: "constant" | "cosine" | "linear";
-  /** Steps over which the learning rate rises at the start. */
-  readonly warmupSteps: number;
-  /** The share of the learning rate that a schedule ends with. */
-  readonly floor: number;
-}
 
 /** How long a run is, and what it tells on the way. */
 export interface TrainingConfig {
@@ -67,6 +44,8 @@ export interface TrainingConfig {
   readonly logEverySteps: number;
   /** Steps from one checkpoint to the next. */
   readonly checkpointEverySteps: number;
+  /** Decay of the averaged weights; none are kept without it. */
+  readonly averageDecay: number | null;
 }
 
 /** Everything that a run is made of; plain JSON. */
@@ -83,7 +62,9 @@ export interface Config {
   readonly out: string;
   /** The images: the data set with its own settings. */
   readonly data: DatasetConfig;
-  /** The network. */
+  /** What a step minimises, with its own settings. */
+  readonly objective: ObjectiveConfig;
+  /** The network with its own settings. */
   readonly model: ModelConfig;
   /** The method of quantisation with its own settings. */
   readonly quantizer: QuantizerConfig;
@@ -112,30 +93,7 @@ const sections = {
     .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   out: z.string().min(1).default(`runs/${DEFAULT_PRESET}`)
     .describe("the run's folder; with another preset, runs/<preset>"),
-  model: z.strictObject({
-    hidden: positive().min(2).multipleOf(2).default(128).describe("channels of the hidden layers"),
-    residualHidden: positive().default(32).describe("channels inside the residual blocks"),
-    residualLayers: z.int().min(0).default(2).describe("residual blocks on each side"),
-  }).prefault({}),
-  optimizer: z.strictObject({
-    type: z.enum(["adam", "adamw"]).default("adam").describe("the method"),
-    learningRate: z.number().positive().default(3e-4).describe(
-      "the rate that the schedule multiplies",
-    ),
-    beta1: z.number().min(0).lt(1).default(0.9).describe("decay of the first moment"),
-    beta2: z.number().min(0).lt(1).default(0.999).describe("decay of the second moment"),
-    epsilon: z.number().positive().default(1e-8).describe("added to the denominator"),
-    weightDecay: z.number().min(0).default(0)
-      .describe("added to the gradient by adam, applied to the weights by adamw (there 0.01)"),
-    clipNorm: z.number().positive().nullable().default(null)
-      .describe("largest norm of all gradients together"),
-    schedule: z.enum(["constant", "cosine", "linear"]).default("constant")
-      .describe("how the learning rate changes over the run"),
-    warmupSteps: z.int().min(0).default(0)
-      .describe("steps over which the learning rate rises at the start"),
-    floor: z.number().min(0).max(1).default(0)
-      .describe("the share of the learning rate that a schedule ends with"),
-  }).prefault({}),
+  optimizer: OPTIMIZER_SETTINGS,
   training: z.strictObject({
     epochs: positive().default(500).describe("passes over the training images"),
     maxSteps: positive().nullable().default(null)
@@ -144,6 +102,10 @@ const sections = {
     logEverySteps: positive().default(10).describe("steps from one report to the next"),
     checkpointEverySteps: positive().default(100)
       .describe("steps from one checkpoint to the next; every epoch ends with one besides"),
+    averageDecay: z.number().min(0).lt(1).nullable().default(null)
+      .describe(
+        "decay of averaged weights, which are what is measured and drawn; none: as trained",
+      ),
   }).prefault({}),
   cpu: z.strictObject({
     threads: positive().nullable().default(null)
@@ -154,47 +116,95 @@ const sections = {
   }).prefault({}),
 };
 
-/** The schema of the configurations that have a certain quantiser and data set.
- * @param chosen the configurations of both; only the types and the name in them count
- * @throws {RangeError} there is no such quantiser, or no such data set
+/** The schema of the configurations that have a certain quantiser, data set, objective and model.
+ * @param chosen the configurations of each; only the types and the name in them count
+ * @throws {RangeError} there is nothing of such a name
  */
 export function configSchema(
-  chosen: { readonly quantizer?: unknown; readonly data?: unknown },
+  chosen: {
+    readonly quantizer?: unknown;
+    readonly data?: unknown;
+    readonly objective?: unknown;
+    readonly model?: unknown;
+  },
 ): z.ZodType<Config> {
-  const { preset, seed, device, precision, out, model, ...rest } = sections;
-  const data = datasetSchema(chosen.data);
-  const quantizer = quantizerSchema(chosen.quantizer);
-  return z.strictObject({ preset, seed, device, precision, out, data, model, quantizer, ...rest });
+  const { preset, seed, device, precision, out, ...rest } = sections;
+  const { models } = objectiveKind(objectiveType(chosen.objective));
+  return z.strictObject({
+    ...{ preset, seed, device, precision, out },
+    data: datasetSchema(chosen.data),
+    objective: objectiveSchema(chosen.objective),
+    model: modelSchema(models, chosen.model),
+    quantizer: quantizerSchema(chosen.quantizer),
+    ...rest,
+  });
 }
 
-/** The settings of all configurations, whatever the quantiser and the data set, and of one quantiser inside another;
- * where those differ, the description says it. */
+/** A section whose settings depend on what is chosen in it. */
+export interface ChoiceSection {
+  /** The setting that chooses. */
+  readonly by: "type" | "name";
+  /** What there is to choose from, the default first. */
+  readonly choices: readonly string[];
+  /** The defaults of a choice's settings, by name. */
+  readonly defaults: (choice: string) => ReadonlyMap<string, unknown>;
+}
+
+const defaultFirst = (first: string, all: readonly string[]) => [
+  first,
+  ...all.filter((name) => name !== first),
+];
+
+/** The sections of that sort. */
+export const CHOICE_SECTIONS: Readonly<Record<string, ChoiceSection>> = {
+  data: {
+    by: "name",
+    choices: defaultFirst(DEFAULT_DATASET, DATASET_NAMES),
+    defaults: datasetDefaults,
+  },
+  objective: {
+    by: "type",
+    choices: OBJECTIVE_TYPES,
+    defaults: (type) => defaultsOf(objectiveKind(type).schema),
+  },
+  model: {
+    by: "type",
+    choices: [
+      ...new Set(OBJECTIVE_TYPES.flatMap((type) => [...objectiveKind(type).models.keys()])),
+    ],
+    defaults: (type) => defaultsOf(modelKind(modelsWith(type), type).schema),
+  },
+  quantizer: {
+    by: "type",
+    choices: defaultFirst(DEFAULT_QUANTIZER, QUANTIZER_TYPES),
+    defaults: quantizerDefaults,
+  },
+};
+
+/** The models of the first objective that has one of such a type. */
+function modelsWith(type: string): ModelTable<Module, never> {
+  const tables = OBJECTIVE_TYPES.map((name) => objectiveKind(name).models);
+  return tables.find((table) => table.has(type)) ?? tables[0];
+}
+
+/** The settings of all configurations, whatever is chosen in the sections of `CHOICE_SECTIONS`, and of one quantiser
+ * inside another; where those differ, the description says it. */
 export function configSettings(): readonly Setting[] {
-  const types = [
-    DEFAULT_QUANTIZER,
-    ...QUANTIZER_TYPES.filter((type) => type !== DEFAULT_QUANTIZER),
-  ];
-  const names = [DEFAULT_DATASET, ...DATASET_NAMES.filter((name) => name !== DEFAULT_DATASET)];
-  const defaults = {
-    quantizer: new Map(types.map((type) => [type, quantizerDefaults(type)])),
-    data: new Map(names.map((name) => [name, datasetDefaults(name)])),
-  };
   const settings = new Map<string, Setting>();
-  const schemas = [
-    ...types.map((type) => configSchema({ quantizer: { type } })),
-    ...names.map((name) => configSchema({ data: { name } })),
-  ];
+  const schemas = Object.entries(CHOICE_SECTIONS).flatMap(([section, { by, choices }]) =>
+    choices.map((choice) =>
+      configSchema({ ...carrying(section, choice), [section]: { [by]: choice } })
+    )
+  );
   for (const setting of schemas.flatMap(settingsOf)) {
     const { path, description } = setting;
     if (settings.has(path) || path.startsWith("quantizer.inner.")) continue;
     const [section, name] = path.split(".");
-    const isChoice = path === "quantizer.type" || path === "data.name";
-    const notes = !isChoice && (section === "quantizer" || section === "data")
-      ? differences(name, defaults[section])
-      : [];
+    const choice = CHOICE_SECTIONS[section];
+    const notes = choice === undefined || name === choice.by ? [] : differences(name, choice);
     settings.set(path, { ...setting, description: [description, ...notes].join("; ") });
   }
-  const composites = types.filter(isComposite).join(" or ");
+  const composites = QUANTIZER_TYPES.filter(isComposite).join(" or ");
   const inner = [...settings.values()].flatMap((setting) => {
     const [section, name] = setting.path.split(".");
     if (section !== "quantizer" || !isInnerSetting(name)) return [];
@@ -204,12 +214,16 @@ export function configSettings(): readonly Setting[] {
   return [...settings.values(), ...inner];
 }
 
-/** How quantisers, or data sets, differ in a setting of theirs, in words: who has it, and who has another default. */
-function differences(
-  name: string,
-  defaults: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
-): string[] {
-  const all = [...defaults];
+/** The objective that a choice needs: of a model, one that trains it. */
+function carrying(section: string, choice: string): { readonly objective?: unknown } {
+  if (section !== "model") return {};
+  const type = OBJECTIVE_TYPES.find((name) => objectiveKind(name).models.has(choice));
+  return { objective: { type } };
+}
+
+/** How the choices differ in a setting of theirs, in words: who has it, and who has another default. */
+function differences(name: string, { choices, defaults }: ChoiceSection): string[] {
+  const all = choices.map((choice) => [choice, defaults(choice)] as const);
   const owners = all.filter(([, own]) => own.has(name));
   const others = all.filter(([, own]) => !own.has(name));
   const names = (group: typeof all) => group.map(([type]) => type).join(", ");

@@ -1,22 +1,29 @@
 /** Makes what a configuration describes. */
-import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { VQVAE } from "../models/vqvae.ts";
-import { Adam, AdamW, type Optimizer } from "../nn/optimizers.ts";
-import {
-  constantSchedule,
-  cosineSchedule,
-  linearSchedule,
-  type Schedule,
-  withWarmup,
-} from "../nn/schedules.ts";
-import { createQuantizer } from "../quantizers/registry.ts";
+import type { Autoencoder } from "../models/autoencoder.ts";
+import type { Module, StateDictionary } from "../nn/module.ts";
+import type { Objective } from "../objectives/objective.ts";
+import { constructFor } from "../objectives/reconstruction_kind.ts";
+import { objectiveKind } from "../objectives/registry.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import type { Config, OptimizerConfig } from "./config.ts";
+import type { Config } from "./config.ts";
 
-/** The model of a configuration, with its initial weights, for the images of a data set.
+/** The objective of a configuration, with its model and optimisers as they are before the first step.
+ * @throws {RangeError} the images do not fit the model, or the batch is larger than the training set
+ */
+export function constructObjective(config: Config, device: Device, dataset: Dataset): Objective {
+  const { seed, objective, model, quantizer, optimizer, training } = config;
+  const { type, ...settings } = objective;
+  return objectiveKind(type).make(device, {
+    ...{ seed, dataset, settings, model, quantizer, optimizer },
+    steps: totalSteps(config, dataset),
+    stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
+  });
+}
+
+/** The first stage of a configuration, with its initial weights, for the images of a data set.
  *
  * ```ts
  * import { constructModel, openDevice, openDigits, resolveConfig } from "@codebook/codebook";
@@ -27,58 +34,51 @@ import type { Config, OptimizerConfig } from "./config.ts";
  * ```
  * @throws {RangeError} the images' sides are not divisible by the model's downsampling
  */
-export function constructModel(config: Config, device: Device, { imageShape }: Dataset): VQVAE {
-  const { seed, model, quantizer } = config;
-  const [height, width] = imageShape;
-  if (height % VQVAE.downsampling !== 0 || width % VQVAE.downsampling !== 0) {
-    throw new RangeError(
-      `Cannot make the model: the images' sides must be divisible by ${VQVAE.downsampling}, got ${height}×${width}; ` +
-        "--data.size chooses another for most data sets",
-    );
-  }
-  const made = createQuantizer(device, quantizer, randomKey(seed, "initial quantizer"));
-  const key = randomKey(seed, "initial model");
-  return new VQVAE(device, made, { channels: imageShape[2], ...model, key });
+export function constructModel(
+  { seed, model, quantizer }: Pick<Config, "seed" | "model" | "quantizer">,
+  device: Device,
+  dataset: Pick<Dataset, "imageShape">,
+): Autoencoder {
+  return constructFor(device, { seed, model, quantizer }, dataset);
 }
+
+/** Which weights of a run are meant: as they were trained, their averages, or the averages where there are some. */
+export const WEIGHTS = ["auto", "trained", "averaged"] as const;
+
+/** One of them. */
+export type ModelWeights = typeof WEIGHTS[number];
 
 /** Gives a model the state that it has in a checkpoint.
  * @throws {TypeError} the checkpoint is of a model of other settings
+ * @throws {RangeError} averaged weights are asked for, and it has none
  */
-export function restoreModel(model: VQVAE, { state }: Checkpoint): void {
-  const prefix = "model.";
-  const entries = [...state].filter(([name]) => name.startsWith(prefix));
-  model.loadStateDictionary(
-    new Map(entries.map(([name, entry]) => [name.slice(prefix.length), entry])),
-  );
+export function restoreModel(
+  model: Module,
+  { state }: Pick<Checkpoint, "state">,
+  weights: ModelWeights = "auto",
+): void {
+  const own = entriesOf(state, "model.");
+  const averages = entriesOf(state, "average.values.");
+  if (weights === "averaged" && averages.size === 0) {
+    throw new RangeError(
+      "Cannot load averaged weights: the run must have been trained with --training.averageDecay, got one without",
+    );
+  }
+  model.loadStateDictionary(weights === "trained" ? own : new Map([...own, ...averages]));
 }
 
-/** The optimiser of a configuration for the parameters of a model. */
-export function constructOptimizer(config: OptimizerConfig, model: VQVAE): Optimizer {
-  const { type, beta1, beta2, epsilon, weightDecay } = config;
-  const Method = { adam: Adam, adamw: AdamW }[type];
-  return new Method(model.namedParameters(), { beta1, beta2, epsilon, weightDecay });
+/** The entries whose names begin with a prefix, without it. */
+function entriesOf(state: StateDictionary, prefix: string): Map<string, StateEntry> {
+  const entries = [...state].filter(([name]) => name.startsWith(prefix));
+  return new Map(entries.map(([name, entry]) => [name.slice(prefix.length), entry]));
 }
+
+type StateEntry = StateDictionary extends ReadonlyMap<string, infer Entry> ? Entry : never;
 
 /** How many steps a run of a configuration has.
  * @throws {RangeError} the batch is larger than the training set
  */
-export function totalSteps({ training }: Config, dataset: Dataset): number {
+export function totalSteps({ training }: Pick<Config, "training">, dataset: Dataset): number {
   const { epochs, maxSteps, batchSize } = training;
   return Math.min(epochs * stepsPerEpoch(dataset, batchSize), maxSteps ?? Infinity);
-}
-
-/** The learning rate of every step, counted from 0, of a run of so many steps; a schedule takes up the steps after
- * the warm-up. */
-export function constructLearningRate(config: OptimizerConfig, steps: number): Schedule {
-  const { learningRate, schedule, warmupSteps, floor } = config;
-  const scheduled = Math.max(1, steps - warmupSteps);
-  const factor = withWarmup(
-    warmupSteps,
-    {
-      constant: () => constantSchedule,
-      cosine: () => cosineSchedule(scheduled, floor),
-      linear: () => linearSchedule(scheduled, floor),
-    }[schedule](),
-  );
-  return (step) => learningRate * factor(step);
 }

@@ -1,41 +1,42 @@
-/** Settings of a quantiser of another type than the one that is chosen. */
-import { DEFAULT_QUANTIZER, isComposite, QUANTIZER_TYPES } from "../quantizers/registry.ts";
-import { quantizerDefaults } from "./config.ts";
+/** Settings that belong to another choice than the one that is made: to another quantiser, model, objective or data set. */
+import { DEFAULT_QUANTIZER, isComposite } from "../quantizers/registry.ts";
+import { CHOICE_SECTIONS } from "./config.ts";
 import type { Settings } from "./presets.ts";
 
-/** Refuses a setting that only quantisers of other types have, and names those.
+/** Refuses a setting that only other choices have, and names those.
  *
  * ```ts
  * import { refuseForeignSettings } from "./foreign_settings.ts";
  * import assert from "node:assert/strict";
  * assert.throws(
- *   () => refuseForeignSettings({ type: "vanilla", levels: [8, 1] }),
+ *   () => refuseForeignSettings({ type: "vanilla", levels: [8, 1] }, "quantizer"),
  *   /there is no setting quantizer\.levels where quantizer\.type is vanilla, only where it is fsq$/,
  * );
  * ```
- * @param quantizer the configuration of a quantiser; what else is wrong with it is left to its schema
- * @param path of that configuration
+ * @param settings a section of a configuration; what else is wrong with it is left to its schema
+ * @param section its name
+ * @param path where it is; another than its name for a quantiser inside another
  * @throws {RangeError} it has such a setting
  */
-export function refuseForeignSettings(quantizer: Settings, path = "quantizer"): void {
-  const { type = DEFAULT_QUANTIZER, inner } = quantizer;
-  if (typeof type !== "string" || !QUANTIZER_TYPES.includes(type)) return;
-  for (const name of Object.keys(quantizer)) {
-    if (name === "type" || has(type, name)) continue;
-    const owners = QUANTIZER_TYPES.filter((other) => has(other, name));
+export function refuseForeignSettings(settings: Settings, section: string, path = section): void {
+  const { by, choices, defaults } = CHOICE_SECTIONS[section];
+  const { [by]: choice = section === "quantizer" ? DEFAULT_QUANTIZER : choices[0], inner } =
+    settings;
+  if (typeof choice !== "string" || !choices.includes(choice)) return;
+  const has = (other: string, name: string) =>
+    section === "quantizer" && name === "inner" ? isComposite(other) : defaults(other).has(name);
+  for (const name of Object.keys(settings)) {
+    if (name === by || has(choice, name)) continue;
+    const owners = choices.filter((other) => has(other, name));
     if (owners.length === 0) continue;
     throw new RangeError(
-      `Cannot read the configuration: there is no setting ${path}.${name} where ${path}.type is ${type}, ` +
+      `Cannot read the configuration: there is no setting ${path}.${name} where ${path}.${by} is ${choice}, ` +
         `only where it is ${showChoice(owners)}`,
     );
   }
   if (typeof inner === "object" && inner !== null) {
-    refuseForeignSettings(inner as Settings, `${path}.inner`);
+    refuseForeignSettings(inner as Settings, section, `${path}.inner`);
   }
-}
-
-function has(type: string, name: string): boolean {
-  return name === "inner" ? isComposite(type) : quantizerDefaults(type).has(name);
 }
 
 /** One name, or several with "or" before the last. */

@@ -4,6 +4,14 @@ import type { Config } from "./config.ts";
 /** Settings of data sets that change nothing of the images. */
 const WHEREABOUTS: ReadonlySet<string> = new Set(["data.root", "data.path", "data.workers"]);
 
+/** Settings that came later, and the value that they had before they could be chosen. At that value they are left away,
+ * so that runs which were made before go on, and keep their names. */
+const LATER: Readonly<Record<string, unknown>> = {
+  "objective.type": "reconstruction",
+  "model.type": "vqvae",
+  "training.averageDecay": null,
+};
+
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
  * the parameters after a step.
  *
@@ -21,14 +29,19 @@ const WHEREABOUTS: ReadonlySet<string> = new Set(["data.root", "data.path", "dat
  * ```
  */
 export function identityOf(config: Config): Readonly<Record<string, unknown>> {
-  const { seed, precision, data, model, quantizer, optimizer, training } = config;
-  const { epochs, maxSteps, batchSize } = training;
+  const { seed, precision, data, objective, model, quantizer, optimizer, training } = config;
+  const { epochs, maxSteps, batchSize, averageDecay } = training;
   const length = optimizer.schedule === "constant" ? {} : { epochs, maxSteps };
-  const sections = { data, model, quantizer, optimizer, training: { batchSize, ...length } };
+  const sections = {
+    ...{ data, objective, model, quantizer, optimizer },
+    training: { batchSize, averageDecay, ...length },
+  };
   const settings = Object.entries(sections).flatMap(([section, values]) =>
     Object.entries(values).map(([name, value]) => [`${section}.${name}`, value])
   );
-  const determining = settings.filter(([path]) => !WHEREABOUTS.has(path as string));
+  const determining = settings.filter(([path, value]) =>
+    !WHEREABOUTS.has(path as string) && LATER[path as string] !== value
+  );
   return Object.fromEntries([["seed", seed], ["precision", precision], ...determining]);
 }
 

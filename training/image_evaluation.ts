@@ -4,7 +4,7 @@ import type { Gaussian } from "../metrics/feature_statistics.ts";
 import type { Images } from "../metrics/images.ts";
 import type { MetricOptions } from "../metrics/metric_kinds.ts";
 import { Metrics } from "../metrics/registry.ts";
-import { type Measurement, type MetricProtocol, protocolHash } from "./protocol.ts";
+import { type Measurement, type MetricProtocol, protocolHash } from "../objectives/protocol.ts";
 
 /** How values are rounded before they are measured. */
 export type Rounding = "float" | "8-bit";

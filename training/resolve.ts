@@ -1,9 +1,9 @@
 /** Makes one configuration of the places that settings come from. */
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, showSetting } from "../settings/settings.ts";
-import { DEFAULT_DATASET } from "../data/registry.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
-import { type Config, configSchema, datasetDefaults, quantizerDefaults } from "./config.ts";
+import { objectiveKind } from "../objectives/registry.ts";
+import { CHOICE_SECTIONS, type ChoiceSection, type Config, configSchema } from "./config.ts";
 import { refuseForeignSettings } from "./foreign_settings.ts";
 import { checkOrigins } from "./origins.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
@@ -42,6 +42,11 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
   return config;
 }
 
+/** What is chosen where nothing says otherwise. */
+const START: Settings = Object.fromEntries(
+  Object.entries(CHOICE_SECTIONS).map(([name, { by, choices }]) => [name, { [by]: choices[0] }]),
+);
+
 /** As `resolveConfig`, whatever the places say: which of them may say what is for the caller to check.
  * @throws {RangeError} a setting is unknown or has a value that is not allowed
  */
@@ -52,13 +57,14 @@ export function overlaySources({ saved, file, flags }: ConfigSources): Config {
   checkPreset(preset);
   const isNamed = saved === undefined || named !== undefined;
   const differences = isNamed ? PRESETS.get(preset) : {};
-  const start = { data: { name: DEFAULT_DATASET }, quantizer: { type: DEFAULT_QUANTIZER } };
-  const merged = [saved, differences, file, flags].map(section).reduce(addLayer, start);
+  const merged = [saved, differences, file, flags].map(section).reduce(addLayer, START);
   const dependent = {
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
-  refuseForeignSettings(section(merged.quantizer));
+  for (const name of Object.keys(CHOICE_SECTIONS)) {
+    refuseForeignSettings(section(merged[name]), name);
+  }
   const schema = configSchema(merged);
   return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
 }
@@ -82,32 +88,39 @@ function checkPreset(name: unknown): asserts name is string {
   );
 }
 
-/** Puts a layer over those below, whose settings of the quantiser and of the data set make way if it names others. */
+/** Puts a layer over those below. Where it chooses another data set, objective, model or quantiser, the settings of the
+ * one before make way. */
 function addLayer(below: Settings, layer: Settings): Settings {
-  const { quantizer, data } = below;
-  const kept = {
-    ...isSection(quantizer) && { quantizer: makeWay(quantizer, section(layer.quantizer)) },
-    ...isSection(data) && { data: makeWayForData(data, section(layer.data)) },
-  };
-  return merge({ ...below, ...kept }, layer);
+  const above = chooseModel(below, layer);
+  const kept = Object.entries(CHOICE_SECTIONS).flatMap(([name, choice]) => {
+    const before = below[name];
+    return isSection(before)
+      ? [[name, makeWay(before, section(above[name]), choice)] as const]
+      : [];
+  });
+  return merge({ ...below, ...Object.fromEntries(kept) }, above);
 }
 
-/** What stays of a quantiser's settings below a layer that may name another type for it, or for the one inside it. */
-function makeWay(before: Settings, layer: Settings): Settings {
-  const { type: old = DEFAULT_QUANTIZER, inner } = before;
-  const { type = old } = layer;
-  if (typeof type !== "string" || typeof old !== "string") return before;
-  if (type !== old) return common(before, quantizerDefaults(old), quantizerDefaults(type));
+/** A layer that chooses another objective, and no model, chooses the objective's first one, if need be. */
+function chooseModel(below: Settings, layer: Settings): Settings {
+  const { type } = section(layer.objective), model = section(layer.model);
+  if (typeof type !== "string" || model.type !== undefined) return layer;
+  const { models } = objectiveKind(type);
+  const before = section(below.model).type;
+  if (typeof before === "string" && models.has(before)) return layer;
+  return { ...layer, model: { ...model, type: [...models.keys()][0] } };
+}
+
+/** What stays of a section's settings below a layer that may choose another, or another quantiser inside it. */
+function makeWay(before: Settings, layer: Settings, choice: ChoiceSection): Settings {
+  const { by, defaults } = choice;
+  const old = before[by], now = layer[by] ?? old;
+  if (typeof old !== "string" || typeof now !== "string") return before;
+  if (now !== old) return common(before, defaults(old), defaults(now));
+  const { inner } = before;
   if (!isSection(inner)) return before;
-  return { ...before, inner: makeWay(inner, section(layer.inner)) };
-}
-
-/** What stays of a data set's settings below a layer that may name another. */
-function makeWayForData(before: Settings, layer: Settings): Settings {
-  const { name: old = DEFAULT_DATASET } = before;
-  const { name = old } = layer;
-  if (typeof name !== "string" || typeof old !== "string" || name === old) return before;
-  return common(before, datasetDefaults(old), datasetDefaults(name));
+  const inside = { type: DEFAULT_QUANTIZER, ...inner };
+  return { ...before, inner: makeWay(inside, section(layer.inner), choice) };
 }
 
 /** The settings that mean the same to another: it has them, with the same default. */

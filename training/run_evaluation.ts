@@ -6,19 +6,24 @@ import type { Device } from "../core/tensor.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
 import { type CodebookReport, codebookReport } from "../metrics/codebook.ts";
-import type { VQVAE } from "../models/vqvae.ts";
-import { evaluate } from "./evaluation.ts";
+import type { Autoencoder } from "../models/autoencoder.ts";
+import { evaluate } from "../objectives/evaluate_model.ts";
 import type { ImageEvaluation, Measurements } from "./image_evaluation.ts";
-import { evaluationProtocol, measuredImages, type TestNumbers, testNumbers } from "./protocol.ts";
-import type { EvaluationProtocol, MetricProtocol } from "./protocol.ts";
-import type { Samples } from "./sample_grid.ts";
+import {
+  evaluationProtocol,
+  measuredImages,
+  type TestNumbers,
+  testNumbers,
+} from "../objectives/protocol.ts";
+import type { EvaluationProtocol, MetricProtocol } from "../objectives/protocol.ts";
+import type { Samples } from "../objectives/sample_grid.ts";
 
 /** What is measured. */
 export interface RunEvaluationOptions {
   /** Where to compute. */
   readonly device: Device;
   /** What is measured. */
-  readonly model: VQVAE;
+  readonly model: Autoencoder;
   /** Whose images it is shown. */
   readonly dataset: Dataset;
   /** Which part of it. */
@@ -148,7 +153,7 @@ async function* first(batches: AsyncIterable<Batch>, images: number): AsyncGener
 /** The vector of every code, `[K, D]`; none of a method that has no codebook and makes several codes of a feature. */
 async function codeVectors(
   device: Device,
-  { quantizer }: VQVAE,
+  { quantizer }: Autoencoder,
 ): Promise<Float32Array | undefined> {
   using _scope = device.scope();
   const { codebookSize } = quantizer;

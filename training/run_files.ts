@@ -1,7 +1,7 @@
 /** What the files of a run hold, where they are read back. */
 import { join } from "node:path";
 import { z } from "zod";
-import type { EvaluationProtocol } from "./protocol.ts";
+import type { EvaluationProtocol } from "../objectives/protocol.ts";
 import { readJsonFile, readJsonLines } from "./read_back.ts";
 import type { RunRecord } from "./run_record.ts";
 

@@ -6,32 +6,15 @@ import { join } from "node:path";
 import { parseJson } from "../files/bounded_json.ts";
 import { PARTIAL_SUFFIX, writeAtomically } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";
-import { withoutGradients } from "../core/execute.ts";
-import { randomKey } from "../core/random.ts";
-import type { Device } from "../core/tensor.ts";
-import type { Dataset } from "../data/dataset.ts";
-import type { VQVAE } from "../models/vqvae.ts";
 import { DamagedFileError, readWhole } from "./read_back.ts";
 import type { RunRecord } from "./run_record.ts";
 import { readCounts, readRecords } from "./run_files.ts";
 import { EventFile, scalarsOf } from "./tensorboard/events.ts";
-import { drawSampleGrid, readSampleGrid, type Samples } from "./sample_grid.ts";
+import { readSampleGrid, type Samples } from "../objectives/sample_grid.ts";
 
 /** How far the run in a folder is: `empty`, there is none; `started`, there is one that has not come to its end, so
  * it can be resumed; `finished`, it has its summary. */
 export type RunStage = "empty" | "started" | "finished";
-
-/** What samples are made with. */
-export interface SampleOptions {
-  /** Where to compute. */
-  readonly device: Device;
-  /** What reconstructs. */
-  readonly model: VQVAE;
-  /** Whose test images are shown. */
-  readonly dataset: Dataset;
-  /** Of the quantiser's choices, if it makes any in evaluation. */
-  readonly seed: number;
-}
 
 /** TensorBoard takes every file with `tfevents` in its name. */
 const EVENTS = "events.out.tfevents.codebook";
@@ -161,29 +144,14 @@ export class RunFolder {
     await writeAtomically(this.#file("counts.json"), `[${counts.join()}]\n`);
   }
 
-  /** Writes `samples/epoch-003.png`: up to 16 test images, spread evenly over the set, above their reconstructions; the
-   * event file has it too.
+  /** Writes `samples/epoch-003.png`; the event file has it too.
    * @throws {Error} the file cannot be written
    */
   async saveSamples(
     { epoch, step }: { readonly epoch: number; readonly step: number },
-    { device, model, dataset, seed }: SampleOptions,
+    png: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
-    const { sizes, imageShape } = dataset;
-    const count = Math.min(SAMPLES, sizes.test);
-    const chosen = Int32Array.from(
-      { length: count },
-      (_, index) => Math.floor(index * sizes.test / count),
-    );
-    const originals = await dataset.images("test", chosen);
-    using _scope = device.scope();
-    const images = device.tensor(originals, [count, ...imageShape]);
-    const { reconstruction } = withoutGradients(() =>
-      model.forward(images, { training: false, key: randomKey(seed, "samples") })
-    );
-    const reconstructions = await reconstruction.floats();
     const name = `epoch-${String(epoch).padStart(3, "0")}.png`;
-    const png = drawSampleGrid({ originals, reconstructions, imageShape });
     await writeAtomically(join(this.path, "samples", name), png);
     await this.#events.image(step, "samples", png);
   }

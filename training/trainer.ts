@@ -1,37 +1,43 @@
-/** The training loop: steps, measurements, checkpoints, exact resume. */
+/** The training loop: steps, measurements, checkpoints, exact resume. It knows an objective by its interface alone. */
 import { setImmediate as turn } from "node:timers/promises";
 import { type Profile, profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
+import { type Batch, evaluationBatches, stepsPerEpoch, trainingBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { evaluationBatches, stepsPerEpoch, trainingBatches } from "../data/batches.ts";
-import type { VQVAE } from "../models/vqvae.ts";
+import { AveragedWeights } from "../nn/averaged_weights.ts";
 import { Counter, Module, type StateDictionary } from "../nn/module.ts";
-import type { Optimizer } from "../nn/optimizers.ts";
-import { type Carried, DivergedError, epochMeans, freshCarried } from "./carried.ts";
-import type { ScalarName, StepScalars } from "./carried.ts";
+import type {
+  Inspection,
+  Objective,
+  ObjectiveEvaluation,
+  Scalars,
+} from "../objectives/objective.ts";
 import { checkIdentity, readCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import { type CodebookHealth, CodebookWatch } from "./codebook_watch.ts";
-import { evaluate, type Evaluation } from "./evaluation.ts";
-import { PendingScalars } from "./pending.ts";
-import { testNumbers } from "./protocol.ts";
+import { DivergedError } from "./diverged.ts";
 import type { RunFolder } from "./run_folder.ts";
-import { trainingStep } from "./step.ts";
+import { addScalars, meansOf, noSums, ScalarBuffer, type ScalarSums } from "./scalars.ts";
 
-/** Everything that a checkpoint holds of a run. */
-class RunState extends Module {
+/** What the loop itself adds to the state of the objective in a checkpoint. */
+class LoopState extends Module {
   readonly step: Counter = new Counter();
-  readonly codebook: CodebookWatch;
+  readonly average: AveragedWeights | undefined;
 
-  constructor(
-    device: Device,
-    readonly model: VQVAE,
-    readonly optimizer: Optimizer,
-    stepsPerEpoch: number,
-  ) {
+  constructor({ model }: Objective, averageDecay: number | null) {
     super();
-    this.codebook = new CodebookWatch(device, model.quantizer.codebookSize, stepsPerEpoch);
+    if (averageDecay !== null) {
+      this.average = new AveragedWeights(model.namedParameters(), averageDecay);
+    }
   }
+}
+
+/** The best epoch so far: which, and the number that epochs are ranked by, under its name. */
+export type BestEpoch = Readonly<Record<string, number>> & { readonly epoch: number };
+
+/** What a run carries from step to step besides its state: sums of the epoch so far, and the best epoch. Plain JSON,
+ * saved with every checkpoint. */
+interface Carried extends ScalarSums {
+  best: BestEpoch | null;
 }
 
 /** Where a run is, told every so many steps. */
@@ -43,9 +49,9 @@ export interface TrainingProgress {
   /** The epoch that is under way, counted from 1. */
   readonly epoch: number;
   /** Means over the steps since the last report. */
-  readonly scalars: StepScalars;
-  /** How the codebook fares. */
-  readonly codebook: CodebookHealth;
+  readonly scalars: Scalars;
+  /** What the objective says of them. */
+  readonly inspection: Inspection;
   /** Images trained on a second, since the last report. */
   readonly imagesPerSecond: number;
 }
@@ -55,11 +61,11 @@ export interface EpochSummary {
   /** The epoch, counted from 1. */
   readonly epoch: number;
   /** Means over its steps. */
-  readonly train: StepScalars;
-  /** How the codebook fared in it. */
-  readonly codebook: CodebookHealth;
+  readonly train: Scalars;
+  /** What the objective says of it. */
+  readonly inspection: Inspection;
   /** The model over the whole test set. */
-  readonly test: Evaluation;
+  readonly test: ObjectiveEvaluation;
 }
 
 /** How a run ends. */
@@ -69,9 +75,9 @@ export interface TrainingSummary {
   /** Whether every step was taken; false after an interruption. */
   readonly finished: boolean;
   /** The model at the end, over the whole test set; none after an interruption. */
-  readonly test?: Evaluation;
-  /** The epoch with the lowest test mse. */
-  readonly best: Carried["best"];
+  readonly test?: ObjectiveEvaluation;
+  /** The best epoch; none before the first has ended. */
+  readonly best: BestEpoch | null;
   /** Images trained on a second in this session, evaluation left out; none if it had no step left to take. */
   readonly imagesPerSecond: number | null;
 }
@@ -80,13 +86,11 @@ export interface TrainingSummary {
 export interface TrainOptions {
   /** Where to compute. */
   readonly device: Device;
-  /** What to train. */
-  readonly model: VQVAE;
-  /** Steps the model's parameters. */
-  readonly optimizer: Optimizer;
+  /** What is minimised, with its model. */
+  readonly objective: Objective;
   /** The images. */
   readonly dataset: Dataset;
-  /** Of the order of the images and the quantiser's choices. */
+  /** Of the order of the images and of random choices. */
   readonly seed: number;
   /** Images a step. */
   readonly batchSize: number;
@@ -94,10 +98,9 @@ export interface TrainOptions {
   readonly epochs: number;
   /** Ends the run after so many steps, if that is sooner. */
   readonly maxSteps?: number;
-  /** The learning rate of a step, counted from 0. */
-  readonly learningRate: (step: number) => number;
-  /** Largest norm of all gradients together; none by default. */
-  readonly clipNorm?: number;
+  /** Keeps a moving average of the model's parameters with this decay, which is what is measured and drawn; none by
+   * default. */
+  readonly averageDecay?: number | null;
   /** Steps from one report to the next. */
   readonly logEverySteps: number;
   /** Steps from one checkpoint to the next; every epoch ends with one besides. */
@@ -123,7 +126,7 @@ export interface TrainOptions {
 /** Steps before the one that is profiled: by then kernels are compiled, and memory is at hand. */
 const WARM_UP = 9;
 
-/** Trains a model and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
+/** Trains towards an objective and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
  * folder.
  *
  * A run that is killed at any moment and resumed ends with the same bytes in its final checkpoint as one that was
@@ -131,7 +134,8 @@ const WARM_UP = 9;
  *
  * ```ts
  * import {
- *   Adam, memoryDataset, openDevice, randomKey, RunFolder, train, uniform, VanillaQuantizer, VQVAE,
+ *   Adam, memoryDataset, openDevice, randomKey, ReconstructionObjective, RunFolder, train, uniform,
+ *   VanillaQuantizer, VQVAE,
  * } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
@@ -140,23 +144,29 @@ const WARM_UP = 9;
  * const model = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
  * const images = await uniform(device, [8, 8, 8, 1], key, -1, 1).floats();
  * const imageShape = [8, 8, 1] as const;
+ * const dataset = memoryDataset({ name: "noise", imageShape, train: images, test: images });
+ * const objective = new ReconstructionObjective(device, {
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   dataset,
+ *   stepsPerEpoch: 2,
+ *   learningRate: () => 3e-4,
+ * });
  * const path = await Deno.makeTempDir();
  * const { finished, test } = await train({
  *   device,
- *   model,
- *   optimizer: new Adam(model.namedParameters()),
- *   dataset: memoryDataset({ name: "noise", imageShape, train: images, test: images }),
+ *   objective,
+ *   dataset,
  *   seed: 7,
  *   batchSize: 4,
  *   epochs: 2,
- *   learningRate: () => 3e-4,
  *   logEverySteps: 10,
  *   checkpointEverySteps: 10,
  *   folder: new RunFolder(path),
  *   identity: { "quantizer.type": "vanilla" },
  * });
  * assert.ok(finished);
- * console.log(test?.mse);
+ * console.log(test?.numbers.mse);
  * await Deno.remove(path, { recursive: true });
  * ```
  * @throws {DivergedError} a loss or a part of the state is no longer finite; the last good checkpoint is kept
@@ -171,26 +181,29 @@ export async function train(options: TrainOptions): Promise<TrainingSummary> {
 
 class Run implements Disposable {
   readonly #options: TrainOptions;
-  readonly #state: RunState;
-  readonly #pending = new PendingScalars();
+  readonly #state: LoopState;
+  readonly #pending: ScalarBuffer;
   readonly #stepsPerEpoch: number;
   readonly #totalSteps: number;
-  #carried: Carried = freshCarried();
+  #carried: Carried;
   #images = 0;
   #seconds = 0;
   #profiledStep: number | undefined;
 
   constructor(options: TrainOptions) {
-    const { device, model, optimizer, dataset, batchSize, epochs, maxSteps = Infinity } = options;
+    const { objective, dataset, batchSize, epochs, maxSteps = Infinity, averageDecay = null } =
+      options;
     this.#options = options;
     this.#stepsPerEpoch = stepsPerEpoch(dataset, batchSize);
-    this.#state = new RunState(device, model, optimizer, this.#stepsPerEpoch);
+    this.#state = new LoopState(objective, averageDecay);
+    this.#pending = new ScalarBuffer(objective.scalars);
+    this.#carried = { ...noSums(objective.scalars), best: null };
     this.#totalSteps = Math.min(epochs * this.#stepsPerEpoch, maxSteps);
   }
 
   [Symbol.dispose](): void {
     this.#pending[Symbol.dispose]();
-    this.#state.codebook.dispose();
+    this.#state.dispose();
   }
 
   async start(): Promise<TrainingSummary> {
@@ -202,12 +215,17 @@ class Run implements Disposable {
     if (onProfile !== undefined) {
       this.#profiledStep = Math.min(this.#step + WARM_UP, this.#totalSteps - 1);
     }
-    let test: Evaluation | undefined;
-    while (this.#step < this.#totalSteps) {
-      if (!await this.#epoch()) return this.#summary(undefined);
-      test = await this.#endEpoch();
+    try {
+      let test = this.#owesEvaluation ? await this.#endEpoch() : undefined;
+      while (this.#step < this.#totalSteps) {
+        if (!await this.#epoch()) return this.#summary(undefined);
+        test = await this.#endEpoch();
+      }
+      return this.#summary(test ?? await this.#evaluate());
+    } catch (error) {
+      if (error instanceof Interrupted) return this.#summary(undefined);
+      throw error;
     }
-    return this.#summary(test ?? await this.#evaluate());
   }
 
   get #step(): number {
@@ -219,7 +237,13 @@ class Run implements Disposable {
     return Math.floor(this.#step / this.#stepsPerEpoch);
   }
 
-  #summary(test: Evaluation | undefined): TrainingSummary {
+  /** Whether the run was stopped between the last step of an epoch and the end of its evaluation. */
+  get #owesEvaluation(): boolean {
+    const isAtEnd = this.#step % this.#stepsPerEpoch === 0 || this.#step >= this.#totalSteps;
+    return isAtEnd && this.#carried.steps > 0;
+  }
+
+  #summary(test: ObjectiveEvaluation | undefined): TrainingSummary {
     return {
       steps: this.#step,
       finished: test !== undefined,
@@ -245,8 +269,8 @@ class Run implements Disposable {
       if (this.#step === this.#profiledStep) await this.#profileOn(images);
       else this.#trainOn(images);
       const ended = this.#step % this.#stepsPerEpoch === 0 || this.#step === this.#totalSteps;
-      const checkpoint = !ended && this.#step % checkpointEverySteps === 0;
-      if (ended || checkpoint || this.#step % logEverySteps === 0) {
+      const checkpoint = ended || this.#step % checkpointEverySteps === 0;
+      if (checkpoint || this.#step % logEverySteps === 0) {
         await this.#report(started);
         if (checkpoint) await this.#save("last");
         started = performance.now();
@@ -257,20 +281,13 @@ class Run implements Disposable {
   }
 
   #trainOn(images: Float32Array<ArrayBuffer>): void {
-    const { device, model, optimizer, dataset, seed, batchSize, learningRate, clipNorm } =
-      this.#options;
+    const { device, objective, dataset, seed, batchSize } = this.#options;
     using scope = device.scope();
-    const batch = device.tensor(images, [batchSize, ...dataset.imageShape]);
-    const context = { training: true, key: randomKey(seed, "quantizer", this.#step) };
-    const result = trainingStep(batch, context, {
-      model,
-      optimizer,
-      variance: dataset.variance,
-      learningRate: learningRate(this.#step),
-      clipNorm,
-    });
-    this.#state.codebook.add(result.usage);
-    this.#pending.add(result, scope);
+    const batch = { images: device.tensor(images, [batchSize, ...dataset.imageShape]) };
+    const step = this.#step;
+    const context = { training: true, key: randomKey(seed, "quantizer", step), step };
+    this.#pending.add(objective.step(batch, context), scope);
+    this.#state.average?.update();
     this.#state.step.value++;
   }
 
@@ -282,35 +299,30 @@ class Run implements Disposable {
 
   /** Reads the scalars of the steps since the last report, checks them, sums them, and tells of them. */
   async #report(started: number): Promise<void> {
-    const { batchSize, folder, model, onProgress, learningRate } = this.#options;
+    const { batchSize, folder, objective, onProgress } = this.#options;
     const first = this.#step - this.#pending.length;
     if (this.#pending.length === 0) return;
-    const [rows, codebook] = await Promise.all([
-      this.#pending.take(),
-      this.#state.codebook.read(model.quantizer),
-    ]);
-    const seconds = (performance.now() - started) / 1000;
-    const window = freshCarried();
+    const rows = await this.#pending.take();
+    const window = noSums(objective.scalars);
     rows.forEach((row, index) => {
-      for (const [name, value] of Object.entries(row) as [ScalarName, number][]) {
+      for (const [name, value] of Object.entries(row)) {
         if (!Number.isFinite(value)) {
           throw new DivergedError(first + index + 1, name, value, folder.checkpoint("last"));
         }
-        this.#carried.sums[name] += value;
-        window.sums[name] += value;
       }
-      this.#carried.steps++;
-      window.steps++;
+      addScalars(this.#carried, row);
+      addScalars(window, row);
     });
+    const seconds = (performance.now() - started) / 1000;
     this.#images += rows.length * batchSize;
     this.#seconds += seconds;
-    const scalars = epochMeans(window);
+    const scalars = meansOf(window);
     const progress: TrainingProgress = {
       step: this.#step,
       totalSteps: this.#totalSteps,
-      epoch: Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1,
+      epoch: this.#epochOfLastStep,
       scalars,
-      codebook,
+      inspection: await objective.inspect(scalars),
       imagesPerSecond: rows.length * batchSize / seconds,
     };
     await folder.log({
@@ -318,56 +330,76 @@ class Run implements Disposable {
       step: progress.step,
       epoch: progress.epoch,
       ...scalars,
-      codebook,
-      learningRate: learningRate(this.#step - 1),
+      ...progress.inspection.record,
+      ...objective.learningRates(this.#step - 1),
     });
     onProgress?.(progress);
   }
 
-  async #evaluate(): Promise<Evaluation> {
-    const { device, model, dataset, batchSize, seed } = this.#options;
-    const batches = evaluationBatches(dataset, { split: "test", batchSize });
-    return await evaluate(
-      device,
-      model,
-      batches,
-      dataset.imageShape,
-      randomKey(seed, "evaluation"),
-    );
+  /** The epoch of the step that was taken last, counted from 1. */
+  get #epochOfLastStep(): number {
+    return Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
   }
 
-  async #endEpoch(): Promise<Evaluation> {
-    const { dataset, folder, model, onEpoch } = this.#options;
-    const epoch = Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
-    const train = epochMeans(this.#carried);
-    const codebook = await this.#state.codebook.read(model.quantizer);
+  /** Measures the model, with its averaged weights where it has some.
+   * @throws {Interrupted} the signal came
+   */
+  async #evaluate(): Promise<ObjectiveEvaluation> {
+    const { objective, dataset, batchSize, seed, signal } = this.#options;
+    using _averaged = this.#state.average?.apply();
+    const batches = evaluationBatches(dataset, { split: "test", batchSize });
+    const context = { training: false, key: randomKey(seed, "evaluation") };
+    return await objective.evaluate("test", untilAborted(batches, signal), context);
+  }
+
+  async #endEpoch(): Promise<ObjectiveEvaluation> {
+    const { folder, objective, onEpoch } = this.#options;
+    const epoch = this.#epochOfLastStep;
+    const train = meansOf(this.#carried);
+    const inspection = await objective.inspect(train);
     const test = await this.#evaluate();
-    if (!Number.isFinite(test.mse)) {
-      throw new DivergedError(this.#step, "test mse", test.mse, folder.checkpoint("last"));
+    const { numbers, protocol, rankBy, better, counts } = test;
+    const value = numbers[rankBy];
+    if (!Number.isFinite(value)) {
+      throw new DivergedError(this.#step, `test ${rankBy}`, value, folder.checkpoint("last"));
     }
     await folder.log({
       kind: "epoch",
       epoch,
       step: this.#step,
       train,
-      codebook,
-      test: await testNumbers(test, dataset),
+      ...inspection.record,
+      test: { ...numbers, protocol },
     });
-    const better = this.#carried.best === null || test.mse < this.#carried.best.mse;
-    const best = better ? { epoch, mse: test.mse } : this.#carried.best;
-    this.#carried = { ...freshCarried(), best };
-    this.#state.codebook.nextEpoch();
-    await folder.logCounts(this.#step, test.counts);
-    await folder.saveSamples({ epoch, step: this.#step }, this.#options);
-    await this.#save(...better ? ["best", "last"] as const : ["last"] as const);
-    onEpoch?.({ epoch, train, codebook, test });
+    const before = this.#carried.best?.[rankBy];
+    const isBest = before === undefined || (better === "lower" ? value < before : value > before);
+    const best = isBest ? { epoch, [rankBy]: value } : this.#carried.best;
+    this.#carried = { ...noSums(objective.scalars), best };
+    objective.endEpoch();
+    if (counts !== undefined) await folder.logCounts(this.#step, counts);
+    await this.#saveSamples(epoch);
+    await this.#save(...isBest ? ["best", "last"] as const : ["last"] as const);
+    onEpoch?.({ epoch, train, inspection, test });
     return test;
+  }
+
+  async #saveSamples(epoch: number): Promise<void> {
+    const { device, folder, objective, seed } = this.#options;
+    using _averaged = this.#state.average?.apply();
+    const context = { training: false, key: randomKey(seed, "samples") };
+    const png = await objective.samples(device, context);
+    if (png !== undefined) await folder.saveSamples({ epoch, step: this.#step }, png);
   }
 
   /** Writes the state under each of the names, unless it is broken. */
   async #save(...names: readonly ("last" | "best")[]): Promise<void> {
-    const { folder, identity } = this.#options;
-    const state = await this.#state.stateDictionary();
+    const { folder, identity, objective } = this.#options;
+    const { step, ...loop } = Object.fromEntries(await this.#state.stateDictionary());
+    const state: StateDictionary = new Map([
+      ["step", step],
+      ...await objective.stateDictionary(),
+      ...Object.entries(loop),
+    ]);
     const broken = findNonFinite(state);
     if (broken !== undefined) {
       throw new DivergedError(this.#step, ...broken, folder.checkpoint("last"));
@@ -379,11 +411,31 @@ class Run implements Disposable {
   }
 
   async #restore(): Promise<void> {
-    const path = this.#options.folder.checkpoint("last");
-    const { identity, carried, state } = await readCheckpoint(path);
-    checkIdentity(path, identity, this.#options.identity);
-    this.#state.loadStateDictionary(state);
+    const { folder, identity, objective } = this.#options;
+    const path = folder.checkpoint("last");
+    const { identity: saved, carried, state } = await readCheckpoint(path);
+    checkIdentity(path, saved, identity);
+    const isLoops = ([name]: readonly [string, unknown]) => /^(?:step$|average\.)/.test(name);
+    this.#state.loadStateDictionary(new Map([...state].filter(isLoops)));
+    objective.loadStateDictionary(new Map([...state].filter((entry) => !isLoops(entry))));
     this.#carried = carried as Carried;
+  }
+}
+
+/** Ends an evaluation that a signal has made pointless: the checkpoint before it is there to go on from. */
+class Interrupted extends Error {}
+
+/** Batches until a signal comes.
+ * @throws {Interrupted} it came
+ */
+async function* untilAborted(
+  batches: AsyncIterable<Batch>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Batch> {
+  for await (const batch of batches) {
+    await turn();
+    if (signal?.aborted) throw new Interrupted();
+    yield batch;
   }
 }
 

@@ -12,7 +12,7 @@ import type { Device } from "../../core/tensor.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
-import { trainingStep } from "../../training/step.ts";
+import { trainingStep } from "../../objectives/training_step.ts";
 import { forward, type Row } from "./check_operation.ts";
 import { operationCases } from "./operation_cases.ts";
 import { uniform } from "./operands.ts";

@@ -16,7 +16,7 @@ import { tilingName, tilingsFor } from "../../core/webgpu/tilings.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
-import { trainingStep } from "../../training/step.ts";
+import { trainingStep } from "../../objectives/training_step.ts";
 import { openTestDevices } from "../helpers.ts";
 import { EXACT } from "./agreement.ts";
 import { checkForward, type Row } from "./check_operation.ts";

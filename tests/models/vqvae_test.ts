@@ -160,8 +160,7 @@ testOnEach(devices, "images that do not fit are refused before anything runs", (
   ) {
     assert.throws(() => model.forward(zeros(device, shape), context), {
       name: "TypeError",
-      message:
-        "Cannot run the VQ-VAE: the images must be [B, H, W, 3] with sides divisible by 4, " +
+      message: "Cannot encode images: they must be [B, H, W, 3] with sides divisible by 4, " +
         `got shape [${shape.join(", ")}]`,
     });
   }

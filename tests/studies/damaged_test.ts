@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { encode } from "fast-png";
 import fc from "fast-check";
 import { RunFolder } from "../../training/run_folder.ts";
-import { drawSampleGrid } from "../../training/sample_grid.ts";
+import { drawSampleGrid } from "../../objectives/sample_grid.ts";
 import { collectStudy } from "../../studies/collect_study.ts";
 import { showDamage } from "../../studies/damage.ts";
 import { PrintLauncher } from "../../studies/launchers/print.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { fitLine, type LinePart } from "../../tasks/progress.ts";
+import type { Phrase } from "../../objectives/objective.ts";
+import { fitLine } from "../../tasks/progress.ts";
 
-const parts: readonly LinePart[] = [["step 700/700", 7], ["epoch 10/10", 1], ["loss 0.28", 5], [
+const parts: readonly Phrase[] = [["step 700/700", 7], ["epoch 10/10", 1], ["loss 0.28", 5], [
   "0:01 left",
   6,
 ]];

@@ -19,7 +19,12 @@ Deno.test("the preset digits is the small VQ-VAE, in batches of 128, for 10 epoc
   const { preset, out, model, quantizer, optimizer, training } = resolveConfig();
   assert.equal(preset, "digits");
   assert.equal(out, "runs/digits");
-  assert.deepEqual(model, { hidden: 128, residualHidden: 32, residualLayers: 2 });
+  assert.deepEqual(model, {
+    type: "vqvae",
+    hidden: 128,
+    residualHidden: 32,
+    residualLayers: 2,
+  });
   assert.equal(quantizer.type, "clustered-ema");
   assert.deepEqual([quantizer.codebookSize, quantizer.codebookDim], [512, 64]);
   assert.deepEqual([optimizer.type, optimizer.learningRate], ["adam", 3e-4]);
@@ -112,7 +117,10 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     [{ preset: "digit" }, /preset must name one, got "digit", did you mean digits\?$/],
     [{ preset: "portraits" }, /preset must name one, got "portraits", known are digits, /],
     [{ data: { name: "digts" } }, /data\.name must be .*, got "digts", did you mean digits\?$/],
-    [{ data: { name: "digits", size: 8 } }, /no setting data\.size, known are data\.name$/],
+    [
+      { data: { name: "digits", size: 8 } },
+      /no setting data\.size where data\.name is digits, only where it is emoji, shapes, /,
+    ],
     [{ data: { name: "emoji", sise: 8 } }, /no setting data\.sise, did you mean data\.size\?$/],
     [{ quantizer: { type: "vanila" } }, /got "vanila", did you mean vanilla\?$/],
     [{ quantizer: { type: "vanilla", anchor: "closest" } }, /no setting quantizer\.anchor/],
@@ -122,7 +130,7 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     ],
     [
       { quantizer: { type: "fsq", anchor: "closest" } },
-      /no setting quantizer\.anchor where quantizer\.type is fsq, only where it is clustered or clustered-ema$/,
+      /no setting quantizer\.anchor where quantizer\.type is fsq, only where it is clustered-ema or clustered$/,
     ],
     [
       { quantizer: { type: "vanilla", inner: { type: "ema" } } },
@@ -153,7 +161,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ device: "gpu" }, 'device must be auto, reference, cpu or webgpu, got "gpu"'],
     [{ out: "" }, 'out must be a text that is not empty, got ""'],
     [{ data: { name: "emoji", size: 0 } }, "data.size must be an integer in [1, 4096], got 0"],
-    [{ model: 3 }, "model must be an object that holds some of model.hidden, "],
+    [{ model: 3 }, "model must be an object that holds some of model.type, model.hidden, "],
     [{ model: { hidden: 7 } }, "model.hidden must be an even integer of at least 2, got 7"],
     [{ model: { residualLayers: -1 } }, "must be an integer of at least 0, got -1"],
     [{ quantizer: { codebookSize: 0 } }, "quantizer.codebookSize must be an integer of at least 1"],

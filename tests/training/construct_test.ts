@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../core/device.ts";
 import { memoryDataset } from "../../data/memory.ts";
-import {
-  constructLearningRate,
-  constructModel,
-  constructOptimizer,
-  totalSteps,
-} from "../../training/construct.ts";
+import { constructLearningRate, constructOptimizer } from "../../objectives/optimizer_settings.ts";
+import { constructModel, totalSteps } from "../../training/construct.ts";
 import { AdamW } from "../../nn/optimizers.ts";
-import { evaluationProtocol, protocolHash } from "../../training/protocol.ts";
+import { evaluationProtocol, protocolHash } from "../../objectives/protocol.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 
 const SMALL = {
@@ -33,7 +29,7 @@ Deno.test("the model and the optimizer are those of the configuration", async ()
   assert.deepEqual([model.quantizer.codebookSize, model.quantizer.codebookDim], [8, 4]);
   const { shape } = model.namedParameters().get("encoder.conv1.weight")!;
   assert.deepEqual(shape, [4, 4, 3, 2], "3 channels of the images, half of hidden");
-  assert.ok(constructOptimizer(config.optimizer, model) instanceof AdamW);
+  assert.ok(constructOptimizer(config.optimizer, model.namedParameters()) instanceof AdamW);
 });
 
 Deno.test("a seed gives the same weights, another seed others", async () => {

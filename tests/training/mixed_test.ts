@@ -4,7 +4,7 @@ import { openDevice } from "../../core/device.ts";
 import { randomKey } from "../../core/random.ts";
 import type { Device } from "../../core/tensor.ts";
 import { Adam } from "../../nn/optimizers.ts";
-import { trainingStep } from "../../training/step.ts";
+import { trainingStep } from "../../objectives/training_step.ts";
 import { openRoundedReference, testMixed } from "../mixed.ts";
 import { tinyModel, waves } from "./tiny.ts";
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { decode } from "fast-png";
 import { openDevice } from "../../core/device.ts";
+import { randomKey } from "../../core/random.ts";
+import { Adam } from "../../nn/optimizers.ts";
+import { ReconstructionObjective } from "../../objectives/reconstruction.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import { tinyModel, waves, withFolder } from "./tiny.ts";
 
@@ -120,14 +123,22 @@ Deno.test("a folder that cannot be written, and a configuration that cannot be r
 Deno.test("samples are a picture of test images spread over the set", () =>
   withFolder(async (path) => {
     using device = await openDevice("reference");
-    using model = tinyModel(device);
     const folder = new RunFolder(path);
     await folder.begin(0);
     assert.equal(await folder.lastSamples(40, [8, 8, 1]), null);
     const before = device.liveBytes;
     for (const [epoch, testImages, columns, rows] of [[1, 40, 8, 4], [12, 5, 5, 2]]) {
       const dataset = waves(4, testImages);
-      await folder.saveSamples({ epoch, step: epoch }, { device, model, dataset, seed: 7 });
+      const model = tinyModel(device);
+      using objective = new ReconstructionObjective(device, {
+        model,
+        optimizer: new Adam(model.namedParameters()),
+        dataset,
+        stepsPerEpoch: 1,
+        learningRate: () => 1e-3,
+      });
+      const context = { training: false, key: randomKey(7, "samples") };
+      await folder.saveSamples({ epoch, step: epoch }, await objective.samples(device, context));
       const name = `epoch-${String(epoch).padStart(3, "0")}.png`;
       const { width, height, data } = decode(await Deno.readFile(`${path}/samples/${name}`));
       assert.deepEqual([width, height], [columns * 100 + 4, rows * 100 + 4]);

@@ -6,7 +6,8 @@ import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import { memoryDataset } from "../../data/memory.ts";
 import { VQVAE } from "../../models/vqvae.ts";
-import { Adam } from "../../nn/optimizers.ts";
+import { Adam, type Optimizer } from "../../nn/optimizers.ts";
+import { ReconstructionObjective } from "../../objectives/reconstruction.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import { train, type TrainingSummary, type TrainOptions } from "../../training/trainer.ts";
@@ -44,28 +45,39 @@ export function tinyModel(
 
 /** What a test may want otherwise. */
 export type TinyOptions =
-  & { readonly device: Device; readonly path: string }
-  & Partial<Omit<TrainOptions, "device" | "folder">>;
+  & {
+    readonly device: Device;
+    readonly path: string;
+    readonly model?: VQVAE;
+    readonly optimizer?: Optimizer;
+    readonly learningRate?: (step: number) => number;
+  }
+  & Partial<Omit<TrainOptions, "device" | "folder" | "objective">>;
 
 /** Trains a fresh tiny model into a folder: 3 epochs of 6 steps, a checkpoint every other step. */
 export async function trainTiny(options: TinyOptions): Promise<TrainingSummary> {
-  const { device, path, ...rest } = options;
-  using model = tinyModel(device);
-  using optimizer = new Adam(model.namedParameters());
-  return await train({
-    device,
+  const { device, path, learningRate = () => 1e-3, dataset = waves(), ...rest } = options;
+  const { model = tinyModel(device), optimizer = new Adam(model.namedParameters()), ...other } =
+    rest;
+  using objective = new ReconstructionObjective(device, {
     model,
     optimizer,
-    dataset: waves(),
+    dataset,
+    stepsPerEpoch: 6,
+    learningRate,
+  });
+  return await train({
+    device,
+    objective,
+    dataset,
     seed: 7,
     batchSize: 4,
     epochs: 3,
-    learningRate: () => 1e-3,
     logEverySteps: 3,
     checkpointEverySteps: 2,
     folder: new RunFolder(path),
     identity: { "quantizer.type": "clustered", "quantizer.codebookSize": 8 },
-    ...rest,
+    ...other,
   });
 }
 

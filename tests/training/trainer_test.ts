@@ -4,9 +4,10 @@ import { randomKey } from "../../core/random.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { createQuantizer, QUANTIZER_TYPES, quantizerMethod } from "../../quantizers/registry.ts";
-import { DivergedError } from "../../training/carried.ts";
+import type { CodebookHealth } from "../../objectives/codebook_watch.ts";
+import { DivergedError } from "../../training/diverged.ts";
 import { readCheckpoint } from "../../training/checkpoint.ts";
-import { evaluationProtocol, protocolHash, type TestNumbers } from "../../training/protocol.ts";
+import { evaluationProtocol, protocolHash, type TestNumbers } from "../../objectives/protocol.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import type { TrainingProgress } from "../../training/trainer.ts";
 import {
@@ -49,7 +50,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
       path,
       checkpointEverySteps: 6,
       onProgress: (now) => progress.push(now),
-      onEpoch: ({ epoch, test }) => tests.push(epoch, test.mse),
+      onEpoch: ({ epoch, test }) => tests.push(epoch, test.numbers.mse),
     });
     assert.equal(device.liveBytes, before);
 
@@ -59,7 +60,10 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     assert.deepEqual(progress.map(({ step }) => step), [3, 6, 9, 12, 15, 18]);
     assert.deepEqual(progress.map(({ epoch }) => epoch), [1, 1, 2, 2, 3, 3]);
     assert.ok(progress.every(({ totalSteps }) => totalSteps === STEPS));
-    assert.ok(progress.every(({ codebook: { codesInUse } }) => codesInUse >= 1 && codesInUse <= 8));
+    for (const { inspection } of progress) {
+      const { codesInUse } = inspection.record.codebook as CodebookHealth;
+      assert.ok(codesInUse >= 1 && codesInUse <= 8);
+    }
     assert.ok(progress[5].scalars.loss < progress[0].scalars.loss);
 
     const epochs = await records(path, "epoch");
@@ -68,7 +72,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     assert.deepEqual(tests, measured.flatMap((mse, index) => [index + 1, mse]));
     const lowest = Math.min(...measured);
     assert.deepEqual(summary.best, { epoch: measured.indexOf(lowest) + 1, mse: lowest });
-    assert.equal(summary.test?.mse, measured[2]);
+    assert.equal(summary.test?.numbers.mse, measured[2]);
     const protocol = await protocolHash(evaluationProtocol(waves()));
     for (const { test } of epochs) assert.equal((test as TestNumbers).protocol, protocol);
     const mse = progress.slice(0, 2).reduce((sum, { scalars }) => sum + scalars.mse / 2, 0);
@@ -78,7 +82,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     const samples = Array.from(Deno.readDirSync(`${path}/samples`), ({ name }) => name).sort();
     assert.deepEqual(samples, ["epoch-001.png", "epoch-002.png", "epoch-003.png"]);
     const folder = new RunFolder(path);
-    assert.deepEqual(await folder.counts(), [...summary.test!.counts]);
+    assert.deepEqual(await folder.counts(), [...summary.test!.counts!]);
     const { state } = await readCheckpoint(folder.checkpoint("best"));
     assert.deepEqual(state.get("step")?.values, Int32Array.of(6 * summary.best!.epoch));
   }));
@@ -152,7 +156,7 @@ Deno.test("how often a run reports and saves does not change what it ends with",
 Deno.test("a run of a given number of steps ends there, measured", () =>
   withFolder(async (path) => {
     const { steps, finished, test } = await trainTiny({ device, path, maxSteps: 8 });
-    assert.deepEqual([steps, finished, test?.images], [8, true, 6]);
+    assert.deepEqual([steps, finished, test?.numbers.images], [8, true, 6]);
     assert.deepEqual((await records(path, "epoch")).map(({ step }) => step), [6, 8]);
   }));
 
@@ -192,7 +196,8 @@ Deno.test("a run that breaks in its first step still has the checkpoint it began
     model.quantizer.parameters()[0].write(new Float32Array(32).fill(1e25));
     await assert.rejects(trainTiny({ device, path, model, optimizer }), /at step 1;/);
     const { state } = await readCheckpoint(new RunFolder(path).checkpoint("last"));
-    model.loadStateDictionary(
+    using loaded = tinyModel(device);
+    loaded.loadStateDictionary(
       new Map(
         [...state].filter(([name]) => name.startsWith("model."))
           .map(([name, tensor]) => [name.slice("model.".length), tensor]),

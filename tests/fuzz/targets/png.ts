@@ -1,6 +1,6 @@
 /** Grids of samples as PNG: chunks that lie, repeat, and unpack to far more than the picture. */
 import { crc32, deflateSync } from "node:zlib";
-import { drawSampleGrid, readSampleGrid } from "../../../training/sample_grid.ts";
+import { drawSampleGrid, readSampleGrid } from "../../../objectives/sample_grid.ts";
 import { big, bomb, joined, latin } from "../build.ts";
 import type { Draw } from "../draw.ts";
 import type { FuzzTarget } from "../target.ts";

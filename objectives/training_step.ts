@@ -4,18 +4,17 @@ import { full } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
-import { clipGradients, withoutShare } from "../nn/gradients.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
-import type { VQVAE } from "../models/vqvae.ts";
+import { Update } from "../nn/update.ts";
+import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
-import type { ScalarName } from "./carried.ts";
 import { meanLength } from "./codebook_watch.ts";
 
 /** What a step works on. */
 export interface StepOptions {
   /** The model. */
-  readonly model: VQVAE;
+  readonly model: Autoencoder;
   /** Steps its parameters. */
   readonly optimizer: Optimizer;
   /** v: the variance of the training images on the [0, 1] scale. */
@@ -26,10 +25,15 @@ export interface StepOptions {
   readonly clipNorm?: number;
 }
 
+/** The scalars that a step gives: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
+ * the share of the codes that were moved outside of the gradient (by re-anchoring or replacement, each by its share of
+ * the way). */
+export const STEP_SCALARS = ["loss", "mse", "quantizerLoss", "featureLength", "moved"] as const;
+
 /** What a step gives: scalars on the device, and the codes' counts. */
 export interface StepResult {
   /** Of the step, each a scalar. */
-  readonly scalars: Readonly<Record<ScalarName, Tensor>>;
+  readonly scalars: Readonly<Record<typeof STEP_SCALARS[number], Tensor>>;
   /** int32 `[K]`: how often each code was chosen. */
   readonly usage: Tensor;
 }
@@ -68,7 +72,7 @@ export function trainingStep(
   const { device } = images;
   using scope = device.scope();
   device.phase("forward");
-  const features = model.encode(images);
+  const features = model.encode(images, context);
   model.quantizer.begin(features, context);
   const { reconstruction, quantized } = model.rebuild(features, context);
   const mse = meanSquaredError(reconstruction, images);
@@ -81,22 +85,16 @@ export function trainingStep(
   const needed = [loss, mse, quantizerLoss, features, codes, indices, usage];
   for (const tensor of [...needed, ...Object.values(losses)]) scope.keep(tensor);
   device.phase("backward");
-  const parameters = model.parameters();
-  const gradients = backward(loss, parameters, scope);
+  const update = new Update(model.parameters(), optimizer, {
+    learningRate: () => learningRate,
+    clipNorm,
+  });
+  const gradients = backward(loss, update.parameters, scope);
   return withoutGradients(() => {
     device.phase("update");
     const moves = model.quantizer.update({ features, ...quantized }, context);
-    const forgotten = moves.filter(({ forgets }) => forgets);
     device.phase("optimizer");
-    for (const { codes, share } of forgotten) optimizer.forget(codes, share);
-    const [first, ...rest] = gradients.map((gradient, index) =>
-      forgotten.filter(({ codes }) => codes === parameters[index])
-        .reduce((left, { share }) => withoutShare(left, share), gradient)
-    );
-    const clipped = clipNorm === undefined
-      ? [first, ...rest]
-      : clipGradients([first, ...rest], clipNorm);
-    optimizer.step(clipped, learningRate);
+    update.step(gradients, 0, moves.filter(({ forgets }) => forgets));
     const featureLength = scope.keep(meanLength(model.quantizer.compared(features, context)));
     const moved = scope.keep(movedShare(device, moves));
     return { scalars: { loss, mse, quantizerLoss, featureLength, moved }, usage };

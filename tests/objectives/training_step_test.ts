@@ -5,9 +5,9 @@ import { Adam } from "../../nn/optimizers.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
 import type { CodebookQuantizer } from "../../quantizers/codebook.ts";
 import { HardFeaturesQuantizer } from "../../quantizers/hard_features.ts";
-import { trainingStep } from "../../training/step.ts";
+import { trainingStep } from "../../objectives/training_step.ts";
 import { openTestDevices } from "../helpers.ts";
-import { tinyModel, waves } from "./tiny.ts";
+import { tinyModel, waves } from "../training/tiny.ts";
 
 const BATCH = Int32Array.of(0, 1, 2, 3);
 

@@ -5,7 +5,7 @@ import {
   type CodebookHealth,
   CodebookWatch,
   collapseWarning,
-} from "../../training/codebook_watch.ts";
+} from "../../objectives/codebook_watch.ts";
 import { testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 

@@ -9,7 +9,7 @@ import type { Batch } from "../data/batches.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { peakSignalToNoise } from "../metrics/psnr.ts";
 import { imageErrors } from "../metrics/reconstruction.ts";
-import type { Reconstruction, VQVAE } from "../models/vqvae.ts";
+import type { Autoencoder, Reconstruction } from "../models/autoencoder.ts";
 
 /** What a model does on a set of images. */
 export interface Evaluation {
@@ -54,7 +54,7 @@ export interface EvaluatedBatch extends Reconstruction {
  */
 export async function evaluate(
   device: Device,
-  model: VQVAE,
+  model: Autoencoder,
   batches: AsyncIterable<Batch>,
   imageShape: readonly [number, number, number],
   key: RandomKey,

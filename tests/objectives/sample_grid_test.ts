@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decode } from "fast-png";
-import { drawSampleGrid, readSampleGrid } from "../../training/sample_grid.ts";
+import { drawSampleGrid, readSampleGrid } from "../../objectives/sample_grid.ts";
 
 const MARGIN = 4;
 

@@ -1,6 +1,6 @@
 /** How test numbers are measured; two numbers can be compared only where it is the same. */
 import type { Dataset, Split } from "../data/dataset.ts";
-import type { Evaluation } from "./evaluation.ts";
+import type { Evaluation } from "./evaluate_model.ts";
 
 /** Which images are measured. */
 export interface MeasuredImages {

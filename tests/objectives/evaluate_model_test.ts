@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { withoutGradients } from "../../core/execute.ts";
 import { randomKey } from "../../core/random.ts";
 import { evaluationBatches } from "../../data/batches.ts";
-import { evaluate } from "../../training/evaluation.ts";
+import { evaluate } from "../../objectives/evaluate_model.ts";
 import { openTestDevices } from "../helpers.ts";
-import { tinyModel, waves } from "./tiny.ts";
+import { tinyModel, waves } from "../training/tiny.ts";
 
 const KEY = randomKey(7, "evaluation");
 

@@ -1,0 +1,111 @@
+/** A trained first stage in use: images to codes and back, without gradients. */
+import { withoutGradients } from "../core/execute.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Shape } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import type { Autoencoder } from "./autoencoder.ts";
+
+/** What images are encoded to. */
+export interface Encoded {
+  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices. */
+  readonly indices: Tensor;
+  /** float32 `[B, h, w, D]`: the features before they were quantised. */
+  readonly features: Tensor;
+  /** float32 `[B, h, w, D]`: the codes that take their place. */
+  readonly codes: Tensor;
+}
+
+/** Encodes and decodes with a model that does not learn any more. `decode(encode(images).indices)` is
+ * `reconstruct(images)`, to the bit.
+ *
+ * ```ts
+ * import { FirstStage, openDevice, randomKey, uniform, VanillaQuantizer, VQVAE } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "model");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const model = new FirstStage(network, key);
+ * const images = uniform(device, [2, 8, 8, 1], key, -1, 1);
+ * const { indices } = model.encode(images);
+ * assert.deepEqual(indices.shape, [2, 2, 2]);
+ * assert.deepEqual(await model.decode(indices).floats(), await model.reconstruct(images).floats());
+ * ```
+ */
+export class FirstStage implements Disposable {
+  /** The network. */
+  readonly network: Autoencoder;
+  readonly #key: RandomKey;
+
+  /** Takes up a trained network.
+   * @param key for the quantiser's choices, if it makes any
+   */
+  constructor(network: Autoencoder, key: RandomKey) {
+    this.network = network;
+    this.#key = key;
+  }
+
+  /** How many pixels of a side make one place of the grid of codes. */
+  get downsampling(): number {
+    return this.network.downsampling;
+  }
+
+  /** Channels of the images. */
+  get channels(): number {
+    return this.network.channels;
+  }
+
+  /** K. */
+  get codebookSize(): number {
+    return this.network.quantizer.codebookSize;
+  }
+
+  /** D. */
+  get codebookDim(): number {
+    return this.network.quantizer.codebookDim;
+  }
+
+  /** The axes that indices have behind those of the grid: none where a place has one code. */
+  get codeAxes(): Shape {
+    return this.network.quantizer.codeAxes;
+  }
+
+  /** Images to codes.
+   * @param images float32 `[B, H, W, C]` in [−1, 1]
+   * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
+   */
+  encode(images: Tensor): Encoded {
+    return withoutGradients(() => {
+      const context = { training: false, key: this.#key };
+      const features = this.network.encode(images, context);
+      const { indices } = this.network.quantizer.quantize(features, context);
+      return { indices, features, codes: this.network.quantizer.lookup(indices) };
+    });
+  }
+
+  /** Codes to images.
+   * @param indices int32 `[B, h, w, ...codeAxes]`
+   * @returns float32 `[B, H, W, C]`, unbounded
+   * @throws {RangeError} there is no code of an index
+   */
+  decode(indices: Tensor): Tensor {
+    return withoutGradients(() => this.decodeCodes(this.network.quantizer.lookup(indices)));
+  }
+
+  /** Code vectors to images: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
+  decodeCodes(codes: Tensor): Tensor {
+    return withoutGradients(() => this.network.decode(codes, { training: false, key: this.#key }));
+  }
+
+  /** Images to codes and back: float32 `[B, H, W, C]`.
+   * @throws {TypeError} as `encode`
+   */
+  reconstruct(images: Tensor): Tensor {
+    return this.decode(this.encode(images).indices);
+  }
+
+  /** Gives the memory of the network back. */
+  [Symbol.dispose](): void {
+    this.network.dispose();
+  }
+}

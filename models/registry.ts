@@ -1,0 +1,98 @@
+/** The networks by name. Adding one is a file in this folder and a line here. */
+import { z } from "zod";
+import type { RandomKey } from "../core/random.ts";
+import type { Device } from "../core/tensor.ts";
+import { suggestName } from "../settings/nearest_name.ts";
+import { readSettings } from "../settings/settings.ts";
+import type { Module } from "../nn/module.ts";
+import type { Quantizer } from "../quantizers/quantizer.ts";
+import type { Autoencoder } from "./autoencoder.ts";
+import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
+import { vqvaeKind } from "./vqvae.ts";
+
+/** What a first stage is made for. */
+export interface AutoencoderNeeds {
+  /** What it puts in place of its features. */
+  readonly quantizer: Quantizer;
+  /** Channels of the images: 1 grey, 3 colour. */
+  readonly channels: number;
+}
+
+/** The first stages. */
+export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
+  string,
+  ModelKind<Autoencoder, AutoencoderNeeds>
+>(Object.entries({
+  "vqvae": vqvaeKind,
+}));
+
+/** The schema of a model's configuration: its type and its settings.
+ * @param table the models that can be chosen; the first is the default
+ * @param config what is known of it; only the type in it counts
+ * @throws {RangeError} there is no such model
+ */
+export function modelSchema<Model extends Module, Needs>(
+  table: ModelTable<Model, Needs>,
+  config: unknown,
+): z.ZodType<ModelConfig> {
+  const type = modelType(table, config);
+  return z.strictObject({
+    type: z.enum([...table.keys()]).default(type).describe("the network"),
+    ...modelKind(table, type).schema.shape,
+  }).prefault({});
+}
+
+/** The name of the model that a configuration means. */
+export function modelType<Model extends Module, Needs>(
+  table: ModelTable<Model, Needs>,
+  config: unknown,
+): string {
+  const { type } = (config ?? {}) as Partial<ModelConfig>;
+  return typeof type === "string" ? type : [...table.keys()][0];
+}
+
+/** The model of a name.
+ * @throws {RangeError} there is none
+ */
+export function modelKind<Model extends Module, Needs>(
+  table: ModelTable<Model, Needs>,
+  type: string,
+): ModelKind<Model, Needs> {
+  const kind = table.get(type);
+  if (kind !== undefined) return kind;
+  throw new RangeError(
+    `Cannot choose a model: model.type must name one, got "${type}", ${
+      suggestName(type, [...table.keys()])
+    }`,
+  );
+}
+
+/** Makes a model by its name.
+ *
+ * ```ts
+ * import {
+ *   AUTOENCODERS, createModel, openDevice, randomKey, VanillaQuantizer,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(42, "model");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const needs = { quantizer, channels: 1 };
+ * const model = createModel(AUTOENCODERS, device, needs, { type: "vqvae", hidden: 16 }, key);
+ * assert.equal(model.downsampling, 4);
+ * ```
+ * @param needs what it is made for
+ * @param config its name, and what differs from its defaults
+ * @param key of the initial weights
+ * @throws {RangeError} there is no such model, or a setting is not one that it allows or that fits its needs
+ */
+export function createModel<Model extends Module, Needs>(
+  table: ModelTable<Model, Needs>,
+  device: Device,
+  needs: Needs,
+  config: ModelConfig,
+  key: RandomKey,
+): Model {
+  const { type, ...settings } = readSettings(modelSchema(table, config), config, "make a model");
+  return modelKind(table, type).make(device, needs, settings, key);
+}

@@ -1,0 +1,73 @@
+/** An optimiser with the parameters that it steps, their schedule and their clipping. */
+import type { Tensor } from "../core/tensor.ts";
+import { clipGradients, withoutShare } from "./gradients.ts";
+import type { Optimizer } from "./optimizers.ts";
+import type { Schedule } from "./schedules.ts";
+
+/** How an update steps. */
+export interface UpdateOptions {
+  /** The learning rate of a step, counted from 0. */
+  readonly learningRate: Schedule;
+  /** Largest norm of all gradients together; none by default. */
+  readonly clipNorm?: number;
+}
+
+/** Rows of a parameter that were replaced by other means than the gradient. */
+export interface ReplacedRows {
+  /** The parameter, `[K, ...]`. */
+  readonly codes: Tensor;
+  /** float32 `[K]` in [0, 1]: the share of each row that was replaced. */
+  readonly share: Tensor;
+}
+
+/** Steps some parameters. An objective has one for each loss that it minimises; the optimiser's state is the
+ * objective's to keep.
+ *
+ * ```ts
+ * import {
+ *   Adam, backward, Linear, mean, openDevice, randomKey, square, Update,
+ * } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const layer = new Linear(device, 2, 1, { key: randomKey(1, "layer") });
+ * const optimizer = new Adam(layer.namedParameters());
+ * const update = new Update(layer.parameters(), optimizer, { learningRate: () => 1e-3, clipNorm: 1 });
+ * const loss = mean(square(layer.forward(device.tensor([1, 2], [1, 2]))));
+ * update.step(backward(loss, update.parameters), 0);
+ * ```
+ */
+export class Update {
+  /** What is stepped. */
+  readonly parameters: readonly Tensor[];
+  readonly #optimizer: Optimizer;
+  readonly #options: UpdateOptions;
+
+  /** Gives an optimiser its parameters, in the order that it has them. */
+  constructor(parameters: readonly Tensor[], optimizer: Optimizer, options: UpdateOptions) {
+    this.parameters = parameters;
+    this.#optimizer = optimizer;
+    this.#options = options;
+  }
+
+  /** The learning rate of a step, counted from 0. */
+  learningRate(step: number): number {
+    return this.#options.learningRate(step);
+  }
+
+  /** Updates every parameter in place.
+   * @param gradients in the parameters' order
+   * @param step counted from 0
+   * @param replaced rows whose gradient and moments belong to what was there before: they are dropped
+   */
+  step(gradients: readonly Tensor[], step: number, replaced: readonly ReplacedRows[] = []): void {
+    for (const { codes, share } of replaced) this.#optimizer.forget(codes, share);
+    const [first, ...rest] = gradients.map((gradient, index) =>
+      replaced.filter(({ codes }) => codes === this.parameters[index])
+        .reduce((left, { share }) => withoutShare(left, share), gradient)
+    );
+    const { clipNorm } = this.#options;
+    const clipped = clipNorm === undefined
+      ? [first, ...rest]
+      : clipGradients([first, ...rest], clipNorm);
+    this.#optimizer.step(clipped, this.learningRate(step));
+  }
+}

@@ -1,0 +1,61 @@
+/** What the registry knows of an objective: its settings, the models it trains, and how it is made. */
+import type { z } from "zod";
+import type { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Autoencoder } from "../models/autoencoder.ts";
+import type { ModelConfig, ModelTable } from "../models/kind.ts";
+import type { Module } from "../nn/module.ts";
+import type { QuantizerConfig } from "../quantizers/registry.ts";
+import type { Objective } from "./objective.ts";
+import type { OptimizerConfig } from "./optimizer_settings.ts";
+
+/** What an objective is made of. */
+export interface ObjectiveNeeds<Settings extends object = object> {
+  /** Of the initial weights. */
+  readonly seed: number;
+  /** The images. */
+  readonly dataset: Dataset;
+  /** Its own settings, checked. */
+  readonly settings: Settings;
+  /** The model's. */
+  readonly model: ModelConfig;
+  /** The quantiser's; none where the objective trains none. */
+  readonly quantizer: QuantizerConfig;
+  /** The optimiser's. */
+  readonly optimizer: OptimizerConfig;
+  /** Steps in the whole run. */
+  readonly steps: number;
+  /** Steps in an epoch. */
+  readonly stepsPerEpoch: number;
+  /** The finished first stage that it stands on, where it stands on one; its parameters are frozen. */
+  readonly stage1?: Autoencoder;
+}
+
+/** An objective that can be chosen by name. */
+export interface ObjectiveKind<Settings extends object = object> {
+  /** What it does, in a few words. */
+  readonly description: string;
+  /** Checks its settings and fills in the defaults. */
+  readonly schema: z.ZodObject<
+    { readonly [Name in keyof Settings]: z.ZodType<Settings[Name]> },
+    z.core.$strict
+  >;
+  /** The models that it trains; the first is the default. */
+  readonly models: ModelTable<Module, never>;
+  /** Whether it trains a quantiser. */
+  readonly quantizes: boolean;
+  /** Whether it stands on a finished run. */
+  readonly stage1: boolean;
+  /** Makes it, with its model and optimisers.
+   * @throws {RangeError} the settings do not fit the images or each other
+   */
+  make(device: Device, needs: ObjectiveNeeds<Settings>): Objective;
+}
+
+/** An objective's name and its settings, as configurations hold them. */
+export interface ObjectiveConfig {
+  /** The objective's name. */
+  readonly type: string;
+  /** Its settings. */
+  readonly [setting: string]: unknown;
+}

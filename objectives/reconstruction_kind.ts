@@ -1,0 +1,69 @@
+/** Reconstruction in the registry. */
+import { z } from "zod";
+import { randomKey } from "../core/random.ts";
+import type { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Autoencoder } from "../models/autoencoder.ts";
+import { AUTOENCODERS, createModel } from "../models/registry.ts";
+import { createQuantizer } from "../quantizers/registry.ts";
+import type { ObjectiveKind, ObjectiveNeeds } from "./kind.ts";
+import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
+import { ReconstructionObjective } from "./reconstruction.ts";
+
+/** What a first stage is made of. */
+export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model" | "quantizer"> {
+  /** Channels of the images. */
+  readonly channels: number;
+}
+
+/** A first stage with its initial weights, around a quantiser.
+ * @throws {RangeError} a setting is not one that it allows
+ */
+export function constructAutoencoder(
+  device: Device,
+  { seed, model, quantizer, channels }: AutoencoderConfig,
+): Autoencoder {
+  const made = createQuantizer(device, quantizer, randomKey(seed, "initial quantizer"));
+  const key = randomKey(seed, "initial model");
+  return createModel(AUTOENCODERS, device, { quantizer: made, channels }, model, key);
+}
+
+/** The same for the images of a data set.
+ * @throws {RangeError} the images' sides are not divisible by the model's downsampling
+ */
+export function constructFor(
+  device: Device,
+  config: Pick<ObjectiveNeeds, "seed" | "model" | "quantizer">,
+  { imageShape: [height, width, channels] }: Pick<Dataset, "imageShape">,
+): Autoencoder {
+  const model = constructAutoencoder(device, { ...config, channels });
+  const { downsampling } = model;
+  if (height % downsampling === 0 && width % downsampling === 0) return model;
+  model.dispose();
+  throw new RangeError(
+    `Cannot make the model: the images' sides must be divisible by ${downsampling}, got ${height}×${width}; ` +
+      "--data.size chooses another for most data sets",
+  );
+}
+
+/** Reconstruction, with an autoencoder and one optimiser. */
+export const reconstructionKind: ObjectiveKind = {
+  description: "rebuild images from their codes: mse/v plus the quantiser's losses",
+  schema: z.strictObject({}),
+  models: AUTOENCODERS,
+  quantizes: true,
+  stage1: false,
+  make(device, needs) {
+    const { dataset, quantizer, optimizer, steps, stepsPerEpoch } = needs;
+    const model = constructFor(device, needs, dataset);
+    return new ReconstructionObjective(device, {
+      model,
+      optimizer: constructOptimizer(optimizer, model.namedParameters()),
+      dataset,
+      stepsPerEpoch,
+      quantizer,
+      learningRate: constructLearningRate(optimizer, steps),
+      clipNorm: optimizer.clipNorm ?? undefined,
+    });
+  },
+};

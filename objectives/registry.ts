@@ -1,0 +1,48 @@
+/** The objectives by name. Adding one is a file in this folder and a line here. */
+import { z } from "zod";
+import { suggestName } from "../settings/nearest_name.ts";
+import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
+import { reconstructionKind } from "./reconstruction_kind.ts";
+
+const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
+  Object.entries({
+    "reconstruction": reconstructionKind,
+  }),
+);
+
+/** The names of the objectives; the first is the default. */
+export const OBJECTIVE_TYPES: readonly string[] = [...OBJECTIVES.keys()];
+
+/** The objective that is meant where none is named. */
+export const DEFAULT_OBJECTIVE = "reconstruction";
+
+/** The objective of a name.
+ * @throws {RangeError} there is none
+ */
+export function objectiveKind(type: string): ObjectiveKind {
+  const kind = OBJECTIVES.get(type);
+  if (kind !== undefined) return kind;
+  throw new RangeError(
+    `Cannot choose an objective: objective.type must name one, got "${type}", ${
+      suggestName(type, OBJECTIVE_TYPES)
+    }`,
+  );
+}
+
+/** The name of the objective that a configuration means. */
+export function objectiveType(config: unknown): string {
+  const { type } = (config ?? {}) as Partial<ObjectiveConfig>;
+  return typeof type === "string" ? type : DEFAULT_OBJECTIVE;
+}
+
+/** The schema of an objective's configuration: its type and its settings.
+ * @param config what is known of it; only the type in it counts
+ * @throws {RangeError} there is no such objective
+ */
+export function objectiveSchema(config: unknown): z.ZodType<ObjectiveConfig> {
+  const type = objectiveType(config);
+  return z.strictObject({
+    type: z.enum([...OBJECTIVE_TYPES]).default(type).describe("what a step minimises"),
+    ...objectiveKind(type).schema.shape,
+  }).prefault({});
+}

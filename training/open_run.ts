@@ -1,0 +1,96 @@
+/** Opens a run that was trained: images to codes and back in a few lines. */
+import { createHash } from "node:crypto";
+import { randomKey } from "../core/random.ts";
+import type { Device } from "../core/tensor.ts";
+import { FirstStage } from "../models/first_stage.ts";
+import type { StateDictionary } from "../nn/module.ts";
+import { constructAutoencoder } from "../objectives/reconstruction_kind.ts";
+import { objectiveKind } from "../objectives/registry.ts";
+import { checkFinite, checkIdentity, readCheckpoint } from "./checkpoint.ts";
+import type { Config } from "./config.ts";
+import { type ModelWeights, restoreModel } from "./construct.ts";
+import { identityOf } from "./identity.ts";
+import { resolveConfig } from "./resolve.ts";
+import { RunFolder } from "./run_folder.ts";
+
+/** Which of a run's weights are opened. */
+export interface OpenRunOptions {
+  /** `last`, `best`, or the path of a file; the last by default. */
+  readonly checkpoint?: string;
+  /** As they were trained, or their averages; by default the averages where there are some. */
+  readonly weights?: ModelWeights;
+}
+
+/** A run that was trained, opened as a first stage. */
+export interface OpenedRun extends Disposable {
+  /** What it was made of. */
+  readonly config: Config;
+  /** Encodes and decodes. */
+  readonly model: FirstStage;
+  /** Names the weights: the first 16 hexadecimal digits of the SHA-256 of what they are. */
+  readonly identity: string;
+}
+
+/** Opens a run's folder; one that holds only `config.json` and `checkpoints/last.safetensors` is enough.
+ *
+ *     using run = await openRun("runs/digits", device);
+ *     const { indices } = run.model.encode(images);
+ *
+ * @throws {Error} the folder holds no run, or a file cannot be read
+ * @throws {RangeError} the run is of a generator, or the checkpoint is broken or of another configuration
+ */
+export async function openRun(
+  path: string,
+  device: Device,
+  { checkpoint: which = "last", weights = "auto" }: OpenRunOptions = {},
+): Promise<OpenedRun> {
+  if (typeof path !== "string") {
+    throw new TypeError(`Cannot open a run: its folder must be a path, got ${typeof path}`);
+  }
+  const folder = new RunFolder(path);
+  if (await folder.state() === "empty") {
+    throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
+  }
+  const config = resolveConfig({ saved: await folder.readConfig() });
+  const { type } = config.objective;
+  if (!objectiveKind(type).quantizes) {
+    throw new RangeError(
+      `Cannot open ${path} as a first stage: its objective must train a quantizer, got ${type}`,
+    );
+  }
+  const file = which === "last" || which === "best" ? folder.checkpoint(which) : which;
+  const checkpoint = await readCheckpoint(file);
+  checkIdentity(file, checkpoint.identity, identityOf(config));
+  checkFinite(file, checkpoint);
+  const { seed, model, quantizer } = config;
+  const channels = imageChannels(file, checkpoint.state);
+  const network = constructAutoencoder(device, { seed, model, quantizer, channels });
+  restoreModel(network, checkpoint, weights);
+  const stage = new FirstStage(network, randomKey(seed, "evaluation"));
+  return {
+    config,
+    model: stage,
+    identity: identityOfState(await network.stateDictionary()),
+    [Symbol.dispose]: () => stage[Symbol.dispose](),
+  };
+}
+
+/** The channels of the images: what the encoder's first filters read. */
+function imageChannels(file: string, state: StateDictionary): number {
+  for (const [name, { shape }] of state) {
+    if (name.startsWith("model.encoder.") && shape.length === 4) return shape[2];
+  }
+  throw new RangeError(
+    `Cannot load ${file}: the model must have an encoder of convolutions, got none`,
+  );
+}
+
+/** Names a state by its entries' names, shapes and values. */
+function identityOfState(state: StateDictionary): string {
+  const hash = createHash("sha256");
+  for (const [name, { shape, values }] of state) {
+    hash.update(`${name} ${shape.join("x")}\n`);
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest("hex").slice(0, 16);
+}
