@@ -170,6 +170,7 @@ export {
 } from "./quantizers/registry.ts";
 export type * from "./quantizers/method_settings.ts";
 export * from "./models/vqvae.ts";
+export * from "./metrics/class_share.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/digit_features.ts";
 export * from "./metrics/feature_metrics.ts";
@@ -197,6 +198,7 @@ export { resizeBilinear } from "./metrics/networks/resize.ts";
 export { SqueezeNet } from "./metrics/networks/squeezenet.ts";
 export { Vgg16 } from "./metrics/networks/vgg16.ts";
 export * from "./metrics/networks/weights.ts";
+export * from "./metrics/precision_recall.ts";
 export * from "./metrics/psnr.ts";
 export * from "./metrics/reconstruction.ts";
 export * from "./metrics/registry.ts";
