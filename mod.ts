@@ -4,6 +4,12 @@
  */
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
+export {
+  fromJsonNumber,
+  type JsonNumber,
+  readyForJson,
+  toJsonNumber,
+} from "./files/json_number.ts";
 export * from "./files/pytorch_file.ts";
 export * from "./core/host_tensor.ts";
 export * from "./files/safetensors.ts";
@@ -187,6 +193,7 @@ export {
   INCEPTION_FILE,
   type MetricKind,
   type MetricOptions,
+  type SharedDigits,
   type SharedInception,
   SharedNetworks,
 } from "./metrics/metric_kinds.ts";
@@ -200,6 +207,7 @@ export { Vgg16 } from "./metrics/networks/vgg16.ts";
 export * from "./metrics/networks/weights.ts";
 export * from "./metrics/precision_recall.ts";
 export * from "./metrics/psnr.ts";
+export * from "./metrics/psnr_metrics.ts";
 export * from "./metrics/reconstruction.ts";
 export * from "./metrics/registry.ts";
 export { imageSsim, type SsimOptions } from "./metrics/ssim.ts";

@@ -102,6 +102,17 @@ export class FrechetMetric extends FeatureMetric {
     return await Promise.resolve(distance);
   }
 
+  /** That a covariance is singular. */
+  caution(): string | undefined {
+    const { dimensions } = this.extractor;
+    const counts = [this.#reconstructions.count];
+    if (this.#reference === undefined) counts.push(this.#originals.count);
+    const least = Math.min(...counts);
+    if (least > dimensions) return undefined;
+    return `with ${least} images and ${dimensions} features a covariance is singular, and the estimate is biased; ` +
+      `it takes more than ${dimensions} images, and many more for an estimate to rely on`;
+  }
+
   /** The originals' statistics, which can be saved and used again. */
   originals(): Gaussian {
     return this.#reference ?? this.#originals.gaussian();

@@ -21,7 +21,7 @@ import {
 import { identityOf } from "../training/identity.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
-import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
+import { evaluationProtocol, measuredImages, testNumbers } from "../training/protocol.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
@@ -157,7 +157,8 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     return INTERRUPTED;
   }
 
-  const test = await testNumbers(trained.test, dataset);
+  const measured = measuredImages(dataset, { precision: device.precision });
+  const test = await testNumbers(trained.test, dataset, measured);
   const { best, imagesPerSecond } = trained;
   const summary = {
     preset: config.preset,
@@ -168,7 +169,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     best: best === null ? null : { ...best, protocol: test.protocol },
     imagesPerSecond,
     peakMemoryBytes: peakMemoryBytes(),
-    protocols: { [test.protocol]: evaluationProtocol(dataset) },
+    protocols: { [test.protocol]: evaluationProtocol(dataset, measured) },
   };
   await folder.writeSummary(summary);
   output.result(summary, [
