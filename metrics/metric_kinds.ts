@@ -4,7 +4,7 @@ import type { DigitClassifier } from "./digit_features.ts";
 import { FeatureExtractor, FrechetMetric, KernelMetric, ScoreMetric } from "./feature_metrics.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 import { type ImageMetric, MeanOverImages, type MetricDescription } from "./image_metric.ts";
-import type { Images } from "./images.ts";
+import { type Images, imagesOn } from "./images.ts";
 import { Lpips, LPIPS_FILES, type LpipsNetwork } from "./lpips.ts";
 import { imageMae } from "./mae.ts";
 import { imageMsSsim } from "./ms_ssim.ts";
@@ -139,9 +139,7 @@ function lpips(network: LpipsNetwork, name: string): MetricKind {
       };
       const measure = async (a: Images, b: Images) => {
         using _scope = device.scope();
-        const [x, y] = [a, b].map(({ values, shape }) =>
-          device.tensor(new Float32Array(values), shape)
-        );
+        const [x, y] = [a, b].map((images) => imagesOn(device, images));
         return await metric.forward(x, y).floats();
       };
       return new MeanOverImages(description, measure, () => metric.dispose());

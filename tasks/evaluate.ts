@@ -30,7 +30,7 @@ import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
-import { ImageEvaluation, type Unmeasured } from "../training/image_evaluation.ts";
+import { ImageEvaluation, type Rounding, type Unmeasured } from "../training/image_evaluation.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../reports/run_report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
@@ -141,11 +141,7 @@ async function evaluateFolder(
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);
-  using evaluation = await ImageEvaluation.open(
-    names,
-    await metricOptions(device, options),
-    options.rounding,
-  );
+  using evaluation = await openEvaluation(names, device, options.rounding, { options, output });
   const { split, limit } = options;
   const evaluated = await evaluateRun(evaluation, {
     device,
@@ -220,11 +216,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   output.say(
     `comparing ${chosen.length} pairs of images, matched by ${matched}, on ${device.description}`,
   );
-  using evaluation = await ImageEvaluation.open(
-    names,
-    await metricOptions(device, options),
-    "8-bit",
-  );
+  using evaluation = await openEvaluation(names, device, "8-bit", { options, output });
   const imageShape = await addFolders(evaluation, chosen);
   const measured = await evaluation.result({ originals: `folder ${first}`, imageShape });
   const unmeasured = [...measured.unmeasured, ...await saveReference(evaluation, options)];
@@ -247,6 +239,22 @@ function metricNames(text: string): readonly string[] {
   for (const name of names) asUsage(() => metricNeeds(name));
   if (new Set(names).size === names.length) return names;
   throw new UsageError(`Cannot choose metrics: each must be named once, got ${text}`);
+}
+
+/** Opens the metrics, and tells of those that cannot be measured before the others take their time. */
+async function openEvaluation(
+  names: readonly string[],
+  device: Device,
+  rounding: Rounding,
+  { options, output }: { readonly options: Options; readonly output: Output },
+): Promise<ImageEvaluation> {
+  const evaluation = await ImageEvaluation.open(
+    names,
+    await metricOptions(device, options),
+    rounding,
+  );
+  for (const { metric } of evaluation.unmeasured) output.say(`going on without ${metric}`);
+  return evaluation;
 }
 
 async function metricOptions(device: Device, options: Options): Promise<MetricOptions> {

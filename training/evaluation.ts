@@ -38,6 +38,8 @@ export interface Evaluation {
 export interface EvaluatedBatch extends Reconstruction {
   /** The values of `[count, height, width, channels]` in [−1, 1]. */
   readonly originals: Float32Array<ArrayBuffer>;
+  /** The same on the device. */
+  readonly originalTensor: Tensor;
 }
 
 /** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it; the device is
@@ -79,7 +81,7 @@ export async function evaluate(
     const total = batch.keep(add(counts, quantized.usage));
     counts.dispose();
     counts = total;
-    await watch?.({ ...made, originals: images });
+    await watch?.({ ...made, originals: images, originalTensor: originals });
   }
   const [first, ...rest] = errors;
   if (first === undefined) {

@@ -1,5 +1,7 @@
 /** Measures pairs of images with metrics chosen by name, each number with its protocol. */
-import type { Precision } from "../core/precision.ts";
+import { withoutGradients } from "../core/execute.ts";
+import { clamp } from "../core/functions/elementwise.ts";
+import type { Device } from "../core/tensor.ts";
 import { FrechetMetric } from "../metrics/feature_metrics.ts";
 import type { Gaussian } from "../metrics/feature_statistics.ts";
 import type { Images } from "../metrics/images.ts";
@@ -56,13 +58,13 @@ export interface Measurements {
 export class ImageEvaluation implements Disposable {
   readonly #metrics: Metrics;
   readonly #rounding: Rounding;
-  readonly #precision: Precision;
+  readonly #device: Device;
   #images = 0;
 
-  private constructor(metrics: Metrics, rounding: Rounding, precision: Precision) {
+  private constructor(metrics: Metrics, rounding: Rounding, device: Device) {
     this.#metrics = metrics;
     this.#rounding = rounding;
-    this.#precision = precision;
+    this.#device = device;
   }
 
   /** Opens the metrics, and those that are measured beside them; see `Metrics.open` and `withCompanions`.
@@ -74,7 +76,7 @@ export class ImageEvaluation implements Disposable {
     rounding: Rounding,
   ): Promise<ImageEvaluation> {
     const metrics = await Metrics.open(withCompanions(names), options);
-    return new ImageEvaluation(metrics, rounding, options.device.precision);
+    return new ImageEvaluation(metrics, rounding, options.device);
   }
 
   /** What cannot be measured, as far as it is known. */
@@ -87,9 +89,14 @@ export class ImageEvaluation implements Disposable {
    * @throws {TypeError} the shapes differ, or are not those of the values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
-    const [a, b] = [originals, reconstructions].map(({ values, shape }) => ({
-      values: values.map(this.#rounding === "float" ? clip : toByteSteps),
+    using _scope = this.#device.scope();
+    const isFloat = this.#rounding === "float";
+    const [a, b] = [originals, reconstructions].map(({ values, shape, tensor }): Images => ({
+      values: values.map(isFloat ? clip : toByteSteps),
       shape,
+      tensor: isFloat && tensor?.device === this.#device
+        ? withoutGradients(() => clamp(tensor, -1, 1))
+        : undefined,
     }));
     await this.#metrics.add(a, b);
     this.#images += originals.shape[0];
@@ -109,7 +116,7 @@ export class ImageEvaluation implements Disposable {
         images: this.#images,
         valueRange: [-1, 1],
         values: this.#rounding === "float" ? "clipped" : "clipped, 8-bit",
-        precision: this.#precision,
+        precision: this.#device.precision,
         metric: `${name}: ${definition}`,
         caution,
         weights,

@@ -98,7 +98,10 @@ export async function evaluateRun(
       ]);
       const count = batch.originals.length / size;
       const shape = [count, ...imageShape] as const;
-      await evaluation.add({ values: batch.originals, shape }, { values: rebuilt, shape });
+      await evaluation.add(
+        { values: batch.originals, shape, tensor: batch.originalTensor },
+        { values: rebuilt, shape, tensor: batch.reconstruction },
+      );
       for (; taken < shown && spread(taken, shown, measured.images) < done + count; taken++) {
         const from = (spread(taken, shown, measured.images) - done) * size;
         originals.set(batch.originals.subarray(from, from + size), taken * size);
