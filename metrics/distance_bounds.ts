@@ -72,8 +72,16 @@ function lengthsFrom(centre: Float64Array, { values, count }: Features): Float64
   });
 }
 
-/** Shows every pair of features of two sets with bounds of its squared distance, block by block: memory does not grow with
- * the number of pairs.
+/** How far each feature of the two sets reaches: squared distances. They may shrink while pairs are visited. */
+export interface Reach {
+  /** Of each feature of the first set. */
+  readonly a: Float64Array;
+  /** Of each feature of the second. */
+  readonly b: Float64Array;
+}
+
+/** Shows every pair of features of two sets that may be within the reach of either, with bounds of its squared distance,
+ * block by block: memory does not grow with the number of pairs.
  *
  * ‖x − y‖² = ‖x‖² + ‖y‖² − 2·x·y, where the device gives x·y in float32. Summed in any order, it is off by at most
  * D·u·‖x‖·‖y‖, u = 2⁻²⁴ (Higham 2002, section 3.1); that x and y were rounded after they were centred adds at most
@@ -83,6 +91,7 @@ export async function visitPairs(
   device: Device,
   a: ProductFeatures,
   b: ProductFeatures,
+  reach: Reach,
   visit: PairVisitor,
 ): Promise<void> {
   const dimensions = a.values.length / a.count, square = a.scale ** 2;
@@ -104,7 +113,9 @@ export async function visitPairs(
           const y = b.lengths[start + column];
           const near = x * x + y * y - 2 * square * products[row * columns + column];
           const off = ofProduct * x * y + ofRounding * (x + y) * (x + y) + ofUnderflow;
-          visit(top + row, start + column, near - off, near + off);
+          const least = near - off;
+          if (least > reach.a[top + row] && least > reach.b[start + column]) continue;
+          visit(top + row, start + column, least, near + off);
         }
       }
     }

@@ -40,7 +40,7 @@ const ACTION = "measure precision and recall";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
  * const set = (...values: number[]) => ({ values: Float32Array.from(values), count: values.length });
- * const real = set(0, 1, 2, 3), generated = set(0.5, 1.5, 1.6, 99);
+ * const real = set(0, 1, 2, 3), generated = set(0.5, 1.5, 2.6, 99);
  * const { precision, coverage } = await neighbourhoodMetrics(device, real, generated, { neighbours: 1 });
  * assert.deepEqual([precision, coverage], [0.75, 1]); // 99 is far from all that is real.
  * ```
@@ -74,10 +74,8 @@ export async function neighbourhoodMetrics(
   const ofGenerated = await squaredRadii(device, y, neighbours);
   const balls = new Uint32Array(y.count); // Real balls that hold each generated feature.
   const covered = new Uint8Array(x.count), recalled = new Uint8Array(x.count);
-  await visitPairs(device, x, y, (i, j, least, most) => {
+  await visitPairs(device, x, y, { a: ofReal, b: ofGenerated }, (i, j, least, most) => {
     const radius = ofReal[i], other = ofGenerated[j];
-    const isFar = least > radius && least > other;
-    if (isFar) return;
     const isSure = isClear(least, most, radius) && isClear(least, most, other);
     const distance = isSure ? most : exactSquare(x, i, y, j);
     if (distance <= radius) {
@@ -114,17 +112,17 @@ async function squaredRadii(
 ): Promise<Float64Array> {
   // The k least squares of each feature so far, in ascending order.
   const nearest = new Float64Array(set.count * neighbours).fill(Infinity);
-  await visitPairs(device, set, set, (row, column, least) => {
-    const from = row * neighbours, last = from + neighbours - 1;
-    if (row === column || least >= nearest[last]) return;
+  const radii = new Float64Array(set.count).fill(Infinity); // The last of them.
+  const none = new Float64Array(set.count).fill(-Infinity);
+  await visitPairs(device, set, set, { a: radii, b: none }, (row, column) => {
+    if (row === column) return;
     const square = exactSquare(set, row, set, column);
-    if (square >= nearest[last]) return;
-    let at = last;
+    if (square >= radii[row]) return;
+    const from = row * neighbours;
+    let at = from + neighbours - 1;
     for (; at > from && nearest[at - 1] > square; at--) nearest[at] = nearest[at - 1];
     nearest[at] = square;
+    radii[row] = nearest[from + neighbours - 1];
   });
-  return Float64Array.from(
-    { length: set.count },
-    (_, row) => nearest[(row + 1) * neighbours - 1],
-  );
+  return radii;
 }

@@ -4,8 +4,8 @@ import type { Images } from "./images.ts";
 import { imageMse } from "./mse.ts";
 import { PsnrSums } from "./psnr.ts";
 
-/** What both ratios share: the sums. */
-abstract class PsnrMetric implements ImageMetric {
+/** A ratio over pairs of images, from the sums of their errors. */
+export abstract class PsnrMetric implements ImageMetric {
   /** What it is. */
   readonly description: MetricDescription;
   /** The errors so far, of images in [−1, 1]. */

@@ -86,7 +86,8 @@ testOnEach(devices, "the bounds hold every exact distance, and are narrow", asyn
   });
   const [a, b] = prepareFeatures([set("left", 30), set("right", 40)], "test");
   let seen = 0;
-  await visitPairs(device, a, b, (i, j, least, most) => {
+  const everywhere = { a: new Float64Array(30).fill(Infinity), b: new Float64Array(40) };
+  await visitPairs(device, a, b, everywhere, (i, j, least, most) => {
     const square = exactSquare(a, i, b, j);
     assert.ok(least <= square && square <= most, `${least} ≤ ${square} ≤ ${most}`);
     assert.ok(most - least < 1e-3 * square, `${most - least} of ${square}`);

@@ -151,8 +151,8 @@ Deno.test("equal images have an infinite ratio, in JSON as its text, and are cou
     ...["--images", originals, mixed, "--metrics", "psnr", "--device", "cpu"],
   ]);
   assert.equal(code, 0);
-  assert.match(stdout, /^PSNR \(dB\) +\d+\.\d\d  \(.*; 1 equal pair is left out\)$/m);
-  assert.match(stdout, /^PSNR of the mean mse \(dB\) +\d+\.\d\d  \(/m);
+  assert.match(stdout, /^PSNR \(dB\) +\d+\.\d\d {2}\(.*; 1 equal pair is left out\)$/m);
+  assert.match(stdout, /^PSNR of the mean mse \(dB\) +\d+\.\d\d {2}\(/m);
 });
 
 Deno.test("what can be measured is, what cannot is named, and the exit code tells", async () => {

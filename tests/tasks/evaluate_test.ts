@@ -45,17 +45,17 @@ Deno.test("a run is measured as far as it can be: the report says what is missin
   ]);
   assert.equal(code, 2, stderr);
   assert.match(stdout, /^going on without fid$/m);
-  assert.match(stdout, /^mse +\d\S+  \(unclipped\)$/m);
+  assert.match(stdout, /^mse +\d\S+ {2}\(unclipped\)$/m);
   assert.match(stdout, /^mse, clipped +\d/m);
   assert.match(stdout, /^PSNR \(dB\), clipped +\d/m);
   assert.match(stdout, /^ms-ssim +not measured: .* at least 161, got 28×28$/m);
   assert.match(
     stdout,
-    /^FID \(digit features\) +\S+  \(.*; with 8 images and 64 features a covariance is singular/m,
+    /^FID \(digit features\) +\S+ {2}\(.*; with 8 images and 64 features a covariance is singular/m,
   );
-  assert.match(stdout, /^KID \(digit features\) +\S+  \(/m);
+  assert.match(stdout, /^KID \(digit features\) +\S+ {2}\(/m);
   assert.match(stderr, /^Cannot measure MS-SSIM: .* at least 161, got 28×28$/m);
-  const names = [...stdout.matchAll(/^(\S.*?)  +-?\d/gm)].map(([, name]) => name);
+  const names = [...stdout.matchAll(/^(\S.*?) {2,}-?\d/gm)].map(([, name]) => name);
   assert.equal(new Set(names).size, names.length, `${names}`);
 
   const kept = JSON.parse(Deno.readTextFileSync(`${run}/evaluation.json`));
