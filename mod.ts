@@ -4,6 +4,12 @@
  */
 export * from "./core/shape.ts";
 export * from "./core/random.ts";
+export {
+  fromJsonNumber,
+  type JsonNumber,
+  readyForJson,
+  toJsonNumber,
+} from "./files/json_number.ts";
 export * from "./files/pytorch_file.ts";
 export * from "./core/host_tensor.ts";
 export * from "./files/safetensors.ts";
@@ -185,6 +191,7 @@ export {
   type OptimizerConfig,
 } from "./objectives/optimizer_settings.ts";
 export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES, objectiveKind } from "./objectives/registry.ts";
+export * from "./metrics/class_share.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/digit_features.ts";
 export * from "./metrics/feature_metrics.ts";
@@ -201,6 +208,7 @@ export {
   INCEPTION_FILE,
   type MetricKind,
   type MetricOptions,
+  type SharedDigits,
   type SharedInception,
   SharedNetworks,
 } from "./metrics/metric_kinds.ts";
@@ -212,7 +220,9 @@ export { resizeBilinear } from "./metrics/networks/resize.ts";
 export { SqueezeNet } from "./metrics/networks/squeezenet.ts";
 export { Vgg16 } from "./metrics/networks/vgg16.ts";
 export * from "./metrics/networks/weights.ts";
+export * from "./metrics/precision_recall.ts";
 export * from "./metrics/psnr.ts";
+export * from "./metrics/psnr_metrics.ts";
 export * from "./metrics/reconstruction.ts";
 export * from "./metrics/registry.ts";
 export { imageSsim, type SsimOptions } from "./metrics/ssim.ts";

@@ -1,5 +1,6 @@
 /** What a device must bring: memory and one kernel for every operation. */
 import type { Attributes, OperationName, ViewName } from "./ops.ts";
+import type { Precision } from "./precision.ts";
 import type { Spec } from "./shape.ts";
 
 /** A piece of a device's memory. Each backend has a subtype of its own, and only it looks inside. */
@@ -72,6 +73,8 @@ export interface Backend<B extends Buffer = Buffer> {
   readonly name: DeviceName;
   /** One line for people: threads, or the adapter and whether it is software. */
   readonly description: string;
+  /** How precisely layers are computed. */
+  readonly precision: Precision;
   /** The kernels. */
   readonly kernels: Kernels<B>;
   /** How long a kernel runs: as long as its call (`call`), or longer, which the device times itself, or which shows
@@ -100,10 +103,11 @@ export function withKernels<B extends Buffer>(
   backend: Backend<B>,
   kernels: Kernels<B>,
 ): Backend<B> {
-  const { name, description, timing } = backend;
+  const { name, description, precision, timing } = backend;
   return {
     name,
     description,
+    precision,
     kernels,
     timing,
     allocate: (bytes) => backend.allocate(bytes),

@@ -9,6 +9,7 @@ import {
   type View,
   wrapKernels,
 } from "./backend.ts";
+import type { Precision } from "./precision.ts";
 
 /** What a kernel sees of a tensor, which may be disposed of before the kernel runs. */
 const viewOf = ({ shape, dtype, buffer }: View): View => ({ shape, dtype, buffer });
@@ -19,6 +20,7 @@ const viewOf = ({ shape, dtype, buffer }: View): View => ({ shape, dtype, buffer
 export class OneByOne implements Backend, KernelClock {
   readonly description =
     "the host's clock, waiting for each kernel by itself: every time includes a wait";
+  readonly precision: Precision;
   readonly kernels: Kernels<Buffer>;
   readonly timing: KernelClock = this;
   readonly #backend: Backend;
@@ -28,6 +30,7 @@ export class OneByOne implements Backend, KernelClock {
   /** @param backend whose kernels are timed */
   constructor(backend: Backend) {
     this.#backend = backend;
+    this.precision = backend.precision;
     this.kernels = wrapKernels(backend.kernels, (_, kernel) => (inputs, outputs, attributes) => {
       const [from, to] = [inputs.map(viewOf), outputs.map(viewOf)];
       this.#held.push(async () => {

@@ -1,6 +1,7 @@
 /** Tensors, the device they live on, and the scopes they die with. */
 import type { Backend, Buffer, DeviceName, HostArray, View } from "./backend.ts";
 import type { OperationName } from "./ops.ts";
+import type { Precision } from "./precision.ts";
 import { checkShape, type DType, type Shape, showShape, sizeOf } from "./shape.ts";
 
 /** A buffer with the number of tensors that look at it. */
@@ -304,6 +305,11 @@ export class Device implements Disposable {
   /** One line for people: threads, or the adapter. */
   get description(): string {
     return this.backend.description;
+  }
+
+  /** How precisely layers are computed. */
+  get precision(): Precision {
+    return this.backend.precision;
   }
 
   /** Bytes held by tensors that are alive (each buffer counted once, in its pool class). */

@@ -4,7 +4,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { FeatureStatistics, type Gaussian } from "./feature_statistics.ts";
 import { frechetDistance } from "./frechet.ts";
 import type { ImageMetric, MetricDescription } from "./image_metric.ts";
-import type { Images } from "./images.ts";
+import { type Images, imagesOn } from "./images.ts";
 import { inceptionScore } from "./inception_score.ts";
 import { type Features, meanKernelDistance } from "./kernel_distance.ts";
 
@@ -39,10 +39,10 @@ export class FeatureExtractor {
     return known;
   }
 
-  async #compute({ values, shape }: Images): Promise<Float32Array<ArrayBuffer>> {
+  async #compute(images: Images): Promise<Float32Array<ArrayBuffer>> {
     using _scope = this.device.scope();
-    const images = this.device.tensor(new Float32Array(values), shape);
-    return await withoutGradients(() => this.#network.forward(images)).floats();
+    const there = imagesOn(this.device, images);
+    return await withoutGradients(() => this.#network.forward(there)).floats();
   }
 }
 
@@ -100,6 +100,17 @@ export class FrechetMetric extends FeatureMetric {
   async result(): Promise<number> {
     const distance = frechetDistance(this.originals(), this.#reconstructions.gaussian());
     return await Promise.resolve(distance);
+  }
+
+  /** That a covariance is singular. */
+  caution(): string | undefined {
+    const { dimensions } = this.extractor;
+    const counts = [this.#reconstructions.count];
+    if (this.#reference === undefined) counts.push(this.#originals.count);
+    const least = Math.min(...counts);
+    if (least > dimensions) return undefined;
+    return `with ${least} images and ${dimensions} features a covariance is singular, and the estimate is biased; ` +
+      `it takes more than ${dimensions} images, and many more for an estimate to rely on`;
   }
 
   /** The originals' statistics, which can be saved and used again. */

@@ -24,10 +24,14 @@ export interface ImageMetric extends Disposable {
    * @throws {RangeError} the images are too small
    */
   add(originals: Images, reconstructions: Images): Promise<void>;
-  /** The number over all pairs so far.
+  /** The number over all pairs so far; infinite where the metric is, as a ratio to no error.
    * @throws {RangeError} there are too few
    */
   result(): Promise<number>;
+  /** What must be known to trust the number, in words, where it was measured on so few images that it misleads. */
+  caution?(): string | undefined;
+  /** How many pairs were equal and are left out of the number, of a metric that leaves them out. */
+  readonly equalPairs?: number;
 }
 
 /** The mean over images of a number that each pair has. */

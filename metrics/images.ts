@@ -1,4 +1,5 @@
 /** Images on the host, as metrics take them. */
+import type { Device, Tensor } from "../core/tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 
 /** Some images of one size. */
@@ -7,6 +8,13 @@ export interface Images {
   readonly values: Float32Array;
   /** How many, and what each is. */
   readonly shape: readonly [count: number, height: number, width: number, channels: number];
+  /** The same on a device, where they are there already: a network on that device takes this. */
+  readonly tensor?: Tensor;
+}
+
+/** The images on a device: those that are there already, or a copy. */
+export function imagesOn(device: Device, { values, shape, tensor }: Images): Tensor {
+  return tensor?.device === device ? tensor : device.tensor(new Float32Array(values), shape);
 }
 
 /** Refuses two sets of images that cannot be compared one by one.

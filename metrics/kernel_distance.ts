@@ -34,7 +34,8 @@ export async function kernelDistance(device: Device, a: Features, b: Features): 
   return within[0] + within[1] - 2 * between.sum / (a.count * b.count);
 }
 
-/** The mean kernel distance of subsets, drawn without replacement: as KID is reported.
+/** The mean kernel distance of subsets, drawn without replacement: as KID is reported. Where subsets would hold all
+ * features of both sets, they are one and the same, and it is measured once.
  * @param subsets how many are drawn
  * @param size features of each, at most; no more than the smaller set has
  */
@@ -45,6 +46,7 @@ export async function meanKernelDistance(
   { subsets = 100, size = 1000 }: { readonly subsets?: number; readonly size?: number } = {},
 ): Promise<number> {
   const taken = Math.min(size, a.count, b.count);
+  if (taken === a.count && taken === b.count) return await kernelDistance(device, a, b);
   let sum = 0;
   for (let subset = 0; subset < subsets; subset++) {
     const [from, to] = [a, b].map((set, side) =>
@@ -71,7 +73,7 @@ async function kernelSums(
   const products = await matmul(left, right, { transposeB: true }).floats();
   let sum = 0, diagonal = 0;
   for (let at = 0; at < products.length; at++) {
-    const value = (products[at] / dimensions + 1) ** 3;
+    const base = products[at] / dimensions + 1, value = base * base * base;
     sum += value;
     if (at % (b.count + 1) === 0) diagonal += value;
   }

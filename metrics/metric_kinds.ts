@@ -4,7 +4,7 @@ import type { DigitClassifier } from "./digit_features.ts";
 import { FeatureExtractor, FrechetMetric, KernelMetric, ScoreMetric } from "./feature_metrics.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 import { type ImageMetric, MeanOverImages, type MetricDescription } from "./image_metric.ts";
-import type { Images } from "./images.ts";
+import { type Images, imagesOn } from "./images.ts";
 import { Lpips, LPIPS_FILES, type LpipsNetwork } from "./lpips.ts";
 import { imageMae } from "./mae.ts";
 import { imageMsSsim } from "./ms_ssim.ts";
@@ -12,7 +12,7 @@ import { imageMse } from "./mse.ts";
 import { InceptionV3 } from "./networks/inception.ts";
 import { toThreeChannels } from "./networks/layers.ts";
 import { loadWeights, type WeightFile } from "./networks/weights.ts";
-import { imagePsnr } from "./psnr.ts";
+import { MeanPsnr, PsnrOfMeanError } from "./psnr_metrics.ts";
 import { imageSsim, type SsimOptions } from "./ssim.ts";
 
 /** What metrics may need besides the images. */
@@ -31,6 +31,8 @@ export interface MetricOptions {
 export interface MetricKind {
   /** What it needs, for people; nothing for most. */
   readonly needs: string;
+  /** The name of a metric that is measured beside it, because the number misleads alone. */
+  readonly beside?: string;
   /** Makes it ready. */
   open(shared: SharedNetworks, options: MetricOptions): Promise<ImageMetric>;
 }
@@ -51,9 +53,18 @@ export interface SharedInception {
   readonly hash: string;
 }
 
+/** A classifier of digits with what is computed through it. */
+export interface SharedDigits {
+  /** Its features of images. */
+  readonly extractor: FeatureExtractor;
+  /** Tells its weights from others. */
+  readonly hash: string;
+}
+
 /** Networks that several metrics look through, loaded once. */
 export class SharedNetworks implements Disposable {
   #inception: Promise<SharedInception> | undefined;
+  #digits: Promise<SharedDigits> | undefined;
   readonly #owned: Disposable[] = [];
 
   /** The Inception network of FID, its features, and its weights' hash. */
@@ -66,6 +77,15 @@ export class SharedNetworks implements Disposable {
         forward: (images) => network.forward(toThreeChannels(images, "take Inception's features")),
       });
       return { network, extractor, hash: loaded.hash };
+    })();
+  }
+
+  /** The features of the classifier of digits, which is trained first, and its weights' hash. */
+  digits({ device, digitClassifier }: MetricOptions): Promise<SharedDigits> {
+    return this.#digits ??= (async () => {
+      const classifier = this.own(await digitClassifier());
+      const extractor = new FeatureExtractor(device, classifier);
+      return { extractor, hash: await classifier.hash() };
     })();
   }
 
@@ -119,9 +139,7 @@ function lpips(network: LpipsNetwork, name: string): MetricKind {
       };
       const measure = async (a: Images, b: Images) => {
         using _scope = device.scope();
-        const [x, y] = [a, b].map(({ values, shape }) =>
-          device.tensor(new Float32Array(values), shape)
-        );
+        const [x, y] = [a, b].map((images) => imagesOn(device, images));
         return await metric.forward(x, y).floats();
       };
       return new MeanOverImages(description, measure, () => metric.dispose());
@@ -135,6 +153,8 @@ function toUnit({ values, shape }: Images): Images {
 }
 
 const UNIT_GAUSSIAN: SsimOptions = { dataRange: 1, weights: "gaussian", sampleCovariance: false };
+
+const DIGIT_NEEDS = "grey images of 28x28; a classifier is trained first, in seconds";
 
 /** Every metric by name; adding one is a file in this folder and a row here. */
 export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, MetricKind>([
@@ -156,15 +176,33 @@ export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, Met
       decimals: 4,
     }, imageMae),
   ],
-  [
-    "psnr",
-    perImage({
-      name: "PSNR (dB)",
-      definition: "10 log10(2^2 / mse) in dB of values in [-1, 1]; mean over images",
-      better: "higher",
-      decimals: 2,
-    }, (a, b) => imagePsnr(a, b, 2)),
-  ],
+  ["psnr", {
+    needs: "nothing",
+    beside: "psnr-of-mse",
+    open: () =>
+      Promise.resolve(
+        new MeanPsnr({
+          name: "PSNR (dB)",
+          definition:
+            "10 log10(2^2 / mse) in dB of values in [-1, 1]; mean over the images that differ, infinite where none does",
+          better: "higher",
+          decimals: 2,
+        }),
+      ),
+  }],
+  ["psnr-of-mse", {
+    needs: "nothing",
+    open: () =>
+      Promise.resolve(
+        new PsnrOfMeanError({
+          name: "PSNR of the mean mse (dB)",
+          definition:
+            "10 log10(2^2 / mse) in dB of values in [-1, 1], of the mean mse over images; infinite where it is 0",
+          better: "higher",
+          decimals: 2,
+        }),
+      ),
+  }],
   [
     "ssim",
     perImage(
@@ -206,6 +244,7 @@ export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, Met
   ["lpips-squeeze", lpips("squeeze", "LPIPS (SqueezeNet)")],
   ["fid", {
     needs: INCEPTION_FILE.names.join(" or "),
+    beside: "kid",
     async open(shared, options) {
       const { extractor, hash } = await shared.inception(options);
       const { reference } = options;
@@ -258,17 +297,33 @@ export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, Met
     },
   }],
   ["digit-fid", {
-    needs: "grey images of 28x28; a classifier is trained first, in seconds",
-    async open(shared, { device, digitClassifier }) {
-      const classifier = shared.own(await digitClassifier());
+    needs: DIGIT_NEEDS,
+    beside: "digit-kid",
+    async open(shared, options) {
+      const { extractor, hash } = await shared.digits(options);
       return new FrechetMetric({
         name: "FID (digit features)",
         definition:
           "Frechet distance of 64 features of a small classifier of digits, trained by this program; not FID",
         better: "lower",
         decimals: 4,
-        weights: await classifier.hash(),
-      }, new FeatureExtractor(device, classifier));
+        weights: hash,
+      }, extractor);
+    },
+  }],
+  ["digit-kid", {
+    needs: DIGIT_NEEDS,
+    async open(shared, options) {
+      const { extractor, hash } = await shared.digits(options);
+      return new KernelMetric({
+        name: "KID (digit features)",
+        definition:
+          "unbiased squared MMD with (x.y/64 + 1)^3 of 64 features of a small classifier of digits, trained by this " +
+          "program; mean over 100 subsets of at most 1000; not KID",
+        better: "lower",
+        decimals: 5,
+        weights: hash,
+      }, extractor);
     },
   }],
 ]);

@@ -15,6 +15,70 @@ export function peakSignalToNoise(meanSquaredError: number, range: number): numb
   return 10 * Math.log10(range * range / meanSquaredError);
 }
 
+/** Sums the errors of pairs of images, and gives what they come to in decibels.
+ *
+ * The ratio of a pair that is equal is infinite, and one such pair would make the mean over pairs infinite: so that mean is
+ * over the pairs that differ, the equal ones are counted, and beside it stands the ratio of the mean error, which takes
+ * every pair.
+ *
+ * ```ts
+ * import { PsnrSums } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const sums = new PsnrSums(2);
+ * for (const error of [0.04, 0.04, 0, 0]) sums.add(error);
+ * assert.deepEqual([sums.mean, sums.equalPairs], [20, 2]);
+ * assert.ok(Math.abs(sums.ofMeanError - 23.01) < 0.01);
+ * ```
+ */
+export class PsnrSums {
+  readonly #range: number;
+  #errors = 0;
+  #ratios = 0;
+  #pairs = 0;
+  #equal = 0;
+
+  /** Starts with no pairs.
+   * @param range greatest value minus least: 2 for images in [−1, 1]
+   */
+  constructor(range: number) {
+    this.#range = range;
+  }
+
+  /** Adds the mean squared error of a pair. */
+  add(error: number): void {
+    this.#pairs++;
+    this.#errors += error;
+    if (error === 0) this.#equal++;
+    else this.#ratios += peakSignalToNoise(error, this.#range);
+  }
+
+  /** How many pairs were added. */
+  get pairs(): number {
+    return this.#pairs;
+  }
+
+  /** How many of them are equal. */
+  get equalPairs(): number {
+    return this.#equal;
+  }
+
+  /** The mean squared error over all pairs. */
+  get meanError(): number {
+    return this.#errors / this.#pairs;
+  }
+
+  /** The mean over the pairs that differ, in dB; infinite where none does. */
+  get mean(): number {
+    const differing = this.#pairs - this.#equal;
+    return differing === 0 ? Infinity : this.#ratios / differing;
+  }
+
+  /** The ratio of the mean error over all pairs, in dB; infinite where no pair differs. */
+  get ofMeanError(): number {
+    return peakSignalToNoise(this.meanError, this.#range);
+  }
+}
+
 /** The peak signal-to-noise ratio of each image, in dB.
  * @param range greatest value minus least: 255 for bytes
  * @returns `[count]`; infinite where an image is the same

@@ -1,7 +1,7 @@
 /** The metrics of images that can be chosen by name. */
 import { suggestName } from "../settings/nearest_name.ts";
 import type { ImageMetric } from "./image_metric.ts";
-import type { Images } from "./images.ts";
+import { checkPair, type Images } from "./images.ts";
 import {
   METRIC_KINDS,
   type MetricKind,
@@ -19,6 +19,23 @@ export function metricNeeds(name: string): string {
   return kindOf(name).needs;
 }
 
+/** The names with those of the metrics that are measured beside them, each behind its own: KID beside FID, the PSNR of the
+ * mean error beside the mean PSNR.
+ *
+ * ```ts
+ * import { withCompanions } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(withCompanions(["fid", "ssim"]), ["fid", "kid", "ssim"]);
+ * ```
+ * @throws {RangeError} there is none of a name
+ */
+export function withCompanions(names: readonly string[]): readonly string[] {
+  return names.flatMap((name) => {
+    const { beside } = kindOf(name);
+    return beside === undefined || names.includes(beside) ? [name] : [name, beside];
+  });
+}
+
 function kindOf(name: string): MetricKind {
   const kind = METRIC_KINDS.get(name);
   if (kind !== undefined) return kind;
@@ -29,45 +46,93 @@ function kindOf(name: string): MetricKind {
   );
 }
 
-/** Some metrics, with the networks that they share. */
-export class Metrics implements Disposable {
-  /** The metrics by their names in the registry. */
-  readonly byName: ReadonlyMap<string, ImageMetric>;
-  readonly #shared: Disposable;
+/** What some metrics come to. */
+export interface MetricResults {
+  /** The numbers by name. */
+  readonly values: ReadonlyMap<string, number>;
+  /** Why there is no number, by name. */
+  readonly unmeasured: ReadonlyMap<string, string>;
+}
 
-  private constructor(byName: ReadonlyMap<string, ImageMetric>, shared: Disposable) {
-    this.byName = byName;
-    this.#shared = shared;
-  }
+/** Some metrics, with the networks that they share. One that cannot be measured is left out, with its reason, and the others
+ * go on. */
+export class Metrics implements Disposable {
+  readonly #byName = new Map<string, ImageMetric>();
+  readonly #unmeasured = new Map<string, string>();
+  readonly #shared = new SharedNetworks();
+
+  private constructor() {}
 
   /** Opens metrics by name: loads weights, trains what has to be trained.
-   * @throws {RangeError} there is none of a name, or a file of weights is broken
-   * @throws {Error} a file of weights is missing
+   * @throws {RangeError} there is none of a name
    */
   static async open(names: readonly string[], options: MetricOptions): Promise<Metrics> {
     const kinds = names.map((name) => [name, kindOf(name)] as const);
-    const shared = new SharedNetworks();
-    const opened = new Map<string, ImageMetric>();
-    const metrics = new Metrics(opened, shared);
-    try {
-      for (const [name, kind] of kinds) opened.set(name, await kind.open(shared, options));
-    } catch (error) {
-      metrics[Symbol.dispose]();
-      throw error;
+    const metrics = new Metrics();
+    for (const [name, kind] of kinds) {
+      try {
+        metrics.#byName.set(name, await kind.open(metrics.#shared, options));
+      } catch (error) {
+        metrics.#unmeasured.set(name, reasonOf(error));
+      }
     }
     return metrics;
   }
 
-  /** Shows a batch to every metric.
-   * @throws {TypeError | RangeError} as `ImageMetric.add`
+  /** The metrics that could be measured so far, by their names in the registry. */
+  get byName(): ReadonlyMap<string, ImageMetric> {
+    return this.#byName;
+  }
+
+  /** Why each of the others cannot be measured, by name. */
+  get unmeasured(): ReadonlyMap<string, string> {
+    return this.#unmeasured;
+  }
+
+  /** Shows a batch to every metric. One that cannot take it is not measured.
+   * @throws {TypeError} the shapes differ, or are not those of the values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
-    for (const metric of this.byName.values()) await metric.add(originals, reconstructions);
+    checkPair(originals, reconstructions, "measure images");
+    for (const [name, metric] of [...this.#byName]) {
+      try {
+        await metric.add(originals, reconstructions);
+      } catch (error) {
+        this.#unmeasured.set(name, refusalOf(error));
+        this.#byName.delete(name);
+        metric[Symbol.dispose]();
+      }
+    }
+  }
+
+  /** The number of each metric over all pairs so far, and why others have none. */
+  async results(): Promise<MetricResults> {
+    const values = new Map<string, number>(), unmeasured = new Map(this.#unmeasured);
+    for (const [name, metric] of this.#byName) {
+      try {
+        values.set(name, await metric.result());
+      } catch (error) {
+        unmeasured.set(name, refusalOf(error));
+      }
+    }
+    return { values, unmeasured };
   }
 
   /** Frees the networks. */
   [Symbol.dispose](): void {
-    for (const metric of this.byName.values()) metric[Symbol.dispose]();
+    for (const metric of this.#byName.values()) metric[Symbol.dispose]();
     this.#shared[Symbol.dispose]();
   }
+}
+
+/** The reason for which a metric refuses what it is given.
+ * @throws {unknown} the error itself, where it is of another kind
+ */
+function refusalOf(error: unknown): string {
+  if (error instanceof RangeError || error instanceof TypeError) return error.message;
+  throw error;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -6,8 +6,9 @@ import { concatenate } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Batch } from "../data/batches.ts";
+import type { Precision } from "../core/precision.ts";
 import { codebookUse } from "../metrics/codebook.ts";
-import { peakSignalToNoise } from "../metrics/psnr.ts";
+import { PsnrSums } from "../metrics/psnr.ts";
 import { imageErrors } from "../metrics/reconstruction.ts";
 import type { Autoencoder, Reconstruction } from "../models/autoencoder.ts";
 
@@ -17,20 +18,28 @@ export interface Evaluation {
   readonly images: number;
   /** Mean squared error over all pixels of images in [−1, 1]; nothing is clipped or rounded. */
   readonly mse: number;
-  /** Peak signal-to-noise ratio in dB, range 2: the mean over the images. */
+  /** How many of them came out exactly as they were. */
+  readonly equalImages: number;
+  /** Peak signal-to-noise ratio in dB, range 2: the mean over the images that differ; infinite where none does. */
   readonly psnr: number;
+  /** The same ratio of the mean squared error over all images. */
+  readonly psnrOfMse: number;
   /** The share of the codes chosen at least once over the set, in [0, 1]. */
   readonly usage: number;
   /** From the counts of the whole set, in [1, K]. */
   readonly perplexity: number;
   /** How often each code was chosen, `[K]`. */
   readonly counts: Int32Array;
+  /** How precisely the model's layers were computed: the device's. */
+  readonly precision: Precision;
 }
 
 /** What the model made of a batch, shown while it is on the device. */
 export interface EvaluatedBatch extends Reconstruction {
   /** The values of `[count, height, width, channels]` in [−1, 1]. */
   readonly originals: Float32Array<ArrayBuffer>;
+  /** The same on the device. */
+  readonly originalTensor: Tensor;
 }
 
 /** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it; the device is
@@ -72,7 +81,7 @@ export async function evaluate(
     const total = batch.keep(add(counts, quantized.usage));
     counts.dispose();
     counts = total;
-    await watch?.({ ...made, originals: images });
+    await watch?.({ ...made, originals: images, originalTensor: originals });
   }
   const [first, ...rest] = errors;
   if (first === undefined) {
@@ -82,18 +91,16 @@ export async function evaluate(
     concatenate([first, ...rest]).floats(),
     counts.integers(),
   ]);
-  const ratios = Array.from(perImage, (error) => peakSignalToNoise(error, 2));
+  const ratios = new PsnrSums(2);
+  for (const error of perImage) ratios.add(error);
   return {
-    images: perImage.length,
-    mse: average(perImage),
-    psnr: average(ratios),
+    images: ratios.pairs,
+    equalImages: ratios.equalPairs,
+    mse: ratios.meanError,
+    psnr: ratios.mean,
+    psnrOfMse: ratios.ofMeanError,
     ...codebookUse(histogram),
     counts: histogram,
+    precision: device.precision,
   };
-}
-
-function average(values: Float32Array | readonly number[]): number {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum / values.length;
 }

@@ -1,5 +1,6 @@
 /** What a run minimises and how it is judged: the one thing that the training loop knows. */
 import type { Device, Tensor } from "../core/tensor.ts";
+import type { JsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Split } from "../data/dataset.ts";
 import type { Context } from "../nn/context.ts";
@@ -38,7 +39,7 @@ export interface Inspection {
 /** What an evaluation came to. */
 export interface ObjectiveEvaluation {
   /** The numbers by name. */
-  readonly numbers: Readonly<Record<string, number>>;
+  readonly numbers: Readonly<Record<string, JsonNumber>>;
   /** The hash of the protocol that they were measured by. */
   readonly protocol: string;
   /** The number that checkpoints are ranked by. */

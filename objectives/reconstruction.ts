@@ -1,6 +1,7 @@
 /** Reconstruction: a first stage that learns to rebuild its images (arXiv 1711.00937). */
 import { withoutGradients } from "../core/execute.ts";
 import type { Device } from "../core/tensor.ts";
+import { fromJsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
@@ -116,7 +117,7 @@ export class ReconstructionObjective extends Objective {
     const { dataset } = this.#options;
     const { device } = this.codebook.ages;
     const evaluation = await evaluate(device, model, batches, dataset.imageShape, context.key);
-    const measured = measuredImages(dataset, { split });
+    const measured = measuredImages(dataset, { split, precision: device.precision });
     const { protocol, ...numbers } = await testNumbers(evaluation, dataset, measured);
     const { mse, psnr, usage, perplexity } = numbers;
     return {
@@ -127,7 +128,7 @@ export class ReconstructionObjective extends Objective {
       protocols: { [protocol]: evaluationProtocol(dataset, measured) },
       shown: [
         ["mse", mse.toPrecision(5)],
-        ["PSNR", `${psnr.toFixed(2)} dB`],
+        ["PSNR", `${fromJsonNumber(psnr).toFixed(2)} dB`],
         ["usage", `${(100 * usage).toFixed(1)} %`],
         ["perplexity", perplexity.toFixed(1)],
       ],

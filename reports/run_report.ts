@@ -1,5 +1,7 @@
 /** The report of a run: one page that needs no other file. */
+import { fromJsonNumber } from "../files/json_number.ts";
 import type { Config } from "../training/config.ts";
+import { remarksOn } from "../objectives/protocol.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { drawCurves } from "./curves.ts";
 import { drawHistogram } from "./histogram.ts";
@@ -32,8 +34,8 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
     ["codes in use", `${(100 * numbers.usage).toFixed(1)} %`],
     ["perplexity", numbers.perplexity.toFixed(1)],
     ["bits an index", codebook.entropyBits.toFixed(2)],
-    ["PSNR", `${numbers.psnr.toFixed(2)} dB`],
-    ["mse", numbers.mse.toPrecision(3)],
+    ["PSNR, unclipped", `${fromJsonNumber(numbers.psnr).toFixed(2)} dB`],
+    ["mse, unclipped", numbers.mse.toPrecision(3)],
   ];
   const dead = codebook.dead.length;
   return page(title, [
@@ -76,22 +78,38 @@ function wrapped(name: string, content: Html): Html {
 }
 
 /** Every number with its protocol, and what the protocols are. */
-function drawNumbers({ numbers, measurements, protocols }: RunEvaluation): Html {
+function drawNumbers({ numbers, measurements, unmeasured, protocols }: RunEvaluation): Html {
+  const { equalImages, psnr, psnrOfMse } = numbers;
   const own: readonly (readonly [string, string, string])[] = [
-    ["mse", numbers.mse.toPrecision(5), "lower"],
-    ["PSNR (dB)", numbers.psnr.toFixed(2), "higher"],
-    ["usage", numbers.usage.toFixed(4), "higher"],
-    ["perplexity", numbers.perplexity.toFixed(2), "higher"],
+    ["mse, unclipped", numbers.mse.toPrecision(5), "lower is better"],
+    [
+      "PSNR (dB), unclipped",
+      fromJsonNumber(psnr).toFixed(2),
+      ["higher is better", ...remarksOn({ caution: null, equalPairs: equalImages })].join("; "),
+    ],
+    [
+      "PSNR of the mean mse (dB), unclipped",
+      fromJsonNumber(psnrOfMse).toFixed(2),
+      "higher is better",
+    ],
+    ["usage", numbers.usage.toFixed(4), "higher is better"],
+    ["perplexity", numbers.perplexity.toFixed(2), "higher is better"],
   ];
   const rows = [
     ...own.map((row) => [...row, numbers.protocol] as const),
-    ...measurements.map(({ name, value, decimals, better, protocol }) =>
-      [name, value.toFixed(decimals), better, protocol] as const
+    ...measurements.map((one) => {
+      const about = [`${one.better} is better`, ...remarksOn(one)].join("; ");
+      return [one.name, one.value.toFixed(one.decimals), about, one.protocol] as const;
+    }),
+  ];
+  const body = [
+    ...rows.map(([name, value, about, protocol]) =>
+      markup`<tr><td>${name}</td><td class="value">${value}</td><td class="faint">${about}</td><td><code>${protocol}</code></td></tr>`
+    ),
+    ...unmeasured.map(({ metric, reason }) =>
+      markup`<tr><td>${metric}</td><td class="value">–</td><td class="faint">not measured: ${reason}</td><td></td></tr>`
     ),
   ];
-  const body = rows.map(([name, value, better, protocol]) =>
-    markup`<tr><td>${name}</td><td class="value">${value}</td><td class="faint">${better} is better</td><td><code>${protocol}</code></td></tr>`
-  );
   return markup`<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
 <tbody>${joinHtml(body)}</tbody></table>
 ${drawProtocols(protocols)}`;

@@ -31,7 +31,10 @@ export function pairedDifference(
   const differences = row.runs.flatMap(({ seed, measured }) => {
     const value = measured?.[measure];
     const rival = other.runs.find((run) => run.seed === seed)?.measured?.[measure];
-    return typeof value === "number" && typeof rival === "number" ? [(value - rival) * factor] : [];
+    const difference = typeof value === "number" && typeof rival === "number"
+      ? (value - rival) * factor
+      : NaN;
+    return Number.isFinite(difference) ? [difference] : []; // Infinite ratios have none.
   });
   const pairs = differences.length;
   if (pairs === 0) return null;
@@ -50,7 +53,7 @@ export function bestRow(rows: readonly StudyRow[], measure: Measure): StudyRow |
   const ranked = rows.flatMap((row) => {
     const spread = spreadOf(row, measure);
     return spread === null ? [] : [{ row, rank: sign * spread.mean }];
-  }).sort((a, b) => b.rank - a.rank);
+  }).sort((a, b) => a.rank === b.rank ? 0 : b.rank - a.rank);
   return ranked.length === 0 ? null : ranked[0].row;
 }
 

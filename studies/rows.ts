@@ -56,7 +56,7 @@ function showLabel(point: StudyRun["point"]): string {
 export interface Spread {
   /** The mean. */
   readonly mean: number;
-  /** The sample standard deviation; none of one number. */
+  /** The sample standard deviation; none of one number, and where one is infinite. */
   readonly deviation: number | null;
 }
 
@@ -71,7 +71,7 @@ export function spreadOf({ runs }: StudyRow, measure: Measure): Spread | null {
 /** The spread of numbers, at least one. */
 export function meanAndDeviation(values: readonly number[]): Spread {
   const mean = values.reduce((sum, value) => sum + value) / values.length;
-  if (values.length === 1) return { mean, deviation: null };
+  if (values.length === 1 || !Number.isFinite(mean)) return { mean, deviation: null };
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
 }

@@ -8,6 +8,7 @@ import {
   showDifference,
 } from "./differences.ts";
 import { greatestOf } from "../core/extremes.ts";
+import { jsonNumbers } from "../files/json_number.ts";
 import { printable } from "../training/printable.ts";
 import { DEFAULT_MEASURES, type Measure, MEASURE_TITLES, MEASURES } from "./measures.ts";
 import { showRun } from "./plan.ts";
@@ -17,7 +18,7 @@ import type { Study } from "./study.ts";
 
 /** One record a line, as JSON. */
 export function showJsonLines(records: readonly StudyRun[]): string {
-  return records.map((record) => `${JSON.stringify(record)}\n`).join("");
+  return records.map((record) => `${JSON.stringify(record, jsonNumbers)}\n`).join("");
 }
 
 /** One record a line, with commas between (RFC 4180), below a line of names. */

@@ -1,5 +1,5 @@
 /** What the runs of a study left besides their numbers. */
-import type { EvaluationProtocol } from "../objectives/protocol.ts";
+import type { RecordedProtocol } from "../objectives/protocol.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { RunFolder } from "../training/run_folder.ts";
@@ -16,7 +16,7 @@ export interface RunTrace {
   /** How often each code was chosen over the test images, `[K]`; none where its folder does not tell. */
   readonly counts: readonly number[] | null;
   /** How its numbers were measured. */
-  readonly protocol: EvaluationProtocol;
+  readonly protocol: RecordedProtocol;
   /** Which of its files cannot be read, and why; what they hold is missing above. */
   readonly damage: readonly string[];
 }

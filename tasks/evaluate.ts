@@ -8,7 +8,9 @@ import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
 import { randomKey } from "../core/random.ts";
+import { PRECISIONS } from "../core/precision.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
+import { readyForJson } from "../files/json_number.ts";
 import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import { digitLabels, openDigits } from "../data/digits.ts";
@@ -23,11 +25,12 @@ import {
   writeStatistics,
 } from "../metrics/statistics_file.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
-import { configSettings } from "../training/config.ts";
+import { type Config, configSettings } from "../training/config.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
+import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
-import { ImageEvaluation } from "../training/image_evaluation.ts";
+import { ImageEvaluation, type Rounding, type Unmeasured } from "../training/image_evaluation.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../reports/run_report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
@@ -64,6 +67,10 @@ const OPTIONS = z.strictObject({
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
     .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
+  "cpu.threads": z.int().min(1).nullable().default(null)
+    .describe("threads of the cpu device; none: as the run was trained"),
+  precision: z.enum([...PRECISIONS]).nullable().default(null)
+    .describe("of layers, also of the metrics' networks; none: as the run was trained"),
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 });
@@ -77,7 +84,8 @@ const COMMAND: Command = {
   call: "deno task evaluate",
   summary:
     "Measures a trained model over the whole test set, and leaves evaluation.json and report.html in the " +
-    "run's folder; with --images A B, two folders of PNG or JPEG files against each other.",
+    "run's folder; with --images A B, two folders of PNG or JPEG files against each other. A metric that cannot be " +
+    "measured is named with the reason, the others go on, and the exit code is 2.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
   settings: configSettings().filter(({ path }) => WHEREABOUTS.has(path)),
@@ -129,15 +137,11 @@ async function evaluateFolder(
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
-  using device = await openDevice(options.device, { blas: config.cpu.blas });
+  using device = await openDeviceOf(config, options);
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);
-  using evaluation = await ImageEvaluation.open(
-    names,
-    await metricOptions(device, options),
-    options.rounding,
-  );
+  using evaluation = await openEvaluation(names, device, options.rounding, { options, output });
   const { split, limit } = options;
   const evaluated = await evaluateRun(evaluation, {
     device,
@@ -149,11 +153,11 @@ async function evaluateFolder(
     key: randomKey(config.seed, "evaluation"),
     ages: checkpoint.state.get("codebook.ages")?.values,
   });
-  await saveReference(evaluation, options);
+  const unmeasured = [...evaluated.unmeasured, ...await saveReference(evaluation, options)];
   const { numbers, measurements, protocols, codebook } = evaluated;
   const result = {
     ...{ run: folder.path, checkpoint: path, device: device.description },
-    ...{ ...numbers, codebook, measurements, protocols },
+    ...{ ...numbers, codebook, measurements, unmeasured, protocols },
   };
   if (options.report) {
     const title = basename(resolve(folder.path));
@@ -163,15 +167,40 @@ async function evaluateFolder(
       return [];
     });
     const report = drawReport({ title, config, records, evaluation: evaluated });
-    await folder.writeEvaluation(result, report);
+    await folder.writeEvaluation(readyForJson(result), report);
   }
   output.result(result, [
     ...showTestNumbers(numbers),
     ...showCodebook(codebook),
-    ...showMeasurements(evaluated),
+    ...showMeasurements({ measurements, unmeasured }),
     ...options.report ? [`the report is ${join(folder.path, "report.html")}`] : [],
   ]);
-  return 0;
+  return exitCode(unmeasured);
+}
+
+/** 0 where everything that was asked for is there; else 2, after the reasons. */
+function exitCode(unmeasured: readonly Unmeasured[]): number {
+  for (const reason of new Set(unmeasured.map(({ reason }) => reason))) {
+    console.error(printableLines(reason));
+  }
+  return unmeasured.length === 0 ? 0 : 2;
+}
+
+/** Opens the device as the run was trained, or as the command line says. */
+async function openDeviceOf(config: Config, options: Options): Promise<Device> {
+  const { threads, blas } = config.cpu;
+  const { "cpu.threads": wanted, device, precision } = options;
+  return await openDevice(device, {
+    blas,
+    threads: wanted ?? threads ?? undefined,
+    precision: precision ?? config.precision,
+  }).catch((cause: Error) => {
+    if (precision !== null || config.precision === "float32") throw cause;
+    throw new Error(
+      `${cause.message}; the run was trained so, and --precision float32 measures it by another protocol`,
+      { cause },
+    );
+  });
 }
 
 async function evaluateFolders(first: string, second: string, options: Options): Promise<number> {
@@ -179,29 +208,30 @@ async function evaluateFolders(first: string, second: string, options: Options):
   const { pairs, matched } = await pairImages(first, second);
   const chosen = pairs.slice(0, options.limit ?? undefined);
   const output = new Output(options.json);
-  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? undefined });
+  using device = await openDevice(options.device, {
+    blas: options["cpu.blas"] ?? undefined,
+    threads: options["cpu.threads"] ?? undefined,
+    precision: options.precision ?? undefined,
+  });
   output.say(
     `comparing ${chosen.length} pairs of images, matched by ${matched}, on ${device.description}`,
   );
-  using evaluation = await ImageEvaluation.open(
-    names,
-    await metricOptions(device, options),
-    "8-bit",
-  );
+  using evaluation = await openEvaluation(names, device, "8-bit", { options, output });
   const imageShape = await addFolders(evaluation, chosen);
   const measured = await evaluation.result({ originals: `folder ${first}`, imageShape });
-  await saveReference(evaluation, options);
+  const unmeasured = [...measured.unmeasured, ...await saveReference(evaluation, options)];
   output.result({
     originals: first,
     reconstructions: second,
     matched,
     images: chosen.length,
     ...measured,
+    unmeasured,
   }, [
     `images       ${chosen.length}`,
-    ...showMeasurements(measured),
+    ...showMeasurements({ ...measured, unmeasured }),
   ]);
-  return 0;
+  return exitCode(unmeasured);
 }
 
 function metricNames(text: string): readonly string[] {
@@ -209,6 +239,22 @@ function metricNames(text: string): readonly string[] {
   for (const name of names) asUsage(() => metricNeeds(name));
   if (new Set(names).size === names.length) return names;
   throw new UsageError(`Cannot choose metrics: each must be named once, got ${text}`);
+}
+
+/** Opens the metrics, and tells of those that cannot be measured before the others take their time. */
+async function openEvaluation(
+  names: readonly string[],
+  device: Device,
+  rounding: Rounding,
+  { options, output }: { readonly options: Options; readonly output: Output },
+): Promise<ImageEvaluation> {
+  const evaluation = await ImageEvaluation.open(
+    names,
+    await metricOptions(device, options),
+    rounding,
+  );
+  for (const { metric } of evaluation.unmeasured) output.say(`going on without ${metric}`);
+  return evaluation;
 }
 
 async function metricOptions(device: Device, options: Options): Promise<MetricOptions> {
@@ -227,11 +273,20 @@ async function metricOptions(device: Device, options: Options): Promise<MetricOp
   };
 }
 
+/** Saves the statistics, where that was asked for.
+ * @returns why it could not be done, as of a metric
+ */
 async function saveReference(
   evaluation: ImageEvaluation,
   { "metrics.save": path }: Options,
-): Promise<void> {
-  if (path !== null) await writeStatistics(path, evaluation.reference());
+): Promise<readonly Unmeasured[]> {
+  if (path === null) return [];
+  try {
+    await writeStatistics(path, evaluation.reference());
+    return [];
+  } catch (cause) {
+    return [{ metric: "metrics.save", reason: (cause as Error).message }];
+  }
 }
 
 async function readReference(path: string): Promise<MetricOptions["reference"]> {

@@ -1,17 +1,21 @@
 /** The numbers that tasks report. */
 import process from "node:process";
 import type { CodebookReport } from "../metrics/codebook.ts";
+import { greatestOf } from "../core/extremes.ts";
+import { fromJsonNumber, type JsonNumber } from "../files/json_number.ts";
 import type { Measurements } from "../training/image_evaluation.ts";
 import type { ObjectiveEvaluation } from "../objectives/objective.ts";
-import type { TestNumbers } from "../objectives/protocol.ts";
+import { remarksOn, type TestNumbers } from "../objectives/protocol.ts";
 
 /** Test numbers as people read them. */
 export function showTestNumbers(numbers: TestNumbers): string[] {
-  const { images, mse, psnr, usage, perplexity, protocol } = numbers;
+  const { images, equalImages, mse, psnr, psnrOfMse, usage, perplexity, protocol } = numbers;
+  const equal = equalImages === 0 ? "" : ` but ${equalImages} that are equal`;
   return [
-    `test images  ${numbers.images} (protocol ${protocol})`,
-    `mse          ${mse.toPrecision(5)}`,
-    `PSNR         ${psnr.toFixed(2)} dB`,
+    `test images  ${images} (protocol ${protocol})`,
+    `mse          ${mse.toPrecision(5)}  (unclipped)`,
+    `PSNR         ${showDecibels(psnr)}  (unclipped, mean over images${equal})`,
+    `PSNR of mse  ${showDecibels(psnrOfMse)}  (unclipped, of the mean mse)`,
     `usage        ${(100 * usage).toFixed(1)} %`,
     `perplexity   ${perplexity.toFixed(1)}`,
   ];
@@ -23,6 +27,10 @@ export function showEvaluation({ numbers, protocol, shown }: ObjectiveEvaluation
     `test images  ${numbers.images} (protocol ${protocol})`,
     ...shown.map(([name, value]) => `${name.padEnd(12)} ${value}`),
   ];
+}
+
+function showDecibels(value: JsonNumber): string {
+  return `${fromJsonNumber(value).toFixed(2)} dB`;
 }
 
 /** Where a trace is and what opens it. */
@@ -41,15 +49,24 @@ export function showCodebook({ entropyBits, dead, deadSteps }: CodebookReport): 
   ];
 }
 
-/** Measurements as people read them: each with its own protocol, since numbers of different protocols do not compare. */
-export function showMeasurements({ measurements }: Pick<Measurements, "measurements">): string[] {
-  const names = measurements.map(({ name }) => name.length);
-  return measurements.map(({ name, value, better, decimals, protocol }) => {
-    const shown = value.toFixed(decimals);
-    return `${
-      name.padEnd(Math.max(12, ...names))
-    } ${shown}  (${better} is better, protocol ${protocol})`;
-  });
+/** Measurements as people read them: each with its own protocol, since numbers of different protocols do not compare; then
+ * what was not measured. */
+export function showMeasurements(
+  { measurements, unmeasured }: Pick<Measurements, "measurements" | "unmeasured">,
+): string[] {
+  const names = [
+    ...measurements.map(({ name }) => name),
+    ...unmeasured.map(({ metric }) => metric),
+  ];
+  const width = greatestOf([12, ...names.map(({ length }) => length)]);
+  return [
+    ...measurements.map((one) => {
+      const { name, value, better, decimals, protocol } = one;
+      const about = [`${better} is better, protocol ${protocol}`, ...remarksOn(one)].join("; ");
+      return `${name.padEnd(width)} ${value.toFixed(decimals)}  (${about})`;
+    }),
+    ...unmeasured.map(({ metric, reason }) => `${metric.padEnd(width)} not measured: ${reason}`),
+  ];
 }
 
 /** The most memory that this process has held at a time, in bytes. */

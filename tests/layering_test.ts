@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   metrics: ["core", "files", "settings", "nn"],
   quantizers: ["core", "settings", "nn"],
   models: ["core", "settings", "nn", "quantizers"],
-  objectives: ["core", "settings", "data", "metrics", "nn", "quantizers", "models"],
+  objectives: ["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
   training: [
     ...["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
     "objectives",

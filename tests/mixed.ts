@@ -42,6 +42,6 @@ export function openRoundedReference(): Device {
     });
     kernel([...rounded, ...bias], outputs, attributes);
   });
-  const rounding: unknown = { ...backend, kernels };
+  const rounding: unknown = { ...backend, precision: "mixed", kernels };
   return new Device(rounding as Backend);
 }

@@ -1,9 +1,12 @@
 /** Measures pairs of images with metrics chosen by name, each number with its protocol. */
+import { withoutGradients } from "../core/execute.ts";
+import { clamp } from "../core/functions/elementwise.ts";
+import type { Device } from "../core/tensor.ts";
 import { FrechetMetric } from "../metrics/feature_metrics.ts";
 import type { Gaussian } from "../metrics/feature_statistics.ts";
 import type { Images } from "../metrics/images.ts";
 import type { MetricOptions } from "../metrics/metric_kinds.ts";
-import { Metrics } from "../metrics/registry.ts";
+import { Metrics, withCompanions } from "../metrics/registry.ts";
 import { type Measurement, type MetricProtocol, protocolHash } from "../objectives/protocol.ts";
 
 /** How values are rounded before they are measured. */
@@ -12,10 +15,20 @@ export type Rounding = "float" | "8-bit";
 /** What is measured, for the protocol. */
 export type MeasuredPairs = Pick<MetricProtocol, "originals" | "imageShape">;
 
+/** A metric that has no number. */
+export interface Unmeasured {
+  /** Its name in the registry. */
+  readonly metric: string;
+  /** Why, in words. */
+  readonly reason: string;
+}
+
 /** Numbers with the protocols that their hashes stand for. */
 export interface Measurements {
   /** The numbers, in the order in which their metrics were named. */
   readonly measurements: readonly Measurement[];
+  /** What could not be measured, and why. */
+  readonly unmeasured: readonly Unmeasured[];
   /** The protocols by hash. */
   readonly protocols: Readonly<Record<string, MetricProtocol>>;
 }
@@ -45,58 +58,77 @@ export interface Measurements {
 export class ImageEvaluation implements Disposable {
   readonly #metrics: Metrics;
   readonly #rounding: Rounding;
+  readonly #device: Device;
   #images = 0;
 
-  private constructor(metrics: Metrics, rounding: Rounding) {
+  private constructor(metrics: Metrics, rounding: Rounding, device: Device) {
     this.#metrics = metrics;
     this.#rounding = rounding;
+    this.#device = device;
   }
 
-  /** Opens the metrics; see `Metrics.open`.
-   * @throws {RangeError | Error} as `Metrics.open`
+  /** Opens the metrics, and those that are measured beside them; see `Metrics.open` and `withCompanions`.
+   * @throws {RangeError} there is none of a name
    */
   static async open(
     names: readonly string[],
     options: MetricOptions,
     rounding: Rounding,
   ): Promise<ImageEvaluation> {
-    return new ImageEvaluation(await Metrics.open(names, options), rounding);
+    const metrics = await Metrics.open(withCompanions(names), options);
+    return new ImageEvaluation(metrics, rounding, options.device);
   }
 
-  /** Takes pairs of images in [−1, 1]; values outside count as the nearest inside.
-   * @throws {TypeError | RangeError} as `ImageMetric.add`
+  /** What cannot be measured, as far as it is known. */
+  get unmeasured(): readonly Unmeasured[] {
+    return listed(this.#metrics.unmeasured);
+  }
+
+  /** Takes pairs of images in [−1, 1]; values outside count as the nearest inside. A metric that cannot take them is not
+   * measured.
+   * @throws {TypeError} the shapes differ, or are not those of the values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
-    const [a, b] = [originals, reconstructions].map(({ values, shape }) => ({
-      values: values.map(this.#rounding === "float" ? clip : toByteSteps),
+    using _scope = this.#device.scope();
+    const isFloat = this.#rounding === "float";
+    const [a, b] = [originals, reconstructions].map(({ values, shape, tensor }): Images => ({
+      values: values.map(isFloat ? clip : toByteSteps),
       shape,
+      tensor: isFloat && tensor?.device === this.#device
+        ? withoutGradients(() => clamp(tensor, -1, 1))
+        : undefined,
     }));
     await this.#metrics.add(a, b);
     this.#images += originals.shape[0];
   }
 
-  /** The numbers over all pairs so far.
-   * @throws {RangeError} there are too few
-   */
+  /** The numbers over all pairs so far, and what has none. */
   async result(pairs: MeasuredPairs): Promise<Measurements> {
     const measurements: Measurement[] = [];
     const protocols: Record<string, MetricProtocol> = {};
-    for (const metric of this.#metrics.byName.values()) {
-      const { name, definition, better, decimals, weights = null } = metric.description;
+    const { values, unmeasured } = await this.#metrics.results();
+    for (const [metric, value] of values) {
+      const measured = this.#metrics.byName.get(metric)!;
+      const { name, definition, better, decimals, weights = null } = measured.description;
+      const caution = measured.caution?.() ?? null, equalPairs = measured.equalPairs ?? null;
       const protocol: MetricProtocol = {
         ...pairs,
         images: this.#images,
         valueRange: [-1, 1],
         values: this.#rounding === "float" ? "clipped" : "clipped, 8-bit",
+        precision: this.#device.precision,
         metric: `${name}: ${definition}`,
+        caution,
         weights,
       };
       const hash = await protocolHash(protocol);
       protocols[hash] = protocol;
-      const value = await metric.result();
-      measurements.push({ name, value, better, decimals, protocol: hash });
+      measurements.push({
+        ...{ metric, name, value, better, decimals },
+        ...{ caution, equalPairs, protocol: hash },
+      });
     }
-    return { measurements, protocols };
+    return { measurements, unmeasured: listed(unmeasured), protocols };
   }
 
   /** The statistics of the originals' features, which can stand in their place in another evaluation.
@@ -113,6 +145,10 @@ export class ImageEvaluation implements Disposable {
   [Symbol.dispose](): void {
     this.#metrics[Symbol.dispose]();
   }
+}
+
+function listed(reasons: ReadonlyMap<string, string>): readonly Unmeasured[] {
+  return Array.from(reasons, ([metric, reason]) => ({ metric, reason }));
 }
 
 function clip(value: number): number {

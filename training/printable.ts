@@ -1,5 +1,7 @@
 /** Text for terminals and lines of tables. */
 
+import { jsonNumbers } from "../files/json_number.ts";
+
 /** What moves the cursor, begins a command of a terminal, or ends a line. */
 const CONTROLS = /[\p{Cc}\u2028\u2029]/u;
 /** The same, and what turns the direction of writing. */
@@ -25,9 +27,10 @@ export function printableLines(text: string): string {
   );
 }
 
-/** A value as one line of JSON that can be printed: what JSON lets stand, and terminals do not, is escaped. */
+/** A value as one line of JSON that can be printed: what JSON lets stand, and terminals do not, is escaped; a number that
+ * is not finite stands as its text. */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replace(
+  return JSON.stringify(value, jsonNumbers).replace(
     UNPRINTABLE,
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

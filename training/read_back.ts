@@ -1,7 +1,14 @@
 /** Files that a run left, read back: what each holds is checked, and one that is broken is named. */
 import { readFile, stat } from "node:fs/promises";
-import type { z } from "zod";
+import { z } from "zod";
 import { parseJson } from "../files/bounded_json.ts";
+import { fromJsonNumber } from "../files/json_number.ts";
+
+/** A number as `toJsonNumber` keeps it: the number, or the text of one that is not finite. */
+export const jsonNumber: z.ZodType<number> = z.union([
+  z.number(),
+  z.enum(["Infinity", "-Infinity", "NaN"]).transform(fromJsonNumber),
+]);
 
 /** A file that cannot be read, or does not hold what it must. */
 export class DamagedFileError extends Error {

@@ -67,15 +67,22 @@ export interface CodeSpace {
 /** Images that a report shows, and features, at most. */
 const SAMPLES = 12, FEATURES = 1200;
 
+/** Metrics that the test numbers have too, of values that are not clipped. */
+const TWICE: ReadonlySet<string> = new Set(["mse", "psnr", "psnr-of-mse"]);
+
 /** Measures a model over images of a data set.
- * @throws {RangeError} there is no image, or too few for a metric
+ * @throws {RangeError} there is no image
  */
 export async function evaluateRun(
   evaluation: ImageEvaluation,
   { device, model, dataset, split, limit, batches, key, ages }: RunEvaluationOptions,
 ): Promise<RunEvaluation> {
   const { imageShape } = dataset;
-  const measured = measuredImages(dataset, { split, images: limit });
+  const measured = measuredImages(dataset, {
+    split,
+    images: limit,
+    precision: device.precision,
+  });
   const size = sizeOf(imageShape), shown = Math.min(SAMPLES, measured.images);
   const originals = new Float32Array(shown * size), reconstructions = originals.slice();
   const features: number[] = [];
@@ -96,7 +103,10 @@ export async function evaluateRun(
       ]);
       const count = batch.originals.length / size;
       const shape = [count, ...imageShape] as const;
-      await evaluation.add({ values: batch.originals, shape }, { values: rebuilt, shape });
+      await evaluation.add(
+        { values: batch.originals, shape, tensor: batch.originalTensor },
+        { values: rebuilt, shape, tensor: batch.reconstruction },
+      );
       for (; taken < shown && spread(taken, shown, measured.images) < done + count; taken++) {
         const from = (spread(taken, shown, measured.images) - done) * size;
         originals.set(batch.originals.subarray(from, from + size), taken * size);
@@ -115,13 +125,18 @@ export async function evaluateRun(
   );
   const codes = await codeVectors(device, model);
   const numbers = await testNumbers(test, dataset, measured);
-  const { measurements, protocols } = await evaluation.result({
+  const { measurements, unmeasured, protocols } = await evaluation.result({
     originals: `${dataset.name}, ${split}`,
     imageShape,
   });
   return {
     numbers,
-    measurements,
+    measurements: measurements.map((one) =>
+      TWICE.has(one.metric)
+        ? { ...one, name: `${one.name}, ${protocols[one.protocol].values}` }
+        : one
+    ),
+    unmeasured,
     protocols: { [numbers.protocol]: evaluationProtocol(dataset, measured), ...protocols },
     codebook: codebookReport(test.counts, { vectors: codes, ages }),
     samples: { originals, reconstructions, imageShape },

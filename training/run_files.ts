@@ -1,25 +1,22 @@
 /** What the files of a run hold, where they are read back. */
 import { join } from "node:path";
 import { z } from "zod";
-import type { EvaluationProtocol } from "../objectives/protocol.ts";
-import { readJsonFile, readJsonLines } from "./read_back.ts";
+import { PRECISIONS } from "../core/precision.ts";
+import type { RecordedProtocol } from "../objectives/protocol.ts";
+import { jsonNumber, readJsonFile, readJsonLines } from "./read_back.ts";
 import type { RunRecord } from "./run_record.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const side = z.int().min(1);
 
-const protocol: z.ZodType<EvaluationProtocol> = z.object({
+const protocol: z.ZodType<RecordedProtocol> = z.object({
   dataset: z.string(),
   split: z.enum(["train", "test"]),
   images: z.int().min(1),
   imageShape: z.tuple([side, side, side]),
   valueRange: z.tuple([z.number(), z.number()]),
-  metrics: z.object({
-    mse: z.string(),
-    psnr: z.string(),
-    usage: z.string(),
-    perplexity: z.string(),
-  }),
+  precision: z.enum([...PRECISIONS]).optional(),
+  metrics: z.record(z.string(), z.string()),
 }).catchall(scalar);
 
 const SUMMARY = z.object({
@@ -27,7 +24,7 @@ const SUMMARY = z.object({
   device: z.string(),
   test: z.object({
     mse: z.number().min(0),
-    psnr: z.number().nullable(), // Infinite where the images are equal, which JSON does not know.
+    psnr: jsonNumber.nullable(), // Runs have null too where the images are equal.
     usage: z.number().min(0).max(1),
     perplexity: z.number().min(0),
     protocol: z.string(),

@@ -5,6 +5,7 @@ import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { type Batch, evaluationBatches, stepsPerEpoch, trainingBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { fromJsonNumber } from "../files/json_number.ts";
 import { AveragedWeights } from "../nn/averaged_weights.ts";
 import { Counter, Module, type StateDictionary } from "../nn/module.ts";
 import type {
@@ -359,7 +360,7 @@ class Run implements Disposable {
     const inspection = await objective.inspect(train);
     const test = await this.#evaluate();
     const { numbers, protocol, rankBy, better, counts } = test;
-    const value = numbers[rankBy];
+    const value = fromJsonNumber(numbers[rankBy]);
     if (!Number.isFinite(value)) {
       throw new DivergedError(this.#step, `test ${rankBy}`, value, folder.checkpoint("last"));
     }

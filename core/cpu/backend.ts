@@ -64,6 +64,7 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
   const machine = await startMachine(memory, threads, blas);
   return {
     name: "cpu",
+    precision: "float32",
     description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}` +
       (blas === undefined ? "" : `, products by ${blas.description}`),
     kernels: kernelsOf(machine, blas !== undefined),

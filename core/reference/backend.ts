@@ -53,6 +53,7 @@ export function openReferenceBackend(): Backend<ReferenceBuffer> {
   return {
     name: "reference",
     description: "reference: plain TypeScript on one thread",
+    precision: "float32",
     kernels,
     timing: "call",
     allocate,

@@ -108,6 +108,7 @@ function tilingsOf(
 export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly name = "webgpu";
   readonly description: string;
+  readonly precision: Precision;
   readonly kernels: GpuKernels;
   readonly timing: "wait" | KernelClock;
   readonly #queue: CommandQueue;
@@ -128,6 +129,7 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
     this.#onClose = onClose;
     const { debug, software = report.isSoftware, precision = "float32" } = options;
     const { tuned, complaint } = report.tilings;
+    this.precision = precision;
     this.description = [
       `webgpu: ${report.name}${report.isSoftware ? " (software)" : ""}`,
       ...tuned ? ["tuned"] : [],

@@ -57,11 +57,27 @@ const TRACE: RunTrace = {
 const STUDY = drawStudy({ name: hostile, about: hostile, axes: [] }, RUNS, () => TRACE);
 
 const EVALUATION: RunEvaluation = {
-  numbers: { images: 1, mse: 0.25, psnr: 12, usage: 0.5, perplexity: 2, protocol: hostile },
+  numbers: {
+    ...{ images: 1, equalImages: 0, mse: 0.25, psnr: 12, psnrOfMse: 12 },
+    ...{ usage: 0.5, perplexity: 2, protocol: hostile },
+  },
+  unmeasured: [{ metric: hostile, reason: hostile }],
   measurements: [
-    { name: hostile, value: 1, better: hostile as "lower", decimals: 2, protocol: hostile },
+    {
+      ...{ metric: hostile, name: hostile, value: 1, better: hostile as "lower", decimals: 2 },
+      ...{ caution: hostile, equalPairs: 1, protocol: hostile },
+    },
   ],
-  protocols: { [hostile]: TRACE.protocol },
+  protocols: {
+    [hostile]: {
+      ...TRACE.protocol,
+      precision: "float32",
+      metrics: {
+        ...{ mse: hostile, psnr: hostile, psnrOfMse: hostile },
+        ...{ usage: hostile, perplexity: hostile },
+      },
+    },
+  },
   codebook: {
     ...{ codes: 2, usage: 1, perplexity: 2, entropyBits: 1, dead: [], histogram: [2, 1] },
     ...{ norms: { used: null, dead: null }, deadSteps: null },

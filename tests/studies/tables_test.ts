@@ -119,3 +119,22 @@ Deno.test("no cell of the CSV is a formula, and numbers stay numbers", () => {
   const [head] = showCsv([{ ...record(8, 1, {}), point: { "=axis": 1 } }]).split(",");
   assert.equal(head, "'=axis");
 });
+
+Deno.test("an infinite ratio stays infinite in every file, and spoils no other number", () => {
+  const withRatio = (size: number, seed: number, psnr: number): StudyRun => {
+    const run = finished(size, seed, 0.5);
+    return { ...run, measured: { ...run.measured!, psnr } };
+  };
+  const runs = [
+    ...[withRatio(8, 1, Infinity), withRatio(8, 2, 20)],
+    ...[withRatio(16, 1, 10), withRatio(16, 2, 12)],
+  ];
+  const ratios = showJsonLines(runs).trimEnd().split("\n")
+    .map((line) => JSON.parse(line).measured.psnr);
+  assert.deepEqual(ratios, ["Infinity", 20, 10, 12]);
+  assert.match(showCsv(runs), /,Infinity,/);
+  const text = showMarkdown({ ...study, measure: ["psnr"] }, runs);
+  assert.match(text, /^\| 8 +\| Infinity +\| 2 +\|$/m);
+  assert.match(text, /^\| 16 +\| 11\.00 ± 1\.41 +\| 2 +\|$/m);
+  assert.doesNotMatch(text, /NaN/);
+});

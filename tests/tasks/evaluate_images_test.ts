@@ -74,7 +74,7 @@ Deno.test("folders of PNG files measure as their bytes do, each number with a pr
     assert.ok(Math.abs(values[name] - value) <= 1e-5 * value, `${name}: ${values[name]}, ${value}`);
   }
   const hashes = result.measurements.map(({ protocol }) => protocol);
-  assert.equal(new Set(hashes).size, 4);
+  assert.equal(new Set(hashes).size, 5);
   for (const hash of hashes) assert.equal(result.protocols[hash].values, "clipped, 8-bit");
 });
 
@@ -138,6 +138,45 @@ Deno.test("LPIPS loads its weights from a folder, and its number says which they
   assert.match(result.protocols[protocol].weights ?? "", /^[0-9a-f]{12}\+[0-9a-f]{12}$/);
 });
 
+Deno.test("equal images have an infinite ratio, in JSON as its text, and are counted", async () => {
+  const { measurements } = await evaluate(originals, originals, "--metrics", "psnr");
+  const [mean, ofMean] = measurements as unknown as { value: unknown; equalPairs: unknown }[];
+  assert.deepEqual([mean.value, mean.equalPairs, ofMean.value], ["Infinity", COUNT, "Infinity"]);
+
+  const mixed = await write("mixed", {
+    ...numbered(b, (image) => `picture-${image}.png`),
+    "picture-1.png": png(a, 1),
+  });
+  const { code, stdout } = await runTask("evaluate", [
+    ...["--images", originals, mixed, "--metrics", "psnr", "--device", "cpu"],
+  ]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^PSNR \(dB\) +\d+\.\d\d {2}\(.*; 1 equal pair is left out\)$/m);
+  assert.match(stdout, /^PSNR of the mean mse \(dB\) +\d+\.\d\d {2}\(/m);
+});
+
+Deno.test("what can be measured is, what cannot is named, and the exit code tells", async () => {
+  const { code, stdout, stderr } = await runTask("evaluate", [
+    ...["--images", originals, same, "--metrics", "ms-ssim,mae,lpips", "--device", "cpu", "--json"],
+  ]);
+  assert.equal(code, 2);
+  const result = lastLine(stdout) as unknown as Result & {
+    unmeasured: readonly { metric: string; reason: string }[];
+  };
+  const alone = await evaluate(originals, same, "--metrics", "mae");
+  assert.deepEqual(result.measurements, alone.measurements);
+  assert.deepEqual(result.unmeasured.map(({ metric }) => metric).sort(), ["lpips", "ms-ssim"]);
+  for (const { reason } of result.unmeasured) assert.ok(stderr.includes(reason), reason);
+
+  const save = ["--metrics.save", `${folder}/none.npz`];
+  const unsaved = await runTask("evaluate", [
+    ...["--images", originals, same, "--metrics", "mae", ...save, "--device", "cpu"],
+  ]);
+  assert.equal(unsaved.code, 2);
+  assert.match(unsaved.stdout, /^mae +0\.\d+/m);
+  assert.match(unsaved.stderr, /^Cannot save statistics: fid must be among the metrics, got mae$/m);
+});
+
 Deno.test("what cannot be compared is refused", async () => {
   const two = await write("two", { "a.png": png(a, 0), "b.png": png(a, 1) });
   const small = encode({ width: 4, height: 4, channels: 3, data: new Uint8Array(48) });
@@ -155,15 +194,15 @@ Deno.test("what cannot be compared is refused", async () => {
     [[two, two, "--metrics", "ssim,ssim"], 2, /each must be named once/],
     [
       [two, two, "--metrics", "fid"],
-      1,
+      2,
       /--metrics\.weights must name the folder that holds inception-fid/,
     ],
     [
       [two, two, "--metrics", "fid", "--metrics.weights", empty],
-      1,
+      2,
       /must hold .*6726825d\.pth, got none of them$/m,
     ],
-    [[two, two, "--metrics", "ms-ssim"], 1, /both sides must be at least 161, got 40×44$/m],
+    [[two, two, "--metrics", "ms-ssim"], 2, /both sides must be at least 161, got 40×44$/m],
   ];
   await Promise.all(cases.map(async ([args, exit, message]) => {
     const { code, stdout, stderr } = await runTask("evaluate", [

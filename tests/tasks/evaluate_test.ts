@@ -16,11 +16,11 @@ Deno.test("evaluate gives the numbers that the run ended with", async () => {
     ...[run, "--device", "cpu", "--cpu.blas", "off", "--json", "--report", "false"],
   ]);
   assert.equal(code, 0, stderr);
-  const { run: of, checkpoint, device, codebook, measurements, protocols, ...numbers } = lastLine(
-    stdout,
-  );
+  const { run: of, checkpoint, device, codebook, measurements, unmeasured, protocols, ...numbers } =
+    lastLine(stdout);
   assert.deepEqual(numbers, lastLine(trained.stdout).test);
   assert.ok(codebook && measurements && protocols);
+  assert.deepEqual(unmeasured, []);
   assert.deepEqual([of, checkpoint], [run, last]);
   assert.match(String(device), /^cpu/);
 });
@@ -37,6 +37,65 @@ Deno.test("evaluate takes the best checkpoint, or a file, and prints for people"
       assert.match(stdout, new RegExp(`^${name} +\\d`, "m"));
     }
   }
+});
+
+Deno.test("a run is measured as far as it can be: the report says what is missing, and the exit code", async () => {
+  const { code, stdout, stderr } = await runTask("evaluate", [
+    ...[run, "--device", "cpu", "--limit", "8", "--metrics", "ms-ssim,mse,fid,digit-fid,psnr"],
+  ]);
+  assert.equal(code, 2, stderr);
+  assert.match(stdout, /^going on without fid$/m);
+  assert.match(stdout, /^mse +\d\S+ {2}\(unclipped\)$/m);
+  assert.match(stdout, /^mse, clipped +\d/m);
+  assert.match(stdout, /^PSNR \(dB\), clipped +\d/m);
+  assert.match(stdout, /^ms-ssim +not measured: .* at least 161, got 28×28$/m);
+  assert.match(
+    stdout,
+    /^FID \(digit features\) +\S+ {2}\(.*; with 8 images and 64 features a covariance is singular/m,
+  );
+  assert.match(stdout, /^KID \(digit features\) +\S+ {2}\(/m);
+  assert.match(stderr, /^Cannot measure MS-SSIM: .* at least 161, got 28×28$/m);
+  const names = [...stdout.matchAll(/^(\S.*?) {2,}-?\d/gm)].map(([, name]) => name);
+  assert.equal(new Set(names).size, names.length, `${names}`);
+
+  const kept = JSON.parse(Deno.readTextFileSync(`${run}/evaluation.json`));
+  const missing = kept.unmeasured.map(({ metric }: { metric: string }) => metric).sort();
+  assert.deepEqual(missing, ["fid", "kid", "ms-ssim"]);
+  const byMetric = Object.fromEntries(
+    kept.measurements.map((one: { metric: string }) => [one.metric, one]),
+  );
+  assert.match(kept.protocols[byMetric["digit-fid"].protocol].caution, /^with 8 images/);
+  assert.ok(byMetric.mse.value <= kept.mse * (1 + 1e-6));
+  const page = Deno.readTextFileSync(`${run}/report.html`);
+  assert.match(page, /<td>ms-ssim<\/td><td class="value">–<\/td><td class="faint">not measured: /);
+  assert.match(page, /with 8 images and 64 features a covariance is singular/);
+});
+
+Deno.test("a run is measured as precisely and on as many threads as it was trained", async () => {
+  const mixed = `${folder}/mixed`;
+  Deno.mkdirSync(`${mixed}/checkpoints`, { recursive: true });
+  const config = JSON.parse(Deno.readTextFileSync(`${run}/config.json`));
+  const changed = { ...config, precision: "mixed", cpu: { ...config.cpu, threads: 1 } };
+  Deno.writeTextFileSync(`${mixed}/config.json`, JSON.stringify(changed));
+  const { state, identity, carried } = await readCheckpoint(last);
+  const path = `${mixed}/checkpoints/last.safetensors`;
+  await saveCheckpoint(path, state, { identity: { ...identity, precision: "mixed" }, carried });
+
+  const args = [mixed, "--device", "cpu", "--cpu.blas", "off", "--limit", "4", "--json"];
+  const refused = await runTask("evaluate", args);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /with precision mixed: .*--precision float32 measures it/);
+  const evaluated = await runTask("evaluate", [...args, "--precision", "float32"]);
+  assert.equal(evaluated.code, 0, evaluated.stderr);
+  const { device, protocol, protocols } = lastLine(evaluated.stdout) as {
+    readonly device: string;
+    readonly protocol: string;
+    readonly protocols: Readonly<Record<string, { readonly precision: string }>>;
+  };
+  assert.match(device, /on 1 thread$/);
+  assert.equal(protocols[protocol].precision, "float32");
+  const more = await runTask("evaluate", [...args, "--precision=float32", "--cpu.threads", "2"]);
+  assert.match(String(lastLine(more.stdout).device), /on 2 threads$/);
 });
 
 Deno.test("a checkpoint that is missing, truncated, foreign or another's is refused", async () => {

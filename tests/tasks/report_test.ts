@@ -48,7 +48,13 @@ Deno.test("a run's report is one page with its numbers, curves, pictures and cod
   assert.equal(result.images, 100);
   assert.deepEqual(
     result.measurements.map(({ name }) => name),
-    ["SSIM", "PSNR (dB)", "FID (digit features)"],
+    [
+      "SSIM",
+      "PSNR (dB), clipped, 8-bit",
+      "PSNR of the mean mse (dB), clipped, 8-bit",
+      "FID (digit features)",
+      "KID (digit features)",
+    ],
   );
   for (const { name, value, decimals, protocol } of result.measurements) {
     assert.ok(
@@ -58,7 +64,11 @@ Deno.test("a run's report is one page with its numbers, curves, pictures and cod
     assert.ok(page.includes(`<code>${protocol}</code>`), name);
     assert.equal(result.protocols[protocol].images, 100);
   }
-  assert.equal(new Set(Object.keys(result.protocols)).size, 4);
+  assert.equal(new Set(Object.keys(result.protocols)).size, 6);
+  const names = [...page.matchAll(/<tr><td>([^<]*)<\/td><td class="value">/g)].map(([, name]) =>
+    name
+  );
+  assert.equal(new Set(names).size, names.length, `${names}`);
   assert.equal(result.codebook.histogram.reduce((sum, count) => sum + count), 100 * 49);
   assert.doesNotMatch(page, /(src|href)="(?!data:)|url\(|<script/, "it loads nothing");
 });

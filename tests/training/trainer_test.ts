@@ -50,7 +50,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
       path,
       checkpointEverySteps: 6,
       onProgress: (now) => progress.push(now),
-      onEpoch: ({ epoch, test }) => tests.push(epoch, test.numbers.mse),
+      onEpoch: ({ epoch, test }) => tests.push(epoch, Number(test.numbers.mse)),
     });
     assert.equal(device.liveBytes, before);
 

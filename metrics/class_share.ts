@@ -1,0 +1,75 @@
+/** Whether a generator makes what it is asked for. */
+import { withoutGradients } from "../core/execute.ts";
+import { argmax } from "../core/functions/reductions.ts";
+import { sizeOf } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import type { Images } from "./images.ts";
+
+/** Tells images of several classes apart: the classifier that `trainDigitClassifier` gives, for one. */
+export interface Classifier {
+  /** Images `[B, H, W, C]` in [−1, 1] → the logits of the classes, `[B, classes]`. */
+  classify(images: Tensor): Tensor;
+}
+
+/** Images that are classified together, at most. */
+const BATCH = 256;
+
+/** The share of images that a classifier takes for what was asked: its likeliest class (of equal ones the lowest) is the
+ * one that the generator was to make.
+ *
+ * ```ts
+ * import { classShare, openDevice, reshape } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const classifier = { classify: (images: Parameters<typeof reshape>[0]) => reshape(images, [-1, 2]) };
+ * const images = { values: Float32Array.of(1, 0, 1, 0), shape: [2, 1, 2, 1] as const };
+ * assert.equal(await classShare(device, classifier, images, Int32Array.of(0, 1)), 0.5);
+ * ```
+ * @param device where the classifier is
+ * @param asked the class that each image was to be, `[count]`
+ * @returns in [0, 1]
+ * @throws {TypeError} there are not as many classes as images, or values
+ * @throws {RangeError} there is no image, or no class of such a number
+ */
+export async function classShare(
+  device: Device,
+  classifier: Classifier,
+  { values, shape: [count, ...imageShape] }: Images,
+  asked: Int32Array,
+): Promise<number> {
+  const size = sizeOf(imageShape);
+  if (count < 1) {
+    throw new RangeError(
+      `Cannot take a share of classes: at least 1 image is needed, got ${count}`,
+    );
+  }
+  if (asked.length !== count || values.length !== count * size) {
+    throw new TypeError(
+      `Cannot take a share of classes: ${count} images must have as many classes and ${
+        count * size
+      } values, got ${asked.length} classes and ${values.length} values`,
+    );
+  }
+  let right = 0;
+  for (let start = 0; start < count; start += BATCH) {
+    using _scope = device.scope();
+    const end = Math.min(count, start + BATCH);
+    const batch = new Float32Array(values.subarray(start * size, end * size));
+    const logits = withoutGradients(() =>
+      classifier.classify(device.tensor(batch, [end - start, ...imageShape]))
+    );
+    const [, classes] = logits.shape;
+    const wanted = asked.subarray(start, end);
+    const unknown = wanted.find((one) => one < 0 || one >= classes);
+    if (unknown !== undefined) {
+      throw new RangeError(
+        `Cannot take a share of classes: each class must be one of 0 to ${
+          classes - 1
+        }, got ${unknown}`,
+      );
+    }
+    const guesses = await argmax(logits).integers();
+    guesses.forEach((guess, at) => right += guess === wanted[at] ? 1 : 0);
+  }
+  return right / count;
+}

@@ -1,0 +1,63 @@
+/** The peak signal-to-noise ratio over many pairs of images. */
+import type { ImageMetric, MetricDescription } from "./image_metric.ts";
+import type { Images } from "./images.ts";
+import { imageMse } from "./mse.ts";
+import { PsnrSums } from "./psnr.ts";
+
+/** A ratio over pairs of images, from the sums of their errors. */
+export abstract class PsnrMetric implements ImageMetric {
+  /** What it is. */
+  readonly description: MetricDescription;
+  /** The errors so far, of images in [−1, 1]. */
+  protected readonly sums: PsnrSums = new PsnrSums(2);
+
+  /** Starts with no pairs. */
+  constructor(description: MetricDescription) {
+    this.description = description;
+  }
+
+  /** Measures pairs. */
+  async add(originals: Images, reconstructions: Images): Promise<void> {
+    for (const error of imageMse(originals, reconstructions)) this.sums.add(error);
+    await Promise.resolve();
+  }
+
+  /** The ratio in dB.
+   * @throws {RangeError} there was no image
+   */
+  async result(): Promise<number> {
+    if (this.sums.pairs === 0) {
+      throw new RangeError(
+        `Cannot give ${this.description.name}: at least one image is needed, got none`,
+      );
+    }
+    return await Promise.resolve(this.take(this.sums));
+  }
+
+  /** Takes the ratio. */
+  protected abstract take(sums: PsnrSums): number;
+
+  /** Does nothing: there is nothing to free. */
+  [Symbol.dispose](): void {}
+}
+
+/** The mean ratio of the pairs that differ. */
+export class MeanPsnr extends PsnrMetric {
+  /** How many pairs were equal. */
+  get equalPairs(): number {
+    return this.sums.equalPairs;
+  }
+
+  /** Takes the mean. */
+  protected override take(sums: PsnrSums): number {
+    return sums.mean;
+  }
+}
+
+/** The ratio of the mean error over all pairs. */
+export class PsnrOfMeanError extends PsnrMetric {
+  /** Takes the ratio. */
+  protected override take(sums: PsnrSums): number {
+    return sums.ofMeanError;
+  }
+}
