@@ -37,11 +37,21 @@ export {
   type PoolAttributes,
   type ViewName,
 } from "./core/ops.ts";
-export { Device, Scope, type TapeNode, Tensor, type Watcher } from "./core/tensor.ts";
+export {
+  type CheckpointNode,
+  Device,
+  type OperationNode,
+  Scope,
+  type TapeNode,
+  Tensor,
+  type Watcher,
+} from "./core/tensor.ts";
+export { checkpoint } from "./core/checkpoint.ts";
 export {
   apply,
   assign,
   backward,
+  type BackwardOptions,
   detach,
   execute,
   parameter,

@@ -287,7 +287,7 @@ export type Apply<T extends Spec> = <N extends OperationName>(
   attributes: Attributes[N],
 ) => T;
 
-/** What a gradient rule is given. Only an operation's first output carries a gradient. */
+/** What a gradient rule is given. */
 export interface GradientCall<T extends Spec, A> {
   /** The operation's inputs. */
   readonly inputs: readonly T[];
@@ -297,6 +297,8 @@ export interface GradientCall<T extends Spec, A> {
   readonly attributes: A;
   /** The loss's gradient by the first output. */
   readonly upstream: T;
+  /** The loss's gradients by all outputs, undefined for one that it does not depend on. */
+  readonly upstreams: readonly (T | undefined)[];
   /** Which inputs' gradients are wanted; the others may be left undefined. */
   readonly needed: readonly boolean[];
   /** Runs operations. */
@@ -521,6 +523,24 @@ function spread<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
   return apply("broadcast", [narrow], { shape });
 }
 
+/** Sums [batch, positions, channels] over the positions and the channels of each group → [batch, groups]. */
+function groupSum<T extends Spec>(apply: Apply<T>, value: T, groups: number): T {
+  const [batch, positions, channels] = value.shape;
+  const shape = [batch, positions, groups, channels / groups];
+  const sums = sumTo(apply, apply("reshape", [value], { shape }), [batch, 1, groups, 1]);
+  return apply("reshape", [sums], { shape: [batch, groups] });
+}
+
+/** Repeats [batch, groups] over the positions and channels of a tensor of `shape`, [batch, positions, channels]. */
+function groupSpread<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
+  const [batch, positions, channels] = shape, groups = value.shape[1];
+  const narrow = apply("reshape", [value], { shape: [batch, 1, groups, 1] });
+  const wide = apply("broadcast", [narrow], {
+    shape: [batch, positions, groups, channels / groups],
+  });
+  return apply("reshape", [wide], { shape });
+}
+
 type Local = <T extends Spec>(call: GradientCall<T, None>) => T;
 
 /** A one-operand gradient: upstream times the local derivative. */
@@ -741,7 +761,11 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       );
       return [float(inputs[0].shape)];
     },
-    gradient: null,
+    // The output only chooses: by it the gradient is 0.
+    gradient: ({ apply, inputs: [y], upstream }) => [
+      undefined,
+      apply("reluGradient", [y, upstream], {}),
+    ],
   },
   cast: {
     outputs: (inputs, { dtype }) => {
@@ -911,7 +935,16 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       );
       return [float(shape)];
     },
-    gradient: null,
+    gradient: ({ apply, inputs: [x, g], upstream, needed, attributes }) => {
+      const { kernelSize: _, ...window } = attributes;
+      const outputSize: Pair = [x.shape[1], x.shape[2]];
+      return [
+        needed[0]
+          ? apply("convTranspose2d", [g, upstream], { ...window, outputSize, relu: false })
+          : undefined,
+        needed[1] ? apply("conv2d", [x, upstream], { ...window, relu: false }) : undefined,
+      ];
+    },
   },
   normalize: {
     outputs: (inputs, { groups }) => {
@@ -925,11 +958,45 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       }
       return [float(inputs[0].shape), float([batch, groups])];
     },
-    gradient: ({ apply, outputs: [normalized, scale], upstream, attributes: { groups } }) => [
-      apply("normalizeGradient", [normalized, scale, upstream], { groups }),
-    ],
+    gradient: ({ apply, outputs: [normalized, scale], upstream, upstreams, attributes }) => {
+      const { groups } = attributes;
+      const byOutput = apply("normalizeGradient", [normalized, scale, upstream], { groups });
+      const byScale = upstreams[1];
+      if (byScale === undefined) return [byOutput];
+      // s = 1/σ: ∂s/∂x = −s²·x̂/n, n elements in a group
+      const slope = apply("mul", [byScale, apply("square", [scale], {})], {});
+      const count = sizeOf(normalized.shape) / sizeOf(scale.shape);
+      const part = apply("affine", [slope], { scale: -1 / count, shift: 0 });
+      const share = apply("mul", [groupSpread(apply, part, normalized.shape), normalized], {});
+      return [apply("add", [byOutput, share], {})];
+    },
   },
-  normalizeGradient: { outputs: (inputs) => [float(inputs[0].shape)], gradient: null },
+  normalizeGradient: {
+    outputs: (inputs) => [float(inputs[0].shape)],
+    // y = s·(g − mean g − x̂·mean(g·x̂)) with s = 1/σ, u the gradient by y: by x̂ it is
+    // −s·(u·mean(g·x̂) + g·mean(u·x̂)), by s it is Σ u·y/s over each group, and by g the same operation of u.
+    gradient: ({ apply, inputs, outputs: [y], upstream: u, needed, attributes: { groups } }) => {
+      const [normalized, scale, g] = inputs;
+      const count = sizeOf(normalized.shape) / sizeOf(scale.shape);
+      const byNormalized = () => {
+        const term = (a: typeof u, b: typeof u): typeof u => {
+          const mean = apply("affine", [
+            groupSum(apply, apply("mul", [b, normalized], {}), groups),
+          ], { scale: -1 / count, shift: 0 });
+          const factor = apply("mul", [mean, scale], {});
+          return apply("mul", [groupSpread(apply, factor, normalized.shape), a], {});
+        };
+        return apply("add", [term(u, g), term(g, u)], {});
+      };
+      const byScale = () =>
+        apply("div", [groupSum(apply, apply("mul", [u, y], {}), groups), scale], {});
+      return [
+        needed[0] ? byNormalized() : undefined,
+        needed[1] ? byScale() : undefined,
+        needed[2] ? apply("normalizeGradient", [normalized, scale, u], { groups }) : undefined,
+      ];
+    },
+  },
 
   reshape: {
     outputs: (inputs, { shape }) => {
@@ -1098,7 +1165,9 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       const [batch, , , channels] = inputs[0].shape;
       return [float([batch, ...inputSize, channels])];
     },
-    gradient: null,
+    gradient: ({ apply, upstream, attributes: { inputSize: _, ...window } }) => [
+      apply("averagePool", [upstream], window),
+    ],
   },
   maxPool: {
     outputs: (inputs, attributes) => {
@@ -1118,7 +1187,18 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       apply("maxPoolGradient", [x, y, upstream], attributes),
     ],
   },
-  maxPoolGradient: { outputs: ([x]) => [float(x.shape)], gradient: null },
+  maxPoolGradient: {
+    outputs: ([x]) => [float(x.shape)],
+    // The images and their maxima only choose: by them the gradient is 0.
+    gradient: ({ needed }) => {
+      if (needed[2]) {
+        throw new TypeError(
+          "Cannot go backward: the gradient of maxPool has no gradient itself",
+        );
+      }
+      return [undefined, undefined, undefined];
+    },
+  },
   copy: {
     outputs: (inputs) => {
       expectInputs(inputs, "copy", { name: "the operand" });

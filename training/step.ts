@@ -82,7 +82,7 @@ export function trainingStep(
   for (const tensor of [...needed, ...Object.values(losses)]) scope.keep(tensor);
   device.phase("backward");
   const parameters = model.parameters();
-  const gradients = backward(loss, parameters, scope);
+  const gradients = backward(loss, parameters, { spent: scope });
   return withoutGradients(() => {
     device.phase("update");
     const moves = model.quantizer.update({ features, ...quantized }, context);

@@ -252,7 +252,7 @@ testOnEach(
       for (let layer = 0; layer < 8; layer++) made.push(sigmoid(made[layer]));
       const loss = scope.keep(mean(made[8])), kept = scope.keep(made[4]);
       const before = device.liveBytes;
-      const [gradient] = backward(loss, [weight], isSpent ? scope : undefined);
+      const [gradient] = backward(loss, [weight], isSpent ? { spent: scope } : {});
       return {
         gradient: await gradient.floats(),
         released: before - device.liveBytes + 64 * 64 * 4,

@@ -491,16 +491,17 @@ export const operationCases: OperationCases = {
     { about: "scale 0", operands: [uniform([7])], attributes: { scale: 0, shift: 3 } },
   ],
   reluGradient: [
-    { about: "one element", operands: [wholes([1]), uniform([1])], attributes: {} },
+    { about: "one element", operands: [offGrid([1]), uniform([1])], attributes: {} },
     {
       about: "zeros",
       operands: [wholes([65, 33]), uniform([65, 33])],
       attributes: {},
       tolerance: EXACT,
+      gradient: "convention",
     },
     {
       about: "many elements",
-      operands: [uniform([70_001]), uniform([70_001])],
+      operands: [offGrid([70_001]), uniform([70_001])],
       attributes: {},
       tolerance: EXACT,
     },
@@ -1012,6 +1013,7 @@ export const operationCases: OperationCases = {
       about,
       operands: [wholes(shape, 0, 1), wholes(maps, 0, 1), uniform(maps)],
       attributes: { size, stride, padding },
+      gradient: "undefined" as const,
     };
   }),
   copy: [
