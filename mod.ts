@@ -24,6 +24,7 @@ export {
   type Apply,
   type Attributes,
   type ConvAttributes,
+  type CrossEntropyName,
   type Distance,
   type ElementwiseName,
   type GradientCall,

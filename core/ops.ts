@@ -194,6 +194,13 @@ export interface Attributes {
    * never in memory. */
   nearest: { readonly distance: Distance; readonly noise?: RandomKey };
 
+  /** (logits [N, V], targets int32 [N]) → [N]: −Σ q·ln softmax(logits), where q is smoothing/V for every class and
+   * 1 − smoothing more for the target. 0 for a target below 0, NaN for one of V or more. */
+  crossEntropy: { readonly smoothing: number };
+  /** (logits [N, V], targets int32 [N], g [N]) → [N, V]: g·(softmax(logits) − q); 0 for a target below 0, NaN for one of
+   * V or more. */
+  crossEntropyGradient: { readonly smoothing: number };
+
   // Random numbers: see random.ts for which word makes which element.
   /** float32 in [low, high]. */
   uniform: {
@@ -279,6 +286,9 @@ export type MovementName =
 
 /** The pooling that takes the greatest. */
 export type MaxPoolName = "maxPool" | "maxPoolGradient";
+
+/** The cross-entropy of rows, and its gradient. */
+export type CrossEntropyName = "crossEntropy" | "crossEntropyGradient";
 
 /** Runs an operation inside a gradient rule and gives its first output. */
 export type Apply<T extends Spec> = <N extends OperationName>(
@@ -490,6 +500,21 @@ function pooledShape(inputs: readonly Spec[], attributes: PoolAttributes, action
     show(inputs),
   );
   return shape;
+}
+
+/** Checks the operands that the cross-entropy and its gradient have in common. */
+function checkCrossEntropy([logits, targets]: readonly Spec[], smoothing: number): void {
+  const action = "take the cross-entropy";
+  expect(
+    logits.shape.length === 2 && logits.dtype === "float32" && targets.dtype === "int32" &&
+      sameShape(targets.shape, [logits.shape[0]]),
+    action,
+    "logits must be float32 [N, classes] and targets int32 [N]",
+    show([logits, targets]),
+  );
+  if (!(smoothing >= 0 && smoothing <= 1)) {
+    throw new RangeError(`Cannot ${action}: the smoothing must be in [0, 1], got ${smoothing}`);
+  }
 }
 
 // ---- gradient pieces ---------------------------------------------------------------------------------------
@@ -1282,6 +1307,69 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       return [int([queries.shape[0]])];
     },
     gradient: null,
+  },
+  crossEntropy: {
+    outputs: (inputs, { smoothing }) => {
+      expectInputs(inputs, "take the cross-entropy", { name: "the logits" }, {
+        name: "the targets",
+      });
+      checkCrossEntropy(inputs, smoothing);
+      return [float([inputs[0].shape[0]])];
+    },
+    gradient: ({ apply, inputs: [logits, targets], upstream, attributes }) => [
+      apply("crossEntropyGradient", [logits, targets, upstream], attributes),
+      undefined,
+    ],
+  },
+  crossEntropyGradient: {
+    outputs: (inputs, { smoothing }) => {
+      const action = "take the cross-entropy's gradient";
+      expectInputs(
+        inputs,
+        action,
+        { name: "the logits" },
+        { name: "the targets" },
+        { rank: 1, dtype: "float32", name: "the gradient" },
+      );
+      checkCrossEntropy(inputs, smoothing);
+      expect(
+        sameShape(inputs[2].shape, inputs[1].shape),
+        action,
+        "each row needs one gradient",
+        show(inputs),
+      );
+      return [float(inputs[0].shape)];
+    },
+    // y = g·(p − q), p = softmax(logits), u the gradient by y: by the logits it is p·(g·u − Σ p·g·u), by g it is
+    // Σ u·(p − q).
+    gradient: ({ apply, inputs: [logits, targets, g], upstream: u, needed, attributes }) => {
+      const [rows, classes] = logits.shape, lines = [rows, classes, 1];
+      const byLogits = () => {
+        const zero = apply("full", [], { shape: [], value: 0, dtype: "float32" });
+        const first = apply("full", [], { shape: [], value: 0, dtype: "int32" });
+        const counted = apply("where", [apply("less", [targets, first], {}), zero, g], {});
+        const column = apply("reshape", [counted], { shape: [rows, 1] });
+        const shares = apply("softmax", [apply("reshape", [logits], { shape: lines })], {});
+        const scaled = apply("reshape", [apply("mul", [u, column], {})], { shape: lines });
+        const mean = apply("sum", [apply("mul", [shares, scaled], {})], {});
+        const centred = apply("sub", [scaled, spread(apply, mean, lines)], {});
+        return apply("reshape", [apply("mul", [shares, centred], {})], { shape: logits.shape });
+      };
+      const byG = () => {
+        const ones = apply("full", [], { shape: g.shape, value: 1, dtype: "float32" });
+        const slope = apply("crossEntropyGradient", [logits, targets, ones], attributes);
+        return sumTo(apply, apply("reshape", [apply("mul", [u, slope], {})], { shape: lines }), [
+          rows,
+          1,
+          1,
+        ]);
+      };
+      return [
+        needed[0] ? byLogits() : undefined,
+        undefined,
+        needed[2] ? apply("reshape", [byG()], { shape: g.shape }) : undefined,
+      ];
+    },
   },
   uniform: {
     outputs: (_, { shape }) => {
