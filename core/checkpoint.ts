@@ -19,7 +19,8 @@ import { Tensor } from "./tensor.ts";
  * console.log(await backward(mean(y), layer.parameters())[0].floats());
  * ```
  * @param body synchronous; runs once now and once in each `backward`
- * @param inputs what `body` is called with; like all that it takes from outside, they must live until `backward`
+ * @param inputs what `body` is called with; like all that it takes from outside, they must live until `backward`, with
+ * the values that they have now
  * @throws {TypeError} `body` does not return one tensor
  */
 export function checkpoint<I extends readonly [Tensor, ...Tensor[]]>(

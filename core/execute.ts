@@ -194,7 +194,8 @@ class Sweep {
       if (!inputs.some((input) => this.#followed.has(input))) continue;
       for (const output of outputs) this.#followed.add(output);
     }
-    this.#gradients.set(result, gradient);
+    if (this.#followed.has(result)) this.#gradients.set(result, gradient);
+    else if (!this.#isRecorded) gradient.dispose();
     for (const node of nodes) this.#pass(node, spent);
   }
 
@@ -260,7 +261,8 @@ class Sweep {
         } first and then ${showShape(result.shape)}${isRecorded ? "" : " without a gradient"}`,
       );
     }
-    this.run(result, upstream, since, scope);
+    // The inner gradient is disposed of on the way; the outer one may be wanted.
+    this.run(result, scope === undefined ? upstream : upstream.view(), since, scope);
     for (const input of node.inputs) {
       const gradient = this.#gradients.get(input);
       if (gradient !== undefined) scope?.keep(gradient);
