@@ -42,6 +42,7 @@ export {
   type CheckpointNode,
   Device,
   type OperationNode,
+  type Recorded,
   Scope,
   type TapeNode,
   Tensor,

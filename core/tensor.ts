@@ -13,8 +13,8 @@ class Storage {
   constructor(readonly buffer: Buffer, readonly bytes: number, readonly order: number) {}
 }
 
-/** What made a tensor, for `backward`. */
-interface Recorded {
+/** What the tape holds of a step of a computation, for `backward`. */
+export interface Recorded {
   /** Its inputs. */
   readonly inputs: readonly Tensor[];
   /** Its outputs. */
@@ -300,9 +300,7 @@ export class Scope implements Disposable {
 
   /** Whether this is the other scope, or one that was opened inside it. */
   #isWithin(other: Scope): boolean {
-    let scope: Scope | undefined = this;
-    while (scope !== undefined && scope !== other) scope = scope.#parent;
-    return scope !== undefined;
+    return this === other || (this.#parent !== undefined && this.#parent.#isWithin(other));
   }
 }
 
