@@ -30,6 +30,7 @@ export {
   type Apply,
   type Attributes,
   type ConvAttributes,
+  type CrossEntropyName,
   type Distance,
   type ElementwiseName,
   type GradientCall,
@@ -43,11 +44,22 @@ export {
   type PoolAttributes,
   type ViewName,
 } from "./core/ops.ts";
-export { Device, Scope, type TapeNode, Tensor, type Watcher } from "./core/tensor.ts";
+export {
+  type CheckpointNode,
+  Device,
+  type OperationNode,
+  type Recorded,
+  Scope,
+  type TapeNode,
+  Tensor,
+  type Watcher,
+} from "./core/tensor.ts";
+export { checkpoint } from "./core/checkpoint.ts";
 export {
   apply,
   assign,
   backward,
+  type BackwardOptions,
   detach,
   execute,
   parameter,

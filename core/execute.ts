@@ -8,13 +8,11 @@ import {
   type ViewName,
 } from "./ops.ts";
 import { sameShape, showShape, type Spec } from "./shape.ts";
-import type { Device, Scope, TapeNode, Tensor } from "./tensor.ts";
+import { isRecording, nextOrder, recordNode, trace, whileRecording } from "./tape.ts";
+import type { CheckpointNode, Device, OperationNode, Scope, TapeNode, Tensor } from "./tensor.ts";
 
 /** Which input a view looks at. */
 const VIEW_SOURCES: { readonly [N in ViewName]: number } = { reshape: 0, straightThrough: 1 };
-
-let recording = true;
-let order = 0;
 
 /** Runs `body` without recording: what it computes has no gradient and keeps nothing alive.
  *
@@ -28,19 +26,11 @@ let order = 0;
  * @throws {TypeError} `body` is asynchronous
  */
 export function withoutGradients<T>(body: () => T): T {
-  const before = recording;
-  recording = false;
-  try {
-    const result = body();
-    if (result instanceof Promise) {
-      throw new TypeError(
-        "Cannot run withoutGradients: the body must be synchronous, got a promise",
-      );
-    }
-    return result;
-  } finally {
-    recording = before;
+  const result = whileRecording(false, body);
+  if (result instanceof Promise) {
+    throw new TypeError("Cannot run withoutGradients: the body must be synchronous, got a promise");
   }
+  return result;
 }
 
 /** Marks a tensor as one whose gradient is wanted, and gives it back. */
@@ -157,47 +147,153 @@ function record<N extends OperationName>(
   outputs: readonly Tensor[],
   attributes: Attributes[N],
 ): readonly Tensor[] {
-  const first = outputs[0];
-  const differentiable = recording && operations[name].gradient !== null &&
-    first.dtype === "float32" && inputs.some((input) => input.requiresGradient);
-  if (differentiable) {
-    first.requiresGradient = true;
-    first.producer = { name, inputs, outputs, attributes, order: order++ };
-  }
+  const passes = isRecording() && operations[name].gradient !== null &&
+    inputs.some((input) => input.requiresGradient);
+  if (passes) recordNode({ name, inputs, outputs, attributes, order: nextOrder() });
   return outputs;
 }
 
-/** The operations that led to `loss`, the latest first. */
-function trace(loss: Tensor): TapeNode[] {
-  const found = new Set<TapeNode>();
-  const open = [loss.producer];
-  while (open.length > 0) {
-    const node = open.pop();
-    if (node === undefined || found.has(node)) continue;
-    found.add(node);
-    for (const input of node.inputs) open.push(input.producer);
-  }
-  return [...found].sort((a, b) => b.order - a.order);
+// ---- gradients ---------------------------------------------------------------------------------------------
+
+/** How `backward` treats what it computes and what it computes from. */
+export interface BackwardOptions {
+  /** Records the computation of the gradients, so that what is computed from them goes backward in its turn. */
+  readonly differentiable?: boolean;
+  /** The scope that the loss was computed in, if what it was computed from is not needed any more; keep the rest, with
+   * `spent.keep`. */
+  readonly spent?: Scope;
 }
 
-function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undefined)[] {
-  const { device } = upstream;
-  const { gradient } = operations[node.name];
-  const rule = gradient as (call: GradientCall<Tensor, unknown>) => readonly (Tensor | undefined)[];
+const filled = ({ device, shape }: Tensor, value: number): Tensor =>
+  execute(device, "full", [], { shape, value, dtype: "float32" })[0];
+
+/** The gradients on their way from a loss to the tensors that they are wanted by. */
+class Sweep {
+  readonly #wanted: ReadonlySet<Tensor>;
+  readonly #isRecorded: boolean;
+  /** What depends on a wanted tensor, and the wanted tensors themselves. */
+  readonly #followed: Set<Tensor>;
+  readonly #gradients = new Map<Tensor, Tensor>();
+
+  /** @param isRecorded whether the gradients stay on the tape, with everything that they are computed from */
+  constructor(wanted: readonly Tensor[], isRecorded: boolean) {
+    this.#wanted = new Set(wanted);
+    this.#isRecorded = isRecorded;
+    this.#followed = new Set(wanted);
+  }
+
+  /** The loss's gradient by a tensor, so far. */
+  get(tensor: Tensor): Tensor | undefined {
+    return this.#gradients.get(tensor);
+  }
+
+  /** Takes the gradient of a result back through what led to it since a place in the order of execution. */
+  run(result: Tensor, gradient: Tensor, since: number, spent: Scope | undefined): void {
+    const nodes = trace(result, since);
+    for (const { inputs, outputs } of nodes.toReversed()) {
+      if (!inputs.some((input) => this.#followed.has(input))) continue;
+      for (const output of outputs) this.#followed.add(output);
+    }
+    if (this.#followed.has(result)) this.#gradients.set(result, gradient);
+    else if (!this.#isRecorded) gradient.dispose();
+    for (const node of nodes) this.#pass(node, spent);
+  }
+
+  /** Hands the gradients of a node's outputs on to its inputs, and lets go of them. */
+  #pass(node: TapeNode, spent: Scope | undefined): void {
+    const { inputs, outputs } = node;
+    const upstreams = outputs.map((output) => this.#gradients.get(output));
+    const leads = upstreams.some((upstream) => upstream !== undefined) &&
+      inputs.some((input) => this.#followed.has(input));
+    if (leads && this.#isRecorded) {
+      this.#handOn(node, upstreams, undefined);
+    } else if (leads) {
+      using scope = outputs[0].device.scope();
+      this.#handOn(node, upstreams, scope);
+    }
+    for (const [index, output] of outputs.entries()) {
+      if (this.#wanted.has(output)) continue;
+      this.#gradients.delete(output);
+      if (!this.#isRecorded) upstreams[index]?.dispose();
+      spent?.release(output);
+    }
+  }
+
+  #handOn(
+    node: TapeNode,
+    upstreams: readonly (Tensor | undefined)[],
+    scope: Scope | undefined,
+  ): void {
+    if (node.name === "checkpoint") return this.#recompute(node, upstreams[0]!, scope);
+    const { inputs } = node;
+    const needed = inputs.map((input) => this.#followed.has(input));
+    for (const [index, gradient] of gradientsOf(node, upstreams, needed).entries()) {
+      if (gradient !== undefined && needed[index]) this.#add(inputs[index], gradient, scope);
+    }
+  }
+
+  #add(input: Tensor, gradient: Tensor, scope: Scope | undefined): void {
+    const { device } = gradient;
+    const before = this.#gradients.get(input);
+    if (scope === undefined) {
+      const total = before === undefined
+        ? gradient
+        : execute(device, "add", [before, gradient], {})[0];
+      this.#gradients.set(input, total);
+      return;
+    }
+    const total = before === undefined
+      ? gradient.view()
+      : execute(device, "add", [before, gradient], {})[0];
+    this.#gradients.set(input, scope.keep(total));
+    before?.dispose();
+  }
+
+  /** Computes what a checkpoint did not keep, and goes back through it. */
+  #recompute(node: CheckpointNode, upstream: Tensor, scope: Scope | undefined): void {
+    const since = nextOrder();
+    const result = whileRecording(true, node.recompute);
+    const isRecorded = (result.producer?.order ?? -1) >= since;
+    if (!isRecorded || !sameShape(result.shape, upstream.shape)) {
+      throw new TypeError(
+        `Cannot go backward: the body of a checkpoint must compute the same each time, got ${
+          showShape(upstream.shape)
+        } first and then ${showShape(result.shape)}${isRecorded ? "" : " without a gradient"}`,
+      );
+    }
+    // The inner gradient is disposed of on the way; the outer one may be wanted.
+    this.run(result, scope === undefined ? upstream : upstream.view(), since, scope);
+    for (const input of node.inputs) {
+      const gradient = this.#gradients.get(input);
+      if (gradient !== undefined) scope?.keep(gradient);
+    }
+  }
+}
+
+function gradientsOf(
+  node: OperationNode,
+  upstreams: readonly (Tensor | undefined)[],
+  needed: readonly boolean[],
+): readonly (Tensor | undefined)[] {
+  const { name, inputs, outputs, attributes } = node;
+  const rule = operations[name].gradient as (
+    call: GradientCall<Tensor, unknown>,
+  ) => readonly (Tensor | undefined)[];
   return rule({
-    inputs: node.inputs,
-    outputs: node.outputs,
-    attributes: node.attributes,
-    upstream,
-    needed: node.inputs.map((input) => input.requiresGradient),
-    apply: (name, inputs, attributes) => execute(device, name, inputs, attributes)[0],
+    inputs,
+    outputs,
+    attributes,
+    upstream: upstreams[0] ?? filled(outputs[0], 0),
+    upstreams,
+    needed,
+    apply: (name, inputs, attributes) => execute(outputs[0].device, name, inputs, attributes)[0],
   });
 }
 
-/** The gradients of a scalar loss by each of the parameters, zeros for one that the loss does not depend on.
+/** The gradients of a scalar loss by each of the tensors, zeros for one that the loss does not depend on.
  *
- * Reverse-mode differentiation over the tape. Intermediate gradients are recycled as soon as they are used, and so are
- * the recorded results themselves where `spent` owns them.
+ * Only what lies between them and the loss is differentiated. Intermediate gradients are recycled as soon as they are
+ * used, and so are the recorded results themselves where `spent` owns them.
  *
  * ```ts
  * import { backward, openDevice, parameter, square, sum } from "@codebook/codebook";
@@ -207,17 +303,30 @@ function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undef
  * const [gradient] = backward(sum(square(weight)), [weight]);
  * assert.deepEqual([...await gradient.floats()], [2, -4]);
  * ```
+ *
+ * With `differentiable`, gradients are values like others, whose gradients can be taken. Here Σ (∂ Σ x³ / ∂x)² = Σ 9x⁴:
+ *
+ * ```ts
+ * import { backward, mul, openDevice, parameter, square, sum } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * using _scope = device.scope();
+ * const x = parameter(device.tensor([1, -2], [2]));
+ * const [slope] = backward(sum(mul(square(x), x)), [x], { differentiable: true });
+ * const [gradient] = backward(sum(square(slope)), [x]);
+ * assert.deepEqual([...await gradient.floats()], [36, -288]);
+ * ```
  * @param loss float32 with one element
- * @param spent the scope that the loss was computed in, if what it was computed from is not needed any more; keep the
- * rest, with `spent.keep`
+ * @param parameters marked by `parameter`, or computed from such
  * @returns float32, each of its parameter's shape, in the parameters' order
  * @throws {TypeError} the loss has more than one element, or depends on no parameter; or a tensor whose gradient is
- * asked for was never marked as a parameter
+ * asked for was never marked as a parameter; or `differentiable` and `spent` are both given; or a gradient is to be
+ * differentiated that has no gradient itself, as maxPool's
  */
 export function backward(
   loss: Tensor,
   parameters: readonly Tensor[],
-  spent?: Scope,
+  { differentiable = false, spent }: BackwardOptions = {},
 ): readonly Tensor[] {
   if (loss.size !== 1 || !loss.requiresGradient) {
     throw new TypeError(
@@ -234,39 +343,21 @@ export function backward(
       } that parameter() did not mark`,
     );
   }
-  const { device } = loss;
-  const wanted = new Set(parameters);
-  return withoutGradients(() => {
-    const gradients = new Map<Tensor, Tensor>();
-    gradients.set(
-      loss,
-      execute(device, "full", [], { shape: loss.shape, value: 1, dtype: "float32" })[0],
+  if (differentiable && spent !== undefined) {
+    throw new TypeError(
+      "Cannot go backward: gradients that are differentiable need what the loss was computed from, got a spent scope",
     );
-    for (const node of trace(loss)) {
-      const upstream = gradients.get(node.outputs[0]);
-      if (upstream === undefined) continue;
-      using scope = device.scope();
-      gradientsOf(node, upstream).forEach((gradient, index) => {
-        const input = node.inputs[index];
-        if (gradient === undefined || !input.requiresGradient) return;
-        const before = gradients.get(input);
-        const total = before === undefined
-          ? gradient.view()
-          : execute(device, "add", [before, gradient], {})[0];
-        gradients.set(input, scope.keep(total));
-        before?.dispose();
-      });
-      if (!wanted.has(node.outputs[0])) {
-        gradients.delete(node.outputs[0]);
-        upstream.dispose();
-        for (const output of node.outputs) spent?.release(output);
-      }
-    }
-    const result = parameters.map((tensor) =>
-      gradients.get(tensor) ??
-        execute(device, "full", [], { shape: tensor.shape, value: 0, dtype: "float32" })[0]
-    );
-    for (const [tensor, gradient] of gradients) if (!wanted.has(tensor)) gradient.dispose();
-    return result;
+  }
+  return whileRecording(differentiable, () => {
+    const sweep = new Sweep(parameters, differentiable);
+    sweep.run(loss, filled(loss, 1), 0, spent);
+    return parameters.map((tensor) => {
+      const gradient = sweep.get(tensor);
+      if (gradient === undefined) return filled(tensor, 0);
+      // Recorded gradients may be one tensor for several parameters; each gets a tensor of its own.
+      return differentiable
+        ? execute(tensor.device, "reshape", [gradient], { shape: tensor.shape })[0]
+        : gradient;
+    });
   });
 }

@@ -194,6 +194,13 @@ export interface Attributes {
    * never in memory. */
   nearest: { readonly distance: Distance; readonly noise?: RandomKey };
 
+  /** (logits [N, V], targets int32 [N]) → [N]: −Σ q·ln softmax(logits), where q is smoothing/V for every class and
+   * 1 − smoothing more for the target. 0 for a target below 0, NaN for one of V or more. */
+  crossEntropy: { readonly smoothing: number };
+  /** (logits [N, V], targets int32 [N], g [N]) → [N, V]: g·(softmax(logits) − q); 0 for a target below 0, NaN for one of
+   * V or more. */
+  crossEntropyGradient: { readonly smoothing: number };
+
   // Random numbers: see random.ts for which word makes which element.
   /** float32 in [low, high]. */
   uniform: {
@@ -280,6 +287,9 @@ export type MovementName =
 /** The pooling that takes the greatest. */
 export type MaxPoolName = "maxPool" | "maxPoolGradient";
 
+/** The cross-entropy of rows, and its gradient. */
+export type CrossEntropyName = "crossEntropy" | "crossEntropyGradient";
+
 /** Runs an operation inside a gradient rule and gives its first output. */
 export type Apply<T extends Spec> = <N extends OperationName>(
   name: N,
@@ -287,7 +297,7 @@ export type Apply<T extends Spec> = <N extends OperationName>(
   attributes: Attributes[N],
 ) => T;
 
-/** What a gradient rule is given. Only an operation's first output carries a gradient. */
+/** What a gradient rule is given. */
 export interface GradientCall<T extends Spec, A> {
   /** The operation's inputs. */
   readonly inputs: readonly T[];
@@ -297,6 +307,8 @@ export interface GradientCall<T extends Spec, A> {
   readonly attributes: A;
   /** The loss's gradient by the first output. */
   readonly upstream: T;
+  /** The loss's gradients by all outputs, undefined for one that it does not depend on. */
+  readonly upstreams: readonly (T | undefined)[];
   /** Which inputs' gradients are wanted; the others may be left undefined. */
   readonly needed: readonly boolean[];
   /** Runs operations. */
@@ -490,6 +502,21 @@ function pooledShape(inputs: readonly Spec[], attributes: PoolAttributes, action
   return shape;
 }
 
+/** Checks the operands that the cross-entropy and its gradient have in common. */
+function checkCrossEntropy([logits, targets]: readonly Spec[], smoothing: number): void {
+  const action = "take the cross-entropy";
+  expect(
+    logits.shape.length === 2 && logits.dtype === "float32" && targets.dtype === "int32" &&
+      sameShape(targets.shape, [logits.shape[0]]),
+    action,
+    "logits must be float32 [N, classes] and targets int32 [N]",
+    show([logits, targets]),
+  );
+  if (!(smoothing >= 0 && smoothing <= 1)) {
+    throw new RangeError(`Cannot ${action}: the smoothing must be in [0, 1], got ${smoothing}`);
+  }
+}
+
 // ---- gradient pieces ---------------------------------------------------------------------------------------
 
 /** Sums `value` over the axes along which a tensor of `shape` was broadcast to it. */
@@ -519,6 +546,24 @@ function sumTo<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
 function spread<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
   const narrow = apply("reshape", [value], { shape: [shape[0], 1, shape[2]] });
   return apply("broadcast", [narrow], { shape });
+}
+
+/** Sums [batch, positions, channels] over the positions and the channels of each group → [batch, groups]. */
+function groupSum<T extends Spec>(apply: Apply<T>, value: T, groups: number): T {
+  const [batch, positions, channels] = value.shape;
+  const shape = [batch, positions, groups, channels / groups];
+  const sums = sumTo(apply, apply("reshape", [value], { shape }), [batch, 1, groups, 1]);
+  return apply("reshape", [sums], { shape: [batch, groups] });
+}
+
+/** Repeats [batch, groups] over the positions and channels of a tensor of `shape`, [batch, positions, channels]. */
+function groupSpread<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
+  const [batch, positions, channels] = shape, groups = value.shape[1];
+  const narrow = apply("reshape", [value], { shape: [batch, 1, groups, 1] });
+  const wide = apply("broadcast", [narrow], {
+    shape: [batch, positions, groups, channels / groups],
+  });
+  return apply("reshape", [wide], { shape });
 }
 
 type Local = <T extends Spec>(call: GradientCall<T, None>) => T;
@@ -741,7 +786,11 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       );
       return [float(inputs[0].shape)];
     },
-    gradient: null,
+    // The output only chooses: by it the gradient is 0.
+    gradient: ({ apply, inputs: [y], upstream }) => [
+      undefined,
+      apply("reluGradient", [y, upstream], {}),
+    ],
   },
   cast: {
     outputs: (inputs, { dtype }) => {
@@ -911,7 +960,16 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       );
       return [float(shape)];
     },
-    gradient: null,
+    gradient: ({ apply, inputs: [x, g], upstream, needed, attributes }) => {
+      const { kernelSize: _, ...window } = attributes;
+      const outputSize: Pair = [x.shape[1], x.shape[2]];
+      return [
+        needed[0]
+          ? apply("convTranspose2d", [g, upstream], { ...window, outputSize, relu: false })
+          : undefined,
+        needed[1] ? apply("conv2d", [x, upstream], { ...window, relu: false }) : undefined,
+      ];
+    },
   },
   normalize: {
     outputs: (inputs, { groups }) => {
@@ -925,11 +983,45 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       }
       return [float(inputs[0].shape), float([batch, groups])];
     },
-    gradient: ({ apply, outputs: [normalized, scale], upstream, attributes: { groups } }) => [
-      apply("normalizeGradient", [normalized, scale, upstream], { groups }),
-    ],
+    gradient: ({ apply, outputs: [normalized, scale], upstream, upstreams, attributes }) => {
+      const { groups } = attributes;
+      const byOutput = apply("normalizeGradient", [normalized, scale, upstream], { groups });
+      const byScale = upstreams[1];
+      if (byScale === undefined) return [byOutput];
+      // s = 1/σ: ∂s/∂x = −s²·x̂/n, n elements in a group
+      const slope = apply("mul", [byScale, apply("square", [scale], {})], {});
+      const count = sizeOf(normalized.shape) / sizeOf(scale.shape);
+      const part = apply("affine", [slope], { scale: -1 / count, shift: 0 });
+      const share = apply("mul", [groupSpread(apply, part, normalized.shape), normalized], {});
+      return [apply("add", [byOutput, share], {})];
+    },
   },
-  normalizeGradient: { outputs: (inputs) => [float(inputs[0].shape)], gradient: null },
+  normalizeGradient: {
+    outputs: (inputs) => [float(inputs[0].shape)],
+    // y = s·(g − mean g − x̂·mean(g·x̂)) with s = 1/σ, u the gradient by y: by x̂ it is
+    // −s·(u·mean(g·x̂) + g·mean(u·x̂)), by s it is Σ u·y/s over each group, and by g the same operation of u.
+    gradient: ({ apply, inputs, outputs: [y], upstream: u, needed, attributes: { groups } }) => {
+      const [normalized, scale, g] = inputs;
+      const count = sizeOf(normalized.shape) / sizeOf(scale.shape);
+      const byNormalized = () => {
+        const term = (a: typeof u, b: typeof u): typeof u => {
+          const mean = apply("affine", [
+            groupSum(apply, apply("mul", [b, normalized], {}), groups),
+          ], { scale: -1 / count, shift: 0 });
+          const factor = apply("mul", [mean, scale], {});
+          return apply("mul", [groupSpread(apply, factor, normalized.shape), a], {});
+        };
+        return apply("add", [term(u, g), term(g, u)], {});
+      };
+      const byScale = () =>
+        apply("div", [groupSum(apply, apply("mul", [u, y], {}), groups), scale], {});
+      return [
+        needed[0] ? byNormalized() : undefined,
+        needed[1] ? byScale() : undefined,
+        needed[2] ? apply("normalizeGradient", [normalized, scale, u], { groups }) : undefined,
+      ];
+    },
+  },
 
   reshape: {
     outputs: (inputs, { shape }) => {
@@ -1098,7 +1190,9 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       const [batch, , , channels] = inputs[0].shape;
       return [float([batch, ...inputSize, channels])];
     },
-    gradient: null,
+    gradient: ({ apply, upstream, attributes: { inputSize: _, ...window } }) => [
+      apply("averagePool", [upstream], window),
+    ],
   },
   maxPool: {
     outputs: (inputs, attributes) => {
@@ -1118,7 +1212,18 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       apply("maxPoolGradient", [x, y, upstream], attributes),
     ],
   },
-  maxPoolGradient: { outputs: ([x]) => [float(x.shape)], gradient: null },
+  maxPoolGradient: {
+    outputs: ([x]) => [float(x.shape)],
+    // The images and their maxima only choose: by them the gradient is 0.
+    gradient: ({ needed }) => {
+      if (needed[2]) {
+        throw new TypeError(
+          "Cannot go backward: the gradient of maxPool has no gradient itself",
+        );
+      }
+      return [undefined, undefined, undefined];
+    },
+  },
   copy: {
     outputs: (inputs) => {
       expectInputs(inputs, "copy", { name: "the operand" });
@@ -1202,6 +1307,69 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       return [int([queries.shape[0]])];
     },
     gradient: null,
+  },
+  crossEntropy: {
+    outputs: (inputs, { smoothing }) => {
+      expectInputs(inputs, "take the cross-entropy", { name: "the logits" }, {
+        name: "the targets",
+      });
+      checkCrossEntropy(inputs, smoothing);
+      return [float([inputs[0].shape[0]])];
+    },
+    gradient: ({ apply, inputs: [logits, targets], upstream, attributes }) => [
+      apply("crossEntropyGradient", [logits, targets, upstream], attributes),
+      undefined,
+    ],
+  },
+  crossEntropyGradient: {
+    outputs: (inputs, { smoothing }) => {
+      const action = "take the cross-entropy's gradient";
+      expectInputs(
+        inputs,
+        action,
+        { name: "the logits" },
+        { name: "the targets" },
+        { rank: 1, dtype: "float32", name: "the gradient" },
+      );
+      checkCrossEntropy(inputs, smoothing);
+      expect(
+        sameShape(inputs[2].shape, inputs[1].shape),
+        action,
+        "each row needs one gradient",
+        show(inputs),
+      );
+      return [float(inputs[0].shape)];
+    },
+    // y = g·(p − q), p = softmax(logits), u the gradient by y: by the logits it is p·(g·u − Σ p·g·u), by g it is
+    // Σ u·(p − q).
+    gradient: ({ apply, inputs: [logits, targets, g], upstream: u, needed, attributes }) => {
+      const [rows, classes] = logits.shape, lines = [rows, classes, 1];
+      const byLogits = () => {
+        const zero = apply("full", [], { shape: [], value: 0, dtype: "float32" });
+        const first = apply("full", [], { shape: [], value: 0, dtype: "int32" });
+        const counted = apply("where", [apply("less", [targets, first], {}), zero, g], {});
+        const column = apply("reshape", [counted], { shape: [rows, 1] });
+        const shares = apply("softmax", [apply("reshape", [logits], { shape: lines })], {});
+        const scaled = apply("reshape", [apply("mul", [u, column], {})], { shape: lines });
+        const mean = apply("sum", [apply("mul", [shares, scaled], {})], {});
+        const centred = apply("sub", [scaled, spread(apply, mean, lines)], {});
+        return apply("reshape", [apply("mul", [shares, centred], {})], { shape: logits.shape });
+      };
+      const byG = () => {
+        const ones = apply("full", [], { shape: g.shape, value: 1, dtype: "float32" });
+        const slope = apply("crossEntropyGradient", [logits, targets, ones], attributes);
+        return sumTo(apply, apply("reshape", [apply("mul", [u, slope], {})], { shape: lines }), [
+          rows,
+          1,
+          1,
+        ]);
+      };
+      return [
+        needed[0] ? byLogits() : undefined,
+        undefined,
+        needed[2] ? apply("reshape", [byG()], { shape: g.shape }) : undefined,
+      ];
+    },
   },
   uniform: {
     outputs: (_, { shape }) => {

@@ -14,19 +14,34 @@ class Storage {
   constructor(readonly buffer: Buffer, readonly bytes: number, readonly order: number) {}
 }
 
-/** An operation on the tape: what made a tensor, for `backward`. */
-export interface TapeNode {
-  /** The operation. */
-  readonly name: OperationName;
+/** What the tape holds of a step of a computation, for `backward`. */
+export interface Recorded {
   /** Its inputs. */
   readonly inputs: readonly Tensor[];
   /** Its outputs. */
   readonly outputs: readonly Tensor[];
-  /** Its attributes, of the operation's own type. */
-  readonly attributes: unknown;
   /** Place in the order of execution. */
   readonly order: number;
 }
+
+/** An operation on the tape. */
+export interface OperationNode extends Recorded {
+  /** The operation. */
+  readonly name: OperationName;
+  /** Its attributes, of the operation's own type. */
+  readonly attributes: unknown;
+}
+
+/** A checkpoint on the tape: a computation of which only the inputs and the result were kept. */
+export interface CheckpointNode extends Recorded {
+  /** Tells it from an operation. */
+  readonly name: "checkpoint";
+  /** Computes the result again. */
+  readonly recompute: () => Tensor;
+}
+
+/** What made a tensor. */
+export type TapeNode = OperationNode | CheckpointNode;
 
 /** A contiguous row-major array on a device.
  *
@@ -49,8 +64,10 @@ export class Tensor implements View, Disposable {
   readonly device: Device;
   /** Whether `backward` computes gradients through this tensor. */
   requiresGradient = false;
-  /** The operation that made it, if it was recorded. */
+  /** What made it, if that was recorded. */
   producer: TapeNode | undefined = undefined;
+  /** The scope that disposes of it, if there is one. */
+  owner: Scope | undefined = undefined;
   #storage: Storage | undefined;
   readonly #release: (storage: Storage) => void;
 
@@ -166,7 +183,7 @@ export class Tensor implements View, Disposable {
     if (this.#storage === undefined) return;
     const storage = this.#storage;
     this.#storage = undefined;
-    this.device.forget(this);
+    this.owner?.delete(this);
     if (--storage.references === 0) this.#release(storage);
   }
 
@@ -217,38 +234,62 @@ function rangeOf(values: Int32Array): readonly [least: number, greatest: number]
  */
 export class Scope implements Disposable {
   readonly #tensors = new Set<Tensor>();
-  readonly #close: () => void;
+  readonly #device: Device;
   readonly #parent: Scope | undefined;
+  readonly #close: () => void;
   #isOpen = true;
 
   /** Made by `device.scope()`. */
-  constructor(parent: Scope | undefined, close: () => void) {
+  constructor(device: Device, parent: Scope | undefined, close: () => void) {
+    this.#device = device;
     this.#parent = parent;
     this.#close = close;
   }
 
-  /** Hands a tensor to the enclosing scope that is still open (or to nobody, if there is none), so that it outlives
-   * this one. */
+  /** Makes a tensor outlive this scope: if this scope owns it, or one inside, the enclosing scope that is still open
+   * takes it over (or nobody, if there is none). A tensor from outside outlives this scope as it is.
+   * @throws {TypeError} the tensor is on another device
+   * @throws {Error} the tensor was disposed
+   */
   keep(tensor: Tensor): Tensor {
-    let owner = this.#parent;
-    while (owner !== undefined && !owner.#isOpen) owner = owner.#parent;
-    if (this.#tensors.delete(tensor)) owner?.add(tensor);
+    if (tensor.device !== this.#device) {
+      throw new TypeError(
+        `Cannot keep a tensor: it must be on the scope's device ${this.#device.name}, got one on ${tensor.device.name}`,
+      );
+    }
+    if (tensor.isDisposed) {
+      throw new Error(
+        `Cannot keep the tensor ${
+          showShape(tensor.shape)
+        }: it must be alive, got one that was disposed`,
+      );
+    }
+    const { owner } = tensor;
+    if (owner !== undefined && owner.#isWithin(this)) {
+      owner.delete(tensor);
+      let heir = this.#parent;
+      while (heir !== undefined && !heir.#isOpen) heir = heir.#parent;
+      heir?.add(tensor);
+    }
     return tensor;
   }
 
   /** Takes ownership of a tensor. */
   add(tensor: Tensor): void {
+    tensor.owner?.delete(tensor);
     this.#tensors.add(tensor);
+    tensor.owner = this;
   }
 
   /** Disposes of a tensor before its time, if it was made inside and not kept. */
   release(tensor: Tensor): void {
-    if (this.#tensors.has(tensor)) tensor.dispose();
+    if (tensor.owner === this) tensor.dispose();
   }
 
-  /** Lets go of a tensor that was disposed by hand. */
-  delete(tensor: Tensor): boolean {
-    return this.#tensors.delete(tensor) || (this.#parent?.delete(tensor) ?? false);
+  /** Lets go of a tensor that it owns. */
+  delete(tensor: Tensor): void {
+    this.#tensors.delete(tensor);
+    tensor.owner = undefined;
   }
 
   /** Disposes of everything that was made inside and not kept. */
@@ -256,7 +297,11 @@ export class Scope implements Disposable {
     this.#isOpen = false;
     this.#close();
     for (const tensor of [...this.#tensors]) tensor.dispose();
-    this.#tensors.clear();
+  }
+
+  /** Whether this is the other scope, or one that was opened inside it. */
+  #isWithin(other: Scope): boolean {
+    return this === other || (this.#parent !== undefined && this.#parent.#isWithin(other));
   }
 }
 
@@ -324,7 +369,7 @@ export class Device implements Disposable {
 
   /** Opens a scope: tensors made until it closes are disposed of then, unless kept. Scopes nest. */
   scope(): Scope {
-    const scope = new Scope(this.#scopes.at(-1), () => {
+    const scope = new Scope(this, this.#scopes.at(-1), () => {
       const index = this.#scopes.lastIndexOf(scope);
       if (index >= 0) this.#scopes.splice(index, 1);
     });
@@ -370,11 +415,6 @@ export class Device implements Disposable {
   /** Puts a new tensor into the innermost open scope. */
   adopt(tensor: Tensor): void {
     this.#scopes.at(-1)?.add(tensor);
-  }
-
-  /** Takes a disposed tensor out of its scope. */
-  forget(tensor: Tensor): void {
-    this.#scopes.at(-1)?.delete(tensor);
   }
 
   /** Names what follows, up to the next name, for whoever takes a profile; otherwise it does nothing. */

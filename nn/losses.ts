@@ -1,9 +1,15 @@
 /** Losses: scalars, means over all elements unless said otherwise. */
-import { abs, add, square, sub } from "../core/functions/elementwise.ts";
-import { gather } from "../core/functions/indexing.ts";
-import { reshape } from "../core/functions/movement.ts";
-import { logsumexp, mean } from "../core/functions/reductions.ts";
-import { sameShape, showShape } from "../core/shape.ts";
+import { apply } from "../core/execute.ts";
+import {
+  abs,
+  cast,
+  div,
+  greaterEqual,
+  maximum,
+  square,
+  sub,
+} from "../core/functions/elementwise.ts";
+import { mean, sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
 
 /** mean((a − b)²) over all elements. */
@@ -16,7 +22,49 @@ export function meanAbsoluteError(a: Tensor, b: Tensor): Tensor {
   return mean(abs(sub(a, b)));
 }
 
-/** −ln softmax(logits)[target], the mean over rows.
+/** How the cross-entropy takes its targets. */
+export interface CrossEntropyOptions {
+  /** Label smoothing (arXiv 1512.00567), 0: this share of each target is spread evenly over all classes; in [0, 1]. */
+  readonly smoothing?: number;
+}
+
+/** −ln softmax(logits)[target] of each row, 0 where the target is negative.
+ *
+ * Neither it nor its gradient holds more than the logits in memory, and the gradient is softmax(logits) less the target.
+ *
+ * ```ts
+ * import { crossEntropyOfRows, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const logits = device.tensor([0, 0, 5, -5], [2, 2]);
+ * const losses = crossEntropyOfRows(logits, device.tensor(Int32Array.of(1, -1), [2]));
+ * const [first, ignored] = await losses.floats();
+ * assert.ok(Math.abs(first - Math.LN2) < 1e-6 && ignored === 0);
+ * ```
+ * @param logits float32 `[N, classes]`
+ * @param targets int32 `[N]` below the number of classes; a negative one is ignored
+ * @returns float32 `[N]`
+ * @throws {TypeError} shapes that do not agree
+ * @throws {RangeError} the smoothing is not in [0, 1], or the host wrote a target that is no class; one that was computed
+ * gives NaN
+ */
+export function crossEntropyOfRows(
+  logits: Tensor,
+  targets: Tensor,
+  { smoothing = 0 }: CrossEntropyOptions = {},
+): Tensor {
+  const losses = apply("crossEntropy", [logits, targets], { smoothing });
+  const [, classes] = logits.shape;
+  const greatest = targets.hostRange?.[1] ?? -1;
+  if (greatest >= classes) {
+    throw new RangeError(
+      `Cannot take the cross-entropy: every target must be below ${classes}, got ${greatest}`,
+    );
+  }
+  return losses;
+}
+
+/** −ln softmax(logits)[target], the mean over the rows whose target is not negative; 0 where there is none.
  *
  * ```ts
  * import { crossEntropy, openDevice } from "@codebook/codebook";
@@ -26,20 +74,16 @@ export function meanAbsoluteError(a: Tensor, b: Tensor): Tensor {
  * assert.ok(Math.abs(await loss.item() - Math.LN2) < 1e-6);
  * ```
  * @param logits float32 `[N, classes]`
- * @param targets int32 `[N]` in [0, classes)
+ * @param targets int32 `[N]` below the number of classes; a negative one is ignored
  * @throws {TypeError} shapes that do not agree
+ * @throws {RangeError} the smoothing is not in [0, 1], or the host wrote a target that is no class
  */
-export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  const [rows, classes] = logits.shape;
-  if (logits.shape.length !== 2 || !sameShape(targets.shape, [rows])) {
-    throw new TypeError(
-      `Cannot take the cross-entropy: logits must be [N, classes] and targets [N], got ${
-        showShape(logits.shape)
-      } and ${showShape(targets.shape)}`,
-    );
-  }
-  const starts = Int32Array.from({ length: rows }, (_, row) => row * classes);
-  const positions = add(targets, logits.device.tensor(starts, [rows]));
-  const chosen = gather(reshape(logits, [rows * classes, 1]), positions);
-  return mean(sub(logsumexp(logits, -1), reshape(chosen, [rows])));
+export function crossEntropy(
+  logits: Tensor,
+  targets: Tensor,
+  options: CrossEntropyOptions = {},
+): Tensor {
+  const losses = crossEntropyOfRows(logits, targets, options);
+  const counted = sum(cast(greaterEqual(targets, 0), "float32"));
+  return div(sum(losses), maximum(counted, 1));
 }

@@ -91,6 +91,31 @@ export abstract class Module implements Disposable {
   }
 }
 
+/** Makes a module's parameters constants, until the result is disposed of: gradients pass through the module to what it
+ * is applied to, but none is recorded or computed by its weights. Meanwhile they count among its buffers.
+ *
+ * ```ts
+ * import { freeze, Linear, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const layer = new Linear(device, 3, 2, { key: randomKey(1, "layer") });
+ * {
+ *   using _frozen = freeze(layer);
+ *   assert.equal(layer.forward(device.tensor([1, 2, 3], [1, 3])).requiresGradient, false);
+ * }
+ * assert.equal(layer.parameters().length, 2);
+ * ```
+ * @returns makes parameters again of those that were; whoever freezes for good drops it
+ */
+export function freeze(module: Module): Disposable {
+  const parameters = module.parameters();
+  const mark = (wanted: boolean): void => {
+    for (const tensor of parameters) tensor.requiresGradient = wanted;
+  };
+  mark(false);
+  return { [Symbol.dispose]: () => mark(true) };
+}
+
 type Field = Tensor | Counter;
 
 async function readField(field: Field): Promise<HostTensor> {

@@ -89,7 +89,7 @@ export function trainingStep(
     learningRate: () => learningRate,
     clipNorm,
   });
-  const gradients = backward(loss, update.parameters, scope);
+  const gradients = backward(loss, update.parameters, { spent: scope });
   return withoutGradients(() => {
     device.phase("update");
     const moves = model.quantizer.update({ features, ...quantized }, context);

@@ -4,6 +4,7 @@ import type { Backend, HostArray, Kernels } from "../backend.ts";
 import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
 import { codesKernels } from "./kernels/codes.ts";
+import { crossEntropyKernels } from "./kernels/cross_entropy.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
 import { maxPoolKernels } from "./kernels/max_pool.ts";
 import { movementKernels } from "./kernels/movement.ts";
@@ -34,6 +35,7 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
     ...movementKernels(machine),
     ...maxPoolKernels(machine),
     ...codesKernels(machine),
+    ...crossEntropyKernels(machine),
     ...nearestKernels(machine), // not by BLAS, which may round equal keys in different columns differently
     ...randomKernels(machine),
     ...optimizerKernels(machine),

@@ -116,6 +116,10 @@ export interface Exports {
   segmentSum(): void;
   /** See assembly/codes.ts. */
   segmentCount(): void;
+  /** See assembly/cross_entropy.ts. */
+  crossEntropy(): void;
+  /** See assembly/cross_entropy.ts. */
+  crossEntropyGradient(): void;
   /** See assembly/nearest.ts. */
   nearest(): void;
   /** See assembly/random.ts. */

@@ -5,6 +5,7 @@
 import type { Backend, HostArray, Kernels } from "../backend.ts";
 import { ReferenceBuffer } from "./buffer.ts";
 import { codes } from "./kernels/codes.ts";
+import { crossEntropies } from "./kernels/cross_entropy.ts";
 import { elementwise } from "./kernels/elementwise.ts";
 import { maxPooling } from "./kernels/max_pool.ts";
 import { movement } from "./kernels/movement.ts";
@@ -22,6 +23,7 @@ const kernels: Kernels<ReferenceBuffer> = {
   ...movement,
   ...maxPooling,
   ...codes,
+  ...crossEntropies,
   ...random,
   ...optimizer,
 };

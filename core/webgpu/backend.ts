@@ -12,6 +12,7 @@ import { showShape } from "../shape.ts";
 import { type AdapterReport, type OpenedGpu, openGpu, tilingsNow } from "./adapter.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { convolutionKernels } from "./kernels/convolution.ts";
+import { crossEntropyKernels } from "./kernels/cross_entropy.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
 import { matmulKernels } from "./kernels/matmul.ts";
 import { maxPoolKernels } from "./kernels/max_pool.ts";
@@ -52,6 +53,7 @@ function kernelsOf(launcher: Launcher): GpuKernels {
     ...movementKernels(launcher),
     ...maxPoolKernels(launcher),
     ...codesKernels(launcher),
+    ...crossEntropyKernels(launcher),
     ...nearestKernels(launcher),
     ...randomKernels(launcher),
     ...optimizerKernels(launcher),

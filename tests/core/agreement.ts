@@ -16,6 +16,9 @@ export const FLOAT32 = 1e-5;
 /** A gradient is a chain of two to four such operations. */
 export const GRADIENT = 2e-5;
 
+/** A gradient of a gradient is a chain of two of those, and may be a sum of terms that cancel. */
+export const SECOND_GRADIENT = 2e-4;
+
 /** Operands whose large common part cancels lose the digits that it takes. */
 export const CANCELLING = 1e-4;
 
@@ -31,6 +34,9 @@ export const ROUNDING = 2 ** -23;
 
 /** Half the width of a central difference. */
 export const DIFFERENCE_STEP = 2 ** -7;
+
+/** The same for differences of gradients, which bend more. */
+export const SECOND_STEP = 2 ** -8;
 
 function worstOf(got: HostArray, expected: HostArray): string {
   let worst = 0;

@@ -1,9 +1,10 @@
 /** The helper that checks a row of the table: forward and backward, on a device and against the reference. */
 import type { HostArray } from "../../core/backend.ts";
 import { backward, execute, parameter } from "../../core/execute.ts";
-import { mul } from "../../core/functions/elementwise.ts";
+import { add, mul } from "../../core/functions/elementwise.ts";
 import { sum } from "../../core/functions/reductions.ts";
 import { type Attributes, type OperationName, operations } from "../../core/ops.ts";
+import { sizeOf } from "../../core/shape.ts";
 import { type RandomKey, randomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import {
@@ -14,6 +15,8 @@ import {
   FLOAT32,
   GRADIENT,
   ROUNDING,
+  SECOND_GRADIENT,
+  SECOND_STEP,
   type Tolerance,
 } from "./agreement.ts";
 import { type Operand, uniform } from "./operands.ts";
@@ -173,40 +176,160 @@ export async function checkGradients<N extends OperationName>(
   });
 }
 
-/** Checks the reference's gradients against central differences along a random direction of each float32 input:
- * Σ gradient·(x⁺ − x⁻) = loss(x⁺) − loss(x⁻), the losses summed in float64. */
+const FIRST = { step: DIFFERENCE_STEP, lost: 0 };
+
+/** In a gradient, numbers of about 1 cancel, as in tanh's 1 − y². */
+const SECOND = { step: SECOND_STEP, lost: 1 };
+
+/** Checks a gradient against central differences along a random direction: Σ gradient·(x⁺ − x⁻) = loss(x⁺) − loss(x⁻).
+ * @param at where the gradient was taken
+ * @param options how many directions x⁺ is from there, and the size of what cancels in a term
+ * @param termsAt the terms of the loss, which are summed in float64
+ */
+async function checkDirection(
+  at: HostArray,
+  gradient: HostArray,
+  direction: HostArray,
+  options: { readonly step: number; readonly lost: number },
+  termsAt: (values: HostArray) => Promise<readonly number[]>,
+  what: string,
+): Promise<void> {
+  const moved = (step: number) => at.map((x, i) => x + step * direction[i]) as HostArray;
+  const { step, lost } = options;
+  const ahead = moved(step), behind = moved(-step);
+  const lossAhead = await termsAt(ahead), lossBehind = await termsAt(behind);
+  const difference = total(lossAhead) - total(lossBehind);
+  const changes = Array.from(gradient, (g, i) => g * (ahead[i] - behind[i]));
+  const predicted = total(changes);
+  const error = Math.abs(difference - predicted);
+  const allowed = DIFFERENCES * norm(changes) +
+    ROUNDING * (norm(lossAhead) + norm(lossBehind) + lost * Math.sqrt(lossAhead.length));
+  assert.ok(
+    error <= allowed,
+    `${what}: finite differences give ${difference}, the gradient ${predicted}, ${allowed} allowed`,
+  );
+}
+
+/** Checks the reference's gradients against central differences along a random direction of each float32 input. */
 export async function checkDifferences<N extends OperationName>(
   reference: Device,
   name: N,
   row: Row<Attributes[N]>,
 ): Promise<void> {
   const weights = lossWeights(name, row);
-  if (weights === undefined || (row.gradient ?? "derivative") !== "derivative") return;
+  if (weights === undefined || !isDerivative(row)) return;
   const inputs = valuesOf(name, row);
   const gradients = await gradientsOf(reference, name, row, inputs, weights);
-  const termsAt = async (values: readonly HostArray[]): Promise<number[]> => {
-    const [output] = await outputsOf(reference, name, row, values);
-    return Array.from(output, (y, at) => y * weights[at]);
-  };
   for (const [index, gradient] of gradients.entries()) {
     if (gradient === undefined) continue;
     const direction = uniform(row.operands[index].shape).values(keyFor(name, row, `way ${index}`));
-    const moved = (step: number) =>
-      inputs.map((values, at) =>
-        at === index ? values.map((x, i) => x + step * direction[i]) as HostArray : values
-      );
-    const ahead = moved(DIFFERENCE_STEP), behind = moved(-DIFFERENCE_STEP);
-    const lossAhead = await termsAt(ahead), lossBehind = await termsAt(behind);
-    const difference = total(lossAhead) - total(lossBehind);
-    const changes = Array.from(gradient, (g, i) => g * (ahead[index][i] - behind[index][i]));
-    const predicted = total(changes);
-    const error = Math.abs(difference - predicted);
-    const allowed = DIFFERENCES * norm(changes) + ROUNDING * (norm(lossAhead) + norm(lossBehind));
-    assert.ok(
-      error <= allowed,
-      `${
-        show(name, row, `gradient of input ${index}`)
-      }: finite differences give ${difference}, the gradient ${predicted}, ${allowed} allowed`,
-    );
+    const termsAt = async (values: HostArray): Promise<number[]> => {
+      const [output] = await outputsOf(reference, name, row, inputs.with(index, values));
+      return Array.from(output, (y, at) => y * weights[at]);
+    };
+    const what = show(name, row, `gradient of input ${index}`);
+    await checkDirection(inputs[index], gradient, direction, FIRST, termsAt, what);
   }
+}
+
+// ---- gradients of gradients ----------------------------------------------------------------------------------
+
+/** Elements of the operands and the output of a row whose second gradients are checked, at the most. */
+const MOST_ELEMENTS = 20_000;
+
+/** What a second gradient is taken of, Σ direction·gradient over all float32 inputs, and by: the inputs and, last, the
+ * weights of the first loss. */
+interface SecondGradients {
+  /** The terms of the sum. */
+  readonly terms: readonly number[];
+  /** By each float32 input, undefined for the others, and by the weights. */
+  readonly gradients: readonly (HostArray | undefined)[];
+}
+
+function secondGradientsOf<N extends OperationName>(
+  device: Device,
+  name: N,
+  row: Row<Attributes[N]>,
+  values: readonly HostArray[],
+): Promise<SecondGradients> {
+  return inScope(device, async () => {
+    const [output] = operations[name].outputs(row.operands, row.attributes);
+    const shapes = [...row.operands.map(({ shape }) => shape), output.shape];
+    const tensors = values.map((array, index) => {
+      const tensor = device.tensor(array, shapes[index]);
+      return tensor.dtype === "float32" ? parameter(tensor) : tensor;
+    });
+    const [y] = execute(device, name, tensors.slice(0, -1), row.attributes);
+    const parameters = tensors.filter(({ requiresGradient }) => requiresGradient);
+    const firsts = backward(sum(mul(y, tensors[tensors.length - 1])), parameters.slice(0, -1), {
+      differentiable: true,
+    });
+    const directions = firsts.map(({ shape }, index) =>
+      uniform(shape).values(keyFor(name, row, `direction ${index}`))
+    );
+    const loss = firsts.map((first, index) =>
+      sum(mul(first, device.tensor(directions[index], first.shape)))
+    ).reduce(add);
+    const seconds = backward(loss, parameters);
+    const terms = await Promise.all(
+      firsts.map(async (first, index) =>
+        Array.from(await first.floats(), (g, at) => g * directions[index][at])
+      ),
+    );
+    const gradients = await Promise.all(tensors.map((tensor) => {
+      const at = parameters.indexOf(tensor);
+      return at < 0 ? undefined : seconds[at].floats();
+    }));
+    return { terms: terms.flat(), gradients };
+  });
+}
+
+const isDerivative = (row: Row<unknown>): boolean =>
+  (row.gradient ?? "derivative") === "derivative";
+
+/** Whether second gradients are checked of a row. */
+export function hasSecondGradient<N extends OperationName>(
+  name: N,
+  row: Row<Attributes[N]>,
+): boolean {
+  const weights = lossWeights(name, row);
+  if (weights === undefined || !isDerivative(row)) return false;
+  const elements = row.operands.reduce((sum, { shape }) => sum + sizeOf(shape), weights.length);
+  return elements <= MOST_ELEMENTS;
+}
+
+/** Checks the reference's gradients of gradients against central differences of its gradients. */
+export async function checkSecondDifferences<N extends OperationName>(
+  reference: Device,
+  name: N,
+  row: Row<Attributes[N]>,
+): Promise<void> {
+  const values = [...valuesOf(name, row), lossWeights(name, row)!];
+  const { gradients } = await secondGradientsOf(reference, name, row, values);
+  for (const [index, gradient] of gradients.entries()) {
+    if (gradient === undefined) continue;
+    const direction = uniform([gradient.length]).values(keyFor(name, row, `turn ${index}`));
+    const termsAt = async (moved: HostArray) =>
+      (await secondGradientsOf(reference, name, row, values.with(index, moved))).terms;
+    const what = show(name, row, `second gradient by operand ${index}`);
+    await checkDirection(values[index], gradient, direction, SECOND, termsAt, what);
+  }
+}
+
+/** Checks a device's gradients of gradients against the reference's. */
+export async function checkSecondGradients<N extends OperationName>(
+  reference: Device,
+  device: Device,
+  name: N,
+  row: Row<Attributes[N]>,
+): Promise<void> {
+  const values = [...valuesOf(name, row), lossWeights(name, row)!];
+  const expected = await secondGradientsOf(reference, name, row, values);
+  const got = await secondGradientsOf(device, name, row, values);
+  expected.gradients.forEach((wanted, index) => {
+    const gradient = got.gradients[index];
+    if (wanted === undefined || gradient === undefined) return;
+    const what = show(name, row, `second gradient by operand ${index}`);
+    assertAgrees(gradient, wanted, SECOND_GRADIENT, what);
+  });
 }

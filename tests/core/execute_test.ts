@@ -25,16 +25,17 @@ import {
   square,
   sub,
 } from "../../core/functions/elementwise.ts";
-import { reshape } from "../../core/functions/movement.ts";
+import { maxPool, reshape } from "../../core/functions/movement.ts";
 import { groupNormalize, layerNormalize } from "../../core/functions/normalization.ts";
-import { matmul } from "../../core/functions/products.ts";
+import { conv2d, matmul } from "../../core/functions/products.ts";
 import { logsumexp, max, mean, softmax, sum } from "../../core/functions/reductions.ts";
+import { profile } from "../../core/profile.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
-import { DIFFERENCE_STEP, DIFFERENCES, ROUNDING } from "./agreement.ts";
+import { DIFFERENCE_STEP, DIFFERENCES, ROUNDING, SECOND_STEP } from "./agreement.ts";
 
 const devices = await openTestDevices();
 const [reference, ...others] = devices;
@@ -252,7 +253,7 @@ testOnEach(
       for (let layer = 0; layer < 8; layer++) made.push(sigmoid(made[layer]));
       const loss = scope.keep(mean(made[8])), kept = scope.keep(made[4]);
       const before = device.liveBytes;
-      const [gradient] = backward(loss, [weight], isSpent ? scope : undefined);
+      const [gradient] = backward(loss, [weight], isSpent ? { spent: scope } : {});
       return {
         gradient: await gradient.floats(),
         released: before - device.liveBytes + 64 * 64 * 4,
@@ -266,6 +267,199 @@ testOnEach(
     assert.deepEqual(spent.disposed, Array.from({ length: 9 }, (_, layer) => layer !== 4));
     assert.ok(spent.released >= 8 * 64 * 64 * 4 && plain.released <= 0);
     assert.ok(spent.survives && !outside.isDisposed);
+  },
+);
+
+/** The names of the kernels that `body` runs, in order. */
+async function kernelsOf(device: Device, body: () => void): Promise<string[]> {
+  const { kernels } = await profile(device, "kernels", () => {
+    using _scope = device.scope();
+    body();
+  });
+  return kernels.map(({ name }) => name);
+}
+
+testOnEach(
+  devices,
+  "going backward follows only the paths to what is asked for",
+  async (device) => {
+    const images = parameter(device.tensor(draw([2, 6, 6, 3], "images"), [2, 6, 6, 3]));
+    const filters = [0, 1, 2].map((layer) =>
+      parameter(device.tensor(draw([3, 3, 3, 3], `filter ${layer}`), [3, 3, 3, 3]))
+    );
+    const hidden: Tensor[] = [images];
+    for (const filter of filters) {
+      hidden.push(silu(conv2d(hidden[hidden.length - 1], filter, { padding: 1 })));
+    }
+    const loss = mean(square(hidden[3]));
+    const everything = [images, ...filters, hidden[2]];
+    const all = await Promise.all(backward(loss, everything).map((gradient) => gradient.floats()));
+    const cost = async (wanted: readonly Tensor[]) => {
+      const gradients = backward(loss, wanted);
+      for (const [index, gradient] of gradients.entries()) {
+        const expected = all[everything.indexOf(wanted[index])];
+        assert.deepEqual(await gradient.floats(), expected, "the same to the bit");
+      }
+      const names = await kernelsOf(device, () => void backward(loss, wanted));
+      const count = (name: string) => names.filter((other) => other === name).length;
+      return {
+        total: names.length,
+        byFilter: count("conv2dFilter"),
+        byImages: count("convTranspose2d"),
+      };
+    };
+    const whole = await cost(everything);
+    assert.deepEqual([whole.byFilter, whole.byImages], [3, 3]);
+    const toImages = await cost([images]);
+    assert.deepEqual([toImages.byFilter, toImages.byImages], [0, 3]);
+    assert.equal(toImages.total, whole.total - 3, "nothing but the filters' gradients is spared");
+    const toLast = await cost([filters[2]]);
+    assert.deepEqual([toLast.byFilter, toLast.byImages], [1, 0]);
+    const toHidden = await cost([hidden[2]]);
+    assert.deepEqual([toHidden.byFilter, toHidden.byImages], [0, 1]);
+    assert.ok(toHidden.total < toImages.total / 2 && toLast.total < toImages.total / 2);
+    const unrelated = leaf(device, [1, 2]), scalar = leaf(device, [1]);
+    const live = device.liveBytes;
+    for (const lost of [loss, scalar]) backward(lost, [unrelated])[0].dispose();
+    assert.equal(device.liveBytes, live, "nothing but zeros is left");
+    assert.deepEqual(await kernelsOf(device, () => void backward(loss, [unrelated])), [
+      "full",
+      "full",
+    ]);
+  },
+);
+
+testOnEach(
+  devices,
+  "a spent scope is released although its gradients are not asked for",
+  (device) => {
+    const weight = leaf(device, [1, 2]), x = leaf(device, [3, 4]);
+    using scope = device.scope();
+    const [branch, path] = [exp(weight), square(x)];
+    const loss = scope.keep(sum(mul(branch, path)));
+    backward(loss, [x], { spent: scope });
+    assert.deepEqual([branch.isDisposed, path.isDisposed, x.isDisposed], [true, true, false]);
+  },
+);
+
+// ---- gradients of gradients ----------------------------------------------------------------------------------
+
+const DIFFERENTIABLE = { differentiable: true };
+
+testOnEach(devices, "gradients can be differentiated as often as one likes", async (device) => {
+  const x = leaf(device, [0.5, -1.5]);
+  const slopes = [
+    (x: number) => 4 * x ** 3,
+    (x: number) => 12 * x ** 2,
+    (x: number) => 24 * x,
+    () => 24,
+    () => 0,
+  ];
+  let y = square(square(x));
+  for (const slope of slopes) {
+    [y] = backward(sum(y), [x], DIFFERENTIABLE);
+    assert.equal(y.requiresGradient, y.producer !== undefined);
+    assertClose(await y.floats(), [0.5, -1.5].map(slope), EQUATIONS, "derivative");
+    if (!y.requiresGradient) break;
+  }
+});
+
+testOnEach(
+  devices,
+  "gradients are constants unless they are to be differentiable",
+  async (device) => {
+    const x = leaf(device, [1, 2]);
+    const [plain] = backward(sum(square(x)), [x]);
+    assert.deepEqual([plain.requiresGradient, plain.producer], [false, undefined]);
+    const [recorded] = backward(sum(square(x)), [x], DIFFERENTIABLE);
+    assert.deepEqual(await recorded.floats(), await plain.floats());
+    await assertGradients(sum(mul(recorded, x)), [x], [[4, 8]]);
+    const [linear] = backward(sum(mul(x, 3)), [x], DIFFERENTIABLE);
+    assert.equal(linear.requiresGradient, false, "what depends on no parameter");
+    const passed = straightThrough(square(x), device.tensor([5, 6], [2]));
+    const [through] = backward(sum(mul(passed, x)), [x], DIFFERENTIABLE);
+    await assertGradients(sum(through), [x], [[6, 12]]); // of values + 2x²: 2x straight through, and 4x
+  },
+);
+
+testOnEach(devices, "every parameter gets a gradient tensor of its own", async (device) => {
+  const a = leaf(device, [1, 2]), b = leaf(device, [3, 4]);
+  const [byA, byB, again] = backward(sum(add(a, b)), [a, b, a], DIFFERENTIABLE);
+  byA.dispose();
+  again.dispose();
+  assert.deepEqual([...await byB.floats()], [1, 1]);
+});
+
+testOnEach(devices, "what differentiable gradients need is not spent", (device) => {
+  using scope = device.scope();
+  const x = leaf(device, [1]);
+  assert.throws(() => backward(sum(square(x)), [x], { differentiable: true, spent: scope }), {
+    name: "TypeError",
+    message: "Cannot go backward: gradients that are differentiable need what the loss was " +
+      "computed from, got a spent scope",
+  });
+});
+
+testOnEach(devices, "maxPool's gradient passes only where it is a constant", async (device) => {
+  const x = leaf(device, [1, 3, 2, 0], [1, 2, 2, 1]);
+  const pooled = () => maxPool(x, 2);
+  const [constant] = backward(sum(pooled()), [x], DIFFERENTIABLE);
+  await assertGradients(sum(mul(constant, x)), [x], [[0, 1, 0, 0]]);
+  const [slope] = backward(sum(square(pooled())), [x], DIFFERENTIABLE);
+  assert.deepEqual([...await slope.floats()], [0, 6, 0, 0]);
+  assert.throws(() => backward(sum(square(slope)), [x]), {
+    name: "TypeError",
+    message: "Cannot go backward: the gradient of maxPool has no gradient itself",
+  });
+});
+
+testOnEach(
+  devices,
+  "the gradient penalty of a discriminator agrees with finite differences",
+  async (device) => {
+    const images = draw([2, 8, 8, 3], "real images"), shape = [2, 8, 8, 3];
+    const shapes: Readonly<Record<string, Shape>> = {
+      first: [4, 4, 3, 8],
+      bias: [8],
+      second: [3, 3, 8, 6],
+      scale: [6],
+      head: [6, 1],
+    };
+    const start = Object.entries(shapes).map(([name, of]) => draw(of, `weight ${name}`, -0.5, 0.5));
+    /** E ‖∂ Σ D(x) / ∂x‖² (arXiv 1801.04406), with the weights as given. */
+    const penalty = (weights: readonly Tensor[]): Tensor => {
+      const [first, bias, second, scale, head] = weights;
+      const x = parameter(device.tensor(images, shape));
+      const a = silu(conv2d(x, first, { stride: 2, padding: 1, bias }));
+      const b = groupNormalize(conv2d(a, second, { padding: 1 }), 3);
+      const features = mean(silu(mul(b, scale)), [1, 2]);
+      const [gradient] = backward(sum(matmul(features, head)), [x], DIFFERENTIABLE);
+      return mul(sum(square(gradient)), 1 / 2);
+    };
+    const tensorsOf = (values: readonly ArrayLike<number>[]) =>
+      values.map((array, index) =>
+        device.tensor(Float32Array.from(array), Object.values(shapes)[index])
+      );
+    const weights = tensorsOf(start).map(parameter);
+    const gradients = await Promise.all(
+      backward(penalty(weights), weights).map((gradient) => gradient.floats()),
+    );
+    for (const [index, name] of Object.keys(shapes).entries()) {
+      const way = draw(shapes[name], `way ${name}`);
+      const at = async (step: number) => {
+        const moved = start.with(index, start[index].map((value, i) => value + step * way[i]));
+        return await penalty(tensorsOf(moved)).item();
+      };
+      const above = await at(SECOND_STEP), below = await at(-SECOND_STEP);
+      const predicted = gradients[index]
+        .reduce((total, g, i) => total + g * 2 * SECOND_STEP * way[i], 0);
+      const allowed = 1e-2 * Math.abs(predicted) + 8 * ROUNDING * above;
+      assert.ok(
+        Math.abs(above - below - predicted) <= allowed,
+        `${name}: differences give ${above - below}, the gradient ${predicted}`,
+      );
+      if (name !== "bias") assert.ok(Math.abs(predicted) > 20 * ROUNDING * above, `${name} counts`);
+    }
   },
 );
 

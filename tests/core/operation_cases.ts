@@ -491,16 +491,17 @@ export const operationCases: OperationCases = {
     { about: "scale 0", operands: [uniform([7])], attributes: { scale: 0, shift: 3 } },
   ],
   reluGradient: [
-    { about: "one element", operands: [wholes([1]), uniform([1])], attributes: {} },
+    { about: "one element", operands: [offGrid([1]), uniform([1])], attributes: {} },
     {
       about: "zeros",
       operands: [wholes([65, 33]), uniform([65, 33])],
       attributes: {},
       tolerance: EXACT,
+      gradient: "convention",
     },
     {
       about: "many elements",
-      operands: [uniform([70_001]), uniform([70_001])],
+      operands: [offGrid([70_001]), uniform([70_001])],
       attributes: {},
       tolerance: EXACT,
     },
@@ -1012,6 +1013,7 @@ export const operationCases: OperationCases = {
       about,
       operands: [wholes(shape, 0, 1), wholes(maps, 0, 1), uniform(maps)],
       attributes: { size, stride, padding },
+      gradient: "undefined" as const,
     };
   }),
   copy: [
@@ -1154,6 +1156,15 @@ export const operationCases: OperationCases = {
     ),
     nearestExactly("all keys NaN", wholes([9, 2]), given([5, 2], filled(10, NaN)), distance),
   ]),
+  crossEntropy: crossEntropyRows(([rows, classes], targets) => [
+    uniform([rows, classes], -4, 4),
+    targets,
+  ]),
+  crossEntropyGradient: crossEntropyRows(([rows, classes], targets) => [
+    uniform([rows, classes], -4, 4),
+    targets,
+    uniform([rows]),
+  ]),
   uniform: DRAWS.flatMap(([about, shape, key]) => [
     {
       about: `${about} in [0, 1]`,
@@ -1213,6 +1224,86 @@ export const operationCases: OperationCases = {
     };
   }),
 };
+
+/** The rows of the cross-entropy and of its gradient. */
+function crossEntropyRows(
+  operandsOf: (shape: readonly [rows: number, classes: number], targets: Operand) => Operand[],
+): Row<{ readonly smoothing: number }>[] {
+  const rows = ([
+    ["one element", 1, 1],
+    ["two classes", 7, 2],
+    ["odd sizes", 33, 17],
+    ["a class more than a vector", 5, 65],
+    ["many rows", 1000, 10],
+    ["a codebook", 130, 1024],
+    ["many classes", 3, 20_000],
+  ] as const).flatMap(([about, count, classes]) =>
+    [0, 0.1].map((smoothing) => ({
+      about: `${about}, smoothing ${smoothing}`,
+      operands: operandsOf([count, classes], integers([count], 0, classes - 1)),
+      attributes: { smoothing },
+    }))
+  );
+  const withLogits = (logits: Operand, targets: readonly number[]): Operand[] => {
+    const [count, classes] = logits.shape;
+    const indices = givenIntegers([count], targets);
+    return [logits, ...operandsOf([count, classes], indices).slice(1)];
+  };
+  return [
+    ...rows,
+    {
+      about: "smoothing alone",
+      operands: operandsOf([5, 9], integers([5], 0, 8)),
+      attributes: { smoothing: 1 },
+    },
+    {
+      about: "rows that are ignored",
+      operands: operandsOf([6, 5], givenIntegers([6], [-1, 0, -100, 4, -(2 ** 31), 2])),
+      attributes: { smoothing: 0.2 },
+    },
+    {
+      about: "no row that counts",
+      operands: operandsOf([3, 5], givenIntegers([3], [-1, -1, -1])),
+      attributes: { smoothing: 0 },
+    },
+    {
+      about: "targets that are no class",
+      operands: operandsOf([3, 5], givenIntegers([3], [5, 2, 2 ** 31 - 1])),
+      attributes: { smoothing: 0 },
+      gradient: "undefined",
+    },
+    {
+      about: "great logits",
+      operands: withLogits(uniform([9, 33], 900, 1000), [0, 1, 2, 3, 4, 5, 6, 7, 32]),
+      attributes: { smoothing: 0 },
+    },
+    {
+      about: "great logits, smoothing",
+      operands: withLogits(uniform([9, 33], 900, 1000), [0, 1, 2, 3, 4, 5, 6, 7, 32]),
+      attributes: { smoothing: 0.3 },
+    },
+    {
+      about: "a sure answer",
+      operands: withLogits(given([2, 3], [1e4, 0, -1e4, 0, 1e4, 0]), [0, 0]),
+      attributes: { smoothing: 0 },
+    },
+    {
+      about: "masked by −∞",
+      operands: withLogits(
+        withValues(uniform([3, 9]), { 0: -Infinity, 5: -Infinity, 17: -Infinity }),
+        [1, 3, -1],
+      ),
+      attributes: { smoothing: 0 },
+      gradient: "convention",
+    },
+    {
+      about: "a target masked by −∞",
+      operands: withLogits(given([2, 3], [-Infinity, 1, 2, 3, 4, NaN]), [0, 1]),
+      attributes: { smoothing: 0 },
+      gradient: "undefined",
+    },
+  ];
+}
 
 function filled(length: number, value: number): number[] {
   return new Array<number>(length).fill(value);

@@ -1,7 +1,15 @@
 /** Every operation, forward and backward, on every device: the rows of `operation_cases.ts`. */
 import { type Attributes, type OperationName, operations } from "../../core/ops.ts";
 import { openTestDevices } from "../helpers.ts";
-import { checkDifferences, checkForward, checkGradients, type Row } from "./check_operation.ts";
+import {
+  checkDifferences,
+  checkForward,
+  checkGradients,
+  checkSecondDifferences,
+  checkSecondGradients,
+  hasSecondGradient,
+  type Row,
+} from "./check_operation.ts";
 import { operationCases } from "./operation_cases.ts";
 import assert from "node:assert/strict";
 
@@ -23,11 +31,44 @@ async function checkRows<A>(
   assert.ok(failures.length === 0, `\n${failures.join("\n")}`);
 }
 
+/** The operations of which no row has a derivative: a convention, or a refusal. */
+const WITHOUT_DERIVATIVE: ReadonlySet<OperationName> = new Set([
+  "straightThrough",
+  "maxPoolGradient",
+]);
+
+/** The operations whose gradient has no gradient itself. */
+const ONCE_ONLY: ReadonlySet<OperationName> = new Set(["maxPool"]);
+
+function registerSecond<N extends OperationName>(
+  name: N,
+  rows: readonly Row<Attributes[N]>[],
+): void {
+  if (ONCE_ONLY.has(name)) {
+    Deno.test(`the gradient of ${name} is not differentiable, and says so`, async () => {
+      await assert.rejects(() => checkSecondDifferences(reference, name, rows[0]), {
+        name: "TypeError",
+        message: `Cannot go backward: the gradient of ${name} has no gradient itself`,
+      });
+    });
+    return;
+  }
+  Deno.test(`the gradient of the gradient of ${name} agrees with finite differences`, async () => {
+    assert.ok(rows.length > 0, "a row has one");
+    await checkRows(rows, (row) => checkSecondDifferences(reference, name, row));
+  });
+  for (const device of others) {
+    Deno.test(`the gradient of the gradient of ${name} on ${device.name} agrees with the reference`, () =>
+      checkRows(rows, (row) => checkSecondGradients(reference, device, name, row)));
+  }
+}
+
 function register<N extends OperationName>(name: N): void {
   const rows: readonly Row<Attributes[N]>[] = operationCases[name];
-  if (operations[name].gradient !== null) {
+  if (operations[name].gradient !== null && !WITHOUT_DERIVATIVE.has(name)) {
     Deno.test(`the gradient of ${name} agrees with finite differences`, () =>
       checkRows(rows, (row) => checkDifferences(reference, name, row)));
+    registerSecond(name, rows.filter((row) => hasSecondGradient(name, row)));
   }
   for (const device of others) {
     Deno.test(`${name} on ${device.name} agrees with the reference, forward and backward`, () =>

@@ -93,6 +93,60 @@ testOnEach(devices, "a tensor kept after the enclosing scope closed goes further
   assert.equal(device.liveBytes, before, "the outer scope owned the second one");
 });
 
+testOnEach(devices, "a scope keeps what a scope inside it made", (device) => {
+  using _outside = device.scope();
+  let kept: Tensor, passed: Tensor;
+  {
+    using outer = device.scope();
+    {
+      using _middle = device.scope();
+      using _inner = device.scope();
+      kept = outer.keep(kilo(device));
+      passed = kilo(device);
+    }
+    assert.ok(!kept.isDisposed && passed.isDisposed);
+  }
+  assert.ok(!kept.isDisposed, "the outer scope kept it");
+});
+
+testOnEach(devices, "a tensor from outside outlives a scope as it is", (device) => {
+  const before = device.liveBytes;
+  const free = kilo(device);
+  {
+    using _outer = device.scope();
+    const owned = kilo(device);
+    {
+      using inner = device.scope();
+      assert.equal(inner.keep(owned), owned);
+      assert.equal(inner.keep(free), free);
+    }
+    assert.ok(!owned.isDisposed && !free.isDisposed);
+    assert.equal(device.liveBytes, before + 2 * KILO);
+  }
+  assert.equal(
+    device.liveBytes,
+    before + KILO,
+    "the outer scope still owns its tensor, nobody the other",
+  );
+  free.dispose();
+});
+
+testOnEach(devices, "a scope refuses to keep what it cannot", (device) => {
+  using scope = device.scope();
+  const gone = kilo(device);
+  gone.dispose();
+  assert.throws(() => scope.keep(gone), {
+    name: "Error",
+    message: "Cannot keep the tensor [1024]: it must be alive, got one that was disposed",
+  });
+  const { device: other } = smallDevice(KILO);
+  assert.throws(() => scope.keep(other.empty([1])), {
+    name: "TypeError",
+    message:
+      `Cannot keep a tensor: it must be on the scope's device ${device.name}, got one on ${other.name}`,
+  });
+});
+
 testOnEach(devices, "a scope holds across await", async (device) => {
   const before = device.liveBytes;
   {

@@ -312,6 +312,9 @@ test("the tilings of real GPUs agree with the reference", async () => {
   await check("softmax", ["rows", "wide rows", "wide columns"]);
   await check("normalize", ["group normalisation of images", "groups too long to be held"]);
   await check("normalizeGradient", ["8 groups of [3,196,64]"]);
+  const rows = ["many classes, smoothing 0.1", "a codebook, smoothing 0"];
+  await check("crossEntropy", rows);
+  await check("crossEntropyGradient", rows);
   await check("nearest", [
     "no multiples of a tile, l2",
     "many keys, cos",

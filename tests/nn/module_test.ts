@@ -1,12 +1,15 @@
 /** Modules: what their state is called, and how it is saved and loaded. */
 import assert from "node:assert/strict";
+import { backward, parameter } from "../../core/execute.ts";
 import { zeros } from "../../core/functions/creation.ts";
 import { relu } from "../../core/functions/elementwise.ts";
+import { sum } from "../../core/functions/reductions.ts";
+import { profile } from "../../core/profile.ts";
 import { randomKey } from "../../core/random.ts";
 import type { HostTensor } from "../../core/host_tensor.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Linear } from "../../nn/linear.ts";
-import { Activation, Counter, Module, Sequential } from "../../nn/module.ts";
+import { Activation, Counter, freeze, Module, Sequential } from "../../nn/module.ts";
 import { testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 
@@ -161,6 +164,35 @@ testOnEach(devices, "disposing of a module gives its state back", (device) => {
     assert.ok(device.liveBytes > before);
   }
   assert.equal(device.liveBytes, before);
+});
+
+testOnEach(devices, "a frozen module records nothing by its weights", async (device) => {
+  const layer = new Linear(device, 3, 2, { key: key("frozen") });
+  const x = device.tensor([1, 2, 3], [1, 3]), input = parameter(x.view());
+  const [expected] = backward(sum(layer.forward(input)), [input]);
+  const names = [...layer.namedParameters().keys()];
+  {
+    using _frozen = freeze(layer);
+    assert.deepEqual(layer.parameters(), []);
+    assert.deepEqual([...layer.namedBuffers().keys()], names);
+    assert.equal(layer.forward(x).requiresGradient, false, "of a constant");
+    const y = layer.forward(input);
+    const taken = await profile(device, "frozen", () => {
+      const [gradient] = backward(sum(y), [input]);
+      gradient.dispose();
+    });
+    const products = taken.kernels.filter(({ name }) => name === "matmul");
+    assert.equal(products.length, 1, "by the input alone");
+    const [gradient] = backward(sum(y), [input]);
+    assert.deepEqual(await gradient.floats(), await expected.floats());
+    assert.throws(() => backward(sum(y), [layer.weight]), TypeError);
+    {
+      using _again = freeze(layer);
+    }
+    assert.deepEqual(layer.parameters(), [], "still frozen");
+  }
+  assert.deepEqual([...layer.namedParameters().keys()], names);
+  assert.equal(layer.forward(x).requiresGradient, true);
 });
 
 testOnEach(devices, "layers are applied in order", async (device) => {

@@ -2,6 +2,7 @@
 export * from "./binary";
 export { gather, segmentCount, segmentSum } from "./codes";
 export { conv2d, convTranspose2d } from "./conv";
+export { crossEntropy, crossEntropyGradient } from "./cross_entropy";
 export { mapWhere } from "./elementwise";
 export { conv2dFilter, filterSplits } from "./filter";
 export { matmul } from "./matmul";

@@ -217,7 +217,8 @@ export function argmax(): void {
   lines<Argmax>();
 }
 
-function greatestOf(x: usize, count: i32, stride: usize): f32 {
+/** The greatest of `count` floats, `stride` bytes apart; NaN if any is NaN. */
+export function greatestOf(x: usize, count: i32, stride: usize): f32 {
   if (stride == 4) return reduceRun<Max>(x, count);
   let greatest: f32 = -Infinity;
   for (let c = 0; c < count; c++, x += stride) greatest = max<f32>(greatest, load<f32>(x));
@@ -229,7 +230,7 @@ function expOne(x: f32): f32 {
 }
 
 /** Σ exp(x − m), and the summands at `out` where it is not 0; in float64, as lines are long. */
-function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: f32): f64 {
+export function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: f32): f64 {
   let total: f64 = 0;
   let left = count;
   if (stride == 4) {

@@ -184,6 +184,16 @@ export function sumLines(
   foldLines(launcher, SUM, input, output, lines);
 }
 
+/** Folds the middle axis of [outer, count, inner] to pairs (m, s), vec2<f32>: m the maximum, s = Σ exp(x − m). */
+export function softmaxPairs(
+  launcher: Launcher,
+  input: WebGpuBuffer,
+  output: WebGpuBuffer,
+  lines: Lines,
+): void {
+  foldLines(launcher, SOFTMAX_PAIR, input, output, lines);
+}
+
 /** The largest magnitude among `count` elements, as the word of a float32. */
 export function largestMagnitude(
   launcher: Launcher,
@@ -253,7 +263,7 @@ export function reductionKernels(launcher: Launcher): Table {
       const { outer, count, inner } = lines;
       const total = outer * count * inner;
       const pairs = launcher.scratch(2, outer * inner * 8);
-      foldLines(launcher, SOFTMAX_PAIR, input.buffer, pairs, lines);
+      softmaxPairs(launcher, input.buffer, pairs, lines);
       launcher.launch({
         key: "softmax",
         shader: () => ({
