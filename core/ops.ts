@@ -47,6 +47,17 @@ export interface PoolAttributes {
 /** How nearness is measured: least squared distance, or greatest cosine. */
 export type Distance = "l2" | "cos";
 
+/** How attention weighs what it sees. */
+export interface AttentionAttributes {
+  /** Query i of S sees the keys 0 … i + T − S: the last query sees the last key. */
+  readonly causal: boolean;
+  /** What the products of queries and keys are multiplied by. */
+  readonly scale: number;
+}
+
+/** What attention's gradient is taken of. */
+export type AttentionOperand = "queries" | "keys" | "values";
+
 /** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
 export interface Attributes {
   // Elementwise, two operands, broadcasting. float32 or int32 (same); div and pow float32 only.
@@ -144,6 +155,13 @@ export interface Attributes {
   normalize: { readonly groups: number; readonly epsilon: number };
   /** (x̂, 1/σ, g) → (g − mean g − x̂·mean(g·x̂))/σ, the means over each group. */
   normalizeGradient: { readonly groups: number };
+  /** (q [B, S, H, D], k [B, T, H, D], v [B, T, H, D], visible? int32 [S]) → (y [B, S, H, D], l [B, S, H]): for each head
+   * y = Σ pⱼ·vⱼ with p = softmax(scale·q·kⱼ) over the keys that the query sees, and l = ln Σ exp(scale·q·kⱼ). With
+   * `visible`, query i sees the keys before visible[i], and those that causal lets it see. A query that sees no key
+   * gives zeros and l = 0. The S × T matrix is never in memory. */
+  attention: AttentionAttributes;
+  /** (q, k, v, g, l, d, visible?) → the gradient of one of q, k and v; g is y's, d = Σ g·y over D, [B, S, H]. */
+  attentionGradient: AttentionAttributes & { readonly of: AttentionOperand };
 
   // Moving data; any dtype.
   /** A view: no kernel, no copy. */
@@ -466,6 +484,35 @@ function permuted(shape: Shape, permutation: readonly number[]): Shape {
     showShape(permutation),
   );
   return permutation.map((axis) => shape[axis]);
+}
+
+/** Checks the operands of attention: queries, keys, values, and how many keys each query sees. */
+function attentionInputs(inputs: readonly Spec[]): void {
+  const action = "attend";
+  const visible = inputs.length === 4
+    ? [{ rank: 1, dtype: "int32", name: "the numbers of visible keys" } as const]
+    : [];
+  expectInputs(
+    inputs,
+    action,
+    { rank: 4, dtype: "float32", name: "the queries" },
+    { rank: 4, dtype: "float32", name: "the keys" },
+    { rank: 4, dtype: "float32", name: "the values" },
+    ...visible,
+  );
+  const [q, k, v] = inputs.map(({ shape }) => shape);
+  expect(
+    sameShape(k, v) && sameShape([q[0], ...q.slice(2)], [k[0], ...k.slice(2)]),
+    action,
+    "queries [B, S, H, D], keys and values [B, T, H, D] must agree",
+    show(inputs.slice(0, 3)),
+  );
+  expect(
+    inputs.length === 3 || inputs[3].shape[0] === q[1],
+    action,
+    `each of the ${q[1]} queries needs one number of visible keys`,
+    show(inputs.slice(3)),
+  );
 }
 
 /** Checks the operand and the window of a pooling, and gives the shape of its output. */
@@ -930,6 +977,30 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
     ],
   },
   normalizeGradient: { outputs: (inputs) => [float(inputs[0].shape)], gradient: null },
+  attention: {
+    outputs: (inputs) => {
+      attentionInputs(inputs);
+      return [float(inputs[0].shape), float(inputs[0].shape.slice(0, 3))];
+    },
+    gradient: ({ apply, inputs: [q, k, v, ...visible], outputs, upstream, needed, attributes }) => {
+      const [y, logsumexps] = outputs;
+      const rows = [sizeOf(logsumexps.shape), q.shape[3], 1];
+      const products = apply("reshape", [apply("mul", [upstream, y], {})], { shape: rows });
+      const totals = apply("reshape", [apply("sum", [products], {})], { shape: logsumexps.shape });
+      const operands = [q, k, v, upstream, logsumexps, totals, ...visible];
+      const by = (of: AttentionOperand) =>
+        apply("attentionGradient", operands, { ...attributes, of });
+      return [
+        needed[0] ? by("queries") : undefined,
+        needed[1] ? by("keys") : undefined,
+        needed[2] ? by("values") : undefined,
+      ];
+    },
+  },
+  attentionGradient: {
+    outputs: (inputs, { of }) => [float(inputs[of === "queries" ? 0 : 1].shape)],
+    gradient: null,
+  },
 
   reshape: {
     outputs: (inputs, { shape }) => {

@@ -98,6 +98,8 @@ export interface Exports {
   normalize(): void;
   /** See assembly/normalization.ts. */
   normalizeGradient(): void;
+  /** See assembly/attention.ts. */
+  attention(): void;
   /** See assembly/optimizer.ts. */
   adam(): void;
   /** See assembly/movement.ts. */

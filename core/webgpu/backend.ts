@@ -10,6 +10,7 @@ import {
 import type { Precision } from "../precision.ts";
 import { showShape } from "../shape.ts";
 import { type AdapterReport, type OpenedGpu, openGpu, tilingsNow } from "./adapter.ts";
+import { attentionKernels } from "./kernels/attention.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { convolutionKernels } from "./kernels/convolution.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
@@ -49,6 +50,7 @@ function kernelsOf(launcher: Launcher): GpuKernels {
     ...matmulKernels(launcher),
     ...convolutionKernels(launcher),
     ...normalizationKernels(launcher),
+    ...attentionKernels(launcher),
     ...movementKernels(launcher),
     ...maxPoolKernels(launcher),
     ...codesKernels(launcher),

@@ -1,6 +1,7 @@
 /** THE table of the operations' tests: one row an operation, each a list of cases. A missing operation is a compile
  * error. `operations_test.ts` checks every case forward and backward on every device. */
 import {
+  type AttentionAttributes,
   type Attributes,
   type ConvAttributes,
   type Distance,
@@ -330,6 +331,59 @@ function nearestExactly(
 }
 
 const DISTANCES: readonly Distance[] = ["l2", "cos"];
+
+/** Attention of queries [B, S, H, D] over keys and values [B, T, H, D]. */
+const ATTENTIONS: readonly ({
+  readonly about: string;
+  readonly queries: Shape;
+  readonly keys: Shape;
+  readonly visible?: readonly [Operand];
+} & AttentionAttributes)[] = [
+  ...([
+    ["one element", 1, 1, 1, 1, 1],
+    ["odd sizes", 2, 7, 9, 3, 5],
+    ["one query", 2, 1, 65, 2, 8],
+    ["one key", 3, 17, 1, 2, 4],
+    ["more queries than keys", 1, 100, 33, 2, 7],
+    ["more keys than queries", 1, 33, 100, 1, 16],
+    ["several tiles", 2, 130, 129, 2, 32],
+    ["wide heads", 1, 67, 66, 1, 64],
+    ["a very wide head", 1, 49, 37, 1, 259],
+    ["many heads of one element", 1, 9, 11, 17, 1],
+  ] as const).flatMap(([about, batch, length, count, heads, width]) =>
+    [false, true].map((causal) => ({
+      about: `${about}${causal ? ", causal" : ""}`,
+      queries: [batch, length, heads, width],
+      keys: [batch, count, heads, width],
+      causal,
+      scale: 1 / Math.sqrt(width),
+    }))
+  ),
+  {
+    about: "blocks that see those before them",
+    queries: [2, 84, 2, 8],
+    keys: [2, 84, 2, 8],
+    visible: [givenIntegers([84], scales([1, 4, 9, 70]))],
+    causal: false,
+    scale: 0.5,
+  },
+  {
+    about: "any numbers of keys, also none and too many",
+    queries: [1, 70, 2, 5],
+    keys: [1, 41, 2, 5],
+    visible: [integers([70], -3, 50)],
+    causal: false,
+    scale: 1,
+  },
+  {
+    about: "numbers of keys, causal",
+    queries: [2, 19, 3, 6],
+    keys: [2, 23, 3, 6],
+    visible: [integers([19], 0, 23)],
+    causal: true,
+    scale: -0.7,
+  },
+];
 
 const DRAWS: readonly (readonly [string, Shape, RandomKey])[] = [
   ["a scalar", [], randomKey(0, "draws")],
@@ -816,6 +870,57 @@ export const operationCases: OperationCases = {
     })),
   ],
 
+  attention: [
+    ...ATTENTIONS.map(({ about, queries, keys, visible, ...attributes }) => ({
+      about,
+      operands: [uniform(queries), uniform(keys), uniform(keys), ...visible ?? []],
+      attributes,
+      // One key's weight is 1 whatever the logit: its gradients are 0 but for rounding.
+      gradient: keys[1] === 1 ? "undefined" : "derivative",
+    })),
+    {
+      about: "logits of ±10,000",
+      operands: [
+        wholes([2, 17, 2, 4], -50, 50),
+        wholes([2, 65, 2, 4], -50, 50),
+        uniform([2, 65, 2, 4]),
+      ],
+      attributes: { causal: false, scale: 1 },
+      gradient: "convention",
+    },
+    {
+      about: "NaN in one query",
+      operands: [
+        withValues(uniform([1, 3, 1, 4]), { 5: NaN }),
+        uniform([1, 9, 1, 4]),
+        uniform([1, 9, 1, 4]),
+      ],
+      attributes: { causal: false, scale: 1 },
+      gradient: "undefined",
+    },
+    {
+      about: "NaN in a key that only the last query sees",
+      operands: [
+        uniform([1, 3, 1, 4]),
+        withValues(uniform([1, 9, 1, 4]), { 32: NaN }),
+        uniform([1, 9, 1, 4]),
+      ],
+      attributes: { causal: true, scale: 1 },
+      gradient: "undefined",
+    },
+  ],
+  attentionGradient: ATTENTIONS.flatMap(({ about, queries, keys, visible, ...attributes }) =>
+    (["queries", "keys", "values"] as const).map((of) => ({
+      about: `${about}, ${of}`,
+      operands: [
+        ...[queries, keys, keys, queries].map((shape) => uniform(shape)),
+        ...[uniform(queries.slice(0, 3), 2, 3), uniform(queries.slice(0, 3))],
+        ...visible ?? [],
+      ],
+      attributes: { ...attributes, of },
+    }))
+  ),
+
   reshape: [
     { about: "to more axes", operands: [uniform([6, 35])], attributes: { shape: [2, 3, 5, 7] } },
     { about: "to a scalar", operands: [uniform([1, 1])], attributes: { shape: [] } },
@@ -1213,6 +1318,15 @@ export const operationCases: OperationCases = {
     };
   }),
 };
+
+/** For every token of blocks of so many, the tokens of its block and those before. */
+function scales(blocks: readonly number[]): number[] {
+  let total = 0;
+  return blocks.flatMap((length) => {
+    total += length;
+    return filled(length, total);
+  });
+}
 
 function filled(length: number, value: number): number[] {
   return new Array<number>(length).fill(value);

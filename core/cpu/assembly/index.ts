@@ -1,4 +1,5 @@
 /** Everything the host calls. */
+export { attention } from "./attention";
 export * from "./binary";
 export { gather, segmentCount, segmentSum } from "./codes";
 export { conv2d, convTranspose2d } from "./conv";
