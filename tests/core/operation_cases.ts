@@ -5,6 +5,7 @@ import {
   type Attributes,
   type ConvAttributes,
   type Distance,
+  type GroupNormAttributes,
   type None,
   type OperationName,
   type Pair,
@@ -331,6 +332,50 @@ function nearestExactly(
 }
 
 const DISTANCES: readonly Distance[] = ["l2", "cos"];
+
+const GROUP_NORMS: readonly ({
+  readonly about: string;
+  readonly shape: readonly [number, number, number];
+  readonly shifted: boolean;
+} & GroupNormAttributes)[] = ([
+  ["one channel of two", [3, 5, 2], 2],
+  ["one group", [2, 9, 12], 1],
+  ["groups of three", [2, 9, 12], 4],
+  ["rows of odd length", [33, 1, 17], 1],
+  ["long rows", [65, 1, 130], 1],
+  ["images", [3, 196, 64], 8],
+  ["groups too long to be held", [2, 1500, 12], 2],
+  ["many rows", [1, 3000, 8], 2],
+] as const).flatMap(([about, shape, groups]) =>
+  [[true, true, true], [true, false, true], [false, false, false], [false, true, true]].map((
+    [centred, silu, shifted],
+  ) => ({
+    about: `${about}${centred ? "" : ", not centred"}${silu ? ", SiLU" : ""}`,
+    shape,
+    groups,
+    centred,
+    silu,
+    shifted,
+  }))
+);
+
+/** A gain, and a shift if asked. */
+function parameters(channels: number, shifted: boolean): Operand[] {
+  return [uniform([channels], 0.5, 2), ...shifted ? [uniform([channels])] : []];
+}
+
+function groupNormGradients(): Row<GroupNormAttributes>[] {
+  return GROUP_NORMS.map(({ about, shape, shifted, ...attributes }) => ({
+    about,
+    operands: [
+      uniform(shape),
+      uniform([shape[0], attributes.groups, 2], 0.5, 2),
+      uniform(shape),
+      ...parameters(shape[2], shifted),
+    ],
+    attributes,
+  }));
+}
 
 /** Attention of queries [B, S, H, D] over keys and values [B, T, H, D]. */
 const ATTENTIONS: readonly ({
@@ -870,6 +915,28 @@ export const operationCases: OperationCases = {
     })),
   ],
 
+  groupNorm: [
+    ...GROUP_NORMS.map(({ about, shape, shifted, ...attributes }) => ({
+      about,
+      operands: [uniform(shape), ...parameters(shape[2], shifted)],
+      attributes: { ...attributes, epsilon: 1e-5 },
+    })),
+    {
+      about: "a mean far from zero",
+      operands: [uniform([2, 100, 4], 99, 101), ...parameters(4, true)],
+      attributes: { groups: 2, centred: true, silu: true, epsilon: 1e-5 },
+      tolerance: CANCELLING,
+      gradient: "undefined",
+    },
+    {
+      about: "a great gain",
+      operands: [uniform([2, 9, 4]), given([4], [1e3, -1e3, 30, -30]), uniform([4])],
+      attributes: { groups: 1, centred: true, silu: true, epsilon: 1e-5 },
+      gradient: "undefined",
+    },
+  ],
+  groupNormGradient: groupNormGradients(),
+  groupNormParameterGradient: groupNormGradients(),
   attention: [
     ...ATTENTIONS.map(({ about, queries, keys, visible, ...attributes }) => ({
       about,

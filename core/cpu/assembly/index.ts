@@ -5,6 +5,12 @@ export { gather, segmentCount, segmentSum } from "./codes";
 export { conv2d, convTranspose2d } from "./conv";
 export { mapWhere } from "./elementwise";
 export { conv2dFilter, filterSplits } from "./filter";
+export {
+  groupNorm,
+  groupNormGradient,
+  groupNormParameterGradient,
+  groupNormParts,
+} from "./group_norm";
 export { matmul } from "./matmul";
 export { maxPool, maxPoolGradient } from "./max_pool";
 export { move } from "./movement";

@@ -1,12 +1,16 @@
 /** Attention and its gradients. */
 import type { Kernel, View } from "../../backend.ts";
-import type { AttentionAttributes, AttentionOperand, Attributes } from "../../ops.ts";
+import type {
+  AttentionAttributes,
+  AttentionName,
+  AttentionOperand,
+  Attributes,
+} from "../../ops.ts";
 import type { CpuBuffer } from "../memory.ts";
 import type { Machine } from "../threads.ts";
 import { addressOf } from "./products.ts";
 
-type Name = "attention" | "attentionGradient";
-type Table = { readonly [N in Name]: Kernel<Attributes[N], CpuBuffer> };
+type Table = { readonly [N in AttentionName]: Kernel<Attributes[N], CpuBuffer> };
 type Tensor = View<CpuBuffer>;
 
 const KINDS: Readonly<Record<AttentionOperand, number>> = { queries: 1, keys: 2, values: 3 };

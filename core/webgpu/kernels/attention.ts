@@ -7,7 +7,12 @@
  * the sums give the weights again.
  */
 import type { Kernel, View } from "../../backend.ts";
-import type { AttentionAttributes, AttentionOperand, Attributes } from "../../ops.ts";
+import type {
+  AttentionAttributes,
+  AttentionName,
+  AttentionOperand,
+  Attributes,
+} from "../../ops.ts";
 import { floatFunctions } from "../float_functions.ts";
 import { type ComputeShader, floatBits, type Launcher } from "../launch.ts";
 import { checkLoops } from "../loop_budget.ts";
@@ -318,8 +323,7 @@ fn limit(query: u32) -> i32 {
   };
 }
 
-type Name = "attention" | "attentionGradient";
-type Table = { readonly [N in Name]: Kernel<Attributes[N], WebGpuBuffer> };
+type Table = { readonly [N in AttentionName]: Kernel<Attributes[N], WebGpuBuffer> };
 type Views = readonly (View<WebGpuBuffer> | undefined)[];
 
 const isThere = <T>(view: T | undefined): view is T => view !== undefined;
