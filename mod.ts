@@ -22,14 +22,19 @@ export type {
 } from "./core/backend.ts";
 export {
   type Apply,
+  type AttentionAttributes,
+  type AttentionName,
+  type AttentionOperand,
   type Attributes,
   type ConvAttributes,
   type Distance,
   type ElementwiseName,
   type GradientCall,
+  type GroupNormAttributes,
   type MaxPoolName,
   type MovementName,
   type None,
+  type NormalizationName,
   type Operation,
   type OperationName,
   operations,
@@ -64,6 +69,7 @@ export {
 export * from "./core/cost.ts";
 export * from "./core/profile.ts";
 export * from "./core/trace.ts";
+export * from "./core/functions/attention.ts";
 export * from "./core/functions/creation.ts";
 export * from "./core/functions/elementwise.ts";
 export * from "./core/functions/indexing.ts";

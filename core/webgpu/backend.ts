@@ -14,6 +14,7 @@ import { attentionKernels } from "./kernels/attention.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { convolutionKernels } from "./kernels/convolution.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
+import { groupNormKernels } from "./kernels/group_norm.ts";
 import { matmulKernels } from "./kernels/matmul.ts";
 import { maxPoolKernels } from "./kernels/max_pool.ts";
 import { movementKernels } from "./kernels/movement.ts";
@@ -50,6 +51,7 @@ function kernelsOf(launcher: Launcher): GpuKernels {
     ...matmulKernels(launcher),
     ...convolutionKernels(launcher),
     ...normalizationKernels(launcher),
+    ...groupNormKernels(launcher),
     ...attentionKernels(launcher),
     ...movementKernels(launcher),
     ...maxPoolKernels(launcher),

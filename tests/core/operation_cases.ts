@@ -938,7 +938,9 @@ export const operationCases: OperationCases = {
   groupNormGradient: groupNormGradients(),
   groupNormParameterGradient: groupNormGradients(),
   attention: [
-    ...ATTENTIONS.map(({ about, queries, keys, visible, ...attributes }) => ({
+    ...ATTENTIONS.map((
+      { about, queries, keys, visible, ...attributes },
+    ): Row<AttentionAttributes> => ({
       about,
       operands: [uniform(queries), uniform(keys), uniform(keys), ...visible ?? []],
       attributes,

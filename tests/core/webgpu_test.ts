@@ -312,6 +312,14 @@ test("the tilings of real GPUs agree with the reference", async () => {
   await check("softmax", ["rows", "wide rows", "wide columns"]);
   await check("normalize", ["group normalisation of images", "groups too long to be held"]);
   await check("normalizeGradient", ["8 groups of [3,196,64]"]);
+  await check("groupNorm", ["images, SiLU", "groups too long to be held, SiLU"]);
+  await check("groupNormGradient", ["images, SiLU"]);
+  await check("groupNormParameterGradient", ["images, SiLU", "many rows"]);
+  const attentions = ["several tiles, causal", "wide heads", "a very wide head", "odd sizes"];
+  await check("attention", [...attentions, "any numbers of keys, also none and too many"]);
+  for (const  of of["queries", "keys", "values"]) {
+    await check("attentionGradient", attentions.map((about) => `${about}, ${of}`));
+  }
   await check("nearest", [
     "no multiples of a tile, l2",
     "many keys, cos",
