@@ -85,7 +85,7 @@ function normalizeGroup(group: i32): void {
     }
   }
   const kept = n.statistics + (<usize> group << 3);
-  store<f32>(kept, <f32> (mean + rest));
+  store<f32>(kept, <f32> (<f64> <f32> mean + rest));
   store<f32>(kept, scale, 4);
 }
 

@@ -193,7 +193,7 @@ function parameterGradient(
   const threads = launcher.isSoftware ? THREADS.software : THREADS.gpu;
   const wanted = Math.min(Math.ceil(threads / channels), Math.ceil(rows / LEAST_POSITIONS));
   const chunks = Math.max(wanted, Math.ceil(rows / loopBudget(launcher)));
-  const parts = chunks === 1 ? output.buffer : launcher.scratch(0, 2 * chunks * channels * 4);
+  const parts = chunks === 1 ? output.buffer : launcher.scratch(2, 2 * chunks * channels * 4);
   launcher.launch({
     key: `groupNormParameters/${keyOf(variant)}`,
     shader: () => ({
