@@ -28,15 +28,20 @@ export type {
 } from "./core/backend.ts";
 export {
   type Apply,
+  type AttentionAttributes,
+  type AttentionName,
+  type AttentionOperand,
   type Attributes,
   type ConvAttributes,
   type CrossEntropyName,
   type Distance,
   type ElementwiseName,
   type GradientCall,
+  type GroupNormAttributes,
   type MaxPoolName,
   type MovementName,
   type None,
+  type NormalizationName,
   type Operation,
   type OperationName,
   operations,
@@ -82,6 +87,7 @@ export {
 export * from "./core/cost.ts";
 export * from "./core/profile.ts";
 export * from "./core/trace.ts";
+export * from "./core/functions/attention.ts";
 export * from "./core/functions/creation.ts";
 export * from "./core/functions/elementwise.ts";
 export * from "./core/functions/indexing.ts";
@@ -89,7 +95,11 @@ export * from "./core/functions/movement.ts";
 export * from "./core/functions/normalization.ts";
 export * from "./core/functions/products.ts";
 export * from "./core/functions/reductions.ts";
+export * from "./nn/attention.ts";
+export * from "./nn/batch_norm.ts";
 export * from "./nn/convolution.ts";
+export * from "./nn/dropout.ts";
+export * from "./nn/embedding.ts";
 export * from "./nn/gradients.ts";
 export * from "./nn/initializers.ts";
 export * from "./nn/linear.ts";
@@ -99,7 +109,6 @@ export * from "./nn/normalization.ts";
 export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
 export * from "./nn/averaged_weights.ts";
-export * from "./nn/context.ts";
 export * from "./nn/update.ts";
 export * from "./quantizers/quantizer.ts";
 export * from "./quantizers/codebook_losses.ts";

@@ -1,5 +1,5 @@
 /** What an operation costs: the bytes it must move and the floating-point operations it must do. */
-import type { Attributes, OperationName, ViewName } from "./ops.ts";
+import type { AttentionAttributes, Attributes, OperationName, ViewName } from "./ops.ts";
 import { type DType, type Shape, sizeOf, type Spec } from "./shape.ts";
 
 /** What a kernel must do at the least. */
@@ -7,12 +7,19 @@ export interface Cost {
   /** Bytes read and written: each operand once, each output once. */
   readonly bytes: number;
   /** Floating-point operations, a multiplication and an addition each one, of the operations that arithmetic limits:
-   * products, convolutions, nearest codes. The others are limited by memory. */
+   * products, convolutions, nearest codes, attention. The others are limited by memory. */
   readonly operations?: number;
 }
 
 /** The operations that arithmetic limits. */
-type ArithmeticName = "matmul" | "conv2d" | "convTranspose2d" | "conv2dFilter" | "nearest";
+type ArithmeticName =
+  | "matmul"
+  | "conv2d"
+  | "convTranspose2d"
+  | "conv2dFilter"
+  | "nearest"
+  | "attention"
+  | "attentionGradient";
 
 type Count<A> = (inputs: readonly Spec[], outputs: readonly Spec[], attributes: A) => number;
 
@@ -23,12 +30,26 @@ type Count<A> = (inputs: readonly Spec[], outputs: readonly Spec[], attributes: 
 const taps = (convolved: Shape, [height, width, channels]: Shape): number =>
   2 * sizeOf(convolved) * height * width * channels;
 
+/** Elements of the products of the queries and the keys that they see, what an operand hides counted in. */
+const weights = ([q, k]: readonly Spec[], { causal }: AttentionAttributes): number => {
+  const [batch, queries, heads, width] = q.shape, keys = k.shape[1];
+  const seen = Array.from(
+    { length: queries },
+    (_, i) => causal ? Math.max(0, Math.min(keys, i + 1 + keys - queries)) : keys,
+  );
+  return batch * heads * width * seen.reduce((sum, count) => sum + count, 0);
+};
+
 const OPERATIONS: { readonly [N in ArithmeticName]: Count<Attributes[N]> } = {
   matmul: ([a], [product], { transposeA }) =>
     2 * sizeOf(product.shape) * a.shape[transposeA ? 1 : 2],
   conv2d: ([, filter], [y]) => taps(y.shape, filter.shape),
   convTranspose2d: ([g, filter]) => taps(g.shape, filter.shape),
   conv2dFilter: ([, g], [filter]) => taps(g.shape, filter.shape),
+  attention: (inputs, _, attributes) => 4 * weights(inputs, attributes),
+  // The logits again, the products of the gradient and the values but for the values' own, and the sum.
+  attentionGradient: (inputs, _, attributes) =>
+    (attributes.of === "values" ? 4 : 6) * weights(inputs, attributes),
   nearest: ([queries, keys]) => 2 * sizeOf(queries.shape) * keys.shape[0],
 };
 

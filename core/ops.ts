@@ -47,6 +47,27 @@ export interface PoolAttributes {
 /** How nearness is measured: least squared distance, or greatest cosine. */
 export type Distance = "l2" | "cos";
 
+/** How attention weighs what it sees. */
+export interface AttentionAttributes {
+  /** Query i of S sees the keys 0 … i + T − S: the last query sees the last key. */
+  readonly causal: boolean;
+  /** What the products of queries and keys are multiplied by. */
+  readonly scale: number;
+}
+
+/** How a group norm makes its output of what it normalised. */
+export interface GroupNormAttributes {
+  /** Groups of neighbouring channels. */
+  readonly groups: number;
+  /** Takes the mean off before dividing; without it (RMS normalisation) the mean counts as 0. */
+  readonly centred: boolean;
+  /** Applies SiLU, u/(1 + e⁻ᵘ), to the result. */
+  readonly silu: boolean;
+}
+
+/** What attention's gradient is taken of. */
+export type AttentionOperand = "queries" | "keys" | "values";
+
 /** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
 export interface Attributes {
   // Elementwise, two operands, broadcasting. float32 or int32 (same); div and pow float32 only.
@@ -144,6 +165,20 @@ export interface Attributes {
   normalize: { readonly groups: number; readonly epsilon: number };
   /** (x̂, 1/σ, g) → (g − mean g − x̂·mean(g·x̂))/σ, the means over each group. */
   normalizeGradient: { readonly groups: number };
+  /** (x [B, S, C], gain [C], shift? [C]) → (y [B, S, C], statistics [B, G, 2]): y = gain·(x − mean)/σ + shift, then
+   * SiLU if asked; mean and σ² = variance + epsilon as in normalize; the statistics are mean and 1/σ. */
+  groupNorm: GroupNormAttributes & { readonly epsilon: number };
+  /** (x, statistics, g, gain, shift?) → x's gradient. */
+  groupNormGradient: GroupNormAttributes;
+  /** (x, statistics, g, gain, shift?) → [2, C]: the gradients of gain and shift. */
+  groupNormParameterGradient: GroupNormAttributes;
+  /** (q [B, S, H, D], k [B, T, H, D], v [B, T, H, D], visible? int32 [S]) → (y [B, S, H, D], l [B, S, H]): for each head
+   * y = Σ pⱼ·vⱼ with p = softmax(scale·q·kⱼ) over the keys that the query sees, and l = ln Σ exp(scale·q·kⱼ). With
+   * `visible`, query i sees the keys before visible[i], and those that causal lets it see. A query that sees no key
+   * gives zeros and l = 0. The S × T matrix is never in memory. */
+  attention: AttentionAttributes;
+  /** (q, k, v, g, l, d, visible?) → the gradient of one of q, k and v; g is y's, d = Σ g·y over D, [B, S, H]. */
+  attentionGradient: AttentionAttributes & { readonly of: AttentionOperand };
 
   // Moving data; any dtype.
   /** A view: no kernel, no copy. */
@@ -283,6 +318,17 @@ export type MovementName =
   | "averagePoolGradient"
   | "copy"
   | "full";
+
+/** Normalisation over groups. */
+export type NormalizationName =
+  | "normalize"
+  | "normalizeGradient"
+  | "groupNorm"
+  | "groupNormGradient"
+  | "groupNormParameterGradient";
+
+/** Attention and its gradients. */
+export type AttentionName = "attention" | "attentionGradient";
 
 /** The pooling that takes the greatest. */
 export type MaxPoolName = "maxPool" | "maxPoolGradient";
@@ -478,6 +524,42 @@ function permuted(shape: Shape, permutation: readonly number[]): Shape {
     showShape(permutation),
   );
   return permutation.map((axis) => shape[axis]);
+}
+
+function checkGroups(action: string, groups: number, channels: number): void {
+  if (Number.isInteger(groups) && groups >= 1 && channels % groups === 0) return;
+  throw new RangeError(
+    `Cannot ${action}: the groups must divide the ${channels} channels, got ${groups}`,
+  );
+}
+
+/** Checks the operands of attention: queries, keys, values, and how many keys each query sees. */
+function attentionInputs(inputs: readonly Spec[]): void {
+  const action = "attend";
+  const visible = inputs.length === 4
+    ? [{ rank: 1, dtype: "int32", name: "the numbers of visible keys" } as const]
+    : [];
+  expectInputs(
+    inputs,
+    action,
+    { rank: 4, dtype: "float32", name: "the queries" },
+    { rank: 4, dtype: "float32", name: "the keys" },
+    { rank: 4, dtype: "float32", name: "the values" },
+    ...visible,
+  );
+  const [q, k, v] = inputs.map(({ shape }) => shape);
+  expect(
+    sameShape(k, v) && sameShape([q[0], ...q.slice(2)], [k[0], ...k.slice(2)]),
+    action,
+    "queries [B, S, H, D], keys and values [B, T, H, D] must agree",
+    show(inputs.slice(0, 3)),
+  );
+  expect(
+    inputs.length === 3 || inputs[3].shape[0] === q[1],
+    action,
+    `each of the ${q[1]} queries needs one number of visible keys`,
+    show(inputs.slice(3)),
+  );
 }
 
 /** Checks the operand and the window of a pooling, and gives the shape of its output. */
@@ -976,11 +1058,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       const action = "normalise";
       expectInputs(inputs, action, { rank: 3, dtype: "float32", name: "the operand" });
       const [batch, , channels] = inputs[0].shape;
-      if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) {
-        throw new RangeError(
-          `Cannot ${action}: the groups must divide the ${channels} channels, got ${groups}`,
-        );
-      }
+      checkGroups(action, groups, channels);
       return [float(inputs[0].shape), float([batch, groups])];
     },
     gradient: ({ apply, outputs: [normalized, scale], upstream, upstreams, attributes }) => {
@@ -1021,6 +1099,69 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
         needed[2] ? apply("normalizeGradient", [normalized, scale, u], { groups }) : undefined,
       ];
     },
+  },
+  groupNorm: {
+    outputs: (inputs, { groups }) => {
+      const action = "normalise";
+      const shift = inputs.length === 3
+        ? [{ rank: 1, dtype: "float32", name: "the shift" } as const]
+        : [];
+      expectInputs(
+        inputs,
+        action,
+        { rank: 3, dtype: "float32", name: "the operand" },
+        { rank: 1, dtype: "float32", name: "the gain" },
+        ...shift,
+      );
+      const [{ shape }, ...parameters] = inputs, channels = shape[2];
+      expect(
+        parameters.every((parameter) => parameter.shape[0] === channels),
+        action,
+        `gain and shift must have ${channels} elements`,
+        show(parameters),
+      );
+      checkGroups(action, groups, channels);
+      return [float(shape), float([shape[0], groups, 2])];
+    },
+    gradient: ({ apply, inputs: [x, ...parameters], outputs, upstream, needed, attributes }) => {
+      const { epsilon: _, ...rest } = attributes;
+      const operands = [x, outputs[1], upstream, ...parameters];
+      const channels = x.shape[2];
+      const ofX = needed[0] ? apply("groupNormGradient", operands, rest) : undefined;
+      if (!needed[1] && !needed[2]) return [ofX, undefined, undefined];
+      const both = apply("groupNormParameterGradient", operands, rest);
+      const part = (index: number) =>
+        apply("reshape", [apply("slice", [both], { starts: [index, 0], sizes: [1, channels] })], {
+          shape: [channels],
+        });
+      return [ofX, needed[1] ? part(0) : undefined, needed[2] ? part(1) : undefined];
+    },
+  },
+  groupNormGradient: { outputs: ([x]) => [float(x.shape)], gradient: null },
+  groupNormParameterGradient: { outputs: ([x]) => [float([2, x.shape[2]])], gradient: null },
+  attention: {
+    outputs: (inputs) => {
+      attentionInputs(inputs);
+      return [float(inputs[0].shape), float(inputs[0].shape.slice(0, 3))];
+    },
+    gradient: ({ apply, inputs: [q, k, v, ...visible], outputs, upstream, needed, attributes }) => {
+      const [y, logsumexps] = outputs;
+      const rows = [sizeOf(logsumexps.shape), q.shape[3], 1];
+      const products = apply("reshape", [apply("mul", [upstream, y], {})], { shape: rows });
+      const totals = apply("reshape", [apply("sum", [products], {})], { shape: logsumexps.shape });
+      const operands = [q, k, v, upstream, logsumexps, totals, ...visible];
+      const by = (of: AttentionOperand) =>
+        apply("attentionGradient", operands, { ...attributes, of });
+      return [
+        needed[0] ? by("queries") : undefined,
+        needed[1] ? by("keys") : undefined,
+        needed[2] ? by("values") : undefined,
+      ];
+    },
+  },
+  attentionGradient: {
+    outputs: (inputs, { of }) => [float(inputs[of === "queries" ? 0 : 1].shape)],
+    gradient: null,
   },
 
   reshape: {

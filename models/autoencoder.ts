@@ -1,7 +1,7 @@
 /** What every first stage is: a network that compresses images to codes and rebuilds them. */
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import type { Context } from "../nn/context.ts";
+import type { Context } from "../nn/module.ts";
 import { Module } from "../nn/module.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "../quantizers/quantizer.ts";
 

@@ -26,16 +26,22 @@ export interface Conv2dOptions {
 
 const pair = (value: number | Pair): Pair => typeof value === "number" ? [value, value] : value;
 
+/** How a convolution layer is made that may be padded differently on its two sides. */
+export interface AsymmetricConv2dOptions extends Conv2dOptions {
+  /** Zeros below and right of the input; by default as many as above and left of it, which is `padding`. */
+  readonly paddingAfter?: number | Pair;
+}
+
 /** Convolution `[B, H, W, inputs]` → `[B, H', W', outputs]`. */
 export class Conv2d extends Layer {
   /** `[KH, KW, inputs, outputs]`. */
   readonly weight: Tensor;
   /** `[outputs]`. */
   readonly bias: Tensor | undefined;
-  readonly #options: Conv2dOptions;
+  readonly #options: AsymmetricConv2dOptions;
 
   /** Uniform initial values in ±1/√(inputs·KH·KW) (PyTorch's default). */
-  constructor(device: Device, inputs: number, outputs: number, options: Conv2dOptions) {
+  constructor(device: Device, inputs: number, outputs: number, options: AsymmetricConv2dOptions) {
     super();
     const { key, bias = true } = options;
     const size = pair(options.kernelSize);
@@ -47,8 +53,9 @@ export class Conv2d extends Layer {
 
   /** `[B, H, W, inputs]` → `[B, H', W', outputs]`. */
   forward(x: Tensor): Tensor {
-    const { stride, padding, dilation, relu } = this.#options;
-    return conv2d(x, this.weight, { bias: this.bias, stride, padding, dilation, relu });
+    const { stride, padding, paddingAfter, dilation, relu } = this.#options;
+    const { weight, bias } = this;
+    return conv2d(x, weight, { bias, stride, padding, paddingAfter, dilation, relu });
   }
 }
 

@@ -1,7 +1,9 @@
 /** Modules: named parameters, buffers and counters, and the state dictionary made of them. */
 import { Tensor } from "../core/tensor.ts";
+import type { RandomKey } from "../core/random.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+import { partKey } from "./initializers.ts";
 
 /** A whole number that belongs to a module's state and steers it on the host (a flag, a fill level). */
 export class Counter {
@@ -161,10 +163,20 @@ function select(module: Module, wanted: (field: Field) => boolean): Map<string, 
   return found;
 }
 
+/** What a layer is told besides its input. */
+export interface Context {
+  /** Whether a model learns: then layers drop elements and take a batch's own statistics. */
+  readonly training: boolean;
+  /** Of the random numbers that a layer draws; another one for each layer and step. */
+  readonly key: RandomKey;
+}
+
 /** A module that maps one tensor to one tensor. */
 export abstract class Layer extends Module {
-  /** Applies the layer. */
-  abstract forward(x: Tensor): Tensor;
+  /** Applies the layer.
+   * @param context by default that of evaluation
+   */
+  abstract forward(x: Tensor, context?: Context): Tensor;
 }
 
 /** Layers one after another.
@@ -191,9 +203,12 @@ export class Sequential extends Layer {
     this.layers = layers;
   }
 
-  /** Applies the layers in order. */
-  forward(x: Tensor): Tensor {
-    return this.layers.reduce((value, layer) => layer.forward(value), x);
+  /** Applies the layers in order, each with a key of its own. */
+  forward(x: Tensor, context?: Context): Tensor {
+    return this.layers.reduce((value, layer, index) => {
+      const own = context && { ...context, key: partKey(context.key, index) };
+      return layer.forward(value, own);
+    }, x);
   }
 }
 

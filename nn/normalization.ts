@@ -1,8 +1,7 @@
 /** Normalisation layers with a learned scale and shift. */
 import { parameter } from "../core/execute.ts";
 import { ones, zeros } from "../core/functions/creation.ts";
-import { add, mul } from "../core/functions/elementwise.ts";
-import { groupNormalize, layerNormalize } from "../core/functions/normalization.ts";
+import { groupNorm, layerNorm, rmsNorm } from "../core/functions/normalization.ts";
 import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Layer } from "./module.ts";
@@ -37,11 +36,35 @@ export class LayerNorm extends Layer {
    */
   forward(x: Tensor): Tensor {
     checkChannels(x, this.weight.size);
-    return add(mul(layerNormalize(x, this.#epsilon), this.weight), this.bias);
+    return layerNorm(x, this.weight, this.bias, this.#epsilon);
   }
 }
 
-/** Group normalisation (arXiv 1803.08494), then scale and shift. */
+/** RMS normalisation over the last axis (arXiv 1910.07467), then scale. */
+export class RMSNorm extends Layer {
+  /** `[channels]`, initially ones. */
+  readonly weight: Tensor;
+  readonly #epsilon: number;
+
+  /** Makes the scale.
+   * @param epsilon added to the mean square
+   */
+  constructor(device: Device, channels: number, epsilon = 1e-6) {
+    super();
+    this.weight = parameter(ones(device, [channels]));
+    this.#epsilon = epsilon;
+  }
+
+  /** `[..., channels]` → the same shape.
+   * @throws {TypeError} the last axis is another
+   */
+  forward(x: Tensor): Tensor {
+    checkChannels(x, this.weight.size);
+    return rmsNorm(x, this.weight, this.#epsilon);
+  }
+}
+
+/** Group normalisation (arXiv 1803.08494), then scale and shift, then SiLU if asked. */
 export class GroupNorm extends Layer {
   /** `[channels]`, initially ones. */
   readonly weight: Tensor;
@@ -49,12 +72,14 @@ export class GroupNorm extends Layer {
   readonly bias: Tensor;
   readonly #groups: number;
   readonly #epsilon: number;
+  readonly #silu: boolean;
 
   /** Makes the scale and the shift.
    * @param epsilon added to the variance
+   * @param silu whether SiLU is applied to the result, in the same pass
    * @throws {RangeError} the groups do not divide the channels
    */
-  constructor(device: Device, groups: number, channels: number, epsilon = 1e-5) {
+  constructor(device: Device, groups: number, channels: number, epsilon = 1e-5, silu = false) {
     super();
     if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) {
       throw new RangeError(
@@ -65,6 +90,7 @@ export class GroupNorm extends Layer {
     this.bias = parameter(zeros(device, [channels]));
     this.#groups = groups;
     this.#epsilon = epsilon;
+    this.#silu = silu;
   }
 
   /** `[B, ..., channels]` → the same shape.
@@ -72,6 +98,7 @@ export class GroupNorm extends Layer {
    */
   forward(x: Tensor): Tensor {
     checkChannels(x, this.weight.size);
-    return add(mul(groupNormalize(x, this.#groups, this.#epsilon), this.weight), this.bias);
+    const [groups, epsilon, silu] = [this.#groups, this.#epsilon, this.#silu];
+    return groupNorm(x, this.weight, this.bias, { groups, epsilon, silu });
   }
 }

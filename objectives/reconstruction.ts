@@ -5,7 +5,7 @@ import { fromJsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
-import type { Context } from "../nn/context.ts";
+import type { Context } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import type { UpdateOptions } from "../nn/update.ts";
 import type { QuantizerConfig } from "../quantizers/registry.ts";

@@ -2,7 +2,7 @@
 import { mul } from "../core/functions/elementwise.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import type { Context } from "../nn/context.ts";
+import type { Context } from "../nn/module.ts";
 import { Module } from "../nn/module.ts";
 
 /** When and for what features are quantised. */

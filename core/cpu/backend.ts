@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Backend, HostArray, Kernels } from "../backend.ts";
 import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
+import { attentionKernels } from "./kernels/attention.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { crossEntropyKernels } from "./kernels/cross_entropy.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
@@ -32,6 +33,7 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
     ...reductionKernels(machine),
     ...byBlas ? blasProductKernels(machine) : productKernels(machine),
     ...normalizationKernels(machine),
+    ...attentionKernels(machine),
     ...movementKernels(machine),
     ...maxPoolKernels(machine),
     ...codesKernels(machine),

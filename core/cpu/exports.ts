@@ -98,6 +98,16 @@ export interface Exports {
   normalize(): void;
   /** See assembly/normalization.ts. */
   normalizeGradient(): void;
+  /** See assembly/group_norm.ts. */
+  groupNorm(): void;
+  /** See assembly/group_norm.ts. */
+  groupNormGradient(): void;
+  /** Into how many parts the sums of the parameters' gradients are cut; see assembly/group_norm.ts. */
+  groupNormParts(): number;
+  /** See assembly/group_norm.ts. */
+  groupNormParameterGradient(partials: number): void;
+  /** See assembly/attention.ts. */
+  attention(): void;
   /** See assembly/optimizer.ts. */
   adam(): void;
   /** See assembly/movement.ts. */

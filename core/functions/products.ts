@@ -4,7 +4,7 @@ import type { Pair } from "../ops.ts";
 import type { Precision } from "../precision.ts";
 import { sameShape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { reshape } from "./movement.ts";
+import { pad, reshape } from "./movement.ts";
 
 /** Which operands of `matmul` are transposed (on their last two axes), and how precisely it computes. */
 export interface MatmulOptions {
@@ -72,6 +72,12 @@ export interface ConvOptions {
   readonly relu?: boolean;
 }
 
+/** How a convolution's window moves that may be padded differently on its two sides. */
+export interface AsymmetricConvOptions extends ConvOptions {
+  /** Zeros below and right of the input; by default as many as above and left of it, which is `padding`. */
+  readonly paddingAfter?: number | Pair;
+}
+
 /** How a transposed convolution's window moves. */
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows and columns added to the output at the bottom and right. */
@@ -80,16 +86,29 @@ export interface ConvTransposeOptions extends ConvOptions {
 
 const pair = (value: number | Pair): Pair => typeof value === "number" ? [value, value] : value;
 
+/** The images with what one side is padded more than the other, and how much both are still to be padded. */
+function evenly(images: Tensor, before: Pair, after: Pair): readonly [Tensor, Pair] {
+  const both: Pair = [Math.min(before[0], after[0]), Math.min(before[1], after[1])];
+  if (before[0] === after[0] && before[1] === after[1]) return [images, both];
+  const rest = (counts: Pair) => [0, counts[0] - both[0], counts[1] - both[1], 0];
+  return [pad(images, rest(before), rest(after)), both];
+}
+
 /** Convolution of images `[B, H, W, Cin]` with a filter `[KH, KW, Cin, Cout]` → `[B, H', W', Cout]`.
  *
- * H' = ⌊(H + 2·padding − dilation·(KH − 1) − 1)/stride⌋ + 1; no flip of the filter (cross-correlation).
+ * H' = ⌊(H + padding + paddingAfter − dilation·(KH − 1) − 1)/stride⌋ + 1; no flip of the filter (cross-correlation).
  * @throws {TypeError} channels that do not agree, or a window larger than the image
  */
-export function conv2d(images: Tensor, filter: Tensor, options: ConvOptions = {}): Tensor {
+export function conv2d(
+  images: Tensor,
+  filter: Tensor,
+  options: AsymmetricConvOptions = {},
+): Tensor {
   const { bias, stride = 1, padding = 0, dilation = 1, relu = false } = options;
-  return apply("conv2d", bias === undefined ? [images, filter] : [images, filter, bias], {
+  const [padded, both] = evenly(images, pair(padding), pair(options.paddingAfter ?? padding));
+  return apply("conv2d", bias === undefined ? [padded, filter] : [padded, filter, bias], {
     stride: pair(stride),
-    padding: pair(padding),
+    padding: both,
     dilation: pair(dilation),
     relu,
   });

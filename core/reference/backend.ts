@@ -4,6 +4,7 @@
  */
 import type { Backend, HostArray, Kernels } from "../backend.ts";
 import { ReferenceBuffer } from "./buffer.ts";
+import { attentions } from "./kernels/attention.ts";
 import { codes } from "./kernels/codes.ts";
 import { crossEntropies } from "./kernels/cross_entropy.ts";
 import { elementwise } from "./kernels/elementwise.ts";
@@ -20,6 +21,7 @@ const kernels: Kernels<ReferenceBuffer> = {
   ...reductions,
   ...products,
   ...normalization,
+  ...attentions,
   ...movement,
   ...maxPooling,
   ...codes,

@@ -10,10 +10,12 @@ import {
 import type { Precision } from "../precision.ts";
 import { showShape } from "../shape.ts";
 import { type AdapterReport, type OpenedGpu, openGpu, tilingsNow } from "./adapter.ts";
+import { attentionKernels } from "./kernels/attention.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { convolutionKernels } from "./kernels/convolution.ts";
 import { crossEntropyKernels } from "./kernels/cross_entropy.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
+import { groupNormKernels } from "./kernels/group_norm.ts";
 import { matmulKernels } from "./kernels/matmul.ts";
 import { maxPoolKernels } from "./kernels/max_pool.ts";
 import { movementKernels } from "./kernels/movement.ts";
@@ -50,6 +52,8 @@ function kernelsOf(launcher: Launcher): GpuKernels {
     ...matmulKernels(launcher),
     ...convolutionKernels(launcher),
     ...normalizationKernels(launcher),
+    ...groupNormKernels(launcher),
+    ...attentionKernels(launcher),
     ...movementKernels(launcher),
     ...maxPoolKernels(launcher),
     ...codesKernels(launcher),

@@ -1,9 +1,11 @@
 /** THE table of the operations' tests: one row an operation, each a list of cases. A missing operation is a compile
  * error. `operations_test.ts` checks every case forward and backward on every device. */
 import {
+  type AttentionAttributes,
   type Attributes,
   type ConvAttributes,
   type Distance,
+  type GroupNormAttributes,
   type None,
   type OperationName,
   type Pair,
@@ -330,6 +332,103 @@ function nearestExactly(
 }
 
 const DISTANCES: readonly Distance[] = ["l2", "cos"];
+
+const GROUP_NORMS: readonly ({
+  readonly about: string;
+  readonly shape: readonly [number, number, number];
+  readonly shifted: boolean;
+} & GroupNormAttributes)[] = ([
+  ["one channel of two", [3, 5, 2], 2],
+  ["one group", [2, 9, 12], 1],
+  ["groups of three", [2, 9, 12], 4],
+  ["rows of odd length", [33, 1, 17], 1],
+  ["long rows", [65, 1, 130], 1],
+  ["images", [3, 196, 64], 8],
+  ["groups too long to be held", [2, 1500, 12], 2],
+  ["many rows", [1, 3000, 8], 2],
+] as const).flatMap(([about, shape, groups]) =>
+  [[true, true, true], [true, false, true], [false, false, false], [false, true, true]].map((
+    [centred, silu, shifted],
+  ) => ({
+    about: `${about}${centred ? "" : ", not centred"}${silu ? ", SiLU" : ""}`,
+    shape,
+    groups,
+    centred,
+    silu,
+    shifted,
+  }))
+);
+
+/** A gain, and a shift if asked. */
+function parameters(channels: number, shifted: boolean): Operand[] {
+  return [uniform([channels], 0.5, 2), ...shifted ? [uniform([channels])] : []];
+}
+
+function groupNormGradients(): Row<GroupNormAttributes>[] {
+  return GROUP_NORMS.map(({ about, shape, shifted, ...attributes }) => ({
+    about,
+    operands: [
+      uniform(shape),
+      uniform([shape[0], attributes.groups, 2], 0.5, 2),
+      uniform(shape),
+      ...parameters(shape[2], shifted),
+    ],
+    attributes,
+  }));
+}
+
+/** Attention of queries [B, S, H, D] over keys and values [B, T, H, D]. */
+const ATTENTIONS: readonly ({
+  readonly about: string;
+  readonly queries: Shape;
+  readonly keys: Shape;
+  readonly visible?: readonly [Operand];
+} & AttentionAttributes)[] = [
+  ...([
+    ["one element", 1, 1, 1, 1, 1],
+    ["odd sizes", 2, 7, 9, 3, 5],
+    ["one query", 2, 1, 65, 2, 8],
+    ["one key", 3, 17, 1, 2, 4],
+    ["more queries than keys", 1, 100, 33, 2, 7],
+    ["more keys than queries", 1, 33, 100, 1, 16],
+    ["several tiles", 2, 130, 129, 2, 32],
+    ["wide heads", 1, 67, 66, 1, 64],
+    ["a very wide head", 1, 49, 37, 1, 259],
+    ["many heads of one element", 1, 9, 11, 17, 1],
+  ] as const).flatMap(([about, batch, length, count, heads, width]) =>
+    [false, true].map((causal) => ({
+      about: `${about}${causal ? ", causal" : ""}`,
+      queries: [batch, length, heads, width],
+      keys: [batch, count, heads, width],
+      causal,
+      scale: 1 / Math.sqrt(width),
+    }))
+  ),
+  {
+    about: "blocks that see those before them",
+    queries: [2, 84, 2, 8],
+    keys: [2, 84, 2, 8],
+    visible: [givenIntegers([84], scales([1, 4, 9, 70]))],
+    causal: false,
+    scale: 0.5,
+  },
+  {
+    about: "any numbers of keys, also none and too many",
+    queries: [1, 70, 2, 5],
+    keys: [1, 41, 2, 5],
+    visible: [integers([70], -3, 50)],
+    causal: false,
+    scale: 1,
+  },
+  {
+    about: "numbers of keys, causal",
+    queries: [2, 19, 3, 6],
+    keys: [2, 23, 3, 6],
+    visible: [integers([19], 0, 23)],
+    causal: true,
+    scale: -0.7,
+  },
+];
 
 const DRAWS: readonly (readonly [string, Shape, RandomKey])[] = [
   ["a scalar", [], randomKey(0, "draws")],
@@ -817,6 +916,81 @@ export const operationCases: OperationCases = {
     })),
   ],
 
+  groupNorm: [
+    ...GROUP_NORMS.map(({ about, shape, shifted, ...attributes }) => ({
+      about,
+      operands: [uniform(shape), ...parameters(shape[2], shifted)],
+      attributes: { ...attributes, epsilon: 1e-5 },
+    })),
+    {
+      about: "a mean far from zero",
+      operands: [uniform([2, 100, 4], 99, 101), ...parameters(4, true)],
+      attributes: { groups: 2, centred: true, silu: true, epsilon: 1e-5 },
+      tolerance: CANCELLING,
+      gradient: "undefined",
+    },
+    {
+      about: "a great gain",
+      operands: [uniform([2, 9, 4]), given([4], [1e3, -1e3, 30, -30]), uniform([4])],
+      attributes: { groups: 1, centred: true, silu: true, epsilon: 1e-5 },
+      gradient: "undefined",
+    },
+  ],
+  groupNormGradient: groupNormGradients(),
+  groupNormParameterGradient: groupNormGradients(),
+  attention: [
+    ...ATTENTIONS.map((
+      { about, queries, keys, visible, ...attributes },
+    ): Row<AttentionAttributes> => ({
+      about,
+      operands: [uniform(queries), uniform(keys), uniform(keys), ...visible ?? []],
+      attributes,
+      // One key's weight is 1 whatever the logit: its gradients are 0 but for rounding.
+      gradient: keys[1] === 1 ? "undefined" : "derivative",
+    })),
+    {
+      about: "logits of ±10,000",
+      operands: [
+        wholes([2, 17, 2, 4], -50, 50),
+        wholes([2, 65, 2, 4], -50, 50),
+        uniform([2, 65, 2, 4]),
+      ],
+      attributes: { causal: false, scale: 1 },
+      gradient: "convention",
+    },
+    {
+      about: "NaN in one query",
+      operands: [
+        withValues(uniform([1, 3, 1, 4]), { 5: NaN }),
+        uniform([1, 9, 1, 4]),
+        uniform([1, 9, 1, 4]),
+      ],
+      attributes: { causal: false, scale: 1 },
+      gradient: "undefined",
+    },
+    {
+      about: "NaN in a key that only the last query sees",
+      operands: [
+        uniform([1, 3, 1, 4]),
+        withValues(uniform([1, 9, 1, 4]), { 32: NaN }),
+        uniform([1, 9, 1, 4]),
+      ],
+      attributes: { causal: true, scale: 1 },
+      gradient: "undefined",
+    },
+  ],
+  attentionGradient: ATTENTIONS.flatMap(({ about, queries, keys, visible, ...attributes }) =>
+    (["queries", "keys", "values"] as const).map((of) => ({
+      about: `${about}, ${of}`,
+      operands: [
+        ...[queries, keys, keys, queries].map((shape) => uniform(shape)),
+        ...[uniform(queries.slice(0, 3), 2, 3), uniform(queries.slice(0, 3))],
+        ...visible ?? [],
+      ],
+      attributes: { ...attributes, of },
+    }))
+  ),
+
   reshape: [
     { about: "to more axes", operands: [uniform([6, 35])], attributes: { shape: [2, 3, 5, 7] } },
     { about: "to a scalar", operands: [uniform([1, 1])], attributes: { shape: [] } },
@@ -1303,6 +1477,15 @@ function crossEntropyRows(
       gradient: "undefined",
     },
   ];
+}
+
+/** For every token of blocks of so many, the tokens of its block and those before. */
+function scales(blocks: readonly number[]): number[] {
+  let total = 0;
+  return blocks.flatMap((length) => {
+    total += length;
+    return filled(length, total);
+  });
 }
 
 function filled(length: number, value: number): number[] {

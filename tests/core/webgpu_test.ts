@@ -315,6 +315,14 @@ test("the tilings of real GPUs agree with the reference", async () => {
   const rows = ["many classes, smoothing 0.1", "a codebook, smoothing 0"];
   await check("crossEntropy", rows);
   await check("crossEntropyGradient", rows);
+  await check("groupNorm", ["images, SiLU", "groups too long to be held, SiLU"]);
+  await check("groupNormGradient", ["images, SiLU"]);
+  await check("groupNormParameterGradient", ["images, SiLU", "many rows"]);
+  const attentions = ["several tiles, causal", "wide heads", "a very wide head", "odd sizes"];
+  await check("attention", [...attentions, "any numbers of keys, also none and too many"]);
+  for (const  of of["queries", "keys", "values"]) {
+    await check("attentionGradient", attentions.map((about) => `${about}, ${of}`));
+  }
   await check("nearest", [
     "no multiples of a tile, l2",
     "many keys, cos",

@@ -33,7 +33,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
   const summary = readJson(`${run}/summary.json`);
   assert.deepEqual(lastLine(stdout), summary);
   assert.equal(stdout.trimEnd().split("\n").length, 1, "all else is on stderr");
-  assert.match(stderr, /step 3\/3 .*images\/s .*\/8 codes .*left/);
+  assert.match(stderr, /step 3\/3 .*\/8 codes .*images\/s .*left/);
   const { mse, psnr, usage, perplexity, images, protocol } = summary.test;
   for (const value of [mse, psnr, perplexity, summary.imagesPerSecond, summary.peakMemoryBytes]) {
     assert.ok(value > 0, JSON.stringify(summary));

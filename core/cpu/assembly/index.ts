@@ -1,10 +1,17 @@
 /** Everything the host calls. */
+export { attention } from "./attention";
 export * from "./binary";
 export { gather, segmentCount, segmentSum } from "./codes";
 export { conv2d, convTranspose2d } from "./conv";
 export { crossEntropy, crossEntropyGradient } from "./cross_entropy";
 export { mapWhere } from "./elementwise";
 export { conv2dFilter, filterSplits } from "./filter";
+export {
+  groupNorm,
+  groupNormGradient,
+  groupNormParameterGradient,
+  groupNormParts,
+} from "./group_norm";
 export { matmul } from "./matmul";
 export { maxPool, maxPoolGradient } from "./max_pool";
 export { move } from "./movement";

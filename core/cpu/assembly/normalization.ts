@@ -22,7 +22,7 @@ class Normalization {
 
 /** Adds up the four lanes in float64. */
 @inline
-function total(x: v128): f64 {
+export function total(x: v128): f64 {
   const low = f64x2.promote_low_f32x4(x);
   const high = f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 1));
   const pair = f64x2.add(low, high);
@@ -31,13 +31,13 @@ function total(x: v128): f64 {
 
 /** Zeroes all lanes but the first `count`. */
 @inline
-function firstLanes(x: v128, count: i32): v128 {
+export function firstLanes(x: v128, count: i32): v128 {
   const lanes = i32x4(0, 1, 2, 3);
   return v128.and(x, i32x4.lt_s(lanes, i32x4.splat(count)));
 }
 
 /** Σ (x − c) over a row. */
-function sumRow(x: usize, width: i32, c: v128): f64 {
+export function sumRow(x: usize, width: i32, c: v128): f64 {
   let sum = constant(0), left = width;
   for (; left >= 4; left -= 4, x += 16) sum = f32x4.add(sum, f32x4.sub(v128.load(x), c));
   if (left) sum = f32x4.add(sum, firstLanes(f32x4.sub(v128.load(x), c), left));
@@ -45,7 +45,7 @@ function sumRow(x: usize, width: i32, c: v128): f64 {
 }
 
 /** Σ (x − c)·(y − c) over a row. */
-function productRow(x: usize, y: usize, width: i32, c: v128): f64 {
+export function productRow(x: usize, y: usize, width: i32, c: v128): f64 {
   let sum = constant(0), left = width;
   for (; left >= 4; left -= 4, x += 16, y += 16) {
     sum = f32x4.add(sum, f32x4.mul(f32x4.sub(v128.load(x), c), f32x4.sub(v128.load(y), c)));

@@ -1,5 +1,5 @@
 /** Group and layer normalisation over `[batch, positions, channels]`. */
-import type { Attributes } from "../../ops.ts";
+import type { Attributes, GroupNormAttributes } from "../../ops.ts";
 import type { Shape } from "../../shape.ts";
 import { floats, type ReferenceKernel } from "../buffer.ts";
 
@@ -60,5 +60,90 @@ const normalizeGradient: ReferenceKernel<Attributes["normalizeGradient"]> = (
   });
 };
 
-/** Normalisation and its gradient. */
-export const normalization = { normalize, normalizeGradient };
+const sigmoid = (u: number): number => 1 / (1 + Math.exp(-u));
+
+/** y = gain·(x − mean)/σ + shift, then y·sigmoid(y) if asked */
+const groupNorm: ReferenceKernel<Attributes["groupNorm"]> = (
+  [operand, gains, shifts],
+  [output, statistics],
+  { groups, epsilon, centred, silu },
+) => {
+  const x = floats(operand), gain = floats(gains), out = floats(output), kept = floats(statistics);
+  const shift = shifts === undefined ? undefined : floats(shifts), channels = gain.length;
+  eachGroup(operand.shape, groups, (group, offsets) => {
+    const centre = centred ? mean(offsets, (at) => x[at]) : 0;
+    const variance = mean(offsets, (at) => (x[at] - centre) ** 2);
+    const scale = 1 / Math.sqrt(variance + epsilon);
+    for (const at of offsets) {
+      const u = (x[at] - centre) * scale * gain[at % channels] + (shift?.[at % channels] ?? 0);
+      out[at] = silu ? u * sigmoid(u) : u;
+    }
+    kept[2 * group] = centre;
+    kept[2 * group + 1] = scale;
+  });
+};
+
+/** Calls `visit` with every group and, of an element's place, x̂ and g·(dy/du). */
+function eachSlope(
+  [operand, statistics, gradient, gains, shifts]: Parameters<ReferenceKernel<unknown>>[0],
+  { groups, silu }: GroupNormAttributes,
+  visit: (
+    offsets: Int32Array,
+    inverse: number,
+    normalized: (at: number) => number,
+    slope: (at: number) => number,
+  ) => void,
+): void {
+  const x = floats(operand), kept = floats(statistics), g = floats(gradient), gain = floats(gains);
+  const shift = shifts === undefined ? undefined : floats(shifts), channels = gain.length;
+  eachGroup(operand.shape, groups, (group, offsets) => {
+    const centre = kept[2 * group], inverse = kept[2 * group + 1];
+    const normalized = (at: number) => (x[at] - centre) * inverse;
+    const slope = (at: number) => {
+      if (!silu) return g[at];
+      const u = normalized(at) * gain[at % channels] + (shift?.[at % channels] ?? 0);
+      return g[at] * sigmoid(u) * (1 + u * (1 - sigmoid(u)));
+    };
+    visit(offsets, inverse, normalized, slope);
+  });
+}
+
+/** With h = g·(dy/du)·gain: dx = (h − mean h − x̂·mean(h·x̂))/σ, without mean h where x was not centred */
+const groupNormGradient: ReferenceKernel<Attributes["groupNormGradient"]> = (
+  inputs,
+  [output],
+  attributes,
+) => {
+  const gain = floats(inputs[3]), out = floats(output);
+  eachSlope(inputs, attributes, (offsets, inverse, normalized, slope) => {
+    const h = (at: number) => slope(at) * gain[at % gain.length];
+    const meanH = attributes.centred ? mean(offsets, h) : 0;
+    const meanHX = mean(offsets, (at) => h(at) * normalized(at));
+    for (const at of offsets) out[at] = (h(at) - meanH - normalized(at) * meanHX) * inverse;
+  });
+};
+
+/** The gradient of gain: Σ g·(dy/du)·x̂; of shift: Σ g·(dy/du) */
+const groupNormParameterGradient: ReferenceKernel<Attributes["groupNormParameterGradient"]> = (
+  inputs,
+  [output],
+  attributes,
+) => {
+  const channels = output.shape[1], sums = new Float64Array(2 * channels);
+  eachSlope(inputs, attributes, (offsets, _, normalized, slope) => {
+    for (const at of offsets) {
+      sums[at % channels] += slope(at) * normalized(at);
+      sums[channels + at % channels] += slope(at);
+    }
+  });
+  floats(output).set(sums);
+};
+
+/** Normalisation and its gradients. */
+export const normalization = {
+  normalize,
+  normalizeGradient,
+  groupNorm,
+  groupNormGradient,
+  groupNormParameterGradient,
+};

@@ -11,13 +11,15 @@ import type { WebGpuBuffer } from "../memory.ts";
 import { normalizeGradientInPasses, normalizeInPasses, placeText } from "./normalization_passes.ts";
 
 /** What a workgroup does with the group that it holds. */
-interface GroupProgram {
+export interface GroupProgram {
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /** The type of what is held of an element, and of what is summed; and its words. */
   readonly type: string;
   readonly words: number;
+  /** Functions that the statements call. */
+  readonly functions?: string;
   /** Statements; `each` makes those for every element e of the thread's, which lies `at`. */
   readonly body: (each: (statements: string) => string) => string;
 }
@@ -59,9 +61,9 @@ const NORMALIZE_GRADIENT: GroupProgram = {
 /** Launches a program over all groups, if a workgroup can hold one.
  * @returns whether it can
  */
-function launchHeld(
+export function launchHeld(
   launcher: Launcher,
-  { name, inputs, outputs, type, words, body }: GroupProgram,
+  { name, inputs, outputs, type, words, functions = "", body }: GroupProgram,
   from: readonly View<WebGpuBuffer>[],
   to: readonly View<WebGpuBuffer>[],
   groups: number,
@@ -83,7 +85,8 @@ function launchHeld(
       declarations: `alias A = ${type};
 fn merge(a: A, b: A) -> A { return a + b; }
 ${heldLineText(line, type)}
-${placeText(channels, width)}`,
+${placeText(channels, width)}
+${functions}`,
       workgroupSize: line.threads,
       body: `  if (group >= numbers.total) { return; }
   let count = numbers.positions * ${width}u;${body(each)}`,
@@ -96,8 +99,9 @@ ${placeText(channels, width)}`,
   return true;
 }
 
-type Normalization = "normalize" | "normalizeGradient";
-type Table = { readonly [N in Normalization]: Kernel<Attributes[N], WebGpuBuffer> };
+type Table = {
+  readonly [N in "normalize" | "normalizeGradient"]: Kernel<Attributes[N], WebGpuBuffer>;
+};
 
 /** The normalisation kernels. */
 export function normalizationKernels(launcher: Launcher): Table {

@@ -13,7 +13,7 @@ import type { WebGpuBuffer } from "../memory.ts";
 type Views = readonly View<WebGpuBuffer>[];
 
 /** How a tensor falls into groups. */
-interface Groups {
+export interface Groups {
   /** Groups over all samples. */
   readonly total: number;
   /** Elements of one group. */
@@ -28,7 +28,7 @@ interface Groups {
 
 const NUMBERS = ["threads: u32", "positions: u32", "chunks: u32", "epsilon: f32"];
 
-function groupsOf(shape: Shape, groups: number, launcher: Launcher): Groups {
+export function groupsOf(shape: Shape, groups: number, launcher: Launcher): Groups {
   const { isSoftware } = launcher;
   const [batch, positions, channels] = shape;
   const total = batch * groups;
@@ -61,17 +61,19 @@ fn group_total(owner: u32) -> vec2<f32> {
 }`;
 
 /** One launch over groups or their chunks. */
-interface GroupLaunch {
+export interface GroupLaunch {
   readonly name: string;
   readonly inputs: Readonly<Record<string, WebGpuBuffer>>;
   readonly outputs: Readonly<Record<string, WebGpuBuffer>>;
   readonly threads: number;
   readonly body: string;
+  /** What the body calls. */
+  readonly functions?: string;
   readonly epsilon?: number;
 }
 
-function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaunch): void {
-  const { name, inputs, outputs, threads, body, epsilon = 0 } = call;
+export function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaunch): void {
+  const { name, inputs, outputs, threads, body, functions = "", epsilon = 0 } = call;
   const { channels, width, positions, chunks } = groups;
   launcher.launch({
     key: `${name}/${channels}/${width}`,
@@ -80,7 +82,7 @@ function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaunch): vo
       outputs: Object.keys(outputs),
       numbers: NUMBERS,
       declarations: placeText(channels, width) +
-        ("partial: vec2<f32>" in inputs ? GROUP_TOTAL : ""),
+        ("partial: vec2<f32>" in inputs ? GROUP_TOTAL : "") + functions,
       workgroupSize: WORKGROUP_SIZE,
       body: `  if (index >= numbers.threads) { return; }\n${body}`,
     }),
@@ -91,24 +93,75 @@ function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaunch): vo
   });
 }
 
-// Adds up a term of two numbers over the elements of a chunk.
-function chunkSum({ width }: Groups, before: string, term: string): string {
+/** WGSL: adds up a term of two numbers over the elements of a chunk.
+ * @param before statements before the loop; `each` those for every element, which lies `at`
+ */
+export function chunkSum({ width }: Groups, before: string, term: string, each = ""): string {
   return `
   let owner = index / numbers.chunks;
   ${before}
   var total = vec2<f32>(0.0);
   for (var e = index % numbers.chunks; e < numbers.positions * ${width}u; e += numbers.chunks) {
-    let at = place(owner, e);
+    let at = place(owner, e);${each}
     total += ${term};
   }
   sums[index] = total;`;
 }
 
-// The group of element `index`.
-function groupOfElement({ channels, width }: Groups): string {
+/** WGSL: the group of element `index`. */
+export function groupOfElement({ channels, width }: Groups): string {
   return `let owner = (index / (numbers.positions * ${channels}u)) * ${
     channels / width
   }u + (index % ${channels}u) / ${width}u;`;
+}
+
+/** The mean and 1/σ of groups of any length, or where they are not `centred` 0 and 1/σ about it.
+ * @param statistics one vec2<f32> a group; `scale` gets the second of each
+ */
+export function statisticsInPasses(
+  launcher: Launcher,
+  groups: Groups,
+  x: View<WebGpuBuffer>,
+  { epsilon, centred }: { readonly epsilon: number; readonly centred: boolean },
+  statistics: WebGpuBuffer,
+  scale: WebGpuBuffer,
+): void {
+  const { total, chunks, width } = groups;
+  const sums = launcher.scratch(0, total * chunks * 8);
+  const squares = launcher.scratch(1, total * chunks * 8);
+  const meanOf = (owner: string) => centred ? `group_total(${owner}).x / ${width}.0` : "0.0";
+  const mean = `let mean = ${meanOf("owner")};`;
+  const variant = centred ? "" : "/0";
+  launchGroups(launcher, groups, {
+    name: "normalizeSum",
+    inputs: { "x: f32": x.buffer },
+    outputs: { "sums: vec2<f32>": sums },
+    threads: total * chunks,
+    body: chunkSum(groups, "", "vec2<f32>(x[at], 0.0)"),
+  });
+  launchGroups(launcher, groups, {
+    name: `normalizeSquares${variant}`,
+    inputs: { "x: f32": x.buffer, "partial: vec2<f32>": sums },
+    outputs: { "sums: vec2<f32>": squares },
+    threads: total * chunks,
+    body: chunkSum(groups, mean, "vec2<f32>(0.0, (x[at] - mean) * (x[at] - mean))"),
+  });
+  launchGroups(launcher, groups, {
+    name: `normalizeScale${variant}`,
+    inputs: { "partial: vec2<f32>": sums, "squares: vec2<f32>": squares },
+    outputs: { "statistics: vec2<f32>": statistics, "scale: f32": scale },
+    threads: total,
+    epsilon,
+    body: `
+  var square = 0.0;
+  for (var chunk = 0u; chunk < numbers.chunks; chunk++) {
+    square += squares[index * numbers.chunks + chunk].y;
+  }
+  let variance = square / f32(numbers.positions) / ${width}.0;
+  let inverse = 1.0 / sqrt(variance + numbers.epsilon);
+  statistics[index] = vec2<f32>(${meanOf("index")}, inverse);
+  scale[index] = inverse;`,
+  });
 }
 
 /** x̂ and 1/σ of groups of any length. */
@@ -119,41 +172,9 @@ export function normalizeInPasses(
   attributes: Attributes["normalize"],
 ): void {
   const groups = groupsOf(x.shape, attributes.groups, launcher);
-  const { total, chunks, width } = groups;
-  const sums = launcher.scratch(0, total * chunks * 8);
-  const squares = launcher.scratch(1, total * chunks * 8);
-  const statistics = launcher.scratch(2, total * 8);
-  const mean = `let mean = group_total(owner).x / ${width}.0;`;
-  launchGroups(launcher, groups, {
-    name: "normalizeSum",
-    inputs: { "x: f32": x.buffer },
-    outputs: { "sums: vec2<f32>": sums },
-    threads: total * chunks,
-    body: chunkSum(groups, "", "vec2<f32>(x[at], 0.0)"),
-  });
-  launchGroups(launcher, groups, {
-    name: "normalizeSquares",
-    inputs: { "x: f32": x.buffer, "partial: vec2<f32>": sums },
-    outputs: { "sums: vec2<f32>": squares },
-    threads: total * chunks,
-    body: chunkSum(groups, mean, "vec2<f32>(0.0, (x[at] - mean) * (x[at] - mean))"),
-  });
-  launchGroups(launcher, groups, {
-    name: "normalizeScale",
-    inputs: { "partial: vec2<f32>": sums, "squares: vec2<f32>": squares },
-    outputs: { "statistics: vec2<f32>": statistics, "scale: f32": scale.buffer },
-    threads: total,
-    epsilon: attributes.epsilon,
-    body: `
-  var square = 0.0;
-  for (var chunk = 0u; chunk < numbers.chunks; chunk++) {
-    square += squares[index * numbers.chunks + chunk].y;
-  }
-  let variance = square / f32(numbers.positions) / ${width}.0;
-  let inverse = 1.0 / sqrt(variance + numbers.epsilon);
-  statistics[index] = vec2<f32>(group_total(index).x / ${width}.0, inverse);
-  scale[index] = inverse;`,
-  });
+  const statistics = launcher.scratch(2, groups.total * 8);
+  const { epsilon } = attributes;
+  statisticsInPasses(launcher, groups, x, { epsilon, centred: true }, statistics, scale.buffer);
   launchGroups(launcher, groups, {
     name: "normalize",
     inputs: { "x: f32": x.buffer, "statistics: vec2<f32>": statistics },

@@ -1,0 +1,303 @@
+/** Attention and its gradients, tile by tile: the matrix of weights is never in memory.
+ *
+ * A task takes a block of rows of one head and walks over tiles of its columns. It multiplies rows and columns to a
+ * tile of logits, makes weights of them, and adds the weighed columns to a sum for each row. The rows are queries
+ * and the columns keys; for the gradients of keys and values it is the other way round. Forward, a row's greatest
+ * logit so far is taken off, and the sum is scaled when a greater one comes (arXiv 2205.14135). Backward, the kept
+ * logarithms of the sums give the weights again.
+ */
+import { job, parallel, scratch } from "./pool";
+import {
+  ADD,
+  block,
+  COLUMNS,
+  padded,
+  PANELS_A,
+  POSITION_TABLE,
+  ROW_TABLE,
+  ROWS,
+} from "./gemm";
+import { choose, constant, exp, log } from "./math";
+import { interleave6, interleave8, take8 } from "./pack";
+
+// What is computed: the output, the gradient of the queries, or (greater numbers) that of keys or values.
+const FORWARD: i32 = 0;
+const QUERIES: i32 = 1;
+
+const LOWEST: f32 = -3.4028234663852886e38;
+
+// A thread's scratch memory, before the packed rows.
+const LOGIT_ROWS: usize = ROW_TABLE;
+const PRODUCT_ROWS: usize = ROW_TABLE + 512;
+const SUM_ROWS: usize = ROW_TABLE + 1024;
+/** For each query at hand, how many keys it sees, and its l and d. */
+const LIMITS: usize = POSITION_TABLE;
+const LOGSUMEXPS: usize = POSITION_TABLE + 1024;
+const TOTALS: usize = POSITION_TABLE + 2048;
+/** For each row its greatest logit, and the sum of its weights. */
+const GREATEST: usize = POSITION_TABLE + 3072;
+const WEIGHT_SUMS: usize = POSITION_TABLE + 4096;
+
+/** What the host writes to `job`. Of the tensors, `rows` and `columns` make the logits, `otherRows` and
+ * `otherColumns` the products of the gradient with the values (0: none), and `weighed` is what is summed. */
+@unmanaged
+class Attention {
+  rows: usize;
+  columns: usize;
+  otherRows: usize;
+  otherColumns: usize;
+  weighed: usize;
+  out: usize;
+  logsumexps: usize; // l, written forward
+  totals: usize; // d
+  visible: usize; // 0: none
+  batch: i32;
+  rowCount: i32;
+  columnCount: i32;
+  heads: i32;
+  width: i32;
+  blockRows: i32; // a multiple of 6, at most 96
+  tileColumns: i32; // a multiple of 8, at most 128
+  kind: i32;
+  causal: i32;
+  scale: f32;
+}
+
+/** How many keys a query sees. */
+function limitOf(a: Attention, query: i32): i32 {
+  const byQueries = a.kind <= QUERIES;
+  const keys = byQueries ? a.columnCount : a.rowCount;
+  const queries = byQueries ? a.rowCount : a.columnCount;
+  let limit = keys;
+  if (a.causal) limit = min(limit, query + 1 + keys - queries);
+  if (a.visible) limit = min(limit, load<i32>(a.visible + (<usize> query << 2)));
+  return limit;
+}
+
+/** Writes what is known of `count` queries from `first` on, and gives the most keys that one of them sees. Up to a
+ * multiple of 4, queries that do not exist see none. */
+function describeQueries(a: Attention, batch: i32, head: i32, first: i32, count: i32): i32 {
+  const queries = a.kind <= QUERIES ? a.rowCount : a.columnCount;
+  let most = 0;
+  for (let i = 0; i < ((count + 3) & ~3); i++) {
+    const to = scratch + (<usize> i << 2), exists = i < count;
+    const limit = exists ? limitOf(a, first + i) : 0;
+    store<i32>(to + LIMITS, limit);
+    most = max(most, limit);
+    if (a.kind == FORWARD) continue;
+    const at = <usize> ((batch * queries + first + i) * a.heads + head) << 2;
+    store<f32>(to + LOGSUMEXPS, exists ? load<f32>(a.logsumexps + at) : 0);
+    store<f32>(to + TOTALS, exists && a.totals ? load<f32>(a.totals + at) : 0);
+  }
+  return most;
+}
+
+/** Writes the addresses of `count` rows that lie `stride` bytes apart. */
+function listRows(table: usize, from: usize, stride: usize, count: i32): void {
+  for (let i = 0; i < count; i++) store<u32>(table + (i << 2), <u32> (from + <usize> i * stride));
+}
+
+/** Packs `height` rows of `length` floats into panels of six. */
+function packRows(to: usize, from: usize, stride: usize, height: i32, length: i32): void {
+  for (let i = 0; i < height; i += ROWS) {
+    for (let j = 0; j < ROWS; j++) {
+      const row = from + <usize> min(i + j, height - 1) * stride;
+      store<u32>(scratch + (j << 2), <u32> row);
+    }
+    interleave6(to, scratch, 0, length);
+    to += <usize> (length * ROWS) << 2;
+  }
+}
+
+/** Packs `count` rows of `length` floats as columns, into panels of eight. */
+function packColumns(to: usize, from: usize, stride: usize, count: i32, length: i32): void {
+  for (let j = 0; j < count; j += COLUMNS) {
+    interleave8(to, from + <usize> j * stride, stride, min(count - j, COLUMNS), length);
+    to += <usize> (length * COLUMNS) << 2;
+  }
+}
+
+/** Packs `count` rows of `width` floats as they lie, into panels of eight columns. */
+function packWeighed(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
+  for (let d = 0; d < width; d += COLUMNS) {
+    take8(to, from + (<usize> d << 2), stride, count);
+    to += <usize> (count * COLUMNS) << 2;
+  }
+}
+
+@inline
+function lanesBelow(first: i32, limit: i32): v128 {
+  return i32x4.lt_s(i32x4.add(i32x4(0, 1, 2, 3), i32x4.splat(first)), i32x4.splat(limit));
+}
+
+@inline
+function greatestLane(x: v128): f32 {
+  const pair = f32x4.max(x, v128.shuffle<i64>(x, x, 1, 1));
+  return max<f32>(f32x4.extract_lane(pair, 0), f32x4.extract_lane(pair, 1));
+}
+
+@inline
+function sumLanes(x: v128): f32 {
+  const pair = f32x4.add(x, v128.shuffle<i64>(x, x, 1, 1));
+  return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);
+}
+
+function scaleRow(row: usize, width: i32, factor: f32): void {
+  const f = constant(factor);
+  let left = width;
+  for (; left >= 4; left -= 4, row += 16) v128.store(row, f32x4.mul(v128.load(row), f));
+  for (; left > 0; left--, row += 4) store<f32>(row, load<f32>(row) * factor);
+}
+
+/** Forward: logits of a row become exp(logit − greatest), 0 for keys that it does not see.
+ * @param visible how many of the tile's keys it sees
+ * @param sum where the row's weighed sum lies
+ */
+function weighForward(a: Attention, i: i32, row: usize, count: i32, visible: i32, sum: usize): void {
+  const scale = constant(a.scale), lowest = constant(LOWEST);
+  let greatest = lowest;
+  for (let c = 0; c < count; c += 4) {
+    const at = row + (<usize> c << 2);
+    const logits = f32x4.mul(v128.load(at), scale);
+    const seen = choose(lanesBelow(c, visible), logits, lowest);
+    v128.store(at, seen);
+    greatest = f32x4.max(greatest, seen);
+  }
+  const place = scratch + (<usize> i << 2);
+  const before = load<f32>(place + GREATEST), now = max<f32>(before, greatestLane(greatest));
+  let total = constant(0);
+  for (let c = 0; c < count; c += 4) {
+    const at = row + (<usize> c << 2);
+    const powers = exp(f32x4.sub(v128.load(at), constant(now)));
+    const weights = v128.and(lanesBelow(c, visible), powers);
+    v128.store(at, weights);
+    total = f32x4.add(total, weights);
+  }
+  let weightSum = load<f32>(place + WEIGHT_SUMS);
+  if (now != before) {
+    const factor = f32x4.extract_lane(exp(constant(before - now)), 0);
+    weightSum *= factor;
+    scaleRow(sum, a.width, factor);
+    store<f32>(place + GREATEST, now);
+  }
+  store<f32>(place + WEIGHT_SUMS, weightSum + sumLanes(total));
+}
+
+/** For the queries' gradient: a query's logits become p·(product − d)·scale. */
+function weighByQuery(
+  a: Attention,
+  i: i32,
+  row: usize,
+  products: usize,
+  count: i32,
+  visible: i32,
+): void {
+  const place = scratch + (<usize> i << 2), scale = constant(a.scale);
+  const l = v128.load32_splat(place + LOGSUMEXPS), d = v128.load32_splat(place + TOTALS);
+  for (let c = 0; c < count; c += 4) {
+    const at = <usize> c << 2;
+    const p = exp(f32x4.sub(f32x4.mul(v128.load(row + at), scale), l));
+    const slopes = f32x4.mul(f32x4.sub(v128.load(products + at), d), scale);
+    v128.store(row + at, v128.and(lanesBelow(c, visible), f32x4.mul(p, slopes)));
+  }
+}
+
+/** For the gradients of keys and values: a key's logits become p·(product − d)·scale, or p where there are no
+ * products. */
+function weighByKey(a: Attention, key: i32, row: usize, products: usize, count: i32): void {
+  const scale = constant(a.scale);
+  for (let c = 0; c < count; c += 4) {
+    const at = <usize> c << 2, place = scratch + at;
+    const logits = f32x4.mul(v128.load(row + at), scale);
+    let weights = exp(f32x4.sub(logits, v128.load(place + LOGSUMEXPS)));
+    if (products) {
+      const centred = f32x4.sub(v128.load(products + at), v128.load(place + TOTALS));
+      weights = f32x4.mul(weights, f32x4.mul(centred, scale));
+    }
+    const sees = i32x4.gt_s(v128.load(place + LIMITS), i32x4.splat(key));
+    v128.store(row + at, v128.and(sees, weights));
+  }
+}
+
+/** Writes a row's sum, forward divided by the sum of its weights. */
+function finishRow(a: Attention, i: i32, number: i32, sum: usize): void {
+  if (a.kind == FORWARD) {
+    const place = scratch + (<usize> i << 2), weightSum = load<f32>(place + WEIGHT_SUMS);
+    const none = weightSum == 0;
+    scaleRow(sum, a.width, none ? <f32> 0 : <f32> 1 / weightSum);
+    const l = load<f32>(place + GREATEST) + f32x4.extract_lane(log(constant(weightSum)), 0);
+    store<f32>(a.logsumexps + (<usize> number << 2), none ? <f32> 0 : l);
+  }
+  const bytes = <usize> a.width << 2;
+  memory.copy(a.out + <usize> number * bytes, sum, bytes);
+}
+
+function blockTask(index: i32): void {
+  const a = changetype<Attention>(job);
+  const blocks = (a.rowCount + a.blockRows - 1) / a.blockRows;
+  const item = index / blocks, batch = item / a.heads, head = item - batch * a.heads;
+  const row = (index - item * blocks) * a.blockRows, height = min(a.blockRows, a.rowCount - row);
+  const byQueries = a.kind <= QUERIES;
+  const bytes = <usize> a.width << 2, stride = bytes * <usize> a.heads;
+  const before = <usize> (batch * a.rowCount + row) * stride + <usize> head * bytes;
+
+  const tile = a.tileColumns, tileBytes = <usize> tile << 2;
+  const panels = <usize> a.blockRows * bytes;
+  const rowPanels = scratch + PANELS_A, otherPanels = rowPanels + panels;
+  const columnPanels = otherPanels + panels;
+  const logits = columnPanels + tileBytes * <usize> padded(a.width);
+  const products = logits + tileBytes * <usize> a.blockRows;
+  const weights = products + tileBytes * <usize> a.blockRows;
+  const sums = weights + tileBytes * <usize> a.blockRows;
+  listRows(scratch + LOGIT_ROWS, logits, tileBytes, height);
+  listRows(scratch + PRODUCT_ROWS, products, tileBytes, height);
+  listRows(scratch + SUM_ROWS, sums, bytes, height);
+
+  packRows(rowPanels, a.rows + before, stride, height, a.width);
+  if (a.otherRows) packRows(otherPanels, a.otherRows + before, stride, height, a.width);
+  memory.fill(sums, 0, <usize> height * bytes);
+  let end = a.columnCount;
+  if (byQueries) end = min(end, describeQueries(a, batch, head, row, height));
+  for (let i = 0; i < height; i++) {
+    const place = scratch + (<usize> i << 2);
+    store<f32>(place + GREATEST, LOWEST);
+    store<f32>(place + WEIGHT_SUMS, 0);
+  }
+
+  for (let first = 0; first < end; first += tile) {
+    const count = min(tile, end - first);
+    if (!byQueries && describeQueries(a, batch, head, first, count) <= row) continue;
+    const from = <usize> (batch * a.columnCount + first) * stride + <usize> head * bytes;
+    packColumns(columnPanels, a.columns + from, stride, count, a.width);
+    block(a.width, rowPanels, columnPanels, scratch + LOGIT_ROWS, height, 0, count, 0, 0);
+    if (a.otherRows) {
+      packColumns(columnPanels, a.otherColumns + from, stride, count, a.width);
+      block(a.width, otherPanels, columnPanels, scratch + PRODUCT_ROWS, height, 0, count, 0, 0);
+    }
+    for (let i = 0; i < height; i++) {
+      const at = <usize> i * tileBytes, others = a.otherRows ? products + at : 0;
+      if (!byQueries) {
+        weighByKey(a, row + i, logits + at, others, count);
+        continue;
+      }
+      const visible = min(load<i32>(scratch + (<usize> i << 2) + LIMITS) - first, count);
+      if (a.kind == FORWARD) {
+        weighForward(a, i, logits + at, count, visible, sums + <usize> i * bytes);
+      } else {
+        weighByQuery(a, i, logits + at, others, count, visible);
+      }
+    }
+    packRows(weights, logits, tileBytes, height, count);
+    packWeighed(columnPanels, a.weighed + from, stride, count, a.width);
+    block(count, weights, columnPanels, scratch + SUM_ROWS, height, 0, a.width, ADD, 0);
+  }
+  for (let i = 0; i < height; i++) {
+    const number = (batch * a.rowCount + row + i) * a.heads + head;
+    finishRow(a, i, number, sums + <usize> i * bytes);
+  }
+}
+
+export function attention(): void {
+  const a = changetype<Attention>(job);
+  parallel(blockTask, a.batch * a.heads * ((a.rowCount + a.blockRows - 1) / a.blockRows));
+}

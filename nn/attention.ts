@@ -1,0 +1,100 @@
+/** The multi-head attention layer. */
+import { attention } from "../core/functions/attention.ts";
+import { reshape } from "../core/functions/movement.ts";
+import type { RandomKey } from "../core/random.ts";
+import { showShape } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "./initializers.ts";
+import { Linear } from "./linear.ts";
+import { type Context, Layer } from "./module.ts";
+
+/** How an attention layer is made. */
+export interface AttentionLayerOptions {
+  /** Of the initial values. */
+  readonly key: RandomKey;
+  /** How many heads share the width. */
+  readonly heads: number;
+  /** Channels of what is attended to; by default the layer's width. */
+  readonly memoryWidth?: number;
+  /** Whether a query sees only the keys up to its own, counted from the end; by default it sees all. */
+  readonly causal?: boolean;
+  /** Whether the projections add a bias; by default they do. */
+  readonly bias?: boolean;
+}
+
+/** What an attention layer attends to, besides its input. */
+export interface Attended {
+  /** `[B, T, memoryWidth]`, of which keys and values are made; by default the input itself. */
+  readonly memory?: Tensor;
+  /** int32 `[S]`: query i sees only the keys before visible[i]; see `blockVisibility`. */
+  readonly visible?: Tensor;
+}
+
+/** Multi-head attention (arXiv 1706.03762, 3.2.2): queries, keys and values are linear in their inputs, each head attends
+ * with its part of the width, and the output is linear in all heads.
+ *
+ * ```ts
+ * import { Attention, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const layer = new Attention(device, 8, { heads: 2, key: randomKey(1, "attention") });
+ * assert.deepEqual(layer.forward(device.tensor(new Float32Array(24), [1, 3, 8])).shape, [1, 3, 8]);
+ * ```
+ */
+export class Attention extends Layer {
+  /** Makes queries of the input. */
+  readonly query: Linear;
+  /** Makes keys of what is attended to. */
+  readonly key: Linear;
+  /** Makes values of what is attended to. */
+  readonly value: Linear;
+  /** Makes the output of all heads. */
+  readonly output: Linear;
+  readonly #heads: number;
+  readonly #causal: boolean;
+
+  /** @param width channels of the input and the output
+   * @throws {RangeError} the heads do not divide the width
+   */
+  constructor(device: Device, width: number, options: AttentionLayerOptions) {
+    super();
+    const { key, heads, memoryWidth = width, causal = false, bias } = options;
+    if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
+      throw new RangeError(
+        `Cannot make an attention layer: the heads must divide the width ${width}, got ${heads}`,
+      );
+    }
+    const linear = (inputs: number, part: number) =>
+      new Linear(device, inputs, width, { key: partKey(key, part), bias });
+    this.query = linear(width, 0);
+    this.key = linear(memoryWidth, 1);
+    this.value = linear(memoryWidth, 2);
+    this.output = linear(width, 3);
+    this.#heads = heads;
+    this.#causal = causal;
+  }
+
+  /** `[B, S, width]` → `[B, S, width]`.
+   * @throws {TypeError} shapes that do not agree
+   */
+  forward(x: Tensor, _context?: Context, { memory = x, visible }: Attended = {}): Tensor {
+    const queries = this.#split(this.query.forward(x));
+    const keys = this.#split(this.key.forward(memory));
+    const values = this.#split(this.value.forward(memory));
+    const mixed = attention(queries, keys, values, { causal: this.#causal, visible });
+    return this.output.forward(reshape(mixed, x.shape));
+  }
+
+  /** `[B, S, width]` → `[B, S, heads, width/heads]` */
+  #split(x: Tensor): Tensor {
+    const [batch, length, width] = x.shape;
+    if (x.shape.length !== 3) {
+      throw new TypeError(
+        `Cannot attend: the input must be [B, S, ${this.output.weight.shape[0]}], got shape ${
+          showShape(x.shape)
+        }`,
+      );
+    }
+    return reshape(x, [batch, length, this.#heads, width / this.#heads]);
+  }
+}

@@ -1,0 +1,41 @@
+/** Dropout. */
+import { uniform } from "../core/functions/creation.ts";
+import { greaterEqual, mul, where } from "../core/functions/elementwise.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { type Context, Layer } from "./module.ts";
+
+/** In training each element is 0 with a probability, and the others are divided by what is left of it (Srivastava et al.
+ * 2014); in evaluation nothing changes. The context's key says which elements: the same on every device.
+ *
+ * ```ts
+ * import { Dropout, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const layer = new Dropout(0.5);
+ * const x = device.tensor([1, 1, 1, 1], [4]);
+ * const context = { training: true, key: randomKey(1, "dropout") };
+ * assert.ok((await layer.forward(x, context).floats()).every((y) => y === 0 || y === 2));
+ * assert.deepEqual(await layer.forward(x).floats(), await x.floats());
+ * ```
+ */
+export class Dropout extends Layer {
+  readonly #rate: number;
+
+  /** @param rate the probability that an element is dropped
+   * @throws {RangeError} it is not in [0, 1)
+   */
+  constructor(rate: number) {
+    super();
+    if (!(rate >= 0 && rate < 1)) {
+      throw new RangeError(`Cannot make a dropout: the rate must be in [0, 1), got ${rate}`);
+    }
+    this.#rate = rate;
+  }
+
+  /** Any shape → the same shape. */
+  forward(x: Tensor, context?: Context): Tensor {
+    if (this.#rate === 0 || !context?.training) return x;
+    const isKept = greaterEqual(uniform(x.device, x.shape, context.key), this.#rate);
+    return where(isKept, mul(x, 1 / (1 - this.#rate)), 0);
+  }
+}
