@@ -1,0 +1,5 @@
+/** The networks around a quantiser.
+ *
+ * @module
+ */
+export * from "./vqvae.ts";

@@ -1,0 +1,5 @@
+/** The pages that show runs.
+ *
+ * @module
+ */
+export * from "./run_report.ts";
