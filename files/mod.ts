@@ -3,4 +3,9 @@
  * @module
  */
 export * from "./pytorch_file.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsContents,
+} from "./safetensors_bytes.ts";
 export * from "./safetensors.ts";

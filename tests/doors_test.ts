@@ -21,6 +21,10 @@ const DOORS: Readonly<
     folders: ["core", "files", "settings", "nn", "metrics"],
     packages: ["ml-matrix"],
   },
+  "./web": {
+    folders: ["core", "files", "settings", "nn", "quantizers", "models"],
+    packages: ["zod"],
+  },
   "./cli": { folders: ["core", "files", "settings", "training", "tasks"], packages: [] },
 };
 
@@ -47,4 +51,10 @@ Deno.test("training reaches neither the decoder of images, nor the pictures of e
   const modules = await reached("tasks/train.ts");
   const found = [...new Set(modules.map(packageOf).filter((name) => name !== undefined))];
   assert.deepEqual(found.sort(), ["fast-png", "zod"]);
+});
+
+Deno.test("the door ./web reaches nothing of Node's, whatever it opens later", async () => {
+  const modules = await reached("web.ts");
+  assert.deepEqual(modules.filter((module) => module.startsWith("node:")), []);
+  assert.ok(modules.includes("core/cpu/backend.ts"), "devices are reached");
 });

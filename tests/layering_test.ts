@@ -33,7 +33,7 @@ async function entries(folder: string): Promise<string[]> {
 /** Every module of the project with the project's modules that it imports, types included. */
 async function moduleGraph(): Promise<Map<string, string[]>> {
   const graph = new Map<string, string[]>();
-  for (const entry of ["mod.ts", "cli.ts", ...await entries("tasks")]) {
+  for (const entry of ["mod.ts", "web.ts", "cli.ts", ...await entries("tasks")]) {
     const modules = await modulesFrom(entry);
     for (const { specifier, dependencies = [] } of modules) {
       if (!specifier.startsWith(ROOT.href)) continue;
