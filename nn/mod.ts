@@ -11,3 +11,4 @@ export * from "./module.ts";
 export * from "./normalization.ts";
 export * from "./optimizers.ts";
 export * from "./schedules.ts";
+export * from "./summary.ts";

@@ -1,5 +1,5 @@
 /** The methods that can be chosen by name: in the configuration, on the command line, in ablations. */
-import { z } from "zod";
+import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";

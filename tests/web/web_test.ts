@@ -1,6 +1,7 @@
 /** The browser's entry: how large it is, and that a browser computes what Deno computes. */
 import assert from "node:assert/strict";
 import { findBrowser, visit } from "../browser.ts";
+import { operationCases } from "../core/operation_cases.ts";
 import { compute, type Computed, trainCheckpoint } from "./program.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -10,7 +11,7 @@ const ROOT = new URL("../../", import.meta.url);
 const TOLERANCE: Readonly<Record<string, number>> = { reference: 0, cpu: 1e-5, webgpu: 1e-5 };
 
 /** The most bytes that the whole entry may have, minified, every device included. */
-const MOST_BYTES = 700_000;
+const MOST_BYTES = 350_000;
 
 const folder = await Deno.makeTempDir({ prefix: "codebook-web-" });
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
@@ -42,31 +43,36 @@ function close(actual: readonly number[], expected: readonly number[], tolerance
   assert.ok(furthest <= tolerance, `at most ${tolerance} apart, got ${furthest}`);
 }
 
-/** Serves the page and the checkpoint, and gives what the page sends back. */
+/** The page of a program; checks that stand on Node's assertions find those of `assert.ts`. */
+const html = (program: string) =>
+  `<!doctype html>
+<script type="importmap">{"imports": {"node:assert/strict": "/assert.js"}}</script>
+<script type="module" src="/${program}.js"></script>`;
+
+/** Opens the page of a program of this folder in a browser, and gives what the program sends back. */
 async function inBrowser(
   browser: string,
-  checkpoint: Uint8Array<ArrayBuffer>,
-): Promise<{ readonly results: Readonly<Record<string, Computed>> }> {
-  await bundle("tests/web/page.ts", `${folder}/page`);
-  const wasm = await Deno.readFile(new URL("core/cpu/kernels.wasm", ROOT));
+  program: string,
+  checkpoint?: Uint8Array<ArrayBuffer>,
+): Promise<unknown> {
+  const out = `${folder}/${program}`;
+  await bundle(`tests/web/${program}.ts`, out);
+  await bundle("tests/web/assert.ts", out);
+  await Deno.copyFile(new URL("core/cpu/kernels.wasm", ROOT), `${out}/kernels.wasm`);
   const { promise, resolve } = Promise.withResolvers<string>();
-  const typed = (body: BodyInit, type: string) =>
-    new Response(body, { headers: { "content-type": type } });
   await using server = Deno.serve({ port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
+    const typed = (body: BodyInit, type: string) =>
+      new Response(body, { headers: { "content-type": type } });
+    if (pathname === "/") return typed(html(program), "text/html");
+    if (pathname === "/checkpoint.safetensors") return new Response(checkpoint);
     if (pathname === "/result") {
       resolve(await request.text());
       return new Response();
     }
-    if (pathname === "/") {
-      return typed('<script type="module" src="page.js"></script>', "text/html");
-    }
-    if (pathname === "/checkpoint.safetensors") return new Response(checkpoint);
-    if (pathname === "/kernels.wasm") return typed(wasm, "application/wasm");
-    const script = await Deno.readFile(`${folder}/page${pathname}`).catch(() => undefined);
-    return script === undefined
-      ? new Response(null, { status: 404 })
-      : typed(script, "text/javascript");
+    const file = await Deno.readFile(`${out}${pathname}`).catch(() => undefined);
+    if (file === undefined) return new Response(null, { status: 404 });
+    return typed(file, pathname.endsWith(".wasm") ? "application/wasm" : "text/javascript");
   });
   const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
   const page = `http://localhost:${server.addr.port}/`;
@@ -77,13 +83,14 @@ const browser = await findBrowser();
 
 if (browser !== undefined) {
   const checkpoint = await trainCheckpoint();
-  const { results } = await inBrowser(browser, checkpoint);
+  const { results } = await inBrowser(browser, "page", checkpoint) as {
+    readonly results: Readonly<Record<string, Computed>>;
+  };
   const deno = await compute("reference", checkpoint);
   for (const name of ["reference", "cpu", "webgpu"]) {
     Deno.test(`a training step and a checkpoint give the numbers of Deno in a browser on ${name}`, () => {
       const found = results[name];
       assert.ok(!("failure" in found), JSON.stringify(found));
-      console.log(found.device);
       assert.ok(found.device.startsWith(name), found.device);
       assert.ok(deno.losses[1] < deno.losses[0]);
       close(found.losses, deno.losses, TOLERANCE[name]);
@@ -93,4 +100,12 @@ if (browser !== undefined) {
       assert.ok(new Set(found.indices).size > 1, "several codes are chosen");
     });
   }
+
+  Deno.test("every operation agrees with the reference in a browser on webgpu, forward and backward", async () => {
+    const { checked, failures } = await inBrowser(browser, "operations_page") as Readonly<
+      Record<"checked" | "failures", readonly string[]>
+    >;
+    assert.deepEqual(failures, []);
+    assert.deepEqual(checked, Object.keys(operationCases));
+  });
 }
