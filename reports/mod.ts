@@ -3,3 +3,4 @@
  * @module
  */
 export * from "./run_report.ts";
+export * from "./display_images.ts";

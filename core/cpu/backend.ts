@@ -1,5 +1,6 @@
 /** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
 import type { Backend, HostArray, Kernels } from "../backend.ts";
+import type { DType } from "../shape.ts";
 import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
 import { codesKernels } from "./kernels/codes.ts";
@@ -65,6 +66,10 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
   blas?.setThreads(1); // each of ours calls it
   const memory = new CpuMemory();
   const machine = await startMachine(memory, threads, blas);
+  const peek = ({ address }: CpuBuffer, dtype: DType, length: number): HostArray =>
+    dtype === "float32"
+      ? new Float32Array(memory.floats(address, length))
+      : new Int32Array(memory.integers(address, length));
   return {
     name: "cpu",
     description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}` +
@@ -79,12 +84,8 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
         : memory.integers(address, data.length);
       view.set(data);
     },
-    read({ address }, dtype, length): Promise<HostArray> {
-      const values = dtype === "float32"
-        ? new Float32Array(memory.floats(address, length))
-        : new Int32Array(memory.integers(address, length));
-      return Promise.resolve(values);
-    },
+    read: (buffer, dtype, length) => Promise.resolve(peek(buffer, dtype, length)),
+    peek,
     synchronize: () => Promise.resolve(),
     close: () => machine.close(),
   };
