@@ -31,7 +31,7 @@ import { ImageEvaluation } from "../training/image_evaluation.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../reports/run_report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
-import { resolveConfig } from "../training/resolve.ts";
+import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
@@ -124,7 +124,7 @@ async function evaluateFolder(
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
   const blas = options["cpu.blas"];
   const flags = { ...settings, ...blas !== null && { cpu: { blas } } };
-  const config = resolveConfig({ saved: await folder.readConfig(), flags });
+  const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);

@@ -22,7 +22,7 @@ import { identityOf } from "../training/identity.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { evaluationProtocol, testNumbers } from "../training/protocol.ts";
-import { resolveConfig } from "../training/resolve.ts";
+import { resolveConfig, resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
@@ -198,13 +198,13 @@ async function configure(
     );
   }
   const file = path === null ? undefined : await readConfigFile(path);
-  const config = asUsage(() => resolveConfig({ file, flags }));
+  const config = asUsage(() => resolveUnchecked({ file, flags }));
   const { out } = config;
   if (file?.out !== undefined && flags.out === undefined) asUsage(() => checkOut(out));
   const folder = new RunFolder(out);
   if (!resume || await folder.state() === "empty") return config;
   const saved = await folder.readConfig();
-  return asUsage((): Config => ({ ...resolveConfig({ saved, file, flags }), out }));
+  return asUsage((): Config => ({ ...resolveUnchecked({ saved, file, flags }), out }));
 }
 
 async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>> | null> {

@@ -15,7 +15,7 @@ export * from "./construct.ts";
 export * from "./identity.ts";
 export * from "./presets.ts";
 export * from "./protocol.ts";
-export { type ConfigSources, resolveConfig } from "./resolve.ts";
+export { type ConfigSources, type PartialConfig, resolveConfig } from "./resolve.ts";
 export * from "./step.ts";
 export * from "./evaluation.ts";
 export * from "./folder_evaluation.ts";

@@ -41,7 +41,7 @@ for (const device of devices) {
   });
 }
 
-Deno.test("what is no batch of images, and a grid without columns, are refused", async () => {
+Deno.test("what is no batch of images, and a grid without columns, are refused", () => {
   const [device] = devices;
   using _scope = device.scope();
   assert.throws(() => displayImages(device.tensor([1, 2], [1, 2])), {
