@@ -17,7 +17,7 @@ export class DisplayedImages {
   /** The bytes of the picture, a PNG. */
   readonly png: () => Promise<Uint8Array<ArrayBuffer>>;
 
-  /** @param png draws the picture */
+  /** Takes what draws the picture. */
   constructor(png: () => Promise<Uint8Array<ArrayBuffer>>) {
     this.png = png;
   }
