@@ -10,7 +10,7 @@ const TRAIN = "tasks/train_launched.ts";
  * @param out the study's folder, in which it may write
  */
 export function trainCommand(out: string): readonly string[] {
-  const task = import.meta.resolve(`../../../${TRAIN}`);
+  const task = import.meta.resolve(`../../${TRAIN}`);
   return [Deno.execPath(), "run", ...lockFlags(), ...launchPermissions(resolve(out)), task];
 }
 
