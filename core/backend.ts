@@ -90,6 +90,8 @@ export interface Backend<B extends Buffer = Buffer> {
   write(buffer: B, data: HostArray): void;
   /** Waits for the kernels issued so far and copies `length` elements out. */
   read(buffer: B, dtype: "float32" | "int32", length: number): Promise<HostArray>;
+  /** Copies `length` elements out at once; of devices whose kernels are done when their calls return. */
+  peek?(buffer: B, dtype: "float32" | "int32", length: number): HostArray;
   /** Waits until all issued work is done.
    * @throws {Error} the device was lost, or work failed
    */
@@ -114,6 +116,7 @@ export function withKernels<B extends Buffer>(
     free: (buffer) => backend.free(buffer),
     write: (buffer, data) => backend.write(buffer, data),
     read: (buffer, dtype, length) => backend.read(buffer, dtype, length),
+    peek: backend.peek?.bind(backend),
     synchronize: () => backend.synchronize(),
     close: () => backend.close(),
   };

@@ -53,11 +53,9 @@ export class Attention extends Layer {
   readonly #heads: number;
   readonly #causal: boolean;
 
-  /** @param width channels of the input and the output
-   * @throws {RangeError} the heads do not divide the width
-   */
   /** Makes the projections.
-   * @param width of the tokens
+   * @param width channels of the input and the output
+   * @throws {RangeError} the heads do not divide the width
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();

@@ -1,5 +1,5 @@
 /** The clustered codebook of CVQ-VAE (arXiv 2307.15139). */
-import { z } from "zod";
+import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import { toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";

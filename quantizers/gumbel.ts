@@ -1,5 +1,5 @@
 /** The Gumbel-softmax quantiser (arXiv 1611.01144), as DALL·E and ImageBART use it. */
-import { z } from "zod";
+import * as z from "zod";
 import { detach, parameter } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";

@@ -1,5 +1,5 @@
 /** Look-up-free quantisation (arXiv 2310.05737). */
-import { z } from "zod";
+import * as z from "zod";
 import { straightThrough } from "../core/execute.ts";
 import {
   abs,

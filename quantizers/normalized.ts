@@ -1,5 +1,5 @@
 /** Features of one size, around any quantiser. */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import {

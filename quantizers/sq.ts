@@ -1,5 +1,5 @@
 /** The stochastic quantiser of SQ-VAE, Gaussian (arXiv 2205.07547). */
-import { z } from "zod";
+import * as z from "zod";
 import { parameter } from "../core/execute.ts";
 import { full, normal } from "../core/functions/creation.ts";
 import {

@@ -1,5 +1,5 @@
 /** The quantiser of VQ-WAE (arXiv 2302.05917). */
-import { z } from "zod";
+import * as z from "zod";
 import { parameter, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { div, maximum, mul, neg, sqrt, sub, where } from "../core/functions/elementwise.ts";

@@ -11,6 +11,7 @@ import {
   type TilingReport,
 } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
+import { taskCall } from "./call.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -21,7 +22,7 @@ const OPTIONS = z.strictObject({
 });
 
 const COMMAND: Command = {
-  call: "deno task doctor",
+  call: taskCall("doctor"),
   summary: "Says which devices this machine has, which one auto picks, and what to install.",
   operands: [],
   options: settingsOf(OPTIONS),
@@ -44,8 +45,11 @@ function blasAdvice(): string {
   return Deno.permissions.querySync({ name: "ffi" }).state === "granted" ? BLAS_ADVICE : FFI_ADVICE;
 }
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND));
     return 0;
@@ -102,9 +106,9 @@ function showDevice({ name, available, description, adapter }: DeviceReport): st
 }
 
 function showTilings({ matmul, convolution, tuned, complaint }: TilingReport): string {
-  const origin = tuned ? "measured by `deno task tune`" : "by the limits, not tuned";
+  const origin = tuned ? `measured by \`${taskCall("tune")}\`` : "by the limits, not tuned";
   return [`matmul ${matmul}, convolution ${convolution} (${origin})`, complaint]
     .filter((part) => part !== undefined).join("; ");
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -3,6 +3,7 @@
  * It is written to be read: the equation, then loops. Sums are taken in float64 and stored as float32.
  */
 import type { Backend, HostArray, Kernels } from "../backend.ts";
+import type { DType } from "../shape.ts";
 import { ReferenceBuffer } from "./buffer.ts";
 import { attentions } from "./kernels/attention.ts";
 import { codes } from "./kernels/codes.ts";
@@ -40,6 +41,11 @@ function allocate(bytes: number): ReferenceBuffer {
   }
 }
 
+function peek({ memory }: ReferenceBuffer, dtype: DType, length: number): HostArray {
+  const view = dtype === "float32" ? Float32Array : Int32Array;
+  return new view(memory, 0, length).slice();
+}
+
 /** Opens the reference device. A kernel is done when its call returns.
  *
  * ```ts
@@ -66,10 +72,8 @@ export function openReferenceBackend(): Backend<ReferenceBuffer> {
       const view = data instanceof Float32Array ? Float32Array : Int32Array;
       new view(buffer.memory).set(data);
     },
-    read(buffer, dtype, length): Promise<HostArray> {
-      const view = dtype === "float32" ? Float32Array : Int32Array;
-      return Promise.resolve(new view(buffer.memory, 0, length).slice());
-    },
+    read: (buffer, dtype, length) => Promise.resolve(peek(buffer, dtype, length)),
+    peek,
     synchronize: () => Promise.resolve(),
     close() {},
   };
