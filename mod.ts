@@ -14,6 +14,7 @@ export type {
   Buffer,
   DeviceName,
   HostArray,
+  HostView,
   Kernel,
   KernelClock,
   Kernels,
@@ -37,7 +38,15 @@ export {
   type PoolAttributes,
   type ViewName,
 } from "./core/ops.ts";
-export { Device, Scope, type TapeNode, Tensor, type Watcher } from "./core/tensor.ts";
+export {
+  Device,
+  type ForeignNode,
+  type OperationNode,
+  Scope,
+  type TapeNode,
+  Tensor,
+  type Watcher,
+} from "./core/tensor.ts";
 export {
   apply,
   assign,
@@ -45,6 +54,7 @@ export {
   detach,
   execute,
   parameter,
+  recordForeign,
   straightThrough,
   withoutGradients,
 } from "./core/execute.ts";
@@ -78,6 +88,7 @@ export * from "./nn/linear.ts";
 export * from "./nn/losses.ts";
 export * from "./nn/module.ts";
 export * from "./nn/normalization.ts";
+export * from "./nn/replicas.ts";
 export * from "./nn/optimizers.ts";
 export * from "./nn/schedules.ts";
 export * from "./quantizers/quantizer.ts";
@@ -226,6 +237,19 @@ export {
   type TrainingConfig,
 } from "./training/config.ts";
 export * from "./training/construct.ts";
+export { type Communicator, type Numbers } from "./training/distributed/communicator.ts";
+export { MpiCommunicator, type MpiOptions, openMpi } from "./training/distributed/mpi.ts";
+export {
+  findLaunch,
+  findMpi,
+  type Handle,
+  type Launch,
+  MPI_VARIABLES,
+  type MpiFunctions,
+  type MpiLibrary,
+} from "./training/distributed/mpi_library.ts";
+export { type ReplicaOptions, replicasOver } from "./training/distributed/replicas.ts";
+export { SingleCommunicator } from "./training/distributed/single.ts";
 export * from "./training/identity.ts";
 export * from "./training/presets.ts";
 export * from "./training/protocol.ts";

@@ -167,6 +167,40 @@ function record<N extends OperationName>(
   return outputs;
 }
 
+/** Puts on the tape what something other than an operation of the list made of a tensor: a sum over processes, say.
+ *
+ * ```ts
+ * import { backward, openDevice, parameter, recordForeign, sum } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const x = parameter(device.tensor([1, 2], [2]));
+ * const constant = recordForeign(x, device.tensor([5, 5], [2]), (upstream) => upstream);
+ * const [gradient] = backward(sum(constant), [x]);
+ * assert.deepEqual([...await gradient.floats()], [1, 1]);
+ * ```
+ * @param input what it was made of
+ * @param output what was made, a tensor of its own
+ * @param rule the gradient by the input, of the gradient by the output; it runs without recording
+ * @returns the output
+ */
+export function recordForeign(
+  input: Tensor,
+  output: Tensor,
+  rule: (upstream: Tensor) => Tensor,
+): Tensor {
+  if (recording && input.requiresGradient && output.dtype === "float32") {
+    output.requiresGradient = true;
+    output.producer = {
+      name: undefined,
+      inputs: [input],
+      outputs: [output],
+      rule,
+      order: order++,
+    };
+  }
+  return output;
+}
+
 /** The operations that led to `loss`, the latest first. */
 function trace(loss: Tensor): TapeNode[] {
   const found = new Set<TapeNode>();
@@ -181,6 +215,7 @@ function trace(loss: Tensor): TapeNode[] {
 }
 
 function gradientsOf(node: TapeNode, upstream: Tensor): readonly (Tensor | undefined)[] {
+  if (node.name === undefined) return [node.rule(upstream)];
   const { device } = upstream;
   const { gradient } = operations[node.name];
   const rule = gradient as (call: GradientCall<Tensor, unknown>) => readonly (Tensor | undefined)[];

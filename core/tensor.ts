@@ -13,8 +13,25 @@ class Storage {
   constructor(readonly buffer: Buffer, readonly bytes: number, readonly order: number) {}
 }
 
-/** An operation on the tape: what made a tensor, for `backward`. */
-export interface TapeNode {
+/** What made a tensor, for `backward`: an operation of the list, or something else. */
+export type TapeNode = OperationNode | ForeignNode;
+
+/** Something other than an operation of the list that made a tensor of another, such as a sum over processes. */
+export interface ForeignNode {
+  /** No operation. */
+  readonly name: undefined;
+  /** What it was made of, one. */
+  readonly inputs: readonly Tensor[];
+  /** What was made, one. */
+  readonly outputs: readonly Tensor[];
+  /** The gradient by the input, of that by the output. */
+  readonly rule: (upstream: Tensor) => Tensor;
+  /** Place in the order of execution. */
+  readonly order: number;
+}
+
+/** An operation on the tape. */
+export interface OperationNode {
   /** The operation. */
   readonly name: OperationName;
   /** Its inputs. */

@@ -82,6 +82,8 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
         : new Int32Array(memory.integers(address, length));
       return Promise.resolve(values);
     },
+    host: ({ address }, dtype, length) =>
+      dtype === "float32" ? memory.floats(address, length) : memory.integers(address, length),
     synchronize: () => Promise.resolve(),
     close: () => machine.close(),
   };

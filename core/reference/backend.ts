@@ -65,6 +65,8 @@ export function openReferenceBackend(): Backend<ReferenceBuffer> {
       const view = dtype === "float32" ? Float32Array : Int32Array;
       return Promise.resolve(new view(buffer.memory, 0, length).slice());
     },
+    host: ({ memory }, dtype, length) =>
+      dtype === "float32" ? new Float32Array(memory, 0, length) : new Int32Array(memory, 0, length),
     synchronize: () => Promise.resolve(),
     close() {},
   };
