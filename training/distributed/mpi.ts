@@ -13,8 +13,8 @@ export interface MpiOptions {
 /** Seconds. */
 const USUAL_TIMEOUT = 600;
 /** A rank that cannot start says so after this many milliseconds for each rank before it, so that one speaks first and
- * the launcher ends the others. */
-const MILLISECONDS_A_RANK = 300;
+ * the launcher can end the others. */
+const MILLISECONDS_A_RANK = 1000;
 /** No rank is silent for longer. */
 const LONGEST_SILENCE = 5000;
 /** How long a rank asks without a pause whether the others have come, in milliseconds; then it sleeps in between. */
@@ -188,7 +188,8 @@ export class MpiCommunicator implements Communicator {
  * const values = Float64Array.of(communicator.rank);
  * communicator.allReduce(values, "the ranks");
  * ```
- * Where several ranks fail, the first one throws first: the launcher then ends the others, which say nothing.
+ * Where several ranks fail, the first one throws first. Open MPI's mpirun then ends the others before they say the same;
+ * MPICH's lets them.
  * @throws {Error} mpirun did not start this process, there is no library, or it is not that of the launcher
  * @throws {RangeError} the time-out is not positive, or the library at the path is no MPI
  */

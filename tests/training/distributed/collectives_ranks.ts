@@ -11,7 +11,7 @@ import { replicasOver } from "../../../training/distributed/replicas.ts";
 using communicator = openMpi({ timeout: 60 });
 const { rank, size } = communicator;
 const ranks = Array.from({ length: size }, (_, other) => other);
-const SIZES = [0, 1, 2, 3, 17, 1000, 65_537, 1_100_001];
+const SIZES = [0, 1, 2, 3, 17, 1000, 65_537, 100_001];
 
 /** Whole numbers, so that the order of a sum does not matter; different for every rank and place. */
 const valueAt = (owner: number, index: number) => (owner + 1) * ((index % 1013) - 500);
@@ -26,6 +26,12 @@ const fill = (values: Numbers, owner: number) => {
   return values;
 };
 
+function assertSame(values: Numbers, expected: Numbers): void {
+  const other = expected.findIndex((value, index) => !Object.is(value + 0, values[index] + 0));
+  assert.equal(other, -1, `${other}: ${expected[other]}, got ${values[other]}`);
+  assert.equal(values.length, expected.length);
+}
+
 for (const make of makers) {
   for (const length of SIZES) {
     const total = make(length);
@@ -34,30 +40,30 @@ for (const make of makers) {
     }
     const summed = fill(make(length), rank);
     communicator.allReduce(summed, "the test's values");
-    assert.deepEqual([...summed], [...total]);
+    assertSame(summed, total);
 
     for (const root of ranks) {
       const sent = fill(make(length), rank);
       communicator.broadcast(sent, root, "the test's values");
-      assert.deepEqual([...sent], [...fill(make(length), root)]);
+      assertSame(sent, fill(make(length), root));
     }
 
     const into = make(size * length);
     communicator.gather(fill(make(length), rank), into, "the test's values");
     ranks.forEach((owner) => {
       const part = into.subarray(owner * length, (owner + 1) * length);
-      assert.deepEqual([...part], [...fill(make(length), owner)]);
+      assertSame(part, fill(make(length), owner));
     });
   }
 }
 
 // What a type can hold and another cannot.
-const large = Int32Array.of(2 ** 24 + rank), exact = Float64Array.of(2 ** 52 + rank);
+const large = Int32Array.of(2 ** 24 + rank), exact = Float64Array.of(2 ** 50 + rank);
 communicator.allReduce(large, "integers");
 communicator.allReduce(exact, "doubles");
 const sumOfRanks = size * (size - 1) / 2;
 assert.equal(large[0], size * 2 ** 24 + sumOfRanks);
-assert.equal(exact[0], size * 2 ** 52 + sumOfRanks);
+assert.equal(exact[0], size * 2 ** 50 + sumOfRanks);
 // The same bits on every rank, whatever the order of the sum.
 const odd = Float32Array.from({ length: 4099 }, (_, index) => Math.sin(index + rank * 0.7));
 communicator.allReduce(odd, "sines");

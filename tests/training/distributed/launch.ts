@@ -11,7 +11,7 @@ async function kindOf(command: string): Promise<TestMpi["name"] | undefined> {
   try {
     const { stdout } = await new Deno.Command(command, { args: ["--version"] }).output();
     const text = new TextDecoder().decode(stdout);
-    return /Open MPI/.test(text) ? "Open MPI" : /HYDRA/.test(text) ? "MPICH" : undefined;
+    return /Open MPI|OpenRTE/.test(text) ? "Open MPI" : /HYDRA/.test(text) ? "MPICH" : undefined;
   } catch {
     return undefined;
   }

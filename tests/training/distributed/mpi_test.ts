@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { findLaunch, findMpi } from "../../../training/distributed/mpi_library.ts";
 import { openMpi } from "../../../training/distributed/mpi.ts";
-import { type Ended, findTestMpis, launch, start } from "./launch.ts";
+import { type Ended, findTestMpis, launch, start, type TestMpi } from "./launch.ts";
 
 const mpis = await findTestMpis();
 
@@ -13,6 +13,12 @@ function assertEnded(ended: Ended, success: boolean): void {
 
 const linesWith = (text: string, part: string) =>
   text.split("\n").filter((line) => line.includes(part));
+
+/** One rank has said it; MPICH's mpirun lets the others speak too, one after another. */
+function assertTold({ name }: TestMpi, ranks: number, told: readonly string[], ended: Ended): void {
+  const most = name === "Open MPI" ? 1 : ranks;
+  assert.ok(told.length >= 1 && told.length <= most, `${told.length}: ${ended.stderr}`);
+}
 
 for (const mpi of mpis) {
   const { name } = mpi;
@@ -86,7 +92,7 @@ for (const mpi of mpis) {
     const ended = await launch(mpi, 3, "endings_ranks.ts", ["sums", "30", "/nonexistent.so"]);
     assertEnded(ended, false);
     const told = linesWith(ended.stderr, "RangeError: Cannot use MPI");
-    assert.equal(told.length, 1, ended.stderr);
+    assertTold(mpi, 3, told, ended);
     assert.match(told[0], /must be auto or a library .*, got \/nonexistent\.so \(/);
   });
 
@@ -95,7 +101,7 @@ for (const mpi of mpis) {
     const ended = await launch(mpi, 2, "endings_ranks.ts", ["sums", "30"], permissions);
     assertEnded(ended, false);
     const told = linesWith(ended.stderr, "Error: Cannot start MPI: the library of");
-    assert.equal(told.length, 1, ended.stderr);
+    assertTold(mpi, 2, told, ended);
     assert.match(told[0], /got no permission \(--allow-ffi grants it\)/);
   });
 }
@@ -111,7 +117,7 @@ if (second !== undefined) {
     const ended = await launch(first, 2, "endings_ranks.ts", args);
     assertEnded(ended, false);
     const told = linesWith(ended.stderr, "Error: Cannot start MPI: the library must be that of");
-    assert.equal(told.length, 1, ended.stderr);
+    assertTold(first, 2, told, ended);
     assert.match(told[0], /which started 2 ranks, got .*, which finds 1/);
   });
 }
