@@ -11,6 +11,7 @@ import {
   type TilingReport,
 } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
+import { findMpi } from "../training/distributed/mpi_library.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -57,6 +58,7 @@ async function main(): Promise<number> {
     return opened.name;
   }, () => null);
   const blas = await findBlas();
+  const mpi = findMpi();
   const software = devices.some(({ available, adapter }) => available && adapter?.isSoftware);
   const advice = [
     ...devices.filter(({ available }) => !available).map(({ description }) => description),
@@ -72,6 +74,7 @@ async function main(): Promise<number> {
     cores: navigator.hardwareConcurrency,
     devices,
     blas: blas?.description ?? null,
+    mpi: mpi === undefined ? null : `${mpi.description} (${mpi.path})`,
     auto,
     advice,
   };
@@ -79,6 +82,7 @@ async function main(): Promise<number> {
     `Deno ${deno} (V8 ${v8}, TypeScript ${typescript}) on ${findings.system}, ${findings.cores} cores`,
     ...devices.flatMap(showDevice),
     `BLAS: ${findings.blas ?? "none"}`,
+    `MPI: ${findings.mpi ?? "none"}`,
     `auto picks ${auto ?? "nothing: no device opens"}`,
     ...advice.map((text) => `advice: ${text}`),
   ]);

@@ -12,11 +12,11 @@ export interface MpiOptions {
 
 /** Seconds. */
 const USUAL_TIMEOUT = 600;
-/** A rank that cannot start says so after this many milliseconds for each rank before it, so that one speaks first and
- * the launcher can end the others. */
-const MILLISECONDS_A_RANK = 1000;
+/** A rank that cannot start says so after this many milliseconds for each rank before it, so that one speaks first;
+ * Open MPI's mpirun then takes one to two seconds to end the others. */
+const MILLISECONDS_A_RANK = 3000;
 /** No rank is silent for longer. */
-const LONGEST_SILENCE = 5000;
+const LONGEST_SILENCE = 15_000;
 /** How long a rank asks without a pause whether the others have come, in milliseconds; then it sleeps in between. */
 const BUSY_MILLISECONDS = 5;
 /** How long it sleeps, in milliseconds. */
