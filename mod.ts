@@ -238,15 +238,13 @@ export {
 } from "./training/config.ts";
 export * from "./training/construct.ts";
 export { type Communicator, type Numbers } from "./training/distributed/communicator.ts";
-export { MpiCommunicator, type MpiOptions, openMpi } from "./training/distributed/mpi.ts";
+export { type MpiOptions, openMpi } from "./training/distributed/mpi.ts";
 export {
   findLaunch,
   findMpi,
-  type Handle,
   type Launch,
+  type Mpi,
   MPI_VARIABLES,
-  type MpiFunctions,
-  type MpiLibrary,
 } from "./training/distributed/mpi_library.ts";
 export { type ReplicaOptions, replicasOver } from "./training/distributed/replicas.ts";
 export { SingleCommunicator } from "./training/distributed/single.ts";

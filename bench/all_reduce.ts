@@ -50,8 +50,7 @@ say("|---:|---:|");
 using device = await openDevice("cpu", { threads: 1, blas: "off" });
 using _scope = device.scope();
 const gradients = Array.from({ length: 200 }, () => device.tensor(new Float32Array(5e4), [5e4]));
-const report = (name: string, call: () => void) =>
-  say(`| ${name} | ${time(call, 1e7).toFixed(1)} |`);
+const report = (name: string, call: () => void) => say(`| ${name} | ${show(time(call, 1e7))} |`);
 for (const bucketSize of [2 ** 16, 2 ** 18, 2 ** 20, 2 ** 22, 2 ** 24]) {
   const replicas = replicasOver(communicator, device, { bucketSize });
   report(String(bucketSize), () => {

@@ -1,6 +1,6 @@
 /** Ranks that MPI connects. */
 import { checkGathered, checkRoot, type Communicator, type Numbers } from "./communicator.ts";
-import { findLaunch, findMpi, type Handle, type Launch, type MpiLibrary } from "./mpi_library.ts";
+import { findLaunch, type Handle, type Launch, loadMpi, type MpiLibrary } from "./mpi_library.ts";
 
 /** How ranks are connected. */
 export interface MpiOptions {
@@ -38,7 +38,7 @@ function sleep(milliseconds: number): void {
  *
  *     mpirun -n 4 deno run -A program.ts
  */
-export class MpiCommunicator implements Communicator {
+class MpiCommunicator implements Communicator {
   /** Which process this is. */
   readonly rank: number;
   /** How many there are. */
@@ -193,7 +193,7 @@ export class MpiCommunicator implements Communicator {
  * @throws {Error} mpirun did not start this process, there is no library, or it is not that of the launcher
  * @throws {RangeError} the time-out is not positive, or the library at the path is no MPI
  */
-export function openMpi(options: MpiOptions = {}): MpiCommunicator {
+export function openMpi(options: MpiOptions = {}): Communicator {
   const launch = findLaunch();
   try {
     return connect(launch, options);
@@ -206,7 +206,7 @@ export function openMpi(options: MpiOptions = {}): MpiCommunicator {
 function connect(
   launch: Launch | undefined,
   { library = "auto", timeout = USUAL_TIMEOUT }: MpiOptions,
-): MpiCommunicator {
+): Communicator {
   if (!(timeout > 0)) {
     throw new RangeError(
       `Cannot start MPI: the time-out must be a positive number of seconds, got ${timeout}`,
@@ -217,7 +217,7 @@ function connect(
       "Cannot start MPI: mpirun must start the processes, as in `mpirun -n 4 deno task train …`, got one that was started by itself",
     );
   }
-  const mpi = findMpi(library, launch.libraries);
+  const mpi = loadMpi(library, launch.libraries);
   if (mpi !== undefined) return new MpiCommunicator(mpi, launch, timeout);
   const allowed = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
   throw new Error(

@@ -109,12 +109,16 @@ interface Constants {
   readonly ignored: Deno.PointerValue;
 }
 
-/** An MPI library that is loaded. */
-export interface MpiLibrary extends Constants {
+/** An MPI library that is there. */
+export interface Mpi {
   /** Its path, or the name by which the system finds it. */
   readonly path: string;
   /** Its own words about itself. */
   readonly description: string;
+}
+
+/** An MPI library with what is called of it. */
+export interface MpiLibrary extends Mpi, Constants {
   /** Its functions. */
   readonly functions: MpiFunctions;
 }
@@ -177,7 +181,7 @@ function describe(functions: MpiFunctions): string {
   return first.replace(/\s+/g, " ").trim();
 }
 
-/** Finds and loads an MPI library.
+/** Finds an MPI library.
  *
  * ```ts
  * import { findMpi } from "@codebook/codebook";
@@ -191,7 +195,12 @@ function describe(functions: MpiFunctions): string {
 export function findMpi(
   choice: string = "auto",
   names: readonly string[] = [...OPEN_MPI, ...MPICH],
-): MpiLibrary | undefined {
+): Mpi | undefined {
+  return loadMpi(choice, names);
+}
+
+/** Finds an MPI library as `findMpi` does, and gives what is called of it. */
+export function loadMpi(choice: string, names: readonly string[]): MpiLibrary | undefined {
   if (choice !== "auto") {
     try {
       return load(choice);
