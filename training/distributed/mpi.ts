@@ -1,6 +1,13 @@
 /** Ranks that MPI connects. */
 import { checkGathered, checkRoot, type Communicator, type Numbers } from "./communicator.ts";
-import { findLaunch, type Handle, type Launch, loadMpi, type MpiLibrary } from "./mpi_library.ts";
+import {
+  findLaunch,
+  type Handle,
+  type Launch,
+  loadMpi,
+  type MpiLibrary,
+  pinLibrary,
+} from "./mpi_library.ts";
 
 /** How ranks are connected. */
 export interface MpiOptions {
@@ -65,6 +72,7 @@ class MpiCommunicator implements Communicator {
     if (started[0] !== 0) {
       throw new Error("Cannot start MPI: a process must start it once, got a second time");
     }
+    pinLibrary(mpi.path);
     functions.MPI_Init_thread(null, null, THREAD_FUNNELED, given);
     functions.MPI_Comm_rank(world, rank);
     functions.MPI_Comm_size(world, size);

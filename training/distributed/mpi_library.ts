@@ -170,6 +170,29 @@ function load(path: string): MpiLibrary {
   return { path, description: describe(functions), functions, ...constants };
 }
 
+/** `RTLD_NOW | RTLD_NODELETE` of the systems that have it, and the libraries that have `dlopen`. */
+const PINNING: Readonly<Record<string, { flags: number; libraries: readonly string[] }>> = {
+  linux: { flags: 0x1002, libraries: ["libc.so.6", "libdl.so.2"] },
+  darwin: { flags: 0x82, libraries: ["libSystem.B.dylib"] },
+};
+
+/** Keeps a library in memory as long as the process lives. Deno, on its way out after an error, unloads it, while
+ * threads that MPI has started still run in it: the process would crash before it tells of the error. */
+export function pinLibrary(path: string): void {
+  const { flags, libraries } = PINNING[Deno.build.os] ?? { flags: 0, libraries: [] };
+  for (const system of libraries) {
+    if (Deno.permissions.querySync({ name: "ffi", path: system }).state !== "granted") continue;
+    try {
+      const { symbols } = Deno.dlopen(system, {
+        dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
+      });
+      if (symbols.dlopen(new TextEncoder().encode(`${path}\0`), flags) !== null) return;
+    } catch {
+      // Not in this one: the next may have it.
+    }
+  }
+}
+
 /** Room for what a library says of itself; MPI promises at most 8,192 bytes. */
 const VERSION_BYTES = 8192;
 
