@@ -247,6 +247,7 @@ export {
   MPI_VARIABLES,
 } from "./training/distributed/mpi_library.ts";
 export { type ReplicaOptions, replicasOver } from "./training/distributed/replicas.ts";
+export { checkSameOnAll } from "./training/distributed/same_on_all.ts";
 export { SingleCommunicator } from "./training/distributed/single.ts";
 export * from "./training/identity.ts";
 export * from "./training/presets.ts";

@@ -6,6 +6,7 @@ import { mul, square } from "../../../core/functions/elementwise.ts";
 import { sum } from "../../../core/functions/reductions.ts";
 import type { Numbers } from "../../../training/distributed/communicator.ts";
 import { openMpi } from "../../../training/distributed/mpi.ts";
+import { checkSameOnAll } from "../../../training/distributed/same_on_all.ts";
 import { replicasOver } from "../../../training/distributed/replicas.ts";
 
 using communicator = openMpi({ timeout: 60 });
@@ -85,6 +86,23 @@ assert.throws(
     }, got a Float32Array of 1`,
   ),
 );
+
+// Rank 2, if there is one, and rank 1 differ in one bit of one value.
+const same = new Map([["weight", odd], ["codebook", odd.slice()]]);
+checkSameOnAll(communicator, same, "after step 1");
+if (rank === 1 || rank === 2) new Int32Array(same.get("codebook")!.buffer)[7] ^= 1 << 31;
+const differ = () => checkSameOnAll(communicator, same, "after step 2");
+if (size === 1) differ();
+else {
+  assert.throws(
+    differ,
+    new Error(
+      `Cannot go on after step 2: codebook must be the same on all ranks, got another on rank ${
+        size === 2 ? "1" : "1, 2"
+      } than on rank 0`,
+    ),
+  );
+}
 
 for (const name of ["reference", "cpu"] as const) {
   using device = await openDevice(name, { threads: 1, blas: "off" });
