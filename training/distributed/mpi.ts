@@ -28,6 +28,8 @@ const LONGEST_SILENCE = 15_000;
 const BUSY_MILLISECONDS = 5;
 /** How long it sleeps, in milliseconds. */
 const PAUSE = 0.2;
+/** A rank that finds another one at a different call lets that one tell its error first, for so many milliseconds. */
+const BEFORE_COMPLAINT = 3000;
 /** The thread that starts MPI is the only one that calls it. */
 const THREAD_FUNNELED = 1;
 
@@ -37,8 +39,8 @@ function sleep(milliseconds: number): void {
 
 /** The ranks that mpirun started, connected by MPI.
  *
- * Before every message a rank waits until the others have come to the same call. A rank that is later than the time-out
- * ends the run, with a message that says what was waited for. A rank that dies ends the run too: the launcher sees it,
+ * Before every message a rank waits until the others have come to the same call. A rank that is later than the time-out,
+ * or that comes to another call, ends the run, with a message that says what was waited for. A rank that dies ends the run too: the launcher sees it,
  * and ends the others within about a second.
  *
  * A rank that ends well, or is disposed of, waits for the others to end; one that ends with an error ends them.
@@ -57,6 +59,8 @@ class MpiCommunicator implements Communicator {
   readonly #request = new BigUint64Array(new ArrayBuffer(8));
   readonly #requestAddress = Deno.UnsafePointer.of(this.#request);
   readonly #arrived = new Int32Array(1);
+  readonly #call = new Int32Array(new ArrayBuffer(8));
+  readonly #callAddress = Deno.UnsafePointer.of(this.#call);
   readonly #onExit = () => Deno.exitCode === 0 ? this[Symbol.dispose]() : this.#kill();
   #isOpen = true;
 
@@ -96,7 +100,7 @@ class MpiCommunicator implements Communicator {
     if (values.length === 0) return;
     const { functions, inPlace, sum, world } = this.#mpi;
     const address = Deno.UnsafePointer.of(values as Numbers & ArrayBufferView<ArrayBuffer>);
-    this.#meet(`sum ${purpose}`);
+    this.#meet("sum", purpose, values);
     functions.MPI_Allreduce(
       inPlace,
       address,
@@ -115,7 +119,7 @@ class MpiCommunicator implements Communicator {
     if (values.length === 0) return;
     const { functions, world } = this.#mpi;
     const address = Deno.UnsafePointer.of(values as Numbers & ArrayBufferView<ArrayBuffer>);
-    this.#meet(`broadcast ${purpose}`);
+    this.#meet("broadcast", purpose, values, root);
     functions.MPI_Bcast(address, values.length, this.#typeOf(values), root, world);
   }
 
@@ -129,13 +133,13 @@ class MpiCommunicator implements Communicator {
     const type = this.#typeOf(values);
     const from = Deno.UnsafePointer.of(values as Numbers & ArrayBufferView<ArrayBuffer>);
     const to = Deno.UnsafePointer.of(into as Numbers & ArrayBufferView<ArrayBuffer>);
-    this.#meet(`gather ${purpose}`);
+    this.#meet("gather", purpose, values);
     functions.MPI_Allgather(from, values.length, type, to, values.length, type, world);
   }
 
   /** Waits for all ranks. */
   barrier(purpose: string): void {
-    this.#meet(`wait ${purpose}`);
+    this.#meet("wait", purpose);
   }
 
   /** Says why on stderr, and ends all ranks. */
@@ -144,13 +148,15 @@ class MpiCommunicator implements Communicator {
     this.#kill();
   }
 
-  /** Waits for all ranks to end, and stops MPI; a second call does nothing. */
+  /** Waits for all ranks to end, and stops MPI; a second call does nothing. Where another rank goes on, this one does not
+   * wait for its end, so that an error that left the scope of the communicator is told. */
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
-    this.#meet("end the run");
+    const all = this.#arrive("end the run", "end");
     this.#isOpen = false;
     globalThis.removeEventListener("unload", this.#onExit);
-    this.#mpi.functions.MPI_Finalize();
+    // Where others go on, this rank has left by an error, which it is about to tell.
+    if (all) this.#mpi.functions.MPI_Finalize();
   }
 
   #kill(): never {
@@ -164,19 +170,36 @@ class MpiCommunicator implements Communicator {
     return values instanceof Float64Array ? float64 : int32;
   }
 
-  /** Waits until every rank has come to the same call.
+  /** Waits until every rank has come to the same call; ends the run if one has come to another. */
+  #meet(kind: string, purpose: string, values?: Numbers, root = 0): void {
+    const action = `${kind} ${purpose}`;
+    const call = `${kind} ${values?.constructor.name} ${values?.length} ${root}`;
+    if (this.#arrive(action, call)) return;
+    sleep(BEFORE_COMPLAINT);
+    this.abort(
+      `Cannot ${action}: all ${this.size} ranks must make the same call, got another from one of them`,
+    );
+  }
+
+  /** Waits until every rank has come to a call.
    * @param action what for
+   * @param call what must be the same on all ranks
+   * @returns whether it is
    */
-  #meet(action: string): void {
+  #arrive(action: string, call: string): boolean {
     if (!this.#isOpen) {
       throw new Error(`Cannot ${action}: the communicator must be open, got one that was closed`);
     }
-    const { functions, world, ignored } = this.#mpi;
+    const { functions, world, ignored, inPlace, int32, max } = this.#mpi;
     const start = performance.now();
-    functions.MPI_Ibarrier(world, this.#requestAddress);
+    // The greatest of the calls' hashes and of their negatives are opposite where all are the same.
+    this.#call[0] = hashOf(call);
+    this.#call[1] = -this.#call[0];
+    const request = this.#requestAddress;
+    functions.MPI_Iallreduce(inPlace, this.#callAddress, 2, int32, max, world, request);
     for (;;) {
-      functions.MPI_Test(this.#requestAddress, this.#arrived, ignored);
-      if (this.#arrived[0] !== 0) return;
+      functions.MPI_Test(request, this.#arrived, ignored);
+      if (this.#arrived[0] !== 0) return this.#call[0] === -this.#call[1];
       const waited = performance.now() - start;
       if (waited > this.#timeout * 1000) {
         this.abort(
@@ -186,6 +209,15 @@ class MpiCommunicator implements Communicator {
       if (waited > BUSY_MILLISECONDS) sleep(PAUSE);
     }
   }
+}
+
+/** FNV-1a, 31 bits. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  }
+  return hash >>> 1;
 }
 
 /** Connects the ranks that mpirun started. Every rank calls it once, on its main thread.

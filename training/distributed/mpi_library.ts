@@ -72,7 +72,10 @@ const symbolsOf = (handle: HandleType) => ({
   MPI_Comm_rank: { parameters: [handle, "buffer"], result: "i32" },
   MPI_Comm_size: { parameters: [handle, "buffer"], result: "i32" },
   MPI_Get_library_version: { parameters: ["buffer", "buffer"], result: "i32" },
-  MPI_Ibarrier: { parameters: [handle, "pointer"], result: "i32" },
+  MPI_Iallreduce: {
+    parameters: ["pointer", "pointer", "i32", handle, handle, handle, "pointer"],
+    result: "i32",
+  },
   MPI_Test: { parameters: ["pointer", "buffer", "pointer"], result: "i32" },
   MPI_Allreduce: {
     parameters: ["pointer", "pointer", "i32", handle, handle, handle],
@@ -97,6 +100,8 @@ interface Constants {
   readonly world: Handle;
   /** The operation of a sum. */
   readonly sum: Handle;
+  /** The operation of a maximum. */
+  readonly max: Handle;
   /** The types of the elements. */
   readonly float32: Handle;
   /** The same. */
@@ -127,6 +132,7 @@ export interface MpiLibrary extends Mpi, Constants {
 const OPEN_MPI_HANDLES = {
   ompi_mpi_comm_world: { type: "pointer" },
   ompi_mpi_op_sum: { type: "pointer" },
+  ompi_mpi_op_max: { type: "pointer" },
   ompi_mpi_float: { type: "pointer" },
   ompi_mpi_double: { type: "pointer" },
   ompi_mpi_int: { type: "pointer" },
@@ -137,6 +143,7 @@ function openMpiConstants(path: string): Constants {
   return {
     world: Deno.UnsafePointer.value(symbols.ompi_mpi_comm_world),
     sum: Deno.UnsafePointer.value(symbols.ompi_mpi_op_sum),
+    max: Deno.UnsafePointer.value(symbols.ompi_mpi_op_max),
     float32: Deno.UnsafePointer.value(symbols.ompi_mpi_float),
     float64: Deno.UnsafePointer.value(symbols.ompi_mpi_double),
     int32: Deno.UnsafePointer.value(symbols.ompi_mpi_int),
@@ -149,6 +156,7 @@ function openMpiConstants(path: string): Constants {
 const mpichConstants = (): Constants => ({
   world: 0x44000000,
   sum: 0x58000003,
+  max: 0x58000001,
   float32: 0x4c00040a,
   float64: 0x4c00080b,
   int32: 0x4c000405,

@@ -21,6 +21,15 @@ switch (ending) {
     if (rank === 1) throw new Error("rank 1 has something wrong");
     communicator.allReduce(values, "what rank 1 never sums");
     break;
+  case "scope": {
+    using _ended = communicator;
+    if (rank === 1) throw new Error("rank 1 has something wrong");
+    communicator.allReduce(values, "what rank 1 never sums");
+    break;
+  }
+  case "lengths":
+    communicator.allReduce(values.subarray(rank), "values of different lengths");
+    break;
   case "exit":
     if (rank === 1) Deno.exit(3);
     communicator.allReduce(values, "what rank 1 never sums");

@@ -71,6 +71,7 @@ for (const mpi of mpis) {
   for (
     const [ending, said] of [
       ["error", "rank 1 has something wrong"],
+      ["scope", "rank 1 has something wrong"],
       ["exit", ""],
       ["abort", "rank 1 of 2: Cannot go on: the test wants it"],
     ]
@@ -83,6 +84,15 @@ for (const mpi of mpis) {
       assert.ok(ended.stderr.includes(said), ended.stderr);
     });
   }
+
+  Deno.test(`${name}: ranks that make different calls end the run, and say so`, async () => {
+    const ended = await launch(mpi, 2, "endings_ranks.ts", ["lengths", "60"]);
+    assertEnded(ended, false);
+    assert.match(
+      linesWith(ended.stderr, "Cannot sum")[0],
+      /: Cannot sum values of different lengths: all 2 ranks must make the same call, got another from one of them$/,
+    );
+  });
 
   Deno.test(`${name}: ranks that exit without closing the communicator end well`, async () => {
     assertEnded(await launch(mpi, 2, "endings_ranks.ts", ["end", "30"]), true);
