@@ -11,6 +11,7 @@ export type {
   Buffer,
   DeviceName,
   HostArray,
+  HostView,
   Kernel,
   KernelClock,
   Kernels,
@@ -43,6 +44,7 @@ export {
 export {
   type CheckpointNode,
   Device,
+  type ForeignNode,
   type OperationNode,
   type Recorded,
   Scope,
@@ -59,6 +61,7 @@ export {
   detach,
   execute,
   parameter,
+  recordForeign,
   straightThrough,
   withoutGradients,
 } from "./execute.ts";

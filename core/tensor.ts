@@ -27,6 +27,14 @@ export interface Recorded {
   readonly order: number;
 }
 
+/** Something other than an operation of the list that made a tensor of another, such as a sum over processes. */
+export interface ForeignNode extends Recorded {
+  /** No operation. */
+  readonly name: "foreign";
+  /** The gradient by the one input, of that by the one output. */
+  readonly rule: (upstream: Tensor) => Tensor;
+}
+
 /** An operation on the tape. */
 export interface OperationNode extends Recorded {
   /** The operation. */
@@ -44,7 +52,7 @@ export interface CheckpointNode extends Recorded {
 }
 
 /** What made a tensor. */
-export type TapeNode = OperationNode | CheckpointNode;
+export type TapeNode = OperationNode | CheckpointNode | ForeignNode;
 
 /** A contiguous row-major array on a device.
  *
@@ -202,7 +210,7 @@ export class Tensor implements View, Disposable {
     const head = `Tensor ${dtype} ${showShape(shape)} on ${device.name}${learned}`;
     if (this.#storage === undefined) return `${head}, disposed`;
     const shown = Math.min(this.size, MOST_SHOWN);
-    const values = device.backend.peek?.(this.#storage.buffer, dtype, shown);
+    const values = device.backend.host?.(this.#storage.buffer, dtype, shown);
     if (values === undefined) return head;
     const texts = [...values].map((value) => String(Number(value.toPrecision(SHOWN_DIGITS))));
     return `${head}: ${[...texts, ...shown < this.size ? ["…"] : []].join(", ")}`;

@@ -15,6 +15,7 @@ export * from "./losses.ts";
 export * from "./module.ts";
 export * from "./normalization.ts";
 export * from "./optimizers.ts";
+export * from "./replicas.ts";
 export * from "./schedules.ts";
 export * from "./summary.ts";
 export * from "./update.ts";

@@ -12,6 +12,7 @@ import {
 } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { taskCall } from "./call.ts";
+import { findMpi } from "../training/distributed/mpi_library.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -61,6 +62,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return opened.name;
   }, () => null);
   const blas = await findBlas();
+  const mpi = findMpi();
   const software = devices.some(({ available, adapter }) => available && adapter?.isSoftware);
   const advice = [
     ...devices.filter(({ available }) => !available).map(({ description }) => description),
@@ -76,6 +78,7 @@ export async function main(args: readonly string[]): Promise<number> {
     cores: navigator.hardwareConcurrency,
     devices,
     blas: blas?.description ?? null,
+    mpi: mpi === undefined ? null : `${mpi.description} (${mpi.path})`,
     auto,
     advice,
   };
@@ -83,6 +86,7 @@ export async function main(args: readonly string[]): Promise<number> {
     `Deno ${deno} (V8 ${v8}, TypeScript ${typescript}) on ${findings.system}, ${findings.cores} cores`,
     ...devices.flatMap(showDevice),
     `BLAS: ${findings.blas ?? "none"}`,
+    `MPI: ${findings.mpi ?? "none"}`,
     `auto picks ${auto ?? "nothing: no device opens"}`,
     ...advice.map((text) => `advice: ${text}`),
   ]);

@@ -10,6 +10,18 @@ export {
   type TrainingConfig,
 } from "./config.ts";
 export * from "./construct.ts";
+export { type Communicator, type Numbers } from "./distributed/communicator.ts";
+export { type MpiOptions, openMpi } from "./distributed/mpi.ts";
+export {
+  findLaunch,
+  findMpi,
+  type Launch,
+  type Mpi,
+  MPI_VARIABLES,
+} from "./distributed/mpi_library.ts";
+export { type ReplicaOptions, replicasOver } from "./distributed/replicas.ts";
+export { checkSameOnAll } from "./distributed/same_on_all.ts";
+export { SingleCommunicator } from "./distributed/single.ts";
 export * from "./identity.ts";
 export * from "./open_run.ts";
 export * from "./presets.ts";

@@ -70,10 +70,8 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
   blas?.setThreads(1); // each of ours calls it
   const memory = new CpuMemory();
   const machine = await startMachine(memory, threads, blas);
-  const peek = ({ address }: CpuBuffer, dtype: DType, length: number): HostArray =>
-    dtype === "float32"
-      ? new Float32Array(memory.floats(address, length))
-      : new Int32Array(memory.integers(address, length));
+  const host = ({ address }: CpuBuffer, dtype: DType, length: number): HostView =>
+    dtype === "float32" ? memory.floats(address, length) : memory.integers(address, length);
   return {
     name: "cpu",
     precision: "float32",
@@ -89,8 +87,8 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
         : memory.integers(address, data.length);
       view.set(data);
     },
-    read: (buffer, dtype, length) => Promise.resolve(peek(buffer, dtype, length)),
-    peek,
+    read: (buffer, dtype, length) => Promise.resolve(host(buffer, dtype, length).slice()),
+    host,
     synchronize: () => Promise.resolve(),
     close: () => machine.close(),
   };

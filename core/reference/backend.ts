@@ -41,9 +41,10 @@ function allocate(bytes: number): ReferenceBuffer {
   }
 }
 
-function peek({ memory }: ReferenceBuffer, dtype: DType, length: number): HostArray {
-  const view = dtype === "float32" ? Float32Array : Int32Array;
-  return new view(memory, 0, length).slice();
+function host({ memory }: ReferenceBuffer, dtype: DType, length: number): HostArray {
+  return dtype === "float32"
+    ? new Float32Array(memory, 0, length)
+    : new Int32Array(memory, 0, length);
 }
 
 /** Opens the reference device. A kernel is done when its call returns.
@@ -72,8 +73,8 @@ export function openReferenceBackend(): Backend<ReferenceBuffer> {
       const view = data instanceof Float32Array ? Float32Array : Int32Array;
       new view(buffer.memory).set(data);
     },
-    read: (buffer, dtype, length) => Promise.resolve(peek(buffer, dtype, length)),
-    peek,
+    read: (buffer, dtype, length) => Promise.resolve(host(buffer, dtype, length).slice()),
+    host,
     synchronize: () => Promise.resolve(),
     close() {},
   };
