@@ -1,5 +1,5 @@
 /** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
-import type { Backend, HostArray, Kernels } from "../backend.ts";
+import type { Backend, HostView, Kernels } from "../backend.ts";
 import type { DType } from "../shape.ts";
 import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
