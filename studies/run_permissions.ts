@@ -1,6 +1,6 @@
 /** What the process of a study's run may do: no more than the study's own process, and no more than a run needs. */
 import { fileURLToPath } from "node:url";
-import { usualBlasPaths } from "../core/blas_paths.ts";
+import { usualBlasPaths } from "../core/library_paths.ts";
 import { dataRoot } from "../data/download.ts";
 
 /** Environment variables that a run reads: where files are kept, and what the graphics driver and the decoder of images
