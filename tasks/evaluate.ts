@@ -64,11 +64,19 @@ const OPTIONS = z.strictObject({
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
     .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
+  "cpu.dnn": z.string().min(1).nullable().default(null)
+    .describe("whose convolutions the cpu device takes, likewise"),
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 });
 
 type Options = z.output<typeof OPTIONS>;
+
+/** The libraries of the cpu device that the command line names. */
+function librariesOf(options: Options): { readonly blas?: string; readonly dnn?: string } {
+  const { "cpu.blas": blas, "cpu.dnn": dnn } = options;
+  return { ...blas !== null && { blas }, ...dnn !== null && { dnn } };
+}
 
 /** Where the run's images are: they may have moved, and addresses count from the command line alone. */
 const WHEREABOUTS = new Set(["data.root", "data.path", "data.train", "data.test"]);
@@ -118,8 +126,7 @@ async function evaluateFolder(
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
-  const blas = options["cpu.blas"];
-  const flags = { ...settings, ...blas !== null && { cpu: { blas } } };
+  const flags = { ...settings, cpu: librariesOf(options) };
   const config = resolveConfig({ saved: await folder.readConfig(), flags });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
@@ -129,7 +136,8 @@ async function evaluateFolder(
 
   const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
-  using device = await openDevice(options.device, { blas: config.cpu.blas });
+  const { blas, dnn } = config.cpu;
+  using device = await openDevice(options.device, { blas, dnn });
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint);
@@ -179,7 +187,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   const { pairs, matched } = await pairImages(first, second);
   const chosen = pairs.slice(0, options.limit ?? undefined);
   const output = new Output(options.json);
-  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? undefined });
+  using device = await openDevice(options.device, librariesOf(options));
   output.say(
     `comparing ${chosen.length} pairs of images, matched by ${matched}, on ${device.description}`,
   );

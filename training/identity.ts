@@ -8,7 +8,7 @@ const WHEREABOUTS: ReadonlySet<string> = new Set(["data.root", "data.path", "dat
  * the parameters after a step.
  *
  * Not in it: where the run and its images are kept, how many threads decode them, how often it reports, and the device
- * with its BLAS (the same run resumed on another device, or with another BLAS, goes on, but not bit for bit). The length
+ * with its libraries (the same run resumed on another device, or with other libraries, goes on, but not bit for bit). The length
  * of the run is in it only where the learning rate's schedule depends on it, so that a run at a constant rate can be
  * trained for longer.
  *

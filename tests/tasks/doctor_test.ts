@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { lastLine, runTask } from "./child.ts";
 
-Deno.test("doctor names every device, the BLAS, and what auto picks", async () => {
+Deno.test("doctor names every device, the libraries, and what auto picks", async () => {
   const { code, stdout, stderr } = await runTask("doctor", ["--json"]);
   assert.equal(code, 0, stderr);
-  const { deno, devices, auto, cores, blas } = lastLine(stdout);
+  const { deno, devices, auto, cores, blas, dnn } = lastLine(stdout);
   assert.equal(deno, Deno.version.deno);
   assert.equal(cores, navigator.hardwareConcurrency);
   const found = devices as {
@@ -16,7 +16,12 @@ Deno.test("doctor names every device, the BLAS, and what auto picks", async () =
   assert.deepEqual(found.map(({ name }) => name).sort(), ["cpu", "reference", "webgpu"]);
   assert.ok(found.some(({ name, available }) => name === auto && available));
   const cpu = found.find(({ name }) => name === "cpu");
-  assert.equal(cpu?.description.split(", products by ")[1] ?? null, blas);
+  const [products, convolutions] = [blas, dnn].map((by) => by as string | null);
+  assert.equal(
+    cpu?.description.replace(/^.*? threads?/, ""),
+    (products === null ? "" : `, products by ${products}`) +
+      (convolutions === null ? "" : `, convolutions by ${convolutions}`),
+  );
   const webgpu = found.find(({ name }) => name === "webgpu");
   if (webgpu?.available) assert.ok(Object.keys(webgpu.adapter?.limits ?? {}).length > 0);
 });
