@@ -201,7 +201,7 @@ Deno.test("the pieces of a convolution cover what it computes once, with all tha
       assert.ok(times.every((count) => count === 1), name(direction));
     }
   }
-  assert.ok(mostPieces.filter > 2);
+  assert.ok(mostPieces.filter > 1);
 });
 
 const refused = (path: string): Promise<void> =>

@@ -41,7 +41,7 @@ const WORTH = 4e6;
 /** The fewest rows of y in a band. */
 const FEWEST_ROWS = 8;
 /** Pixels of y for which the gradient of a filter is summed before it is added to others. */
-const FILTER_PIXELS = 512;
+const FILTER_PIXELS = 1024;
 /** Bytes that the gradients of pieces may take, if there are more than four. */
 const FILTER_BYTES = 1 << 25;
 

@@ -61,7 +61,7 @@ const QUERY_NAME = 8, QUERY_SCRATCH = 136;
 const QUERY_FILTER = { forward: 131, images: 131, filter: 132 } as const;
 
 /** The library's general implementations, slower than the device's own kernels. */
-const SLOW = /^(?:ref|gemm)/;
+const SLOW = /\b(?:ref|gemm)\b/;
 
 const lengths = (values: readonly number[]): BigInt64Array<ArrayBuffer> =>
   BigInt64Array.from(values, BigInt);
