@@ -39,9 +39,8 @@ interface Operand {
 }
 
 interface Task {
-  readonly primitive: bigint;
   readonly operands: readonly Operand[];
-  /** The list of dnnl_exec_arg_t. */
+  /** The list of dnnl_exec_arg_t, which must live as long as the task. */
   readonly list: BigUint64Array<ArrayBuffer>;
   /** What the kernels read; see assembly/dnn/tasks.ts. */
   readonly words: Int32Array<ArrayBuffer>;
@@ -134,13 +133,13 @@ export class Plan {
     const known = new Map<string, Primitive>(), pieces = new Map<Piece, Primitive>();
     const filterRole = direction === "filter" ? ROLE.wGradient : ROLE.w;
     let packed: Description | undefined;
-    const give = () => {
+    const giveUp = () => {
       primitives.release(known.values(), []);
       return undefined;
     };
     for (const piece of cut(direction, geometry)) {
       const [rowsX, rowsY] = [piece.x, piece.y].map(({ first, last }) => last - first);
-      if (rowsX <= 0 || rowsY <= 0 || piece.low < 0) return give();
+      if (rowsX <= 0 || rowsY <= 0 || piece.low < 0) return giveUp();
       const key = `${[piece.images, rowsX, rowsY, piece.low, piece.high]}`;
       let primitive = known.get(key);
       if (primitive === undefined) {
@@ -160,13 +159,13 @@ export class Plan {
           relu: ending.relu && direction === "forward",
         };
         primitive = primitives.convolution(direction, convolution, packed);
-        if (primitive === undefined) return give();
+        if (primitive === undefined) return giveUp();
         known.set(key, primitive);
         packed = primitive.operands.get(filterRole);
       }
       pieces.set(piece, primitive);
     }
-    if (packed === undefined) return give();
+    if (packed === undefined) return giveUp();
     return new Plan(machine, primitives, direction, geometry, ending, pieces, packed);
   }
 
@@ -225,7 +224,7 @@ export class Plan {
     const words = new Int32Array(TASK_WORDS);
     words.set(new Int32Array(BigUint64Array.of(handle, pointer).buffer));
     words.set([operands.length, finish.rows, finish.columns, Number(relu)], 4);
-    return { primitive: handle, operands, list: argument, words, finish: finish.at };
+    return { operands, list: argument, words, finish: finish.at };
   }
 
   /** What lays the filter as the library likes it, or its gradient as it lies in a tensor, some channels each. */
