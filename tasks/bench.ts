@@ -42,6 +42,8 @@ const OPTIONS = z.strictObject({
     .describe("threads of the device cpu; none: one a core"),
   "cpu.blas": z.string().min(1).default("auto")
     .describe("whose products the device cpu takes, as in train"),
+  "cpu.dnn": z.string().min(1).default("auto")
+    .describe("whose convolutions the device cpu takes, as in train"),
   precision: z.enum([...PRECISIONS]).default("float32")
     .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   scaling: z.boolean().default(false)
@@ -129,6 +131,7 @@ export async function main(args: readonly string[]): Promise<number> {
     using device = await openDevice(options.device, {
       threads,
       blas: options["cpu.blas"],
+      dnn: options["cpu.dnn"],
       precision: options.precision,
     });
     console.error(device.description);

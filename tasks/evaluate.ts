@@ -68,6 +68,8 @@ const OPTIONS = z.strictObject({
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
     .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
+  "cpu.dnn": z.string().min(1).nullable().default(null)
+    .describe("whose convolutions the cpu device takes, likewise"),
   "cpu.threads": z.int().min(1).nullable().default(null)
     .describe("threads of the cpu device; none: as the run was trained"),
   precision: z.enum([...PRECISIONS]).nullable().default(null)
@@ -77,6 +79,12 @@ const OPTIONS = z.strictObject({
 });
 
 type Options = z.output<typeof OPTIONS>;
+
+/** The libraries of the cpu device that the command line names. */
+function librariesOf(options: Options): { readonly blas?: string; readonly dnn?: string } {
+  const { "cpu.blas": blas, "cpu.dnn": dnn } = options;
+  return { ...blas !== null && { blas }, ...dnn !== null && { dnn } };
+}
 
 /** Where the run's images are: they may have moved, and addresses count from the command line alone. */
 const WHEREABOUTS = new Set(["data.root", "data.path", "data.train", "data.test"]);
@@ -130,8 +138,7 @@ async function evaluateFolder(
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
-  const blas = options["cpu.blas"];
-  const flags = { ...settings, ...blas !== null && { cpu: { blas } } };
+  const flags = { ...settings, cpu: librariesOf(options) };
   const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
@@ -192,10 +199,11 @@ function exitCode(unmeasured: readonly Unmeasured[]): number {
 
 /** Opens the device as the run was trained, or as the command line says. */
 async function openDeviceOf(config: Config, options: Options): Promise<Device> {
-  const { threads, blas } = config.cpu;
+  const { threads, blas, dnn } = config.cpu;
   const { "cpu.threads": wanted, device, precision } = options;
   return await openDevice(device, {
     blas,
+    dnn,
     threads: wanted ?? threads ?? undefined,
     precision: precision ?? config.precision,
   }).catch((cause: Error) => {
@@ -213,7 +221,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   const chosen = pairs.slice(0, options.limit ?? undefined);
   const output = new Output(options.json);
   using device = await openDevice(options.device, {
-    blas: options["cpu.blas"] ?? undefined,
+    ...librariesOf(options),
     threads: options["cpu.threads"] ?? undefined,
     precision: options.precision ?? undefined,
   });

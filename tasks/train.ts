@@ -89,10 +89,11 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const output = new Output(options.json);
   const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
   const steps = totalSteps(config, dataset);
-  const { threads, blas } = cpu;
+  const { threads, blas, dnn } = cpu;
   using device = await openDevice(config.device, {
     threads: threads ?? undefined,
     blas,
+    dnn,
     precision: config.precision,
   });
   using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);

@@ -15,8 +15,9 @@ const LATER: Readonly<Record<string, unknown>> = {
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
  * the parameters after a step.
  *
- * Not in it: the first stage, which the weights that it has stand for; where the run and its images are kept, how many threads decode them, how often it reports, and the device
- * with its BLAS (the same run resumed on another device, or with another BLAS, goes on, but not bit for bit). The length
+ * Not in it: the first stage, which the weights that it has stand for; where the run and its images are kept, how many
+ * threads decode them, how often it reports, and the device with its libraries (the same run resumed on another device,
+ * or with other libraries, goes on, but not bit for bit). The length
  * of the run is in it only where the learning rate's schedule depends on it, so that a run at a constant rate can be
  * trained for longer.
  *

@@ -14,7 +14,7 @@ interface FileRule {
   readonly requirement: string;
 }
 
-const BLAS: ReadonlySet<unknown> = new Set(["auto", "off"]);
+const NO_PATH: ReadonlySet<unknown> = new Set(["auto", "off"]);
 
 /** What would be asked of another machine: addresses, and the shares of Windows's networks. */
 const ELSEWHERE = /:\/\/|(?:^|,)\s*(?:\/\/|\\\\)/;
@@ -25,12 +25,14 @@ const onThisMachine = (name: string): FileRule => ({
   requirement: "on this machine in a file, as an address would be connected to",
 });
 
+const noPath = (path: string): FileRule => ({
+  path,
+  allows: (value) => NO_PATH.has(value),
+  requirement: "auto or off in a file, as the library at a path would be executed",
+});
+
 const RULES: readonly FileRule[] = [
-  {
-    path: "cpu.blas",
-    allows: (value) => BLAS.has(value),
-    requirement: "auto or off in a file, as the library at a path would be executed",
-  },
+  ...["cpu.blas", "cpu.dnn"].map(noPath),
   ...["path", "root", "train", "test"].map(onThisMachine),
 ];
 

@@ -263,7 +263,7 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
   const same = [
     { out: "elsewhere" },
     { device: "reference" },
-    { cpu: { threads: 1, blas: "off" } },
+    { cpu: { threads: 1, blas: "off", dnn: "off" } },
     { training: { logEverySteps: 1, checkpointEverySteps: 1, epochs: 20, maxSteps: 7 } },
     { preset: "digits-reference", quantizer: { type: "clustered-ema" } },
   ];

@@ -8,7 +8,7 @@ import { trainTiny } from "./tiny.ts";
 const [name, path] = Deno.args;
 const folder = new RunFolder(path);
 const resume = await Deno.stat(folder.checkpoint("last")).then(() => true, () => false);
-using device = await openDevice(name as DeviceName, { threads: 2, blas: "off" });
+using device = await openDevice(name as DeviceName, { threads: 2, blas: "off", dnn: "off" });
 await trainTiny({
   device,
   path,
