@@ -28,9 +28,9 @@ export const attentionBench: Bench = async function* (device, { runs }) {
     const about = `${batch} of ${length} tokens, ${HEADS} heads of ${WIDTH}`;
     const forward = () => execute(device, "attention", [q, k, v], attributes);
     const backward = () => {
-      for (const  of of["queries", "keys", "values"] as const) {
+      for (const operand of ["queries", "keys", "values"] as const) {
         const operands = [q, k, v, g, logsumexps, totals];
-        execute(device, "attentionGradient", operands, { ...attributes, of });
+        execute(device, "attentionGradient", operands, { ...attributes, of: operand });
       }
     };
     for (

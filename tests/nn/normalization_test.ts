@@ -56,7 +56,7 @@ testOnEach(devices, "a group norm applies SiLU in the same pass", async (device)
     layer.bias.write(draw([6], "shift"));
     return layer;
   });
-  const run = async (layer: GroupNorm, forward: (x: Tensor) => Tensor) => {
+  const run = (layer: GroupNorm, forward: (x: Tensor) => Tensor) => {
     const input = parameter(x.view());
     const y = forward(input), loss = sum(mul(y, device.tensor(draw(shape, "weights"), shape)));
     const gradients = backward(loss, [input, layer.weight, layer.bias]);
