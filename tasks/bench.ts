@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { arithmeticCeiling, type Ceiling, memoryCeiling } from "../bench/ceiling.ts";
+import { attentionBench } from "../bench/attention.ts";
 import { convBench } from "../bench/conv.ts";
 import { dataBench } from "../bench/data.ts";
 import { elementwiseBench } from "../bench/elementwise.ts";
@@ -28,6 +29,7 @@ import { peakMemoryBytes, showTracePath } from "./measured.ts";
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ["matmul", matmulBench],
   ["conv", convBench],
+  ["attention", attentionBench],
   ["quantize", quantizeBench],
   ["step", stepBench],
   ["elementwise", elementwiseBench],
