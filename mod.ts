@@ -6,6 +6,7 @@ export * from "./core/shape.ts";
 export * from "./core/random.ts";
 export * from "./files/pytorch_file.ts";
 export * from "./core/host_tensor.ts";
+export * from "./files/npy.ts";
 export * from "./files/safetensors.ts";
 export { type Precision, PRECISIONS } from "./core/precision.ts";
 export { type Setting } from "./settings/settings.ts";
@@ -240,6 +241,7 @@ export {
 } from "./training/config.ts";
 export * from "./training/construct.ts";
 export * from "./training/open_run.ts";
+export * from "./training/codes_file.ts";
 export * from "./training/identity.ts";
 export * from "./training/presets.ts";
 export * from "./objectives/protocol.ts";
