@@ -33,9 +33,15 @@ export interface OpenedRun extends Disposable {
 
 /** Opens a run's folder; one that holds only `config.json` and `checkpoints/last.safetensors` is enough.
  *
- *     using run = await openRun("runs/digits", device);
- *     const { indices } = run.model.encode(images);
- *
+ * ```ts
+ * import { openDevice, openRun } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * using run = await openRun("tests/fixtures/run-before-objectives", device);
+ * const images = device.tensor(new Float32Array(28 * 28), [1, 28, 28, 1]);
+ * const { indices } = run.model.encode(images);
+ * assert.deepEqual(indices.shape, [1, 7, 7]);
+ * ```
  * @throws {TypeError} an argument is of another type
  * @throws {Error} the folder holds no run, or a file cannot be read
  * @throws {RangeError} the run is of a generator, or the checkpoint is broken or of another configuration
