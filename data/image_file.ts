@@ -17,7 +17,6 @@ export class BrokenFileError extends RangeError {
   /** Says which file, what it must be, and what it is. */
   constructor(path: string, requirement: string, actual: string, options?: ErrorOptions) {
     super(`Cannot read ${path}: ${requirement}, got ${actual}`, options);
-    this.name = "BrokenFileError";
   }
 }
 
