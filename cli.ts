@@ -14,6 +14,9 @@ import { runTask, UsageError } from "./tasks/fail.ts";
 const TASKS: ReadonlyMap<string, string> = new Map([
   ["train", "trains a model and leaves a run's folder"],
   ["evaluate", "measures a run, or two folders of images, and writes a report"],
+  ["encode", "turns images into the codes of a run"],
+  ["decode", "turns codes back into images"],
+  ["reconstruct", "shows images beside what a run makes of them"],
   ["ablate", "runs a study: many runs that differ in a few settings, in one table"],
   ["doctor", "says which devices this machine has, and what to install"],
   ["bench", "measures how fast this machine is"],

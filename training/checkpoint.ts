@@ -88,11 +88,11 @@ export function checkIdentity(
  */
 export function checkFinite(path: string, { state }: Checkpoint): void {
   for (const [name, { values }] of state) {
-    if (!name.startsWith("model.")) continue;
+    if (!/^(?:model|average\.values)\./.test(name)) continue;
     const at = values.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {
       throw new RangeError(
-        `Cannot measure ${path}: the parameter ${name.slice("model.".length)} must be finite, got ${
+        `Cannot measure ${path}: the parameter ${name.replace("model.", "")} must be finite, got ${
           values[at]
         } at element ${at} of ${values.length}`,
       );
