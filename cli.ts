@@ -14,6 +14,7 @@ import { runTask, UsageError } from "./tasks/fail.ts";
 const TASKS: ReadonlyMap<string, string> = new Map([
   ["train", "trains a model and leaves a run's folder"],
   ["evaluate", "measures a run, or two folders of images, and writes a report"],
+  ["sample", "makes images with a trained generator"],
   ["encode", "turns images into the codes of a run"],
   ["decode", "turns codes back into images"],
   ["reconstruct", "shows images beside what a run makes of them"],

@@ -16,4 +16,5 @@ export * from "./reconstruction.ts";
 export * from "./training_step.ts";
 export * from "./evaluate_model.ts";
 export * from "./codebook_watch.ts";
+export * from "./image_grid.ts";
 export * from "./sample_grid.ts";

@@ -13,10 +13,8 @@ import { readSettings, settingsOf } from "../settings/settings.ts";
 import { readyForJson } from "../files/json_number.ts";
 import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
-import { digitLabels, openDigits } from "../data/digits.ts";
 import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
-import { trainDigitClassifier } from "../metrics/digit_features.ts";
 import type { MetricOptions } from "../metrics/metric_kinds.ts";
 import { METRIC_NAMES, metricNeeds } from "../metrics/registry.ts";
 import {
@@ -26,7 +24,7 @@ import {
 } from "../metrics/statistics_file.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
-import { constructModel, restoreModel } from "../training/construct.ts";
+import { constructModel, restoreModel, WEIGHTS } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
@@ -37,6 +35,8 @@ import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
+import { evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
+import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -52,6 +52,10 @@ const OPTIONS = z.strictObject({
   limit: z.int().min(1).nullable().default(null).describe(
     "measures so many images, from the start",
   ),
+  weights: z.enum(WEIGHTS).default("auto")
+    .describe("as they were trained, or their averages; auto takes averages where there are some"),
+  count: z.int().min(1).nullable().default(null)
+    .describe("how many images a generator makes; none: as many as the test set has"),
   metrics: z.string().min(1).nullable().default(null)
     .describe(`names with commas between: ${METRIC_NAMES.join(", ")}`),
   "metrics.weights": z.string().min(1).nullable().default(null)
@@ -97,7 +101,10 @@ const COMMAND: Command = {
     "measured is named with the reason, the others go on, and the exit code is 2.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
-  settings: configSettings().filter(({ path }) => WHEREABOUTS.has(path)),
+  settings: [
+    ...configSettings().filter(({ path }) => WHEREABOUTS.has(path)),
+    ...samplingSettings(),
+  ],
 };
 
 const FOLDERS: Command = {
@@ -138,8 +145,18 @@ async function evaluateFolder(
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
-  const flags = { ...settings, cpu: librariesOf(options) };
+  const { data, ...sampling } = settings;
+  const flags = { ...data === undefined ? {} : { data }, cpu: librariesOf(options) };
   const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
+  if (Object.keys(sampling).length > 0) readSampling(config.objective.type, sampling);
+  if (isGenerator(config.objective.type)) {
+    using device = await openDeviceOf(config, options);
+    return await evaluateGeneratorRun(folder.path, device, new Output(options.json), {
+      ...options,
+      sampling: readSampling(config.objective.type, sampling),
+      metricsWeights: options["metrics.weights"],
+    });
+  }
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
@@ -151,7 +168,7 @@ async function evaluateFolder(
   using device = await openDeviceOf(config, options);
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
-  restoreModel(model, checkpoint);
+  restoreModel(model, checkpoint, options.weights);
   using evaluation = await openEvaluation(names, device, options.rounding, { options, output });
   const { split, limit } = options;
   const evaluated = await evaluateRun(evaluation, {
@@ -275,13 +292,7 @@ async function metricOptions(device: Device, options: Options): Promise<MetricOp
     device,
     weights,
     reference: reference === null ? undefined : await readReference(reference),
-    digitClassifier: async () => {
-      const digits = await openDigits();
-      const indices = Int32Array.from({ length: digits.sizes.train }, (_, index) => index);
-      const values = await digits.images("train", indices);
-      const images = { values, shape: [digits.sizes.train, ...digits.imageShape] as const };
-      return await trainDigitClassifier(device, images, await digitLabels("train"));
-    },
+    digitClassifier: () => trainOnDigits(device),
   };
 }
 

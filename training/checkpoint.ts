@@ -63,6 +63,16 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   return { state: tensors, identity: parse("identity"), carried: parse("carried") };
 }
 
+/** The entries of a checkpoint that are the objective's: all but the loop's own. */
+export function stateOfObjective(state: StateDictionary): StateDictionary {
+  return new Map([...state].filter(([name]) => !isOfLoop(name)));
+}
+
+/** Whether an entry of a checkpoint is the training loop's own. */
+export function isOfLoop(name: string): boolean {
+  return name === "step" || name.startsWith("average.");
+}
+
 /** Refuses a checkpoint of another configuration, naming the first setting that differs.
  * @throws {RangeError} a setting differs
  */
