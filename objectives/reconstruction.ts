@@ -1,6 +1,6 @@
 /** Reconstruction: a first stage that learns to rebuild its images (arXiv 1711.00937). */
 import { withoutGradients } from "../core/execute.ts";
-import type { Device } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
@@ -21,7 +21,7 @@ import {
 } from "./objective.ts";
 import { evaluationProtocol, measuredImages, testNumbers } from "./protocol.ts";
 import { drawSampleGrid } from "./sample_grid.ts";
-import { STEP_SCALARS, type StepResult, trainingStep } from "./training_step.ts";
+import { STEP_SCALARS, trainingStep } from "./training_step.ts";
 
 /** What the objective is made of. */
 export interface ReconstructionOptions extends UpdateOptions {
@@ -93,7 +93,10 @@ export class ReconstructionObjective extends Objective {
   }
 
   /** Takes a step. */
-  step({ images }: TrainingBatch, { step, ...context }: StepContext): StepResult["scalars"] {
+  step(
+    { images }: TrainingBatch,
+    { step, ...context }: StepContext,
+  ): Readonly<Record<string, Tensor>> {
     const { model, optimizer } = this;
     const { dataset, learningRate, clipNorm } = this.#options;
     const { scalars, usage } = trainingStep(images, context, {
@@ -159,8 +162,12 @@ export class ReconstructionObjective extends Objective {
         `${codesInUse} of ${codebookSize} codes chosen`,
         `perplexity ${perplexity.toFixed(1)}`,
         `${deadCodes} dead${dead}`,
-        `${(100 * means.moved).toFixed(1)} % of the codes moved a step`,
-        `features of length ${means.featureLength.toPrecision(3)}`,
+        ...("moved" in means
+          ? [`${(100 * means.moved).toFixed(1)} % of the codes moved a step`]
+          : []),
+        ...("featureLength" in means
+          ? [`features of length ${means.featureLength.toPrecision(3)}`]
+          : []),
         ...(codeLength === null ? [] : [`codes of length ${codeLength.toPrecision(3)}`]),
       ],
       ...collapsed && settings !== undefined &&
