@@ -29,7 +29,7 @@ const HELP = `codebook TASK [flags]
 Trains, measures and compares vector-quantised models.
 
 Tasks:
-${[...TASKS].map(([name, deed]) => `  ${name.padEnd(10)}${deed}`).join("\n")}
+${[...TASKS].map(([name, deed]) => `  ${name.padEnd(13)}${deed}`).join("\n")}
 
   codebook TASK --help   prints the flags of a task
   codebook --version     prints the version
