@@ -204,6 +204,15 @@ export * from "./models/first_stage.ts";
 export { type ModelConfig, type ModelKind, type ModelTable } from "./models/kind.ts";
 export * from "./models/registry.ts";
 export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
+export {
+  VQGAN,
+  type VQGANNorm,
+  type VQGANOptions,
+  type VQGANSettings,
+} from "./models/vqgan/vqgan.ts";
+export { type LevelSettings } from "./models/vqgan/levels.ts";
+export { type SideOptions, VQGANEncoder } from "./models/vqgan/encoder.ts";
+export { VQGANDecoder } from "./models/vqgan/decoder.ts";
 export * from "./objectives/objective.ts";
 export type * from "./objectives/kind.ts";
 export {
