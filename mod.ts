@@ -212,6 +212,7 @@ export {
 } from "./models/vqgan/vqgan.ts";
 export { type LevelSettings } from "./models/vqgan/levels.ts";
 export { type SideOptions, VQGANEncoder } from "./models/vqgan/encoder.ts";
+export * from "./models/discriminator.ts";
 export { VQGANDecoder } from "./models/vqgan/decoder.ts";
 export * from "./objectives/objective.ts";
 export type * from "./objectives/kind.ts";
@@ -284,7 +285,10 @@ export * from "./training/identity.ts";
 export * from "./training/presets.ts";
 export * from "./objectives/protocol.ts";
 export { type ConfigSources, resolveConfig } from "./training/resolve.ts";
+export * from "./objectives/first_stage.ts";
 export * from "./objectives/reconstruction.ts";
+export * from "./objectives/adversarial.ts";
+export * from "./objectives/adversarial_losses.ts";
 export * from "./objectives/training_step.ts";
 export * from "./objectives/evaluate_model.ts";
 export * from "./training/folder_evaluation.ts";

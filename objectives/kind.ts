@@ -47,9 +47,10 @@ export interface ObjectiveKind<Settings extends object = object> {
   /** Whether it stands on a finished run. */
   readonly stage1: boolean;
   /** Makes it, with its model and optimisers.
+   * @returns a promise where something has to be read for it
    * @throws {RangeError} the settings do not fit the images or each other
    */
-  make(device: Device, needs: ObjectiveNeeds<Settings>): Objective;
+  make(device: Device, needs: ObjectiveNeeds<Settings>): Objective | Promise<Objective>;
 }
 
 /** An objective's name and its settings, as configurations hold them. */

@@ -20,7 +20,7 @@ import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
-import { asUsage, runTask, UsageError } from "./fail.ts";
+import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
@@ -91,7 +91,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     blas,
     precision: config.precision,
   });
-  using objective = asUsage(() => constructObjective(config, device, dataset));
+  using objective = await asInput(() => constructObjective(config, device, dataset));
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);
 

@@ -28,3 +28,20 @@ export async function loadTheirs(
   });
   module.loadStateDictionary(new Map(loaded));
 }
+
+/** The names of a discriminator of so many layers. */
+export function discriminatorNames(layers: number): NameTable {
+  return (ours) => {
+    const [room, at, part, field] = ours.startsWith("stages.")
+      ? ours.split(".")
+      : ["", "", ...ours.split(".")];
+    const index = room === "stages"
+      ? 2 + 3 * Number(at) + (part === "norm" ? 1 : 0)
+      : part === "first"
+      ? 0
+      : 2 + 3 * layers;
+    const name = { runningMean: "running_mean", runningVariance: "running_var" }[field] ?? field;
+    const isFilter = part !== "norm" && field === "weight";
+    return { name: `main.${index}.${name}`, layout: isFilter ? "filter" : "same" };
+  };
+}

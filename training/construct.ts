@@ -13,10 +13,14 @@ import type { Config } from "./config.ts";
 /** The objective of a configuration, with its model and optimisers as they are before the first step.
  * @throws {RangeError} the images do not fit the model, or the batch is larger than the training set
  */
-export function constructObjective(config: Config, device: Device, dataset: Dataset): Objective {
+export async function constructObjective(
+  config: Config,
+  device: Device,
+  dataset: Dataset,
+): Promise<Objective> {
   const { seed, objective, model, quantizer, optimizer, training } = config;
   const { type, ...settings } = objective;
-  return objectiveKind(type).make(device, {
+  return await objectiveKind(type).make(device, {
     ...{ seed, dataset, settings, model, quantizer, optimizer },
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
