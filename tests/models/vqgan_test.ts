@@ -11,7 +11,7 @@ import { AUTOENCODERS, createModel } from "../../models/registry.ts";
 import { VQGAN, type VQGANOptions } from "../../models/vqgan/vqgan.ts";
 import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
 import { fromPyTorch } from "../../training/pretrained/layout.ts";
-import { tamingNetwork } from "../../training/pretrained/taming_names.ts";
+import { tamingNames } from "../../training/pretrained/vqgan_names.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { fixture, loadTheirs } from "../pytorch_weights.ts";
@@ -52,7 +52,7 @@ for (const norm of ["group", "spatial"] as const) {
         return device.tensor(values as Float32Array<ArrayBuffer>, shape);
       };
       const model = makeModel(device, { zChannels: 6, norm });
-      await loadTheirs(model, tensors, tamingNetwork, "weight.");
+      await loadTheirs(model, tensors, tamingNames, "weight.");
       const images = parameter(take("images")), codes = parameter(take("codes"));
       const features = model.encode(images), reconstruction = model.decode(codes);
       const loss = add(
@@ -68,7 +68,7 @@ for (const norm of ["group", "spatial"] as const) {
       await close(gradients[0], "gradient.images");
       await close(gradients[1], "gradient.codes");
       const checked = await Promise.all(named.map(async ([name], index) => {
-        const { name: theirs, layout } = tamingNetwork(name)!;
+        const { name: theirs, layout } = tamingNames(name)!;
         const wanted = fromPyTorch(tensors.get(`gradient.${theirs}`)!, layout);
         const tolerance = KEY_BIAS.test(name) ? NOTHING : NETWORK;
         assertClose(await gradients[2 + index].floats(), wanted.values, tolerance, theirs);

@@ -16,7 +16,7 @@ import { ADVERSARIAL_LOSSES, softplus } from "../../objectives/adversarial_losse
 import { objectiveKind } from "../../objectives/registry.ts";
 import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
 import { fromPyTorch, type NameTable } from "../../training/pretrained/layout.ts";
-import { tamingNames } from "../../training/pretrained/taming_names.ts";
+import { tamingNames } from "../../training/pretrained/vqgan_names.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 import { constructObjective } from "../../training/construct.ts";
 import { draw, testOnEach } from "../each_device.ts";
