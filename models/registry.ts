@@ -8,6 +8,7 @@ import type { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
+import { vqganKind } from "./vqgan/vqgan.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -24,6 +25,7 @@ export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
   ModelKind<Autoencoder, AutoencoderNeeds>
 >(Object.entries({
   "vqvae": vqvaeKind,
+  "vqgan": vqganKind,
 }));
 
 /** The schema of a model's configuration: its type and its settings.

@@ -12,6 +12,9 @@ export {
 } from "./optimizer_settings.ts";
 export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES } from "./registry.ts";
 export * from "./protocol.ts";
+export * from "./first_stage.ts";
+export * from "./adversarial.ts";
+export * from "./adversarial_losses.ts";
 export * from "./reconstruction.ts";
 export * from "./training_step.ts";
 export * from "./evaluate_model.ts";

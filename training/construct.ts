@@ -16,15 +16,15 @@ import type { Config } from "./config.ts";
  * @param stage1 the finished run that it stands on, of a configuration that names one
  * @throws {RangeError} the images do not fit the model, or the batch is larger than the training set
  */
-export function constructObjective(
+export async function constructObjective(
   config: Config,
   device: Device,
   dataset: Dataset,
   stage1?: FirstStage,
-): Objective {
+): Promise<Objective> {
   const { seed, objective, model, quantizer, optimizer, training } = config;
   const { type, ...settings } = objective;
-  return objectiveKind(type).make(device, {
+  return await objectiveKind(type).make(device, {
     ...{ seed, dataset, settings, model, quantizer, optimizer, stage1 },
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),

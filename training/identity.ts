@@ -1,8 +1,13 @@
 /** What determines a run's result. */
 import type { Config } from "./config.ts";
 
-/** Settings of data sets that change nothing of the images. */
-const WHEREABOUTS: ReadonlySet<string> = new Set(["data.root", "data.path", "data.workers"]);
+/** Settings that say where something lies or how it is read, and change nothing of it. */
+const WHEREABOUTS: ReadonlySet<string> = new Set([
+  "data.root",
+  "data.path",
+  "data.workers",
+  "objective.weights",
+]);
 
 /** Settings that came later, and the value that they had before they could be chosen. At that value they are left away,
  * so that runs which were made before go on, and keep their names. */

@@ -47,7 +47,9 @@ export async function openGenerator(
     const below = stage1 && { stage1: stage1.identity };
     checkIdentity(file, checkpoint.identity, { ...identityOf(config), ...below });
     checkFinite(file, checkpoint);
-    const generator = resources.use(constructObjective(config, device, dataset, stage1?.model));
+    const generator = resources.use(
+      await constructObjective(config, device, dataset, stage1?.model),
+    );
     if (!(generator instanceof Generator)) {
       throw new RangeError(
         `Cannot sample ${path}: its objective must train a generator, got ${config.objective.type}`,

@@ -19,8 +19,8 @@ const NO_PATH: ReadonlySet<unknown> = new Set(["auto", "off"]);
 /** What would be asked of another machine: addresses, and the shares of Windows's networks. */
 const ELSEWHERE = /:\/\/|(?:^|,)\s*(?:\/\/|\\\\)/;
 
-const onThisMachine = (name: string): FileRule => ({
-  path: `data.${name}`,
+const onThisMachine = (path: string): FileRule => ({
+  path,
   allows: (value) => typeof value !== "string" || !ELSEWHERE.test(value),
   requirement: "on this machine in a file, as an address would be connected to",
 });
@@ -33,7 +33,7 @@ const noPath = (path: string): FileRule => ({
 
 const RULES: readonly FileRule[] = [
   ...["cpu.blas", "cpu.dnn"].map(noPath),
-  ...["path", "root", "train", "test"].map(onThisMachine),
+  ...["data.path", "data.root", "data.train", "data.test", "objective.weights"].map(onThisMachine),
 ];
 
 /** Refuses what only the command line, or the program's own call, may say.

@@ -232,10 +232,18 @@ const allowed = part({
   device: fc.constantFrom("auto", "reference", "cpu", "webgpu"),
   precision: fc.constantFrom("float32", "mixed"),
   out: fc.string({ minLength: 1 }),
-  model: part({ hidden: positive.map((half) => 2 * half), residualHidden: positive }),
+  model: fc.oneof(
+    fc.record({
+      type: fc.constant("vqvae"),
+      hidden: positive.map((half) => 2 * half),
+      residualHidden: positive,
+    }),
+    fc.record({ type: fc.constant("vqgan"), ch: positive, chMult: fc.array(positive) }),
+  ),
   quantizer: fc.oneof(
     fc.record({ type: fc.constant("clustered"), decay: share, online: fc.boolean() }),
-    part({ type: fc.constant("clustered-ema"), decay: share }),
+    fc.record({ type: fc.constant("clustered-ema"), decay: share }),
+    fc.constant({}),
     fc.record({ type: fc.constant("vanilla"), commitmentWeight: share }),
   ),
   optimizer: part({
