@@ -200,9 +200,13 @@ export {
 } from "./quantizers/registry.ts";
 export type * from "./quantizers/method_settings.ts";
 export * from "./models/autoencoder.ts";
+export * from "./models/denoiser.ts";
 export * from "./models/first_stage.ts";
 export { type ModelConfig, type ModelKind, type ModelTable } from "./models/kind.ts";
 export * from "./models/registry.ts";
+export * from "./models/unet/ldm_names.ts";
+export { type PartContext, UNetPart } from "./models/unet/part.ts";
+export * from "./models/unet/unet.ts";
 export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
 export * from "./objectives/objective.ts";
 export type * from "./objectives/kind.ts";
