@@ -209,6 +209,16 @@ export { type PartContext, UNetPart } from "./models/unet/part.ts";
 export * from "./models/unet/unet.ts";
 export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
 export * from "./objectives/objective.ts";
+export * from "./objectives/diffusion/prediction.ts";
+export * from "./objectives/diffusion/schedule.ts";
+export * from "./objectives/samplers/ddim.ts";
+export * from "./objectives/samplers/ddpm.ts";
+export * from "./objectives/samplers/dpm_solver.ts";
+export * from "./objectives/samplers/guidance.ts";
+export * from "./objectives/samplers/noise.ts";
+export * from "./objectives/samplers/registry.ts";
+export * from "./objectives/samplers/sample.ts";
+export * from "./objectives/samplers/sampler.ts";
 export type * from "./objectives/kind.ts";
 export {
   constructLearningRate,
