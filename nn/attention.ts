@@ -55,7 +55,8 @@ export class Attention extends Layer {
   readonly #heads: number;
   readonly #causal: boolean;
 
-  /** @param width channels of the input and the output
+  /** Makes the projections.
+   * @param width channels of the input and the output
    * @throws {RangeError} the heads do not divide the width
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {

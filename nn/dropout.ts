@@ -21,7 +21,8 @@ import { type Context, Layer } from "./module.ts";
 export class Dropout extends Layer {
   readonly #rate: number;
 
-  /** @param rate the probability that an element is dropped
+  /** Drops elements in training.
+   * @param rate the probability that an element is dropped
    * @throws {RangeError} it is not in [0, 1)
    */
   constructor(rate: number) {

@@ -1,12 +1,28 @@
 /** Makes one configuration of the places that settings come from. */
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, showSetting } from "../settings/settings.ts";
+import type { DatasetConfig } from "../data/registry.ts";
+import type { QuantizerChanges } from "../quantizers/method_settings.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
-import { objectiveKind } from "../objectives/registry.ts";
+import { objectiveKind, objectiveType } from "../objectives/registry.ts";
 import { CHOICE_SECTIONS, type ChoiceSection, type Config, configSchema } from "./config.ts";
 import { refuseForeignSettings } from "./foreign_settings.ts";
 import { checkOrigins } from "./origins.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
+
+/** Some settings of a configuration. */
+export type PartialConfig =
+  & {
+    readonly [Name in Exclude<keyof Config, "data" | "quantizer">]?: Config[Name] extends object
+      ? Partial<Config[Name]>
+      : Config[Name];
+  }
+  & {
+    /** The data set by name, and its settings. */
+    readonly data?: Partial<DatasetConfig>;
+    /** The method by name, and its settings. */
+    readonly quantizer?: QuantizerChanges;
+  };
 
 /** Where settings come from; each goes over those before it. */
 export interface ConfigSources {
@@ -14,9 +30,17 @@ export interface ConfigSources {
   readonly saved?: unknown;
   /** What a configuration file holds. */
   readonly file?: unknown;
+  /** What the program or its command line says. */
+  readonly flags?: PartialConfig;
+}
+
+/** The same where nothing is known of what the command line says. */
+export interface UncheckedSources extends Omit<ConfigSources, "flags"> {
   /** What the command line says. */
   readonly flags?: unknown;
 }
+
+const SOURCES: readonly string[] = ["saved", "file", "flags"] satisfies (keyof ConfigSources)[];
 
 /** The whole configuration: the defaults, below the preset, below the file, below the flags.
  *
@@ -28,15 +52,23 @@ export interface ConfigSources {
  * import { resolveConfig } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * const { quantizer, out } = resolveConfig({ flags: { quantizer: { type: "vanilla" } } });
- * assert.equal(quantizer.codebookSize, 512);
- * assert.equal(quantizer.distance, "l2");
+ * assert.equal(quantizer?.codebookSize, 512);
+ * assert.equal(quantizer?.distance, "l2");
  * assert.equal(out, "runs/digits");
  * ```
+ * @throws {TypeError} the sources are not `saved`, `file` and `flags`
  * @throws {RangeError} a setting is unknown (with the nearest known one), belongs to another type of quantiser, has a
  * value that is not allowed, or is not allowed from where it comes: what would execute code or connect to an address
  * counts from the flags alone
  */
 export function resolveConfig(sources: ConfigSources = {}): Config {
+  return resolveUnchecked(sources);
+}
+
+/** As `resolveConfig`, of flags that the compiler does not know.
+ * @throws {TypeError | RangeError} as `resolveConfig`
+ */
+export function resolveUnchecked(sources: UncheckedSources): Config {
   const config = overlaySources(sources);
   checkOrigins(config, section(sources.flags));
   return config;
@@ -50,18 +82,29 @@ const START: Settings = Object.fromEntries(
 /** As `resolveConfig`, whatever the places say: which of them may say what is for the caller to check.
  * @throws {RangeError} a setting is unknown or has a value that is not allowed
  */
-export function overlaySources({ saved, file, flags }: ConfigSources): Config {
+export function overlaySources(sources: UncheckedSources): Config {
+  const unknown = Object.keys(sources).find((name) => !SOURCES.includes(name));
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `Cannot read the configuration: its sources must be ${
+        SOURCES.join(", ")
+      }, got ${unknown}; the settings of a program are flags: { flags: { … } }`,
+    );
+  }
+  const { saved, file, flags } = sources;
   for (const source of [saved, file, flags]) checkSource(source);
   const named = section(flags).preset ?? section(file).preset;
   const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;
   checkPreset(preset);
   const isNamed = saved === undefined || named !== undefined;
   const differences = isNamed ? PRESETS.get(preset) : {};
-  const merged = [saved, differences, file, flags].map(section).reduce(addLayer, START);
+  const layers = [saved, differences, file, flags].map(section);
+  const merged = withoutQuantizer(layers.reduce(addLayer, START), layers);
   const dependent = {
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
+  checkStage1(merged);
   for (const name of Object.keys(CHOICE_SECTIONS)) {
     refuseForeignSettings(section(merged[name]), name);
   }
@@ -73,6 +116,26 @@ function checkSource(source: unknown): void {
   if (source !== undefined && !isSection(source)) {
     throw new RangeError(
       `Cannot read the configuration: it must be an object of settings, got ${showSetting(source)}`,
+    );
+  }
+}
+
+/** A configuration without the quantiser that is the default everywhere, where the objective trains none. */
+function withoutQuantizer(merged: Settings, layers: readonly Settings[]): Settings {
+  const { quantizer: _, ...rest } = merged;
+  const { quantizes } = objectiveKind(objectiveType(merged.objective));
+  return quantizes || layers.some(({ quantizer }) => quantizer !== undefined) ? merged : rest;
+}
+
+/** Refuses a first stage where the objective stands on none, and none where it stands on one. */
+function checkStage1({ objective, stage1 = null }: Settings): void {
+  const type = objectiveType(objective);
+  const needed = objectiveKind(type).stage1;
+  if (needed === "required" && stage1 === null || needed === "none" && stage1 !== null) {
+    throw new RangeError(
+      `Cannot read the configuration: stage1 must be ${
+        needed === "none" ? "none" : "the folder of a finished run"
+      } where objective.type is ${type}, got ${showSetting(stage1)}`,
     );
   }
 }

@@ -1,5 +1,5 @@
 /** The U-Net in the registry. */
-import { z } from "zod";
+import * as z from "zod";
 import type { DenoiserNeeds } from "../denoiser.ts";
 import type { ModelKind } from "../kind.ts";
 import { CONDITIONINGS, RESAMPLINGS, SMALL_UNET, UNet, type UNetSettings } from "./unet.ts";

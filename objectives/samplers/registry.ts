@@ -1,5 +1,5 @@
 /** The samplers by name, and their settings. Adding one is a file in this folder and a line here. */
-import { z } from "zod";
+import * as z from "zod";
 import { DdimSampler } from "./ddim.ts";
 import { DdpmSampler, type Variance, VARIANCES } from "./ddpm.ts";
 import { DpmSolverSampler } from "./dpm_solver.ts";
