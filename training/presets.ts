@@ -1,7 +1,8 @@
 /** Presets: named settings. Each states only what it changes, with the reason. */
+import { DIFFUSION_PRESETS } from "./diffusion_presets.ts";
+import type { Settings } from "./preset.ts";
 
-/** Settings by section and name, as configuration files hold them. */
-export type Settings = { readonly [name: string]: unknown };
+export type { Settings } from "./preset.ts";
 
 /** The preset that is meant where none is named. */
 export const DEFAULT_PRESET = "digits";
@@ -41,4 +42,5 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { type: "adam", learningRate: 3e-4, schedule: "constant" },
     training: { batchSize: 128, epochs: 10 },
   }],
+  ...DIFFUSION_PRESETS,
 ]);
