@@ -7,8 +7,10 @@ import { readSettings } from "../settings/settings.ts";
 import type { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
 import type { Autoencoder } from "./autoencoder.ts";
+import type { Denoiser, DenoiserNeeds } from "./denoiser.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
 import { vqganKind } from "./vqgan/vqgan.ts";
+import { unetKind } from "./unet/unet_kind.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -26,6 +28,14 @@ export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
 >(Object.entries({
   "vqvae": vqvaeKind,
   "vqgan": vqganKind,
+}));
+
+/** The networks of a diffusion. */
+export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
+  string,
+  ModelKind<Denoiser, DenoiserNeeds>
+>(Object.entries({
+  "unet": unetKind,
 }));
 
 /** The schema of a model's configuration: its type and its settings.

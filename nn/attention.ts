@@ -20,6 +20,8 @@ export interface AttentionLayerOptions {
   readonly causal?: boolean;
   /** Whether the projections add a bias; by default they do. */
   readonly bias?: boolean;
+  /** Whether the output's projection does; by default as the others. */
+  readonly outputBias?: boolean;
 }
 
 /** What an attention layer attends to, besides its input. */
@@ -59,18 +61,18 @@ export class Attention extends Layer {
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();
-    const { key, heads, memoryWidth = width, causal = false, bias } = options;
+    const { key, heads, memoryWidth = width, causal = false, bias, outputBias = bias } = options;
     if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
       throw new RangeError(
         `Cannot make an attention layer: the heads must divide the width ${width}, got ${heads}`,
       );
     }
-    const linear = (inputs: number, part: number) =>
-      new Linear(device, inputs, width, { key: partKey(key, part), bias });
+    const linear = (inputs: number, part: number, own = bias) =>
+      new Linear(device, inputs, width, { key: partKey(key, part), bias: own });
     this.query = linear(width, 0);
     this.key = linear(memoryWidth, 1);
     this.value = linear(memoryWidth, 2);
-    this.output = linear(width, 3);
+    this.output = linear(width, 3, outputBias);
     this.#heads = heads;
     this.#causal = causal;
   }

@@ -2,13 +2,17 @@
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
+import { diffusionKind } from "./diffusion_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
+import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 
 const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
   Object.entries({
     "reconstruction": reconstructionKind,
     "adversarial": adversarialKind,
+    "diffusion": diffusionKind as ObjectiveKind,
+    "latent-diffusion": latentDiffusionKind as ObjectiveKind,
   }),
 );
 

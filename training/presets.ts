@@ -1,7 +1,8 @@
 /** Presets: named settings. Each states only what it changes, with the reason. */
+import { DIFFUSION_PRESETS } from "./diffusion_presets.ts";
+import type { Settings } from "./preset.ts";
 
-/** Settings by section and name, as configuration files hold them. */
-export type Settings = { readonly [name: string]: unknown };
+export type { Settings } from "./preset.ts";
 
 /** The preset that is meant where none is named. */
 export const DEFAULT_PRESET = "digits";
@@ -132,4 +133,5 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { learningRate: 4e-4, beta1: 0.5, beta2: 0.9 }, // 4.5e-6 an image is for weeks of steps.
     training: { batchSize: 16, epochs: 8 },
   }],
+  ...DIFFUSION_PRESETS,
 ]);

@@ -214,8 +214,9 @@ class Run implements Disposable {
   }
 
   async start(): Promise<TrainingSummary> {
-    const { resume = false, folder, onProfile } = this.#options;
+    const { device, objective, resume = false, folder, onProfile } = this.#options;
     if (resume) await this.#restore();
+    await objective.prepare(device);
     const end = await folder.begin(this.#step);
     if (end !== undefined) this.#options.onGap?.(end, this.#step);
     if (!resume) await this.#save("last");
@@ -287,12 +288,13 @@ class Run implements Disposable {
     return true;
   }
 
-  #trainOn({ images, labels }: Batch): void {
+  #trainOn({ images, labels, indices }: Batch): void {
     const { device, objective, dataset, seed, batchSize } = this.#options;
     using scope = device.scope();
     const batch = {
       images: device.tensor(images, [batchSize, ...dataset.imageShape]),
       labels: labels && device.tensor(labels, [batchSize]),
+      indices,
     };
     const step = this.#step;
     const context = { training: true, key: randomKey(seed, "quantizer", step), step };
