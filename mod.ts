@@ -203,17 +203,18 @@ export {
 export type * from "./quantizers/method_settings.ts";
 export * from "./models/autoencoder.ts";
 export * from "./models/first_stage.ts";
-export { type ModelConfig, type ModelKind, type ModelTable } from "./models/kind.ts";
-export * from "./models/registry.ts";
+export type { ModelConfig } from "./models/kind.ts";
+export { type AutoencoderNeeds, createAutoencoder } from "./models/registry.ts";
 export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
 export * from "./objectives/objective.ts";
-export type * from "./objectives/kind.ts";
+export type { ObjectiveConfig } from "./objectives/kind.ts";
+export * from "./objectives/generator.ts";
 export {
   constructLearningRate,
   constructOptimizer,
   type OptimizerConfig,
 } from "./objectives/optimizer_settings.ts";
-export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES, objectiveKind } from "./objectives/registry.ts";
+export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES } from "./objectives/registry.ts";
 export * from "./metrics/class_share.ts";
 export * from "./metrics/codebook.ts";
 export * from "./metrics/digit_features.ts";

@@ -683,6 +683,11 @@ const comparison = (name: OperationName): Operation<None> => ({
 
 // ---- the list ----------------------------------------------------------------------------------------------
 
+/** The gradient of an operation's gradient, where there is none. */
+const notTwice = (name: OperationName) => (): never => {
+  throw new TypeError(`Cannot go backward: the gradient of ${name} has no gradient itself`);
+};
+
 /** The table of operations. A missing row is a compile error. */
 export const operations: { readonly [N in OperationName]: Operation<Attributes[N]> } = {
   add: {
@@ -1137,8 +1142,11 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       return [ofX, needed[1] ? part(0) : undefined, needed[2] ? part(1) : undefined];
     },
   },
-  groupNormGradient: { outputs: ([x]) => [float(x.shape)], gradient: null },
-  groupNormParameterGradient: { outputs: ([x]) => [float([2, x.shape[2]])], gradient: null },
+  groupNormGradient: { outputs: ([x]) => [float(x.shape)], gradient: notTwice("groupNorm") },
+  groupNormParameterGradient: {
+    outputs: ([x]) => [float([2, x.shape[2]])],
+    gradient: notTwice("groupNorm"),
+  },
   attention: {
     outputs: (inputs) => {
       attentionInputs(inputs);
@@ -1161,7 +1169,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   attentionGradient: {
     outputs: (inputs, { of }) => [float(inputs[of === "queries" ? 0 : 1].shape)],
-    gradient: null,
+    gradient: notTwice("attention"),
   },
 
   reshape: {
@@ -1356,14 +1364,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   maxPoolGradient: {
     outputs: ([x]) => [float(x.shape)],
     // The images and their maxima only choose: by them the gradient is 0.
-    gradient: ({ needed }) => {
-      if (needed[2]) {
-        throw new TypeError(
-          "Cannot go backward: the gradient of maxPool has no gradient itself",
-        );
-      }
-      return [undefined, undefined, undefined];
-    },
+    gradient: ({ needed }) => needed[2] ? notTwice("maxPool")() : [undefined, undefined, undefined],
   },
   copy: {
     outputs: (inputs) => {

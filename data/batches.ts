@@ -9,6 +9,8 @@ export interface Batch {
   readonly images: Float32Array<ArrayBuffer>;
   /** How many images. */
   readonly count: number;
+  /** The class of each, where the data set tells. */
+  readonly labels?: Int32Array<ArrayBuffer>;
 }
 
 /** Which training batches. */
@@ -66,7 +68,7 @@ export function trainingBatches(
   const shuffle = randomKey(seed, "shuffle", epoch);
   if (dataset.sequence !== undefined) {
     const batches = dataset.sequence("train", { batchSize, skip, key: shuffle });
-    return ahead(dataset, take(batches, steps - skip));
+    return ahead(dataset, take(unlabelled(batches), steps - skip));
   }
   const order = permutation(shuffle, dataset.sizes.train)
     .subarray(skip * batchSize, steps * batchSize);
@@ -82,7 +84,9 @@ export function evaluationBatches(
   { split, batchSize }: EvaluationBatchesOptions,
 ): AsyncIterableIterator<Batch> {
   checkBatchSize(batchSize);
-  if (dataset.sequence !== undefined) return ahead(dataset, dataset.sequence(split, { batchSize }));
+  if (dataset.sequence !== undefined) {
+    return ahead(dataset, unlabelled(dataset.sequence(split, { batchSize })));
+  }
   const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
   return ahead(dataset, byIndex(dataset, split, order, batchSize));
 }
@@ -95,8 +99,8 @@ function checkBatchSize(batchSize: number): void {
   }
 }
 
-/** The values of a batch's images. */
-type Values = Float32Array<ArrayBuffer>;
+/** A batch's images, and their classes where they are known. */
+type Loaded = Omit<Batch, "count">;
 
 async function* byIndex(
   dataset: Dataset,
@@ -104,19 +108,28 @@ async function* byIndex(
   order: Int32Array,
   batchSize: number,
   key?: RandomKey,
-): AsyncGenerator<Values> {
+): AsyncGenerator<Loaded> {
+  const all = dataset.labels?.[split];
   for (let start = 0; start < order.length; start += batchSize) {
-    yield await dataset.images(split, order.subarray(start, start + batchSize), key);
+    const indices = order.subarray(start, start + batchSize);
+    const images = await dataset.images(split, indices, key);
+    yield all === undefined ? { images } : { images, labels: indices.map((index) => all[index]) };
   }
 }
 
+async function* unlabelled(
+  batches: AsyncIterableIterator<Float32Array<ArrayBuffer>>,
+): AsyncGenerator<Loaded> {
+  for await (const images of batches) yield { images };
+}
+
 async function* take(
-  batches: AsyncIterableIterator<Values>,
+  batches: AsyncIterableIterator<Loaded>,
   count: number,
-): AsyncGenerator<Values> {
+): AsyncGenerator<Loaded> {
   if (count === 0) return;
-  for await (const values of batches) {
-    yield values;
+  for await (const batch of batches) {
+    yield batch;
     if (--count === 0) return;
   }
 }
@@ -124,7 +137,7 @@ async function* take(
 /** Loads batches one ahead: when a batch is handed out, the next is already under way. */
 async function* ahead(
   { imageShape }: Dataset,
-  batches: AsyncIterableIterator<Values>,
+  batches: AsyncIterableIterator<Loaded>,
 ): AsyncGenerator<Batch> {
   const load = () => {
     const batch = batches.next();
@@ -134,10 +147,10 @@ async function* ahead(
   try {
     let next = load();
     while (true) {
-      const { done, value: images } = await next;
+      const { done, value } = await next;
       if (done) return;
       next = load();
-      yield { images, count: images.length / sizeOf(imageShape) };
+      yield { ...value, count: value.images.length / sizeOf(imageShape) };
     }
   } finally {
     await batches.return?.().catch(() => {});

@@ -22,6 +22,10 @@ export interface Dataset {
   readonly imageShape: readonly [height: number, width: number, channels: number];
   /** How many images each part holds. */
   readonly sizes: Readonly<Record<Split, number>>;
+  /** What the images show, where that is known: the class of every image of a part, in the part's order. */
+  readonly labels?: Readonly<Record<Split, Int32Array>>;
+  /** What the classes are called, by their numbers. */
+  readonly classes?: readonly string[];
   /** The variance of all values of the training images on the [0, 1] scale, the v of mse/v; of a set that does not lie
    * in memory, that of at most 512 of them, spread evenly over the set. */
   readonly variance: number;
@@ -61,4 +65,28 @@ export function checkIndices(
       sizes[split]
     }), got ${wrong}`,
   );
+}
+
+/** Checks that every image has a label, and that every label has a name.
+ * @throws {RangeError} they are not as many as the images, or one is no class's number
+ */
+export function checkLabels(
+  { name, sizes }: Pick<Dataset, "name" | "sizes">,
+  labels: Readonly<Record<Split, Int32Array>>,
+  classes: readonly string[] | undefined,
+): void {
+  for (const split of ["train", "test"] as const) {
+    if (labels[split].length !== sizes[split]) {
+      throw new RangeError(
+        `Cannot make the data set ${name}: there must be ${sizes[split]} ${split} labels, got ${
+          labels[split].length
+        }`,
+      );
+    }
+    const wrong = labels[split].find((label) => label < 0 || label >= (classes?.length ?? 2 ** 31));
+    if (wrong === undefined) continue;
+    throw new RangeError(
+      `Cannot make the data set ${name}: a label must be in [0, ${classes?.length}), got ${wrong}`,
+    );
+  }
 }

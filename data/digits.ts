@@ -43,7 +43,16 @@ export async function openDigits(): Promise<Dataset> {
       else train[trained++] = scaled;
     }
   }
-  return memoryDataset({ name: "digits", imageShape: [SIDE, SIDE, 1], train, test });
+  const labels = { train: await digitLabels("train"), test: await digitLabels("test") };
+  const classes = [...digits.keys()].map(String);
+  return memoryDataset({
+    name: "digits",
+    imageShape: [SIDE, SIDE, 1],
+    train,
+    test,
+    labels,
+    classes,
+  });
 }
 
 /** The digit that each image of a part shows, in the part's order.

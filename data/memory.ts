@@ -1,6 +1,6 @@
 /** Data sets whose images lie in memory. */
 import { checkShape, showShape, sizeOf } from "../core/shape.ts";
-import { checkIndices, type Dataset, type Split } from "./dataset.ts";
+import { checkIndices, checkLabels, type Dataset, type Split } from "./dataset.ts";
 
 /** What a data set in memory is made of. */
 export interface MemoryDatasetOptions {
@@ -12,6 +12,10 @@ export interface MemoryDatasetOptions {
   readonly train: Float32Array<ArrayBuffer>;
   /** The test images, likewise. */
   readonly test: Float32Array<ArrayBuffer>;
+  /** The class of every image; none by default. */
+  readonly labels?: Readonly<Record<Split, Int32Array>>;
+  /** What the classes are called. */
+  readonly classes?: readonly string[];
 }
 
 class MemoryDataset implements Dataset {
@@ -19,10 +23,12 @@ class MemoryDataset implements Dataset {
   readonly imageShape: readonly [height: number, width: number, channels: number];
   readonly sizes: Readonly<Record<Split, number>>;
   readonly variance: number;
+  readonly labels: Dataset["labels"];
+  readonly classes: Dataset["classes"];
   readonly #values: Readonly<Record<Split, Float32Array<ArrayBuffer>>>;
   readonly #imageSize: number;
 
-  constructor({ name, imageShape, train, test }: MemoryDatasetOptions) {
+  constructor({ name, imageShape, train, test, labels, classes }: MemoryDatasetOptions) {
     checkShape(imageShape, `make the data set ${name}`);
     this.name = name;
     this.imageShape = imageShape;
@@ -30,6 +36,9 @@ class MemoryDataset implements Dataset {
     this.#imageSize = sizeOf(imageShape);
     this.sizes = { train: this.#count("train"), test: this.#count("test") };
     this.variance = unitVariance(train);
+    if (labels !== undefined) checkLabels(this, labels, classes);
+    this.labels = labels;
+    this.classes = classes;
   }
 
   async images(split: Split, indices: Int32Array): Promise<Float32Array<ArrayBuffer>> {

@@ -67,20 +67,32 @@ export function modelKind<Model extends Module, Needs>(
   );
 }
 
-/** Makes a model by its name.
+/** Makes a first stage by its name.
  *
  * ```ts
- * import {
- *   AUTOENCODERS, createModel, openDevice, randomKey, VanillaQuantizer,
- * } from "@codebook/codebook";
+ * import { createAutoencoder, openDevice, randomKey, VanillaQuantizer } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
  * const key = randomKey(42, "model");
  * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
  * const needs = { quantizer, channels: 1 };
- * const model = createModel(AUTOENCODERS, device, needs, { type: "vqvae", hidden: 16 }, key);
+ * const model = createAutoencoder(device, needs, { type: "vqvae", hidden: 16 }, key);
  * assert.equal(model.downsampling, 4);
  * ```
+ * @param config its name, and what differs from its defaults
+ * @param key of the initial weights
+ * @throws {RangeError} there is no such model, or a setting is not one that it allows
+ */
+export function createAutoencoder(
+  device: Device,
+  needs: AutoencoderNeeds,
+  config: ModelConfig,
+  key: RandomKey,
+): Autoencoder {
+  return createModel(AUTOENCODERS, device, needs, config, key);
+}
+
+/** Makes a model of a table by its name.
  * @param needs what it is made for
  * @param config its name, and what differs from its defaults
  * @param key of the initial weights

@@ -149,7 +149,9 @@ class Decoder extends Layer {
 export class VQVAE extends Autoencoder {
   /** How many pixels of a side make one place of the latent grid. */
   static readonly downsampling: number = 4;
+  /** The same, of this one. */
   readonly downsampling: number = VQVAE.downsampling;
+  /** Channels of the images. */
   readonly channels: number;
   /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`. */
   readonly encoder: Layer;
@@ -174,11 +176,15 @@ export class VQVAE extends Autoencoder {
     this.decoder = new Decoder(device, width, options, partKey(key, 1));
   }
 
+  /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`.
+   * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
+   */
   encode(images: Tensor): Tensor {
     this.checkImages(images);
     return this.encoder.forward(images);
   }
 
+  /** Codes `[B, h, w, D]` → images `[B, 4h, 4w, C]`. */
   decode(codes: Tensor): Tensor {
     return this.decoder.forward(codes);
   }

@@ -69,6 +69,9 @@ export class Attention extends Layer {
   /** @param width channels of the input and the output
    * @throws {RangeError} the heads do not divide the width
    */
+  /** Makes the projections.
+   * @param width of the tokens
+   */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();
     const { key, heads, memoryWidth = width, causal = false, bias, queryKeyNorm } = options;

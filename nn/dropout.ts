@@ -24,6 +24,9 @@ export class Dropout extends Layer {
   /** @param rate the probability that an element is dropped
    * @throws {RangeError} it is not in [0, 1)
    */
+  /** Drops this share of the elements in training.
+   * @throws {RangeError} the rate is not in [0, 1)
+   */
   constructor(rate: number) {
     super();
     if (!(rate >= 0 && rate < 1)) {

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { Autoencoder } from "../models/autoencoder.ts";
+import type { FirstStage } from "../models/first_stage.ts";
 import type { ModelConfig, ModelTable } from "../models/kind.ts";
 import type { Module } from "../nn/module.ts";
 import type { QuantizerConfig } from "../quantizers/registry.ts";
@@ -20,15 +20,15 @@ export interface ObjectiveNeeds<Settings extends object = object> {
   /** The model's. */
   readonly model: ModelConfig;
   /** The quantiser's; none where the objective trains none. */
-  readonly quantizer: QuantizerConfig;
+  readonly quantizer?: QuantizerConfig;
   /** The optimiser's. */
   readonly optimizer: OptimizerConfig;
   /** Steps in the whole run. */
   readonly steps: number;
   /** Steps in an epoch. */
   readonly stepsPerEpoch: number;
-  /** The finished first stage that it stands on, where it stands on one; its parameters are frozen. */
-  readonly stage1?: Autoencoder;
+  /** The finished first stage that it stands on, where it stands on one. */
+  readonly stage1?: FirstStage;
 }
 
 /** An objective that can be chosen by name. */
@@ -45,7 +45,9 @@ export interface ObjectiveKind<Settings extends object = object> {
   /** Whether it trains a quantiser. */
   readonly quantizes: boolean;
   /** Whether it stands on a finished run. */
-  readonly stage1: boolean;
+  readonly stage1: "none" | "optional" | "required";
+  /** How its model can be sampled, of one that makes images: settings of `deno task sample`, with their defaults. */
+  readonly sampling?: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;
   /** Makes it, with its model and optimisers.
    * @throws {RangeError} the settings do not fit the images or each other
    */

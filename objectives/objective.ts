@@ -10,6 +10,8 @@ import { Module } from "../nn/module.ts";
 export interface TrainingBatch {
   /** float32 `[B, H, W, C]` in [−1, 1]. */
   readonly images: Tensor;
+  /** int32 `[B]`: the class of each image, where the data set tells. */
+  readonly labels?: Tensor;
 }
 
 /** Which step it is. */

@@ -4,14 +4,20 @@ import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
-import { AUTOENCODERS, createModel } from "../models/registry.ts";
-import { createQuantizer } from "../quantizers/registry.ts";
+import { AUTOENCODERS, createAutoencoder } from "../models/registry.ts";
+import {
+  createQuantizer,
+  DEFAULT_QUANTIZER,
+  type QuantizerConfig,
+} from "../quantizers/registry.ts";
 import type { ObjectiveKind, ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 import { ReconstructionObjective } from "./reconstruction.ts";
 
 /** What a first stage is made of. */
-export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model" | "quantizer"> {
+export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model"> {
+  /** The quantiser's settings. */
+  readonly quantizer: QuantizerConfig;
   /** Channels of the images. */
   readonly channels: number;
 }
@@ -25,7 +31,7 @@ export function constructAutoencoder(
 ): Autoencoder {
   const made = createQuantizer(device, quantizer, randomKey(seed, "initial quantizer"));
   const key = randomKey(seed, "initial model");
-  return createModel(AUTOENCODERS, device, { quantizer: made, channels }, model, key);
+  return createAutoencoder(device, { quantizer: made, channels }, model, key);
 }
 
 /** The same for the images of a data set.
@@ -33,7 +39,7 @@ export function constructAutoencoder(
  */
 export function constructFor(
   device: Device,
-  config: Pick<ObjectiveNeeds, "seed" | "model" | "quantizer">,
+  config: Omit<AutoencoderConfig, "channels">,
   { imageShape: [height, width, channels] }: Pick<Dataset, "imageShape">,
 ): Autoencoder {
   const model = constructAutoencoder(device, { ...config, channels });
@@ -52,10 +58,11 @@ export const reconstructionKind: ObjectiveKind = {
   schema: z.strictObject({}),
   models: AUTOENCODERS,
   quantizes: true,
-  stage1: false,
+  stage1: "none",
   make(device, needs) {
-    const { dataset, quantizer, optimizer, steps, stepsPerEpoch } = needs;
-    const model = constructFor(device, needs, dataset);
+    const { dataset, optimizer, steps, stepsPerEpoch } = needs;
+    const { seed, model: network, quantizer = { type: DEFAULT_QUANTIZER } } = needs;
+    const model = constructFor(device, { seed, model: network, quantizer }, dataset);
     return new ReconstructionObjective(device, {
       model,
       optimizer: constructOptimizer(optimizer, model.namedParameters()),

@@ -29,7 +29,7 @@ export interface ReportOptions {
 export function drawReport({ title, config, records, evaluation }: ReportOptions): string {
   const { numbers, codebook, samples, space } = evaluation;
   const { data, quantizer } = config;
-  const about = `${data.name}, ${quantizer.type}, ${codebook.codes} codes, seed ${config.seed}`;
+  const about = `${data.name}, ${quantizer?.type}, ${codebook.codes} codes, seed ${config.seed}`;
   const headline: readonly (readonly [string, string])[] = [
     ["codes in use", `${(100 * numbers.usage).toFixed(1)} %`],
     ["perplexity", numbers.perplexity.toFixed(1)],

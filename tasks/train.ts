@@ -14,6 +14,7 @@ import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
 import { constructObjective, totalSteps } from "../training/construct.ts";
 import { identityOf } from "../training/identity.ts";
+import { openRun } from "../training/open_run.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { resolveConfig } from "../training/resolve.ts";
@@ -81,7 +82,6 @@ async function main(): Promise<number> {
 /** Trains, after everything that can be refused was checked: only then the folder is touched. */
 async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
   const { seed, data, training, cpu } = config;
-  const identity = identityOf(config);
   const output = new Output(options.json);
   const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
   const steps = totalSteps(config, dataset);
@@ -91,7 +91,12 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     blas,
     precision: config.precision,
   });
-  using objective = asUsage(() => constructObjective(config, device, dataset));
+  using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);
+  using objective = asUsage(() => constructObjective(config, device, dataset, stage1?.model));
+  const identity = {
+    ...identityOf(config),
+    ...stage1 && { stage1: stage1.identity },
+  };
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);
 

@@ -60,14 +60,16 @@ export interface Config {
   readonly precision: Precision;
   /** The run's folder. */
   readonly out: string;
+  /** The folder of the finished run that this one stands on; none where it stands on none. */
+  readonly stage1: string | null;
   /** The images: the data set with its own settings. */
   readonly data: DatasetConfig;
   /** What a step minimises, with its own settings. */
   readonly objective: ObjectiveConfig;
   /** The network with its own settings. */
   readonly model: ModelConfig;
-  /** The method of quantisation with its own settings. */
-  readonly quantizer: QuantizerConfig;
+  /** The method of quantisation with its own settings; none where the objective trains no quantiser. */
+  readonly quantizer?: QuantizerConfig;
   /** The optimiser. */
   readonly optimizer: OptimizerConfig;
   /** Length and reports. */
@@ -93,6 +95,8 @@ const sections = {
     .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   out: z.string().min(1).default(`runs/${DEFAULT_PRESET}`)
     .describe("the run's folder; with another preset, runs/<preset>"),
+  stage1: z.string().min(1).nullable().default(null)
+    .describe("the folder of a finished run, whose codes or latents are learnt"),
   optimizer: OPTIMIZER_SETTINGS,
   training: z.strictObject({
     epochs: positive().default(500).describe("passes over the training images"),
@@ -128,16 +132,17 @@ export function configSchema(
     readonly model?: unknown;
   },
 ): z.ZodType<Config> {
-  const { preset, seed, device, precision, out, ...rest } = sections;
-  const { models } = objectiveKind(objectiveType(chosen.objective));
-  return z.strictObject({
-    ...{ preset, seed, device, precision, out },
+  const { preset, seed, device, precision, out, stage1, ...rest } = sections;
+  const { models, quantizes } = objectiveKind(objectiveType(chosen.objective));
+  const schema: z.ZodObject = z.strictObject({
+    ...{ preset, seed, device, precision, out, stage1 },
     data: datasetSchema(chosen.data),
     objective: objectiveSchema(chosen.objective),
     model: modelSchema(models, chosen.model),
-    quantizer: quantizerSchema(chosen.quantizer),
+    ...(quantizes ? { quantizer: quantizerSchema(chosen.quantizer) } : {}),
     ...rest,
   });
+  return schema as unknown as z.ZodType<Config>;
 }
 
 /** A section whose settings depend on what is chosen in it. */

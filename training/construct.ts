@@ -3,6 +3,8 @@ import type { Device } from "../core/tensor.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
+import type { FirstStage } from "../models/first_stage.ts";
+import type { QuantizerConfig } from "../quantizers/registry.ts";
 import type { Module, StateDictionary } from "../nn/module.ts";
 import type { Objective } from "../objectives/objective.ts";
 import { constructFor } from "../objectives/reconstruction_kind.ts";
@@ -11,13 +13,19 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 
 /** The objective of a configuration, with its model and optimisers as they are before the first step.
+ * @param stage1 the finished run that it stands on, of a configuration that names one
  * @throws {RangeError} the images do not fit the model, or the batch is larger than the training set
  */
-export function constructObjective(config: Config, device: Device, dataset: Dataset): Objective {
+export function constructObjective(
+  config: Config,
+  device: Device,
+  dataset: Dataset,
+  stage1?: FirstStage,
+): Objective {
   const { seed, objective, model, quantizer, optimizer, training } = config;
   const { type, ...settings } = objective;
   return objectiveKind(type).make(device, {
-    ...{ seed, dataset, settings, model, quantizer, optimizer },
+    ...{ seed, dataset, settings, model, quantizer, optimizer, stage1 },
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
   });
@@ -32,14 +40,26 @@ export function constructObjective(config: Config, device: Device, dataset: Data
  * const model = constructModel(config, device, await openDigits());
  * console.log(model.namedParameters().keys());
  * ```
- * @throws {RangeError} the images' sides are not divisible by the model's downsampling
+ * @throws {RangeError} the configuration is none of a first stage, or the images' sides are not divisible by the
+ * model's downsampling
  */
 export function constructModel(
-  { seed, model, quantizer }: Pick<Config, "seed" | "model" | "quantizer">,
+  config: Config,
   device: Device,
   dataset: Pick<Dataset, "imageShape">,
 ): Autoencoder {
+  const { seed, model } = config, quantizer = quantizerOf(config);
   return constructFor(device, { seed, model, quantizer }, dataset);
+}
+
+/** The quantiser's settings of a first stage's configuration.
+ * @throws {RangeError} the configuration is of another kind of run
+ */
+export function quantizerOf({ objective, quantizer }: Config): QuantizerConfig {
+  if (quantizer !== undefined) return quantizer;
+  throw new RangeError(
+    `Cannot open a first stage: its objective must train a quantizer, got ${objective.type}`,
+  );
 }
 
 /** Which weights of a run are meant: as they were trained, their averages, or the averages where there are some. */

@@ -15,7 +15,7 @@ const LATER: Readonly<Record<string, unknown>> = {
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
  * the parameters after a step.
  *
- * Not in it: where the run and its images are kept, how many threads decode them, how often it reports, and the device
+ * Not in it: the first stage, which the weights that it has stand for; where the run and its images are kept, how many threads decode them, how often it reports, and the device
  * with its BLAS (the same run resumed on another device, or with another BLAS, goes on, but not bit for bit). The length
  * of the run is in it only where the learning rate's schedule depends on it, so that a run at a constant rate can be
  * trained for longer.
@@ -33,7 +33,7 @@ export function identityOf(config: Config): Readonly<Record<string, unknown>> {
   const { epochs, maxSteps, batchSize, averageDecay } = training;
   const length = optimizer.schedule === "constant" ? {} : { epochs, maxSteps };
   const sections = {
-    ...{ data, objective, model, quantizer, optimizer },
+    ...{ data, objective, model, ...quantizer && { quantizer }, optimizer },
     training: { batchSize, averageDecay, ...length },
   };
   const settings = Object.entries(sections).flatMap(([section, values]) =>
@@ -57,7 +57,9 @@ export function identityOf(config: Config): Readonly<Record<string, unknown>> {
  */
 export async function runHash(config: Config): Promise<string> {
   const { epochs, maxSteps } = config.training;
-  const text = JSON.stringify({ ...identityOf(config), epochs, maxSteps });
+  const { stage1 } = config;
+  const below = stage1 === null ? {} : { stage1 };
+  const text = JSON.stringify({ ...identityOf(config), ...below, epochs, maxSteps });
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return new Uint8Array(digest, 0, 6).toHex();
 }

@@ -5,10 +5,9 @@ import type { Device } from "../core/tensor.ts";
 import { FirstStage } from "../models/first_stage.ts";
 import type { StateDictionary } from "../nn/module.ts";
 import { constructAutoencoder } from "../objectives/reconstruction_kind.ts";
-import { objectiveKind } from "../objectives/registry.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
-import { type ModelWeights, restoreModel } from "./construct.ts";
+import { type ModelWeights, quantizerOf, restoreModel } from "./construct.ts";
 import { identityOf } from "./identity.ts";
 import { resolveConfig } from "./resolve.ts";
 import { RunFolder } from "./run_folder.ts";
@@ -52,17 +51,11 @@ export async function openRun(
     throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
   }
   const config = resolveConfig({ saved: await folder.readConfig() });
-  const { type } = config.objective;
-  if (!objectiveKind(type).quantizes) {
-    throw new RangeError(
-      `Cannot open ${path} as a first stage: its objective must train a quantizer, got ${type}`,
-    );
-  }
   const file = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(file);
   checkIdentity(file, checkpoint.identity, identityOf(config));
   checkFinite(file, checkpoint);
-  const { seed, model, quantizer } = config;
+  const { seed, model } = config, quantizer = quantizerOf(config);
   const channels = imageChannels(file, checkpoint.state);
   const network = constructAutoencoder(device, { seed, model, quantizer, channels });
   restoreModel(network, checkpoint, weights);

@@ -2,7 +2,7 @@
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, showSetting } from "../settings/settings.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
-import { objectiveKind } from "../objectives/registry.ts";
+import { objectiveKind, objectiveType } from "../objectives/registry.ts";
 import { CHOICE_SECTIONS, type ChoiceSection, type Config, configSchema } from "./config.ts";
 import { refuseForeignSettings } from "./foreign_settings.ts";
 import { checkOrigins } from "./origins.ts";
@@ -28,8 +28,8 @@ export interface ConfigSources {
  * import { resolveConfig } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * const { quantizer, out } = resolveConfig({ flags: { quantizer: { type: "vanilla" } } });
- * assert.equal(quantizer.codebookSize, 512);
- * assert.equal(quantizer.distance, "l2");
+ * assert.equal(quantizer?.codebookSize, 512);
+ * assert.equal(quantizer?.distance, "l2");
  * assert.equal(out, "runs/digits");
  * ```
  * @throws {RangeError} a setting is unknown (with the nearest known one), belongs to another type of quantiser, has a
@@ -57,11 +57,13 @@ export function overlaySources({ saved, file, flags }: ConfigSources): Config {
   checkPreset(preset);
   const isNamed = saved === undefined || named !== undefined;
   const differences = isNamed ? PRESETS.get(preset) : {};
-  const merged = [saved, differences, file, flags].map(section).reduce(addLayer, START);
+  const layers = [saved, differences, file, flags].map(section);
+  const merged = withoutQuantizer(layers.reduce(addLayer, START), layers);
   const dependent = {
     out: `runs/${preset}`,
     optimizer: section(merged.optimizer).type === "adamw" ? { weightDecay: 0.01 } : {},
   };
+  checkStage1(merged);
   for (const name of Object.keys(CHOICE_SECTIONS)) {
     refuseForeignSettings(section(merged[name]), name);
   }
@@ -73,6 +75,26 @@ function checkSource(source: unknown): void {
   if (source !== undefined && !isSection(source)) {
     throw new RangeError(
       `Cannot read the configuration: it must be an object of settings, got ${showSetting(source)}`,
+    );
+  }
+}
+
+/** A configuration without the quantiser that is the default everywhere, where the objective trains none. */
+function withoutQuantizer(merged: Settings, layers: readonly Settings[]): Settings {
+  const { quantizer: _, ...rest } = merged;
+  const { quantizes } = objectiveKind(objectiveType(merged.objective));
+  return quantizes || layers.some(({ quantizer }) => quantizer !== undefined) ? merged : rest;
+}
+
+/** Refuses a first stage where the objective stands on none, and none where it stands on one. */
+function checkStage1({ objective, stage1 = null }: Settings): void {
+  const type = objectiveType(objective);
+  const needed = objectiveKind(type).stage1;
+  if (needed === "required" && stage1 === null || needed === "none" && stage1 !== null) {
+    throw new RangeError(
+      `Cannot read the configuration: stage1 must be ${
+        needed === "none" ? "none" : "the folder of a finished run"
+      } where objective.type is ${type}, got ${showSetting(stage1)}`,
     );
   }
 }

@@ -260,15 +260,15 @@ class Run implements Disposable {
     const epoch = this.#epochIndex;
     const skip = this.#step % this.#stepsPerEpoch;
     let started = performance.now();
-    for await (const { images } of trainingBatches(dataset, { seed, batchSize, epoch, skip })) {
+    for await (const batch of trainingBatches(dataset, { seed, batchSize, epoch, skip })) {
       await turn(); // Lets a signal come in where a step never waits.
       if (signal?.aborted) {
         await this.#report(started);
         await this.#save("last");
         return false;
       }
-      if (this.#step === this.#profiledStep) await this.#profileOn(images);
-      else this.#trainOn(images);
+      if (this.#step === this.#profiledStep) await this.#profileOn(batch);
+      else this.#trainOn(batch);
       const ended = this.#step % this.#stepsPerEpoch === 0 || this.#step === this.#totalSteps;
       const checkpoint = ended || this.#step % checkpointEverySteps === 0;
       if (checkpoint || this.#step % logEverySteps === 0) {
@@ -281,10 +281,13 @@ class Run implements Disposable {
     return true;
   }
 
-  #trainOn(images: Float32Array<ArrayBuffer>): void {
+  #trainOn({ images, labels }: Batch): void {
     const { device, objective, dataset, seed, batchSize } = this.#options;
     using scope = device.scope();
-    const batch = { images: device.tensor(images, [batchSize, ...dataset.imageShape]) };
+    const batch = {
+      images: device.tensor(images, [batchSize, ...dataset.imageShape]),
+      labels: labels && device.tensor(labels, [batchSize]),
+    };
     const step = this.#step;
     const context = { training: true, key: randomKey(seed, "quantizer", step), step };
     this.#pending.add(objective.step(batch, context), scope);
@@ -292,10 +295,10 @@ class Run implements Disposable {
     this.#state.step.value++;
   }
 
-  async #profileOn(images: Float32Array<ArrayBuffer>): Promise<void> {
+  async #profileOn(batch: Batch): Promise<void> {
     const { device, batchSize, onProfile } = this.#options;
     const title = `step ${this.#step + 1}, batch ${batchSize}`;
-    await onProfile?.(await profile(device, title, () => this.#trainOn(images)));
+    await onProfile?.(await profile(device, title, () => this.#trainOn(batch)));
   }
 
   /** Reads the scalars of the steps since the last report, checks them, sums them, and tells of them. */

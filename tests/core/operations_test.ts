@@ -35,10 +35,17 @@ async function checkRows<A>(
 const WITHOUT_DERIVATIVE: ReadonlySet<OperationName> = new Set([
   "straightThrough",
   "maxPoolGradient",
+  "groupNormGradient",
+  "groupNormParameterGradient",
+  "attentionGradient",
 ]);
 
 /** The operations whose gradient has no gradient itself. */
-const ONCE_ONLY: ReadonlySet<OperationName> = new Set(["maxPool"]);
+const ONCE_ONLY: ReadonlySet<OperationName> = new Set([
+  "maxPool",
+  "groupNorm",
+  "attention",
+]);
 
 function registerSecond<N extends OperationName>(
   name: N,

@@ -22,7 +22,7 @@ Deno.test("a study is every combination of its axes' points, for one seed after 
     runs.slice(0, 5).map(({ point, seed, config: { quantizer } }) => [
       ...Object.values(point),
       seed,
-      ...[quantizer.codebookSize, quantizer.distance],
+      ...[quantizer!.codebookSize, quantizer!.distance],
     ]),
     [
       [8, "plain", 1, 8, "l2"],
@@ -140,7 +140,7 @@ Deno.test("the study quantizers has every method, each at 9 bits a position", as
   const [{ axes }] = STUDIES;
   assert.deepEqual(Object.keys(axes[0].values), QUANTIZER_TYPES);
   for (const { config } of await planRuns(STUDIES[0], { out, scale: "paper" })) {
-    const { type, codebookSize, levels, bits, depth, heads, inner } = config.quantizer;
+    const { type, codebookSize, levels, bits, depth, heads, inner } = config.quantizer!;
     const { codebookSize: size } = (inner ?? {}) as { codebookSize?: number };
     const codes = (depth ?? heads ?? 1) as number;
     const product = (levels as number[] | undefined)?.reduce((a, b) => a * b);

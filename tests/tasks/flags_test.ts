@@ -52,8 +52,8 @@ Deno.test("the settings of the quantizers inside another are flags", () => {
   const args = "--quantizer.type residual --quantizer.inner.type ema --quantizer.inner.decay .9";
   const { settings } = readCommandLine(args.split(" "), COMMAND);
   const { quantizer } = resolveConfig({ flags: settings });
-  const inner = quantizer.inner as Record<string, unknown>;
-  assert.deepEqual([quantizer.type, inner.type, inner.decay], ["residual", "ema", 0.9]);
+  const inner = quantizer!.inner as Record<string, unknown>;
+  assert.deepEqual([quantizer!.type, inner.type, inner.decay], ["residual", "ema", 0.9]);
 });
 
 Deno.test("a flag of true or false stands alone, or before true or false", () => {

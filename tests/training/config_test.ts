@@ -25,8 +25,8 @@ Deno.test("the preset digits is the small VQ-VAE, in batches of 128, for 10 epoc
     residualHidden: 32,
     residualLayers: 2,
   });
-  assert.equal(quantizer.type, "clustered-ema");
-  assert.deepEqual([quantizer.codebookSize, quantizer.codebookDim], [512, 64]);
+  assert.equal(quantizer!.type, "clustered-ema");
+  assert.deepEqual([quantizer!.codebookSize, quantizer!.codebookDim], [512, 64]);
   assert.deepEqual([optimizer.type, optimizer.learningRate], ["adam", 3e-4]);
   assert.deepEqual([training.batchSize, training.epochs], [128, 10]);
 });
@@ -70,12 +70,12 @@ Deno.test("another quantizer keeps what means the same to it, and drops the rest
     codebookSize: 64,
   });
   const chosen = resolveConfig({ flags: { quantizer: { type: "vanilla", distance: "cos" } } });
-  assert.equal(chosen.quantizer.distance, "cos", "what is said together with the type stays");
+  assert.equal(chosen.quantizer!.distance, "cos", "what is said together with the type stays");
 });
 
 Deno.test("another quantizer inside one keeps what means the same to it, and drops the rest", () => {
   const file = { quantizer: { type: "residual", inner: { codebookSize: 64, anchor: "random" } } };
-  const resolved = (quantizer: unknown) => resolveConfig({ file, flags: { quantizer } }).quantizer;
+  const resolved = (quantizer: unknown) => resolveConfig({ file, flags: { quantizer } }).quantizer!;
   const { inner, depth } = resolved({ depth: 2, inner: { type: "vanilla" } });
   const { type, codebookSize, anchor } = inner as Record<string, unknown>;
   assert.deepEqual([depth, type, codebookSize, anchor], [2, "vanilla", 64, undefined]);
