@@ -205,6 +205,22 @@ export * from "./models/autoencoder.ts";
 export * from "./models/first_stage.ts";
 export type { ModelConfig } from "./models/kind.ts";
 export { type AutoencoderNeeds, createAutoencoder } from "./models/registry.ts";
+export {
+  CodeTransformer,
+  type CodeTransformerInput,
+  type CodeTransformerNeeds,
+  type CodeTransformerOptions,
+  type CodeTransformerSettings,
+} from "./models/transformer/code_transformer.ts";
+export type { FeedForwardType } from "./models/transformer/feed_forward.ts";
+export {
+  type BlockSettings,
+  StackCache,
+  type StackInput,
+  type StackOptions,
+  TransformerBlock,
+  TransformerStack,
+} from "./models/transformer/stack.ts";
 export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
 export * from "./objectives/objective.ts";
 export type { ObjectiveConfig } from "./objectives/kind.ts";

@@ -8,6 +8,11 @@ import type { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
+import {
+  type CodeTransformer,
+  codeTransformerKind,
+  type CodeTransformerNeeds,
+} from "./transformer/code_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -24,6 +29,14 @@ export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
   ModelKind<Autoencoder, AutoencoderNeeds>
 >(Object.entries({
   "vqvae": vqvaeKind,
+}));
+
+/** The transformers over the codes of a first stage that has one code a position. */
+export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = new Map<
+  string,
+  ModelKind<CodeTransformer, CodeTransformerNeeds>
+>(Object.entries({
+  "transformer": codeTransformerKind,
 }));
 
 /** The schema of a model's configuration: its type and its settings.

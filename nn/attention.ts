@@ -9,7 +9,7 @@ import { partKey } from "./initializers.ts";
 import { Linear } from "./linear.ts";
 import { type Context, Layer } from "./module.ts";
 import { RMSNorm } from "./normalization.ts";
-import { rotate, type Rotation } from "./rotary.ts";
+import { rotateByPosition, type Rotation } from "./rotary.ts";
 
 /** How an attention layer is made. */
 export interface AttentionLayerOptions {
@@ -66,11 +66,9 @@ export class Attention extends Layer {
   readonly #heads: number;
   readonly #causal: boolean;
 
-  /** @param width channels of the input and the output
-   * @throws {RangeError} the heads do not divide the width
-   */
   /** Makes the projections.
-   * @param width of the tokens
+   * @param width channels of the input and the output
+   * @throws {RangeError} the heads do not divide the width
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();
@@ -98,7 +96,8 @@ export class Attention extends Layer {
    */
   forward(x: Tensor, _context?: Context, attended: Attended = {}): Tensor {
     const { memory = x, visible, rotation, cache } = attended;
-    const turned = (part: Tensor) => rotation === undefined ? part : rotate(part, rotation);
+    const turned = (part: Tensor) =>
+      rotation === undefined ? part : rotateByPosition(part, rotation);
     const head = (made: Tensor, norm: RMSNorm | undefined) => {
       const own = this.#split(made);
       return turned(norm === undefined ? own : norm.forward(own));

@@ -22,12 +22,12 @@ export interface Rotation {
  * elements turn together, by the angle position·10000^(−4i/D).
  *
  * ```ts
- * import { openDevice, rotate, rotationOf } from "@codebook/codebook";
+ * import { openDevice, rotateByPosition, rotationOf } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
  * const rotation = rotationOf(device, [[0, 0]], 4);
  * const x = device.tensor([1, 2, 3, 4], [1, 1, 1, 4]);
- * assert.deepEqual([...await rotate(x, rotation).floats()], [1, 2, 3, 4]); // the origin does not turn
+ * assert.deepEqual([...await rotateByPosition(x, rotation).floats()], [1, 2, 3, 4]); // the origin does not turn
  * ```
  * @param positions row and column of each
  * @param width D: elements of a head, divisible by 4
@@ -65,6 +65,6 @@ export function rotationOf(
 }
 
 /** Turns queries or keys: float32 `[B, S, H, D]` → the same shape. */
-export function rotate(x: Tensor, { cosines, sines, quarter }: Rotation): Tensor {
+export function rotateByPosition(x: Tensor, { cosines, sines, quarter }: Rotation): Tensor {
   return add(mul(x, cosines), mul(matmul(x, quarter), sines));
 }
