@@ -108,6 +108,7 @@ export * from "./nn/losses.ts";
 export * from "./nn/module.ts";
 export * from "./nn/normalization.ts";
 export * from "./nn/optimizers.ts";
+export * from "./nn/projected_cross_entropy.ts";
 export * from "./nn/rotary.ts";
 export * from "./nn/schedules.ts";
 export * from "./nn/averaged_weights.ts";
@@ -225,6 +226,12 @@ export { VQVAE, type VQVAEOptions } from "./models/vqvae.ts";
 export * from "./objectives/objective.ts";
 export type { ObjectiveConfig } from "./objectives/kind.ts";
 export * from "./objectives/generator.ts";
+export {
+  chanceOf,
+  type Choice,
+  type ChoiceSettings,
+  chooseCode,
+} from "./objectives/samplers/choice.ts";
 export {
   constructLearningRate,
   constructOptimizer,
