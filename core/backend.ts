@@ -46,6 +46,9 @@ export function wrapKernels<B extends Buffer>(
 /** The values of a tensor on the host. */
 export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
+/** The elements of a tensor where they lie, in memory that other threads may see too. */
+export type HostView = Float32Array<ArrayBufferLike> | Int32Array<ArrayBufferLike>;
+
 /** The names of the devices. */
 export type DeviceName = "reference" | "cpu" | "webgpu";
 
@@ -90,6 +93,9 @@ export interface Backend<B extends Buffer = Buffer> {
   write(buffer: B, data: HostArray): void;
   /** Waits for the kernels issued so far and copies `length` elements out. */
   read(buffer: B, dtype: "float32" | "int32", length: number): Promise<HostArray>;
+  /** The elements themselves, not a copy, on a device whose memory the host can see and whose kernels are done when their
+   * calls return; they may be read and written until the buffer is freed. */
+  host?(buffer: B, dtype: "float32" | "int32", length: number): HostView;
   /** Waits until all issued work is done.
    * @throws {Error} the device was lost, or work failed
    */
@@ -114,6 +120,7 @@ export function withKernels<B extends Buffer>(
     free: (buffer) => backend.free(buffer),
     write: (buffer, data) => backend.write(buffer, data),
     read: (buffer, dtype, length) => backend.read(buffer, dtype, length),
+    host: backend.host?.bind(backend),
     synchronize: () => backend.synchronize(),
     close: () => backend.close(),
   };

@@ -18,7 +18,7 @@ export const DEVICE_CHOICES: readonly DeviceChoice[] = ["auto", "reference", "cp
 
 /** How a device is opened. */
 export interface DeviceOptions {
-  /** Threads of the `cpu` device; by default as many as the machine has cores. */
+  /** Threads of the `cpu` device; by default as many as the machine has cores, and one in a browser. */
   readonly threads?: number;
   /** The system's BLAS for the products of the `cpu` device: `auto`, the default, takes OpenBLAS, Accelerate or MKL where
    * one is there and foreign functions may be called (`--allow-ffi`); `off` none; a path that library. */

@@ -153,6 +153,33 @@ function record<N extends OperationName>(
   return outputs;
 }
 
+/** Puts on the tape what something other than an operation of the list made of a tensor: a sum over processes, say.
+ *
+ * ```ts
+ * import { backward, openDevice, parameter, recordForeign, sum } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const x = parameter(device.tensor([1, 2], [2]));
+ * const constant = recordForeign(x, device.tensor([5, 5], [2]), (upstream) => upstream);
+ * const [gradient] = backward(sum(constant), [x]);
+ * assert.deepEqual([...await gradient.floats()], [1, 1]);
+ * ```
+ * @param input what it was made of
+ * @param output what was made, a tensor of its own
+ * @param rule the gradient by the input, of the gradient by the output; it runs without recording
+ * @returns the output
+ */
+export function recordForeign(
+  input: Tensor,
+  output: Tensor,
+  rule: (upstream: Tensor) => Tensor,
+): Tensor {
+  if (isRecording() && input.requiresGradient && output.dtype === "float32") {
+    recordNode({ name: "foreign", inputs: [input], outputs: [output], rule, order: nextOrder() });
+  }
+  return output;
+}
+
 // ---- gradients ---------------------------------------------------------------------------------------------
 
 /** How `backward` treats what it computes and what it computes from. */
@@ -226,6 +253,7 @@ class Sweep {
   ): void {
     if (node.name === "checkpoint") return this.#recompute(node, upstreams[0]!, scope);
     const { inputs } = node;
+    if (node.name === "foreign") return this.#add(inputs[0], node.rule(upstreams[0]!), scope);
     const needed = inputs.map((input) => this.#followed.has(input));
     for (const [index, gradient] of gradientsOf(node, upstreams, needed).entries()) {
       if (gradient !== undefined && needed[index]) this.#add(inputs[index], gradient, scope);

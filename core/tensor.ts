@@ -4,6 +4,9 @@ import type { OperationName } from "./ops.ts";
 import type { Precision } from "./precision.ts";
 import { checkShape, type DType, type Shape, showShape, sizeOf } from "./shape.ts";
 
+/** Values that a tensor shows of itself, and their significant digits. */
+const MOST_SHOWN = 8, SHOWN_DIGITS = 5;
+
 /** A buffer with the number of tensors that look at it. */
 class Storage {
   references = 0;
@@ -24,6 +27,14 @@ export interface Recorded {
   readonly order: number;
 }
 
+/** Something other than an operation of the list that made a tensor of another, such as a sum over processes. */
+export interface ForeignNode extends Recorded {
+  /** No operation. */
+  readonly name: "foreign";
+  /** The gradient by the one input, of that by the one output. */
+  readonly rule: (upstream: Tensor) => Tensor;
+}
+
 /** An operation on the tape. */
 export interface OperationNode extends Recorded {
   /** The operation. */
@@ -41,7 +52,7 @@ export interface CheckpointNode extends Recorded {
 }
 
 /** What made a tensor. */
-export type TapeNode = OperationNode | CheckpointNode;
+export type TapeNode = OperationNode | CheckpointNode | ForeignNode;
 
 /** A contiguous row-major array on a device.
  *
@@ -190,6 +201,34 @@ export class Tensor implements View, Disposable {
   /** The same as `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** One line for people: shape, dtype, device and, on devices that need not be waited for, the first values. */
+  toString(): string {
+    const { shape, dtype, device } = this;
+    const learned = this.requiresGradient ? ", requires gradient" : "";
+    const head = `Tensor ${dtype} ${showShape(shape)} on ${device.name}${learned}`;
+    if (this.#storage === undefined) return `${head}, disposed`;
+    const shown = Math.min(this.size, MOST_SHOWN);
+    const values = device.backend.host?.(this.#storage.buffer, dtype, shown);
+    if (values === undefined) return head;
+    const texts = [...values].map((value) => String(Number(value.toPrecision(SHOWN_DIGITS))));
+    return `${head}: ${[...texts, ...shown < this.size ? ["…"] : []].join(", ")}`;
+  }
+
+  /** What `console.log` of Deno prints, instead of the fields and the tape behind them. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+
+  /** What `console.log` of Node prints. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  /** What a notebook shows. */
+  [Symbol.for("Jupyter.display")](): { readonly "text/plain": string } {
+    return { "text/plain": this.toString() };
   }
 
   #use(): Storage {

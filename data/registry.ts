@@ -1,6 +1,7 @@
 /** The data sets that can be chosen by name: in the configuration, on the command line. */
 import { z } from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
+import { checkHas } from "../settings/check_has.ts";
 import { readSettings } from "../settings/settings.ts";
 import { celebaKind } from "./celeba.ts";
 import { cifar10Kind } from "./cifar10.ts";
@@ -84,6 +85,7 @@ export function datasetSchema(config: unknown): z.ZodType<DatasetConfig> {
  * const shapes = await openDataset({ name: "shapes", size: 16 });
  * assert.deepEqual(shapes.imageShape, [16, 16, 3]);
  * ```
+ * @throws {TypeError} neither a name nor an object with a name is given
  * @throws {RangeError} there is none of that name, or a setting is not one that it allows
  * @throws {Error} its files are missing or broken
  */
@@ -91,7 +93,9 @@ export async function openDataset(
   chosen: string | DatasetConfig,
   options: OpenOptions = {},
 ): Promise<Dataset> {
-  const { name, ...given } = typeof chosen === "string" ? { name: chosen } : chosen;
+  const config = typeof chosen === "string" ? { name: chosen } : chosen;
+  checkHas(config, "name", "open a data set", "a name, or an object with one such as config.data");
+  const { name, ...given } = config;
   const kind = datasetKind(name);
   return await kind.open(readSettings(kind.schema, given, `open ${name}`), options);
 }

@@ -1,131 +1,17 @@
-/** The safetensors file format: named arrays and text metadata, nothing that runs.
- *
- * Source: the format of github.com/huggingface/safetensors. Eight bytes give the header's length (little-endian),
- * the header is JSON (name → dtype, shape, byte range; `__metadata__` → strings), the rest is the arrays'
- * little-endian elements without gaps. Only the element types of this toolkit, F32 and I32, are read and written.
- */
+/** Reads and writes safetensors files. */
 import { type FileHandle, open } from "node:fs/promises";
-import { writeAtomically } from "./atomic_write.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
-import {
-  type Fail,
-  type Header,
-  type HeaderEntry,
-  METADATA,
-  MOST_TENSORS,
-  parseHeader,
-  show,
-} from "./safetensors_header.ts";
-import { showShape } from "../core/shape.ts";
+import { writeAtomically } from "./atomic_write.ts";
 import { regularSize } from "./regular_file.ts";
-
-/** What a safetensors file holds. */
-export interface SafetensorsContents {
-  /** The arrays by name. */
-  readonly tensors: ReadonlyMap<string, HostTensor>;
-  /** Free text by name; empty when the file has none. */
-  readonly metadata: ReadonlyMap<string, string>;
-}
-
-/** Longest header that is read, in bytes: a file's arrays take some hundreds each. */
-const MAX_HEADER_BYTES = 2 ** 24;
-
-/** Code-unit order, the same on every machine. */
-function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
-  return [...entries].sort(([a], [b]) => a < b ? -1 : 1);
-}
-
-/** The bytes of a safetensors file. The same contents give the same bytes: names are sorted and the header is
- * padded with spaces to a multiple of 8.
- *
- * ```ts
- * import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
- * import assert from "node:assert/strict";
- * const bytes = encodeSafetensors(
- *   new Map([["scale", { shape: [2], values: new Float32Array([1, 2]) }]]),
- *   new Map([["step", "70"]]),
- * );
- * const { tensors, metadata } = decodeSafetensors(bytes, "memory");
- * assert.deepEqual([...tensors.get("scale")!.values], [1, 2]);
- * assert.equal(metadata.get("step"), "70");
- * ```
- * @throws {TypeError} an array's length is not its shape's
- * @throws {RangeError} an array is named `__metadata__`, there are more than 32,768, or the header would be longer than
- * 16 MiB
- */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, HostTensor>,
-  metadata: ReadonlyMap<string, string> = new Map(),
-): Uint8Array<ArrayBuffer> {
-  const entries: string[] = [];
-  if (metadata.size > 0) {
-    const texts = sortedByName(metadata).map(([key, text]) =>
-      `${JSON.stringify(key)}:${JSON.stringify(text)}`
-    );
-    entries.push(`"${METADATA}":{${texts.join(",")}}`);
-  }
-  const sorted = sortedByName(tensors);
-  let end = 0;
-  for (const [name, { shape, values }] of sorted) {
-    const size = shape.reduce((product, length) => product * length, 1);
-    if (values.length !== size) {
-      throw new TypeError(
-        `Cannot encode "${name}": shape ${
-          showShape(shape)
-        } holds ${size} values, got ${values.length}`,
-      );
-    }
-    if (name === METADATA) {
-      throw new RangeError(`Cannot encode "${name}": the name is reserved for the metadata`);
-    }
-    const dtype = values instanceof Float32Array ? "F32" : "I32";
-    const entry = { dtype, shape, data_offsets: [end, end += values.byteLength] };
-    entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
-  }
-  const text = new TextEncoder().encode(`{${entries.join(",")}}`);
-  const headerBytes = Math.ceil(text.length / 8) * 8;
-  if (sorted.length > MOST_TENSORS) {
-    throw new RangeError(
-      `Cannot encode: there must be at most ${MOST_TENSORS} arrays, got ${sorted.length}`,
-    );
-  }
-  if (headerBytes > MAX_HEADER_BYTES) {
-    throw new RangeError(
-      `Cannot encode: the header must be at most ${MAX_HEADER_BYTES} bytes, got ${headerBytes}`,
-    );
-  }
-  const bytes = new Uint8Array(8 + headerBytes + end);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.fill(0x20, 8, 8 + headerBytes).set(text, 8);
-  let start = 8 + headerBytes;
-  for (const [, { values }] of sorted) {
-    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), start);
-    start += values.byteLength;
-  }
-  return bytes;
-}
-
-/** Parses the bytes of a safetensors file, strictly: the ranges must cover the data exactly, without gaps or
- * overlaps, and no name may come twice.
- *
- * @param source what the messages call the bytes: a path
- * @returns copies of the arrays; shapes may hold axes of length 0
- * @throws {RangeError} the bytes are truncated, not of the format, contradict themselves, or hold another dtype
- */
-export function decodeSafetensors(bytes: Uint8Array, source: string): SafetensorsContents {
-  const fail = failing(source);
-  const headerEnd = findHeaderEnd(bytes, bytes.length, fail);
-  const header = parseHeader(bytes.subarray(8, headerEnd), fail);
-  checkRanges(header, bytes.length - headerEnd, fail);
-  const tensors = new Map<string, HostTensor>();
-  for (const entry of header.entries) {
-    const { buffer } = new Uint8Array(
-      bytes.subarray(headerEnd + entry.start, headerEnd + entry.end),
-    );
-    tensors.set(entry.name, tensorOf(entry, buffer));
-  }
-  return { tensors, metadata: header.metadata };
-}
+import {
+  checkRanges,
+  encodeSafetensors,
+  failing,
+  findHeaderEnd,
+  type SafetensorsContents,
+  tensorOf,
+} from "./safetensors_bytes.ts";
+import { parseHeader } from "./safetensors_header.ts";
 
 /** Reads a safetensors file: its header first, and the arrays where it says that they lie, so that a file that is
  * refused is not read any further.
@@ -183,60 +69,4 @@ export async function writeSafetensors(
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Promise<void> {
   await writeAtomically(path, encodeSafetensors(tensors, metadata));
-}
-
-function failing(source: string): Fail {
-  return (requirement, actual) => {
-    throw new RangeError(`Cannot read ${source}: ${requirement}, got ${actual}`);
-  };
-}
-
-/** An array of the bytes that an entry of the header stands for. */
-function tensorOf({ dtype, shape }: HeaderEntry, buffer: ArrayBuffer): HostTensor {
-  return { shape, values: dtype === "F32" ? new Float32Array(buffer) : new Int32Array(buffer) };
-}
-
-/** Where the header ends and the data begin.
- * @param start the first bytes of the file: nine, if there are so many
- * @param size the file's
- */
-function findHeaderEnd(start: Uint8Array, size: number, fail: Fail): number {
-  if (size < 8) return fail("a safetensors file has at least 8 bytes", `${size}`);
-  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
-  const headerBytes = view.getBigUint64(0, true);
-  if (headerBytes > MAX_HEADER_BYTES) {
-    return fail(
-      `the header of a safetensors file has at most ${MAX_HEADER_BYTES} bytes here`,
-      `${headerBytes}: this may be another kind of file`,
-    );
-  }
-  const headerEnd = 8 + Number(headerBytes);
-  if (headerEnd > size) {
-    return fail(`the file must hold its header of ${headerBytes} bytes`, `${size} in all`);
-  }
-  if (start[8] !== 0x7b || headerEnd === 8) {
-    return fail("the header of a safetensors file starts with {", "another kind of file");
-  }
-  return headerEnd;
-}
-
-/** Checks that the arrays cover the data without gaps or overlaps. */
-function checkRanges({ entries }: Header, dataBytes: number, fail: Fail): void {
-  let covered = 0;
-  const sorted = entries.toSorted((a, b) => a.start - b.start || a.end - b.end);
-  for (const { name, start, end } of sorted) {
-    if (start !== covered) {
-      fail(
-        `${show(name)} must start where the array before it ends, at byte ${covered}`,
-        `a start at ${start}`,
-      );
-    }
-    covered = end;
-  }
-  if (covered !== dataBytes) {
-    fail(
-      `the header announces ${covered} bytes of data`,
-      `${dataBytes}: the file is ${dataBytes < covered ? "truncated" : "longer than it should be"}`,
-    );
-  }
 }

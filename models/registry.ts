@@ -1,5 +1,5 @@
 /** The networks by name. Adding one is a file in this folder and a line here. */
-import { z } from "zod";
+import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { suggestName } from "../settings/nearest_name.ts";

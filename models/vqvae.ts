@@ -1,5 +1,5 @@
 /** The small VQ-VAE of the ablations (van den Oord et al. 2017, arXiv 1711.00937, section 4.1). */
-import { z } from "zod";
+import * as z from "zod";
 import { add, relu } from "../core/functions/elementwise.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";

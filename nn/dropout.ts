@@ -21,11 +21,9 @@ import { type Context, Layer } from "./module.ts";
 export class Dropout extends Layer {
   readonly #rate: number;
 
-  /** @param rate the probability that an element is dropped
+  /** Drops elements in training.
+   * @param rate the probability that an element is dropped
    * @throws {RangeError} it is not in [0, 1)
-   */
-  /** Drops this share of the elements in training.
-   * @throws {RangeError} the rate is not in [0, 1)
    */
   constructor(rate: number) {
     super();

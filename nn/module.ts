@@ -54,6 +54,15 @@ export abstract class Module implements Disposable {
     >;
   }
 
+  /** This module and those inside it, by their paths; its own is empty. */
+  namedModules(): Map<string, Module> {
+    const found = new Map<string, Module>();
+    visit(this, (path, value) => {
+      if (value instanceof Module) found.set(path, value);
+    });
+    return found;
+  }
+
   /** Reads the whole state to the host. */
   async stateDictionary(): Promise<StateDictionary> {
     const entries = [...select(this, () => true)].map(
@@ -146,21 +155,28 @@ function checkEntry(name: string, field: Field, entry: HostTensor | undefined): 
 
 function select(module: Module, wanted: (field: Field) => boolean): Map<string, Field> {
   const found = new Map<string, Field>();
+  visit(module, (path, value) => {
+    if (!(value instanceof Module) && wanted(value)) found.set(path, value);
+  });
+  return found;
+}
+
+/** Hears of a module, and of the modules, tensors and counters in it, each once. */
+function visit(module: Module, hear: (path: string, value: Module | Field) => void): void {
   const seen = new Set<unknown>();
-  const visit = (value: unknown, path: string): void => {
+  const enter = (value: unknown, path: string): void => {
     if (seen.has(value)) return;
     seen.add(value);
-    if (value instanceof Tensor || value instanceof Counter) {
-      if (wanted(value)) found.set(path, value);
-    } else if (value instanceof Module || value instanceof Map || Array.isArray(value)) {
+    if (value instanceof Tensor || value instanceof Counter) hear(path, value);
+    else if (value instanceof Module || value instanceof Map || Array.isArray(value)) {
+      if (value instanceof Module) hear(path, value);
       const children = value instanceof Map ? value : Object.entries(value);
       for (const [key, child] of children) {
-        visit(child, path === "" ? key : `${path}.${key}`);
+        enter(child, path === "" ? key : `${path}.${key}`);
       }
     }
   };
-  visit(module, "");
-  return found;
+  enter(module, "");
 }
 
 /** What a layer is told besides its input. */

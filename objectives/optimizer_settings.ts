@@ -1,5 +1,5 @@
 /** The settings of an optimiser and its learning rate, and what is made of them. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Tensor } from "../core/tensor.ts";
 import { Adam, AdamW, type Optimizer } from "../nn/optimizers.ts";
 import {

@@ -1,5 +1,5 @@
 /** Reconstruction in the registry. */
-import { z } from "zod";
+import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";

@@ -1,5 +1,5 @@
 /** The objectives by name. Adding one is a file in this folder and a line here. */
-import { z } from "zod";
+import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";

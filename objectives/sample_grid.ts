@@ -1,8 +1,7 @@
 /** Pictures of what a model makes of images: originals above reconstructions. */
-import { encode } from "fast-png";
-import type { Shape } from "../core/shape.ts";
 import { MOST_PIXELS } from "../data/encoded.ts";
 import { type PngPixels, readPng } from "../data/formats/png.ts";
+import { type Corner, Picture } from "./picture.ts";
 
 /** Originals and reconstructions of the same images. */
 export interface Samples {
@@ -47,16 +46,14 @@ export function drawSampleGrid(
     );
   }
   const { scale, width: totalWidth, height: totalHeight, corners } = layout(count, imageShape);
-  const shape = [totalHeight, totalWidth, channels === 3 ? 3 : 1];
-  const pixels = new Uint8Array(shape[0] * shape[1] * shape[2]).fill(BACKGROUND);
+  const picture = new Picture(totalHeight, totalWidth, channels === 3 ? 3 : 1, BACKGROUND);
   corners.forEach((pair, image) => {
     [originals, reconstructions].forEach((values, below) => {
-      const picture = values.subarray(image * size, (image + 1) * size);
-      drawImage(pixels, shape, pair[below], picture, imageShape, scale);
+      const part = values.subarray(image * size, (image + 1) * size);
+      picture.paint(part, imageShape, pair[below], scale);
     });
   });
-  const png = encode({ width: shape[1], height: shape[0], channels: shape[2], data: pixels });
-  return new Uint8Array(png);
+  return picture.png();
 }
 
 /** Takes the images out of a grid again, as far as it keeps them: values of 8 bits, of the first channel where there are
@@ -98,9 +95,6 @@ export function readSampleGrid(
   return { originals: read(0), reconstructions: read(1), imageShape: [tall, wide, channels] };
 }
 
-/** A place in a picture, in pixels. */
-type Corner = readonly [top: number, left: number];
-
 /** How large a grid is, by which factor its images are enlarged, and where each of them and its reconstruction lie. */
 function layout(count: number, [height, width]: Samples["imageShape"]): {
   readonly scale: number;
@@ -124,29 +118,4 @@ function layout(count: number, [height, width]: Samples["imageShape"]): {
       return [corner(row, column), corner(row + 1, column)];
     }),
   };
-}
-
-/** Paints an enlarged image `[height, width, channels]` into the pixels `shape`, its corner at `[top, left]`. */
-function drawImage(
-  pixels: Uint8Array,
-  [, totalWidth, shownChannels]: Shape,
-  [top, left]: Corner,
-  values: Float32Array,
-  [height, width, channels]: Shape,
-  scale: number,
-): void {
-  for (let y = 0; y < height * scale; y++) {
-    for (let x = 0; x < width * scale; x++) {
-      const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * channels;
-      const to = ((top + y) * totalWidth + left + x) * shownChannels;
-      for (let channel = 0; channel < shownChannels; channel++) {
-        pixels[to + channel] = toByte(values[from + channel]);
-      }
-    }
-  }
-}
-
-/** −1 → 0, 1 → 255. */
-function toByte(value: number): number {
-  return Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
 }

@@ -1,11 +1,12 @@
 /** The clustered codebook of CVQ-VAE (arXiv 2307.15139). */
-import { z } from "zod";
-import { assign } from "../core/execute.ts";
+import * as z from "zod";
+import { assign, detach } from "../core/execute.ts";
 import { toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
+import { SINGLE } from "../nn/replicas.ts";
 import { ANCHOR_SAMPLINGS } from "./anchors.ts";
 import { type CodebookBatch, CodebookQuantizer, type Matched } from "./codebook.ts";
 import { contrastiveLoss } from "./contrastive.ts";
@@ -74,7 +75,8 @@ export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
     if (context.mask !== undefined) {
       throw new TypeError("Cannot take the contrastive loss: no feature may be masked, got a mask");
     }
-    const rows = toRows(matched.features, this.codebookDim, "take the contrastive loss");
+    const own = toRows(matched.features, this.codebookDim, "take the contrastive loss");
+    const rows = (context.replicas ?? SINGLE).gather(detach(own));
     return { ...losses, contrastive: contrastiveLoss(matched.codes, rows, distance, temperature) };
   }
 

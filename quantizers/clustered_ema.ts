@@ -1,5 +1,5 @@
 /** The clustered codebook whose codes are moving averages. */
-import { z } from "zod";
+import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";

@@ -1,5 +1,5 @@
 /** A gentle start, around any quantiser. */
-import { z } from "zod";
+import * as z from "zod";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";

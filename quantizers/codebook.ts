@@ -8,6 +8,7 @@ import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Counter } from "../nn/module.ts";
+import { SINGLE } from "../nn/replicas.ts";
 import { passGradient } from "./estimators.ts";
 import {
   countNonFinite,
@@ -19,7 +20,7 @@ import {
 } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
 import { kMeans } from "./kmeans.ts";
-import { maskIndices, maskOfRows } from "./masks.ts";
+import { gatherMask, maskIndices } from "./masks.ts";
 import type { CodebookSettings } from "./method.ts";
 import { orthogonalityLoss } from "./orthogonality.ts";
 import {
@@ -48,7 +49,8 @@ export interface Matched {
   readonly chosen: Tensor;
 }
 
-/** A batch that a codebook learns from outside of the gradient. */
+/** A batch that a codebook learns from outside of the gradient: the global one, with the features of all ranks, so that
+ * each learns the same. */
 export interface CodebookBatch {
   /** float32 `[N, D]`: the features as they were looked up, zeros at the padding, NaN where one is not finite. */
   readonly rows: Tensor;
@@ -118,17 +120,19 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!context.training || this.initialized === undefined || !this.awaitsBatch) return;
     const { codebookSize: count, codebookDim } = this;
+    const { mask, replicas = SINGLE } = context;
     withoutGradients(() => {
       using _scope = features.device.scope();
       const { values, finite, present } = this.#sort(features, context);
-      const means = kMeans(toRows(markRows(values, finite), codebookDim, "quantize"), {
+      const own = toRows(markRows(values, finite), codebookDim, "quantize");
+      const means = kMeans(replicas.gather(own), {
         count,
         distance: this.settings.distance,
         spread: this.settings.initialization === "kmeans++",
         key: partKey(context.key, 2),
-        mask: maskOfRows(context.mask),
+        mask: gatherMask(mask, replicas),
       });
-      const every = mul(ones(features.device, [count], "int32"), isAny(present));
+      const every = mul(ones(features.device, [count], "int32"), isAny(present, replicas));
       this.replace(every, means);
     });
     this.initialized.value = 1;
@@ -148,7 +152,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     return {
       quantized,
       indices,
-      losses: lossesOfAny(losses, context.mask),
+      losses: lossesOfAny(losses, context.mask, context.replicas),
       usage: segmentCount(indices, this.codebookSize),
       nonFinite: countNonFinite(finite),
     };
@@ -185,14 +189,15 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     }
     return withoutGradients(() => {
       using scope = features.device.scope();
-      const { mask, key } = context;
+      const { mask, key, replicas = SINGLE } = context;
       const { values, finite, present } = this.#sort(features, context);
+      const own = toRows(markRows(values, finite), this.codebookDim, "update the codebook");
       const batch: CodebookBatch = {
-        rows: toRows(markRows(values, finite), this.codebookDim, "update the codebook"),
-        indices: reshape(indices, [indices.size]),
-        usage,
-        mask: maskOfRows(mask),
-        any: isAny(present),
+        rows: replicas.gather(own),
+        indices: replicas.gather(reshape(indices, [indices.size])),
+        usage: replicas.sum(usage),
+        mask: gatherMask(mask, replicas),
+        any: isAny(present, replicas),
         key,
       };
       const moves = [...this.learn(batch), ...this.#replaceDeadCodes(batch)];

@@ -151,11 +151,11 @@ function renumber(indices: Tensor, by: number): Tensor {
 }
 
 function innerContext(
-  { mask, key, training }: QuantizeContext,
+  { mask, key, training, replicas }: QuantizeContext,
   features: Tensor,
   draw: number,
 ): QuantizeContext {
-  const inner = { training, key: partKey(key, draw) };
+  const inner = { training, key: partKey(key, draw), replicas };
   if (mask === undefined) return inner;
   const positions = features.shape.slice(0, -1);
   const repeated = mask.shape.length === positions.length

@@ -1,5 +1,5 @@
 /** The codebook of moving averages (arXiv 1711.00937, appendix A.1). */
-import { z } from "zod";
+import * as z from "zod";
 import { assign, detach } from "../core/execute.ts";
 import { ones } from "../core/functions/creation.ts";
 import { add, cast, div, mul, where } from "../core/functions/elementwise.ts";

@@ -6,6 +6,7 @@ import { reshape, toRows } from "../core/functions/movement.ts";
 import { mean, sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "../nn/module.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import { assignIf, isAny, markRows, type UsableRows, usableRows } from "./finite_features.ts";
 import { featureCount } from "./masks.ts";
 
@@ -20,12 +21,17 @@ interface Statistics {
   readonly variance: Tensor;
 }
 
-/** Over all features of a batch that are present.
+/** Over all features of the global batch that are present.
  * @throws {TypeError} the last axis is not D
  */
-function statisticsOf({ rows, present }: UsableRows, width: number): Statistics {
-  const count = featureCount(present.size, present);
-  const over = (values: Tensor) => div(sum(toRows(values, width, "normalise features"), 0), count);
+function statisticsOf(
+  { rows, present }: UsableRows,
+  width: number,
+  replicas: Replicas,
+): Statistics {
+  const count = featureCount(present.size, present, replicas);
+  const over = (values: Tensor) =>
+    div(replicas.sum(sum(toRows(values, width, "normalise features"), 0)), count);
   const mean = over(rows);
   const column = reshape(present, [...present.shape, 1]);
   return { mean, variance: over(square(where(column, sub(rows, mean), 0))) };
@@ -53,22 +59,29 @@ export abstract class FeatureNormalization extends Module {
    * @param features float32 `[..., D]`, zeros at the padding
    * @param training whether they are a training batch, which `observe` has seen
    * @param mask 0 where there is padding
+   * @param replicas of which each has a part of the batch
    * @throws {TypeError} the last axis is not D
    */
-  abstract normalize(features: Tensor, training: boolean, mask?: Tensor): Tensor;
+  abstract normalize(
+    features: Tensor,
+    training: boolean,
+    mask?: Tensor,
+    replicas?: Replicas,
+  ): Tensor;
 
   /** Takes a training batch into the running statistics, but for features that are not finite; one without a finite
    * feature counts as a batch and changes nothing else.
    * @param features float32 `[..., D]`, zeros at the padding
    * @param mask 0 where there is padding
+   * @param replicas of which each has a part of the batch
    * @throws {TypeError} the last axis is not D
    */
-  observe(features: Tensor, mask?: Tensor): void {
+  observe(features: Tensor, mask?: Tensor, replicas: Replicas = SINGLE): void {
     withoutGradients(() => {
       using _scope = features.device.scope();
       const usable = usableRows(features, mask);
-      const any = isAny(usable.present);
-      const { mean, variance } = statisticsOf(usable, this.mean.size);
+      const any = isAny(usable.present, replicas);
+      const { mean, variance } = statisticsOf(usable, this.mean.size, replicas);
       const batches = this.batches.value = Math.min(this.batches.value + 1, MEMORY);
       const average = (running: Tensor, now: Tensor) =>
         assignIf(any, running, add(mul(running, 1 - 1 / batches), mul(now, 1 / batches)));
@@ -83,9 +96,14 @@ export abstract class FeatureNormalization extends Module {
  * out of the batch's, and become NaN. */
 export class BatchNormalization extends FeatureNormalization {
   /** `[..., D]` → the same shape. */
-  normalize(features: Tensor, training: boolean, mask?: Tensor): Tensor {
+  normalize(
+    features: Tensor,
+    training: boolean,
+    mask?: Tensor,
+    replicas: Replicas = SINGLE,
+  ): Tensor {
     const usable = usableRows(features, mask);
-    const { mean, variance } = training ? statisticsOf(usable, this.mean.size) : this;
+    const { mean, variance } = training ? statisticsOf(usable, this.mean.size, replicas) : this;
     const normalized = div(sub(usable.rows, mean), sqrt(add(variance, EPSILON)));
     return markRows(normalized, usable.finite);
   }

@@ -13,7 +13,8 @@ import { gather, segmentCount } from "../core/functions/indexing.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
 import { argmax, sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { maskFeatures } from "./masks.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
+import { maskFeatures, weighLosses } from "./masks.ts";
 
 /** The greatest squared length of a feature that counts as finite: sums of many such squares stay in float32. */
 const GREATEST_SQUARE = 1e30;
@@ -71,9 +72,11 @@ export function countNonFinite(finite: Tensor): Tensor {
 
 /** Whether there is a feature at all: int32 `[1]`.
  * @param present int32 `[...]`: 1 where there is one
+ * @param replicas whose parts of a batch count; by default only this one
  */
-export function isAny(present: Tensor): Tensor {
-  return greater(slice(segmentCount(notEqual(present, 0), 2), [1], [1]), 0);
+export function isAny(present: Tensor, replicas: Replicas = SINGLE): Tensor {
+  const counted = slice(segmentCount(notEqual(present, 0), 2), [1], [1]);
+  return greater(replicas.sum(counted), 0);
 }
 
 /** Rows `[..., D]` that can be learned from. */
@@ -110,17 +113,18 @@ export function assignIf(any: Tensor, state: Tensor, value: Tensor): void {
   assign(state, where(any, value, detach(state)));
 }
 
-/** The losses of a batch, 0 where all of it is padding.
+/** The losses of a batch, 0 where all of it is padding; those of several ranks so that their mean is that over all
+ * features.
  * @param losses scalars
  * @param mask 0 where there is padding; none without padding
  */
 export function lossesOfAny(
   losses: Readonly<Record<string, Tensor>>,
   mask: Tensor | undefined,
+  replicas: Replicas = SINGLE,
 ): Record<string, Tensor> {
   if (mask === undefined) return { ...losses };
   const any = reshape(isAny(mask), []);
-  return Object.fromEntries(
-    Object.entries(losses).map(([name, loss]) => [name, where(any, loss, 0)]),
-  );
+  const own = Object.entries(losses).map(([name, loss]) => [name, where(any, loss, 0)]);
+  return weighLosses(Object.fromEntries(own), mask, replicas);
 }

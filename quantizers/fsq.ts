@@ -1,5 +1,5 @@
 /** Finite scalar quantisation (arXiv 2309.15505). */
-import { z } from "zod";
+import * as z from "zod";
 import { straightThrough } from "../core/execute.ts";
 import { add, cast, greaterEqual, mul, sub, tanh } from "../core/functions/elementwise.ts";
 import { segmentCount } from "../core/functions/indexing.ts";

@@ -1,5 +1,5 @@
 /** The Gumbel-softmax quantiser (arXiv 1611.01144), as DALL·E and ImageBART use it. */
-import { z } from "zod";
+import * as z from "zod";
 import { detach, parameter } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
@@ -12,10 +12,11 @@ import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
+import { SINGLE } from "../nn/replicas.ts";
 import { gumbelNoise, uniformDivergence } from "./gumbel_softmax.ts";
 import { countNonFinite, markRows, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
-import { featureShares, maskFeatures, maskIndices } from "./masks.ts";
+import { featureShares, maskFeatures, maskIndices, weighLosses } from "./masks.ts";
 import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
 
@@ -92,12 +93,15 @@ export class GumbelQuantizer extends Quantizer {
    * @returns the indices of the draw; in training and soft, `quantized` is a mixture and not their codes
    * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
    */
-  quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
+  quantize(
+    features: Tensor,
+    { training, key, mask, replicas = SINGLE }: QuantizeContext,
+  ): Quantized {
     const positions = features.shape.slice(0, -1);
     const { values, finite, present } = sortFeatures(features, mask);
     const rows = toRows(markRows(values, finite), this.codebookDim, "quantize");
     const logits = this.toLogits.forward(rows);
-    const drawn = training ? add(logits, gumbelNoise(logits, key)) : logits;
+    const drawn = training ? add(logits, gumbelNoise(logits, key, replicas)) : logits;
     const indices = maskIndices(reshape(argmax(drawn), positions), present);
     const codes = this.lookup(indices);
     const quantized = training ? this.#soften(codes, drawn, key.step, mask) : codes;
@@ -105,7 +109,11 @@ export class GumbelQuantizer extends Quantizer {
     return {
       quantized: markRows(quantized, finite),
       indices,
-      losses: { divergence: mul(divergence, this.#settings.klWeight) },
+      losses: weighLosses(
+        { divergence: mul(divergence, this.#settings.klWeight) },
+        mask,
+        replicas,
+      ),
       usage: segmentCount(indices, this.codebookSize),
       nonFinite: countNonFinite(finite),
     };

@@ -1,16 +1,29 @@
 /** What the methods share that draw codes from a softmax over all of them. */
 import { add, exp, log, mul, neg, sub } from "../core/functions/elementwise.ts";
 import { uniform } from "../core/functions/creation.ts";
+import { slice } from "../core/functions/movement.ts";
 import { logsumexp, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
+import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 
 /** Standard Gumbel noise, −ln(−ln u), in the shape of some logits: the greatest of logits with noise is a draw from
  * their softmax (the Gumbel-max trick). Never infinite: u lies between 2⁻²⁴ and 1 − 2⁻²⁴.
+ * @param replicas of which each takes its own rows of the noise that one process would draw for the whole batch
  * @returns float32
  */
-export function gumbelNoise({ device, shape }: Tensor, key: RandomKey): Tensor {
-  return neg(log(neg(log(uniform(device, shape, key, 2 ** -24, 1 - 2 ** -24)))));
+export function gumbelNoise(
+  { device, shape }: Tensor,
+  key: RandomKey,
+  { rank, count }: Replicas = SINGLE,
+): Tensor {
+  const draw = (shape: Shape) => uniform(device, shape, key, 2 ** -24, 1 - 2 ** -24);
+  const [rows, ...rest] = shape;
+  const own = count === 1
+    ? draw(shape)
+    : slice(draw([count * rows, ...rest]), [rank * rows, ...rest.map(() => 0)], shape);
+  return neg(log(neg(log(own))));
 }
 
 /** KL(q ‖ uniform) = Σ_k q_k·ln(q_k·K) of each row, q = softmax(logits).

@@ -1,5 +1,5 @@
 /** The codebook whose dead codes become features of the batch (arXiv 2005.00341). */
-import { z } from "zod";
+import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";

@@ -1,5 +1,5 @@
 /** Look-up-free quantisation (arXiv 2310.05737). */
-import { z } from "zod";
+import * as z from "zod";
 import { straightThrough } from "../core/execute.ts";
 import {
   abs,
@@ -21,10 +21,11 @@ import { matmul } from "../core/functions/products.ts";
 import { softmax, sum } from "../core/functions/reductions.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { SINGLE } from "../nn/replicas.ts";
 import { digitsToIndices, indicesToDigits } from "./mixed_radix.ts";
 import { countNonFinite, lossesOfAny, markRows, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
-import { featureShares, maskFeatures, maskIndices } from "./masks.ts";
+import { featureShares, globalMean, maskFeatures, maskIndices } from "./masks.ts";
 import type { QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
 import { commitmentLoss } from "./codebook_losses.ts";
@@ -90,7 +91,8 @@ export class LFQQuantizer extends Quantizer {
   /** Losses: `commitment`, and in training `entropy` and `diversity`.
    * @throws {TypeError} the last axis is not D
    */
-  quantize(features: Tensor, { training, mask }: QuantizeContext): Quantized {
+  quantize(features: Tensor, context: QuantizeContext): Quantized {
+    const { training, mask, replicas } = context;
     const { values, finite, present } = sortFeatures(features, mask);
     const rows = toRows(values, this.codebookDim, "quantize");
     const digits = cast(greater(rows, 0), "float32");
@@ -98,11 +100,11 @@ export class LFQQuantizer extends Quantizer {
     const indices = maskIndices(all, present);
     const codes = markRows(this.lookup(indices), finite);
     const commitment = commitmentLoss(values, codes, this.#settings.commitmentWeight, mask);
-    const losses = training ? { commitment, ...this.#entropies(rows, mask) } : { commitment };
+    const losses = training ? { commitment, ...this.#entropies(rows, context) } : { commitment };
     return {
       quantized: straightThrough(values, codes),
       indices,
-      losses: lossesOfAny(losses, mask),
+      losses: lossesOfAny(losses, mask, replicas),
       usage: segmentCount(indices, this.codebookSize),
       nonFinite: countNonFinite(finite),
     };
@@ -115,11 +117,15 @@ export class LFQQuantizer extends Quantizer {
     return maskFeatures(codes, greaterEqual(indices, 0));
   }
 
-  #entropies(rows: Tensor, mask: Tensor | undefined): { entropy: Tensor; diversity: Tensor } {
+  #entropies(
+    rows: Tensor,
+    { mask, replicas = SINGLE }: QuantizeContext,
+  ): { entropy: Tensor; diversity: Tensor } {
     const { entropyWeight, diversityWeight, entropyTemperature } = this.#settings;
     const shares = featureShares(rows, mask);
     const samples = sum(mul(sum(bitEntropy(mul(rows, 4 / entropyTemperature)), -1), shares));
-    const used = entropyOf(meanCornerShares(rows, shares, entropyTemperature));
+    const own = meanCornerShares(rows, shares, entropyTemperature);
+    const used = entropyOf(globalMean(own, mask, replicas));
     return {
       entropy: mul(samples, entropyWeight),
       diversity: mul(sub(this.codebookDim * Math.LN2, used), entropyWeight * diversityWeight),

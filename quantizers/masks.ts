@@ -14,6 +14,7 @@ import { reshape, slice } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import { sameShape, type Shape, showShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 
 /** The features, with zeros in place of the padding: no gradient passes there, whatever lies there.
  * @param features float32 `[..., D]`
@@ -64,10 +65,48 @@ export function meanOfFeatures(average: Tensor, mask: Tensor | undefined): Tenso
 }
 
 /** How many features there are: a number, or with a mask a scalar of at least 1.
- * @param positions how many positions there are
+ * @param positions how many positions a rank has
+ * @param replicas whose features count; by default only this one's
  */
-export function featureCount(positions: number, mask: Tensor | undefined): Operand {
-  return mask === undefined ? positions : maximum(sum(cast(notEqual(mask, 0), "float32")), 1);
+export function featureCount(
+  positions: number,
+  mask: Tensor | undefined,
+  replicas: Replicas = SINGLE,
+): Operand {
+  if (mask === undefined) return positions * replicas.count;
+  return maximum(replicas.sum(sum(cast(notEqual(mask, 0), "float32"))), 1);
+}
+
+/** The share of the global batch's features that this rank has: a number, or with a mask a scalar. */
+function ownShare(mask: Tensor | undefined, replicas: Replicas): Operand {
+  if (mask === undefined) return 1 / replicas.count;
+  const own = sum(cast(notEqual(mask, 0), "float32"));
+  return div(own, featureCount(mask.size, mask, replicas));
+}
+
+/** A mean over this rank's features, made the mean over those of all ranks; gradients pass. */
+export function globalMean(average: Tensor, mask: Tensor | undefined, replicas: Replicas): Tensor {
+  return replicas.count === 1 ? average : replicas.sum(mul(average, ownShare(mask, replicas)));
+}
+
+/** Losses that are means over this rank's features, so that the mean over the ranks is the mean over all features: the
+ * padding leaves some ranks more features than others. One that is the same on all ranks stays so in the mean. */
+export function weighLosses(
+  losses: Record<string, Tensor>,
+  mask: Tensor | undefined,
+  replicas: Replicas,
+): Record<string, Tensor> {
+  if (mask === undefined || replicas.count === 1) return losses;
+  const weight = mul(ownShare(mask, replicas) as Tensor, replicas.count);
+  return Object.fromEntries(
+    Object.entries(losses).map(([name, loss]) => [name, mul(loss, weight)]),
+  );
+}
+
+/** The mask of the rows of all ranks. */
+export function gatherMask(mask: Tensor | undefined, replicas: Replicas): Tensor | undefined {
+  const own = maskOfRows(mask);
+  return own === undefined ? undefined : replicas.gather(own);
 }
 
 /** Each position's share of a mean over the features: 1/n, and 0 at the padding.

@@ -1,5 +1,5 @@
 /** What the registry knows of a method: its settings and how it is made. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";

@@ -80,3 +80,19 @@ export type InnerQuantizerSettings =
       Omit<MethodSettings["clustered-ema"], keyof OuterSettings>
     >
   );
+
+/** Settings over those of a quantiser whose method is said elsewhere, or of one that is named here: any method's. */
+export type QuantizerChanges =
+  | QuantizerSettings
+  | {
+    readonly [Name in NamesIn<QuantizerSettings>]?: Name extends "type" ? undefined
+      : ValuesIn<QuantizerSettings, Name>;
+  };
+
+/** The names of the fields of all types of a union. */
+export type NamesIn<Union> = Union extends unknown ? keyof Union : never;
+
+/** What a field of the types of a union may be. */
+export type ValuesIn<Union, Name> = Union extends unknown ? Name extends keyof Union ? Union[Name]
+  : never
+  : never;

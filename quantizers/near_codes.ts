@@ -1,5 +1,5 @@
 /** The codebook whose dead codes move next to the most used one (arXiv 2002.08111). */
-import { z } from "zod";
+import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import { normal, zeros } from "../core/functions/creation.ts";
 import { add, cast, less, mul } from "../core/functions/elementwise.ts";

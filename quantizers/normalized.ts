@@ -1,5 +1,5 @@
 /** Features of one size, around any quantiser. */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import {
@@ -59,7 +59,7 @@ export class NormalizedQuantizer extends WrappedQuantizer {
    */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!context.training) return;
-    this.normalization.observe(features, context.mask);
+    this.normalization.observe(features, context.mask, context.replicas);
     super.begin(features, context);
   }
 
@@ -76,8 +76,9 @@ export class NormalizedQuantizer extends WrappedQuantizer {
   }
 
   /** Normalised. */
-  protected override prepare(features: Tensor, { training, mask }: QuantizeContext): Tensor {
-    return this.normalization.normalize(maskFeatures(features, mask), training, mask);
+  protected override prepare(features: Tensor, context: QuantizeContext): Tensor {
+    const { training, mask, replicas } = context;
+    return this.normalization.normalize(maskFeatures(features, mask), training, mask, replicas);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Product quantisation: several codes side by side. */
-import { z } from "zod";
+import * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice, toRows } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";

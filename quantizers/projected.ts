@@ -1,5 +1,5 @@
 /** Look-up in fewer dimensions, around any quantiser. */
-import { z } from "zod";
+import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
 import { showShape } from "../core/shape.ts";

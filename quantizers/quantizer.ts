@@ -4,12 +4,18 @@ import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Context } from "../nn/module.ts";
 import { Module } from "../nn/module.ts";
+import type { Replicas } from "../nn/replicas.ts";
 
 /** When and for what features are quantised. */
 export interface QuantizeContext extends Context {
   /** float32 or int32 `[...]`: 1 where there is a feature, 0 where there is padding; everywhere features by default.
    * Padding becomes index −1 and a vector of zeros, and has no part in losses, usage, updates and gradients. */
   readonly mask?: Tensor;
+  /** The processes that train together, one by default. Each quantises an equal part of the batch, all with the same key,
+   * and with a mask or all without. State and losses are those of the global batch: after `begin` and `update` the state
+   * is the same on all ranks, and the mean of their losses is the loss of the whole. Results for each feature are those
+   * of the rank's own. */
+  readonly replicas?: Replicas;
 }
 
 /** What quantising gives. */
@@ -21,7 +27,7 @@ export interface Quantized {
   readonly indices: Tensor;
   /** Named scalars, already weighted; their sum is added to the loss. */
   readonly losses: Readonly<Record<string, Tensor>>;
-  /** int32 `[K]`: how often each code was chosen in this batch. */
+  /** int32 `[K]`: how often each code was chosen in this batch, or in this rank's part of it. */
   readonly usage: Tensor;
   /** int32, a scalar: how many features were not finite (a NaN, an infinity, or a length beyond 1e15). Such a feature
    * has index −1 and NaN for a vector, so that its loss is NaN; `usage` does not count it, and `update` learns nothing
@@ -29,7 +35,7 @@ export interface Quantized {
   readonly nonFinite?: Tensor;
 }
 
-/** What a batch was quantised to: what `update` learns from. */
+/** What a batch, or a rank's part of it, was quantised to: what `update` learns from. */
 export interface Assignment {
   /** float32 `[..., D]`: the features before quantisation. */
   readonly features: Tensor;
@@ -112,7 +118,7 @@ export abstract class Quantizer extends Module {
 
   /** How the error of the reconstruction enters the training loss: by default mse/v, as in the implementation of
    * arXiv 1711.00937.
-   * @param mse a scalar: the mean squared error over all values of a batch
+   * @param mse a scalar: the mean squared error over all values of the global batch
    * @returns a scalar
    */
   reconstructionLoss(mse: Tensor, { variance }: ImageStatistics): Tensor {

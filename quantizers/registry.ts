@@ -1,7 +1,8 @@
 /** The methods that can be chosen by name: in the configuration, on the command line, in ablations. */
-import { z } from "zod";
+import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
+import { checkHas } from "../settings/check_has.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
 import { clusteredMethod } from "./clustered.ts";
@@ -135,6 +136,7 @@ export function quantizerSchema(config: unknown, nested = false): z.ZodType<Quan
  * @param config where its type is written out, as in the example, a name that is no method's and a setting that the
  * method does not have do not compile
  * @param key of its random initial values
+ * @throws {TypeError} the configuration is no object with a type
  * @throws {RangeError} there is no such method, or a setting is not one that it allows
  */
 export function createQuantizer<const Config extends QuantizerConfig>(
@@ -142,6 +144,7 @@ export function createQuantizer<const Config extends QuantizerConfig>(
   config: string extends Config["type"] ? Config : QuantizerSettings,
   key: RandomKey,
 ): Quantizer {
+  checkHas(config, "type", "make a quantizer", "an object with a type, such as config.quantizer");
   const { type, ...settings } = config as QuantizerConfig;
   const method = quantizerMethod(type);
   if ("make" in method) return method.make(device, settings, key);

@@ -1,5 +1,5 @@
 /** Residual quantisation (RQ-VAE, arXiv 2203.01941). */
-import { z } from "zod";
+import * as z from "zod";
 import { detach, straightThrough, withoutGradients } from "../core/execute.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";

@@ -1,5 +1,5 @@
 /** SimVQ: a codebook behind one linear layer (arXiv 2411.02038). */
-import { z } from "zod";
+import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
 import type { RandomKey } from "../core/random.ts";

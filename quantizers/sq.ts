@@ -1,5 +1,5 @@
 /** The stochastic quantiser of SQ-VAE, Gaussian (arXiv 2205.07547). */
-import { z } from "zod";
+import * as z from "zod";
 import { parameter } from "../core/execute.ts";
 import { full, normal } from "../core/functions/creation.ts";
 import {
@@ -25,11 +25,12 @@ import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 import { Linear } from "../nn/linear.ts";
+import { SINGLE } from "../nn/replicas.ts";
 import { similarities } from "./contrastive.ts";
 import { gumbelNoise, uniformDivergence } from "./gumbel_softmax.ts";
 import { countNonFinite, markRows, type SortedFeatures, sortFeatures } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
-import { imageCount, maskFeatures, maskIndices } from "./masks.ts";
+import { imageCount, maskFeatures, maskIndices, weighLosses } from "./masks.ts";
 import { type CodebookSizes, codebookSizes, type QuantizerMethod } from "./method.ts";
 import {
   type ImageStatistics,
@@ -122,7 +123,10 @@ export class SQQuantizer extends Quantizer {
    * @returns the indices of the likeliest codes; in training `quantized` is a mixture and not their codes
    * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
    */
-  quantize(features: Tensor, { training, key, mask }: QuantizeContext): Quantized {
+  quantize(
+    features: Tensor,
+    { training, key, mask, replicas = SINGLE }: QuantizeContext,
+  ): Quantized {
     const positions = features.shape.slice(0, -1);
     const sorted = sortFeatures(features, mask);
     const { values, finite } = sorted;
@@ -136,19 +140,21 @@ export class SQQuantizer extends Quantizer {
     if (!training) return chosen;
 
     const temperature = Math.exp(-this.#settings.temperatureDecay * key.step);
-    const shares = softmax(mul(add(logits, gumbelNoise(logits, key)), 1 / temperature));
+    const shares = softmax(mul(add(logits, gumbelNoise(logits, key, replicas)), 1 / temperature));
     const mixed = reshape(matmul(shares, this.codebook), features.shape);
     const quantized = markRows(maskFeatures(mixed, mask), finite);
     const error = square(sub(rows, toRows(quantized, this.codebookDim, "quantize")));
     const divergence = reshape(uniformDivergence(logits), [...positions, 1]);
     const images = imageCount(positions, mask);
+    const losses = {
+      divergence: div(sum(maskFeatures(divergence, mask)), images),
+      distance: div(sum(mul(error, precisions)), images),
+    };
     return {
       ...chosen,
       quantized,
-      losses: {
-        divergence: div(sum(maskFeatures(divergence, mask)), images),
-        distance: div(sum(mul(error, precisions)), images),
-      },
+      // Every rank has as many images, but not where each feature is one.
+      losses: weighLosses(losses, positions.length > 1 ? undefined : mask, replicas),
     };
   }
 

@@ -1,5 +1,5 @@
 /** The plain vector quantiser of VQ-VAE (arXiv 1711.00937). */
-import { z } from "zod";
+import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";

@@ -1,5 +1,5 @@
 /** The quantiser of VQ-WAE (arXiv 2302.05917). */
-import { z } from "zod";
+import * as z from "zod";
 import { parameter, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { div, maximum, mul, neg, sqrt, sub, where } from "../core/functions/elementwise.ts";
@@ -8,12 +8,13 @@ import { matmul } from "../core/functions/products.ts";
 import { mean, softmax, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
+import { SINGLE } from "../nn/replicas.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { CodebookQuantizer, type Matched } from "./codebook.ts";
 import { similarities } from "./contrastive.ts";
 import { uniformDivergence } from "./gumbel_softmax.ts";
 import { isAny } from "./finite_features.ts";
-import { featureCount, featureShares, imageCount } from "./masks.ts";
+import { featureCount, featureShares, gatherMask, imageCount } from "./masks.ts";
 import { type CodebookSettings, codebookSettings, type QuantizerMethod } from "./method.ts";
 import type { QuantizeContext } from "./quantizer.ts";
 import { transportCost } from "./sinkhorn.ts";
@@ -51,7 +52,8 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
  * positions there are; the sum over positions is that transport times their number.
  *
  * In training the N × K matrix of costs is a part of the method, in memory several times over, and a feature costs
- * O(K·(D + iterations)). In evaluation only the nearest code is looked up.
+ * O(K·(D + iterations)). In evaluation only the nearest code is looked up. Of several ranks each gathers the features of
+ * all and solves the whole transport, which therefore gets no faster with their number.
  *
  * ```ts
  * import { openDevice, randomKey, VQWAEQuantizer } from "@codebook/codebook";
@@ -80,11 +82,12 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
   /** In training, `transport` and `divergence`. */
   protected override losses(
     { features, codes }: Matched,
-    { training, mask }: QuantizeContext,
+    { training, mask: own, replicas = SINGLE }: QuantizeContext,
   ): Record<string, Tensor> {
     if (!training) return {};
     const { codebookSize, transportWeight, klWeight, smoothing, iterations } = this.settings;
-    const rows = toRows(features, this.codebookDim, "quantize");
+    const rows = replicas.gather(toRows(features, this.codebookDim, "quantize"));
+    const mask = gatherMask(own, replicas);
     const costs = neg(similarities(rows, codes, "l2"));
     const [rowShares, columnShares] = [presentShares(rows, mask), softmax(this.logWeights)];
     const epsilon = withoutGradients(() => {
@@ -94,7 +97,8 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
     });
     const transport = transportCost(costs, { rowShares, columnShares, epsilon, iterations });
     const divergence = uniformDivergence(reshape(this.logWeights, [1, codebookSize]));
-    const images = imageCount(features.shape.slice(0, -1), mask);
+    const [first = 1, ...rest] = features.shape.slice(0, -1);
+    const images = imageCount([first * replicas.count, ...rest], mask);
     const count = featureCount(rows.shape[0], mask);
     const overPositions = (term: Tensor) => div(mul(term, count), images);
     return {

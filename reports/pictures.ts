@@ -1,7 +1,7 @@
 /** Originals, reconstructions and their differences, as pictures inside the page. */
 import { Buffer } from "node:buffer";
-import { encode } from "fast-png";
 import { sizeOf } from "../core/shape.ts";
+import { Picture } from "../objectives/picture.ts";
 import type { Samples } from "../objectives/sample_grid.ts";
 import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
 
@@ -35,16 +35,9 @@ export function drawPictureRow(
 }
 
 /** An image in [−1, 1] as the address of a PNG: RGB where it has 3 channels, else grey, of the first channel. */
-function pngAddress(
-  values: Float32Array,
-  [height, width, channels]: Samples["imageShape"],
-): string {
-  const shown = channels === 3 ? 3 : 1;
-  const data = new Uint8Array(height * width * shown);
-  for (let at = 0; at < data.length; at++) {
-    const value = values[Math.floor(at / shown) * channels + at % shown];
-    data[at] = Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
-  }
-  const png = encode({ width, height, channels: shown, data });
-  return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+function pngAddress(values: Float32Array, imageShape: Samples["imageShape"]): string {
+  const [height, width, channels] = imageShape;
+  const picture = new Picture(height, width, channels === 3 ? 3 : 1);
+  picture.paint(values, imageShape);
+  return `data:image/png;base64,${Buffer.from(picture.png()).toString("base64")}`;
 }

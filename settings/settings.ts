@@ -1,5 +1,5 @@
 /** Settings that a zod schema describes: what each one may be, in words, and messages that say so. */
-import { z } from "zod";
+import * as z from "zod";
 import { nearestName } from "./nearest_name.ts";
 
 /** One setting of a schema. */

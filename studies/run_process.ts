@@ -1,6 +1,7 @@
 /** A run of a study: a process of its own. */
 import { RunFolder } from "../training/run_folder.ts";
 import { clearFailure, writeFailure } from "./records.ts";
+import { lockFlags } from "./lock_file.ts";
 import { placesOf, runPermissions } from "./run_permissions.ts";
 
 /** How a run's process ended. */
@@ -50,7 +51,7 @@ async function trainInProcess(
   const saved = await new RunFolder(folder).readConfig().catch(() => null); // What is wrong with it, the run will say.
   const permissions = runPermissions(placesOf(folder, saved));
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", ...permissions, TRAIN, "--out", folder, "--resume", ...flags],
+    args: ["run", ...lockFlags(), ...permissions, TRAIN, "--out", folder, "--resume", ...flags],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -16,6 +16,7 @@ import { type LaunchedStudy, type LaunchOptions, launchStudy } from "../studies/
 import { SCALES, type Study } from "../studies/study.ts";
 import { showMarkdown } from "../studies/tables.ts";
 import { collect, showCounts } from "./collect.ts";
+import { taskCall } from "./call.ts";
 import { asInput, asUsage, runTask } from "./fail.ts";
 import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -38,11 +39,11 @@ const OPTIONS = z.strictObject({
 });
 
 const COMMAND: Command = {
-  call: "deno task ablate",
+  call: taskCall("ablate"),
   summary: "Runs every combination of a study's axes with every seed, each run a process of its " +
     "own, and leaves study.html, study.md, study.csv, study.jsonl and runs/ in the study's folder. Run again, " +
     "it goes on where it was. The settings below go under those of the axes. What was computed elsewhere, " +
-    "`deno task ablate collect DIR` gathers.",
+    `\`${taskCall("ablate collect")} DIR\` gathers.`,
   operands: [{
     name: "STUDY",
     description: `a .ts or .json file, or one of ${STUDIES.map(({ name }) => name).join(", ")}`,
@@ -53,8 +54,12 @@ const COMMAND: Command = {
 
 const STUDY_NOTES = STUDIES.map(({ name, about }) => `Study ${name}: ${about}`);
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "collect") return await collect(args.slice(1));
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND, STUDY_NOTES));
     return 0;
@@ -120,4 +125,4 @@ function showPlan(records: readonly StudyRun[]): string[] {
   return records.map((run) => `${run.hash}  ${run.state.padEnd(8)}  ${showRun(run)}`);
 }
 
-await runTask(Deno.args[0] === "collect" ? () => collect(Deno.args.slice(1)) : main);
+if (import.meta.main) await runTask(() => main(Deno.args));

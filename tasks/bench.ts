@@ -19,6 +19,7 @@ import type { Device } from "../core/tensor.ts";
 import { chromeTrace, showDearest } from "../core/trace.ts";
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
+import { taskCall } from "./call.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -56,7 +57,7 @@ const OPTIONS = z.strictObject({
 const TRACE = "trace.json";
 
 const COMMAND: Command = {
-  call: "deno task bench",
+  call: taskCall("bench"),
   summary: "Measures a part of the compute core, whole training steps, or the loader of images.",
   operands: [{ name: "BENCH", description: `one of ${NAMES.join(", ")}` }],
   options: settingsOf(OPTIONS),
@@ -97,8 +98,11 @@ async function ceilingFor(row: BenchRow, device: Device): Promise<Ceiling | unde
 /** What a row reached of what a ceiling is measured of. */
 const rateOf = (row: BenchRow): number | undefined => row.gigabytes_per_second ?? row.gflops;
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND));
     return 0;
@@ -150,4 +154,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -37,8 +37,11 @@ const COMMAND: Command = {
   settings: [],
 };
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND));
     return 0;
@@ -67,4 +70,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -8,7 +8,16 @@ type Step = readonly [name: string, ...args: string[]];
 
 /** Everything with TypeScript in it; core/cpu/assembly is AssemblyScript, which its own compiler checks, and the other
  * libraries that benchmarks measure have a configuration of their own, so that nothing else depends on them. */
-const CHECKED = ["mod.ts", "tasks", "tests", "bench/*.ts", "bench/peers/*.ts", "examples"];
+const CHECKED = [
+  "mod.ts",
+  "web.ts",
+  "cli.ts",
+  "tasks",
+  "tests",
+  "bench/*.ts",
+  "bench/peers/*.ts",
+  "examples",
+];
 const LIBRARIES = "bench/peers/libraries";
 
 const ROOT = new URL("../", import.meta.url);
@@ -20,7 +29,7 @@ const STEPS: readonly Step[] = [
   ["lint", "lint"],
   ["types", "check", ...CHECKED.filter((path) => present.includes(path.split("/")[0]))],
   ["types beside other libraries", "check", "--config", `${LIBRARIES}/deno.json`, LIBRARIES],
-  ["documentation", "doc", "--lint", "mod.ts"],
+  ["documentation", "doc", "--lint", "mod.ts", "web.ts", "cli.ts"],
   ["layering", "test", "-A", "--no-check", "tests/layering_test.ts"],
   ["publish dry run", "publish", "--dry-run", "--allow-dirty"],
 ];

@@ -7,6 +7,7 @@ import { showDamage } from "../studies/damage.ts";
 import { showRun } from "../studies/plan.ts";
 import type { StudyRun } from "../studies/records.ts";
 import { showMarkdown } from "../studies/tables.ts";
+import { taskCall } from "./call.ts";
 import { asInput, asUsage } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -18,7 +19,7 @@ const OPTIONS = z.strictObject({
 });
 
 const COMMAND: Command = {
-  call: "deno task ablate collect",
+  call: taskCall("ablate collect"),
   summary:
     "Reads the runs of a study again, wherever they were computed, says how far each is, and writes " +
     "study.html, study.md, study.csv and study.jsonl. A file that is damaged is named, and the rest is shown. The " +

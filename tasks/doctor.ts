@@ -11,6 +11,8 @@ import {
   type TilingReport,
 } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
+import { taskCall } from "./call.ts";
+import { findMpi } from "../training/distributed/mpi_library.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -21,7 +23,7 @@ const OPTIONS = z.strictObject({
 });
 
 const COMMAND: Command = {
-  call: "deno task doctor",
+  call: taskCall("doctor"),
   summary: "Says which devices this machine has, which one auto picks, and what to install.",
   operands: [],
   options: settingsOf(OPTIONS),
@@ -44,8 +46,11 @@ function blasAdvice(): string {
   return Deno.permissions.querySync({ name: "ffi" }).state === "granted" ? BLAS_ADVICE : FFI_ADVICE;
 }
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND));
     return 0;
@@ -57,6 +62,7 @@ async function main(): Promise<number> {
     return opened.name;
   }, () => null);
   const blas = await findBlas();
+  const mpi = findMpi();
   const software = devices.some(({ available, adapter }) => available && adapter?.isSoftware);
   const advice = [
     ...devices.filter(({ available }) => !available).map(({ description }) => description),
@@ -72,6 +78,7 @@ async function main(): Promise<number> {
     cores: navigator.hardwareConcurrency,
     devices,
     blas: blas?.description ?? null,
+    mpi: mpi === undefined ? null : `${mpi.description} (${mpi.path})`,
     auto,
     advice,
   };
@@ -79,6 +86,7 @@ async function main(): Promise<number> {
     `Deno ${deno} (V8 ${v8}, TypeScript ${typescript}) on ${findings.system}, ${findings.cores} cores`,
     ...devices.flatMap(showDevice),
     `BLAS: ${findings.blas ?? "none"}`,
+    `MPI: ${findings.mpi ?? "none"}`,
     `auto picks ${auto ?? "nothing: no device opens"}`,
     ...advice.map((text) => `advice: ${text}`),
   ]);
@@ -102,9 +110,9 @@ function showDevice({ name, available, description, adapter }: DeviceReport): st
 }
 
 function showTilings({ matmul, convolution, tuned, complaint }: TilingReport): string {
-  const origin = tuned ? "measured by `deno task tune`" : "by the limits, not tuned";
+  const origin = tuned ? `measured by \`${taskCall("tune")}\`` : "by the limits, not tuned";
   return [`matmul ${matmul}, convolution ${convolution} (${origin})`, complaint]
     .filter((part) => part !== undefined).join("; ");
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -34,8 +34,9 @@ import { ImageEvaluation, type Rounding, type Unmeasured } from "../training/ima
 import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../reports/run_report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
-import { resolveConfig } from "../training/resolve.ts";
+import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
+import { taskCall } from "./call.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -81,7 +82,7 @@ type Options = z.output<typeof OPTIONS>;
 const WHEREABOUTS = new Set(["data.root", "data.path", "data.train", "data.test"]);
 
 const COMMAND: Command = {
-  call: "deno task evaluate",
+  call: taskCall("evaluate"),
   summary:
     "Measures a trained model over the whole test set, and leaves evaluation.json and report.html in the " +
     "run's folder; with --images A B, two folders of PNG or JPEG files against each other. A metric that cannot be " +
@@ -103,9 +104,12 @@ const FOLDERS: Command = {
 const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`).join("\n");
 const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 
-async function main(): Promise<number> {
-  const wantsFolders = Deno.args.some((arg) => arg === "--images" || arg === "--images=true");
-  const line = readCommandLine(Deno.args, wantsFolders ? FOLDERS : COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const wantsFolders = args.some((arg) => arg === "--images" || arg === "--images=true");
+  const line = readCommandLine(args, wantsFolders ? FOLDERS : COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND, [NOTES]));
     return 0;
@@ -128,7 +132,7 @@ async function evaluateFolder(
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
   const blas = options["cpu.blas"];
   const flags = { ...settings, ...blas !== null && { cpu: { blas } } };
-  const config = resolveConfig({ saved: await folder.readConfig(), flags });
+  const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
@@ -295,4 +299,4 @@ async function readReference(path: string): Promise<MetricOptions["reference"]> 
   return { gaussian: decodeStatistics(bytes, path), hash };
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

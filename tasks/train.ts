@@ -17,10 +17,11 @@ import { identityOf } from "../training/identity.ts";
 import { openRun } from "../training/open_run.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
-import { resolveConfig } from "../training/resolve.ts";
+import { resolveConfig, resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
+import { taskCall } from "./call.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -45,7 +46,7 @@ type Options = z.output<typeof OPTIONS>;
 const DEFAULTS = resolveConfig();
 
 const COMMAND: Command = {
-  call: "deno task train",
+  call: taskCall("train"),
   summary: "Trains a model and leaves config.json, metrics.jsonl, checkpoints/, samples/ and " +
     "summary.json in the run's folder. Ctrl-C stops with a checkpoint.",
   operands: [],
@@ -66,8 +67,11 @@ const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
   `Preset ${name}${name === DEFAULT_PRESET ? " (the default)" : ""}: ${JSON.stringify(settings)}`
 );
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND, PRESET_NOTES));
     return 0;
@@ -146,7 +150,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     const words = ["--out", folder.path, "--resume", ...flagsBesideFile(config)];
     output.result({ finished: false, steps: trained.steps, out: folder.path }, [
       `stopped after step ${trained.steps} of ${steps}; go on with ` +
-      `\`deno task train ${words.map(quoteShell).join(" ")}\``,
+      `\`${taskCall("train")} ${words.map(quoteShell).join(" ")}\``,
     ]);
     return INTERRUPTED;
   }
@@ -187,13 +191,13 @@ async function configure(
     );
   }
   const file = path === null ? undefined : await readConfigFile(path);
-  const config = asUsage(() => resolveConfig({ file, flags }));
+  const config = asUsage(() => resolveUnchecked({ file, flags }));
   const { out } = config;
   if (file?.out !== undefined && flags.out === undefined) asUsage(() => checkOut(out));
   const folder = new RunFolder(out);
   if (!resume || await folder.state() === "empty") return config;
   const saved = await folder.readConfig();
-  return asUsage((): Config => ({ ...resolveConfig({ saved, file, flags }), out }));
+  return asUsage((): Config => ({ ...resolveUnchecked({ saved, file, flags }), out }));
 }
 
 async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>> | null> {
@@ -248,4 +252,4 @@ async function checkFolder(folder: RunFolder, { resume, overwrite }: Options): P
   }
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { awaitLock } from "../files/folder_lock.ts";
 import { RunFolder } from "../training/run_folder.ts";
+import { runTask } from "./fail.ts";
 
 async function stopWithStudy(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
@@ -20,4 +21,5 @@ await awaitLock(
   (holder) => console.log(`waiting for ${holder}, which trains this run`),
 );
 if (await new RunFolder(folder).state() === "finished") Deno.exit(0);
-await import("./train.ts");
+const { main } = await import("./train.ts");
+await runTask(() => main(Deno.args));

@@ -10,6 +10,7 @@ import type { Bench } from "../bench/row.ts";
 import { keepTilings, openDevice, surveyDevices, type TilingNames } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import type { Device } from "../core/tensor.ts";
+import { taskCall } from "./call.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -25,7 +26,7 @@ const OPTIONS = z.strictObject({
 type Options = z.output<typeof OPTIONS>;
 
 const COMMAND: Command = {
-  call: "deno task tune",
+  call: taskCall("tune"),
   summary:
     "Times the ways to cut matrix products into tiles on this machine's WebGPU adapter, and keeps " +
     "the fastest in the user's cache folder (CODEBOOK_CACHE chooses another).",
@@ -91,8 +92,11 @@ async function tune(
   return best;
 }
 
-async function main(): Promise<number> {
-  const line = readCommandLine(Deno.args, COMMAND);
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND));
     return 0;
@@ -117,4 +121,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runTask(main);
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -43,3 +43,44 @@ export async function browse(
     await Deno.remove(profile, { recursive: true });
   }
 }
+
+/** Opens a page and leaves it open until something has come of it.
+ * @param flags besides those of every test
+ * @param answer what the page was opened for; it is waited for at most five minutes
+ * @throws {Error} the browser ended or that time passed before
+ */
+export async function visit<T>(
+  browser: string,
+  page: string,
+  flags: readonly string[],
+  answer: Promise<T>,
+): Promise<T> {
+  const profile = await Deno.makeTempDir({ prefix: "codebook-browser-" });
+  const child = new Deno.Command(browser, {
+    args: [
+      ...["--headless", "--no-sandbox", "--no-first-run", `--user-data-dir=${profile}`],
+      ...["--enable-logging=stderr", "--v=0", ...flags, page],
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const errors = new Response(child.stderr).text();
+  const timer = setTimeout(() => child.kill(), 300_000);
+  const ended = child.status.then(async () => {
+    throw new Error(`Cannot visit ${page}: ${browser} ended before an answer: ${await errors}`);
+  });
+  try {
+    return await Promise.race([answer, ended]);
+  } finally {
+    clearTimeout(timer);
+    ended.catch(() => {});
+    try {
+      child.kill();
+    } catch {
+      // It has ended.
+    }
+    await Promise.all([child.status, errors]);
+    await Deno.remove(profile, { recursive: true });
+  }
+}

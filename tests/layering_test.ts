@@ -1,13 +1,6 @@
 /** The direction of imports and the absence of cycles, over the module graph that Deno itself sees. */
 import assert from "node:assert/strict";
-
-interface Module {
-  readonly specifier: string;
-  readonly dependencies?: readonly {
-    readonly code?: { readonly specifier?: string };
-    readonly type?: { readonly specifier?: string };
-  }[];
-}
+import { modulesFrom, ROOT } from "./module_graph.ts";
 
 /** For each folder, the folders that it may import from besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -43,12 +36,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-const ROOT = new URL("../", import.meta.url);
-
 async function entries(folder: string): Promise<string[]> {
   const found: string[] = [];
   for await (const { name, isFile } of Deno.readDir(new URL(folder, ROOT))) {
-    if (isFile && name.endsWith(".ts")) found.push(new URL(`${folder}/${name}`, ROOT).href);
+    if (isFile && name.endsWith(".ts")) found.push(`${folder}/${name}`);
   }
   return found;
 }
@@ -56,12 +47,8 @@ async function entries(folder: string): Promise<string[]> {
 /** Every module of the project with the project's modules that it imports, types included. */
 async function moduleGraph(): Promise<Map<string, string[]>> {
   const graph = new Map<string, string[]>();
-  for (const entry of [new URL("mod.ts", ROOT).href, ...await entries("tasks")]) {
-    const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["info", "--json", entry],
-      cwd: ROOT,
-    }).output();
-    const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
+  for (const entry of ["mod.ts", "web.ts", "cli.ts", ...await entries("tasks")]) {
+    const modules = await modulesFrom(entry);
     for (const { specifier, dependencies = [] } of modules) {
       if (!specifier.startsWith(ROOT.href)) continue;
       const targets = dependencies
@@ -117,25 +104,6 @@ Deno.test("a device knows no other device", () => {
 Deno.test("nothing inside imports the root module", () => {
   const wrong = [...graph].filter(([, targets]) => targets.includes("mod.ts")).map(([m]) => m);
   assert.deepEqual(wrong, []);
-});
-
-Deno.test("what only some data sets need is not loaded with the rest", async () => {
-  const train = new URL("tasks/train.ts", ROOT).href;
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", train],
-    cwd: ROOT,
-  }).output();
-  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
-  const found = new Map(modules.map((module) => [module.specifier, module]));
-  const loaded = new Set([train]);
-  for (const specifier of loaded) { // A set gives what is added on the way too.
-    for (const { code } of found.get(specifier)?.dependencies ?? []) {
-      if (code?.specifier !== undefined) loaded.add(code.specifier);
-    }
-  }
-  const heavy = [...loaded].filter((specifier) => /npm:.*(sharp|emoji)/.test(specifier));
-  assert.deepEqual(heavy, []);
-  assert.ok([...loaded].some((specifier) => specifier.includes("zod")));
 });
 
 Deno.test("the module graph has no cycle", () => {

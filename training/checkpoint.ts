@@ -1,10 +1,7 @@
 /** Checkpoints: the whole state of a run in one safetensors file. */
 import { parseJson } from "../files/bounded_json.ts";
-import {
-  readSafetensors,
-  type SafetensorsContents,
-  writeSafetensors,
-} from "../files/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../files/safetensors.ts";
+import type { SafetensorsContents } from "../files/safetensors_bytes.ts";
 import type { StateDictionary } from "../nn/module.ts";
 
 const FORMAT = "codebook checkpoint 1";

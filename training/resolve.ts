@@ -1,6 +1,8 @@
 /** Makes one configuration of the places that settings come from. */
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, showSetting } from "../settings/settings.ts";
+import type { DatasetConfig } from "../data/registry.ts";
+import type { QuantizerChanges } from "../quantizers/method_settings.ts";
 import { DEFAULT_QUANTIZER } from "../quantizers/registry.ts";
 import { objectiveKind, objectiveType } from "../objectives/registry.ts";
 import { CHOICE_SECTIONS, type ChoiceSection, type Config, configSchema } from "./config.ts";
@@ -8,15 +10,37 @@ import { refuseForeignSettings } from "./foreign_settings.ts";
 import { checkOrigins } from "./origins.ts";
 import { DEFAULT_PRESET, PRESETS, type Settings } from "./presets.ts";
 
+/** Some settings of a configuration. */
+export type PartialConfig =
+  & {
+    readonly [Name in Exclude<keyof Config, "data" | "quantizer">]?: Config[Name] extends object
+      ? Partial<Config[Name]>
+      : Config[Name];
+  }
+  & {
+    /** The data set by name, and its settings. */
+    readonly data?: Partial<DatasetConfig>;
+    /** The method by name, and its settings. */
+    readonly quantizer?: QuantizerChanges;
+  };
+
 /** Where settings come from; each goes over those before it. */
 export interface ConfigSources {
   /** The configuration of the run that is resumed; it takes the place of a preset that is not named. */
   readonly saved?: unknown;
   /** What a configuration file holds. */
   readonly file?: unknown;
+  /** What the program or its command line says. */
+  readonly flags?: PartialConfig;
+}
+
+/** The same where nothing is known of what the command line says. */
+export interface UncheckedSources extends Omit<ConfigSources, "flags"> {
   /** What the command line says. */
   readonly flags?: unknown;
 }
+
+const SOURCES: readonly string[] = ["saved", "file", "flags"] satisfies (keyof ConfigSources)[];
 
 /** The whole configuration: the defaults, below the preset, below the file, below the flags.
  *
@@ -32,11 +56,19 @@ export interface ConfigSources {
  * assert.equal(quantizer?.distance, "l2");
  * assert.equal(out, "runs/digits");
  * ```
+ * @throws {TypeError} the sources are not `saved`, `file` and `flags`
  * @throws {RangeError} a setting is unknown (with the nearest known one), belongs to another type of quantiser, has a
  * value that is not allowed, or is not allowed from where it comes: what would execute code or connect to an address
  * counts from the flags alone
  */
 export function resolveConfig(sources: ConfigSources = {}): Config {
+  return resolveUnchecked(sources);
+}
+
+/** As `resolveConfig`, of flags that the compiler does not know.
+ * @throws {TypeError | RangeError} as `resolveConfig`
+ */
+export function resolveUnchecked(sources: UncheckedSources): Config {
   const config = overlaySources(sources);
   checkOrigins(config, section(sources.flags));
   return config;
@@ -50,7 +82,16 @@ const START: Settings = Object.fromEntries(
 /** As `resolveConfig`, whatever the places say: which of them may say what is for the caller to check.
  * @throws {RangeError} a setting is unknown or has a value that is not allowed
  */
-export function overlaySources({ saved, file, flags }: ConfigSources): Config {
+export function overlaySources(sources: UncheckedSources): Config {
+  const unknown = Object.keys(sources).find((name) => !SOURCES.includes(name));
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `Cannot read the configuration: its sources must be ${
+        SOURCES.join(", ")
+      }, got ${unknown}; the settings of a program are flags: { flags: { … } }`,
+    );
+  }
+  const { saved, file, flags } = sources;
   for (const source of [saved, file, flags]) checkSource(source);
   const named = section(flags).preset ?? section(file).preset;
   const preset = named ?? section(saved).preset ?? DEFAULT_PRESET;

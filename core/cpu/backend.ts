@@ -1,6 +1,6 @@
 /** The cpu device: WebAssembly SIMD on threads, behind the interface of every device. */
-import { availableParallelism } from "node:os";
-import type { Backend, HostArray, Kernels } from "../backend.ts";
+import type { Backend, HostView, Kernels } from "../backend.ts";
+import type { DType } from "../shape.ts";
 import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
 import { attentionKernels } from "./kernels/attention.ts";
@@ -16,11 +16,11 @@ import { productKernels } from "./kernels/products.ts";
 import { randomKernels } from "./kernels/random.ts";
 import { reductionKernels } from "./kernels/reductions.ts";
 import { type CpuBuffer, CpuMemory } from "./memory.ts";
-import { type Machine, MOST_THREADS, startMachine } from "./threads.ts";
+import { hasThreads, type Machine, MOST_THREADS, startMachine } from "./threads.ts";
 
 /** How the device is opened. */
 export interface CpuOptions {
-  /** Threads, the main one included; by default as many as there are cores, up to 256. */
+  /** Threads, the main one included; by default as many as there are cores, up to 256, and one in a browser. */
   readonly threads?: number;
   /** The system's BLAS for the products: `auto`, the default, takes one that is there and may be called; `off` none; a
    * path that library. Results differ in their last bits. */
@@ -44,6 +44,10 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
   };
 }
 
+function usualThreads(): number {
+  return Math.min(navigator.hardwareConcurrency, MOST_THREADS);
+}
+
 /** Opens the cpu device. A kernel is done when its call returns; results do not depend on the number of threads.
  *
  * `openDevice("cpu")` wraps it for tensors; by itself:
@@ -61,11 +65,13 @@ function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
  * is not enough address space
  */
 export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
-  const { threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
+  const { threads = hasThreads() ? usualThreads() : 1 } = options;
   const blas = findBlas(options.blas ?? "auto");
   blas?.setThreads(1); // each of ours calls it
   const memory = new CpuMemory();
   const machine = await startMachine(memory, threads, blas);
+  const host = ({ address }: CpuBuffer, dtype: DType, length: number): HostView =>
+    dtype === "float32" ? memory.floats(address, length) : memory.integers(address, length);
   return {
     name: "cpu",
     precision: "float32",
@@ -81,12 +87,8 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
         : memory.integers(address, data.length);
       view.set(data);
     },
-    read({ address }, dtype, length): Promise<HostArray> {
-      const values = dtype === "float32"
-        ? new Float32Array(memory.floats(address, length))
-        : new Int32Array(memory.integers(address, length));
-      return Promise.resolve(values);
-    },
+    read: (buffer, dtype, length) => Promise.resolve(host(buffer, dtype, length).slice()),
+    host,
     synchronize: () => Promise.resolve(),
     close: () => machine.close(),
   };

@@ -72,7 +72,7 @@ function describe(symbols: Library["symbols"], path: string): string {
  * @throws {RangeError} the library at the path cannot be loaded, or lacks `cblas_sgemm`
  */
 export function findBlas(choice: string): Blas | undefined {
-  if (choice === "off") return undefined;
+  if (choice === "off" || choice === "auto" && !("Deno" in globalThis)) return undefined;
   if (choice === "auto") return findUsual();
   try {
     return load(choice);

@@ -1,5 +1,5 @@
 /** The worker threads of the CPU device. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { bindGemm, type Blas, gemmSource } from "./blas.ts";
 import type { Exports } from "./exports.ts";
 import type { CpuMemory } from "./memory.ts";
@@ -49,9 +49,9 @@ export class Machine {
 /** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
 const PROGRAM = `{
   const { parentPort, workerData } = require("node:worker_threads");
-  const { kernels, memory, slot, scratch, threads, source } = workerData;
+  const { kernels, module, memory, slot, scratch, threads, source } = workerData;
   const gemm = source === undefined ? () => {} : (${bindGemm})(source);
-  const instance = new WebAssembly.Instance(kernels, { env: { memory, gemm } });
+  const instance = new WebAssembly.Instance(kernels, { [module]: { memory, gemm } });
   instance.exports.enter(slot, scratch, threads);
   parentPort.postMessage("ready");
   try {
@@ -90,7 +90,7 @@ export async function watchWorker(
  * any thread throws `WebAssembly.RuntimeError`, and so does every later one of the machine.
  * @param memory one that no other machine has
  * @param blas what the kernels by BLAS call; without it they must not run
- * @throws {RangeError} the number of threads is not an integer in [1, 256]
+ * @throws {RangeError} the number of threads is not an integer in [1, 256], or not 1 in a browser
  */
 export async function startMachine(
   memory: CpuMemory,
@@ -102,12 +102,21 @@ export async function startMachine(
       `Cannot open the cpu device: threads must be an integer in [1, ${MOST_THREADS}], got ${threads}`,
     );
   }
-  const module = await WebAssembly.compileStreaming(
+  if (threads > 1 && !hasThreads()) {
+    throw new RangeError(
+      `Cannot open the cpu device: threads must be 1 in a browser, got ${threads}`,
+    );
+  }
+  const kernels = await WebAssembly.compileStreaming(
     fetch(new URL("./kernels.wasm", import.meta.url)),
   );
+  // As the sources say, `env`; `deno publish` takes it for a path, and the published file says `./env`.
+  const [{ module }] = WebAssembly.Module.imports(kernels);
   const source = blas === undefined ? undefined : gemmSource(blas, memory.memory);
   const gemm = source === undefined ? () => {} : bindGemm(source);
-  const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory, gemm } });
+  const instance = await WebAssembly.instantiate(kernels, {
+    [module]: { memory: memory.memory, gemm },
+  });
   const exports = instance.exports as unknown as Exports;
   memory.begin(exports.heapBase());
   const scratch = memory.allocate(threads * exports.scratchBytes()).address;
@@ -115,10 +124,27 @@ export async function startMachine(
   const machine = new Machine(exports, memory, threads);
   const starts = Array.from({ length: threads - 1 }, (_, index) => {
     const slot = index + 1;
-    const workerData = { kernels: module, memory: memory.memory, slot, scratch, threads, source };
-    const worker = new Worker(PROGRAM, { eval: true, workerData });
+    const workerData = { kernels, module, memory: memory.memory, slot, scratch, threads, source };
+    const worker = startWorker(PROGRAM, workerData);
     return watchWorker(worker, slot, (reason) => machine.fail(reason));
   });
   await Promise.all(starts);
   return machine;
+}
+
+/** The part of Node's `process` that is looked for: browsers have none, and an import of `node:` would not load there. */
+interface Process {
+  getBuiltinModule(name: "node:worker_threads"): typeof import("node:worker_threads");
+}
+
+/** Whether this program can start threads that share the kernels' memory: not in a browser, whose main thread may not
+ * wait for them. */
+export function hasThreads(): boolean {
+  return "Deno" in globalThis;
+}
+
+function startWorker(program: string, workerData: unknown): Worker {
+  const { process } = globalThis as unknown as { readonly process: Process };
+  const { Worker } = process.getBuiltinModule("node:worker_threads");
+  return new Worker(program, { eval: true, workerData });
 }

@@ -3,6 +3,7 @@
  * It is written to be read: the equation, then loops. Sums are taken in float64 and stored as float32.
  */
 import type { Backend, HostArray, Kernels } from "../backend.ts";
+import type { DType } from "../shape.ts";
 import { ReferenceBuffer } from "./buffer.ts";
 import { attentions } from "./kernels/attention.ts";
 import { codes } from "./kernels/codes.ts";
@@ -40,6 +41,12 @@ function allocate(bytes: number): ReferenceBuffer {
   }
 }
 
+function host({ memory }: ReferenceBuffer, dtype: DType, length: number): HostArray {
+  return dtype === "float32"
+    ? new Float32Array(memory, 0, length)
+    : new Int32Array(memory, 0, length);
+}
+
 /** Opens the reference device. A kernel is done when its call returns.
  *
  * ```ts
@@ -66,10 +73,8 @@ export function openReferenceBackend(): Backend<ReferenceBuffer> {
       const view = data instanceof Float32Array ? Float32Array : Int32Array;
       new view(buffer.memory).set(data);
     },
-    read(buffer, dtype, length): Promise<HostArray> {
-      const view = dtype === "float32" ? Float32Array : Int32Array;
-      return Promise.resolve(new view(buffer.memory, 0, length).slice());
-    },
+    read: (buffer, dtype, length) => Promise.resolve(host(buffer, dtype, length).slice()),
+    host,
     synchronize: () => Promise.resolve(),
     close() {},
   };

@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { decodePyTorch } from "../../files/pytorch_file.ts";
 import type { HostTensor } from "../../core/host_tensor.ts";
-import { decodeSafetensors } from "../../files/safetensors.ts";
+import { decodeSafetensors } from "../../files/safetensors_bytes.ts";
 import { sameShape, showShape } from "../../core/shape.ts";
 import { regularSize } from "../../files/regular_file.ts";
 

@@ -1,5 +1,6 @@
 /** The command that computes a run of a study, wherever it is called. */
 import { resolve } from "node:path";
+import { lockFlags } from "../lock_file.ts";
 import { launchPermissions } from "../run_permissions.ts";
 
 /** The task that trains a run that was launched, in this project. */
@@ -10,7 +11,7 @@ const TRAIN = "tasks/train_launched.ts";
  */
 export function trainCommand(out: string): readonly string[] {
   const task = import.meta.resolve(`../../${TRAIN}`);
-  return [Deno.execPath(), "run", ...launchPermissions(resolve(out)), task];
+  return [Deno.execPath(), "run", ...lockFlags(), ...launchPermissions(resolve(out)), task];
 }
 
 /** The task's file, where the project lies in another folder. */

@@ -3,12 +3,8 @@ import type { HostTensor } from "../../core/host_tensor.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { philox, randomKey } from "../../core/random.ts";
-import {
-  decodeSafetensors,
-  encodeSafetensors,
-  readSafetensors,
-  writeSafetensors,
-} from "../../files/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../files/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../files/safetensors_bytes.ts";
 
 const name = fc.string({ unit: "binary", maxLength: 12 }).filter((text) => text !== "__metadata__");
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { Job } from "kubernetes-models/batch/v1/Job";
 import { KubernetesLauncher, type KubernetesOptions } from "../../studies/launchers/kubernetes.ts";
 import { LocalLauncher } from "../../studies/launchers/local.ts";
@@ -212,7 +213,8 @@ Deno.test("the script is a job array, a task a run, with sbatch's own options la
   );
   const [, ...words] = calls[0];
   assert.match(words.at(-2)!, /\/tasks\/train_launched\.ts$/);
-  assert.deepEqual(words.slice(0, 2), ["run", "--no-prompt"]);
+  const lock = fileURLToPath(import.meta.resolve("../../deno.lock"));
+  assert.deepEqual(words.slice(0, 4), ["run", `--lock=${lock}`, "--frozen", "--no-prompt"]);
   assert.ok(!words.includes("-A"));
   assert.ok(words.some((word) => word.startsWith(`--allow-write=${out}`)), words.join(" "));
 });

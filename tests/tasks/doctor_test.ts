@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { findMpi } from "../../training/distributed/mpi_library.ts";
 import { lastLine, runTask } from "./child.ts";
 
-Deno.test("doctor names every device, the BLAS, and what auto picks", async () => {
+Deno.test("doctor names every device, the BLAS, the MPI, and what auto picks", async () => {
   const { code, stdout, stderr } = await runTask("doctor", ["--json"]);
   assert.equal(code, 0, stderr);
-  const { deno, devices, auto, cores, blas } = lastLine(stdout);
+  const { deno, devices, auto, cores, blas, mpi } = lastLine(stdout);
   assert.equal(deno, Deno.version.deno);
   assert.equal(cores, navigator.hardwareConcurrency);
   const found = devices as {
@@ -17,6 +18,7 @@ Deno.test("doctor names every device, the BLAS, and what auto picks", async () =
   assert.ok(found.some(({ name, available }) => name === auto && available));
   const cpu = found.find(({ name }) => name === "cpu");
   assert.equal(cpu?.description.split(", products by ")[1] ?? null, blas);
+  assert.equal(mpi === null, findMpi() === undefined);
   const webgpu = found.find(({ name }) => name === "webgpu");
   if (webgpu?.available) assert.ok(Object.keys(webgpu.adapter?.limits ?? {}).length > 0);
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { encode } from "fast-png";
 import sharp from "sharp";
 import type { HostTensor } from "../../core/host_tensor.ts";
-import { encodeSafetensors } from "../../files/safetensors.ts";
+import { encodeSafetensors } from "../../files/safetensors_bytes.ts";
 import { openDevice } from "../../core/device.ts";
 import { imageMae } from "../../metrics/mae.ts";
 import type { Images } from "../../metrics/images.ts";

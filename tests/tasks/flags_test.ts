@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
 import { configSettings } from "../../training/config.ts";
-import { resolveConfig } from "../../training/resolve.ts";
+import { resolveConfig, resolveUnchecked } from "../../training/resolve.ts";
 import { UsageError } from "../../tasks/fail.ts";
 import { type Command, readCommandLine } from "../../tasks/flags.ts";
 import { showHelp } from "../../tasks/help.ts";
@@ -74,7 +74,7 @@ Deno.test("a value may be flags of something else, with a space in it or after =
 
 Deno.test("every setting is a flag, and any configuration can be said in flags", () => {
   for (const type of QUANTIZER_TYPES) {
-    const config = resolveConfig({
+    const config = resolveUnchecked({
       flags: {
         quantizer: { type },
         optimizer: { clipNorm: 1, schedule: "cosine" },

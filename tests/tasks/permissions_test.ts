@@ -67,7 +67,7 @@ Deno.test("a missing permission is named in words, with the flag", async () => {
   const train = [...TINY, "--device", "cpu", ...out];
   const [read, write, variable] = [DIGITS[0], DIGITS[1], "--allow-env=CODEBOOK_DATA"];
   missing(
-    await permitted([], "train", ...train),
+    await permitted([], "train", ...train, "--data.name", "shapes"),
     `read ${ROOT}core/cpu/kernels.wasm`,
     `--allow-read=${ROOT}core/cpu/kernels.wasm`,
   );

@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { configSettings, quantizerDefaults } from "../../training/config.ts";
 import { identityOf } from "../../training/identity.ts";
 import { PRESETS } from "../../training/presets.ts";
-import { resolveConfig } from "../../training/resolve.ts";
+import { resolveConfig, resolveUnchecked } from "../../training/resolve.ts";
 
-const refusal = (sources: Parameters<typeof resolveConfig>[0]): string => {
+const refusal = (sources: Parameters<typeof resolveUnchecked>[0]): string => {
   try {
-    resolveConfig(sources);
+    resolveUnchecked(sources);
   } catch (error) {
     assert.ok(error instanceof RangeError);
     return error.message;
@@ -63,7 +63,7 @@ Deno.test("another quantizer keeps what means the same to it, and drops the rest
     quantizer: { type: "clustered", codebookSize: 64, anchor: "random", distance: "cos" },
   };
   const flags = { quantizer: { type: "vanilla" } };
-  const { quantizer } = resolveConfig({ file, flags });
+  const { quantizer } = resolveUnchecked({ file, flags });
   assert.deepEqual(quantizer, {
     type: "vanilla",
     ...Object.fromEntries(quantizerDefaults("vanilla")),
@@ -75,7 +75,8 @@ Deno.test("another quantizer keeps what means the same to it, and drops the rest
 
 Deno.test("another quantizer inside one keeps what means the same to it, and drops the rest", () => {
   const file = { quantizer: { type: "residual", inner: { codebookSize: 64, anchor: "random" } } };
-  const resolved = (quantizer: unknown) => resolveConfig({ file, flags: { quantizer } }).quantizer!;
+  const resolved = (quantizer: unknown) =>
+    resolveUnchecked({ file, flags: { quantizer } }).quantizer!;
   const { inner, depth } = resolved({ depth: 2, inner: { type: "vanilla" } });
   const { type, codebookSize, anchor } = inner as Record<string, unknown>;
   assert.deepEqual([depth, type, codebookSize, anchor], [2, "vanilla", 64, undefined]);
@@ -95,7 +96,7 @@ Deno.test("another data set keeps what means the same to it, and drops the rest"
 
 Deno.test("adamw has PyTorch's weight decay unless another is given", () => {
   const decay = (optimizer: unknown) =>
-    resolveConfig({ flags: { optimizer } }).optimizer.weightDecay;
+    resolveUnchecked({ flags: { optimizer } }).optimizer.weightDecay;
   assert.equal(decay({ type: "adam" }), 0);
   assert.equal(decay({ type: "adamw" }), 0.01);
   assert.equal(decay({ type: "adamw", weightDecay: 0 }), 0);
@@ -257,7 +258,7 @@ Deno.test("a configuration survives JSON, and is its own configuration", () => {
 });
 
 Deno.test("the identity of a run changes with its result, and with nothing else", () => {
-  const identity = (flags: unknown) => JSON.stringify(identityOf(resolveConfig({ flags })));
+  const identity = (flags: unknown) => JSON.stringify(identityOf(resolveUnchecked({ flags })));
   const usual = identity({});
   const same = [
     { out: "elsewhere" },

@@ -5,9 +5,9 @@ import { constructLearningRate, constructOptimizer } from "../../objectives/opti
 import { constructModel, totalSteps } from "../../training/construct.ts";
 import { AdamW } from "../../nn/optimizers.ts";
 import { evaluationProtocol, protocolHash } from "../../objectives/protocol.ts";
-import { resolveConfig } from "../../training/resolve.ts";
+import { type PartialConfig, resolveConfig } from "../../training/resolve.ts";
 
-const SMALL = {
+const SMALL: PartialConfig = {
   model: { hidden: 4, residualHidden: 2, residualLayers: 1 },
   quantizer: { type: "vanilla", codebookSize: 8, codebookDim: 4 },
   optimizer: { type: "adamw" },
@@ -44,7 +44,7 @@ Deno.test("a seed gives the same weights, another seed others", async () => {
 });
 
 Deno.test("a run has the whole batches of its epochs, or the steps that are its most", () => {
-  const steps = (training: unknown) =>
+  const steps = (training: PartialConfig["training"]) =>
     totalSteps(resolveConfig({ flags: { training } }), dataset());
   assert.equal(steps({ batchSize: 2, epochs: 3 }), 6);
   assert.equal(steps({ batchSize: 2, epochs: 3, maxSteps: 4 }), 4);

@@ -1,7 +1,7 @@
 /** A run small enough for tests: images of 8×8 in memory, the smallest VQ-VAE around a clustered codebook. */
 import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
-import { decodeSafetensors } from "../../files/safetensors.ts";
+import { decodeSafetensors } from "../../files/safetensors_bytes.ts";
 import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import { memoryDataset } from "../../data/memory.ts";

@@ -18,6 +18,9 @@ const SCAN_THREADS = 256;
 const PIECE = 64;
 const MOST_PIECES = 2 ** 15;
 
+/** WGSL: the threads beyond the last one end. */
+const WITHIN = "  if (index >= numbers.threads) { return; }";
+
 /** The launches of a segment sum: for each chunk of rows how many fall in each segment, where each segment
  * starts in the sorted order, and the order itself. */
 class SegmentSort {
@@ -53,6 +56,7 @@ class SegmentSort {
       [["counts: u32", counts], ["ranks: u32", ranks]],
       this.#chunks * WORKGROUP_SIZE,
       `
+  if (group >= numbers.chunks) { return; }
   let begin = group * numbers.chunk_length;
   let end = min(begin + numbers.chunk_length, numbers.rows);
   for (var at = begin; at < end; at += ${WORKGROUP_SIZE}u) {
@@ -81,7 +85,7 @@ class SegmentSort {
       [],
       [["counts: u32", counts], ["totals: u32", totals]],
       this.#segments,
-      `
+      `${WITHIN}
   var before = 0u;
   for (var cell = index; cell < numbers.chunks * numbers.segments; cell += numbers.segments) {
     let count = counts[cell];
@@ -101,7 +105,7 @@ class SegmentSort {
       ],
       [["order: u32", order]],
       this.#rows,
-      `
+      `${WITHIN}
   let segment = u32(indices[index]);
   if (segment >= numbers.segments) { return; }
   let before = counts[(index / numbers.chunk_length) * numbers.segments + segment];
@@ -160,7 +164,7 @@ class SegmentSort {
         outputs: outputs.map(([declaration]) => declaration),
         numbers: ["threads: u32", "rows: u32", "segments: u32", "chunk_length: u32", "chunks: u32"],
         workgroupSize: WORKGROUP_SIZE,
-        body: `  if (index >= numbers.threads) { return; }${body}`,
+        body,
       }),
       inputs: inputs.map(([, buffer]) => buffer),
       outputs: outputs.map(([, buffer]) => buffer),

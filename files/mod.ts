@@ -1,0 +1,12 @@
+/** Reads and writes safetensors, and reads PyTorch's files.
+ *
+ * @module
+ */
+export { fromJsonNumber, type JsonNumber, readyForJson, toJsonNumber } from "./json_number.ts";
+export * from "./pytorch_file.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsContents,
+} from "./safetensors_bytes.ts";
+export * from "./safetensors.ts";

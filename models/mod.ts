@@ -1,0 +1,25 @@
+/** The networks around a quantiser.
+ *
+ * @module
+ */
+export * from "./autoencoder.ts";
+export * from "./first_stage.ts";
+export type { ModelConfig } from "./kind.ts";
+export { type AutoencoderNeeds, createAutoencoder } from "./registry.ts";
+export {
+  CodeTransformer,
+  type CodeTransformerInput,
+  type CodeTransformerNeeds,
+  type CodeTransformerOptions,
+  type CodeTransformerSettings,
+} from "./transformer/code_transformer.ts";
+export type { FeedForwardType } from "./transformer/feed_forward.ts";
+export {
+  type BlockSettings,
+  StackCache,
+  type StackInput,
+  type StackOptions,
+  TransformerBlock,
+  TransformerStack,
+} from "./transformer/stack.ts";
+export { VQVAE, type VQVAEOptions } from "./vqvae.ts";

@@ -1,0 +1,20 @@
+/** What a run minimises and how it is judged.
+ *
+ * @module
+ */
+export * from "./objective.ts";
+export * from "./generator.ts";
+export type { ObjectiveConfig } from "./kind.ts";
+export {
+  constructLearningRate,
+  constructOptimizer,
+  type OptimizerConfig,
+} from "./optimizer_settings.ts";
+export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES } from "./registry.ts";
+export * from "./protocol.ts";
+export * from "./reconstruction.ts";
+export * from "./training_step.ts";
+export * from "./evaluate_model.ts";
+export * from "./codebook_watch.ts";
+export * from "./sample_grid.ts";
+export { chanceOf, type Choice, type ChoiceSettings, chooseCode } from "./samplers/choice.ts";

@@ -1,0 +1,54 @@
+/** A picture that images are painted into. */
+import { encode } from "fast-png";
+
+/** Height, width and channels of an image. */
+export type ImageShape = readonly [height: number, width: number, channels: number];
+
+/** A place in a picture, in pixels. */
+export type Corner = readonly [top: number, left: number];
+
+/** The pixels of a picture: RGB where it has 3 channels, else grey. */
+export class Picture {
+  readonly #data: Uint8Array;
+
+  /** A picture of one shade in [0, 255]. */
+  constructor(
+    readonly height: number,
+    readonly width: number,
+    readonly channels: 1 | 3,
+    background = 0,
+  ) {
+    this.#data = new Uint8Array(height * width * channels).fill(background);
+  }
+
+  /** Paints an image, enlarged by a whole factor. A grey picture takes its first channel, and one in RGB needs three.
+   * @param values of the image, row-major; −1 is black and 1 is white, and what is outside is shown as the nearest inside
+   */
+  paint(
+    values: Float32Array,
+    [height, width, channels]: ImageShape,
+    [top, left]: Corner = [0, 0],
+    scale = 1,
+  ): void {
+    for (let y = 0; y < height * scale; y++) {
+      for (let x = 0; x < width * scale; x++) {
+        const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * channels;
+        const to = ((top + y) * this.width + left + x) * this.channels;
+        for (let channel = 0; channel < this.channels; channel++) {
+          this.#data[to + channel] = toByte(values[from + channel]);
+        }
+      }
+    }
+  }
+
+  /** The bytes of a PNG. */
+  png(): Uint8Array<ArrayBuffer> {
+    const { height, width, channels } = this;
+    return new Uint8Array(encode({ width, height, channels, data: this.#data }));
+  }
+}
+
+/** −1 → 0, 1 → 255. */
+function toByte(value: number): number {
+  return Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
+}

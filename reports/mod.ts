@@ -1,0 +1,6 @@
+/** The pages that show runs.
+ *
+ * @module
+ */
+export * from "./run_report.ts";
+export * from "./display_images.ts";

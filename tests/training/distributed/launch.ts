@@ -1,0 +1,105 @@
+/** Starts small programs under the mpiruns of this machine. */
+import { fileURLToPath } from "node:url";
+
+/** A launcher of MPI. */
+export interface TestMpi {
+  readonly name: "Open MPI" | "MPICH";
+  readonly command: string;
+}
+
+async function kindOf(command: string): Promise<TestMpi["name"] | undefined> {
+  try {
+    const { stdout } = await new Deno.Command(command, { args: ["--version"] }).output();
+    const text = new TextDecoder().decode(stdout);
+    return /Open MPI|OpenRTE/.test(text) ? "Open MPI" : /HYDRA/.test(text) ? "MPICH" : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Finds the launchers, and prints what they are. Where Open MPI is missing, the output says so; where the environment
+ * variable CI is set, that fails the file.
+ * @throws {Error} CI is set and there is no Open MPI
+ */
+export async function findTestMpis(): Promise<readonly TestMpi[]> {
+  const found = new Map<string, TestMpi>();
+  for (const command of ["mpirun.openmpi", "mpirun.mpich", "mpirun"]) {
+    const name = await kindOf(command);
+    if (name !== undefined && !found.has(name)) found.set(name, { name, command });
+  }
+  if (found.size > 0) console.log(`MPI under test: ${[...found.keys()].join(", ")}`);
+  if (!found.has("Open MPI")) {
+    if (Deno.env.has("CI")) {
+      throw new Error("Cannot test: Open MPI must be there where CI is set, got none");
+    }
+    console.log("MISSING Open MPI, its tests do not run: `apt-get install openmpi-bin` brings it");
+  }
+  return [...found.values()];
+}
+
+/** How a run ended. */
+export interface Ended {
+  readonly success: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly milliseconds: number;
+}
+
+/** A program under mpirun. */
+export interface Launched {
+  /** What it prints, as it comes. */
+  readonly lines: AsyncIterable<string>;
+  readonly ended: Promise<Ended>;
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>, seen: string[]) {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop()!;
+    for (const line of parts) {
+      seen.push(line);
+      yield line;
+    }
+  }
+  if (rest !== "") seen.push(rest);
+}
+
+/** Starts a program of this folder on some ranks.
+ * @param program its file
+ * @param permissions of Deno
+ */
+export function start(
+  { name, command }: TestMpi,
+  ranks: number,
+  program: string,
+  programArgs: readonly string[] = [],
+  permissions: readonly string[] = ["-A"],
+): Launched {
+  const own = name === "Open MPI" ? ["--allow-run-as-root", "--oversubscribe"] : [];
+  const path = fileURLToPath(new URL(program, import.meta.url));
+  const deno = [Deno.execPath(), "run", "--no-check", "--no-prompt", ...permissions, path];
+  const started = performance.now();
+  const child = new Deno.Command(command, {
+    args: [...own, "-n", String(ranks), ...deno, ...programArgs],
+    env: { TMPDIR: "/tmp" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const seen: string[] = [];
+  const lines = linesOf(child.stdout, seen);
+  const stderr = new Response(child.stderr).text();
+  const end = async (): Promise<Ended> => {
+    const { success } = await child.status;
+    const milliseconds = performance.now() - started;
+    for await (const _ of lines); // What nobody read.
+    return { success, stdout: seen.join("\n"), stderr: await stderr, milliseconds };
+  };
+  return { lines, ended: end() };
+}
+
+/** Runs a program to its end. */
+export function launch(...args: Parameters<typeof start>): Promise<Ended> {
+  return start(...args).ended;
+}

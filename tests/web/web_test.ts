@@ -1,0 +1,111 @@
+/** The browser's entry: how large it is, and that a browser computes what Deno computes. */
+import assert from "node:assert/strict";
+import { findBrowser, visit } from "../browser.ts";
+import { operationCases } from "../core/operation_cases.ts";
+import { compute, type Computed, trainCheckpoint } from "./program.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** How far the numbers of a browser may be from those of the device `reference` in Deno: nothing on the same device, whose
+ * numbers are JavaScript's; else what float32 sums in another order differ by. */
+const TOLERANCE: Readonly<Record<string, number>> = { reference: 0, cpu: 1e-5, webgpu: 1e-5 };
+
+/** The most bytes that the whole entry may have, minified, every device included. */
+const MOST_BYTES = 350_000;
+
+const folder = await Deno.makeTempDir({ prefix: "codebook-web-" });
+Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
+
+/** Bundles a module of the project for browsers, and gives the bytes of all that came. */
+async function bundle(module: string, out: string): Promise<number> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["bundle", "--quiet", "--platform", "browser", "--minify", "--code-splitting"],
+      ...["--outdir", out, module],
+    ],
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  const files = [...Deno.readDirSync(out)].map(({ name }) => Deno.statSync(`${out}/${name}`).size);
+  return files.reduce((sum, size) => sum + size, 0);
+}
+
+Deno.test("the whole entry is a bundle of bounded size", async () => {
+  const bytes = await bundle("web.ts", `${folder}/entry`);
+  console.log(`web.ts, minified: ${(bytes / 1000).toFixed(0)} kB`);
+  assert.ok(bytes < MOST_BYTES, `at most ${MOST_BYTES} bytes, got ${bytes}`);
+});
+
+function close(actual: readonly number[], expected: readonly number[], tolerance: number): void {
+  assert.equal(actual.length, expected.length);
+  const furthest = Math.max(...actual.map((value, at) => Math.abs(value - expected[at])));
+  assert.ok(furthest <= tolerance, `at most ${tolerance} apart, got ${furthest}`);
+}
+
+/** The page of a program; checks that stand on Node's assertions find those of `assert.ts`. */
+const html = (program: string) =>
+  `<!doctype html>
+<script type="importmap">{"imports": {"node:assert/strict": "/assert.js"}}</script>
+<script type="module" src="/${program}.js"></script>`;
+
+/** Opens the page of a program of this folder in a browser, and gives what the program sends back. */
+async function inBrowser(
+  browser: string,
+  program: string,
+  checkpoint?: Uint8Array<ArrayBuffer>,
+): Promise<unknown> {
+  const out = `${folder}/${program}`;
+  await bundle(`tests/web/${program}.ts`, out);
+  await bundle("tests/web/assert.ts", out);
+  await Deno.copyFile(new URL("core/cpu/kernels.wasm", ROOT), `${out}/kernels.wasm`);
+  const { promise, resolve } = Promise.withResolvers<string>();
+  await using server = Deno.serve({ port: 0, onListen() {} }, async (request) => {
+    const { pathname } = new URL(request.url);
+    const typed = (body: BodyInit, type: string) =>
+      new Response(body, { headers: { "content-type": type } });
+    if (pathname === "/") return typed(html(program), "text/html");
+    if (pathname === "/checkpoint.safetensors") return new Response(checkpoint);
+    if (pathname === "/result") {
+      resolve(await request.text());
+      return new Response();
+    }
+    const file = await Deno.readFile(`${out}${pathname}`).catch(() => undefined);
+    if (file === undefined) return new Response(null, { status: 404 });
+    return typed(file, pathname.endsWith(".wasm") ? "application/wasm" : "text/javascript");
+  });
+  const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+  const page = `http://localhost:${server.addr.port}/`;
+  return JSON.parse(await visit(browser, page, flags, promise));
+}
+
+const browser = await findBrowser();
+
+if (browser !== undefined) {
+  const checkpoint = await trainCheckpoint();
+  const { results } = await inBrowser(browser, "page", checkpoint) as {
+    readonly results: Readonly<Record<string, Computed>>;
+  };
+  const deno = await compute("reference", checkpoint);
+  for (const name of ["reference", "cpu", "webgpu"]) {
+    Deno.test(`a training step and a checkpoint give the numbers of Deno in a browser on ${name}`, () => {
+      const found = results[name];
+      assert.ok(!("failure" in found), JSON.stringify(found));
+      assert.ok(found.device.startsWith(name), found.device);
+      assert.ok(deno.losses[1] < deno.losses[0]);
+      close(found.losses, deno.losses, TOLERANCE[name]);
+      close(found.gradients, deno.gradients, TOLERANCE[name]);
+      close([found.mse], [deno.mse], TOLERANCE[name]);
+      assert.deepEqual(found.indices, deno.indices);
+      assert.ok(new Set(found.indices).size > 1, "several codes are chosen");
+    });
+  }
+
+  Deno.test("every operation agrees with the reference in a browser on webgpu, forward and backward", async () => {
+    const { checked, failures } = await inBrowser(browser, "operations_page") as Readonly<
+      Record<"checked" | "failures", readonly string[]>
+    >;
+    assert.deepEqual(failures, []);
+    assert.deepEqual(checked, Object.keys(operationCases));
+  });
+}

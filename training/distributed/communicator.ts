@@ -1,0 +1,74 @@
+/** What the processes of one run say to each other. */
+
+/** Numbers that are sent from the memory where they lie. */
+export type Numbers =
+  | Float32Array<ArrayBufferLike>
+  | Float64Array<ArrayBufferLike>
+  | Int32Array<ArrayBufferLike>;
+
+/** The processes of one run, the ranks, each with the same program.
+ *
+ * Every method but `abort` is a collective: all ranks call it, in the same order, with as many numbers of the same type.
+ * A call returns when this rank's part is done. Until then the rank's thread does nothing else. What it waits for is
+ * named, and waited for as long as the implementation is told to.
+ *
+ * ```ts
+ * import { SingleCommunicator } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using communicator = new SingleCommunicator();
+ * const values = Float32Array.of(1, 2);
+ * communicator.allReduce(values, "the gradients");
+ * assert.deepEqual([...values], [1, 2]); // The sum over one rank.
+ * ```
+ */
+export interface Communicator extends Disposable {
+  /** Which process this is, in [0, size). */
+  readonly rank: number;
+  /** How many there are. */
+  readonly size: number;
+  /** What carries the messages, for people. */
+  readonly description: string;
+  /** Replaces the values by their sums over all ranks, the same bits on every rank.
+   * @param purpose what is summed, for messages
+   */
+  allReduce(values: Numbers, purpose: string): void;
+  /** Replaces the values by those of one rank.
+   * @param root the rank that has them
+   * @param purpose what is sent, for messages
+   */
+  broadcast(values: Numbers, root: number, purpose: string): void;
+  /** Writes the values of all ranks one after another, on every rank.
+   * @param into as many as `values` of every rank, of the same type
+   * @param purpose what is gathered, for messages
+   * @throws {TypeError} `into` has another length or type
+   */
+  gather(values: Numbers, into: Numbers, purpose: string): void;
+  /** Waits until every rank has come here.
+   * @param purpose what for, for messages
+   */
+  barrier(purpose: string): void;
+  /** Ends all ranks, after this one has said why. */
+  abort(message: string): never;
+}
+
+/** Checks the memory that `gather` writes to.
+ * @throws {TypeError} it has another length or type than the values of all ranks
+ */
+export function checkGathered(values: Numbers, into: Numbers, ranks: number): void {
+  if (into.constructor === values.constructor && into.length === ranks * values.length) return;
+  throw new TypeError(
+    `Cannot gather over ${ranks} ranks: the target must be a ${values.constructor.name} of ${
+      ranks * values.length
+    }, got a ${into.constructor.name} of ${into.length}`,
+  );
+}
+
+/** Checks the rank that `broadcast` sends from.
+ * @throws {RangeError} there is no such rank
+ */
+export function checkRoot(root: number, ranks: number): void {
+  if (Number.isInteger(root) && root >= 0 && root < ranks) return;
+  throw new RangeError(
+    `Cannot broadcast: the root must be an integer in [0, ${ranks}), got ${root}`,
+  );
+}

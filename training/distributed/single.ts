@@ -1,0 +1,42 @@
+/** A run of one process. */
+import { checkGathered, checkRoot, type Communicator, type Numbers } from "./communicator.ts";
+
+/** The only rank of a run: a sum is what it was, and nothing is waited for. */
+export class SingleCommunicator implements Communicator {
+  /** 0. */
+  readonly rank = 0;
+  /** 1. */
+  readonly size = 1;
+  /** For people. */
+  readonly description = "one process";
+
+  /** Leaves the values as they are. */
+  allReduce(_values: Numbers, _purpose: string): void {}
+
+  /** Leaves the values as they are.
+   * @throws {RangeError} the root is not 0
+   */
+  broadcast(_values: Numbers, root: number, _purpose: string): void {
+    checkRoot(root, this.size);
+  }
+
+  /** Copies the values.
+   * @throws {TypeError} `into` has another length or type
+   */
+  gather(values: Numbers, into: Numbers, _purpose: string): void {
+    checkGathered(values, into, this.size);
+    into.set(values);
+  }
+
+  /** Returns at once. */
+  barrier(_purpose: string): void {}
+
+  /** Says why, and ends the process. */
+  abort(message: string): never {
+    console.error(message);
+    Deno.exit(1);
+  }
+
+  /** Nothing is held. */
+  [Symbol.dispose](): void {}
+}

@@ -1,0 +1,38 @@
+/** Configurations, the training loop, checkpoints and the folder of a run.
+ *
+ * @module
+ */
+export {
+  type Config,
+  configSettings,
+  datasetDefaults,
+  quantizerDefaults,
+  type TrainingConfig,
+} from "./config.ts";
+export * from "./construct.ts";
+export { type Communicator, type Numbers } from "./distributed/communicator.ts";
+export { type MpiOptions, openMpi } from "./distributed/mpi.ts";
+export {
+  findLaunch,
+  findMpi,
+  type Launch,
+  type Mpi,
+  MPI_VARIABLES,
+} from "./distributed/mpi_library.ts";
+export { type ReplicaOptions, replicasOver } from "./distributed/replicas.ts";
+export { checkSameOnAll } from "./distributed/same_on_all.ts";
+export { SingleCommunicator } from "./distributed/single.ts";
+export * from "./identity.ts";
+export * from "./open_run.ts";
+export * from "./presets.ts";
+export { type ConfigSources, type PartialConfig, resolveConfig } from "./resolve.ts";
+export * from "./folder_evaluation.ts";
+export * from "./image_evaluation.ts";
+export * from "./run_evaluation.ts";
+export { type RunRecord } from "./run_record.ts";
+export * from "./tensorboard/events.ts";
+export * from "./checkpoint.ts";
+export { DivergedError } from "./diverged.ts";
+export * from "./run_folder.ts";
+export { DamagedFileError } from "./read_back.ts";
+export * from "./trainer.ts";
