@@ -17,4 +17,15 @@ export * from "./training_step.ts";
 export * from "./evaluate_model.ts";
 export * from "./codebook_watch.ts";
 export * from "./sample_grid.ts";
+export { AutoregressionObjective, type AutoregressionOptions } from "./autoregression.ts";
+export {
+  CodeGenerator,
+  type CodeGeneratorOptions,
+  type CodeLosses,
+  type CodeRequest,
+  type CodeSamplingSettings,
+} from "./code_generator.ts";
+export * from "./code_statistics.ts";
+export * from "./image_grid.ts";
+export * from "./samplers/guidance.ts";
 export { chanceOf, type Choice, type ChoiceSettings, chooseCode } from "./samplers/choice.ts";

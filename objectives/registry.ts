@@ -1,12 +1,14 @@
 /** The objectives by name. Adding one is a file in this folder and a line here. */
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
+import { autoregressionKind } from "./autoregression_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 
 const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
   Object.entries({
     "reconstruction": reconstructionKind,
+    "autoregression": autoregressionKind as unknown as ObjectiveKind,
   }),
 );
 
