@@ -11,7 +11,7 @@ import {
   codeShapeOf,
 } from "./code_generator.ts";
 import type { ObjectiveKind } from "./kind.ts";
-import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
+import { constructLearningRate, constructOptimizer, isMatrix } from "./optimizer_settings.ts";
 
 /** The settings of autoregression. */
 export interface AutoregressionSettings extends CodeGeneratorSettings {
@@ -44,7 +44,7 @@ export const autoregressionKind: ObjectiveKind<AutoregressionSettings> = {
     const made = createModel(TRANSFORMERS, device, needs, model, randomKey(seed, "initial model"));
     return new AutoregressionObjective({
       model: made,
-      optimizer: constructOptimizer(optimizer, made.namedParameters()),
+      optimizer: constructOptimizer(optimizer, made.namedParameters(), isMatrix),
       stage1: stage1!,
       dataset,
       classDropout,

@@ -180,8 +180,14 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
   /** What the model makes of codes.
    * @param codes int32 `[B, positions]`
    * @param labels int32 `[B]`, as `told`
+   * @param first the number of the first image: what is drawn for an image depends on the key and its number alone
    */
-  protected abstract measure(codes: Tensor, labels: Tensor, context: Context): CodeLosses;
+  protected abstract measure(
+    codes: Tensor,
+    labels: Tensor,
+    context: Context,
+    first: number,
+  ): CodeLosses;
 
   /** Draws codes.
    * @returns `[count, positions]`
@@ -198,29 +204,29 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
   async evaluate(
     split: Split,
     batches: AsyncIterable<Batch>,
-    { key }: Context,
+    context: Context,
   ): Promise<ObjectiveEvaluation> {
     const { dataset } = this.#options, { imageShape } = dataset;
     const [{ device }] = this.model.parameters();
     const statistics = new CodeStatistics(sizeOf(this.codeShape), this.codebookSize);
-    let step = 0;
+    let first = 0;
     for await (const batch of batches) {
       using _scope = device.scope();
       const images = device.tensor(batch.images, [batch.count, ...imageShape]);
-      const context = { training: false, key: { ...key, step: step++ } };
       const given = batch.labels && device.tensor(batch.labels, [batch.count]);
       const { codes, targets, losses } = withoutGradients(() => {
         const codes = this.encode(images);
         const labels = this.told(device, batch.count, given, context);
-        return { codes, ...this.measure(codes, labels, context) };
+        return { codes, ...this.measure(codes, labels, context, first) };
       });
+      first += batch.count;
       statistics.add({
         codes: await codes.integers(),
         targets: await targets.integers(),
         losses: await losses.floats(),
       });
     }
-    if (step === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
+    if (first === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
     const { bits, bitsOfPositions, unigramBits, positionBits } = statistics;
     const [name, description] = this.measures;
     const protocol: CodesProtocol = {

@@ -27,5 +27,13 @@ export {
 } from "./code_generator.ts";
 export * from "./code_statistics.ts";
 export * from "./image_grid.ts";
+export { type MaskedSamplingSettings, MaskingObjective, type MaskingOptions } from "./masking.ts";
+export { drawMask } from "./masks.ts";
 export * from "./samplers/guidance.ts";
-export { chanceOf, type Choice, type ChoiceSettings, chooseCode } from "./samplers/choice.ts";
+export {
+  type Choice,
+  type ChoiceSettings,
+  chooseCode,
+  type Draw,
+  drawOf,
+} from "./samplers/choice.ts";

@@ -1,7 +1,7 @@
 /** Draws sequences of codes one after another. */
 import type { RandomKey } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { chanceOf, type ChoiceSettings, chooseCode } from "./choice.ts";
+import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
 
 /** What tells the next code of some sequences from those before it. */
 export interface NextCode {
@@ -61,7 +61,7 @@ export async function drawInOrder(
       const place = row * length + at;
       if (given !== undefined && given[place] >= 0) continue;
       const own = logits.subarray(row * size, (row + 1) * size);
-      codes[place] = chooseCode(own, options, chanceOf(key, first + row, at)).code;
+      codes[place] = chooseCode(own, options, drawOf(key, first + row, at).chance).code;
     }
     onCode?.(at + 1);
   }

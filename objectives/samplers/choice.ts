@@ -1,6 +1,6 @@
 /** Draws codes from logits. */
 import { z } from "zod";
-import { philox, type RandomKey } from "../../core/random.ts";
+import { gumbel, philox, type RandomKey } from "../../core/random.ts";
 
 /** How a code is drawn. */
 export interface ChoiceSettings {
@@ -44,11 +44,22 @@ export function checkChoice({ topK }: ChoiceSettings, codebookSize: number): voi
   );
 }
 
-/** The random number in [0, 1) of one code of one image: a function of the key, the image and the position alone. */
-export function chanceOf(key: RandomKey, image: number, position: number): number {
+/** The random numbers of one code of one image. */
+export interface Draw {
+  /** In [0, 1). */
+  readonly chance: number;
+  /** From the standard Gumbel distribution, independent of the other. */
+  readonly gumbel: number;
+}
+
+/** The random numbers of one code of one image: a function of the key, the image and the position alone. */
+export function drawOf(key: RandomKey, image: number, position: number): Draw {
   const words = new Uint32Array(4);
   philox(key, position, image, words);
-  return ((words[0] >>> 5) * 2 ** 26 + (words[1] >>> 6)) * 2 ** -53;
+  return {
+    chance: ((words[0] >>> 5) * 2 ** 26 + (words[1] >>> 6)) * 2 ** -53,
+    gumbel: gumbel(words[2]),
+  };
 }
 
 /** How many of the likeliest codes are drawn from.

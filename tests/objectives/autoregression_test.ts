@@ -6,7 +6,7 @@ import { evaluationBatches } from "../../data/batches.ts";
 import type { FirstStage } from "../../models/first_stage.ts";
 import type { AutoregressionObjective } from "../../objectives/autoregression.ts";
 import type { GenerateRequest } from "../../objectives/generator.ts";
-import { chanceOf, chooseCode } from "../../objectives/samplers/choice.ts";
+import { chooseCode, drawOf } from "../../objectives/samplers/choice.ts";
 import { testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import {
@@ -137,7 +137,7 @@ testOnEach(devices, "codes are drawn one after another, whatever the batch", asy
       const drawn: number[] = [];
       for (let at = 0; at < LENGTH; at++) {
         const logits = await logitsAfter(objective, label, drawn);
-        drawn.push(chooseCode(logits, settings, chanceOf(key, image, at)).code);
+        drawn.push(chooseCode(logits, settings, drawOf(key, image, at).chance).code);
       }
       assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
     }
@@ -215,7 +215,7 @@ testOnEach(devices, "what is known stays, and the rest follows from it", async (
     const rest = row(codes, 0).slice(0, 4);
     for (let at = 4; at < LENGTH; at++) {
       const logits = await logitsAfter(objective, 0, rest);
-      rest.push(chooseCode(logits, SHARP, chanceOf(key, 0, at)).code);
+      rest.push(chooseCode(logits, SHARP, drawOf(key, 0, at).chance).code);
     }
     assert.deepEqual(row(completed!, 0), rest);
     const all = { codes, known: known.map(() => 1) };

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { randomKey } from "../../../core/random.ts";
 import {
-  chanceOf,
   checkChoice,
   type ChoiceSettings,
   chooseCode,
+  drawOf,
 } from "../../../objectives/samplers/choice.ts";
 
 const key = randomKey(1, "choice");
@@ -123,7 +123,7 @@ Deno.test("chances are uniform, and each image and position has its own", () => 
   const count = 100, seen = new Set<number>(), tenths = new Float64Array(10);
   for (let image = 0; image < count; image++) {
     for (let position = 0; position < count; position++) {
-      const chance = chanceOf(key, image, position);
+      const chance = drawOf(key, image, position).chance;
       assert.ok(chance >= 0 && chance < 1);
       seen.add(chance);
       tenths[Math.floor(chance * 10)]++;
@@ -132,8 +132,8 @@ Deno.test("chances are uniform, and each image and position has its own", () => 
   assert.equal(seen.size, count * count);
   // 1,000 of 10,000 are expected in each; the deviation is 30.
   assert.ok(tenths.every((number) => Math.abs(number - 1000) < 150), `${tenths}`);
-  assert.equal(chanceOf(key, 3, 5), chanceOf({ ...key }, 3, 5));
-  assert.notEqual(chanceOf(key, 3, 5), chanceOf({ ...key, step: 1 }, 3, 5));
+  assert.equal(drawOf(key, 3, 5).chance, drawOf({ ...key }, 3, 5).chance);
+  assert.notEqual(drawOf(key, 3, 5).chance, drawOf({ ...key, step: 1 }, 3, 5).chance);
 });
 
 Deno.test("what cannot be drawn from is refused", () => {
