@@ -242,7 +242,7 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
     };
     const hash = await protocolHash(protocol);
     return {
-      numbers: { [name]: bits, unigramBits, positionBits },
+      numbers: { images: first, [name]: bits, unigramBits, positionBits },
       series: { [`${name}OfPositions`]: bitsOfPositions },
       protocol: hash,
       rankBy: name,

@@ -15,6 +15,7 @@ import {
   type SecondStageOptions,
   stripes,
   tinyFirstStage,
+  trainFor,
 } from "./second_stage.ts";
 
 const devices = await openTestDevices();
@@ -36,21 +37,6 @@ async function withObjective(
     ...options,
   }) as AutoregressionObjective;
   await body(objective, stage1);
-}
-
-/** Trains on all images at once. */
-async function trainFor(objective: AutoregressionObjective, device: Device, steps: number) {
-  const dataset = stripes();
-  const all = Int32Array.from({ length: dataset.sizes.train }, (_, index) => index);
-  const values = await dataset.images("train", all), losses: number[] = [];
-  for (let step = 0; step < steps; step++) {
-    using _scope = device.scope();
-    const images = device.tensor(values, [all.length, ...dataset.imageShape]);
-    const labels = device.tensor(Int32Array.from(dataset.labels!.train), [all.length]);
-    const context = { training: true, key: { ...key, step }, step };
-    losses.push(await objective.step({ images, labels }, context).loss.item());
-  }
-  return losses;
 }
 
 const evaluate = (objective: AutoregressionObjective) => {

@@ -104,3 +104,24 @@ export function makeObjective(
     stage1,
   });
 }
+
+/** Trains on all images at once.
+ * @returns the losses
+ */
+export async function trainFor(
+  objective: Objective,
+  device: Device,
+  steps: number,
+): Promise<number[]> {
+  const key = randomKey(13, "training"), dataset = stripes(), losses: number[] = [];
+  const all = Int32Array.from({ length: dataset.sizes.train }, (_, index) => index);
+  const values = await dataset.images("train", all);
+  for (let step = 0; step < steps; step++) {
+    using _scope = device.scope();
+    const images = device.tensor(values, [all.length, ...dataset.imageShape]);
+    const labels = device.tensor(Int32Array.from(dataset.labels!.train), [all.length]);
+    const context = { training: true, key: { ...key, step }, step };
+    losses.push(await objective.step({ images, labels }, context).loss.item());
+  }
+  return losses;
+}
