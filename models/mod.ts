@@ -17,6 +17,22 @@ export {
   type UNetOptions,
   type UNetSettings,
 } from "./unet/unet.ts";
+export {
+  CodeTransformer,
+  type CodeTransformerInput,
+  type CodeTransformerNeeds,
+  type CodeTransformerOptions,
+  type CodeTransformerSettings,
+} from "./transformer/code_transformer.ts";
+export type { FeedForwardType } from "./transformer/feed_forward.ts";
+export {
+  type BlockSettings,
+  StackCache,
+  type StackInput,
+  type StackOptions,
+  TransformerBlock,
+  TransformerStack,
+} from "./transformer/stack.ts";
 export { VQVAE, type VQVAEOptions } from "./vqvae.ts";
 export { VQGAN, type VQGANNorm, type VQGANOptions, type VQGANSettings } from "./vqgan/vqgan.ts";
 export { type LevelSettings } from "./vqgan/levels.ts";

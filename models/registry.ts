@@ -11,6 +11,11 @@ import type { Denoiser, DenoiserNeeds } from "./denoiser.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
 import { vqganKind } from "./vqgan/vqgan.ts";
 import { unetKind } from "./unet/unet_kind.ts";
+import {
+  type CodeTransformer,
+  codeTransformerKind,
+  type CodeTransformerNeeds,
+} from "./transformer/code_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -36,6 +41,14 @@ export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
   ModelKind<Denoiser, DenoiserNeeds>
 >(Object.entries({
   "unet": unetKind,
+}));
+
+/** The transformers over the codes of a first stage that has one code a position. */
+export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = new Map<
+  string,
+  ModelKind<CodeTransformer, CodeTransformerNeeds>
+>(Object.entries({
+  "transformer": codeTransformerKind,
 }));
 
 /** The schema of a model's configuration: its type and its settings.

@@ -36,3 +36,22 @@ export * from "./samplers/noise.ts";
 export { createSampler, type SamplerSettings } from "./samplers/registry.ts";
 export * from "./samplers/sample.ts";
 export * from "./samplers/sampler.ts";
+export { AutoregressionObjective, type AutoregressionOptions } from "./autoregression.ts";
+export {
+  CodeGenerator,
+  type CodeGeneratorOptions,
+  type CodeLosses,
+  type CodeRequest,
+  type CodeSamplingSettings,
+} from "./code_generator.ts";
+export * from "./code_statistics.ts";
+export { type MaskedSamplingSettings, MaskingObjective, type MaskingOptions } from "./masking.ts";
+export { drawMask } from "./masks.ts";
+export * from "./samplers/guided_logits.ts";
+export {
+  type Choice,
+  type ChoiceSettings,
+  chooseCode,
+  type Draw,
+  drawOf,
+} from "./samplers/choice.ts";

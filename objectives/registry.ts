@@ -2,9 +2,11 @@
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
+import { autoregressionKind } from "./autoregression_kind.ts";
 import { diffusionKind } from "./diffusion_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
+import { maskingKind } from "./masking_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 
 const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
@@ -13,6 +15,8 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
     "adversarial": adversarialKind,
     "diffusion": diffusionKind as ObjectiveKind,
     "latent-diffusion": latentDiffusionKind as ObjectiveKind,
+    "autoregression": autoregressionKind as unknown as ObjectiveKind,
+    "masking": maskingKind as unknown as ObjectiveKind,
   }),
 );
 

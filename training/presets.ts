@@ -39,6 +39,26 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
       epochs: 27, // Of 26 steps each: as many in all as the digits have.
     },
   }],
+  ["gpt", {
+    // Stands on a run of the digits: 49 codes of 512 an image.
+    objective: { type: "autoregression" },
+    optimizer: {
+      type: "adamw",
+      learningRate: 1e-3, // A small model; larger ones want 3e-4 and less.
+      beta2: 0.95, // As minGPT.
+      schedule: "cosine",
+    },
+    training: {
+      batchSize: 64, // 140 steps an epoch.
+      epochs: 10,
+    },
+  }],
+  ["maskgit", {
+    // Stands on a run of the digits; as gpt otherwise.
+    objective: { type: "masking" },
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 30 }, // A step learns from the hidden codes only.
+  }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
     seed: 42,

@@ -370,7 +370,7 @@ class Run implements Disposable {
     const train = meansOf(this.#carried);
     const inspection = await objective.inspect(train);
     const test = await this.#evaluate();
-    const { numbers, protocol, rankBy, better, counts } = test;
+    const { numbers, protocol, rankBy, better, series, counts } = test;
     const value = fromJsonNumber(numbers[rankBy]);
     if (!Number.isFinite(value)) {
       throw new DivergedError(this.#step, `test ${rankBy}`, value, folder.checkpoint("last"));
@@ -382,6 +382,7 @@ class Run implements Disposable {
       train,
       ...inspection.record,
       test: { ...numbers, protocol },
+      ...series && { series },
     });
     const before = this.#carried.best?.[rankBy];
     const isBest = before === undefined || (better === "lower" ? value < before : value > before);
