@@ -61,9 +61,10 @@ export const reconstructionKind: ObjectiveKind = {
   schema: z.strictObject({}),
   models: AUTOENCODERS,
   quantizes: true,
+  accumulates: true,
   stage1: "none",
   make(device, needs) {
-    const { dataset, quantizer, optimizer, steps, stepsPerEpoch } = needs;
+    const { dataset, quantizer, optimizer, steps, stepsPerEpoch, accumulate } = needs;
     const model = constructFor(device, needs, dataset);
     return new ReconstructionObjective(device, {
       model,
@@ -73,6 +74,7 @@ export const reconstructionKind: ObjectiveKind = {
       quantizer,
       learningRate: constructLearningRate(optimizer, steps),
       clipNorm: optimizer.clipNorm ?? undefined,
+      accumulate,
     });
   },
 };

@@ -44,6 +44,8 @@ export interface TrainingConfig {
   readonly logEverySteps: number;
   /** Steps from one checkpoint to the next. */
   readonly checkpointEverySteps: number;
+  /** In how many parts a step computes its batch. */
+  readonly accumulate: number;
   /** Decay of the averaged weights; none are kept without it. */
   readonly averageDecay: number | null;
 }
@@ -108,6 +110,8 @@ const sections = {
     logEverySteps: positive().default(10).describe("steps from one report to the next"),
     checkpointEverySteps: positive().default(100)
       .describe("steps from one checkpoint to the next; every epoch ends with one besides"),
+    accumulate: positive().default(1)
+      .describe("in how many parts a step computes its batch, for less memory"),
     averageDecay: z.number().min(0).lt(1).nullable().default(null)
       .describe(
         "decay of averaged weights, which are what is measured and drawn; none: as trained",

@@ -28,6 +28,7 @@ export async function constructObjective(
     ...{ seed, dataset, settings, model, quantizer, optimizer, stage1 },
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
+    accumulate: training.accumulate,
   });
 }
 
