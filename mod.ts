@@ -11,6 +11,7 @@ export {
   toJsonNumber,
 } from "./files/json_number.ts";
 export * from "./files/pytorch_file.ts";
+export * from "./files/pytorch_writer.ts";
 export * from "./core/host_tensor.ts";
 export * from "./files/safetensors.ts";
 export { type Precision, PRECISIONS } from "./core/precision.ts";
@@ -281,6 +282,8 @@ export {
 } from "./training/config.ts";
 export * from "./training/construct.ts";
 export * from "./training/open_run.ts";
+export * from "./training/pretrained/import_run.ts";
+export * from "./training/pretrained/export_run.ts";
 export * from "./training/identity.ts";
 export * from "./training/presets.ts";
 export * from "./objectives/protocol.ts";

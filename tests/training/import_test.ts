@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { gunzipSync } from "node:zlib";
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { openDevice } from "../../core/device.ts";
 import type { DeviceName } from "../../core/backend.ts";
@@ -9,33 +8,13 @@ import { openRun } from "../../training/open_run.ts";
 import { importRun, importWeights } from "../../training/pretrained/import_run.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import { openTestDevices } from "../helpers.ts";
-import { fixture } from "../pytorch_weights.ts";
+import { fixture, unpack } from "../pytorch_weights.ts";
 import { assertClose } from "../tolerances.ts";
 import { withFolder } from "./tiny.ts";
 
 const devices = await openTestDevices();
 /** The requirement: some twenty layers in float32, on weights of few values. */
 const NETWORK = 1e-4;
-
-/** Unpacks a fixture into a folder, and gives its path there. */
-async function unpack(name: string, folder: string): Promise<string> {
-  const from = fixture(name);
-  const { isDirectory } = await Deno.stat(from).catch(() => ({ isDirectory: false }));
-  const to = `${folder}/${name}`;
-  if (!isDirectory) {
-    const isThere = await Deno.stat(from).then(() => true, () => false);
-    const bytes = isThere
-      ? await Deno.readFile(from)
-      : gunzipSync(await Deno.readFile(`${from}.gz`));
-    await Deno.writeFile(to, bytes);
-    return to;
-  }
-  await Deno.mkdir(to);
-  for await (const { name: file } of Deno.readDir(from)) {
-    await unpack(`${name}/${file.replace(/\.gz$/, "")}`, folder);
-  }
-  return to;
-}
 
 const CHECKPOINTS = [
   ["taming.ckpt", "taming", "taming"],
