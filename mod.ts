@@ -212,9 +212,7 @@ export {
   type VQGANSettings,
 } from "./models/vqgan/vqgan.ts";
 export { type LevelSettings } from "./models/vqgan/levels.ts";
-export { type SideOptions, VQGANEncoder } from "./models/vqgan/encoder.ts";
 export * from "./models/discriminator.ts";
-export { VQGANDecoder } from "./models/vqgan/decoder.ts";
 export * from "./objectives/objective.ts";
 export type * from "./objectives/kind.ts";
 export {
