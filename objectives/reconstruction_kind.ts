@@ -11,7 +11,8 @@ import { constructLearningRate, constructOptimizer } from "./optimizer_settings.
 import { ReconstructionObjective } from "./reconstruction.ts";
 
 /** What a first stage is made of. */
-export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model" | "quantizer"> {
+export interface AutoencoderConfig
+  extends Pick<ObjectiveNeeds, "seed" | "model" | "quantizer" | "recompute"> {
   /** Channels of the images. */
   readonly channels: number;
 }
@@ -21,11 +22,11 @@ export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model"
  */
 export function constructAutoencoder(
   device: Device,
-  { seed, model, quantizer, channels }: AutoencoderConfig,
+  { seed, model, quantizer, channels, recompute }: AutoencoderConfig,
 ): Autoencoder {
   const made = createQuantizer(device, quantizer, randomKey(seed, "initial quantizer"));
   const key = randomKey(seed, "initial model");
-  return createModel(AUTOENCODERS, device, { quantizer: made, channels }, model, key);
+  return createModel(AUTOENCODERS, device, { quantizer: made, channels, recompute }, model, key);
 }
 
 /** The same for the images of a data set.
@@ -33,7 +34,7 @@ export function constructAutoencoder(
  */
 export function constructFor(
   device: Device,
-  config: Pick<ObjectiveNeeds, "seed" | "model" | "quantizer">,
+  config: Pick<ObjectiveNeeds, "seed" | "model" | "quantizer" | "recompute">,
   { imageShape: [height, width, channels] }: Pick<Dataset, "imageShape">,
 ): Autoencoder {
   const model = constructAutoencoder(device, { ...config, channels });

@@ -22,6 +22,7 @@ export async function constructObjective(
   const { type, ...settings } = objective;
   return await objectiveKind(type).make(device, {
     ...{ seed, dataset, settings, model, quantizer, optimizer },
+    recompute: training.recompute,
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
   });

@@ -71,6 +71,7 @@ function makeObjective(
   device: Device,
   options: Partial<AdversarialOptions> = {},
   Method: new (parameters: ReadonlyMap<string, Tensor>) => Optimizer = Adam,
+  recompute = false,
 ): Players {
   const quantizer = new VanillaQuantizer(device, { codebookSize: 12, codebookDim: 4, key });
   const model = new VQGAN(device, quantizer, {
@@ -82,6 +83,7 @@ function makeObjective(
     attnResolutions: [4],
     groups: 2,
     zChannels: 6,
+    recompute,
     key,
   });
   const discriminator = new Discriminator(device, { channels: 3, width: 4, layers: 1, key });
@@ -239,6 +241,16 @@ testOnEach(devices, "steps lower both losses, and leave nothing behind", async (
   assert.ok(last.discriminatorLoss < first.discriminatorLoss);
 });
 
+testOnEach(devices, "recomputation changes no bit of both networks", async (device) => {
+  const images = imagesOn(device);
+  const [plain, frugal] = await Promise.all([false, true].map(async (recompute) => {
+    const { objective } = makeObjective(device, {}, Adam, recompute);
+    for (let step = 0; step < 2; step++) objective.step({ images }, stepAt(step));
+    return await objective.stateDictionary();
+  }));
+  assert.deepEqual(frugal, plain);
+});
+
 Deno.test("an inspection shows both players, and warns of a weight that ruins reconstructions", async () => {
   using _scope = reference.scope();
   const { objective } = makeObjective(reference);
@@ -249,6 +261,8 @@ Deno.test("an inspection shows both players, and warns of a weight that ruins re
   assert.ok(
     calm.summary.some((text) => /logits of real and fake .* adaptive weight 24\.9/.test(text)),
   );
+  const quiet = await objective.inspect({ ...means, logitsReal: 0, logitsFake: 0 });
+  assert.ok(!quiet.phrases.some(([text]) => /discriminator/.test(text)), "it does not learn yet");
   const { warning } = await objective.inspect({ ...means, adaptiveWeight: 31 });
   assert.match(warning!, /the adaptive weight is 31\.0: .*discWarmupSteps .*generatorRampSteps/);
 });
