@@ -24,6 +24,8 @@ export interface AutoencoderNeeds {
   readonly quantizer: Quantizer;
   /** Channels of the images: 1 grey, 3 colour. */
   readonly channels: number;
+  /** Whether the backward pass computes anew what a large network would have to keep; models that are small keep it. */
+  readonly recompute?: boolean;
 }
 
 /** The first stages. */

@@ -23,6 +23,8 @@ export interface ObjectiveNeeds<Settings extends object = object> {
   readonly quantizer?: QuantizerConfig;
   /** The optimiser's. */
   readonly optimizer: OptimizerConfig;
+  /** Whether models that can save memory compute anew in the backward pass what they would have to keep. */
+  readonly recompute?: boolean;
   /** Steps in the whole run. */
   readonly steps: number;
   /** In how many parts a step computes its batch; 1 where the objective cannot. */

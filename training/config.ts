@@ -48,6 +48,8 @@ export interface TrainingConfig {
   readonly accumulate: number;
   /** Decay of the averaged weights; none are kept without it. */
   readonly averageDecay: number | null;
+  /** Whether large models compute anew in the backward pass what they would have to keep. */
+  readonly recompute: boolean;
 }
 
 /** Everything that a run is made of; plain JSON. */
@@ -116,6 +118,9 @@ const sections = {
       .describe(
         "decay of averaged weights, which are what is measured and drawn; none: as trained",
       ),
+    recompute: z.boolean().default(false).describe(
+      "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
+    ),
   }).prefault({}),
   cpu: z.strictObject({
     threads: positive().nullable().default(null)

@@ -1,5 +1,5 @@
 /** A transformer over the codes of images. */
-import { z } from "zod";
+import * as z from "zod";
 import { add } from "../../core/functions/elementwise.ts";
 import { gather } from "../../core/functions/indexing.ts";
 import { concatenate, reshape, slice } from "../../core/functions/movement.ts";
