@@ -9,6 +9,7 @@ export type { ModelConfig } from "./kind.ts";
 export { type AutoencoderNeeds, createAutoencoder } from "./registry.ts";
 export { unetFromLdm, unetLayout, unetName } from "./unet/ldm_names.ts";
 export { type PartContext, UNetPart } from "./unet/part.ts";
+export { TimeEmbedding } from "./unet/time_embedding.ts";
 export {
   CONDITIONINGS,
   RESAMPLINGS,
