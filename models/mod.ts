@@ -13,6 +13,13 @@ export {
   type CodeTransformerOptions,
   type CodeTransformerSettings,
 } from "./transformer/code_transformer.ts";
+export {
+  ResidualTransformer,
+  type ResidualTransformerInput,
+  type ResidualTransformerNeeds,
+  type ResidualTransformerOptions,
+  type ResidualTransformerSettings,
+} from "./transformer/residual_transformer.ts";
 export type { FeedForwardType } from "./transformer/feed_forward.ts";
 export {
   type BlockSettings,

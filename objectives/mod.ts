@@ -17,18 +17,21 @@ export * from "./training_step.ts";
 export * from "./evaluate_model.ts";
 export * from "./codebook_watch.ts";
 export * from "./sample_grid.ts";
-export { AutoregressionObjective, type AutoregressionOptions } from "./autoregression.ts";
+export { AutoregressionObjective } from "./autoregression.ts";
 export {
   CodeGenerator,
   type CodeGeneratorOptions,
   type CodeLosses,
+  type CodeModel,
   type CodeRequest,
   type CodeSamplingSettings,
+  type LossOptions,
 } from "./code_generator.ts";
 export * from "./code_statistics.ts";
 export * from "./image_grid.ts";
-export { type MaskedSamplingSettings, MaskingObjective, type MaskingOptions } from "./masking.ts";
+export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
 export { drawMask } from "./masks.ts";
+export { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
 export * from "./samplers/guidance.ts";
 export {
   type Choice,

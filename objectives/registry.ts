@@ -5,12 +5,14 @@ import { autoregressionKind } from "./autoregression_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { maskingKind } from "./masking_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
+import { residualAutoregressionKind } from "./residual_autoregression_kind.ts";
 
 const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
   Object.entries({
     "reconstruction": reconstructionKind,
     "autoregression": autoregressionKind as unknown as ObjectiveKind,
     "masking": maskingKind as unknown as ObjectiveKind,
+    "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
   }),
 );
 

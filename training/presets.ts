@@ -41,6 +41,12 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 30 }, // A step learns from the hidden codes only.
   }],
+  ["rq-transformer", {
+    // Stands on a run with a residual or a product quantizer; as gpt otherwise.
+    objective: { type: "residual-autoregression" },
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 10 },
+  }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
     seed: 42,

@@ -1,10 +1,9 @@
 /** A transformer over the codes of images. */
-import { z } from "zod";
+import * as z from "zod";
 import { add } from "../../core/functions/elementwise.ts";
 import { gather } from "../../core/functions/indexing.ts";
 import { concatenate, reshape, slice } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
-import { showShape } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Dropout } from "../../nn/dropout.ts";
 import { partKey } from "../../nn/initializers.ts";
@@ -15,6 +14,7 @@ import type { ModelKind } from "../kind.ts";
 import { FEED_FORWARDS } from "./feed_forward.ts";
 import { initializeWeights, normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
+import { checkTable } from "./table.ts";
 
 /** How a transformer knows where a code lies in the image. */
 export const POSITIONS = ["learned", "rotary"] as const;
@@ -170,12 +170,12 @@ export class CodeTransformer extends Module {
   #embed({ labels, codes }: CodeTransformerInput): Tensor {
     const parts: Tensor[] = [];
     if (labels !== undefined) {
-      refuseAbove(labels, this.firstTokens.shape[0], "class");
+      checkTable(labels, this.firstTokens, "class");
       const rows = gather(this.firstTokens, labels);
       parts.push(reshape(rows, [rows.shape[0], 1, rows.shape[1]]));
     }
     if (codes !== undefined) {
-      refuseAbove(codes, this.tokens.shape[0], "code");
+      checkTable(codes, this.tokens, "code");
       parts.push(gather(this.tokens, codes));
     }
     const [first, ...rest] = parts;
@@ -194,17 +194,6 @@ export class CodeTransformer extends Module {
     });
     return rotationOf(this.tokens.device, positions, width / heads);
   }
-}
-
-/** Refuses numbers from the host that are out of a table's range. */
-function refuseAbove(indices: Tensor, count: number, what: "class" | "code"): void {
-  const [least, greatest] = indices.hostRange ?? [0, 0];
-  if (least >= 0 && greatest < count) return;
-  throw new RangeError(
-    `Cannot run a transformer: a ${what} must be in [0, ${count}), got ${
-      least < 0 ? least : greatest
-    } in ${showShape(indices.shape)}`,
-  );
 }
 
 /** Transformers over codes in the registry. */
