@@ -11,6 +11,8 @@ export interface Batch {
   readonly count: number;
   /** The class of each, where the data set tells. */
   readonly labels?: Int32Array<ArrayBuffer>;
+  /** Which images of the part they are, where those lie by index. */
+  readonly indices?: Int32Array<ArrayBuffer>;
 }
 
 /** Which training batches. */
@@ -105,7 +107,7 @@ type Loaded = Omit<Batch, "count">;
 async function* byIndex(
   dataset: Dataset,
   split: Split,
-  order: Int32Array,
+  order: Int32Array<ArrayBuffer>,
   batchSize: number,
   key?: RandomKey,
 ): AsyncGenerator<Loaded> {
@@ -113,7 +115,8 @@ async function* byIndex(
   for (let start = 0; start < order.length; start += batchSize) {
     const indices = order.subarray(start, start + batchSize);
     const images = await dataset.images(split, indices, key);
-    yield all === undefined ? { images } : { images, labels: indices.map((index) => all[index]) };
+    const labels = all === undefined ? undefined : indices.map((index) => all[index]);
+    yield { images, labels, indices };
   }
 }
 

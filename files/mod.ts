@@ -3,6 +3,7 @@
  * @module
  */
 export { fromJsonNumber, type JsonNumber, readyForJson, toJsonNumber } from "./json_number.ts";
+export * from "./npy.ts";
 export * from "./pytorch_file.ts";
 export {
   decodeSafetensors,

@@ -1,8 +1,9 @@
 /** A trained first stage in use: images to codes and back, without gradients. */
 import { withoutGradients } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
-import type { Shape } from "../core/shape.ts";
+import { type Shape, showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import type { Context } from "../nn/module.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 
 /** What images are encoded to. */
@@ -70,31 +71,57 @@ export class FirstStage implements Disposable {
     return this.network.quantizer.codeAxes;
   }
 
+  /** How many codes an index is chosen from: K, or that of one of several codebooks. */
+  get choices(): number {
+    return this.network.quantizer.choices;
+  }
+
   /** Images to codes.
    * @param images float32 `[B, H, W, C]` in [−1, 1]
    * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
    */
   encode(images: Tensor): Encoded {
     return withoutGradients(() => {
-      const context = { training: false, key: this.#key };
-      const features = this.network.encode(images, context);
-      const { indices } = this.network.quantizer.quantize(features, context);
+      const features = this.features(images);
+      const indices = this.quantize(features);
       return { indices, features, codes: this.network.quantizer.lookup(indices) };
     });
+  }
+
+  /** Images to features, which are not quantised: float32 `[B, H, W, C]` → `[B, h, w, D]`.
+   * @throws {TypeError} as `encode`
+   */
+  features(images: Tensor): Tensor {
+    return withoutGradients(() => this.network.encode(images, this.#context));
+  }
+
+  /** Features to the indices of the codes that take their place: float32 `[B, h, w, D]` → int32
+   * `[B, h, w, ...codeAxes]`. */
+  quantize(features: Tensor): Tensor {
+    return withoutGradients(() => this.network.quantizer.quantize(features, this.#context).indices);
   }
 
   /** Codes to images.
    * @param indices int32 `[B, h, w, ...codeAxes]`
    * @returns float32 `[B, H, W, C]`, unbounded
+   * @throws {TypeError} the indices have other axes
    * @throws {RangeError} there is no code of an index
    */
   decode(indices: Tensor): Tensor {
+    const { codeAxes } = this, { shape } = indices;
+    if (shape.length !== 3 + codeAxes.length) {
+      throw new TypeError(
+        `Cannot decode: indices must be [${["B", "h", "w", ...codeAxes].join(", ")}], got shape ${
+          showShape(shape)
+        }`,
+      );
+    }
     return withoutGradients(() => this.decodeCodes(this.network.quantizer.lookup(indices)));
   }
 
   /** Code vectors to images: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
   decodeCodes(codes: Tensor): Tensor {
-    return withoutGradients(() => this.network.decode(codes, { training: false, key: this.#key }));
+    return withoutGradients(() => this.network.decode(codes, this.#context));
   }
 
   /** Images to codes and back: float32 `[B, H, W, C]`.
@@ -102,6 +129,10 @@ export class FirstStage implements Disposable {
    */
   reconstruct(images: Tensor): Tensor {
     return this.decode(this.encode(images).indices);
+  }
+
+  get #context(): Context {
+    return { training: false, key: this.#key };
   }
 
   /** Gives the memory of the network back. */

@@ -7,6 +7,7 @@ import { readSettings } from "../settings/settings.ts";
 import type { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
 import type { Autoencoder } from "./autoencoder.ts";
+import type { Denoiser, DenoiserNeeds } from "./denoiser.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
 import {
   type CodeTransformer,
@@ -18,6 +19,8 @@ import {
   residualTransformerKind,
   type ResidualTransformerNeeds,
 } from "./transformer/residual_transformer.ts";
+import { vqganKind } from "./vqgan/vqgan.ts";
+import { unetKind } from "./unet/unet_kind.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -34,6 +37,15 @@ export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
   ModelKind<Autoencoder, AutoencoderNeeds>
 >(Object.entries({
   "vqvae": vqvaeKind,
+  "vqgan": vqganKind,
+}));
+
+/** The networks of a diffusion. */
+export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
+  string,
+  ModelKind<Denoiser, DenoiserNeeds>
+>(Object.entries({
+  "unet": unetKind,
 }));
 
 /** The transformers over the codes of a first stage that has one code a position. */

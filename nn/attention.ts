@@ -25,6 +25,8 @@ export interface AttentionLayerOptions {
   readonly bias?: boolean;
   /** Whether each head's queries and keys are RMS-normalised (arXiv 2302.05442); by default they are not. */
   readonly queryKeyNorm?: boolean;
+  /** Whether the output's projection does; by default as the others. */
+  readonly outputBias?: boolean;
 }
 
 /** What an attention layer attends to, besides its input. */
@@ -72,18 +74,19 @@ export class Attention extends Layer {
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();
-    const { key, heads, memoryWidth = width, causal = false, bias, queryKeyNorm } = options;
+    const { key, heads, memoryWidth = width, causal = false } = options;
+    const { bias, outputBias = bias, queryKeyNorm } = options;
     if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
       throw new RangeError(
         `Cannot make an attention layer: the heads must divide the width ${width}, got ${heads}`,
       );
     }
-    const linear = (inputs: number, part: number) =>
-      new Linear(device, inputs, width, { key: partKey(key, part), bias });
+    const linear = (inputs: number, part: number, own = bias) =>
+      new Linear(device, inputs, width, { key: partKey(key, part), bias: own });
     this.query = linear(width, 0);
     this.key = linear(memoryWidth, 1);
     this.value = linear(memoryWidth, 2);
-    this.output = linear(width, 3);
+    this.output = linear(width, 3, outputBias);
     const norm = () => queryKeyNorm ? new RMSNorm(device, width / heads) : undefined;
     this.queryNorm = norm();
     this.keyNorm = norm();

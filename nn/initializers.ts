@@ -23,3 +23,11 @@ export function fanInUniform(
 export function partKey(key: RandomKey, part: number): RandomKey {
   return { ...key, stream: Math.imul(key.stream ^ (part + 1), 0x9e3779b1) >>> 0 };
 }
+
+/** A layer with its weight and its bias set to zero, so that it adds nothing at the start.
+ * @returns the layer
+ */
+export function zeroed<L extends { readonly weight: Tensor; readonly bias?: Tensor }>(layer: L): L {
+  for (const tensor of [layer.weight, layer.bias]) tensor?.write(new Float32Array(tensor.size));
+  return layer;
+}

@@ -15,7 +15,7 @@ import {
   type LossOptions,
 } from "./code_generator.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
-import { guidedLogits } from "./samplers/guidance.ts";
+import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** How the codes are sampled. */
 export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<

@@ -17,7 +17,7 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
-import { drawImageGrid } from "./image_grid.ts";
+import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
 import { checkChoice, CHOICE_SETTINGS, type ChoiceSettings } from "./samplers/choice.ts";
@@ -363,7 +363,7 @@ export abstract class CodeGenerator<
       ? undefined
       : Int32Array.from({ length: SAMPLES }, (_, image) => image % classes);
     const { images } = await this.generate(device, { count: SAMPLES, key, labels, settings: {} });
-    return drawImageGrid(images, this.#options.dataset.imageShape);
+    return drawImages(images, [SAMPLES, ...this.#options.dataset.imageShape]);
   }
 
   #labels(

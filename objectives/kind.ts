@@ -49,9 +49,10 @@ export interface ObjectiveKind<Settings extends object = object> {
   /** How its model can be sampled, of one that makes images: settings of `deno task sample`, with their defaults. */
   readonly sampling?: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;
   /** Makes it, with its model and optimisers.
+   * @returns a promise where something has to be read for it
    * @throws {RangeError} the settings do not fit the images or each other
    */
-  make(device: Device, needs: ObjectiveNeeds<Settings>): Objective;
+  make(device: Device, needs: ObjectiveNeeds<Settings>): Objective | Promise<Objective>;
 }
 
 /** An objective's name and its settings, as configurations hold them. */

@@ -16,7 +16,7 @@ import {
   type LossOptions,
 } from "./code_generator.ts";
 import { drawMask } from "./masks.ts";
-import { guidedLogits } from "./samplers/guidance.ts";
+import { guidedLogits } from "./samplers/guided_logits.ts";
 import { drawInPasses, MASKED_SETTINGS, type MaskedSettings } from "./samplers/masked.ts";
 
 /** How the codes are sampled. */

@@ -12,6 +12,8 @@ export interface TrainingBatch {
   readonly images: Tensor;
   /** int32 `[B]`: the class of each image, where the data set tells. */
   readonly labels?: Tensor;
+  /** Which training images they are, on the host, where those lie by index. */
+  readonly indices?: Int32Array;
 }
 
 /** Which step it is. */
@@ -71,6 +73,14 @@ export abstract class Objective extends Module {
 
   /** The names of the scalars that a step gives; the first is the loss. */
   abstract readonly scalars: readonly string[];
+
+  /** Does what is to be done once before the first step of a session, as to measure the data; what it finds and a
+   * checkpoint keeps is not sought again. By default nothing.
+   * @param device where the model is
+   */
+  prepare(_device: Device): Promise<void> {
+    return Promise.resolve();
+  }
 
   /** Takes a training step: the forward pass, the gradients, the optimisers' steps. Nothing is read back.
    * @returns scalars on the device, one of each name

@@ -83,7 +83,7 @@ export function evaluationProtocol(
  * ```
  */
 export async function protocolHash(
-  protocol: EvaluationProtocol | MetricProtocol | MeasuredImages,
+  protocol: RecordedProtocol | MetricProtocol | MeasuredImages,
 ): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(protocol));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

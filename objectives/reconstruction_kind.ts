@@ -39,10 +39,13 @@ export function constructAutoencoder(
  */
 export function constructFor(
   device: Device,
-  config: Omit<AutoencoderConfig, "channels">,
+  { seed, model: network, quantizer = { type: DEFAULT_QUANTIZER } }: Pick<
+    ObjectiveNeeds,
+    "seed" | "model" | "quantizer"
+  >,
   { imageShape: [height, width, channels] }: Pick<Dataset, "imageShape">,
 ): Autoencoder {
-  const model = constructAutoencoder(device, { ...config, channels });
+  const model = constructAutoencoder(device, { seed, model: network, quantizer, channels });
   const { downsampling } = model;
   if (height % downsampling === 0 && width % downsampling === 0) return model;
   model.dispose();
@@ -60,9 +63,8 @@ export const reconstructionKind: ObjectiveKind = {
   quantizes: true,
   stage1: "none",
   make(device, needs) {
-    const { dataset, optimizer, steps, stepsPerEpoch } = needs;
-    const { seed, model: network, quantizer = { type: DEFAULT_QUANTIZER } } = needs;
-    const model = constructFor(device, { seed, model: network, quantizer }, dataset);
+    const { dataset, quantizer, optimizer, steps, stepsPerEpoch } = needs;
+    const model = constructFor(device, needs, dataset);
     return new ReconstructionObjective(device, {
       model,
       optimizer: constructOptimizer(optimizer, model.namedParameters()),

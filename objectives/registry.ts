@@ -2,8 +2,11 @@
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import { autoregressionKind } from "./autoregression_kind.ts";
-import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { maskingKind } from "./masking_kind.ts";
+import { adversarialKind } from "./adversarial_kind.ts";
+import { diffusionKind } from "./diffusion_kind.ts";
+import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
+import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 import { residualAutoregressionKind } from "./residual_autoregression_kind.ts";
 
@@ -13,6 +16,9 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
     "autoregression": autoregressionKind as unknown as ObjectiveKind,
     "masking": maskingKind as unknown as ObjectiveKind,
     "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
+    "adversarial": adversarialKind,
+    "diffusion": diffusionKind as ObjectiveKind,
+    "latent-diffusion": latentDiffusionKind as ObjectiveKind,
   }),
 );
 

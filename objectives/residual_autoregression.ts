@@ -17,7 +17,7 @@ import {
   type LossOptions,
 } from "./code_generator.ts";
 import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
-import { guidedLogits } from "./samplers/guidance.ts";
+import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Minimises −ln p of every code after the positions before it, by rows, and the codes before it at its own position
  * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits a code, as autoregression's.

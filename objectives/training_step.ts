@@ -3,11 +3,11 @@ import { backward, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { sum } from "../core/functions/reductions.ts";
-import type { Device, Tensor } from "../core/tensor.ts";
+import type { Device, Scope, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update } from "../nn/update.ts";
-import type { Autoencoder } from "../models/autoencoder.ts";
+import type { Autoencoder, Reconstruction } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
 import { meanLength } from "./codebook_watch.ts";
 
@@ -69,8 +69,42 @@ export function trainingStep(
   context: QuantizeContext,
   { model, optimizer, variance, learningRate, clipNorm }: StepOptions,
 ): StepResult {
+  using scope = images.device.scope();
+  const pass = forwardInTraining(model, images, context, scope);
+  const { mse, quantizerLoss, quantized } = pass;
+  const imageSize = images.size / images.shape[0];
+  const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
+  const loss = scope.keep(add(fidelity, quantizerLoss));
+  images.device.phase("backward");
+  const update = new Update(model.parameters(), optimizer, {
+    learningRate: () => learningRate,
+    clipNorm,
+  });
+  const gradients = backward(loss, update.parameters, { spent: scope });
+  const measured = updateModel(model, pass, context, scope, (moves) => {
+    update.step(gradients, 0, moves);
+  });
+  return { scalars: { loss, mse, quantizerLoss, ...measured }, usage: quantized.usage };
+}
+
+/** What a first stage made of a batch that it learns from. */
+export interface TrainingPass extends Reconstruction {
+  /** A scalar: of the reconstruction. */
+  readonly mse: Tensor;
+  /** A scalar: the sum of the quantiser's losses. */
+  readonly quantizerLoss: Tensor;
+}
+
+/** The forward pass of a training step: the quantiser's `begin`, then the reconstruction.
+ * @param scope what the step's results and the quantiser's `update` need is kept beyond it
+ */
+export function forwardInTraining(
+  model: Autoencoder,
+  images: Tensor,
+  context: QuantizeContext,
+  scope: Scope,
+): TrainingPass {
   const { device } = images;
-  using scope = device.scope();
   device.phase("forward");
   const features = model.encode(images, context);
   model.quantizer.begin(features, context);
@@ -78,26 +112,32 @@ export function trainingStep(
   const mse = meanSquaredError(reconstruction, images);
   const none = full(device, [], 0);
   const quantizerLoss = Object.values(quantized.losses).reduce(add, none);
-  const imageSize = images.size / images.shape[0];
-  const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
-  const loss = add(fidelity, quantizerLoss);
   const { quantized: codes, indices, usage, losses } = quantized;
-  const needed = [loss, mse, quantizerLoss, features, codes, indices, usage];
+  const needed = [mse, quantizerLoss, features, codes, indices, usage];
   for (const tensor of [...needed, ...Object.values(losses)]) scope.keep(tensor);
-  device.phase("backward");
-  const update = new Update(model.parameters(), optimizer, {
-    learningRate: () => learningRate,
-    clipNorm,
-  });
-  const gradients = backward(loss, update.parameters, { spent: scope });
+  return { features, reconstruction, quantized, mse, quantizerLoss };
+}
+
+/** What a training step does once it has the gradients: the quantiser's `update`, then the optimiser's step.
+ * @param scope what is returned is kept beyond it
+ * @param step steps the parameters; it is handed the codes whose gradients and moments are to be dropped
+ * @returns the mean length of the features, and the share of the codes that were moved
+ */
+export function updateModel(
+  { quantizer }: Autoencoder,
+  { features, quantized }: TrainingPass,
+  context: QuantizeContext,
+  scope: Scope,
+  step: (moves: readonly Move[]) => void,
+): { readonly featureLength: Tensor; readonly moved: Tensor } {
+  const { device } = features;
   return withoutGradients(() => {
     device.phase("update");
-    const moves = model.quantizer.update({ features, ...quantized }, context);
+    const moves = quantizer.update({ features, ...quantized }, context);
     device.phase("optimizer");
-    update.step(gradients, 0, moves.filter(({ forgets }) => forgets));
-    const featureLength = scope.keep(meanLength(model.quantizer.compared(features, context)));
-    const moved = scope.keep(movedShare(device, moves));
-    return { scalars: { loss, mse, quantizerLoss, featureLength, moved }, usage };
+    step(moves.filter(({ forgets }) => forgets));
+    const featureLength = scope.keep(meanLength(quantizer.compared(features, context)));
+    return { featureLength, moved: scope.keep(movedShare(device, moves)) };
   });
 }
 

@@ -22,7 +22,7 @@ import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
 import { taskCall } from "./call.ts";
-import { asUsage, runTask, UsageError } from "./fail.ts";
+import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
@@ -89,14 +89,15 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const output = new Output(options.json);
   const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
   const steps = totalSteps(config, dataset);
-  const { threads, blas } = cpu;
+  const { threads, blas, dnn } = cpu;
   using device = await openDevice(config.device, {
     threads: threads ?? undefined,
     blas,
+    dnn,
     precision: config.precision,
   });
   using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);
-  using objective = asUsage(() => constructObjective(config, device, dataset, stage1?.model));
+  using objective = await asInput(() => constructObjective(config, device, dataset, stage1?.model));
   const identity = {
     ...identityOf(config),
     ...stage1 && { stage1: stage1.identity },

@@ -80,6 +80,8 @@ export interface Config {
     readonly threads: number | null;
     /** The system's BLAS: auto, off, or the path of a library. */
     readonly blas: string;
+    /** The system's oneDNN: auto, off, or the path of a library. */
+    readonly dnn: string;
   };
 }
 
@@ -116,6 +118,9 @@ const sections = {
       .describe("threads of the cpu device; none: as many as the machine has cores"),
     blas: z.string().min(1).default("auto").describe(
       "whose products the cpu device takes: auto the system's BLAS where there is one, off its own, a path that library",
+    ),
+    dnn: z.string().min(1).default("auto").describe(
+      "whose convolutions the cpu device takes: auto the system's oneDNN where there is one, off those of cpu.blas, a path that library",
     ),
   }).prefault({}),
 };

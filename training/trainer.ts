@@ -14,7 +14,13 @@ import type {
   ObjectiveEvaluation,
   Scalars,
 } from "../objectives/objective.ts";
-import { checkIdentity, readCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import {
+  checkIdentity,
+  isOfLoop,
+  readCheckpoint,
+  saveCheckpoint,
+  stateOfObjective,
+} from "./checkpoint.ts";
 import { DivergedError } from "./diverged.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { addScalars, meansOf, noSums, ScalarBuffer, type ScalarSums } from "./scalars.ts";
@@ -208,8 +214,9 @@ class Run implements Disposable {
   }
 
   async start(): Promise<TrainingSummary> {
-    const { resume = false, folder, onProfile } = this.#options;
+    const { device, objective, resume = false, folder, onProfile } = this.#options;
     if (resume) await this.#restore();
+    await objective.prepare(device);
     const end = await folder.begin(this.#step);
     if (end !== undefined) this.#options.onGap?.(end, this.#step);
     if (!resume) await this.#save("last");
@@ -281,12 +288,13 @@ class Run implements Disposable {
     return true;
   }
 
-  #trainOn({ images, labels }: Batch): void {
+  #trainOn({ images, labels, indices }: Batch): void {
     const { device, objective, dataset, seed, batchSize } = this.#options;
     using scope = device.scope();
     const batch = {
       images: device.tensor(images, [batchSize, ...dataset.imageShape]),
       labels: labels && device.tensor(labels, [batchSize]),
+      indices,
     };
     const step = this.#step;
     const context = { training: true, key: randomKey(seed, "quantizer", step), step };
@@ -420,9 +428,8 @@ class Run implements Disposable {
     const path = folder.checkpoint("last");
     const { identity: saved, carried, state } = await readCheckpoint(path);
     checkIdentity(path, saved, identity);
-    const isLoops = ([name]: readonly [string, unknown]) => /^(?:step$|average\.)/.test(name);
-    this.#state.loadStateDictionary(new Map([...state].filter(isLoops)));
-    objective.loadStateDictionary(new Map([...state].filter((entry) => !isLoops(entry))));
+    this.#state.loadStateDictionary(new Map([...state].filter(([name]) => isOfLoop(name))));
+    objective.loadStateDictionary(stateOfObjective(state));
     this.#carried = carried as Carried;
   }
 }

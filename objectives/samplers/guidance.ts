@@ -1,24 +1,28 @@
-/** Guidance by the class. */
+/** Classifier-free guidance (arXiv 2207.12598). */
 import { add, mul, sub } from "../../core/functions/elementwise.ts";
-import { slice } from "../../core/functions/movement.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
-/** Guided logits (arXiv 2207.12598): those of no class, and from them towards those of the class, `guidance` times as far.
+/** What a network says of x_t at a time, whatever its output means. */
+export type Predict = (x: Tensor, time: number) => Tensor;
+
+/** The prediction of no class, and from there `scale` times the way to the prediction of the class: 0 takes no class, 1
+ * the class as it is, more than 1 overdoes what tells it from the others. As the meanings of a network's output are
+ * linear in each other, it is the same for all of them.
  *
  * ```ts
- * import { guidedLogits, openDevice } from "@codebook/codebook";
+ * import { guide, openDevice } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
- * const logits = device.tensor([3, 0, 1, 0], [2, 2]);
- * assert.deepEqual([...await guidedLogits(logits, 2).floats()], [5, 0]);
+ * const of = (value: number) => () => device.tensor([value], [1]);
+ * const predict = guide(of(3), of(1), 2);
+ * assert.equal(await predict(of(0)(), 0).item(), 5);
  * ```
- * @param logits `[2B, ...]`: B of the classes, then B of no class
- * @param guidance 1 is the class's own, more than it sharpens
- * @returns `[B, ...]`
  */
-export function guidedLogits(logits: Tensor, guidance: number): Tensor {
-  const half = logits.shape.with(0, logits.shape[0] / 2), start = logits.shape.map(() => 0);
-  const known = slice(logits, start, half);
-  const unknown = slice(logits, start.with(0, half[0]), half);
-  return add(unknown, mul(sub(known, unknown), guidance));
+export function guide(ofClass: Predict, ofNone: Predict, scale: number): Predict {
+  if (scale === 1) return ofClass;
+  if (scale === 0) return ofNone;
+  return (x, time) => {
+    const none = ofNone(x, time);
+    return add(none, mul(sub(ofClass(x, time), none), scale));
+  };
 }

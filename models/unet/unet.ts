@@ -1,0 +1,317 @@
+/** The U-Net of latent diffusion (arXiv 2112.10752; the network of arXiv 2105.05233). */
+import { full } from "../../core/functions/creation.ts";
+import { add, silu } from "../../core/functions/elementwise.ts";
+import { concatenate, reshape, slice } from "../../core/functions/movement.ts";
+import type { RandomKey } from "../../core/random.ts";
+import { sameShape, showShape } from "../../core/shape.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { Conv2d } from "../../nn/convolution.ts";
+import { Embedding } from "../../nn/embedding.ts";
+import { partKey, zeroed } from "../../nn/initializers.ts";
+import { GroupNorm } from "../../nn/normalization.ts";
+import { type DenoiseContext, Denoiser } from "../denoiser.ts";
+import { AttentionBlock } from "./attention_block.ts";
+import type { PartContext, UNetPart } from "./part.ts";
+import { Downsample, Upsample } from "./resampling.ts";
+import { ResidualBlock } from "./residual_block.ts";
+import { SpatialTransformer } from "./spatial_transformer.ts";
+import { TimeEmbedding } from "./time_embedding.ts";
+
+/** How a network is told the class: `embedding` adds a vector to that of the time, `cross-attention` attends to one. */
+export const CONDITIONINGS = ["embedding", "cross-attention"] as const;
+
+/** How it goes to the next resolution: by a convolution, or inside a residual block. */
+export const RESAMPLINGS = ["convolution", "residual"] as const;
+
+/** The settings of a U-Net, as configurations hold them. */
+export interface UNetSettings {
+  /** Channels of the first level, even. */
+  readonly width: number;
+  /** Of each level, how many times the first one's channels it has; the finest first. */
+  readonly multipliers: readonly number[];
+  /** Residual blocks a level on the way down; one more on the way up. */
+  readonly residualBlocks: number;
+  /** The downsamplings at which residual blocks are followed by attention; the middle always has it. */
+  readonly attentionAt: readonly number[];
+  /** Channels of an attention head; none: `heads` share the channels. */
+  readonly headChannels: number | null;
+  /** Attention heads where `headChannels` is none. */
+  readonly heads: number;
+  /** Groups of the norms. */
+  readonly groups: number;
+  /** The probability that a residual block drops an element. */
+  readonly dropout: number;
+  /** Whether the embedding scales and shifts what residual blocks normalise, rather than being added. */
+  readonly scaleShift: boolean;
+  /** How it goes to the next resolution. */
+  readonly resample: typeof RESAMPLINGS[number];
+  /** How it is told the class. */
+  readonly conditioning: typeof CONDITIONINGS[number];
+  /** Elements of the vector that cross-attention attends to. */
+  readonly contextWidth: number;
+}
+
+/** How a U-Net is made. */
+export interface UNetOptions extends UNetSettings {
+  /** Channels of the images or latents. */
+  readonly channels: number;
+  /** How many classes it is told apart; none where it is told of no class. */
+  readonly classes: number | null;
+  /** Of the initial weights. */
+  readonly key: RandomKey;
+}
+
+/** Settings of a small U-Net. */
+export const SMALL_UNET: UNetSettings = {
+  width: 64,
+  multipliers: [1, 2],
+  residualBlocks: 1,
+  attentionAt: [1, 2],
+  headChannels: 32,
+  heads: 1,
+  groups: 32,
+  dropout: 0,
+  scaleShift: false,
+  resample: "convolution",
+  conditioning: "embedding",
+  contextWidth: 512,
+};
+
+/** Levels of residual blocks, with attention at some, from fine to coarse and back; each block on the way back is also
+ * given what its counterpart on the way down made. The output starts at zero.
+ *
+ * Where a side is odd, the coarser level has half of it rounded up, and what is too much on the way back is cut off at
+ * the bottom and the right.
+ *
+ * ```ts
+ * import { openDevice, randomKey, SMALL_UNET, UNet, zeros } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "model");
+ * const options = { ...SMALL_UNET, width: 8, groups: 4, headChannels: 8, classes: 10 };
+ * const model = new UNet(device, { ...options, channels: 3, key });
+ * const labels = device.tensor(Int32Array.of(7), [1]);
+ * const noise = model.forward(zeros(device, [1, 7, 7, 3]), [500], { training: false, key, labels });
+ * assert.deepEqual(noise.shape, [1, 7, 7, 3]);
+ * ```
+ */
+export class UNet extends Denoiser {
+  readonly channels: number;
+  readonly classes: number | null;
+  /** Of the times. */
+  readonly timeEmbedding: TimeEmbedding;
+  /** Of the classes, the last of none; where it is told the class. */
+  readonly classEmbedding: Embedding | undefined;
+  /** The way down: each item ends with what is kept for the way back. */
+  readonly inputBlocks: readonly (readonly (Conv2d | UNetPart)[])[];
+  /** The coarsest resolution: residual block, attention, residual block. */
+  readonly middleBlock: readonly UNetPart[];
+  /** The way back. */
+  readonly outputBlocks: readonly (readonly UNetPart[])[];
+  /** Before the output, with its SiLU. */
+  readonly outputNorm: GroupNorm;
+  /** To the output, initially zero. */
+  readonly output: Conv2d;
+  readonly #options: UNetOptions;
+
+  /** Makes the network.
+   * @throws {RangeError} the groups or the heads do not divide a level's channels, the width is odd, or there is attention
+   * at a downsampling that it does not have
+   */
+  constructor(device: Device, options: UNetOptions) {
+    super();
+    const { width, multipliers, residualBlocks, channels, classes, key } = options;
+    check(options);
+    this.#options = options;
+    this.channels = channels;
+    this.classes = classes;
+    this.timeEmbedding = new TimeEmbedding(device, width, partKey(key, 0));
+    this.classEmbedding = classes === null ? undefined : new Embedding(
+      device,
+      classes + 1,
+      this.#attendsToClass ? options.contextWidth : 4 * width,
+      {
+        key: partKey(key, 1),
+      },
+    );
+    const parts = new Parts(device, options, partKey(key, 2));
+    const first = { key: partKey(key, 3), kernelSize: 3, padding: 1 };
+    const inputBlocks: (readonly (Conv2d | UNetPart)[])[] = [
+      [new Conv2d(device, channels, width, first)],
+    ];
+    const kept = [width];
+    const coarsest = multipliers.length - 1;
+    let now = width;
+    multipliers.forEach((multiplier, level) => {
+      for (let block = 0; block < residualBlocks; block++) {
+        inputBlocks.push(parts.level(now, multiplier * width, level));
+        kept.push(now = multiplier * width);
+      }
+      if (level === coarsest) return;
+      inputBlocks.push([parts.down(now)]);
+      kept.push(now);
+    });
+    this.inputBlocks = inputBlocks;
+    this.middleBlock = [
+      parts.residual(now, now),
+      parts.attention(now),
+      parts.residual(now, now),
+    ];
+    const outputBlocks: (readonly UNetPart[])[] = [];
+    for (let level = coarsest; level >= 0; level--) {
+      const outputs = multipliers[level] * width;
+      for (let block = 0; block <= residualBlocks; block++) {
+        const own = parts.level(now + kept.pop()!, outputs, level);
+        now = outputs;
+        const isLast = block === residualBlocks && level > 0;
+        outputBlocks.push(isLast ? [...own, parts.up(now)] : own);
+      }
+    }
+    this.outputBlocks = outputBlocks;
+    this.outputNorm = new GroupNorm(device, options.groups, now, 1e-5, true);
+    const last = { key: partKey(key, 4), kernelSize: 3, padding: 1 };
+    this.output = zeroed(new Conv2d(device, now, channels, last));
+  }
+
+  get #attendsToClass(): boolean {
+    return this.#options.conditioning === "cross-attention";
+  }
+
+  forward(x: Tensor, times: ArrayLike<number>, { labels, ...context }: DenoiseContext): Tensor {
+    this.checkInput(x, times, labels);
+    this.#checkSides(x);
+    const told = this.#told(x, times, labels);
+    let part = 0;
+    const run = (value: Tensor, parts: readonly (Conv2d | UNetPart)[]) =>
+      parts.reduce((value, layer) => {
+        const own = { ...context, ...told, key: partKey(context.key, part++) };
+        return layer instanceof Conv2d ? layer.forward(value) : layer.forward(value, own);
+      }, value);
+    const kept: Tensor[] = [];
+    let h = x;
+    for (const block of this.inputBlocks) kept.push(h = run(h, block));
+    h = run(h, this.middleBlock);
+    for (const block of this.outputBlocks) {
+      const skipped = kept.pop()!;
+      h = run(concatenate([cut(h, skipped), skipped], 3), block);
+    }
+    return this.output.forward(this.outputNorm.forward(h));
+  }
+
+  /** What the parts are told of the times and the classes. */
+  #told(
+    { device, shape: [batch] }: Tensor,
+    times: ArrayLike<number>,
+    labels: Tensor | undefined,
+  ): Pick<PartContext, "embedding" | "memory"> {
+    const time = this.timeEmbedding.forward(times);
+    if (this.classes === null || this.classEmbedding === undefined) {
+      return { embedding: silu(time) };
+    }
+    const none = () => full(device, [batch], this.classes ?? 0, "int32");
+    const vectors = this.classEmbedding.forward(labels ?? none());
+    if (!this.#attendsToClass) return { embedding: silu(add(time, vectors)) };
+    return { embedding: silu(time), memory: reshape(vectors, [batch, 1, vectors.shape[1]]) };
+  }
+
+  /** Residual blocks that halve sides need even ones. */
+  #checkSides({ shape: [, height, width] }: Tensor): void {
+    const { resample, multipliers } = this.#options;
+    const factor = 2 ** (multipliers.length - 1);
+    if (resample === "convolution" || (height % factor === 0 && width % factor === 0)) return;
+    throw new TypeError(
+      `Cannot denoise: with resample "residual" the sides must be divisible by ${factor}, got ${height}×${width}`,
+    );
+  }
+}
+
+/** Makes the parts of a U-Net one after another. */
+class Parts {
+  readonly #device: Device;
+  readonly #options: UNetOptions;
+  readonly #key: RandomKey;
+  #made = 0;
+
+  constructor(device: Device, options: UNetOptions, key: RandomKey) {
+    this.#device = device;
+    this.#options = options;
+    this.#key = key;
+  }
+
+  /** A residual block, and attention where the level has it. */
+  level(inputs: number, outputs: number, level: number): readonly UNetPart[] {
+    const residual = this.residual(inputs, outputs);
+    if (!this.#options.attentionAt.includes(2 ** level)) return [residual];
+    return [residual, this.attention(outputs)];
+  }
+
+  residual(inputs: number, outputs: number, resample?: "down" | "up"): ResidualBlock {
+    const { width, groups, dropout, scaleShift } = this.#options;
+    return new ResidualBlock(this.#device, {
+      ...{ key: this.#nextKey(), inputs, outputs, embeddingWidth: 4 * width },
+      ...{ groups, dropout, scaleShift, resample },
+    });
+  }
+
+  attention(channels: number): UNetPart {
+    const { groups, headChannels, classes, conditioning, contextWidth } = this.#options;
+    const heads = headChannels === null ? this.#options.heads : channels / headChannels;
+    const own = { key: this.#nextKey(), groups, heads };
+    return classes !== null && conditioning === "cross-attention"
+      ? new SpatialTransformer(this.#device, channels, { ...own, memoryWidth: contextWidth })
+      : new AttentionBlock(this.#device, channels, own);
+  }
+
+  down(channels: number): UNetPart {
+    return this.#options.resample === "residual"
+      ? this.residual(channels, channels, "down")
+      : new Downsample(this.#device, channels, this.#nextKey());
+  }
+
+  up(channels: number): UNetPart {
+    return this.#options.resample === "residual"
+      ? this.residual(channels, channels, "up")
+      : new Upsample(this.#device, channels, this.#nextKey());
+  }
+
+  #nextKey(): RandomKey {
+    return partKey(this.#key, this.#made++);
+  }
+}
+
+/** As much of x `[B, H, W, C]` as `like` has of height and width. */
+function cut(x: Tensor, like: Tensor): Tensor {
+  const [batch, height, width] = like.shape;
+  const shape = [batch, height, width, x.shape[3]];
+  return sameShape(x.shape, shape) ? x : slice(x, [0, 0, 0, 0], shape);
+}
+
+/** Refuses settings that do not fit each other. */
+function check(
+  { width, multipliers, attentionAt, headChannels, heads, groups }: UNetOptions,
+): void {
+  const refuse = (requirement: string, got: unknown) => {
+    throw new RangeError(`Cannot make a U-Net: ${requirement}, got ${got}`);
+  };
+  if (width % 2 !== 0) refuse("width must be even", width);
+  const downsamplings = multipliers.map((_, level) => 2 ** level);
+  for (const at of attentionAt) {
+    if (!downsamplings.includes(at)) {
+      refuse(`attentionAt must hold some of ${showShape(downsamplings)}, its downsamplings`, at);
+    }
+  }
+  for (const [level, multiplier] of multipliers.entries()) {
+    const channels = multiplier * width;
+    if (channels % groups !== 0) {
+      refuse(`groups must divide a level's ${channels} channels`, groups);
+    }
+    const isMiddle = level === multipliers.length - 1;
+    if (!isMiddle && !attentionAt.includes(2 ** level)) continue;
+    const [name, divisor] = headChannels === null
+      ? ["heads", heads]
+      : ["headChannels", headChannels];
+    if (channels % divisor !== 0) {
+      refuse(`${name} must divide a level's ${channels} channels`, divisor);
+    }
+  }
+}

@@ -1,0 +1,427 @@
+/** Diffusion: a generator that learns to take noise off (arXiv 2006.11239), in pixels or in the latents of a first stage
+ * (arXiv 2112.10752). */
+import { backward, withoutGradients } from "../core/execute.ts";
+import { full, normal, uniform } from "../core/functions/creation.ts";
+import { less, square, sub, where } from "../core/functions/elementwise.ts";
+import { mean } from "../core/functions/reductions.ts";
+import { philox, type RandomKey, randomKey } from "../core/random.ts";
+import type { Shape } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import type { Batch } from "../data/batches.ts";
+import type { Dataset, Split } from "../data/dataset.ts";
+import type { FirstStage } from "../models/first_stage.ts";
+import { partKey } from "../nn/initializers.ts";
+import { meanSquaredError } from "../nn/losses.ts";
+import type { Context } from "../nn/module.ts";
+import type { Optimizer } from "../nn/optimizers.ts";
+import { Update, type UpdateOptions } from "../nn/update.ts";
+import { type Cache, CachedFeatures } from "./diffusion/cached_features.ts";
+import type { DiffusionModel } from "./diffusion/model.ts";
+import {
+  addNoise,
+  type Prediction,
+  predictionTarget,
+  type Strength,
+} from "./diffusion/prediction.ts";
+import type { NoiseSchedule } from "./diffusion/schedule.ts";
+import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
+import { drawImages } from "./image_grid.ts";
+import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
+import { measuredImages, protocolHash } from "./protocol.ts";
+import { guide } from "./samplers/guidance.ts";
+import { sampleNoise } from "./samplers/noise.ts";
+import { createSampler, type SamplerSettings } from "./samplers/registry.ts";
+import { sample } from "./samplers/sample.ts";
+
+/** How images are made: settings of `deno task sample`. */
+export interface DiffusionSampling extends SamplerSettings {
+  /** Steps from noise to an image, at most as many as the diffusion has times. */
+  readonly steps: number;
+  /** How far the class is followed: 1 as it was learnt, more: further from images of no class. */
+  readonly guidance: number;
+}
+
+/** What the objective is made of. */
+export interface DiffusionOptions extends UpdateOptions {
+  /** What is trained. */
+  readonly model: DiffusionModel;
+  /** Steps the denoiser's parameters. */
+  readonly optimizer: Optimizer;
+  /** The images. */
+  readonly dataset: Dataset;
+  /** Whose features are the latents, with a model that has latents; none: the diffusion is in pixels. */
+  readonly stage1?: FirstStage;
+  /** How strong the noise is at each time. */
+  readonly schedule: NoiseSchedule;
+  /** What the network's output means. */
+  readonly prediction: Prediction;
+  /** The probability that a step does not tell the network an image's class; 0. Guidance needs it. */
+  readonly dropClass?: number;
+  /** Whether the first stage's features are kept; by default not. */
+  readonly cache?: Cache;
+  /** How the images are made that are shown after an epoch. */
+  readonly preview: DiffusionSampling;
+}
+
+/** Training images that latents are measured by, at most. */
+const MEASURED = 1024;
+/** Images made at once where the request does not say. */
+const BATCH = 64;
+/** Images that are shown after an epoch. */
+const SHOWN = 16;
+/** Images a row. */
+const COLUMNS = 8;
+/** Of the noise that test images get: the same in every run, so that their losses compare. */
+const EVALUATION = randomKey(0, "diffusion evaluation");
+/** Spreads the times of test images evenly over the diffusion, whatever their number. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/** Learns to tell the noise of images at a time that is drawn for each, by the mean squared error of what the network
+ * predicts.
+ *
+ * Latents are a first stage's features before they are quantised. Samples end by quantising and decoding.
+ *
+ * ```ts
+ * import {
+ *   Adam, DiffusionModel, DiffusionObjective, memoryDataset, NoiseSchedule, openDevice, randomKey,
+ *   SMALL_UNET, UNet, uniform,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(42, "example");
+ * const settings = { ...SMALL_UNET, width: 8, groups: 4, headChannels: 8 };
+ * const denoiser = new UNet(device, { ...settings, channels: 1, classes: null, key });
+ * const images = uniform(device, [2, 4, 4, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const preview = { sampler: "ddim", eta: 0, variance: "large", steps: 2, guidance: 1 } as const;
+ * using objective = new DiffusionObjective({
+ *   model: new DiffusionModel(denoiser),
+ *   optimizer: new Adam(denoiser.namedParameters()),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [4, 4, 1], train, test: train }),
+ *   schedule: new NoiseSchedule({ type: "linear", times: 10 }),
+ *   prediction: "epsilon",
+ *   preview,
+ *   learningRate: () => 1e-3,
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About 1: the network starts at zero.
+ * }
+ * const made = await objective.generate(device, { count: 3, key, settings: preview });
+ * assert.equal(made.images.length, 3 * 16);
+ * ```
+ */
+export class DiffusionObjective extends Generator {
+  /** What is trained. */
+  readonly model: DiffusionModel;
+  /** Steps the denoiser's parameters. */
+  readonly optimizer: Optimizer;
+  /** The names of the scalars. */
+  readonly scalars: readonly string[] = ["loss"];
+  readonly #options: DiffusionOptions;
+  readonly #update: Update;
+  #cached: CachedFeatures | undefined;
+
+  /** Takes up a model and its optimiser.
+   * @throws {RangeError} the model knows classes and the data set tells none, or fewer
+   */
+  constructor(options: DiffusionOptions) {
+    super();
+    const { model, optimizer } = options;
+    this.#options = options;
+    this.model = model;
+    this.optimizer = optimizer;
+    this.#update = new Update(model.denoiser.parameters(), optimizer, options);
+    this.#checkClasses();
+  }
+
+  get classes(): number {
+    return this.model.denoiser.classes ?? 0;
+  }
+
+  /** Measures the latents, unless a checkpoint had them, and encodes the training images where they are kept. */
+  override async prepare(device: Device): Promise<void> {
+    const { stage1, dataset, cache = "none" } = this.#options;
+    const { latents } = this.model;
+    if (stage1 === undefined || latents === undefined) return;
+    if (latents.measured.value === 0) latents.measure(await this.#someFeatures(device, stage1));
+    if (cache !== "none" && this.#cached === undefined) {
+      this.#cached = await CachedFeatures.encode(device, stage1, dataset, cache);
+    }
+  }
+
+  /** Takes a step. */
+  step(batch: TrainingBatch, { key, step }: StepContext): Readonly<Record<"loss", Tensor>> {
+    const { schedule } = this.#options;
+    const { device, shape: [count] } = batch.images;
+    using scope = device.scope();
+    device.phase("forward");
+    const original = withoutGradients(() => this.#originals(batch, partKey(key, 0)));
+    const words = new Uint32Array(4), drawn = partKey(key, 1);
+    const times = Array.from({ length: count }, (_, image) => {
+      philox(drawn, image, 0, words);
+      return Math.floor(words[0] * 2 ** -32 * schedule.times);
+    });
+    const noise = normal(device, original.shape, partKey(key, 2));
+    const labels = this.#toldLabels(batch, partKey(key, 3));
+    const context = { training: true, key: partKey(key, 4) };
+    const { output, target } = this.#predict({ original, noise, times, labels }, context);
+    const loss = scope.keep(meanSquaredError(output, target));
+    device.phase("backward");
+    const gradients = backward(loss, this.#update.parameters, { spent: scope });
+    device.phase("optimizer");
+    withoutGradients(() => this.#update.step(gradients, step));
+    return { loss };
+  }
+
+  /** The mean loss of the test images, each at one time and with one noise, which are the same in every run. */
+  async evaluate(split: Split, batches: AsyncIterable<Batch>): Promise<ObjectiveEvaluation> {
+    const { dataset, schedule, prediction } = this.#options;
+    const { device } = this.#update.parameters[0];
+    using _all = device.scope();
+    const losses: Tensor[] = [];
+    let first = 0;
+    for await (const { images, labels, count } of batches) {
+      using scope = device.scope();
+      const told = this.classes === 0 || labels === undefined
+        ? undefined
+        : device.tensor(labels, [count]);
+      const error = withoutGradients(() => {
+        const original = this.#encode(device.tensor(images, [count, ...dataset.imageShape]));
+        const times = Array.from(
+          { length: count },
+          (_, image) => Math.floor((first + image + 0.5) * GOLDEN % 1 * schedule.times),
+        );
+        const noise = sampleNoise(device, { first, count }, original.shape.slice(1), EVALUATION, 0);
+        const context = { training: false, key: EVALUATION };
+        const { output, target } = this.#predict({ original, noise, times, labels: told }, context);
+        return mean(square(sub(output, target)), [1, 2, 3]);
+      });
+      losses.push(scope.keep(error));
+      first += count;
+    }
+    if (losses.length === 0) {
+      throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
+    }
+    const values = (await Promise.all(losses.map((tensor) => tensor.floats())))
+      .flatMap((part) => [...part]);
+    const loss = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const protocol = {
+      ...measuredImages(dataset, { split, images: first, precision: device.precision }),
+      metrics: {
+        loss:
+          `mean squared error of the predicted ${prediction}, at one fixed time and noise an image`,
+      },
+    };
+    const hash = await protocolHash(protocol);
+    return {
+      numbers: { images: first, loss },
+      protocol: hash,
+      rankBy: "loss",
+      better: "lower",
+      protocols: { [hash]: protocol },
+      shown: [["loss", loss.toPrecision(5)]],
+    };
+  }
+
+  /** The learning rate. */
+  learningRates(step: number): Scalars {
+    return { learningRate: this.#update.learningRate(step) };
+  }
+
+  /** Draws sixteen images in few steps, of one class after the other where it knows classes. */
+  override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
+    const { dataset, preview } = this.#options, { classes } = this;
+    const labels = classes === 0
+      ? undefined
+      : Int32Array.from({ length: SHOWN }, (_, i) => i % classes);
+    const request = { count: SHOWN, key, labels, settings: { ...preview } };
+    const { images } = await this.generate(device, request);
+    return drawImages(images, [SHOWN, ...dataset.imageShape], {
+      columns: COLUMNS,
+    });
+  }
+
+  async generate(device: Device, request: GenerateRequest): Promise<Generated> {
+    const settings = request.settings as unknown as DiffusionSampling;
+    const { count, key, batchSize = BATCH, onProgress, signal } = request;
+    const { schedule, prediction, stage1 } = this.#options;
+    this.checkLabels(request);
+    this.#checkGuidance(settings.guidance);
+    const steps = schedule.walk(settings.steps).length;
+    const sampler = createSampler(settings), shape = this.#sampleShape;
+    const labels = request.labels ?? this.#anyLabels(count, key);
+    const images: Float32Array<ArrayBuffer>[] = [], codes: Int32Array<ArrayBuffer>[] = [];
+    let codeShape: Shape | undefined;
+    for (let first = 0; first < count; first += batchSize) {
+      using _scope = device.scope();
+      const range = { first, count: Math.min(batchSize, count - first) };
+      const predict = this.#predictor(
+        device,
+        labels?.subarray(first, first + range.count),
+        settings,
+      );
+      const drawn = await sample(device, {
+        ...{ ...range, shape, key, steps, schedule, prediction, sampler, predict },
+        clip: stage1 === undefined,
+        onStep: (taken) => {
+          signal?.throwIfAborted();
+          onProgress?.(first * steps + taken * range.count, count * steps);
+        },
+      });
+      if (stage1 === undefined || this.model.latents === undefined) {
+        images.push(await drawn.floats());
+        continue;
+      }
+      const indices = stage1.quantize(this.model.latents.decode(drawn));
+      codeShape = indices.shape.slice(1);
+      codes.push(await indices.integers());
+      images.push(await stage1.decode(indices).floats());
+    }
+    return {
+      images: joined(Float32Array, images),
+      ...codeShape && { codes: joined(Int32Array, codes), codeShape },
+    };
+  }
+
+  /** What the network says of noisy images, and what it should say. */
+  #predict(
+    { original, noise, times, labels }: {
+      readonly original: Tensor;
+      readonly noise: Tensor;
+      readonly times: readonly number[];
+      readonly labels: Tensor | undefined;
+    },
+    context: Context,
+  ): { readonly output: Tensor; readonly target: Tensor } {
+    const { prediction, schedule } = this.#options;
+    const levels = times.map((time) => schedule.level(time));
+    const strength = strengthOf(original.device, levels);
+    const x = addNoise({ original, noise }, strength);
+    const output = this.model.denoiser.forward(x, times, { ...context, labels });
+    return { output, target: predictionTarget(prediction, { original, noise }, strength) };
+  }
+
+  /** What the diffusion is of: a batch's latents, or the images themselves. */
+  #originals({ images, indices }: TrainingBatch, key: RandomKey): Tensor {
+    const { latents } = this.model;
+    if (this.#cached === undefined || latents === undefined || indices === undefined) {
+      return this.#encode(images);
+    }
+    return latents.encode(this.#cached.read(images.device, indices, key));
+  }
+
+  #encode(images: Tensor): Tensor {
+    const { stage1 } = this.#options, { latents } = this.model;
+    if (stage1 === undefined || latents === undefined) return images;
+    return latents.encode(stage1.features(images));
+  }
+
+  /** The classes that a step tells the network. */
+  #toldLabels({ images: { device, shape: [count] }, labels }: TrainingBatch, key: RandomKey) {
+    const { dropClass = 0 } = this.#options;
+    if (this.classes === 0 || labels === undefined) return undefined;
+    if (dropClass === 0) return labels;
+    return where(
+      less(uniform(device, [count], key), dropClass),
+      full(device, [count], this.classes, "int32"),
+      labels,
+    );
+  }
+
+  /** Of the network with a class for each image, guided. */
+  #predictor(device: Device, labels: Int32Array | undefined, { guidance }: DiffusionSampling) {
+    const context = { training: false, key: EVALUATION };
+    const { denoiser } = this.model;
+    const told = (own: Int32Array | undefined) => (x: Tensor, time: number) => {
+      const classes = own && device.tensor(own.slice(), [own.length]);
+      const times = new Array<number>(x.shape[0]).fill(time);
+      return denoiser.forward(x, times, { ...context, labels: classes });
+    };
+    return labels === undefined ? told(undefined) : guide(told(labels), told(undefined), guidance);
+  }
+
+  /** A class for each image, where the model knows classes and none were asked for. */
+  #anyLabels(count: number, key: RandomKey): Int32Array | undefined {
+    if (this.classes === 0) return undefined;
+    const words = new Uint32Array(4), own = partKey(key, 0);
+    return Int32Array.from({ length: count }, (_, image) => {
+      philox(own, image, 0, words);
+      return Math.floor(words[0] * 2 ** -32 * this.classes);
+    });
+  }
+
+  /** The shape of what the diffusion is of, for one image. */
+  get #sampleShape(): Shape {
+    const { stage1, dataset: { imageShape } } = this.#options, { latents } = this.model;
+    if (stage1 === undefined || latents === undefined) return imageShape;
+    const [height, width] = imageShape;
+    return [height / stage1.downsampling, width / stage1.downsampling, latents.channels];
+  }
+
+  /** The features of some training images, spread over the set. */
+  async #someFeatures(device: Device, stage1: FirstStage): Promise<Float32Array> {
+    const { dataset } = this.#options, { train } = dataset.sizes;
+    const count = Math.min(MEASURED, train), parts: Float32Array<ArrayBuffer>[] = [];
+    const spread = dataset.sequence === undefined ? train / count : 1;
+    for (let start = 0; start < count; start += BATCH) {
+      const indices = Int32Array.from(
+        { length: Math.min(BATCH, count - start) },
+        (_, place) => Math.floor((start + place) * spread),
+      );
+      const images = await dataset.images("train", indices);
+      using _scope = device.scope();
+      const tensor = device.tensor(images, [indices.length, ...dataset.imageShape]);
+      parts.push(await stage1.features(tensor).floats());
+    }
+    return joined(Float32Array, parts);
+  }
+
+  #checkClasses(): void {
+    const { dataset: { name, labels, classes: names } } = this.#options, { classes } = this;
+    if (classes === 0) return;
+    if (labels !== undefined && names !== undefined && names.length === classes) return;
+    throw new RangeError(
+      `Cannot train with classes: the data set must tell ${classes} classes, got ${
+        names?.length ?? "none"
+      } of ${name}`,
+    );
+  }
+
+  #checkGuidance(guidance: number): void {
+    const { dropClass = 0 } = this.#options;
+    if (guidance === 1 || (this.classes > 0 && dropClass > 0)) return;
+    throw new RangeError(
+      `Cannot guide: guidance must be 1 with a model that was trained ${
+        this.classes === 0 ? "without classes" : "without dropping classes (objective.dropClass 0)"
+      }, got ${guidance}`,
+    );
+  }
+}
+
+/** α and σ of each image, `[B, 1, 1, 1]`. */
+function strengthOf(
+  device: Device,
+  levels: readonly { readonly alpha: number; readonly sigma: number }[],
+): Strength {
+  const column = (values: number[]) => device.tensor(values, [values.length, 1, 1, 1]);
+  return {
+    alpha: column(levels.map(({ alpha }) => alpha)),
+    sigma: column(levels.map(({ sigma }) => sigma)),
+  };
+}
+
+/** Arrays one after another. */
+function joined<A extends Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
+  Kind: new (length: number) => A,
+  parts: readonly A[],
+): A {
+  const whole = new Kind(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

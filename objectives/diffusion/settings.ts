@@ -1,0 +1,107 @@
+/** The settings that every diffusion has, and what is made of them. */
+import * as z from "zod";
+import type { Tensor } from "../../core/tensor.ts";
+import type { DiffusionOptions, DiffusionSampling } from "../diffusion.ts";
+import type { ObjectiveNeeds } from "../kind.ts";
+import { constructLearningRate, constructOptimizer } from "../optimizer_settings.ts";
+import { SAMPLER_SETTINGS } from "../samplers/registry.ts";
+import { type Prediction, PREDICTIONS } from "./prediction.ts";
+import { NoiseSchedule, type ScheduleName, SCHEDULES } from "./schedule.ts";
+
+/** The settings of a diffusion, as configurations hold them. */
+export interface DiffusionSettings {
+  /** How the noise grows. */
+  readonly schedule: ScheduleName;
+  /** T. */
+  readonly times: number;
+  /** The first β; none: the schedule's own. */
+  readonly firstBeta: number | null;
+  /** The last β; none: the schedule's own. */
+  readonly lastBeta: number | null;
+  /** What the network predicts. */
+  readonly prediction: Prediction;
+  /** Whether the network is told the classes. */
+  readonly classes: boolean;
+  /** The probability that it is not told an image's class. */
+  readonly dropClass: number;
+  /** Steps of the images that are shown after an epoch. */
+  readonly previewSteps: number;
+}
+
+const beta = (which: string) =>
+  z.number().gt(0).lt(1).nullable().default(null)
+    .describe(`the ${which} β of linear and sqrt-linear; none: as published`);
+
+/** Their schemas; the default schedule is for the kind of diffusion to say. */
+export const DIFFUSION_SETTINGS: {
+  readonly [Name in Exclude<keyof DiffusionSettings, "schedule">]: z.ZodType<
+    DiffusionSettings[Name]
+  >;
+} = {
+  times: z.int().min(1).default(1000).describe("T, the times of the diffusion"),
+  firstBeta: beta("first"),
+  lastBeta: beta("last"),
+  prediction: z.enum([...PREDICTIONS]).default("epsilon")
+    .describe("what the network predicts: the noise, the image or the velocity"),
+  classes: z.boolean().default(false).describe("whether the network is told the classes"),
+  dropClass: z.number().min(0).lt(1).default(0.1)
+    .describe("the probability that it is not told an image's class, for guidance"),
+  previewSteps: z.int().min(1).default(20)
+    .describe("steps of the images that are shown after an epoch"),
+};
+
+/** The schema of the schedule.
+ * @param published the one that the kind of diffusion was published with
+ */
+export function scheduleSetting(published: ScheduleName): z.ZodType<ScheduleName> {
+  return z.enum([...SCHEDULES]).default(published).describe("how the noise grows");
+}
+
+/** How a diffusion's model is sampled. */
+export const DIFFUSION_SAMPLING: z.ZodObject<
+  { readonly [Name in keyof DiffusionSampling]: z.ZodType<DiffusionSampling[Name]> },
+  z.core.$strict
+> = z.strictObject({
+  steps: z.int().min(1).default(50)
+    .describe("steps from noise to an image, at most objective.times"),
+  guidance: z.number().default(1)
+    .describe("how far the class is followed: 1 as it was learnt, more to overdo it"),
+  ...SAMPLER_SETTINGS.shape,
+});
+
+/** How many classes the network is told of; none where it is told of none.
+ * @throws {RangeError} it is to be told of classes, and the data set knows none
+ */
+export function classesOf(
+  { dataset, settings }: Pick<ObjectiveNeeds<DiffusionSettings>, "dataset" | "settings">,
+): number | null {
+  if (!settings.classes) return null;
+  const { classes, labels, name } = dataset;
+  if (classes !== undefined && labels !== undefined) return classes.length;
+  throw new RangeError(
+    `Cannot train with classes: objective.classes must be false for a data set that tells none, got true with ${name}`,
+  );
+}
+
+/** What every diffusion's objective is made of, but for its model.
+ * @param parameters the denoiser's
+ * @throws {RangeError} the schedule cannot be
+ */
+export function diffusionOptions(
+  needs: ObjectiveNeeds<DiffusionSettings>,
+  parameters: ReadonlyMap<string, Tensor>,
+): Omit<DiffusionOptions, "model"> {
+  const { dataset, settings, optimizer, steps } = needs;
+  const { schedule, times, firstBeta, lastBeta, prediction, dropClass, previewSteps } = settings;
+  return {
+    optimizer: constructOptimizer(optimizer, parameters),
+    ...{ dataset, prediction, dropClass },
+    schedule: new NoiseSchedule({
+      ...{ type: schedule, times },
+      ...{ first: firstBeta ?? undefined, last: lastBeta ?? undefined },
+    }),
+    preview: { ...DIFFUSION_SAMPLING.parse({}), steps: Math.min(previewSteps, times) },
+    learningRate: constructLearningRate(optimizer, steps),
+    clipNorm: optimizer.clipNorm ?? undefined,
+  };
+}

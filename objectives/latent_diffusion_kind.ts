@@ -1,0 +1,84 @@
+/** Diffusion of a first stage's latents in the registry. */
+import * as z from "zod";
+import { randomKey } from "../core/random.ts";
+import type { FirstStage } from "../models/first_stage.ts";
+import { createModel, UNETS } from "../models/registry.ts";
+import { DiffusionObjective } from "./diffusion.ts";
+import { type Cache, CACHES } from "./diffusion/cached_features.ts";
+import { LatentSpace, type Scaling, SCALINGS } from "./diffusion/latents.ts";
+import { DiffusionModel } from "./diffusion/model.ts";
+import {
+  classesOf,
+  DIFFUSION_SAMPLING,
+  DIFFUSION_SETTINGS,
+  diffusionOptions,
+  type DiffusionSettings,
+  scheduleSetting,
+} from "./diffusion/settings.ts";
+import type { ObjectiveKind, ObjectiveNeeds } from "./kind.ts";
+
+/** The settings of a latent diffusion, as configurations hold them. */
+export interface LatentDiffusionSettings extends DiffusionSettings {
+  /** How the first stage's features are scaled. */
+  readonly scaling: Scaling;
+  /** How many principal components of the features are the latents; none: the features' channels are. */
+  readonly components: number | null;
+  /** Which features of training images are kept in memory. */
+  readonly cache: Cache;
+}
+
+/** Diffusion over a finished first stage, with one network and one optimiser. */
+export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
+  description: "take noise off the latents of a first stage: a generator",
+  schema: z.strictObject({
+    schedule: scheduleSetting("sqrt-linear"),
+    ...DIFFUSION_SETTINGS,
+    scaling: z.enum([...SCALINGS]).default("one").describe(
+      "how a first stage's features are scaled to a deviation of 1: by one number, or each channel",
+    ),
+    components: z.int().min(1).nullable().default(null).describe(
+      "principal components of the features that are the latents; none: the features' channels",
+    ),
+    cache: z.enum([...CACHES]).default("none").describe(
+      "features of training images that are kept in memory: none, of the images as they are, of their mirror images too",
+    ),
+  }),
+  models: UNETS,
+  quantizes: false,
+  stage1: "required",
+  sampling: DIFFUSION_SAMPLING,
+  make(device, needs) {
+    const { seed, settings, model } = needs;
+    const stage1 = firstStageOf(needs);
+    const { scaling, components, cache } = settings;
+    const latents = new LatentSpace(device, {
+      ...{ width: stage1.codebookDim, scaling, components: components ?? undefined },
+    });
+    const own = { channels: latents.channels, classes: classesOf(needs) };
+    const denoiser = createModel(UNETS, device, own, model, randomKey(seed, "initial model"));
+    return new DiffusionObjective({
+      model: new DiffusionModel(denoiser, latents),
+      ...diffusionOptions(needs, denoiser.namedParameters()),
+      ...{ stage1, cache },
+    });
+  },
+};
+
+/** The first stage.
+ * @throws {RangeError} there is none, or it does not fit the images
+ */
+function firstStageOf({ dataset, stage1 }: ObjectiveNeeds<LatentDiffusionSettings>): FirstStage {
+  if (stage1 === undefined) {
+    throw new RangeError("Cannot make latents: a finished first stage is needed, got none");
+  }
+  const { imageShape: [height, width, channels] } = dataset, { downsampling } = stage1;
+  if (stage1.channels !== channels) {
+    throw new RangeError(
+      `Cannot make latents: the images must have ${stage1.channels} channels, as those of the first stage, got ${channels}`,
+    );
+  }
+  if (height % downsampling === 0 && width % downsampling === 0) return stage1;
+  throw new RangeError(
+    `Cannot make latents: the images' sides must be divisible by ${downsampling}, got ${height}×${width}`,
+  );
+}

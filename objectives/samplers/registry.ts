@@ -1,0 +1,46 @@
+/** The samplers by name, and their settings. Adding one is a file in this folder and a line here. */
+import * as z from "zod";
+import { DdimSampler } from "./ddim.ts";
+import { DdpmSampler, type Variance, VARIANCES } from "./ddpm.ts";
+import { DpmSolverSampler } from "./dpm_solver.ts";
+import type { Sampler } from "./sampler.ts";
+
+/** How a diffusion is sampled. */
+export interface SamplerSettings {
+  /** Whose steps are taken. */
+  readonly sampler: string;
+  /** Of ddim: how much of the noise is fresh at each step. */
+  readonly eta: number;
+  /** Of ddpm: the variance of the fresh noise. */
+  readonly variance: Variance;
+}
+
+const SAMPLERS: Readonly<Record<string, (settings: SamplerSettings) => Sampler>> = {
+  "ddim": ({ eta }) => new DdimSampler(eta),
+  "ddpm": ({ variance }) => new DdpmSampler(variance),
+  "dpm-solver": () => new DpmSolverSampler(),
+};
+
+/** Their schema. */
+export const SAMPLER_SETTINGS: z.ZodObject<
+  { readonly [Name in keyof SamplerSettings]: z.ZodType<SamplerSettings[Name]> },
+  z.core.$strict
+> = z.strictObject({
+  sampler: z.enum(Object.keys(SAMPLERS)).default("ddim").describe("whose steps are taken"),
+  eta: z.number().min(0).max(1).default(0)
+    .describe("of ddim: how much of the noise is fresh at each step"),
+  variance: z.enum([...VARIANCES]).default("large")
+    .describe("of ddpm: the variance of the fresh noise, β or (small) β·(1 − ᾱ_s)/(1 − ᾱ_t)"),
+});
+
+/** The sampler of some settings.
+ *
+ * ```ts
+ * import { createSampler, DdimSampler } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * assert.ok(createSampler({ sampler: "ddim", eta: 0, variance: "large" }) instanceof DdimSampler);
+ * ```
+ */
+export function createSampler(settings: SamplerSettings): Sampler {
+  return SAMPLERS[settings.sampler](settings);
+}
