@@ -15,6 +15,7 @@ import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
+import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
@@ -42,6 +43,8 @@ export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOpt
   readonly classDropout: number;
   /** The share of each target that is spread over all codes. */
   readonly smoothing: number;
+  /** Which codes of training images are kept in memory; none by default. */
+  readonly cache?: Cache;
 }
 
 /** Settings that generators of codes have in common. */
@@ -52,6 +55,8 @@ export interface CodeGeneratorSettings {
   readonly classDropout: number;
   /** The share of each target that is spread over all codes. */
   readonly smoothing: number;
+  /** Which codes of training images are kept in memory. */
+  readonly cache: Cache;
 }
 
 /** Their schema.
@@ -67,6 +72,9 @@ export function codeGeneratorSchema(smoothing: number): z.ZodObject<
       .describe("share of the training images whose class is not told, for guidance"),
     smoothing: z.number().min(0).max(1).default(smoothing)
       .describe("share of each target that is spread over all codes"),
+    cache: z.enum([...CACHES]).default("none").describe(
+      "codes of training images that are kept in memory: none, of the images as they are, of their mirror images too",
+    ),
   });
 }
 
@@ -175,6 +183,7 @@ export abstract class CodeGenerator<
   protected abstract readonly samplingSchema: z.ZodType<Settings>;
   readonly #options: CodeGeneratorOptions<Model>;
   readonly #update: Update;
+  #cached: CachedEncodings | undefined;
 
   /** Takes up a model, its optimiser and a first stage. */
   constructor(options: CodeGeneratorOptions<Model>) {
@@ -239,15 +248,25 @@ export abstract class CodeGenerator<
     request: CodeRequest<Settings>,
   ): Promise<Int32Array<ArrayBuffer>>;
 
+  /** Encodes the training images where their codes are kept. */
+  override async prepare(device: Device): Promise<void> {
+    const { dataset, cache = "none" } = this.#options;
+    if (cache === "none" || this.#cached !== undefined) return;
+    const encode = (images: Tensor) => this.encode(images);
+    this.#cached = await CachedEncodings.encode(device, dataset, cache, encode);
+  }
+
   /** Takes a step: the mean of −ln p over the codes that are to be told. */
   step(
-    { images, labels }: TrainingBatch,
+    { images, labels, indices }: TrainingBatch,
     { step, ...context }: StepContext,
   ): Readonly<Record<string, Tensor>> {
     const { device } = images, { smoothing } = this.#options;
     using scope = device.scope();
     device.phase("codes");
-    const codes = this.encode(images);
+    const codes = this.#cached === undefined || indices === undefined
+      ? this.encode(images)
+      : this.#cached.read(device, indices, partKey(context.key, 2));
     device.phase("forward");
     const told = this.told(device, codes.shape[0], labels, context);
     const { losses, targets } = this.losses(codes, told, context, { smoothing, first: 0 });

@@ -7,6 +7,7 @@ import {
   type CodeModel,
   codeShapeOf,
 } from "./code_generator.ts";
+import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 
@@ -21,14 +22,16 @@ export interface CodeModelNeeds {
 }
 
 /** What a model is made for by a configuration.
- * @throws {RangeError} it is to be told classes, and the data set has none
+ * @throws {RangeError} there is no first stage that fits the images, or the model is to be told classes and the data set
+ * has none
  */
 export function codeModelNeeds(
-  { stage1, dataset, settings }: ObjectiveNeeds<CodeGeneratorSettings>,
+  needs: ObjectiveNeeds<CodeGeneratorSettings>,
 ): CodeModelNeeds {
-  const [height, width] = codeShapeOf(stage1!, dataset);
+  const { dataset, settings } = needs, stage1 = firstStageOf(needs, "codes");
+  const [height, width] = codeShapeOf(stage1, dataset);
   return {
-    codebookSize: stage1!.codebookSize,
+    codebookSize: stage1.codebookSize,
     grid: [height, width],
     classes: settings.conditional ? classCount(dataset) : 0,
   };
@@ -39,10 +42,10 @@ export function codeGeneratorOptions<Model extends CodeModel>(
   { stage1, dataset, settings, optimizer, steps }: ObjectiveNeeds<CodeGeneratorSettings>,
   model: Model,
 ): CodeGeneratorOptions<Model> {
-  const { classDropout, smoothing } = settings;
+  const { classDropout, smoothing, cache } = settings;
   const isMatrix = ({ shape }: Tensor) => shape.length === 2;
   return {
-    ...{ model, stage1: stage1!, dataset, classDropout, smoothing },
+    ...{ model, stage1: stage1!, dataset, classDropout, smoothing, cache },
     optimizer: constructOptimizer(optimizer, model.namedParameters(), isMatrix),
     learningRate: constructLearningRate(optimizer, steps),
     clipNorm: optimizer.clipNorm ?? undefined,

@@ -46,7 +46,7 @@ export {
   drawOf,
 } from "./samplers/choice.ts";
 export * from "./diffusion.ts";
-export { type Cache, CACHES } from "./diffusion/cached_features.ts";
+export { type Cache, CACHES } from "./cached_encodings.ts";
 export * from "./diffusion/latents.ts";
 export * from "./diffusion/model.ts";
 export * from "./diffusion/prediction.ts";

@@ -102,7 +102,7 @@ export function makeObjective(
     steps: 100,
     stepsPerEpoch: 6,
     stage1,
-  });
+  }) as Objective;
 }
 
 /** Trains on all images at once.
@@ -116,12 +116,13 @@ export async function trainFor(
   const key = randomKey(13, "training"), dataset = stripes(), losses: number[] = [];
   const all = Int32Array.from({ length: dataset.sizes.train }, (_, index) => index);
   const values = await dataset.images("train", all);
+  await objective.prepare(device);
   for (let step = 0; step < steps; step++) {
     using _scope = device.scope();
     const images = device.tensor(values, [all.length, ...dataset.imageShape]);
     const labels = device.tensor(Int32Array.from(dataset.labels!.train), [all.length]);
     const context = { training: true, key: { ...key, step }, step };
-    losses.push(await objective.step({ images, labels }, context).loss.item());
+    losses.push(await objective.step({ images, labels, indices: all }, context).loss.item());
   }
   return losses;
 }
