@@ -6,6 +6,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import type { CodeTransformer } from "../models/transformer/code_transformer.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { readSettings } from "../settings/settings.ts";
 import {
   CODE_SAMPLING,
   CodeGenerator,
@@ -27,14 +28,49 @@ export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
  * −log₂ p, the mean over all codes of all images, without smoothing.
  *
  * `generate` completes images whose first codes, by rows, are known.
+ *
+ * ```ts
+ * import {
+ *   Adam, AutoregressionObjective, CodeTransformer, FirstStage, memoryDataset, openDevice, randomKey, uniform,
+ *   VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "example");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = uniform(device, [4, 8, 8, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const model = new CodeTransformer(device, {
+ *   ...{ codebookSize: 8, grid: [2, 2], classes: 0, causal: true },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0, positions: "learned" },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
+ * });
+ * const objective = new AutoregressionObjective({
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   learningRate: () => 1e-3,
+ *   stage1: new FirstStage(network, key),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [8, 8, 1], train, test: train }),
+ *   classDropout: 0,
+ *   smoothing: 0,
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About ln 8: nothing is learned yet.
+ * }
+ * const { codes } = await objective.generate(device, { count: 3, key, settings: { topK: 4 } });
+ * assert.equal(codes?.length, 3 * 4);
+ * ```
  */
 export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
-  protected override readonly measure = [
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
     "bits",
     "-log2 of the probability of each code after those before it, the mean over all codes",
-  ] as const;
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> =
-    AUTOREGRESSIVE_SAMPLING;
+  ];
+  /** Draws codes. */
   protected override draw(
     device: Device,
     { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
@@ -75,6 +111,14 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     return drawAll();
   }
 
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): CodeSamplingSettings {
+    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
   protected override losses(
     codes: Tensor,
     labels: Tensor,

@@ -179,8 +179,6 @@ export abstract class CodeGenerator<
   readonly scalars: readonly string[] = ["loss"];
   /** What is measured: its name, and what it is in words. */
   protected abstract readonly measure: readonly [name: string, description: string];
-  /** The settings of sampling, with their defaults. */
-  protected abstract readonly samplingSchema: z.ZodType<Settings>;
   readonly #options: CodeGeneratorOptions<Model>;
   readonly #update: Update;
   #cached: CachedEncodings | undefined;
@@ -239,6 +237,11 @@ export abstract class CodeGenerator<
     context: Context,
     options: LossOptions,
   ): CodeLosses;
+
+  /** Checks settings of sampling and fills in the defaults.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  protected abstract readSampling(settings: Readonly<Record<string, unknown>>): Settings;
 
   /** Draws codes.
    * @returns `[count, positions]`
@@ -347,7 +350,7 @@ export abstract class CodeGenerator<
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
     const { count, batchSize = 64, onProgress, signal } = request;
     const { stage1, dataset } = this.#options, { codeShape } = this;
-    const settings = this.samplingSchema.parse(request.settings);
+    const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
     this.checkLabels(request);
     this.#checkGuidance(request, settings);

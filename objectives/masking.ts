@@ -7,6 +7,7 @@ import type { CodeTransformer } from "../models/transformer/code_transformer.ts"
 import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { readSettings } from "../settings/settings.ts";
 import {
   CODE_SAMPLING,
   CodeGenerator,
@@ -32,14 +33,50 @@ export const MASKED_SAMPLING: z.ZodObject<
  * place (MaskGIT, arXiv 2202.04200). Its number is bits a hidden code, with masks that are the same in every evaluation.
  *
  * `generate` makes the codes in a few passes, and completes images of which any codes are known.
+ *
+ * ```ts
+ * import {
+ *   Adam, MaskingObjective, CodeTransformer, FirstStage, memoryDataset, openDevice, randomKey, uniform,
+ *   VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "example");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = uniform(device, [4, 8, 8, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const model = new CodeTransformer(device, {
+ *   ...{ codebookSize: 8, grid: [2, 2], classes: 0, causal: false },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0, positions: "learned" },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
+ * });
+ * const objective = new MaskingObjective({
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   learningRate: () => 1e-3,
+ *   stage1: new FirstStage(network, key),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [8, 8, 1], train, test: train }),
+ *   classDropout: 0,
+ *   smoothing: 0,
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About ln 8: nothing is learned yet.
+ * }
+ * const { codes } = await objective.generate(device, { count: 3, key, settings: { topK: 4 } });
+ * assert.equal(codes?.length, 3 * 4);
+ * ```
  */
 export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSamplingSettings> {
-  protected override readonly measure = [
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
     "maskedBits",
     "-log2 of the probability of each hidden code after the others, the mean over all hidden codes; the share " +
     "cos(pi r/2) of an image's codes is hidden, r uniform",
-  ] as const;
-  protected override readonly samplingSchema: z.ZodType<MaskedSamplingSettings> = MASKED_SAMPLING;
+  ];
+  /** Draws codes. */
   protected override draw(
     device: Device,
     { labels, settings, onShare, ...request }: CodeRequest<MaskedSamplingSettings>,
@@ -72,6 +109,14 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     return slice(features, [0, 1, 0], [batch, length - 1, width]);
   }
 
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): MaskedSamplingSettings {
+    return readSettings(MASKED_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
   protected override losses(
     codes: Tensor,
     labels: Tensor,

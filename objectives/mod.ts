@@ -35,6 +35,7 @@ export {
 export * from "./code_statistics.ts";
 export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
 export { drawMask } from "./masks.ts";
+export type { MaskedSettings } from "./samplers/masked.ts";
 export { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
 export * from "./samplers/guidance.ts";
 export * from "./samplers/guided_logits.ts";

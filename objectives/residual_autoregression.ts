@@ -1,5 +1,4 @@
 /** Autoregression over several codes a position. */
-import * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -8,6 +7,7 @@ import type { ResidualTransformer } from "../models/transformer/residual_transfo
 import { StackCache } from "../models/transformer/stack.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { readSettings } from "../settings/settings.ts";
 import { AUTOREGRESSIVE_SAMPLING, checkPrefix } from "./autoregression.ts";
 import {
   CodeGenerator,
@@ -23,13 +23,20 @@ import { guidedLogits } from "./samplers/guided_logits.ts";
  * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits a code, as autoregression's.
  */
 export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTransformer> {
-  protected override readonly measure = [
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
     "bits",
     "-log2 of the probability of each code after those of the positions before and those before it at its own, the mean over all codes",
-  ] as const;
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> =
-    AUTOREGRESSIVE_SAMPLING;
+  ];
 
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): CodeSamplingSettings {
+    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
   protected override losses(
     codes: Tensor,
     labels: Tensor,
@@ -44,6 +51,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     return { targets, losses: projectedCrossEntropy(rows, weight, targets, { smoothing }) };
   }
 
+  /** Draws codes. */
   protected override async draw(
     device: Device,
     { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,

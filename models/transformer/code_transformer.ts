@@ -16,15 +16,14 @@ import { initializeWeights, normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
 import { checkTable } from "./table.ts";
 
-/** How a transformer knows where a code lies in the image. */
-export const POSITIONS = ["learned", "rotary"] as const;
+const POSITIONS = ["learned", "rotary"] as const;
 
 /** The settings of a transformer over codes, as configurations hold them. */
 export interface CodeTransformerSettings extends BlockSettings {
   /** How many blocks. */
   readonly layers: number;
   /** A learned vector for each position, or queries and keys that turn with it. */
-  readonly positions: typeof POSITIONS[number];
+  readonly positions: "learned" | "rotary";
 }
 
 /** What a transformer over codes is made for. */
@@ -210,8 +209,8 @@ export const codeTransformerKind: ModelKind<
       "share of the elements that are dropped",
     ),
     positions: z.enum(POSITIONS).default("learned").describe("how tokens know where they are"),
-    norm: z.enum(NORMS).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum(FEED_FORWARDS).default("gelu").describe("what follows the attention"),
+    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

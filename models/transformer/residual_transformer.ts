@@ -14,7 +14,7 @@ import type { ModelKind } from "../kind.ts";
 import { FEED_FORWARDS } from "./feed_forward.ts";
 import { initializeWeights, normalParameter } from "./initial.ts";
 import { checkTable } from "./table.ts";
-import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
+import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
 
 /** The settings of a transformer over several codes a position, as configurations hold them. */
 export interface ResidualTransformerSettings extends BlockSettings {
@@ -234,8 +234,8 @@ export const residualTransformerKind: ModelKind<
     dropout: z.number().min(0).lt(1).default(0.1).describe(
       "share of the elements that are dropped",
     ),
-    norm: z.enum(NORMS).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum(FEED_FORWARDS).default("gelu").describe("what follows the attention"),
+    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

@@ -91,8 +91,13 @@ export function makeObjective(
   { type, settings = {}, model = {}, stage1, labels = true }: SecondStageOptions,
 ): Objective {
   const kind = objectiveKind(type), dataset = stripes();
-  const { labels: known, classes, ...rest } = dataset;
-  const unlabelled = { ...rest, images: dataset.images.bind(dataset) };
+  const unlabelled: Dataset = {
+    name: dataset.name,
+    imageShape: dataset.imageShape,
+    sizes: dataset.sizes,
+    variance: dataset.variance,
+    images: dataset.images.bind(dataset),
+  };
   return kind.make(device, {
     seed: 5,
     dataset: labels ? dataset : unlabelled,
