@@ -16,6 +16,11 @@ import {
   codeTransformerKind,
   type CodeTransformerNeeds,
 } from "./transformer/code_transformer.ts";
+import {
+  type ResidualTransformer,
+  residualTransformerKind,
+  type ResidualTransformerNeeds,
+} from "./transformer/residual_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -52,6 +57,12 @@ export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = n
 >(Object.entries({
   "transformer": codeTransformerKind,
 }));
+
+/** The transformers over the codes of a first stage that may have several codes a position. */
+export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTransformerNeeds> =
+  new Map<string, ModelKind<ResidualTransformer, ResidualTransformerNeeds>>(Object.entries({
+    "rq-transformer": residualTransformerKind,
+  }));
 
 /** The schema of a model's configuration: its type and its settings.
  * @param table the models that can be chosen; the first is the default

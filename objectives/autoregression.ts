@@ -1,36 +1,22 @@
 /** Autoregression: a transformer that tells each code of an image from those before it. */
 import * as z from "zod";
-import { backward, withoutGradients } from "../core/execute.ts";
-import { cast, div, greaterEqual, maximum } from "../core/functions/elementwise.ts";
+import { withoutGradients } from "../core/execute.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
-import { sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { CodeTransformer } from "../models/transformer/code_transformer.ts";
 import type { Context } from "../nn/module.ts";
-import type { Optimizer } from "../nn/optimizers.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
-import { Update, type UpdateOptions } from "../nn/update.ts";
+import { readSettings } from "../settings/settings.ts";
 import {
   CODE_SAMPLING,
   CodeGenerator,
-  type CodeGeneratorOptions,
   type CodeLosses,
   type CodeRequest,
   type CodeSamplingSettings,
+  type LossOptions,
 } from "./code_generator.ts";
-import type { Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
-
-/** What the objective is made of. */
-export interface AutoregressionOptions extends CodeGeneratorOptions, UpdateOptions {
-  /** What is trained; causal. */
-  readonly model: CodeTransformer;
-  /** Steps its parameters. */
-  readonly optimizer: Optimizer;
-  /** The share of each target that is spread over all codes. */
-  readonly smoothing: number;
-}
 
 /** How the codes are sampled. */
 export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
@@ -42,62 +28,49 @@ export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
  * −log₂ p, the mean over all codes of all images, without smoothing.
  *
  * `generate` completes images whose first codes, by rows, are known.
+ *
+ * ```ts
+ * import {
+ *   Adam, AutoregressionObjective, CodeTransformer, FirstStage, memoryDataset, openDevice, randomKey, uniform,
+ *   VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "example");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = uniform(device, [4, 8, 8, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const model = new CodeTransformer(device, {
+ *   ...{ codebookSize: 8, grid: [2, 2], classes: 0, causal: true },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0, positions: "learned" },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
+ * });
+ * const objective = new AutoregressionObjective({
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   learningRate: () => 1e-3,
+ *   stage1: new FirstStage(network, key),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [8, 8, 1], train, test: train }),
+ *   classDropout: 0,
+ *   smoothing: 0,
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About ln 8: nothing is learned yet.
+ * }
+ * const { codes } = await objective.generate(device, { count: 3, key, settings: { topK: 4 } });
+ * assert.equal(codes?.length, 3 * 4);
+ * ```
  */
-export class AutoregressionObjective extends CodeGenerator {
-  /** What is trained. */
-  readonly model: CodeTransformer;
-  /** Steps its parameters. */
-  readonly optimizer: Optimizer;
-  /** The names of the scalars. */
-  readonly scalars: readonly string[] = ["loss"];
-  protected override readonly measures = [
+export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
     "bits",
     "-log2 of the probability of each code after those before it, the mean over all codes",
-  ] as const;
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> =
-    AUTOREGRESSIVE_SAMPLING;
-  readonly #smoothing: number;
-  readonly #update: Update;
-
-  /** Takes up a model and its optimiser. */
-  constructor(options: AutoregressionOptions) {
-    super(options);
-    this.model = options.model;
-    this.optimizer = options.optimizer;
-    this.#smoothing = options.smoothing;
-    this.#update = new Update(this.model.parameters(), this.optimizer, options);
-  }
-
-  /** Takes a step. */
-  step(
-    { images, labels }: TrainingBatch,
-    { step, ...context }: StepContext,
-  ): Readonly<Record<string, Tensor>> {
-    const { device } = images;
-    using scope = device.scope();
-    device.phase("codes");
-    const codes = this.encode(images);
-    device.phase("forward");
-    const told = this.told(device, codes.shape[0], labels, context);
-    const { losses, targets } = this.#losses(codes, told, context, this.#smoothing);
-    const counted = sum(cast(greaterEqual(targets, 0), "float32"));
-    const loss = scope.keep(div(sum(losses), maximum(counted, 1)));
-    device.phase("backward");
-    const gradients = backward(loss, this.#update.parameters, { spent: scope });
-    device.phase("optimizer");
-    this.#update.step(gradients, step);
-    return { loss };
-  }
-
-  /** The learning rate. */
-  learningRates(step: number): Scalars {
-    return { learningRate: this.#update.learningRate(step) };
-  }
-
-  protected override measure(codes: Tensor, labels: Tensor, context: Context): CodeLosses {
-    return this.#losses(codes, labels, context, 0);
-  }
-
+  ];
+  /** Draws codes. */
   protected override draw(
     device: Device,
     { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
@@ -138,7 +111,20 @@ export class AutoregressionObjective extends CodeGenerator {
     return drawAll();
   }
 
-  #losses(codes: Tensor, labels: Tensor, context: Context, smoothing: number): CodeLosses {
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): CodeSamplingSettings {
+    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
+  protected override losses(
+    codes: Tensor,
+    labels: Tensor,
+    context: Context,
+    { smoothing }: LossOptions,
+  ): CodeLosses {
     const [batch, length] = codes.shape;
     const shown = length === 1 ? undefined : slice(codes, [0, 0], [batch, length - 1]);
     const features = this.model.forward({ labels, codes: shown }, context);
@@ -160,7 +146,7 @@ function repeated(rows: Int32Array<ArrayBuffer>, times: number): Int32Array<Arra
 /** Refuses known codes that come after some that are not.
  * @throws {RangeError} there are
  */
-function checkPrefix(given: Int32Array | undefined, length: number): void {
+export function checkPrefix(given: Int32Array | undefined, length: number): void {
   given?.forEach((code, at) => {
     if (code < 0 || at % length === 0 || given[at - 1] >= 0) return;
     throw new RangeError(

@@ -1,56 +1,24 @@
 /** Autoregression in the registry. */
-import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import { createModel, TRANSFORMERS } from "../models/registry.ts";
 import { AutoregressionObjective, AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
-import {
-  checkOneCode,
-  classCount,
-  CODE_GENERATOR_SETTINGS,
-  type CodeGeneratorSettings,
-  codeShapeOf,
-} from "./code_generator.ts";
+import { checkOneCode, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import type { ObjectiveKind } from "./kind.ts";
-import { constructLearningRate, constructOptimizer, isMatrix } from "./optimizer_settings.ts";
-
-/** The settings of autoregression. */
-export interface AutoregressionSettings extends CodeGeneratorSettings {
-  /** The share of each target that is spread over all codes. */
-  readonly smoothing: number;
-}
 
 /** Autoregression, with a transformer and one optimiser. */
-export const autoregressionKind: ObjectiveKind<AutoregressionSettings> = {
+export const autoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
   description: "tell each code of a first stage from those before it",
-  schema: z.strictObject({
-    smoothing: z.number().min(0).max(1).default(0)
-      .describe("share of each target that is spread over all codes"),
-    ...CODE_GENERATOR_SETTINGS,
-  }),
+  schema: codeGeneratorSchema(0),
   models: TRANSFORMERS,
   quantizes: false,
   stage1: "required",
   sampling: AUTOREGRESSIVE_SAMPLING,
-  make(device, { stage1, dataset, settings, model, optimizer, seed, steps }) {
-    checkOneCode(stage1!, "an autoregressive model");
-    const { conditional, classDropout, smoothing } = settings;
-    const [height, width] = codeShapeOf(stage1!, dataset);
-    const needs = {
-      codebookSize: stage1!.codebookSize,
-      grid: [height, width] as const,
-      classes: conditional ? classCount(dataset) : 0,
-      causal: true,
-    };
-    const made = createModel(TRANSFORMERS, device, needs, model, randomKey(seed, "initial model"));
-    return new AutoregressionObjective({
-      model: made,
-      optimizer: constructOptimizer(optimizer, made.namedParameters(), isMatrix),
-      stage1: stage1!,
-      dataset,
-      classDropout,
-      smoothing,
-      learningRate: constructLearningRate(optimizer, steps),
-      clipNorm: optimizer.clipNorm ?? undefined,
-    });
+  make(device, needs) {
+    checkOneCode(needs.stage1!, "an autoregressive model");
+    const key = randomKey(needs.seed, "initial model");
+    const wanted = { ...codeModelNeeds(needs), causal: true };
+    const model = createModel(TRANSFORMERS, device, wanted, needs.model, key);
+    return new AutoregressionObjective(codeGeneratorOptions(needs, model));
   },
 };

@@ -1,9 +1,10 @@
 /** What the generators share that make the codes of a first stage. */
 import * as z from "zod";
-import { withoutGradients } from "../core/execute.ts";
+import { backward, withoutGradients } from "../core/execute.ts";
 import { full, uniform } from "../core/functions/creation.ts";
-import { less, where } from "../core/functions/elementwise.ts";
+import { cast, div, greaterEqual, less, maximum, where } from "../core/functions/elementwise.ts";
 import { reshape } from "../core/functions/movement.ts";
+import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -12,21 +13,38 @@ import type { Dataset, Split } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
+import type { Optimizer } from "../nn/optimizers.ts";
+import { Update, type UpdateOptions } from "../nn/update.ts";
+import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
-import type { ObjectiveEvaluation } from "./objective.ts";
+import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
 import { checkChoice, CHOICE_SETTINGS, type ChoiceSettings } from "./samplers/choice.ts";
 
+/** A model that tells codes. */
+export interface CodeModel extends Module {
+  /** How many classes it is told of. */
+  readonly classes: number;
+}
+
 /** What a generator of codes is made of. */
-export interface CodeGeneratorOptions {
+export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOptions {
+  /** What is trained. */
+  readonly model: Model;
+  /** Steps its parameters. */
+  readonly optimizer: Optimizer;
   /** Makes images codes, and codes images. */
   readonly stage1: FirstStage;
   /** The images. */
   readonly dataset: Dataset;
   /** The share of the training images whose class the model is not told. */
   readonly classDropout: number;
+  /** The share of each target that is spread over all codes. */
+  readonly smoothing: number;
+  /** Which codes of training images are kept in memory; none by default. */
+  readonly cache?: Cache;
 }
 
 /** Settings that generators of codes have in common. */
@@ -35,17 +53,30 @@ export interface CodeGeneratorSettings {
   readonly conditional: boolean;
   /** The share of the training images whose class it is not told. */
   readonly classDropout: number;
+  /** The share of each target that is spread over all codes. */
+  readonly smoothing: number;
+  /** Which codes of training images are kept in memory. */
+  readonly cache: Cache;
 }
 
-/** Their schema, to be spread into that of an objective. */
-export const CODE_GENERATOR_SETTINGS: {
-  readonly conditional: z.ZodType<boolean>;
-  readonly classDropout: z.ZodType<number>;
-} = {
-  conditional: z.boolean().default(false).describe("tells the model the images' classes"),
-  classDropout: z.number().min(0).max(1).default(0.1)
-    .describe("share of the training images whose class is not told, for guidance"),
-};
+/** Their schema.
+ * @param smoothing its default
+ */
+export function codeGeneratorSchema(smoothing: number): z.ZodObject<
+  { readonly [Name in keyof CodeGeneratorSettings]: z.ZodType<CodeGeneratorSettings[Name]> },
+  z.core.$strict
+> {
+  return z.strictObject({
+    conditional: z.boolean().default(false).describe("tells the model the images' classes"),
+    classDropout: z.number().min(0).max(1).default(0.1)
+      .describe("share of the training images whose class is not told, for guidance"),
+    smoothing: z.number().min(0).max(1).default(smoothing)
+      .describe("share of each target that is spread over all codes"),
+    cache: z.enum([...CACHES]).default("none").describe(
+      "codes of training images that are kept in memory: none, of the images as they are, of their mirror images too",
+    ),
+  });
+}
 
 /** How codes are sampled, whatever the generator. */
 export interface CodeSamplingSettings extends ChoiceSettings {
@@ -127,19 +158,38 @@ export function checkOneCode({ codeAxes }: FirstStage, what: string): void {
   );
 }
 
-/** A generator of the codes of a first stage. */
-export abstract class CodeGenerator<Settings extends CodeSamplingSettings = CodeSamplingSettings>
-  extends Generator {
-  /** What is trained. */
-  abstract override readonly model: Module & { readonly classes: number };
-  /** What `measure` tells, by name, in words. */
-  protected abstract readonly measures: readonly [name: string, description: string];
-  readonly #options: CodeGeneratorOptions;
+/** How codes are told. */
+export interface LossOptions {
+  /** The share of each target that is spread over all codes. */
+  readonly smoothing: number;
+  /** The number of the first image: what is drawn for an image depends on the key and its number alone. */
+  readonly first: number;
+}
 
-  /** Takes up a first stage and its images. */
-  constructor(options: CodeGeneratorOptions) {
+/** A generator of the codes of a first stage. */
+export abstract class CodeGenerator<
+  Model extends CodeModel = CodeModel,
+  Settings extends CodeSamplingSettings = CodeSamplingSettings,
+> extends Generator {
+  /** What is trained. */
+  readonly model: Model;
+  /** Steps its parameters. */
+  readonly optimizer: Optimizer;
+  /** The names of the scalars. */
+  readonly scalars: readonly string[] = ["loss"];
+  /** What is measured: its name, and what it is in words. */
+  protected abstract readonly measure: readonly [name: string, description: string];
+  readonly #options: CodeGeneratorOptions<Model>;
+  readonly #update: Update;
+  #cached: CachedEncodings | undefined;
+
+  /** Takes up a model, its optimiser and a first stage. */
+  constructor(options: CodeGeneratorOptions<Model>) {
     super();
+    this.model = options.model;
+    this.optimizer = options.optimizer;
     this.#options = options;
+    this.#update = new Update(this.model.parameters(), this.optimizer, options);
   }
 
   /** How many classes the model is told of. */
@@ -180,14 +230,18 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
   /** What the model makes of codes.
    * @param codes int32 `[B, positions]`
    * @param labels int32 `[B]`, as `told`
-   * @param first the number of the first image: what is drawn for an image depends on the key and its number alone
    */
-  protected abstract measure(
+  protected abstract losses(
     codes: Tensor,
     labels: Tensor,
     context: Context,
-    first: number,
+    options: LossOptions,
   ): CodeLosses;
+
+  /** Checks settings of sampling and fills in the defaults.
+   * @throws {RangeError} a setting is unknown or has a value that is not allowed
+   */
+  protected abstract readSampling(settings: Readonly<Record<string, unknown>>): Settings;
 
   /** Draws codes.
    * @returns `[count, positions]`
@@ -197,8 +251,41 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
     request: CodeRequest<Settings>,
   ): Promise<Int32Array<ArrayBuffer>>;
 
-  /** The settings of sampling where none are given. */
-  protected abstract readonly samplingSchema: z.ZodType<Settings>;
+  /** Encodes the training images where their codes are kept. */
+  override async prepare(device: Device): Promise<void> {
+    const { dataset, cache = "none" } = this.#options;
+    if (cache === "none" || this.#cached !== undefined) return;
+    const encode = (images: Tensor) => this.encode(images);
+    this.#cached = await CachedEncodings.encode(device, dataset, cache, encode);
+  }
+
+  /** Takes a step: the mean of −ln p over the codes that are to be told. */
+  step(
+    { images, labels, indices }: TrainingBatch,
+    { step, ...context }: StepContext,
+  ): Readonly<Record<string, Tensor>> {
+    const { device } = images, { smoothing } = this.#options;
+    using scope = device.scope();
+    device.phase("codes");
+    const codes = this.#cached === undefined || indices === undefined
+      ? this.encode(images)
+      : this.#cached.read(device, indices, partKey(context.key, 2));
+    device.phase("forward");
+    const told = this.told(device, codes.shape[0], labels, context);
+    const { losses, targets } = this.losses(codes, told, context, { smoothing, first: 0 });
+    const counted = sum(cast(greaterEqual(targets, 0), "float32"));
+    const loss = scope.keep(div(sum(losses), maximum(counted, 1)));
+    device.phase("backward");
+    const gradients = backward(loss, this.#update.parameters, { spent: scope });
+    device.phase("optimizer");
+    this.#update.step(gradients, step);
+    return { loss };
+  }
+
+  /** The learning rate. */
+  learningRates(step: number): Scalars {
+    return { learningRate: this.#update.learningRate(step) };
+  }
 
   /** Measures how well codes are told, beside the entropies of their frequencies. */
   async evaluate(
@@ -217,7 +304,7 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
       const { codes, targets, losses } = withoutGradients(() => {
         const codes = this.encode(images);
         const labels = this.told(device, batch.count, given, context);
-        return { codes, ...this.measure(codes, labels, context, first) };
+        return { codes, ...this.losses(codes, labels, context, { smoothing: 0, first }) };
       });
       first += batch.count;
       statistics.add({
@@ -228,7 +315,7 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
     }
     if (first === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
     const { bits, bitsOfPositions, unigramBits, positionBits } = statistics;
-    const [name, description] = this.measures;
+    const [name, description] = this.measure;
     const protocol: CodesProtocol = {
       ...measuredImages(dataset, { split, precision: device.precision }),
       codeShape: this.codeShape,
@@ -263,7 +350,7 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
     const { count, batchSize = 64, onProgress, signal } = request;
     const { stage1, dataset } = this.#options, { codeShape } = this;
-    const settings = this.samplingSchema.parse(request.settings);
+    const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
     this.checkLabels(request);
     this.#checkGuidance(request, settings);
@@ -298,8 +385,7 @@ export abstract class CodeGenerator<Settings extends CodeSamplingSettings = Code
       ? undefined
       : Int32Array.from({ length: SAMPLES }, (_, image) => image % classes);
     const { images } = await this.generate(device, { count: SAMPLES, key, labels, settings: {} });
-    const { imageShape } = this.#options.dataset;
-    return drawImages(images, [images.length / sizeOf(imageShape), ...imageShape]);
+    return drawImages(images, [SAMPLES, ...this.#options.dataset.imageShape]);
   }
 
   #labels(

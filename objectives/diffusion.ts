@@ -15,7 +15,7 @@ import { meanSquaredError } from "../nn/losses.ts";
 import type { Context } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
-import { type Cache, CachedFeatures } from "./diffusion/cached_features.ts";
+import { type Cache, CachedEncodings } from "./cached_encodings.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
   addNoise,
@@ -121,7 +121,7 @@ export class DiffusionObjective extends Generator {
   readonly scalars: readonly string[] = ["loss"];
   readonly #options: DiffusionOptions;
   readonly #update: Update;
-  #cached: CachedFeatures | undefined;
+  #cached: CachedEncodings | undefined;
 
   /** Takes up a model and its optimiser.
    * @throws {RangeError} the model knows classes and the data set tells none, or fewer
@@ -148,7 +148,12 @@ export class DiffusionObjective extends Generator {
     if (stage1 === undefined || latents === undefined) return;
     if (latents.measured.value === 0) latents.measure(await this.#someFeatures(device, stage1));
     if (cache !== "none" && this.#cached === undefined) {
-      this.#cached = await CachedFeatures.encode(device, stage1, dataset, cache);
+      this.#cached = await CachedEncodings.encode(
+        device,
+        dataset,
+        cache,
+        (images) => stage1.features(images),
+      );
     }
   }
 

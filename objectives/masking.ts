@@ -1,38 +1,24 @@
 /** Masking: a transformer that tells the hidden codes of an image from the others. */
 import * as z from "zod";
-import { backward } from "../core/execute.ts";
-import { cast, div, greaterEqual, maximum, where } from "../core/functions/elementwise.ts";
+import { where } from "../core/functions/elementwise.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
-import { sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { CodeTransformer } from "../models/transformer/code_transformer.ts";
 import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
-import type { Optimizer } from "../nn/optimizers.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
-import { Update, type UpdateOptions } from "../nn/update.ts";
+import { readSettings } from "../settings/settings.ts";
 import {
   CODE_SAMPLING,
   CodeGenerator,
-  type CodeGeneratorOptions,
   type CodeLosses,
   type CodeRequest,
   type CodeSamplingSettings,
+  type LossOptions,
 } from "./code_generator.ts";
 import { drawMask } from "./masks.ts";
-import type { Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 import { drawInPasses, MASKED_SETTINGS, type MaskedSettings } from "./samplers/masked.ts";
-
-/** What the objective is made of. */
-export interface MaskingOptions extends CodeGeneratorOptions, UpdateOptions {
-  /** What is trained; not causal. */
-  readonly model: CodeTransformer;
-  /** Steps its parameters. */
-  readonly optimizer: Optimizer;
-  /** The share of each target that is spread over all codes. */
-  readonly smoothing: number;
-}
 
 /** How the codes are sampled. */
 export interface MaskedSamplingSettings extends CodeSamplingSettings, MaskedSettings {}
@@ -47,67 +33,50 @@ export const MASKED_SAMPLING: z.ZodObject<
  * place (MaskGIT, arXiv 2202.04200). Its number is bits a hidden code, with masks that are the same in every evaluation.
  *
  * `generate` makes the codes in a few passes, and completes images of which any codes are known.
+ *
+ * ```ts
+ * import {
+ *   Adam, MaskingObjective, CodeTransformer, FirstStage, memoryDataset, openDevice, randomKey, uniform,
+ *   VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "example");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = uniform(device, [4, 8, 8, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const model = new CodeTransformer(device, {
+ *   ...{ codebookSize: 8, grid: [2, 2], classes: 0, causal: false },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0, positions: "learned" },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
+ * });
+ * const objective = new MaskingObjective({
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   learningRate: () => 1e-3,
+ *   stage1: new FirstStage(network, key),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [8, 8, 1], train, test: train }),
+ *   classDropout: 0,
+ *   smoothing: 0,
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About ln 8: nothing is learned yet.
+ * }
+ * const { codes } = await objective.generate(device, { count: 3, key, settings: { topK: 4 } });
+ * assert.equal(codes?.length, 3 * 4);
+ * ```
  */
-export class MaskingObjective extends CodeGenerator<MaskedSamplingSettings> {
-  /** What is trained. */
-  readonly model: CodeTransformer;
-  /** Steps its parameters. */
-  readonly optimizer: Optimizer;
-  /** The names of the scalars. */
-  readonly scalars: readonly string[] = ["loss"];
-  protected override readonly measures = [
+export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSamplingSettings> {
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
     "maskedBits",
     "-log2 of the probability of each hidden code after the others, the mean over all hidden codes; the share " +
     "cos(pi r/2) of an image's codes is hidden, r uniform",
-  ] as const;
-  protected override readonly samplingSchema: z.ZodType<MaskedSamplingSettings> = MASKED_SAMPLING;
-  readonly #smoothing: number;
-  readonly #update: Update;
-
-  /** Takes up a model and its optimiser. */
-  constructor(options: MaskingOptions) {
-    super(options);
-    this.model = options.model;
-    this.optimizer = options.optimizer;
-    this.#smoothing = options.smoothing;
-    this.#update = new Update(this.model.parameters(), this.optimizer, options);
-  }
-
-  /** Takes a step. */
-  step(
-    { images, labels }: TrainingBatch,
-    { step, ...context }: StepContext,
-  ): Readonly<Record<string, Tensor>> {
-    const { device } = images;
-    using scope = device.scope();
-    device.phase("codes");
-    const codes = this.encode(images);
-    device.phase("forward");
-    const told = this.told(device, codes.shape[0], labels, context);
-    const { losses, targets } = this.#losses(codes, told, context, this.#smoothing, 0);
-    const counted = sum(cast(greaterEqual(targets, 0), "float32"));
-    const loss = scope.keep(div(sum(losses), maximum(counted, 1)));
-    device.phase("backward");
-    const gradients = backward(loss, this.#update.parameters, { spent: scope });
-    device.phase("optimizer");
-    this.#update.step(gradients, step);
-    return { loss };
-  }
-
-  /** The learning rate. */
-  learningRates(step: number): Scalars {
-    return { learningRate: this.#update.learningRate(step) };
-  }
-
-  protected override measure(
-    codes: Tensor,
-    labels: Tensor,
-    context: Context,
-    first: number,
-  ): CodeLosses {
-    return this.#losses(codes, labels, context, 0, first);
-  }
-
+  ];
+  /** Draws codes. */
   protected override draw(
     device: Device,
     { labels, settings, onShare, ...request }: CodeRequest<MaskedSamplingSettings>,
@@ -140,12 +109,19 @@ export class MaskingObjective extends CodeGenerator<MaskedSamplingSettings> {
     return slice(features, [0, 1, 0], [batch, length - 1, width]);
   }
 
-  #losses(
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): MaskedSamplingSettings {
+    return readSettings(MASKED_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
+  protected override losses(
     codes: Tensor,
     labels: Tensor,
     context: Context,
-    smoothing: number,
-    first: number,
+    { smoothing, first }: LossOptions,
   ): CodeLosses {
     const { device, size, shape: [batch, length] } = codes;
     const key = partKey(context.key, 1), masks = new Int32Array(size);

@@ -68,11 +68,6 @@ export function constructOptimizer(
   return new Method(parameters, { beta1, beta2, epsilon, weightDecay, decays });
 }
 
-/** Whether a parameter is a matrix: of a transformer, only those decay. */
-export function isMatrix({ shape }: Tensor): boolean {
-  return shape.length === 2;
-}
-
 /** The learning rate of every step, counted from 0, of a run of so many steps; a schedule takes up the steps after
  * the warm-up. */
 export function constructLearningRate(config: OptimizerConfig, steps: number): Schedule {

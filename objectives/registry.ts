@@ -8,6 +8,7 @@ import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
 import { maskingKind } from "./masking_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
+import { residualAutoregressionKind } from "./residual_autoregression_kind.ts";
 
 const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
   Object.entries({
@@ -17,6 +18,7 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
     "latent-diffusion": latentDiffusionKind as ObjectiveKind,
     "autoregression": autoregressionKind as unknown as ObjectiveKind,
     "masking": maskingKind as unknown as ObjectiveKind,
+    "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
   }),
 );
 

@@ -41,7 +41,7 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
   }],
   ["gpt", {
     // Stands on a run of the digits: 49 codes of 512 an image.
-    objective: { type: "autoregression" },
+    objective: { type: "autoregression", cache: "images" }, // The digits are as they are in every epoch.
     optimizer: {
       type: "adamw",
       learningRate: 1e-3, // A small model; larger ones want 3e-4 and less.
@@ -55,9 +55,15 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
   }],
   ["maskgit", {
     // Stands on a run of the digits; as gpt otherwise.
-    objective: { type: "masking" },
+    objective: { type: "masking", cache: "images" }, // The digits are as they are in every epoch.
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 30 }, // A step learns from the hidden codes only.
+  }],
+  ["rq-transformer", {
+    // Stands on a run with a residual or a product quantizer; as gpt otherwise.
+    objective: { type: "residual-autoregression", cache: "images" }, // The digits are as they are in every epoch.
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 10 },
   }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.

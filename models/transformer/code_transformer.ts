@@ -4,7 +4,6 @@ import { add } from "../../core/functions/elementwise.ts";
 import { gather } from "../../core/functions/indexing.ts";
 import { concatenate, reshape, slice } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
-import { showShape } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Dropout } from "../../nn/dropout.ts";
 import { partKey } from "../../nn/initializers.ts";
@@ -15,16 +14,16 @@ import type { ModelKind } from "../kind.ts";
 import { FEED_FORWARDS } from "./feed_forward.ts";
 import { initializeWeights, normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
+import { checkTable } from "./table.ts";
 
-/** How a transformer knows where a code lies in the image. */
-export const POSITIONS = ["learned", "rotary"] as const;
+const POSITIONS = ["learned", "rotary"] as const;
 
 /** The settings of a transformer over codes, as configurations hold them. */
 export interface CodeTransformerSettings extends BlockSettings {
   /** How many blocks. */
   readonly layers: number;
   /** A learned vector for each position, or queries and keys that turn with it. */
-  readonly positions: typeof POSITIONS[number];
+  readonly positions: "learned" | "rotary";
 }
 
 /** What a transformer over codes is made for. */
@@ -170,12 +169,12 @@ export class CodeTransformer extends Module {
   #embed({ labels, codes }: CodeTransformerInput): Tensor {
     const parts: Tensor[] = [];
     if (labels !== undefined) {
-      refuseAbove(labels, this.firstTokens.shape[0], "class");
+      checkTable(labels, this.firstTokens, "class");
       const rows = gather(this.firstTokens, labels);
       parts.push(reshape(rows, [rows.shape[0], 1, rows.shape[1]]));
     }
     if (codes !== undefined) {
-      refuseAbove(codes, this.tokens.shape[0], "code");
+      checkTable(codes, this.tokens, "code");
       parts.push(gather(this.tokens, codes));
     }
     const [first, ...rest] = parts;
@@ -196,17 +195,6 @@ export class CodeTransformer extends Module {
   }
 }
 
-/** Refuses numbers from the host that are out of a table's range. */
-function refuseAbove(indices: Tensor, count: number, what: "class" | "code"): void {
-  const [least, greatest] = indices.hostRange ?? [0, 0];
-  if (least >= 0 && greatest < count) return;
-  throw new RangeError(
-    `Cannot run a transformer: a ${what} must be in [0, ${count}), got ${
-      least < 0 ? least : greatest
-    } in ${showShape(indices.shape)}`,
-  );
-}
-
 /** Transformers over codes in the registry. */
 export const codeTransformerKind: ModelKind<
   CodeTransformer,
@@ -221,8 +209,8 @@ export const codeTransformerKind: ModelKind<
       "share of the elements that are dropped",
     ),
     positions: z.enum(POSITIONS).default("learned").describe("how tokens know where they are"),
-    norm: z.enum(NORMS).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum(FEED_FORWARDS).default("gelu").describe("what follows the attention"),
+    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

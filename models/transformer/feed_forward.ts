@@ -6,11 +6,11 @@ import { partKey } from "../../nn/initializers.ts";
 import { Linear } from "../../nn/linear.ts";
 import { Layer } from "../../nn/module.ts";
 
-/** The feed-forward layers there are. */
-export const FEED_FORWARDS = ["gelu", "swiglu"] as const;
+/** A kind of feed-forward layer: two linear layers with an exact GELU between them, or SwiGLU. */
+export type FeedForwardType = "gelu" | "swiglu";
 
-/** Which of them. */
-export type FeedForwardType = typeof FEED_FORWARDS[number];
+/** The feed-forward layers there are. */
+export const FEED_FORWARDS: readonly FeedForwardType[] = ["gelu", "swiglu"];
 
 /** Two linear layers with an exact GELU between them, four times as wide inside (arXiv 1706.03762, 3.3). */
 class GeluFeedForward extends Layer {

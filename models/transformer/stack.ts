@@ -12,7 +12,7 @@ import { type FeedForwardType, makeFeedForward } from "./feed_forward.ts";
 import { initializeWeights } from "./initial.ts";
 
 /** The normalisations there are. */
-export const NORMS = ["layer", "rms"] as const;
+export const NORMS: readonly ("layer" | "rms")[] = ["layer", "rms"];
 
 /** Settings that all blocks share. */
 export interface BlockSettings {
@@ -23,7 +23,7 @@ export interface BlockSettings {
   /** The share of the elements that are dropped behind every layer in training. */
   readonly dropout: number;
   /** How tokens are normalised: layer normalisation, or by their root mean square alone. */
-  readonly norm: typeof NORMS[number];
+  readonly norm: "layer" | "rms";
   /** What follows the attention. */
   readonly feedForward: FeedForwardType;
   /** Whether each head's queries and keys are normalised. */

@@ -232,6 +232,19 @@ testOnEach(
   },
 );
 
+testOnEach(devices, "codes that are kept are those of the images", async (device) => {
+  const losses: number[][] = [];
+  for (const cache of ["none", "images", "flips"]) {
+    await withObjective(device, { settings: { cache } }, async (objective) => {
+      losses.push(await trainFor(objective, device, 3));
+    });
+  }
+  const [none, images, flips] = losses;
+  assert.deepEqual(images, none);
+  assert.notDeepEqual(flips, none);
+  assert.ok(flips.every(Number.isFinite));
+});
+
 testOnEach(devices, "progress is told and a signal ends the work", async (device) => {
   await withObjective(device, {}, async (objective) => {
     const done: number[] = [];

@@ -91,8 +91,13 @@ export function makeObjective(
   { type, settings = {}, model = {}, stage1, labels = true }: SecondStageOptions,
 ): Objective {
   const kind = objectiveKind(type), dataset = stripes();
-  const { labels: _labels, classes: _classes, ...rest } = dataset;
-  const unlabelled = { ...rest, images: dataset.images.bind(dataset) };
+  const unlabelled: Dataset = {
+    name: dataset.name,
+    imageShape: dataset.imageShape,
+    sizes: dataset.sizes,
+    variance: dataset.variance,
+    images: dataset.images.bind(dataset),
+  };
   return kind.make(device, {
     seed: 5,
     dataset: labels ? dataset : unlabelled,
@@ -117,12 +122,13 @@ export async function trainFor(
   const key = randomKey(13, "training"), dataset = stripes(), losses: number[] = [];
   const all = Int32Array.from({ length: dataset.sizes.train }, (_, index) => index);
   const values = await dataset.images("train", all);
+  await objective.prepare(device);
   for (let step = 0; step < steps; step++) {
     using _scope = device.scope();
     const images = device.tensor(values, [all.length, ...dataset.imageShape]);
     const labels = device.tensor(Int32Array.from(dataset.labels!.train), [all.length]);
     const context = { training: true, key: { ...key, step }, step };
-    losses.push(await objective.step({ images, labels }, context).loss.item());
+    losses.push(await objective.step({ images, labels, indices: all }, context).loss.item());
   }
   return losses;
 }

@@ -1,31 +1,25 @@
 /** Transformers: PyTorch's logits and gradients, what sees what, the cache, and what is refused. */
 import assert from "node:assert/strict";
-import type { HostTensor } from "../../../core/host_tensor.ts";
-import { backward, withoutGradients } from "../../../core/execute.ts";
-import { reshape, slice } from "../../../core/functions/movement.ts";
+import { withoutGradients } from "../../../core/execute.ts";
+import { slice } from "../../../core/functions/movement.ts";
 import { randomKey } from "../../../core/random.ts";
-import type { Device, Tensor } from "../../../core/tensor.ts";
-import { readSafetensors } from "../../../files/safetensors.ts";
+import type { Device } from "../../../core/tensor.ts";
 import { createModel, TRANSFORMERS } from "../../../models/registry.ts";
 import {
   CodeTransformer,
   type CodeTransformerOptions,
 } from "../../../models/transformer/code_transformer.ts";
 import { type StackOptions, TransformerStack } from "../../../models/transformer/stack.ts";
-import { crossEntropy } from "../../../nn/losses.ts";
 import type { Module } from "../../../nn/module.ts";
 import { draw, testOnEach } from "../../each_device.ts";
 import { openTestDevices } from "../../helpers.ts";
 import { assertClose } from "../../tolerances.ts";
+import { compareWithPyTorch, readFixture } from "./fixtures.ts";
 
 const devices = await openTestDevices();
 const [reference] = devices;
 const key = randomKey(1, "transformer");
 
-/** Two blocks in float32 against PyTorch's in float64. The issue's requirement. */
-const AGAINST_PYTORCH = 1e-4;
-/** A bias of keys that are not normalised changes nothing: its gradient is a sum of terms that cancel. */
-const ZERO = { absolute: 1e-6 };
 /** The same products, over keys that were computed before or together. The issue's requirement. */
 const CACHED = 1e-5;
 
@@ -42,49 +36,11 @@ const MODERN: CodeTransformerOptions = {
 const integers = (device: Device, values: readonly number[], shape: readonly number[]) =>
   device.tensor(Int32Array.from(values), shape);
 
-interface Fixture {
-  readonly settings: StackOptions & CodeTransformerOptions;
-  readonly tensors: ReadonlyMap<string, HostTensor>;
-}
-
-async function readFixture(name: string): Promise<Fixture> {
-  const path = new URL(`../../fixtures/transformer/${name}.safetensors`, import.meta.url).pathname;
-  const { tensors, metadata } = await readSafetensors(path);
-  return { settings: JSON.parse(metadata.get("settings")!), tensors };
-}
-
-/** Gives a module the fixture's weights, and checks its logits and the gradients by every weight. */
-async function compare(
-  device: Device,
-  { tensors }: Fixture,
-  module: Module,
-  logitsOf: (input: (name: string) => Tensor) => Tensor,
-): Promise<void> {
-  const input = (name: string) => {
-    const { shape, values } = tensors.get(`input.${name}`)!;
-    return device.tensor(values, shape);
-  };
-  const named = [...module.namedParameters()];
-  module.loadStateDictionary(new Map(named.map(([name]) => [name, tensors.get(name)!])));
-  const logits = logitsOf(input), targets = input("targets");
-  const expected = (name: string) => tensors.get(name)!.values;
-  assertClose(await logits.floats(), expected("expected.logits"), AGAINST_PYTORCH, "logits");
-  const rows = reshape(logits, [targets.size, logits.size / targets.size]);
-  const loss = crossEntropy(rows, reshape(targets, [targets.size]), { smoothing: 0.1 });
-  assertClose(await loss.floats(), expected("expected.loss"), AGAINST_PYTORCH, "loss");
-  const gradients = backward(loss, named.map(([, tensor]) => tensor));
-  for (const [index, [name]] of named.entries()) {
-    const wanted = expected(`gradient.${name}`);
-    const tolerance = wanted.every((value) => Math.abs(value) < 1e-12) ? ZERO : AGAINST_PYTORCH;
-    assertClose(await gradients[index].floats(), wanted, tolerance, `gradient of ${name}`);
-  }
-}
-
 for (const name of ["causal", "causal-modern", "masked", "masked-modern"]) {
-  const fixture = await readFixture(name);
+  const fixture = await readFixture<CodeTransformerOptions>(name);
   testOnEach(devices, `${name}: logits and gradients are PyTorch's`, async (device) => {
     const model = new CodeTransformer(device, { ...fixture.settings, dropout: 0.5, key });
-    await compare(device, fixture, model, (input) => {
+    await compareWithPyTorch(device, fixture, model, (input) => {
       const labels = input("labels"), codes = input("codes");
       const logits = model.logits(model.forward({ labels, codes }));
       const [batch, length, size] = logits.shape, targets = input("targets").shape[1];
@@ -93,12 +49,12 @@ for (const name of ["causal", "causal-modern", "masked", "masked-modern"]) {
   });
 }
 
-const memoryFixture = await readFixture("memory");
+const memoryFixture = await readFixture<StackOptions>("memory");
 
 testOnEach(devices, "cross-attention: outputs and gradients are PyTorch's", async (device) => {
   const { settings } = memoryFixture;
   const stack = new TransformerStack(device, { ...settings, dropout: 0, causal: true, key });
-  await compare(
+  await compareWithPyTorch(
     device,
     memoryFixture,
     stack,
