@@ -52,7 +52,7 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
   schema: z.strictObject({
     pixelLoss: z.enum(["l1", "l2"]).default(ADVERSARIAL_DEFAULTS.pixelLoss)
       .describe("what is taken of the difference of pixels: its magnitude or its square"),
-    perceptual: z.enum([...LPIPS_NETWORKS, "none"]).default("vgg")
+    perceptual: z.enum(["none", ...LPIPS_NETWORKS]).default("vgg")
       .describe("the network that LPIPS looks through; none leaves the term out"),
     weights: z.string().min(1).nullable().default(null)
       .describe("the folder of LPIPS's weights"),

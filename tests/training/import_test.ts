@@ -5,8 +5,11 @@ import type { DeviceName } from "../../core/backend.ts";
 import { readSafetensors, writeSafetensors } from "../../files/safetensors.ts";
 import { decodeSafetensors } from "../../files/safetensors_bytes.ts";
 import { readPyTorch } from "../../files/pytorch_file.ts";
+import { writePyTorch } from "../../files/pytorch_writer.ts";
 import { openRun } from "../../training/open_run.ts";
 import { importRun, importWeights } from "../../training/pretrained/import_run.ts";
+import { toPyTorch } from "../../training/pretrained/layout.ts";
+import { tamingNames } from "../../training/pretrained/vqgan_names.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import { openTestDevices } from "../helpers.ts";
 import { fixture, unpack } from "../pytorch_weights.ts";
@@ -121,6 +124,24 @@ Deno.test("attention's old names in diffusers are known", () =>
     await writeSafetensors(file, new Map(renamed));
     const { state } = await importWeights(path);
     assert.deepEqual(state, wanted);
+  }));
+
+Deno.test("MoVQ's own files have taming's names and modulated norms", () =>
+  withFolder(async (folder) => {
+    const { state, config } = await importWeights(await unpack("diffusers-spatial", folder));
+    const named = [...state].map(([ours, tensor]): [string, HostTensor] => {
+      const { name, layout } = tamingNames(ours)!;
+      return [name, toPyTorch(tensor, layout)];
+    });
+    const tensors = new Map(named);
+    assert.ok(tensors.has("decoder.up.1.attn.0.norm.norm_layer.weight"));
+    assert.ok(tensors.has("decoder.norm_out.conv_b.bias"));
+    const path = `${folder}/movq.ckpt`;
+    await writePyTorch(path, tensors, "state_dict");
+    const again = await importWeights(path);
+    assert.equal(again.kind, "taming");
+    assert.deepEqual(again.config.model, config.model);
+    assert.deepEqual(again.state, state);
   }));
 
 Deno.test("weights that do not fit are refused, and both names are told", () =>
