@@ -192,11 +192,13 @@ async function configure(
     );
   }
   const file = path === null ? undefined : await readConfigFile(path);
-  const config = asUsage(() => resolveUnchecked({ file, flags }));
-  const { out } = config;
+  const fresh = () => asUsage(() => resolveUnchecked({ file, flags }));
+  // A run that is resumed may be of another kind than these settings by themselves would be.
+  const named = flags.out ?? file?.out;
+  const out = resume && typeof named === "string" ? named : fresh().out;
   if (file?.out !== undefined && flags.out === undefined) asUsage(() => checkOut(out));
   const folder = new RunFolder(out);
-  if (!resume || await folder.state() === "empty") return config;
+  if (!resume || await folder.state() === "empty") return fresh();
   const saved = await folder.readConfig();
   return asUsage((): Config => ({ ...resolveUnchecked({ saved, file, flags }), out }));
 }

@@ -1,0 +1,126 @@
+/** Generators as a user calls them: trained over a first stage, sampled, judged. */
+import assert from "node:assert/strict";
+import { decode } from "fast-png";
+import { readSafetensors } from "../../files/safetensors.ts";
+import { runTask, TINY } from "./child.ts";
+
+const folder = await Deno.makeTempDir({ prefix: "codebook-sample-" });
+Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
+
+const onCpu = ["--device", "cpu"];
+const short = ["--training.maxSteps", "3", "--training.batchSize", "16"];
+const stage1 = `${folder}/digits`;
+
+async function ok(task: string, ...args: readonly string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await runTask(task, [...args, "--json"]);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+}
+
+async function refused(task: string, ...args: readonly string[]): Promise<string> {
+  const { code, stderr } = await runTask(task, args);
+  assert.equal(code, 2, stderr);
+  assert.doesNotMatch(stderr, /not foreseen/);
+  return stderr;
+}
+
+await ok("train", ...onCpu, ...TINY, "--out", stage1);
+
+const GENERATORS = {
+  ldm: ["--preset", "ldm-class", "--stage1", stage1, "--objective.components", "none"],
+  gpt: ["--preset", "gpt", "--stage1", stage1, "--model.width", "16", "--model.layers", "1"],
+  maskgit: [
+    "--preset",
+    "maskgit",
+    "--stage1",
+    stage1,
+    "--model.width",
+    "16",
+    "--model.layers",
+    "1",
+  ],
+};
+const SMALL_UNET = ["--model.width", "32", "--model.multipliers", "1", "--model.attentionAt", "1"];
+
+for (const [name, flags] of Object.entries(GENERATORS)) {
+  const run = `${folder}/${name}`;
+
+  Deno.test(`${name} is trained, sampled and judged`, async () => {
+    const sizes = name === "ldm" ? SMALL_UNET : [];
+    const summary = await ok("train", ...onCpu, ...flags, ...sizes, ...short, "--out", run);
+    assert.equal(summary.steps, 3);
+
+    const out = `${run}-samples`;
+    const steps = name === "gpt" ? [] : ["--steps", "4"];
+    const made = await ok("sample", run, ...onCpu, "--count", "5", ...steps, "--out", out);
+    assert.equal(made.images, 5);
+    const names = Array.from(Deno.readDirSync(out), ({ name }) => name).sort();
+    assert.deepEqual(names, ["0.png", "1.png", "2.png", "3.png", "4.png", "grid.png"]);
+    const { width, height } = decode(await Deno.readFile(`${out}/4.png`));
+    assert.deepEqual([width, height], [28, 28]);
+
+    const again = `${run}-again`;
+    await ok("sample", run, ...onCpu, "--count", "2", "--batch", "1", ...steps, "--out", again);
+    for (const image of ["0.png", "1.png"]) {
+      const [first, second] = await Promise.all(
+        [out, again].map((path) => Deno.readFile(`${path}/${image}`)),
+      );
+      const apart = decode(first).data.map((byte, at) => Math.abs(byte - decode(second).data[at]));
+      assert.ok(Math.max(...apart) <= 1, "an image is the same whatever is made beside it");
+    }
+
+    const judged = await ok("evaluate", run, ...onCpu, "--count", "40", ...steps);
+    const metrics = (judged.measurements as { metric: string }[]).map(({ metric }) => metric);
+    assert.deepEqual(metrics.slice(0, 2), ["fid", "kid"]);
+    const report = await Deno.readTextFile(`${run}/report.html`);
+    for (const part of ["Samples", "Nearest training images", "FID (digit features)"]) {
+      assert.ok(report.includes(part), part);
+    }
+  });
+}
+
+Deno.test("a generator of codes writes them; one of images cannot", async () => {
+  const out = `${folder}/codes`;
+  await ok("sample", `${folder}/gpt`, ...onCpu, "--count", "3", "--save-codes", "--out", out);
+  const { tensors } = await readSafetensors(`${out}/codes.safetensors`);
+  assert.deepEqual(tensors.get("codes")?.shape, [3, 7, 7]);
+});
+
+Deno.test("classes are taken by name or number, and refused where there are none", async () => {
+  const run = `${folder}/ldm`, out = ["--out", `${folder}/classes`, "--steps", "2"];
+  await ok("sample", run, ...onCpu, "--count", "2", "--class", "7", ...out);
+  await ok("sample", run, ...onCpu, "--count", "2", "--class", "all", ...out);
+  assert.match(
+    await refused("sample", run, ...onCpu, "--class", "12", ...out),
+    /--class must be all, a number below 10, or a name, got 12/,
+  );
+  assert.match(
+    await refused("sample", stage1, ...out),
+    /must train a generator, got reconstruction/,
+  );
+  assert.match(
+    await refused("sample", run, ...onCpu, "--steps", "0", "--out", `${folder}/none`),
+    /steps must be/,
+  );
+  assert.match(
+    await refused("sample", run),
+    /--out must name the folder of the pictures, got none/,
+  );
+});
+
+Deno.test("a generator stands on the first stage that it was trained on, and on no other", async () => {
+  const other = `${folder}/other`;
+  await ok("train", ...onCpu, ...TINY, "--seed", "3", "--out", other);
+  const args = ["--out", `${folder}/gpt`, "--resume", "--stage1", other];
+  const { code, stderr } = await runTask("train", args);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /stage1 must be what the checkpoint was made with/);
+  assert.match(
+    await refused("train", "--preset", "gpt", "--out", `${folder}/nothing`),
+    /stage1 must be the folder of a finished run where objective.type is autoregression, got none/,
+  );
+  assert.match(
+    await refused("train", "--stage1", stage1, "--out", `${folder}/nothing`),
+    /stage1 must be none where objective.type is reconstruction/,
+  );
+});
