@@ -14,6 +14,12 @@ import { runTask, UsageError } from "./tasks/fail.ts";
 const TASKS: ReadonlyMap<string, string> = new Map([
   ["train", "trains a model and leaves a run's folder"],
   ["evaluate", "measures a run, or two folders of images, and writes a report"],
+  ["sample", "makes images with a trained generator"],
+  ["encode", "turns images into the codes of a run"],
+  ["decode", "turns codes back into images"],
+  ["reconstruct", "shows images beside what a run makes of them"],
+  ["import", "makes a run of published weights"],
+  ["export", "writes a run as other libraries load it"],
   ["ablate", "runs a study: many runs that differ in a few settings, in one table"],
   ["doctor", "says which devices this machine has, and what to install"],
   ["bench", "measures how fast this machine is"],
@@ -25,7 +31,7 @@ const HELP = `codebook TASK [flags]
 Trains, measures and compares vector-quantised models.
 
 Tasks:
-${[...TASKS].map(([name, deed]) => `  ${name.padEnd(10)}${deed}`).join("\n")}
+${[...TASKS].map(([name, deed]) => `  ${name.padEnd(13)}${deed}`).join("\n")}
 
   codebook TASK --help   prints the flags of a task
   codebook --version     prints the version

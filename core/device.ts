@@ -1,12 +1,14 @@
 /** Opens devices: the one place that loads them. */
 import type { Backend, Buffer, DeviceName } from "./backend.ts";
 import type { Blas } from "./cpu/blas.ts";
+import type { Dnn } from "./cpu/dnn/library.ts";
 import { Device } from "./tensor.ts";
 import type { Precision } from "./precision.ts";
 import type { AdapterReport } from "./webgpu/adapter.ts";
 import type { TilingNames } from "./webgpu/tuning.ts";
 
 export type { Blas } from "./cpu/blas.ts";
+export type { Dnn } from "./cpu/dnn/library.ts";
 export type { AdapterLimits, AdapterReport, TilingReport } from "./webgpu/adapter.ts";
 export type { TilingNames } from "./webgpu/tuning.ts";
 
@@ -23,6 +25,9 @@ export interface DeviceOptions {
   /** The system's BLAS for the products of the `cpu` device: `auto`, the default, takes OpenBLAS, Accelerate or MKL where
    * one is there and foreign functions may be called (`--allow-ffi`); `off` none; a path that library. */
   readonly blas?: string;
+  /** The system's oneDNN for the convolutions of the `cpu` device: `auto`, the default, takes version 2 where it is there
+   * and foreign functions may be called; `off` none; a path that library. */
+  readonly dnn?: string;
   /** Checks every WebGPU call where it happens (slow). */
   readonly debug?: boolean;
   /** How precisely layers are computed: `float32`, the default, or `mixed`, on webgpu where the adapter has
@@ -88,6 +93,15 @@ export async function openDevice(
 export async function findBlas(choice: string = "auto"): Promise<Blas | undefined> {
   const { findBlas } = await import("./cpu/blas.ts");
   return findBlas(choice);
+}
+
+/** Finds the oneDNN that the device `cpu` takes.
+ * @param choice as in `DeviceOptions.dnn`
+ * @throws {RangeError} the library at the path cannot be used
+ */
+export async function findDnn(choice: string = "auto"): Promise<Dnn | undefined> {
+  const { findDnn } = await import("./cpu/dnn/library.ts");
+  return findDnn(choice);
 }
 
 /** What one device of this machine is, or why it is not there. */

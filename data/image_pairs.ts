@@ -1,17 +1,9 @@
 /** Pairs of images from two folders, made by any program. */
 import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
-import { MOST_IMAGE_BYTES, MOST_PIXELS } from "./encoded.ts";
-import { loadOnDemand } from "./on_demand.ts";
-import { regularSize } from "../files/regular_file.ts";
+import { type DecodedImage, decodeImage, openImage } from "./image_file.ts";
 
-/** An image on the host. */
-export interface DecodedImage {
-  /** The values of `[height, width, channels]` in [−1, 1], each a byte's. */
-  readonly values: Float32Array<ArrayBuffer>;
-  /** Its sides, and 1 channel for grey or 3 for colour. */
-  readonly shape: readonly [height: number, width: number, channels: number];
-}
+export type { DecodedImage };
 
 /** Two paths that belong together. */
 export type PathPair = readonly [original: string, reconstruction: string];
@@ -64,11 +56,6 @@ async function imagesOf(folder: string): Promise<readonly string[]> {
   );
 }
 
-/** The decoder, which is native code: loaded when the first image is read. */
-async function loadSharp() {
-  return (await loadOnDemand("sharp.ts") as typeof import("./sharp.ts")).sharp;
-}
-
 /** Decodes both images of a pair; where one is grey and the other in colour, both are given three channels. An alpha
  * channel is dropped. The limits are those of training: 128 MiB a file and 10⁸ pixels an image.
  * @throws {RangeError} a file is broken or too large, or the images have different sides
@@ -76,18 +63,11 @@ async function loadSharp() {
 export async function decodePair(
   pair: PathPair,
 ): Promise<readonly [original: DecodedImage, reconstruction: DecodedImage]> {
-  const open = await loadSharp();
-  const isGrey = await Promise.all(pair.map(async (path) => {
-    const size = await regularSize(path).catch(broken(path));
-    if (size > MOST_IMAGE_BYTES) throw tooLarge(path, `${MOST_IMAGE_BYTES} bytes`, `${size}`);
-    const { width, height, channels = 3 } = await open(path).metadata().catch(broken(path));
-    if (width * height > MOST_PIXELS) {
-      throw tooLarge(path, `${MOST_PIXELS} pixels`, `${width}×${height}`);
-    }
-    return channels <= 2;
-  }));
-  const grey = isGrey.every((one) => one);
-  const [original, reconstruction] = await Promise.all(pair.map((path) => decode(path, grey)));
+  const opened = await Promise.all(pair.map(openImage));
+  const channels = opened.every(({ isGrey }) => isGrey) ? 1 : 3;
+  const [original, reconstruction] = await Promise.all(
+    opened.map(({ image }, at) => decodeImage(pair[at], image.removeAlpha(), channels)),
+  );
   const [[height, width], [otherHeight, otherWidth]] = [original.shape, reconstruction.shape];
   if (height !== otherHeight || width !== otherWidth) {
     throw new RangeError(
@@ -97,29 +77,4 @@ export async function decodePair(
     );
   }
   return [original, reconstruction];
-}
-
-async function decode(path: string, grey: boolean): Promise<DecodedImage> {
-  const open = await loadSharp();
-  const { data, info } = await open(path, { failOn: "error", limitInputPixels: MOST_PIXELS })
-    .removeAlpha()
-    .toColourspace(grey ? "b-w" : "srgb")
-    .raw({ depth: "uchar" })
-    .toBuffer({ resolveWithObject: true })
-    .catch(broken(path));
-  const values = new Float32Array(data.length);
-  for (let at = 0; at < data.length; at++) values[at] = data[at] / 255 * 2 - 1;
-  return { values, shape: [info.height, info.width, info.channels] };
-}
-
-function tooLarge(path: string, most: string, actual: string): RangeError {
-  return new RangeError(`Cannot read ${path}: an image must have at most ${most}, got ${actual}`);
-}
-
-function broken(path: string): (cause: Error) => never {
-  return (cause) => {
-    throw new RangeError(`Cannot read ${path}: it must be a PNG or JPEG, got ${cause.message}`, {
-      cause,
-    });
-  };
 }

@@ -3,7 +3,9 @@
  * @module
  */
 export { fromJsonNumber, type JsonNumber, readyForJson, toJsonNumber } from "./json_number.ts";
+export * from "./npy.ts";
 export * from "./pytorch_file.ts";
+export * from "./pytorch_writer.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

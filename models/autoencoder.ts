@@ -28,6 +28,9 @@ export abstract class Autoencoder extends Module {
   /** Features to codes. */
   abstract readonly quantizer: Quantizer;
 
+  /** The weight of the decoder's last convolution: adversarial training balances its losses by their gradients there. */
+  abstract get lastWeight(): Tensor;
+
   /** Features of images: float32 `[B, H, W, C]` → `[B, h, w, D]`.
    * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
    */

@@ -1,7 +1,7 @@
 /** A trained first stage in use: images to codes and back, without gradients. */
 import { withoutGradients } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
-import type { Shape } from "../core/shape.ts";
+import { type Shape, showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Context } from "../nn/module.ts";
 import type { Autoencoder } from "./autoencoder.ts";
@@ -71,6 +71,11 @@ export class FirstStage implements Disposable {
     return this.network.quantizer.codeAxes;
   }
 
+  /** How many codes an index is chosen from: K, or that of one of several codebooks. */
+  get choices(): number {
+    return this.network.quantizer.choices;
+  }
+
   /** Images to codes.
    * @param images float32 `[B, H, W, C]` in [−1, 1]
    * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
@@ -99,9 +104,18 @@ export class FirstStage implements Disposable {
   /** Codes to images.
    * @param indices int32 `[B, h, w, ...codeAxes]`
    * @returns float32 `[B, H, W, C]`, unbounded
+   * @throws {TypeError} the indices have other axes
    * @throws {RangeError} there is no code of an index
    */
   decode(indices: Tensor): Tensor {
+    const { codeAxes } = this, { shape } = indices;
+    if (shape.length !== 3 + codeAxes.length) {
+      throw new TypeError(
+        `Cannot decode: indices must be [${["B", "h", "w", ...codeAxes].join(", ")}], got shape ${
+          showShape(shape)
+        }`,
+      );
+    }
     return withoutGradients(() => this.decodeCodes(this.network.quantizer.lookup(indices)));
   }
 

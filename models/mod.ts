@@ -7,6 +7,29 @@ export * from "./denoiser.ts";
 export * from "./first_stage.ts";
 export type { ModelConfig } from "./kind.ts";
 export { type AutoencoderNeeds, createAutoencoder } from "./registry.ts";
+export {
+  CodeTransformer,
+  type CodeTransformerInput,
+  type CodeTransformerNeeds,
+  type CodeTransformerOptions,
+  type CodeTransformerSettings,
+} from "./transformer/code_transformer.ts";
+export {
+  ResidualTransformer,
+  type ResidualTransformerInput,
+  type ResidualTransformerNeeds,
+  type ResidualTransformerOptions,
+  type ResidualTransformerSettings,
+} from "./transformer/residual_transformer.ts";
+export type { FeedForwardType } from "./transformer/feed_forward.ts";
+export {
+  type BlockSettings,
+  StackCache,
+  type StackInput,
+  type StackOptions,
+  TransformerBlock,
+  TransformerStack,
+} from "./transformer/stack.ts";
 export { unetFromLdm, unetLayout, unetName } from "./unet/ldm_names.ts";
 export { type PartContext, UNetPart } from "./unet/part.ts";
 export { TimeEmbedding } from "./unet/time_embedding.ts";
@@ -19,3 +42,6 @@ export {
   type UNetSettings,
 } from "./unet/unet.ts";
 export { VQVAE, type VQVAEOptions } from "./vqvae.ts";
+export { VQGAN, type VQGANNorm, type VQGANOptions, type VQGANSettings } from "./vqgan/vqgan.ts";
+export { type LevelSettings } from "./vqgan/levels.ts";
+export * from "./discriminator.ts";

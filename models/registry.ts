@@ -9,7 +9,18 @@ import type { Quantizer } from "../quantizers/quantizer.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 import type { Denoiser, DenoiserNeeds } from "./denoiser.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
+import { vqganKind } from "./vqgan/vqgan.ts";
 import { unetKind } from "./unet/unet_kind.ts";
+import {
+  type CodeTransformer,
+  codeTransformerKind,
+  type CodeTransformerNeeds,
+} from "./transformer/code_transformer.ts";
+import {
+  type ResidualTransformer,
+  residualTransformerKind,
+  type ResidualTransformerNeeds,
+} from "./transformer/residual_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -18,6 +29,8 @@ export interface AutoencoderNeeds {
   readonly quantizer: Quantizer;
   /** Channels of the images: 1 grey, 3 colour. */
   readonly channels: number;
+  /** Whether the backward pass computes anew what a large network would have to keep; models that are small keep it. */
+  readonly recompute?: boolean;
 }
 
 /** The first stages. */
@@ -26,6 +39,7 @@ export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
   ModelKind<Autoencoder, AutoencoderNeeds>
 >(Object.entries({
   "vqvae": vqvaeKind,
+  "vqgan": vqganKind,
 }));
 
 /** The networks of a diffusion. */
@@ -35,6 +49,20 @@ export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
 >(Object.entries({
   "unet": unetKind,
 }));
+
+/** The transformers over the codes of a first stage that has one code a position. */
+export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = new Map<
+  string,
+  ModelKind<CodeTransformer, CodeTransformerNeeds>
+>(Object.entries({
+  "transformer": codeTransformerKind,
+}));
+
+/** The transformers over the codes of a first stage that may have several codes a position. */
+export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTransformerNeeds> =
+  new Map<string, ModelKind<ResidualTransformer, ResidualTransformerNeeds>>(Object.entries({
+    "rq-transformer": residualTransformerKind,
+  }));
 
 /** The schema of a model's configuration: its type and its settings.
  * @param table the models that can be chosen; the first is the default

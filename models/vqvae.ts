@@ -159,6 +159,7 @@ export class VQVAE extends Autoencoder {
   readonly quantizer: Quantizer;
   /** Codes `[B, h, w, D]` → images `[B, 4h, 4w, C]`. */
   readonly decoder: Layer;
+  readonly #lastWeight: Tensor;
 
   /** Makes the encoder and the decoder around a quantiser.
    * @throws {RangeError} `hidden` is odd
@@ -173,7 +174,14 @@ export class VQVAE extends Autoencoder {
     this.channels = channels;
     this.encoder = new Encoder(device, width, options, partKey(key, 0));
     this.quantizer = quantizer;
-    this.decoder = new Decoder(device, width, options, partKey(key, 1));
+    const decoder = new Decoder(device, width, options, partKey(key, 1));
+    this.decoder = decoder;
+    this.#lastWeight = decoder.up2.weight;
+  }
+
+  /** The weight of the decoder's last convolution. */
+  get lastWeight(): Tensor {
+    return this.#lastWeight;
   }
 
   /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`.

@@ -4,9 +4,12 @@ import { reshape } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
 import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
+import type { AttentionCache } from "./attention_cache.ts";
 import { partKey } from "./initializers.ts";
 import { Linear } from "./linear.ts";
 import { type Context, Layer } from "./module.ts";
+import { RMSNorm } from "./normalization.ts";
+import { rotateByPosition, type Rotation } from "./rotary.ts";
 
 /** How an attention layer is made. */
 export interface AttentionLayerOptions {
@@ -20,6 +23,8 @@ export interface AttentionLayerOptions {
   readonly causal?: boolean;
   /** Whether the projections add a bias; by default they do. */
   readonly bias?: boolean;
+  /** Whether each head's queries and keys are RMS-normalised (arXiv 2302.05442); by default they are not. */
+  readonly queryKeyNorm?: boolean;
   /** Whether the output's projection does; by default as the others. */
   readonly outputBias?: boolean;
 }
@@ -30,6 +35,10 @@ export interface Attended {
   readonly memory?: Tensor;
   /** int32 `[S]`: query i sees only the keys before visible[i]; see `blockVisibility`. */
   readonly visible?: Tensor;
+  /** Turns the queries and keys by their positions, those of the input. */
+  readonly rotation?: Rotation;
+  /** Keeps the keys and values: the input then continues what it holds. */
+  readonly cache?: AttentionCache;
 }
 
 /** Multi-head attention (arXiv 1706.03762, 3.2.2): queries, keys and values are linear in their inputs, each head attends
@@ -52,6 +61,10 @@ export class Attention extends Layer {
   readonly value: Linear;
   /** Makes the output of all heads. */
   readonly output: Linear;
+  /** Normalises the queries, where they are. */
+  readonly queryNorm: RMSNorm | undefined;
+  /** Normalises the keys, where they are. */
+  readonly keyNorm: RMSNorm | undefined;
   readonly #heads: number;
   readonly #causal: boolean;
 
@@ -61,7 +74,8 @@ export class Attention extends Layer {
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();
-    const { key, heads, memoryWidth = width, causal = false, bias, outputBias = bias } = options;
+    const { key, heads, memoryWidth = width, causal = false } = options;
+    const { bias, outputBias = bias, queryKeyNorm } = options;
     if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
       throw new RangeError(
         `Cannot make an attention layer: the heads must divide the width ${width}, got ${heads}`,
@@ -73,6 +87,9 @@ export class Attention extends Layer {
     this.key = linear(memoryWidth, 1);
     this.value = linear(memoryWidth, 2);
     this.output = linear(width, 3, outputBias);
+    const norm = () => queryKeyNorm ? new RMSNorm(device, width / heads) : undefined;
+    this.queryNorm = norm();
+    this.keyNorm = norm();
     this.#heads = heads;
     this.#causal = causal;
   }
@@ -80,10 +97,20 @@ export class Attention extends Layer {
   /** `[B, S, width]` → `[B, S, width]`.
    * @throws {TypeError} shapes that do not agree
    */
-  forward(x: Tensor, _context?: Context, { memory = x, visible }: Attended = {}): Tensor {
-    const queries = this.#split(this.query.forward(x));
-    const keys = this.#split(this.key.forward(memory));
-    const values = this.#split(this.value.forward(memory));
+  forward(x: Tensor, _context?: Context, attended: Attended = {}): Tensor {
+    const { memory = x, visible, rotation, cache } = attended;
+    const turned = (part: Tensor) =>
+      rotation === undefined ? part : rotateByPosition(part, rotation);
+    const head = (made: Tensor, norm: RMSNorm | undefined) => {
+      const own = this.#split(made);
+      return turned(norm === undefined ? own : norm.forward(own));
+    };
+    const queries = head(this.query.forward(x), this.queryNorm);
+    const own = {
+      keys: head(this.key.forward(memory), this.keyNorm),
+      values: this.#split(this.value.forward(memory)),
+    };
+    const { keys, values } = cache?.append(own) ?? own;
     const mixed = attention(queries, keys, values, { causal: this.#causal, visible });
     return this.output.forward(reshape(mixed, x.shape));
   }

@@ -3,6 +3,7 @@
  * @module
  */
 export * from "./attention.ts";
+export * from "./attention_cache.ts";
 export * from "./averaged_weights.ts";
 export * from "./batch_norm.ts";
 export * from "./convolution.ts";
@@ -15,7 +16,9 @@ export * from "./losses.ts";
 export * from "./module.ts";
 export * from "./normalization.ts";
 export * from "./optimizers.ts";
+export * from "./projected_cross_entropy.ts";
 export * from "./replicas.ts";
+export * from "./rotary.ts";
 export * from "./schedules.ts";
 export * from "./summary.ts";
 export * from "./update.ts";

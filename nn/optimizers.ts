@@ -30,6 +30,8 @@ export interface AdamOptions {
   readonly epsilon?: number;
   /** Weight decay, 0: added to the gradient by Adam, applied to the weights by AdamW. */
   readonly weightDecay?: number;
+  /** Which parameters the weight decay is for; all by default. */
+  readonly decays?: (parameter: Tensor) => boolean;
 }
 
 /** Adam (arXiv 1412.6980), in PyTorch's form: p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε).
@@ -51,7 +53,9 @@ export class Adam extends Module implements Optimizer {
   /** Moving averages of the squared gradients, by parameter. */
   readonly secondMoments: ReadonlyMap<string, Tensor>;
   readonly #parameters: ReadonlyMap<string, Tensor>;
-  readonly #options: Required<AdamOptions>;
+  readonly #options: Required<Omit<AdamOptions, "decays">>;
+  /** The numbers of the parameters that decay, and of those that do not. */
+  readonly #groups: readonly (readonly [decays: boolean, numbers: readonly number[]])[];
 
   /** Makes the moments, all zero.
    * @param parameters by name; the names name the moments in the state dictionary
@@ -61,6 +65,14 @@ export class Adam extends Module implements Optimizer {
     const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
     this.#options = { beta1, beta2, epsilon, weightDecay };
     this.#parameters = new Map(parameters);
+    const { decays = () => true } = options;
+    const numbers = [...parameters.values()].map((tensor, number) =>
+      [decays(tensor), number] as const
+    );
+    this.#groups = [true, false].map((group) => [
+      group,
+      numbers.filter(([own]) => own === group).map(([, number]) => number),
+    ]);
     const moments = () =>
       new Map([...parameters].map(([name, { device, shape }]) => [name, zeros(device, shape)]));
     this.firstMoments = moments();
@@ -79,7 +91,7 @@ export class Adam extends Module implements Optimizer {
     }
   }
 
-  /** Updates every parameter in place, all in one operation.
+  /** Updates every parameter in place: all that decay in one operation, all that do not in another.
    * @throws {TypeError} not one gradient a parameter
    */
   step(gradients: readonly Tensor[], learningRate: number): void {
@@ -89,22 +101,28 @@ export class Adam extends Module implements Optimizer {
       );
     }
     const step = ++this.steps.value;
-    if (gradients.length === 0) return;
     const { beta1, beta2, epsilon, weightDecay } = this.#options;
-    execute(
-      gradients[0].device,
-      "adam",
-      gradients,
-      {
-        rate: learningRate / (1 - beta1 ** step),
-        beta1,
-        beta2,
-        correction: Math.sqrt(1 - beta2 ** step),
-        epsilon,
-        ...this.weightDecay(weightDecay, learningRate),
-      },
-      [this.#parameters, this.firstMoments, this.secondMoments].flatMap((map) => [...map.values()]),
-    );
+    const values = [this.#parameters, this.firstMoments, this.secondMoments].map((map) => [
+      ...map.values(),
+    ]);
+    for (const [decays, numbers] of this.#groups) {
+      if (numbers.length === 0) continue;
+      const own = numbers.map((number) => gradients[number]);
+      execute(
+        own[0].device,
+        "adam",
+        own,
+        {
+          rate: learningRate / (1 - beta1 ** step),
+          beta1,
+          beta2,
+          correction: Math.sqrt(1 - beta2 ** step),
+          epsilon,
+          ...this.weightDecay(decays ? weightDecay : 0, learningRate),
+        },
+        values.flatMap((all) => numbers.map((number) => all[number])),
+      );
+    }
   }
 
   /** What the weight decay adds to the gradient, and the share that it takes off the weights. */

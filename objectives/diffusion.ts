@@ -15,7 +15,7 @@ import { meanSquaredError } from "../nn/losses.ts";
 import type { Context } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
-import { type Cache, CachedFeatures } from "./diffusion/cached_features.ts";
+import { type Cache, CachedEncodings } from "./cached_encodings.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
   addNoise,
@@ -25,7 +25,7 @@ import {
 } from "./diffusion/prediction.ts";
 import type { NoiseSchedule } from "./diffusion/schedule.ts";
 import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
-import { drawImageGrid } from "./image_grid.ts";
+import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { measuredImages, protocolHash } from "./protocol.ts";
 import { guide } from "./samplers/guidance.ts";
@@ -121,7 +121,7 @@ export class DiffusionObjective extends Generator {
   readonly scalars: readonly string[] = ["loss"];
   readonly #options: DiffusionOptions;
   readonly #update: Update;
-  #cached: CachedFeatures | undefined;
+  #cached: CachedEncodings | undefined;
 
   /** Takes up a model and its optimiser.
    * @throws {RangeError} the model knows classes and the data set tells none, or fewer
@@ -148,7 +148,12 @@ export class DiffusionObjective extends Generator {
     if (stage1 === undefined || latents === undefined) return;
     if (latents.measured.value === 0) latents.measure(await this.#someFeatures(device, stage1));
     if (cache !== "none" && this.#cached === undefined) {
-      this.#cached = await CachedFeatures.encode(device, stage1, dataset, cache);
+      this.#cached = await CachedEncodings.encode(
+        device,
+        dataset,
+        cache,
+        (images) => stage1.features(images),
+      );
     }
   }
 
@@ -239,7 +244,9 @@ export class DiffusionObjective extends Generator {
       : Int32Array.from({ length: SHOWN }, (_, i) => i % classes);
     const request = { count: SHOWN, key, labels, settings: { ...preview } };
     const { images } = await this.generate(device, request);
-    return drawImageGrid(images, dataset.imageShape, COLUMNS);
+    return drawImages(images, [SHOWN, ...dataset.imageShape], {
+      columns: COLUMNS,
+    });
   }
 
   /** Makes images; without labels each of a class that is drawn for it, of a model that knows classes.

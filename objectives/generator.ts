@@ -3,6 +3,14 @@ import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { Objective } from "./objective.ts";
 
+/** Images of which a part is known, as codes. */
+export interface Given {
+  /** The codes, `[count, h, w, ...codeAxes]`; what stands where none is known does not matter. */
+  readonly codes: Int32Array;
+  /** `[count, h, w]`: 1 where the codes are known, 0 where they are to be made. */
+  readonly known: Uint8Array;
+}
+
 /** What is asked of a generator. */
 export interface GenerateRequest {
   /** How many images. */
@@ -13,6 +21,8 @@ export interface GenerateRequest {
   readonly labels?: Int32Array;
   /** How to sample: settings of the objective's `sampling` schema, checked. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** What is known of the images, of a generator of codes: only the rest is made. */
+  readonly given?: Given;
   /** Images made at once, at most; 64. */
   readonly batchSize?: number;
   /** Hears how much is done, of how much. */

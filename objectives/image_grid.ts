@@ -1,48 +1,43 @@
-/** A picture of many images. */
-import { type ImageShape, Picture } from "./picture.ts";
+/** Images side by side, as one picture. */
+import { Picture } from "./picture.ts";
 
-/** Small images are enlarged by the greatest whole factor that keeps their longer side within so many pixels. */
-const SHOWN_SIDE = 96;
+/** How images are laid out. */
+export interface GridOptions {
+  /** Images side by side; 8. */
+  readonly columns?: number;
+  /** Small images are enlarged by the greatest whole factor that keeps their longer side within so many pixels; 96. */
+  readonly side?: number;
+}
+
 const MARGIN = 4;
-/** Of a pixel of the margin, a light grey. */
+/** Of a pixel between the images, a light grey. */
 const BACKGROUND = 224;
 
 /** Draws images in rows, as a PNG: RGB where they have 3 channels, else grey, of the first channel.
- *
- * ```ts
- * import { drawImageGrid } from "@codebook/codebook";
- * const png = drawImageGrid(Float32Array.of(-1, 1, 1, -1), [2, 1, 1], 2);
- * console.log(`${png.length} bytes`);
- * ```
- * @param images the values of `[count, height, width, channels]` in [−1, 1], row-major
- * @param columns images a row, at most
- * @throws {TypeError} they are not the values of whole images, at least one
+ * @param values of the images, row-major; −1 is black and 1 is white, and what is outside is shown as the nearest inside
  */
-export function drawImageGrid(
-  images: Float32Array,
-  imageShape: ImageShape,
-  columns: number,
+export function drawImages(
+  values: Float32Array,
+  [count, height, width, channels]: readonly number[],
+  { columns: most = 8, side = 96 }: GridOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const [height, width, channels] = imageShape;
-  const size = height * width * channels, count = images.length / size;
-  if (count < 1 || !Number.isInteger(count)) {
-    throw new TypeError(
-      `Cannot draw images: there must be a whole number of images of ${size} values, got ${images.length} values`,
-    );
-  }
-  const scale = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
-  const [tall, wide] = [height * scale + MARGIN, width * scale + MARGIN];
-  const across = Math.min(columns, count), down = Math.ceil(count / across);
+  const scale = Math.max(1, Math.floor(side / Math.max(height, width)));
+  const columns = Math.min(most, count), rows = Math.ceil(count / columns);
+  const tall = height * scale + MARGIN, wide = width * scale + MARGIN;
   const picture = new Picture(
-    down * tall + MARGIN,
-    across * wide + MARGIN,
+    rows * tall + MARGIN,
+    columns * wide + MARGIN,
     channels === 3 ? 3 : 1,
     BACKGROUND,
   );
+  const size = height * width * channels;
   for (let image = 0; image < count; image++) {
-    const row = Math.floor(image / across), column = image % across;
-    const values = images.subarray(image * size, (image + 1) * size);
-    picture.paint(values, imageShape, [MARGIN + row * tall, MARGIN + column * wide], scale);
+    const corner = [
+      MARGIN + Math.floor(image / columns) * tall,
+      MARGIN + (image % columns) * wide,
+    ] as const;
+    const part = values.subarray(image * size, (image + 1) * size);
+    picture.paint(part, [height, width, channels], corner, scale);
   }
   return picture.png();
 }

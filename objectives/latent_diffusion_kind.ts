@@ -1,10 +1,9 @@
 /** Diffusion of a first stage's latents in the registry. */
 import * as z from "zod";
 import { randomKey } from "../core/random.ts";
-import type { FirstStage } from "../models/first_stage.ts";
 import { createModel, UNETS } from "../models/registry.ts";
 import { DiffusionObjective } from "./diffusion.ts";
-import { type Cache, CACHES } from "./diffusion/cached_features.ts";
+import { type Cache, CACHES } from "./cached_encodings.ts";
 import { LatentSpace, type Scaling, SCALINGS } from "./diffusion/latents.ts";
 import { DiffusionModel } from "./diffusion/model.ts";
 import {
@@ -15,7 +14,8 @@ import {
   type DiffusionSettings,
   scheduleSetting,
 } from "./diffusion/settings.ts";
-import type { ObjectiveKind, ObjectiveNeeds } from "./kind.ts";
+import { firstStageOf } from "./first_stage_of.ts";
+import type { ObjectiveKind } from "./kind.ts";
 
 /** The settings of a latent diffusion, as configurations hold them. */
 export interface LatentDiffusionSettings extends DiffusionSettings {
@@ -49,7 +49,7 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
   sampling: DIFFUSION_SAMPLING,
   make(device, needs) {
     const { seed, settings, model } = needs;
-    const stage1 = firstStageOf(needs);
+    const stage1 = firstStageOf(needs, "latents");
     const { scaling, components, cache } = settings;
     const latents = new LatentSpace(device, {
       ...{ width: stage1.codebookDim, scaling, components: components ?? undefined },
@@ -63,22 +63,3 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
     });
   },
 };
-
-/** The first stage.
- * @throws {RangeError} there is none, or it does not fit the images
- */
-function firstStageOf({ dataset, stage1 }: ObjectiveNeeds<LatentDiffusionSettings>): FirstStage {
-  if (stage1 === undefined) {
-    throw new RangeError("Cannot make latents: a finished first stage is needed, got none");
-  }
-  const { imageShape: [height, width, channels] } = dataset, { downsampling } = stage1;
-  if (stage1.channels !== channels) {
-    throw new RangeError(
-      `Cannot make latents: the images must have ${stage1.channels} channels, as those of the first stage, got ${channels}`,
-    );
-  }
-  if (height % downsampling === 0 && width % downsampling === 0) return stage1;
-  throw new RangeError(
-    `Cannot make latents: the images' sides must be divisible by ${downsampling}, got ${height}×${width}`,
-  );
-}

@@ -12,15 +12,43 @@ export {
 } from "./optimizer_settings.ts";
 export { DEFAULT_OBJECTIVE, OBJECTIVE_TYPES } from "./registry.ts";
 export * from "./protocol.ts";
+export * from "./first_stage.ts";
+export * from "./adversarial.ts";
+export * from "./adversarial_losses.ts";
 export * from "./reconstruction.ts";
+export * from "./training_pass.ts";
 export * from "./training_step.ts";
 export * from "./evaluate_model.ts";
 export * from "./codebook_watch.ts";
 export * from "./image_grid.ts";
 export { type Corner, type ImageShape } from "./picture.ts";
 export * from "./sample_grid.ts";
+export { AutoregressionObjective } from "./autoregression.ts";
+export {
+  CodeGenerator,
+  type CodeGeneratorOptions,
+  type CodeLosses,
+  type CodeModel,
+  type CodeRequest,
+  type CodeSamplingSettings,
+  type LossOptions,
+} from "./code_generator.ts";
+export * from "./code_statistics.ts";
+export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
+export { drawMask } from "./masks.ts";
+export type { MaskedSettings } from "./samplers/masked.ts";
+export { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
+export * from "./samplers/guidance.ts";
+export * from "./samplers/guided_logits.ts";
+export {
+  type Choice,
+  type ChoiceSettings,
+  chooseCode,
+  type Draw,
+  drawOf,
+} from "./samplers/choice.ts";
 export * from "./diffusion.ts";
-export { type Cache, CACHES } from "./diffusion/cached_features.ts";
+export { type Cache, CACHES } from "./cached_encodings.ts";
 export * from "./diffusion/latents.ts";
 export * from "./diffusion/model.ts";
 export * from "./diffusion/prediction.ts";
@@ -28,7 +56,6 @@ export * from "./diffusion/schedule.ts";
 export * from "./samplers/ddim.ts";
 export * from "./samplers/ddpm.ts";
 export * from "./samplers/dpm_solver.ts";
-export * from "./samplers/guidance.ts";
 export * from "./samplers/noise.ts";
 export { createSampler, type SamplerSettings } from "./samplers/registry.ts";
 export * from "./samplers/sample.ts";

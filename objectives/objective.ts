@@ -54,6 +54,8 @@ export interface ObjectiveEvaluation {
   readonly protocols: Readonly<Record<string, object>>;
   /** The numbers as people read them: `["mse", "0.01995"]`. */
   readonly shown: readonly (readonly [name: string, value: string])[];
+  /** Numbers along an axis, by name, such as one of every position in the grid of codes. */
+  readonly series?: Readonly<Record<string, readonly number[]>>;
   /** How often each code was chosen, `[K]`, where the objective quantises. */
   readonly counts?: Int32Array;
 }

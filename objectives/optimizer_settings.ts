@@ -55,14 +55,17 @@ export const OPTIMIZER_SETTINGS: z.ZodType<OptimizerConfig> = z.strictObject({
     .describe("the share of the learning rate that a schedule ends with"),
 }).prefault({});
 
-/** The optimiser of a configuration for some parameters. */
+/** The optimiser of a configuration for some parameters.
+ * @param decays which of them the weight decay is for; all by default
+ */
 export function constructOptimizer(
   config: OptimizerConfig,
   parameters: ReadonlyMap<string, Tensor>,
+  decays?: (parameter: Tensor) => boolean,
 ): Optimizer {
   const { type, beta1, beta2, epsilon, weightDecay } = config;
   const Method = { adam: Adam, adamw: AdamW }[type];
-  return new Method(parameters, { beta1, beta2, epsilon, weightDecay });
+  return new Method(parameters, { beta1, beta2, epsilon, weightDecay, decays });
 }
 
 /** The learning rate of every step, counted from 0, of a run of so many steps; a schedule takes up the steps after

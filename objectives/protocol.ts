@@ -82,7 +82,9 @@ export function evaluationProtocol(
  * assert.match(hash, /^[0-9a-f]{12}$/);
  * ```
  */
-export async function protocolHash(protocol: RecordedProtocol | MetricProtocol): Promise<string> {
+export async function protocolHash(
+  protocol: RecordedProtocol | MetricProtocol | MeasuredImages,
+): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(protocol));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest.subarray(0, 6), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,44 +1,11 @@
 /** Reconstruction: a first stage that learns to rebuild its images (arXiv 1711.00937). */
-import { withoutGradients } from "../core/execute.ts";
-import type { Device } from "../core/tensor.ts";
-import { fromJsonNumber } from "../files/json_number.ts";
-import type { Batch } from "../data/batches.ts";
-import type { Dataset, Split } from "../data/dataset.ts";
-import type { Autoencoder } from "../models/autoencoder.ts";
-import type { Context } from "../nn/module.ts";
-import type { Optimizer } from "../nn/optimizers.ts";
-import type { UpdateOptions } from "../nn/update.ts";
-import type { QuantizerConfig } from "../quantizers/registry.ts";
-import { CodebookWatch, collapseWarning } from "./codebook_watch.ts";
-import { evaluate } from "./evaluate_model.ts";
-import {
-  type Inspection,
-  Objective,
-  type ObjectiveEvaluation,
-  type Scalars,
-  type StepContext,
-  type TrainingBatch,
-} from "./objective.ts";
-import { evaluationProtocol, measuredImages, testNumbers } from "./protocol.ts";
-import { drawSampleGrid } from "./sample_grid.ts";
-import { STEP_SCALARS, type StepResult, trainingStep } from "./training_step.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { FirstStageObjective, type FirstStageOptions } from "./first_stage.ts";
+import type { StepContext, TrainingBatch } from "./objective.ts";
+import { STEP_SCALARS, trainingStep } from "./training_step.ts";
 
 /** What the objective is made of. */
-export interface ReconstructionOptions extends UpdateOptions {
-  /** What is trained. */
-  readonly model: Autoencoder;
-  /** Steps its parameters. */
-  readonly optimizer: Optimizer;
-  /** The images; of its training images the variance is used. */
-  readonly dataset: Dataset;
-  /** Steps after which a code that was not chosen counts as dead. */
-  readonly stepsPerEpoch: number;
-  /** The quantiser's settings, for the advice on a codebook that has collapsed. */
-  readonly quantizer?: QuantizerConfig;
-}
-
-/** Test images on a sample grid, at most. */
-const SAMPLES = 16;
+export type ReconstructionOptions = FirstStageOptions;
 
 /** Minimises mse/v plus the quantiser's losses, v the variance of the training images on the [0, 1] scale; a step is
  * `trainingStep`.
@@ -70,128 +37,33 @@ const SAMPLES = 16;
  * }
  * ```
  */
-export class ReconstructionObjective extends Objective {
-  /** How the codebook is used. */
-  readonly codebook: CodebookWatch;
-  /** What is trained. */
-  readonly model: Autoencoder;
-  /** Steps its parameters. */
-  readonly optimizer: Optimizer;
+export class ReconstructionObjective extends FirstStageObjective {
   /** The names of the scalars. */
   readonly scalars: readonly string[] = STEP_SCALARS;
   readonly #options: ReconstructionOptions;
-  #originals: Promise<Float32Array<ArrayBuffer>> | undefined;
 
   /** Takes up a model and its optimiser. */
   constructor(device: Device, options: ReconstructionOptions) {
-    super();
-    const { model, optimizer, stepsPerEpoch } = options;
+    super(device, options);
     this.#options = options;
-    this.codebook = new CodebookWatch(device, model.quantizer.codebookSize, stepsPerEpoch);
-    this.model = model;
-    this.optimizer = optimizer;
   }
 
   /** Takes a step. */
-  step({ images }: TrainingBatch, { step, ...context }: StepContext): StepResult["scalars"] {
+  step(
+    { images }: TrainingBatch,
+    { step, ...context }: StepContext,
+  ): Readonly<Record<string, Tensor>> {
     const { model, optimizer } = this;
-    const { dataset, learningRate, clipNorm } = this.#options;
+    const { dataset, learningRate, clipNorm, accumulate } = this.#options;
     const { scalars, usage } = trainingStep(images, context, {
       model,
       optimizer,
       variance: dataset.variance,
       learningRate: learningRate(step),
       clipNorm,
+      parts: accumulate,
     });
     this.codebook.add(usage);
     return scalars;
-  }
-
-  /** Measures the reconstructions and how the codebook is used. */
-  async evaluate(
-    split: Split,
-    batches: AsyncIterable<Batch>,
-    context: Context,
-  ): Promise<ObjectiveEvaluation> {
-    const { model } = this;
-    const { dataset } = this.#options;
-    const { device } = this.codebook.ages;
-    const evaluation = await evaluate(device, model, batches, dataset.imageShape, context.key);
-    const measured = measuredImages(dataset, { split, precision: device.precision });
-    const { protocol, ...numbers } = await testNumbers(evaluation, dataset, measured);
-    const { mse, psnr, usage, perplexity } = numbers;
-    return {
-      numbers,
-      protocol,
-      rankBy: "mse",
-      better: "lower",
-      protocols: { [protocol]: evaluationProtocol(dataset, measured) },
-      shown: [
-        ["mse", mse.toPrecision(5)],
-        ["PSNR", `${fromJsonNumber(psnr).toFixed(2)} dB`],
-        ["usage", `${(100 * usage).toFixed(1)} %`],
-        ["perplexity", perplexity.toFixed(1)],
-      ],
-      counts: evaluation.counts,
-    };
-  }
-
-  /** The learning rate. */
-  learningRates(step: number): Scalars {
-    return { learningRate: this.#options.learningRate(step) };
-  }
-
-  /** Says how the codebook fares. */
-  override async inspect(means: Scalars): Promise<Inspection> {
-    const codebook = await this.codebook.read(this.model.quantizer);
-    const { codesInUse, deadCodes, deadSteps, codeLength, perplexity, collapsed } = codebook;
-    const { codebookSize } = this.model.quantizer;
-    const dead = deadSteps === null ? "" : ` for ${deadSteps.toFixed(0)} steps`;
-    const settings = this.#options.quantizer;
-    return {
-      record: { codebook },
-      phrases: [
-        [`loss ${means.loss.toPrecision(4)}`, 5],
-        [`${codesInUse}/${codebookSize} codes${deadCodes > 0 ? `, ${deadCodes} dead` : ""}`, 4],
-        [`perplexity ${perplexity.toFixed(1)}`, 2],
-      ],
-      summary: [
-        `${codesInUse} of ${codebookSize} codes chosen`,
-        `perplexity ${perplexity.toFixed(1)}`,
-        `${deadCodes} dead${dead}`,
-        `${(100 * means.moved).toFixed(1)} % of the codes moved a step`,
-        `features of length ${means.featureLength.toPrecision(3)}`,
-        ...(codeLength === null ? [] : [`codes of length ${codeLength.toPrecision(3)}`]),
-      ],
-      ...collapsed && settings !== undefined &&
-        { warning: collapseWarning(codebook, codebookSize, settings) },
-    };
-  }
-
-  /** Starts the next epoch's counts. */
-  override endEpoch(): void {
-    this.codebook.nextEpoch();
-  }
-
-  /** Draws up to 16 test images, spread evenly over the set, above their reconstructions. */
-  override async samples(device: Device, context: Context): Promise<Uint8Array<ArrayBuffer>> {
-    const { imageShape, sizes } = this.#options.dataset;
-    const count = Math.min(SAMPLES, sizes.test);
-    const originals = await (this.#originals ??= this.#readOriginals(count));
-    using _scope = device.scope();
-    const images = device.tensor(originals, [count, ...imageShape]);
-    const { reconstruction } = withoutGradients(() => this.model.forward(images, context));
-    const reconstructions = await reconstruction.floats();
-    return drawSampleGrid({ originals, reconstructions, imageShape });
-  }
-
-  /** Reads the test images that samples show; they stay in memory, as some data sets read long for them. */
-  #readOriginals(count: number): Promise<Float32Array<ArrayBuffer>> {
-    const { dataset } = this.#options;
-    const chosen = Int32Array.from(
-      { length: count },
-      (_, index) => Math.floor(index * dataset.sizes.test / count),
-    );
-    return dataset.images("test", chosen);
   }
 }

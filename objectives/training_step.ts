@@ -3,13 +3,15 @@ import { backward, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { sum } from "../core/functions/reductions.ts";
-import type { Device, Tensor } from "../core/tensor.ts";
+import type { Device, Scope, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update } from "../nn/update.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
+import { accumulatedGradients, type AccumulatedPass } from "./accumulated_gradients.ts";
 import { meanLength } from "./codebook_watch.ts";
+import type { TrainingPass } from "./training_pass.ts";
 
 /** What a step works on. */
 export interface StepOptions {
@@ -23,6 +25,9 @@ export interface StepOptions {
   readonly learningRate: number;
   /** Largest norm of all gradients together; none by default. */
   readonly clipNorm?: number;
+  /** In how many parts the encoder and the decoder see the batch, for less memory; 1. The result is that of the whole batch,
+   * but for rounding. */
+  readonly parts?: number;
 }
 
 /** The scalars that a step gives: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
@@ -67,10 +72,49 @@ export interface StepResult {
 export function trainingStep(
   images: Tensor,
   context: QuantizeContext,
-  { model, optimizer, variance, learningRate, clipNorm }: StepOptions,
+  { model, optimizer, variance, learningRate, clipNorm, parts = 1 }: StepOptions,
 ): StepResult {
+  using scope = images.device.scope();
+  const update = new Update(model.parameters(), optimizer, {
+    learningRate: () => learningRate,
+    clipNorm,
+  });
+  const pass = parts === 1
+    ? wholePass(images, context, model, variance, scope)
+    : accumulatedGradients(images, context, { model, variance, parts }, scope);
+  const { loss, mse, quantizerLoss, quantized, gradients } = pass;
+  const measured = updateModel(model, pass, context, scope, (moves) => {
+    update.step(gradients, 0, moves);
+  });
+  return { scalars: { loss, mse, quantizerLoss, ...measured }, usage: quantized.usage };
+}
+
+/** The forward and the backward pass over a batch at once. */
+function wholePass(
+  images: Tensor,
+  context: QuantizeContext,
+  model: Autoencoder,
+  variance: number,
+  scope: Scope,
+): AccumulatedPass {
+  const pass = forwardInTraining(model, images, context, scope);
+  const imageSize = images.size / images.shape[0];
+  const fidelity = model.quantizer.reconstructionLoss(pass.mse, { variance, imageSize });
+  const loss = scope.keep(add(fidelity, pass.quantizerLoss));
+  images.device.phase("backward");
+  return { ...pass, loss, gradients: backward(loss, model.parameters(), { spent: scope }) };
+}
+
+/** The forward pass of a training step: the quantiser's `begin`, then the reconstruction.
+ * @param scope what the step's results and the quantiser's `update` need is kept beyond it
+ */
+export function forwardInTraining(
+  model: Autoencoder,
+  images: Tensor,
+  context: QuantizeContext,
+  scope: Scope,
+): TrainingPass {
   const { device } = images;
-  using scope = device.scope();
   device.phase("forward");
   const features = model.encode(images, context);
   model.quantizer.begin(features, context);
@@ -78,26 +122,32 @@ export function trainingStep(
   const mse = meanSquaredError(reconstruction, images);
   const none = full(device, [], 0);
   const quantizerLoss = Object.values(quantized.losses).reduce(add, none);
-  const imageSize = images.size / images.shape[0];
-  const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
-  const loss = add(fidelity, quantizerLoss);
   const { quantized: codes, indices, usage, losses } = quantized;
-  const needed = [loss, mse, quantizerLoss, features, codes, indices, usage];
+  const needed = [mse, quantizerLoss, features, codes, indices, usage];
   for (const tensor of [...needed, ...Object.values(losses)]) scope.keep(tensor);
-  device.phase("backward");
-  const update = new Update(model.parameters(), optimizer, {
-    learningRate: () => learningRate,
-    clipNorm,
-  });
-  const gradients = backward(loss, update.parameters, { spent: scope });
+  return { features, reconstruction, quantized, mse, quantizerLoss };
+}
+
+/** What a training step does once it has the gradients: the quantiser's `update`, then the optimiser's step.
+ * @param scope what is returned is kept beyond it
+ * @param step steps the parameters; it is handed the codes whose gradients and moments are to be dropped
+ * @returns the mean length of the features, and the share of the codes that were moved
+ */
+export function updateModel(
+  { quantizer }: Autoencoder,
+  { features, quantized }: Pick<TrainingPass, "features" | "quantized">,
+  context: QuantizeContext,
+  scope: Scope,
+  step: (moves: readonly Move[]) => void,
+): { readonly featureLength: Tensor; readonly moved: Tensor } {
+  const { device } = features;
   return withoutGradients(() => {
     device.phase("update");
-    const moves = model.quantizer.update({ features, ...quantized }, context);
+    const moves = quantizer.update({ features, ...quantized }, context);
     device.phase("optimizer");
-    update.step(gradients, 0, moves.filter(({ forgets }) => forgets));
-    const featureLength = scope.keep(meanLength(model.quantizer.compared(features, context)));
-    const moved = scope.keep(movedShare(device, moves));
-    return { scalars: { loss, mse, quantizerLoss, featureLength, moved }, usage };
+    step(moves.filter(({ forgets }) => forgets));
+    const featureLength = scope.keep(meanLength(quantizer.compared(features, context)));
+    return { featureLength, moved: scope.keep(movedShare(device, moves)) };
   });
 }
 

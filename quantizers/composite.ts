@@ -51,6 +51,19 @@ export abstract class CompositeQuantizer extends Quantizer {
     return [this.count, ...this.parts[0].codeAxes];
   }
 
+  /** The inner quantisers'. */
+  override get choices(): number {
+    return this.parts[0].choices;
+  }
+
+  /** The inner quantisers', one after another. */
+  override get codeStarts(): readonly number[] {
+    return Array.from({ length: this.count }, (_, code) => {
+      const before = this.parts.length === 1 ? 0 : code * this.#partSize;
+      return this.parts[0].codeStarts.map((start) => before + start);
+    }).flat();
+  }
+
   /** The codes of all inner quantisers, one below the other. */
   override codes(): Tensor | undefined {
     const [first, ...rest] = this.parts.map((part) => part.codes());

@@ -83,6 +83,16 @@ export abstract class Quantizer extends Module {
     return [];
   }
 
+  /** How many codes an index is chosen from: K by default, fewer where several quantisers have codes of their own. */
+  get choices(): number {
+    return this.codebookSize;
+  }
+
+  /** The least index of each of a place's codes, in the order of `codeAxes`: each is in [start, start + `choices`). */
+  get codeStarts(): readonly number[] {
+    return [0];
+  }
+
   /** Whether `begin` has something to do with the next training batch. By default not. */
   get awaitsBatch(): boolean {
     return false;

@@ -25,6 +25,16 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codeAxes;
   }
 
+  /** The inner quantiser's. */
+  override get choices(): number {
+    return this.inner.choices;
+  }
+
+  /** The inner quantiser's. */
+  override get codeStarts(): readonly number[] {
+    return this.inner.codeStarts;
+  }
+
   /** The inner quantiser's, where nearness is measured. */
   override codes(): Tensor | undefined {
     return this.inner.codes();

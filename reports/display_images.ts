@@ -2,15 +2,7 @@
 import { Buffer } from "node:buffer";
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { Picture } from "../objectives/picture.ts";
-
-/** How images are laid out. */
-export interface DisplayOptions {
-  /** Images side by side; 8. */
-  readonly columns?: number;
-  /** Small images are enlarged by the greatest whole factor that keeps their longer side within so many pixels; 96. */
-  readonly side?: number;
-}
+import { drawImages, type GridOptions } from "../objectives/image_grid.ts";
 
 /** Images that a notebook shows as one picture; made by `displayImages`. */
 export class DisplayedImages {
@@ -28,10 +20,6 @@ export class DisplayedImages {
   }
 }
 
-const MARGIN = 4;
-/** Of a pixel between the images, a light grey. */
-const BACKGROUND = 224;
-
 /** Images in a grid, which Deno's Jupyter kernel shows where they are the value of a cell. They are read when they are
  * shown. RGB where the images have 3 channels, else grey, of the first channel.
  *
@@ -48,7 +36,7 @@ const BACKGROUND = 224;
  */
 export function displayImages(
   images: Tensor,
-  { columns = 8, side = 96 }: DisplayOptions = {},
+  { columns = 8, side = 96 }: GridOptions = {},
 ): DisplayedImages {
   const { shape, dtype } = images;
   if (shape.length !== 4 || dtype !== "float32") {
@@ -63,32 +51,7 @@ export function displayImages(
       );
     }
   }
-  return new DisplayedImages(async () => drawGrid(await images.floats(), shape, columns, side));
-}
-
-function drawGrid(
-  values: Float32Array,
-  [count, height, width, channels]: readonly number[],
-  most: number,
-  side: number,
-): Uint8Array<ArrayBuffer> {
-  const scale = Math.max(1, Math.floor(side / Math.max(height, width)));
-  const columns = Math.min(most, count), rows = Math.ceil(count / columns);
-  const tall = height * scale + MARGIN, wide = width * scale + MARGIN;
-  const picture = new Picture(
-    rows * tall + MARGIN,
-    columns * wide + MARGIN,
-    channels === 3 ? 3 : 1,
-    BACKGROUND,
+  return new DisplayedImages(async () =>
+    drawImages(await images.floats(), shape, { columns, side })
   );
-  const size = height * width * channels;
-  for (let image = 0; image < count; image++) {
-    const corner = [
-      MARGIN + Math.floor(image / columns) * tall,
-      MARGIN + (image % columns) * wide,
-    ] as const;
-    const part = values.subarray(image * size, (image + 1) * size);
-    picture.paint(part, [height, width, channels], corner, scale);
-  }
-  return picture.png();
 }

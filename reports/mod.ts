@@ -3,4 +3,5 @@
  * @module
  */
 export * from "./run_report.ts";
+export * from "./generator_report.ts";
 export * from "./display_images.ts";

@@ -1,6 +1,6 @@
 /** What the process of a study's run may do: no more than the study's own process, and no more than a run needs. */
 import { fileURLToPath } from "node:url";
-import { usualBlasPaths } from "../core/blas_paths.ts";
+import { usualBlasPaths, usualDnnPaths } from "../core/library_paths.ts";
 import { dataRoot } from "../data/download.ts";
 
 /** Environment variables that a run reads: where files are kept, and what the graphics driver and the decoder of images
@@ -28,8 +28,8 @@ export interface RunPlaces {
   readonly data: readonly string[];
   /** The folder that downloads are kept in, as it is set; undefined where nothing is downloaded. */
   readonly root?: string | null;
-  /** The library of `cpu.blas`, or auto or off. */
-  readonly blas: string;
+  /** The libraries of `cpu.blas` and `cpu.dnn`, or auto or off. */
+  readonly libraries: readonly string[];
 }
 
 /** What a run reads and writes, by its saved configuration, which may be anything. */
@@ -43,7 +43,7 @@ export function placesOf(folder: string, saved: unknown): RunPlaces {
     folder,
     data: [path, train, test].flatMap(text),
     root: root === null || typeof root === "string" ? root : undefined,
-    blas: text(cpu?.blas)[0] ?? "auto",
+    libraries: [cpu?.blas, cpu?.dnn].flatMap(text),
   };
 }
 
@@ -52,7 +52,7 @@ export function placesOf(folder: string, saved: unknown): RunPlaces {
  * It may read and call libraries as this process may, at most; it writes into its own folder and that of its downloads,
  * connects where its images are on the web, starts no process, and is never asked.
  */
-export function runPermissions({ folder, data, root, blas }: RunPlaces): readonly string[] {
+export function runPermissions({ folder, data, root, libraries }: RunPlaces): readonly string[] {
   const parts = data.flatMap((setting) => setting.split(",")).map((part) => part.trim());
   const addresses = parts.filter(isAddress);
   const paths = parts.filter((part) => part !== "" && !isAddress(part)).map(beforeBraces);
@@ -64,7 +64,7 @@ export function runPermissions({ folder, data, root, blas }: RunPlaces): readonl
     ...root === undefined
       ? listed("net", "host", addresses.flatMap(hostOf))
       : whole("net", "host", addresses.flatMap(hostOf)),
-    ...whole("ffi", "path", [...usualBlasPaths(), blas]),
+    ...whole("ffi", "path", [...usualLibraries(), ...libraries]),
     ...listed("env", "variable", VARIABLES),
     ...listed("sys", "kind", SYSTEM),
   ];
@@ -75,7 +75,7 @@ export function runPermissions({ folder, data, root, blas }: RunPlaces): readonl
  * @param folder what it may write besides downloads; none: everything, where something else confines it
  */
 export function launchPermissions(folder: string | null): readonly string[] {
-  const kinds = [whole("net", "host", []), whole("ffi", "path", usualBlasPaths())];
+  const kinds = [whole("net", "host", []), whole("ffi", "path", usualLibraries())];
   const write = folder === null || folder.includes(",")
     ? ""
     : `=${[folder, ...downloadFolder(null)]}`;
@@ -85,6 +85,9 @@ export function launchPermissions(folder: string | null): readonly string[] {
     ...[`--allow-env=${VARIABLES}`, `--allow-sys=${SYSTEM}`],
   ];
 }
+
+/** The libraries that the device cpu looks for. */
+const usualLibraries = (): readonly string[] => [...usualBlasPaths(), ...usualDnnPaths()];
 
 type Kind = "read" | "write" | "net" | "ffi" | "env" | "sys";
 

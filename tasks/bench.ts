@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { arithmeticCeiling, type Ceiling, memoryCeiling } from "../bench/ceiling.ts";
+import { attentionBench } from "../bench/attention.ts";
 import { convBench } from "../bench/conv.ts";
 import { dataBench } from "../bench/data.ts";
 import { elementwiseBench } from "../bench/elementwise.ts";
@@ -28,6 +29,7 @@ import { peakMemoryBytes, showTracePath } from "./measured.ts";
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ["matmul", matmulBench],
   ["conv", convBench],
+  ["attention", attentionBench],
   ["quantize", quantizeBench],
   ["step", stepBench],
   ["elementwise", elementwiseBench],
@@ -42,6 +44,8 @@ const OPTIONS = z.strictObject({
     .describe("threads of the device cpu; none: one a core"),
   "cpu.blas": z.string().min(1).default("auto")
     .describe("whose products the device cpu takes, as in train"),
+  "cpu.dnn": z.string().min(1).default("auto")
+    .describe("whose convolutions the device cpu takes, as in train"),
   precision: z.enum([...PRECISIONS]).default("float32")
     .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
   scaling: z.boolean().default(false)
@@ -129,6 +133,7 @@ export async function main(args: readonly string[]): Promise<number> {
     using device = await openDevice(options.device, {
       threads,
       blas: options["cpu.blas"],
+      dnn: options["cpu.dnn"],
       precision: options.precision,
     });
     console.error(device.description);

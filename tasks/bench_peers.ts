@@ -14,7 +14,7 @@ import {
   sampleTable,
   writeResults,
 } from "../bench/peers/tables.ts";
-import { findBlas } from "../core/device.ts";
+import { findBlas, findDnn } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
@@ -53,7 +53,10 @@ export async function main(args: readonly string[]): Promise<number> {
   if (pytorches.length === 0) console.error("python3 has no torch; PYTHON may name one that has");
   const machine = await describeMachine(pytorches);
   console.error(machine);
-  const groups = groupsOf(pytorches, await findBlas() !== undefined);
+  const groups = groupsOf(pytorches, {
+    blas: await findBlas() !== undefined,
+    dnn: await findDnn() !== undefined,
+  });
   let samples: Samples = new Map();
   for (const name of only === null ? GROUP_NAMES : [only]) {
     const measured = await measureGroup(groups[name], rounds, (message) => console.error(message));

@@ -13,10 +13,8 @@ import { readSettings, settingsOf } from "../settings/settings.ts";
 import { readyForJson } from "../files/json_number.ts";
 import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
-import { digitLabels, openDigits } from "../data/digits.ts";
 import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
-import { trainDigitClassifier } from "../metrics/digit_features.ts";
 import type { MetricOptions } from "../metrics/metric_kinds.ts";
 import { METRIC_NAMES, metricNeeds } from "../metrics/registry.ts";
 import {
@@ -26,7 +24,7 @@ import {
 } from "../metrics/statistics_file.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
-import { constructModel, restoreModel } from "../training/construct.ts";
+import { constructModel, restoreModel, WEIGHTS } from "../training/construct.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
@@ -37,6 +35,8 @@ import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
+import { evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
+import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -52,6 +52,10 @@ const OPTIONS = z.strictObject({
   limit: z.int().min(1).nullable().default(null).describe(
     "measures so many images, from the start",
   ),
+  weights: z.enum(WEIGHTS).default("auto")
+    .describe("as they were trained, or their averages; auto takes averages where there are some"),
+  count: z.int().min(1).nullable().default(null)
+    .describe("how many images a generator makes; none: as many as the test set has"),
   metrics: z.string().min(1).nullable().default(null)
     .describe(`names with commas between: ${METRIC_NAMES.join(", ")}`),
   "metrics.weights": z.string().min(1).nullable().default(null)
@@ -68,6 +72,8 @@ const OPTIONS = z.strictObject({
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
     .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
+  "cpu.dnn": z.string().min(1).nullable().default(null)
+    .describe("whose convolutions the cpu device takes, likewise"),
   "cpu.threads": z.int().min(1).nullable().default(null)
     .describe("threads of the cpu device; none: as the run was trained"),
   precision: z.enum([...PRECISIONS]).nullable().default(null)
@@ -77,6 +83,12 @@ const OPTIONS = z.strictObject({
 });
 
 type Options = z.output<typeof OPTIONS>;
+
+/** The libraries of the cpu device that the command line names. */
+function librariesOf(options: Options): { readonly blas?: string; readonly dnn?: string } {
+  const { "cpu.blas": blas, "cpu.dnn": dnn } = options;
+  return { ...blas !== null && { blas }, ...dnn !== null && { dnn } };
+}
 
 /** Where the run's images are: they may have moved, and addresses count from the command line alone. */
 const WHEREABOUTS = new Set(["data.root", "data.path", "data.train", "data.test"]);
@@ -89,7 +101,10 @@ const COMMAND: Command = {
     "measured is named with the reason, the others go on, and the exit code is 2.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
-  settings: configSettings().filter(({ path }) => WHEREABOUTS.has(path)),
+  settings: [
+    ...configSettings().filter(({ path }) => WHEREABOUTS.has(path)),
+    ...samplingSettings(),
+  ],
 };
 
 const FOLDERS: Command = {
@@ -130,9 +145,18 @@ async function evaluateFolder(
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
   const names = metricNames(options.metrics ?? USUAL_OF_RUN);
-  const blas = options["cpu.blas"];
-  const flags = { ...settings, ...blas !== null && { cpu: { blas } } };
+  const { data, ...sampling } = settings;
+  const flags = { ...data === undefined ? {} : { data }, cpu: librariesOf(options) };
   const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
+  if (Object.keys(sampling).length > 0) readSampling(config.objective.type, sampling);
+  if (isGenerator(config.objective.type)) {
+    using device = await openDeviceOf(config, options);
+    return await evaluateGeneratorRun(folder.path, device, new Output(options.json), {
+      ...options,
+      sampling: readSampling(config.objective.type, sampling),
+      metricsWeights: options["metrics.weights"],
+    });
+  }
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
@@ -144,7 +168,7 @@ async function evaluateFolder(
   using device = await openDeviceOf(config, options);
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
-  restoreModel(model, checkpoint);
+  restoreModel(model, checkpoint, options.weights);
   using evaluation = await openEvaluation(names, device, options.rounding, { options, output });
   const { split, limit } = options;
   const evaluated = await evaluateRun(evaluation, {
@@ -192,10 +216,11 @@ function exitCode(unmeasured: readonly Unmeasured[]): number {
 
 /** Opens the device as the run was trained, or as the command line says. */
 async function openDeviceOf(config: Config, options: Options): Promise<Device> {
-  const { threads, blas } = config.cpu;
+  const { threads, blas, dnn } = config.cpu;
   const { "cpu.threads": wanted, device, precision } = options;
   return await openDevice(device, {
     blas,
+    dnn,
     threads: wanted ?? threads ?? undefined,
     precision: precision ?? config.precision,
   }).catch((cause: Error) => {
@@ -213,7 +238,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   const chosen = pairs.slice(0, options.limit ?? undefined);
   const output = new Output(options.json);
   using device = await openDevice(options.device, {
-    blas: options["cpu.blas"] ?? undefined,
+    ...librariesOf(options),
     threads: options["cpu.threads"] ?? undefined,
     precision: options.precision ?? undefined,
   });
@@ -267,13 +292,7 @@ async function metricOptions(device: Device, options: Options): Promise<MetricOp
     device,
     weights,
     reference: reference === null ? undefined : await readReference(reference),
-    digitClassifier: async () => {
-      const digits = await openDigits();
-      const indices = Int32Array.from({ length: digits.sizes.train }, (_, index) => index);
-      const values = await digits.images("train", indices);
-      const images = { values, shape: [digits.sizes.train, ...digits.imageShape] as const };
-      return await trainDigitClassifier(device, images, await digitLabels("train"));
-    },
+    digitClassifier: () => trainOnDigits(device),
   };
 }
 

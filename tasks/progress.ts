@@ -35,7 +35,9 @@ export class Progress {
     if (this.#output.isTerminal) {
       const line = fitLine(parts, this.#output.columns - LEAST_BAR - 1);
       const room = this.#output.columns - line.length - 1;
-      this.#output.redraw(`${bar(progress, Math.min(BAR_WIDTH, room))} ${line}`.trim());
+      this.#output.redraw(
+        `${bar(progress.step / progress.totalSteps, Math.min(BAR_WIDTH, room))} ${line}`.trim(),
+      );
       this.#drawn = true;
     } else {
       this.#output.say(fitLine(parts, Infinity));
@@ -84,10 +86,12 @@ export function fitLine(parts: readonly Phrase[], width: number): string {
   return line();
 }
 
-/** A bar of so many characters; none where there is no room. */
-function bar({ step, totalSteps }: TrainingProgress, width: number): string {
+/** A bar of so many characters; none where there is no room.
+ * @param share how much of it is filled, in [0, 1]
+ */
+export function bar(share: number, width: number): string {
   if (width < 1) return "";
-  const filled = Math.round(width * step / totalSteps);
+  const filled = Math.round(width * share);
   return "█".repeat(filled) + "░".repeat(width - filled);
 }
 

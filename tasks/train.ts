@@ -3,7 +3,6 @@
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
 import { z } from "zod";
-import { parseJson } from "../files/bounded_json.ts";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
@@ -22,7 +21,8 @@ import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
 import { taskCall } from "./call.ts";
-import { asUsage, runTask, UsageError } from "./fail.ts";
+import { readConfigFile } from "./config_file.ts";
+import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
@@ -89,14 +89,15 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const output = new Output(options.json);
   const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
   const steps = totalSteps(config, dataset);
-  const { threads, blas } = cpu;
+  const { threads, blas, dnn } = cpu;
   using device = await openDevice(config.device, {
     threads: threads ?? undefined,
     blas,
+    dnn,
     precision: config.precision,
   });
   using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);
-  using objective = asUsage(() => constructObjective(config, device, dataset, stage1?.model));
+  using objective = await asInput(() => constructObjective(config, device, dataset, stage1?.model));
   const identity = {
     ...identityOf(config),
     ...stage1 && { stage1: stage1.identity },
@@ -198,23 +199,6 @@ async function configure(
   if (!resume || await folder.state() === "empty") return config;
   const saved = await folder.readConfig();
   return asUsage((): Config => ({ ...resolveUnchecked({ saved, file, flags }), out }));
-}
-
-async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>> | null> {
-  const text = await Deno.readTextFile(path).catch((cause: Error) => {
-    throw new UsageError(
-      `Cannot read the configuration: --config must name a file that can be read, got ${path} (${cause.message})`,
-      { cause },
-    );
-  });
-  try {
-    return parseJson(text, path);
-  } catch (cause) {
-    throw new UsageError(
-      `Cannot read the configuration: ${path} must be JSON, got ${(cause as Error).message}`,
-      { cause },
-    );
-  }
 }
 
 /** Refuses to resume from another configuration's checkpoint, and where no step is left. A run that was killed between

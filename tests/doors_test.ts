@@ -10,7 +10,7 @@ const DOORS: Readonly<
   ".": {
     folders: [
       ...["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
-      ...["training", "reports", "studies"],
+      ...["objectives", "training", "reports", "studies"],
     ],
     packages: ["fast-png", "ml-matrix", "umap-js", "zod"],
   },

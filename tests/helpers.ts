@@ -1,6 +1,6 @@
-/** What every test file shares: the devices under test, and the BLAS. */
+/** What every test file shares: the devices under test, and the libraries of the device cpu. */
 import type { DeviceName } from "../core/backend.ts";
-import { type Blas, findBlas, openDevice } from "../core/device.ts";
+import { type Blas, type Dnn, findBlas, findDnn, openDevice } from "../core/device.ts";
 import type { Device } from "../core/tensor.ts";
 
 const EVERY_DEVICE: readonly DeviceName[] = ["reference", "cpu", "webgpu"];
@@ -28,7 +28,7 @@ function chosenDevices(inCi: boolean): readonly DeviceName[] {
  * file's last test. Call it once, at the top of the file.
  *
  * A device that does not open is named in the output; where the environment variable CI is set, it fails the file.
- * The device cpu computes with its own kernels, whatever BLAS the machine has; see `findTestBlas`. By hand,
+ * The device cpu computes with its own kernels, whatever libraries the machine has; see `findTestBlas` and `findTestDnn`. By hand,
  * `CODEBOOK_TEST_DEVICES=reference,cpu` tests only those.
  * @throws {Error} CI is set and a device does not open
  */
@@ -39,7 +39,7 @@ export async function openTestDevices(): Promise<readonly [Device, ...Device[]]>
   for (const name of chosenDevices(inCi)) {
     if (name === "reference") continue;
     try {
-      opened.push(await openDevice(name, { blas: "off" }));
+      opened.push(await openDevice(name, { blas: "off", dnn: "off" }));
     } catch (cause) {
       if (inCi) {
         throw new Error(`Cannot test: every device must open where CI is set, got no ${name}`, {
@@ -61,14 +61,28 @@ export async function openTestDevices(): Promise<readonly [Device, ...Device[]]>
  * Where there is none, the output says so; where the environment variable CI is set, that fails the file.
  * @throws {Error} CI is set and there is no BLAS
  */
-export async function findTestBlas(): Promise<Blas | undefined> {
-  const blas = await findBlas();
-  if (blas !== undefined) {
-    console.log(`BLAS under test: ${blas.description}`);
+export function findTestBlas(): Promise<Blas | undefined> {
+  return findLibrary("BLAS", findBlas);
+}
+
+/** The oneDNN that tests of the device cpu with one take, likewise.
+ * @throws {Error} CI is set and there is no oneDNN
+ */
+export function findTestDnn(): Promise<Dnn | undefined> {
+  return findLibrary("oneDNN", findDnn);
+}
+
+async function findLibrary<T extends Blas | Dnn>(
+  name: string,
+  find: () => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const library = await find();
+  if (library !== undefined) {
+    console.log(`${name} under test: ${library.description}`);
   } else if (Deno.env.has("CI")) {
-    throw new Error("Cannot test: a BLAS must be there where CI is set, got none");
+    throw new Error(`Cannot test: a ${name} must be there where CI is set, got none`);
   } else {
-    console.log("MISSING BLAS, its tests do not run: `deno task doctor` says what to install");
+    console.log(`MISSING ${name}, its tests do not run: \`deno task doctor\` says what to install`);
   }
-  return blas;
+  return library;
 }

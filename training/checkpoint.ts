@@ -63,6 +63,16 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   return { state: tensors, identity: parse("identity"), carried: parse("carried") };
 }
 
+/** The entries of a checkpoint that are the objective's: all but the loop's own. */
+export function stateOfObjective(state: StateDictionary): StateDictionary {
+  return new Map([...state].filter(([name]) => !isOfLoop(name)));
+}
+
+/** Whether an entry of a checkpoint is the training loop's own. */
+export function isOfLoop(name: string): boolean {
+  return name === "step" || name.startsWith("average.");
+}
+
 /** Refuses a checkpoint of another configuration, naming the first setting that differs.
  * @throws {RangeError} a setting differs
  */
@@ -88,11 +98,11 @@ export function checkIdentity(
  */
 export function checkFinite(path: string, { state }: Checkpoint): void {
   for (const [name, { values }] of state) {
-    if (!name.startsWith("model.")) continue;
+    if (!/^(?:model|average\.values)\./.test(name)) continue;
     const at = values.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {
       throw new RangeError(
-        `Cannot measure ${path}: the parameter ${name.slice("model.".length)} must be finite, got ${
+        `Cannot measure ${path}: the parameter ${name.replace("model.", "")} must be finite, got ${
           values[at]
         } at element ${at} of ${values.length}`,
       );

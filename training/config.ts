@@ -44,8 +44,12 @@ export interface TrainingConfig {
   readonly logEverySteps: number;
   /** Steps from one checkpoint to the next. */
   readonly checkpointEverySteps: number;
+  /** In how many parts a step computes its batch. */
+  readonly accumulate: number;
   /** Decay of the averaged weights; none are kept without it. */
   readonly averageDecay: number | null;
+  /** Whether large models compute anew in the backward pass what they would have to keep. */
+  readonly recompute: boolean;
 }
 
 /** Everything that a run is made of; plain JSON. */
@@ -80,6 +84,8 @@ export interface Config {
     readonly threads: number | null;
     /** The system's BLAS: auto, off, or the path of a library. */
     readonly blas: string;
+    /** The system's oneDNN: auto, off, or the path of a library. */
+    readonly dnn: string;
   };
 }
 
@@ -106,16 +112,24 @@ const sections = {
     logEverySteps: positive().default(10).describe("steps from one report to the next"),
     checkpointEverySteps: positive().default(100)
       .describe("steps from one checkpoint to the next; every epoch ends with one besides"),
+    accumulate: positive().default(1)
+      .describe("in how many parts a step computes its batch, for less memory"),
     averageDecay: z.number().min(0).lt(1).nullable().default(null)
       .describe(
         "decay of averaged weights, which are what is measured and drawn; none: as trained",
       ),
+    recompute: z.boolean().default(false).describe(
+      "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
+    ),
   }).prefault({}),
   cpu: z.strictObject({
     threads: positive().nullable().default(null)
       .describe("threads of the cpu device; none: as many as the machine has cores"),
     blas: z.string().min(1).default("auto").describe(
       "whose products the cpu device takes: auto the system's BLAS where there is one, off its own, a path that library",
+    ),
+    dnn: z.string().min(1).default("auto").describe(
+      "whose convolutions the cpu device takes: auto the system's oneDNN where there is one, off those of cpu.blas, a path that library",
     ),
   }).prefault({}),
 };

@@ -9,25 +9,27 @@ import type { Module, StateDictionary } from "../nn/module.ts";
 import type { Objective } from "../objectives/objective.ts";
 import { constructFor } from "../objectives/reconstruction_kind.ts";
 import { objectiveKind } from "../objectives/registry.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { type Checkpoint, stateOfObjective } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 
 /** The objective of a configuration, with its model and optimisers as they are before the first step.
  * @param stage1 the finished run that it stands on, of a configuration that names one
  * @throws {RangeError} the images do not fit the model, or the batch is larger than the training set
  */
-export function constructObjective(
+export async function constructObjective(
   config: Config,
   device: Device,
   dataset: Dataset,
   stage1?: FirstStage,
-): Objective {
+): Promise<Objective> {
   const { seed, objective, model, quantizer, optimizer, training } = config;
   const { type, ...settings } = objective;
-  return objectiveKind(type).make(device, {
+  return await objectiveKind(type).make(device, {
     ...{ seed, dataset, settings, model, quantizer, optimizer, stage1 },
+    recompute: training.recompute,
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
+    accumulate: training.accumulate,
   });
 }
 
@@ -85,6 +87,19 @@ export function restoreModel(
     );
   }
   model.loadStateDictionary(weights === "trained" ? own : new Map([...own, ...averages]));
+}
+
+/** Gives an objective the state that it has in a checkpoint, its model the weights that are meant.
+ * @throws {TypeError} the checkpoint is of an objective of other settings
+ * @throws {RangeError} averaged weights are asked for, and it has none
+ */
+export function restoreObjective(
+  objective: Objective,
+  checkpoint: Pick<Checkpoint, "state">,
+  weights: ModelWeights = "auto",
+): void {
+  objective.loadStateDictionary(stateOfObjective(checkpoint.state));
+  restoreModel(objective.model, checkpoint, weights);
 }
 
 /** The entries whose names begin with a prefix, without it. */

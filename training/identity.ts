@@ -1,8 +1,13 @@
 /** What determines a run's result. */
 import type { Config } from "./config.ts";
 
-/** Settings of data sets that change nothing of the images. */
-const WHEREABOUTS: ReadonlySet<string> = new Set(["data.root", "data.path", "data.workers"]);
+/** Settings that say where something lies or how it is read, and change nothing of it. */
+const WHEREABOUTS: ReadonlySet<string> = new Set([
+  "data.root",
+  "data.path",
+  "data.workers",
+  "objective.weights",
+]);
 
 /** Settings that came later, and the value that they had before they could be chosen. At that value they are left away,
  * so that runs which were made before go on, and keep their names. */
@@ -15,8 +20,9 @@ const LATER: Readonly<Record<string, unknown>> = {
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
  * the parameters after a step.
  *
- * Not in it: the first stage, which the weights that it has stand for; where the run and its images are kept, how many threads decode them, how often it reports, and the device
- * with its BLAS (the same run resumed on another device, or with another BLAS, goes on, but not bit for bit). The length
+ * Not in it: the first stage, which the weights that it has stand for; where the run and its images are kept, how many
+ * threads decode them, how often it reports, and the device with its libraries (the same run resumed on another device,
+ * or with other libraries, goes on, but not bit for bit). The length
  * of the run is in it only where the learning rate's schedule depends on it, so that a run at a constant rate can be
  * trained for longer.
  *

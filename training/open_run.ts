@@ -1,13 +1,13 @@
 /** Opens a run that was trained: images to codes and back in a few lines. */
 import { createHash } from "node:crypto";
 import { randomKey } from "../core/random.ts";
-import type { Device } from "../core/tensor.ts";
+import { Device } from "../core/tensor.ts";
 import { FirstStage } from "../models/first_stage.ts";
 import type { StateDictionary } from "../nn/module.ts";
 import { constructAutoencoder } from "../objectives/reconstruction_kind.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
-import { type ModelWeights, quantizerOf, restoreModel } from "./construct.ts";
+import { type ModelWeights, quantizerOf, restoreModel, WEIGHTS } from "./construct.ts";
 import { identityOf } from "./identity.ts";
 import { resolveConfig } from "./resolve.ts";
 import { RunFolder } from "./run_folder.ts";
@@ -32,9 +32,16 @@ export interface OpenedRun extends Disposable {
 
 /** Opens a run's folder; one that holds only `config.json` and `checkpoints/last.safetensors` is enough.
  *
- *     using run = await openRun("runs/digits", device);
- *     const { indices } = run.model.encode(images);
- *
+ * ```ts
+ * import { openDevice, openRun } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * using run = await openRun("tests/fixtures/run-before-objectives", device);
+ * const images = device.tensor(new Float32Array(28 * 28), [1, 28, 28, 1]);
+ * const { indices } = run.model.encode(images);
+ * assert.deepEqual(indices.shape, [1, 7, 7]);
+ * ```
+ * @throws {TypeError} an argument is of another type
  * @throws {Error} the folder holds no run, or a file cannot be read
  * @throws {RangeError} the run is of a generator, or the checkpoint is broken or of another configuration
  */
@@ -43,9 +50,7 @@ export async function openRun(
   device: Device,
   { checkpoint: which = "last", weights = "auto" }: OpenRunOptions = {},
 ): Promise<OpenedRun> {
-  if (typeof path !== "string") {
-    throw new TypeError(`Cannot open a run: its folder must be a path, got ${typeof path}`);
-  }
+  checkArguments(path, device, which, weights);
   const folder = new RunFolder(path);
   if (await folder.state() === "empty") {
     throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
@@ -58,14 +63,40 @@ export async function openRun(
   const { seed, model } = config, quantizer = quantizerOf(config);
   const channels = imageChannels(file, checkpoint.state);
   const network = constructAutoencoder(device, { seed, model, quantizer, channels });
-  restoreModel(network, checkpoint, weights);
-  const stage = new FirstStage(network, randomKey(seed, "evaluation"));
-  return {
-    config,
-    model: stage,
-    identity: identityOfState(await network.stateDictionary()),
-    [Symbol.dispose]: () => stage[Symbol.dispose](),
-  };
+  try {
+    restoreModel(network, checkpoint, weights);
+    const stage = new FirstStage(network, randomKey(seed, "evaluation"));
+    return {
+      config,
+      model: stage,
+      identity: identityOfState(await network.stateDictionary()),
+      [Symbol.dispose]: () => stage[Symbol.dispose](),
+    };
+  } catch (error) {
+    network.dispose();
+    throw error;
+  }
+}
+
+function checkArguments(path: unknown, device: unknown, which: unknown, weights: unknown): void {
+  if (typeof path !== "string") {
+    throw new TypeError(`Cannot open a run: its folder must be a path, got ${typeof path}`);
+  }
+  if (!(device instanceof Device)) {
+    throw new TypeError(
+      `Cannot open ${path}: the second argument must be a device, as openDevice gives it, got ${typeof device}`,
+    );
+  }
+  if (typeof which !== "string") {
+    throw new TypeError(
+      `Cannot open ${path}: checkpoint must be last, best or a path, got ${typeof which}`,
+    );
+  }
+  if (!WEIGHTS.some((name) => name === weights)) {
+    throw new RangeError(
+      `Cannot open ${path}: weights must be one of ${WEIGHTS.join(", ")}, got ${weights}`,
+    );
+  }
 }
 
 /** The channels of the images: what the encoder's first filters read. */

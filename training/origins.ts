@@ -14,24 +14,26 @@ interface FileRule {
   readonly requirement: string;
 }
 
-const BLAS: ReadonlySet<unknown> = new Set(["auto", "off"]);
+const NO_PATH: ReadonlySet<unknown> = new Set(["auto", "off"]);
 
 /** What would be asked of another machine: addresses, and the shares of Windows's networks. */
 const ELSEWHERE = /:\/\/|(?:^|,)\s*(?:\/\/|\\\\)/;
 
-const onThisMachine = (name: string): FileRule => ({
-  path: `data.${name}`,
+const onThisMachine = (path: string): FileRule => ({
+  path,
   allows: (value) => typeof value !== "string" || !ELSEWHERE.test(value),
   requirement: "on this machine in a file, as an address would be connected to",
 });
 
+const noPath = (path: string): FileRule => ({
+  path,
+  allows: (value) => NO_PATH.has(value),
+  requirement: "auto or off in a file, as the library at a path would be executed",
+});
+
 const RULES: readonly FileRule[] = [
-  {
-    path: "cpu.blas",
-    allows: (value) => BLAS.has(value),
-    requirement: "auto or off in a file, as the library at a path would be executed",
-  },
-  ...["path", "root", "train", "test"].map(onThisMachine),
+  ...["cpu.blas", "cpu.dnn"].map(noPath),
+  ...["data.path", "data.root", "data.train", "data.test", "objective.weights"].map(onThisMachine),
 ];
 
 /** Refuses what only the command line, or the program's own call, may say.

@@ -7,6 +7,23 @@ export type { Settings } from "./preset.ts";
 /** The preset that is meant where none is named. */
 export const DEFAULT_PRESET = "digits";
 
+/** A large first stage around a codebook that learns by gradient, trained adversarially: what VQGAN, LDM's first stages and
+ * MoVQ have in common. Any of it can be exchanged: `--quantizer.type clustered` keeps K and D. LPIPS's weights are the
+ * user's: `--objective.weights`. */
+function adversarial(
+  batchSize: number,
+  { objective, model, quantizer }: Readonly<Record<"objective" | "model" | "quantizer", Settings>>,
+): Settings {
+  return {
+    objective: { type: "adversarial", ...objective },
+    model: { type: "vqgan", ...model },
+    quantizer,
+    // taming's: 4.5e-6 for each image of a batch, whatever the network.
+    optimizer: { learningRate: 4.5e-6 * batchSize, beta1: 0.5, beta2: 0.9 },
+    training: { batchSize },
+  };
+}
+
 /** The presets by name. */
 export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>([
   ["digits", {
@@ -21,6 +38,32 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
       batchSize: 128,
       epochs: 27, // Of 26 steps each: as many in all as the digits have.
     },
+  }],
+  ["gpt", {
+    // Stands on a run of the digits: 49 codes of 512 an image.
+    objective: { type: "autoregression", cache: "images" }, // The digits are as they are in every epoch.
+    optimizer: {
+      type: "adamw",
+      learningRate: 1e-3, // A small model; larger ones want 3e-4 and less.
+      beta2: 0.95, // As minGPT.
+      schedule: "cosine",
+    },
+    training: {
+      batchSize: 64, // 140 steps an epoch.
+      epochs: 10,
+    },
+  }],
+  ["maskgit", {
+    // Stands on a run of the digits; as gpt otherwise.
+    objective: { type: "masking", cache: "images" }, // The digits are as they are in every epoch.
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 30 }, // A step learns from the hidden codes only.
+  }],
+  ["rq-transformer", {
+    // Stands on a run with a residual or a product quantizer; as gpt otherwise.
+    objective: { type: "residual-autoregression", cache: "images" }, // The digits are as they are in every epoch.
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 10 },
   }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
@@ -41,6 +84,80 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     },
     optimizer: { type: "adam", learningRate: 3e-4, schedule: "constant" },
     training: { batchSize: 128, epochs: 10 },
+  }],
+  [
+    "vqgan-f16", // arXiv 2012.09841 on FFHQ and CelebA-HQ; the model's defaults are its own.
+    adversarial(12, {
+      objective: { discStart: 30_001 }, // ImageNet's is 250,001.
+      model: {},
+      quantizer: { type: "vanilla", codebookSize: 1024, codebookDim: 256 },
+    }),
+  ],
+  [
+    "vqgan-f8", // VQ-f8 of LDM, arXiv 2112.10752, table 8.
+    adversarial(8, {
+      objective: { discStart: 1, discLayers: 2, generatorWeight: 0.75 },
+      model: { chMult: [1, 2, 2, 4], attnResolutions: [32] },
+      quantizer: { type: "vanilla", codebookSize: 16384, codebookDim: 4 },
+    }),
+  ],
+  [
+    "vqgan-f4", // VQ-f4 of LDM, arXiv 2112.10752, table 8.
+    adversarial(8, {
+      objective: { generatorWeight: 0.75 },
+      model: { chMult: [1, 2, 4], attnResolutions: [] },
+      quantizer: { type: "vanilla", codebookSize: 8192, codebookDim: 3 },
+    }),
+  ],
+  [
+    "movq", // arXiv 2209.09002: VQGAN's sizes, four codes a place of one codebook, modulated norms.
+    adversarial(12, {
+      objective: { discStart: 30_001 },
+      model: { norm: "spatial" },
+      quantizer: {
+        type: "product",
+        heads: 4,
+        shared: true,
+        inner: { type: "vanilla", codebookSize: 1024, codebookDim: 64 },
+      },
+    }),
+  ],
+  ["rqvae", {
+    // arXiv 2203.01941 on FFHQ, 8×8 places of four codes; its public configuration attends at 16, not 8.
+    objective: { type: "adversarial", pixelLoss: "l2", discLayers: 2, generatorWeight: 0.75 },
+    model: { type: "vqgan", chMult: [1, 1, 2, 2, 4, 4] },
+    quantizer: {
+      type: "residual",
+      depth: 4,
+      shared: true,
+      // Its unused codes start again: those that serve less than one feature a batch.
+      inner: { type: "ema", codebookSize: 2048, codebookDim: 256, replaceBelow: 1 },
+    },
+    optimizer: { learningRate: 4e-5, beta1: 0.5, beta2: 0.9 },
+    training: { batchSize: 32, epochs: 150 },
+  }],
+  ["vqgan-small", {
+    data: { name: "emoji" },
+    objective: {
+      type: "adversarial",
+      perceptual: "none", // LPIPS's networks would cost more than all of this one.
+      discStart: 500, // Of some 1,600 steps: by then reconstructions have their colours.
+      discWarmupSteps: 50, // An untrained discriminator would lead the first steps astray.
+      generatorRampSteps: 200,
+      discLayers: 2, // A patch of 34×34 pixels sees the whole emoji.
+      discChannels: 16,
+    },
+    model: {
+      type: "vqgan",
+      ch: 16,
+      chMult: [1, 2, 2],
+      resolution: 32,
+      attnResolutions: [8],
+      numResBlocks: 1,
+      groups: 8, // 32 do not divide 16 channels.
+    },
+    optimizer: { learningRate: 4e-4, beta1: 0.5, beta2: 0.9 }, // 4.5e-6 an image is for weeks of steps.
+    training: { batchSize: 16, epochs: 8 },
   }],
   ...DIFFUSION_PRESETS,
 ]);

@@ -17,9 +17,9 @@ import { readSampleGrid, type Samples } from "../objectives/sample_grid.ts";
 export type RunStage = "empty" | "started" | "finished";
 
 /** TensorBoard takes every file with `tfevents` in its name. */
-const EVENTS = "events.out.tfevents.codebook";
+const EVENTS = "events.out.tfevents.codebook", TEST_EVENTS = `test/${EVENTS}`;
 const FILES = [
-  ...["config.json", "metrics.jsonl", EVENTS, "counts.json"],
+  ...["config.json", "metrics.jsonl", EVENTS, TEST_EVENTS, "counts.json"],
   ...["summary.json", "trace.json", "evaluation.json", "report.html"],
 ] as const;
 const FOLDERS = ["checkpoints", "samples"] as const;
@@ -44,12 +44,16 @@ const SAMPLES = 16;
 export class RunFolder {
   /** Where it is. */
   readonly path: string;
+  /** Of the training. */
   readonly #events: EventFile;
+  /** Of the evaluations: TensorBoard lays curves of one name over each other where they are in different folders. */
+  readonly #testEvents: EventFile;
 
   /** Names a folder; nothing is written yet. */
   constructor(path: string) {
     this.path = path;
     this.#events = new EventFile(join(path, EVENTS));
+    this.#testEvents = new EventFile(join(path, TEST_EVENTS));
   }
 
   /** Whether a run is in the folder, and whether it came to its end. */
@@ -85,7 +89,7 @@ export class RunFolder {
    * @throws {Error} the files cannot be written
    */
   async sync(): Promise<void> {
-    for (const name of ["metrics.jsonl", EVENTS]) {
+    for (const name of ["metrics.jsonl", EVENTS, TEST_EVENTS]) {
       await using file = await open(this.#file(name), "r+");
       await file.sync();
     }
@@ -112,6 +116,10 @@ export class RunFolder {
     if (last < step) kept.push(JSON.stringify({ kind: "gap", step, from: last }));
     await writeAtomically(metrics, kept.map((line) => `${line}\n`).join(""));
     await this.#events.begin(step);
+    await this.#testEvents.begin(step);
+    if (step === 0 && await exists(this.#file("config.json"))) {
+      await this.#events.text(0, "settings", settingsTable(await this.readConfig()));
+    }
     return last < step ? last : undefined;
   }
 
@@ -120,7 +128,8 @@ export class RunFolder {
     return join(this.path, "checkpoints", `${name}.safetensors`);
   }
 
-  /** Appends a record to `metrics.jsonl`, and its numbers to the event file, under the record's kind.
+  /** Appends a record to `metrics.jsonl`, and its numbers to the event files: those of steps to that of the training,
+   * those of test images to that of the evaluations, under the same names.
    * @throws {Error} the file cannot be written
    */
   async log(record: { readonly step: number; readonly [name: string]: unknown }): Promise<void> {
@@ -131,8 +140,12 @@ export class RunFolder {
         { cause },
       );
     });
-    const { kind = "run", step, ...rest } = record;
-    await this.#events.scalars(step, scalarsOf({ [String(kind)]: rest }));
+    const { kind, step, epoch: _, test, ...rest } = record;
+    if (kind === "step") await this.#events.scalars(step, scalarsOf(rest));
+    if (typeof test === "object" && test !== null) {
+      const { images: _, ...numbers } = test as Readonly<Record<string, unknown>>;
+      await this.#testEvents.scalars(step, scalarsOf(numbers));
+    }
   }
 
   /** Appends how often each code was chosen to the event file, and leaves it in `counts.json`, in place of the step's
@@ -271,6 +284,17 @@ function stepOf(line: string): number {
   } catch {
     return Infinity;
   }
+}
+
+/** Settings as a table of Markdown. */
+function settingsTable(config: unknown): string {
+  const rows = (value: unknown, path: string): string[] =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.entries(value).flatMap(([name, inner]) =>
+        rows(inner, path === "" ? name : `${path}.${name}`)
+      )
+      : [`| ${path} | ${JSON.stringify(value)} |`];
+  return ["| setting | value |", "| --- | --- |", ...rows(config, "")].join("\n");
 }
 
 function showJson(value: unknown): string {

@@ -14,7 +14,13 @@ import type {
   ObjectiveEvaluation,
   Scalars,
 } from "../objectives/objective.ts";
-import { checkIdentity, readCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import {
+  checkIdentity,
+  isOfLoop,
+  readCheckpoint,
+  saveCheckpoint,
+  stateOfObjective,
+} from "./checkpoint.ts";
 import { DivergedError } from "./diverged.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { addScalars, meansOf, noSums, ScalarBuffer, type ScalarSums } from "./scalars.ts";
@@ -364,7 +370,7 @@ class Run implements Disposable {
     const train = meansOf(this.#carried);
     const inspection = await objective.inspect(train);
     const test = await this.#evaluate();
-    const { numbers, protocol, rankBy, better, counts } = test;
+    const { numbers, protocol, rankBy, better, series, counts } = test;
     const value = fromJsonNumber(numbers[rankBy]);
     if (!Number.isFinite(value)) {
       throw new DivergedError(this.#step, `test ${rankBy}`, value, folder.checkpoint("last"));
@@ -376,6 +382,7 @@ class Run implements Disposable {
       train,
       ...inspection.record,
       test: { ...numbers, protocol },
+      ...series && { series },
     });
     const before = this.#carried.best?.[rankBy];
     const isBest = before === undefined || (better === "lower" ? value < before : value > before);
@@ -421,9 +428,8 @@ class Run implements Disposable {
     const path = folder.checkpoint("last");
     const { identity: saved, carried, state } = await readCheckpoint(path);
     checkIdentity(path, saved, identity);
-    const isLoops = ([name]: readonly [string, unknown]) => /^(?:step$|average\.)/.test(name);
-    this.#state.loadStateDictionary(new Map([...state].filter(isLoops)));
-    objective.loadStateDictionary(new Map([...state].filter((entry) => !isLoops(entry))));
+    this.#state.loadStateDictionary(new Map([...state].filter(([name]) => isOfLoop(name))));
+    objective.loadStateDictionary(stateOfObjective(state));
     this.#carried = carried as Carried;
   }
 }

@@ -1,6 +1,6 @@
 /** This project.
  *
- *     deno run -A bench/peers/codebook.ts cpu|blas|webgpu FOLDER WORK…
+ *     deno run -A bench/peers/codebook.ts cpu|blas|libraries|webgpu FOLDER WORK…
  */
 import { execute } from "../../core/execute.ts";
 import { nearest } from "../../core/functions/indexing.ts";

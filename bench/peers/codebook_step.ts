@@ -1,6 +1,6 @@
 /** This project's training step: clustered codebook, cosine, closest anchors.
  *
- *     deno run -A bench/peers/codebook_step.ts cpu|blas BATCH
+ *     deno run -A bench/peers/codebook_step.ts cpu|blas|libraries BATCH
  */
 import { stepRow } from "../step.ts";
 import { openOwnDevice } from "./own_device.ts";

@@ -37,6 +37,7 @@ export const BATCHES = [128, 1024] as const;
 export const SIDES = {
   cpu: "Codebook cpu",
   blas: "Codebook cpu with BLAS",
+  libraries: "Codebook cpu with BLAS and oneDNN",
   webgpu: "Codebook webgpu",
   openBlas: "OpenBLAS",
   jaxWasm: "jax-js wasm",
@@ -67,15 +68,26 @@ export function stepSide(pytorch: PyTorch, lookup: "lean" | "sorted"): string {
   return `${pytorch.name}, ${lookup}`;
 }
 
-/** This project's processes on the device cpu. */
-function onCpu(hasBlas: boolean, program: string, ...args: string[]): SideProcess[] {
-  const portable = ours(SIDES.cpu, program, "cpu", ...args);
-  return hasBlas ? [portable, ours(SIDES.blas, program, "blas", ...args)] : [portable];
+/** The libraries of the device cpu that this machine has. */
+export interface Libraries {
+  /** Whether there is a BLAS. */
+  readonly blas: boolean;
+  /** Whether there is a oneDNN. */
+  readonly dnn: boolean;
 }
 
-function stepProcesses(pytorches: readonly PyTorch[], hasBlas: boolean): SideProcess[] {
+/** This project's processes on the device cpu. */
+function onCpu({ blas, dnn }: Libraries, program: string, ...args: string[]): SideProcess[] {
+  return [
+    ours(SIDES.cpu, program, "cpu", ...args),
+    ...blas ? [ours(SIDES.blas, program, "blas", ...args)] : [],
+    ...blas && dnn ? [ours(SIDES.libraries, program, "libraries", ...args)] : [],
+  ];
+}
+
+function stepProcesses(pytorches: readonly PyTorch[], libraries: Libraries): SideProcess[] {
   return BATCHES.flatMap((batch) => [
-    ...onCpu(hasBlas, "codebook_step.ts", `${batch}`),
+    ...onCpu(libraries, "codebook_step.ts", `${batch}`),
     ...pytorches.flatMap((pytorch) =>
       (["lean", "sorted"] as const).map((lookup) => ({
         ...theirs(
@@ -90,14 +102,14 @@ function stepProcesses(pytorches: readonly PyTorch[], hasBlas: boolean): SidePro
   ]);
 }
 
-/** All groups, with the PyTorches that this machine has, and its BLAS. */
+/** All groups, with the PyTorches and the libraries that this machine has. */
 export function groupsOf(
   pytorches: readonly PyTorch[],
-  hasBlas: boolean,
+  libraries: Libraries,
 ): Readonly<Record<GroupName, Group>> {
-  const cpu = onCpu(hasBlas, "codebook.ts");
+  const cpu = onCpu(libraries, "codebook.ts");
   const codebook = [...cpu, ours(SIDES.webgpu, "codebook.ts", "webgpu")];
-  const blas = hasBlas ? [ours(SIDES.openBlas, "openblas.ts")] : [];
+  const blas = libraries.blas ? [ours(SIDES.openBlas, "openblas.ts")] : [];
   const kernels = pytorches.map((pytorch) => theirs(pytorch, "pytorch_kernels.py"));
   return {
     matmul: {
@@ -109,7 +121,7 @@ export function groupsOf(
       processes: [...codebook, ...PEERS, ...kernels],
     },
     nearest: { works: ["nearest"], processes: [...cpu, ...kernels] },
-    step: { works: [], processes: stepProcesses(pytorches, hasBlas) },
+    step: { works: [], processes: stepProcesses(pytorches, libraries) },
     huge: { works: [], processes: [ours(SIDES.cpu, "codebook_huge.ts")], once: true },
   };
 }

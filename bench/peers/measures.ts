@@ -33,13 +33,14 @@ function speed(about: string, work: string, ours: string, peer: string, bound: n
 
 /** The ratios that are asked for, on a machine with these PyTorches. */
 export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
-  const { cpu, blas, webgpu } = SIDES;
+  const { cpu, blas, libraries, webgpu } = SIDES;
   const steps = BATCHES.flatMap((batch) => {
     const about = `training step, batch ${batch}`;
     return pytorches.flatMap((pytorch) => [
       speed(about, `step${batch}`, cpu, stepSide(pytorch, "lean"), 1.2),
       speed(about, `step${batch}`, blas, stepSide(pytorch, "lean"), 2),
       speed(about, `step${batch}`, blas, stepSide(pytorch, "sorted"), 2.5),
+      speed(about, `step${batch}`, libraries, stepSide(pytorch, "lean"), 2.2),
     ]);
   });
   return [
@@ -50,11 +51,14 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
     ...CONVOLUTIONS.map(([work, about]) => speed(about, work, webgpu, SIDES.jaxWebGpu, 3)),
     ...CONVOLUTIONS.map(([work, about]) => speed(about, work, cpu, SIDES.jaxWasm, 3)),
     ...CONVOLUTIONS.map(([work, about]) => speed(about, work, cpu, SIDES.tensorflowWasm, 3)),
+    ...pytorches.flatMap(({ name }) =>
+      CONVOLUTIONS.map(([work, about]) => speed(about, work, libraries, name, 0.9))
+    ),
     ...pytorches.map(({ name }) =>
       speed("nearest codes and features, N = 50,176, K = 512, D = 64", "nearest", cpu, name, 1.5)
     ),
     ...pytorches.flatMap((pytorch) =>
-      [cpu, blas].map((ours): Measure => ({
+      [cpu, blas, libraries].map((ours): Measure => ({
         about: "peak memory of a step, batch 1024",
         work: "step1024",
         ours,

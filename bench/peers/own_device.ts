@@ -2,8 +2,10 @@
 import { openDevice } from "../../core/device.ts";
 import type { Device } from "../../core/tensor.ts";
 
-/** Opens `cpu` without the system's BLAS, `blas` (the device cpu with it) or `webgpu`. */
+/** Opens `cpu` without the system's libraries, `blas` (the device cpu with that), `libraries` (with oneDNN besides) or
+ * `webgpu`. */
 export function openOwnDevice(name: string): Promise<Device> {
   if (name === "webgpu") return openDevice("webgpu");
-  return openDevice("cpu", { blas: name === "blas" ? "auto" : "off" });
+  const chosen = (wanted: boolean) => wanted ? "auto" : "off";
+  return openDevice("cpu", { blas: chosen(name !== "cpu"), dnn: chosen(name === "libraries") });
 }

@@ -4,15 +4,17 @@ import type { DType } from "../shape.ts";
 import { findBlas } from "./blas.ts";
 import { blasProductKernels } from "./kernels/blas_products.ts";
 import { attentionKernels } from "./kernels/attention.ts";
+import { findDnn } from "./dnn/library.ts";
 import { codesKernels } from "./kernels/codes.ts";
 import { crossEntropyKernels } from "./kernels/cross_entropy.ts";
+import { DnnConvolutions } from "./kernels/dnn_convolutions.ts";
 import { elementwiseKernels } from "./kernels/elementwise.ts";
 import { maxPoolKernels } from "./kernels/max_pool.ts";
 import { movementKernels } from "./kernels/movement.ts";
 import { nearestKernels } from "./kernels/nearest.ts";
 import { normalizationKernels } from "./kernels/normalization.ts";
 import { optimizerKernels } from "./kernels/optimizer.ts";
-import { productKernels } from "./kernels/products.ts";
+import { type ProductKernels, productKernels } from "./kernels/products.ts";
 import { randomKernels } from "./kernels/random.ts";
 import { reductionKernels } from "./kernels/reductions.ts";
 import { type CpuBuffer, CpuMemory } from "./memory.ts";
@@ -25,13 +27,15 @@ export interface CpuOptions {
   /** The system's BLAS for the products: `auto`, the default, takes one that is there and may be called; `off` none; a
    * path that library. Results differ in their last bits. */
   readonly blas?: string;
+  /** The system's oneDNN for the convolutions, likewise. */
+  readonly dnn?: string;
 }
 
-function kernelsOf(machine: Machine, byBlas: boolean): Kernels<CpuBuffer> {
+function kernelsOf(machine: Machine, products: ProductKernels): Kernels<CpuBuffer> {
   return {
     ...elementwiseKernels(machine),
     ...reductionKernels(machine),
-    ...byBlas ? blasProductKernels(machine) : productKernels(machine),
+    ...products,
     ...normalizationKernels(machine),
     ...attentionKernels(machine),
     ...movementKernels(machine),
@@ -61,23 +65,27 @@ function usualThreads(): number {
  * assert.deepEqual([...await backend.read(x.buffer, "float32", 2)], [3, 3]);
  * backend.close();
  * ```
- * @throws {RangeError} the number of threads is not an integer in [1, 256], the BLAS at a path cannot be used, or there
- * is not enough address space
+ * @throws {RangeError} the number of threads is not an integer in [1, 256], the library at a path cannot be used,
+ * or there is not enough address space
  */
 export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
   const { threads = hasThreads() ? usualThreads() : 1 } = options;
   const blas = findBlas(options.blas ?? "auto");
   blas?.setThreads(1); // each of ours calls it
   const memory = new CpuMemory();
-  const machine = await startMachine(memory, threads, blas);
+  const dnn = findDnn(options.dnn ?? "auto");
+  const machine = await startMachine(memory, threads, { blas, dnn });
+  const others = blas === undefined ? productKernels(machine) : blasProductKernels(machine);
+  const convolutions = dnn === undefined ? undefined : new DnnConvolutions(machine, dnn);
   const host = ({ address }: CpuBuffer, dtype: DType, length: number): HostView =>
     dtype === "float32" ? memory.floats(address, length) : memory.integers(address, length);
   return {
     name: "cpu",
     precision: "float32",
     description: `cpu: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}` +
-      (blas === undefined ? "" : `, products by ${blas.description}`),
-    kernels: kernelsOf(machine, blas !== undefined),
+      (blas === undefined ? "" : `, products by ${blas.description}`) +
+      (dnn === undefined ? "" : `, convolutions by ${dnn.description}`),
+    kernels: kernelsOf(machine, convolutions?.kernels(others) ?? others),
     timing: "call",
     allocate: (bytes) => memory.allocate(bytes),
     free: (buffer) => memory.free(buffer),
@@ -90,6 +98,9 @@ export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<
     read: (buffer, dtype, length) => Promise.resolve(host(buffer, dtype, length).slice()),
     host,
     synchronize: () => Promise.resolve(),
-    close: () => machine.close(),
+    close() {
+      convolutions?.close();
+      machine.close();
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** The system's BLAS: finding it, and calling its matrix product from every thread. */
 
-import { usualBlasPaths } from "../blas_paths.ts";
+import { usualBlasPaths } from "../library_paths.ts";
+import { baseOf, findLibrary, type LibraryKind } from "./libraries.ts";
 
 /** What is called of a library; `optional` symbols are null where it lacks them. */
 const SYMBOLS = {
@@ -60,6 +61,13 @@ function describe(symbols: Library["symbols"], path: string): string {
   return `${name} ${version}${core === undefined ? "" : ` for ${core}`} (${path})`;
 }
 
+const KIND: LibraryKind<Blas> = {
+  name: "a BLAS",
+  requirement: "a library that can be loaded and has cblas_sgemm",
+  paths: usualBlasPaths,
+  load,
+};
+
 /** Finds and loads a BLAS.
  *
  * ```ts
@@ -72,30 +80,7 @@ function describe(symbols: Library["symbols"], path: string): string {
  * @throws {RangeError} the library at the path cannot be loaded, or lacks `cblas_sgemm`
  */
 export function findBlas(choice: string): Blas | undefined {
-  if (choice === "off" || choice === "auto" && !("Deno" in globalThis)) return undefined;
-  if (choice === "auto") return findUsual();
-  try {
-    return load(choice);
-  } catch (cause) {
-    throw new RangeError(
-      `Cannot use a BLAS: it must be auto, off or a library that can be loaded and has cblas_sgemm, got ${choice} (${
-        cause instanceof Error ? cause.message : cause
-      })`,
-      { cause },
-    );
-  }
-}
-
-function findUsual(): Blas | undefined {
-  for (const path of usualBlasPaths()) {
-    // Asked for, a permission that is neither given nor denied would stop the program with a question.
-    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
-    try {
-      return load(path);
-    } catch {
-      // Not on this machine: the next one may be.
-    }
-  }
+  return findLibrary(KIND, choice);
 }
 
 /** What a thread needs to call a BLAS's product; it can be sent to a worker. */
@@ -110,8 +95,7 @@ export interface GemmSource {
 
 /** Prepares the calls of a BLAS on the memory of the kernels. */
 export function gemmSource({ path }: Blas, memory: WebAssembly.Memory): GemmSource {
-  const pointer = Deno.UnsafePointer.of(new Uint8Array(memory.buffer));
-  return { path, symbols: SYMBOLS, base: Deno.UnsafePointer.value(pointer) };
+  return { path, symbols: SYMBOLS, base: baseOf(memory) };
 }
 
 /** What the kernels import as `gemm`; see assembly/blas/gemm.ts. */

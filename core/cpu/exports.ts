@@ -80,6 +80,10 @@ export interface Exports {
   blasFilterSplits(): number;
   /** See assembly/blas/filter.ts. */
   blasConv2dFilter(x: number, gradient: number, w: number, partials: number): void;
+  /** See assembly/dnn/tasks.ts. */
+  dnnRun(count: number): void;
+  /** See assembly/dnn/tasks.ts. */
+  dnnSum(from: number, to: number, size: number, count: number): void;
   /** How many parts a sum or maximum makes of its middle axis; see assembly/reductions.ts. */
   reductionParts(): number;
   /** See assembly/reductions.ts. */

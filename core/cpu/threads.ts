@@ -1,6 +1,7 @@
 /** The worker threads of the CPU device. */
 import type { Worker } from "node:worker_threads";
 import { bindGemm, type Blas, gemmSource } from "./blas.ts";
+import { bindExecute, type Dnn } from "./dnn/library.ts";
 import type { Exports } from "./exports.ts";
 import type { CpuMemory } from "./memory.ts";
 
@@ -26,7 +27,7 @@ export class Machine {
   }
 
   /** Writes integers, or addresses in bytes, to the job, from its word number `first` on. */
-  readonly describe = (words: readonly number[], first = 0): void => {
+  readonly describe = (words: ArrayLike<number>, first = 0): void => {
     if (this.#failure !== undefined) throw new Error(this.#failure);
     this.memory.integers(this.#job + first * 4, words.length).set(words);
   };
@@ -49,9 +50,10 @@ export class Machine {
 /** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
 const PROGRAM = `{
   const { parentPort, workerData } = require("node:worker_threads");
-  const { kernels, module, memory, slot, scratch, threads, source } = workerData;
-  const gemm = source === undefined ? () => {} : (${bindGemm})(source);
-  const instance = new WebAssembly.Instance(kernels, { [module]: { memory, gemm } });
+  const { kernels, module, memory, slot, scratch, threads, blas, dnn } = workerData;
+  const gemm = blas === undefined ? () => {} : (${bindGemm})(blas);
+  const execute = dnn === undefined ? () => {} : (${bindExecute})(dnn);
+  const instance = new WebAssembly.Instance(kernels, { [module]: { memory, gemm, execute } });
   instance.exports.enter(slot, scratch, threads);
   parentPort.postMessage("ready");
   try {
@@ -86,16 +88,24 @@ export async function watchWorker(
   worker.unref();
 }
 
+/** Libraries of the system that kernels may call. */
+export interface Libraries {
+  /** For products. */
+  readonly blas?: Blas;
+  /** For convolutions. */
+  readonly dnn?: Dnn;
+}
+
 /** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive. A kernel that traps on
  * any thread throws `WebAssembly.RuntimeError`, and so does every later one of the machine.
  * @param memory one that no other machine has
- * @param blas what the kernels by BLAS call; without it they must not run
+ * @param libraries what the kernels by BLAS and by oneDNN call; without one, its kernels must not run
  * @throws {RangeError} the number of threads is not an integer in [1, 256], or not 1 in a browser
  */
 export async function startMachine(
   memory: CpuMemory,
   threads: number,
-  blas?: Blas,
+  libraries: Libraries = {},
 ): Promise<Machine> {
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     throw new RangeError(
@@ -112,11 +122,12 @@ export async function startMachine(
   );
   // As the sources say, `env`; `deno publish` takes it for a path, and the published file says `./env`.
   const [{ module }] = WebAssembly.Module.imports(kernels);
-  const source = blas === undefined ? undefined : gemmSource(blas, memory.memory);
-  const gemm = source === undefined ? () => {} : bindGemm(source);
-  const instance = await WebAssembly.instantiate(kernels, {
-    [module]: { memory: memory.memory, gemm },
-  });
+  const blas = libraries.blas === undefined ? undefined : gemmSource(libraries.blas, memory.memory);
+  const dnn = libraries.dnn?.source;
+  const gemm = blas === undefined ? () => {} : bindGemm(blas);
+  const execute = dnn === undefined ? () => {} : bindExecute(dnn);
+  const imports = { memory: memory.memory, gemm, execute };
+  const instance = await WebAssembly.instantiate(kernels, { [module]: imports });
   const exports = instance.exports as unknown as Exports;
   memory.begin(exports.heapBase());
   const scratch = memory.allocate(threads * exports.scratchBytes()).address;
@@ -124,8 +135,8 @@ export async function startMachine(
   const machine = new Machine(exports, memory, threads);
   const starts = Array.from({ length: threads - 1 }, (_, index) => {
     const slot = index + 1;
-    const workerData = { kernels, module, memory: memory.memory, slot, scratch, threads, source };
-    const worker = startWorker(PROGRAM, workerData);
+    const places = { memory: memory.memory, slot, scratch, threads };
+    const worker = startWorker(PROGRAM, { kernels, module, ...places, blas, dnn });
     return watchWorker(worker, slot, (reason) => machine.fail(reason));
   });
   await Promise.all(starts);

@@ -34,7 +34,7 @@ export interface WeightFile {
 export async function loadWeights(folder: string, file: WeightFile): Promise<Weights> {
   const present = await readdir(folder).catch((cause: Error) => {
     throw new Error(
-      `Cannot load ${file.network}: --metrics.weights must name a folder, got ${folder} (${cause.message})`,
+      `Cannot load ${file.network}: its weights must lie in a folder that can be read, got ${folder} (${cause.message})`,
       { cause },
     );
   });

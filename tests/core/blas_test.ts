@@ -31,7 +31,7 @@ const blas = await findTestBlas();
 
 if (blas !== undefined) {
   const reference = await openDevice("reference");
-  const device = await openDevice("cpu");
+  const device = await openDevice("cpu", { dnn: "off" });
   Deno.test.afterAll(() => {
     reference.close();
     device.close();
@@ -50,8 +50,8 @@ if (blas !== undefined) {
   BY_BLAS.forEach(check);
 
   Deno.test("a device says by which BLAS it computes, and without one, nothing of it", async () => {
-    using off = await openDevice("cpu", { blas: "off" });
-    using named = await openDevice("cpu", { blas: blas.path });
+    using off = await openDevice("cpu", { blas: "off", dnn: "off" });
+    using named = await openDevice("cpu", { blas: blas.path, dnn: "off" });
     assert.ok(device.description.endsWith(`, products by ${blas.description}`));
     assert.equal(named.description, device.description);
     assert.doesNotMatch(off.description, /products/);

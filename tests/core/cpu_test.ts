@@ -16,7 +16,7 @@ import { trainingStep } from "../../objectives/training_step.ts";
 import { forward, type Row } from "./check_operation.ts";
 import { operationCases } from "./operation_cases.ts";
 import { uniform } from "./operands.ts";
-import { findTestBlas } from "../helpers.ts";
+import { findTestBlas, findTestDnn } from "../helpers.ts";
 
 /** The cases of one operation, each as its name and what gives its outputs on a device. */
 function casesOf<N extends OperationName>(
@@ -28,13 +28,29 @@ function casesOf<N extends OperationName>(
 
 const OPERATIONS = Object.keys(operationCases) as OperationName[];
 
-/** Whose products are tested, and in which operations: the device's own, and those of a BLAS where there is one. */
-const PRODUCTS: readonly { blas: string; by: string; names: readonly OperationName[] }[] = [
-  { blas: "off", by: "its own kernels", names: OPERATIONS },
+const CONVOLUTIONS = ["conv2d", "convTranspose2d", "conv2dFilter"] as const;
+
+interface Products {
+  readonly blas: string;
+  readonly dnn: string;
+  readonly by: string;
+  readonly names: readonly OperationName[];
+}
+
+/** Whose products are tested, and in which operations: the device's own, and those of libraries where there are any. */
+const PRODUCTS: readonly Products[] = [
+  { blas: "off", dnn: "off", by: "its own kernels", names: OPERATIONS },
   ...await findTestBlas() === undefined ? [] : [{
     blas: "auto",
+    dnn: "off",
     by: "BLAS",
-    names: ["matmul", "conv2d", "convTranspose2d", "conv2dFilter"] as const,
+    names: ["matmul", ...CONVOLUTIONS] as const,
+  }],
+  ...await findTestDnn() === undefined ? [] : [{
+    blas: "off",
+    dnn: "auto",
+    by: "oneDNN",
+    names: CONVOLUTIONS,
   }],
 ];
 
@@ -68,11 +84,11 @@ async function train(device: Device, steps: number): Promise<ReadonlyMap<string,
   return new Map(Array.from(state, ([name, { values }]) => [name, values]));
 }
 
-for (const { blas, by, names } of PRODUCTS) {
+for (const { blas, dnn, by, names } of PRODUCTS) {
   Deno.test(`an operation's result depends neither on the number of threads nor on what ran before, by ${by}`, async () => {
-    using one = await openDevice("cpu", { threads: 1, blas });
-    using two = await openDevice("cpu", { threads: 2, blas });
-    using five = await openDevice("cpu", { threads: 5, blas });
+    using one = await openDevice("cpu", { threads: 1, blas, dnn });
+    using two = await openDevice("cpu", { threads: 2, blas, dnn });
+    using five = await openDevice("cpu", { threads: 5, blas, dnn });
     const cases = names.flatMap((name) => casesOf(name));
     const expected: HostArray[][] = [];
     for (const [what, run] of cases) {
@@ -86,8 +102,8 @@ for (const { blas, by, names } of PRODUCTS) {
   });
 
   Deno.test(`training is the same to the bit on 1 and on 3 threads, by ${by}`, async () => {
-    using one = await openDevice("cpu", { threads: 1, blas });
-    using three = await openDevice("cpu", { threads: 3, blas });
+    using one = await openDevice("cpu", { threads: 1, blas, dnn });
+    using three = await openDevice("cpu", { threads: 3, blas, dnn });
     const untrained = await train(one, 0), expected = await train(one, 3);
     const got = await train(three, 3);
     assert.deepEqual([...got.keys()], [...expected.keys()]);
@@ -99,7 +115,7 @@ for (const { blas, by, names } of PRODUCTS) {
 }
 
 Deno.test("a segment sum leaves no trace in a padded convolution", async () => {
-  using device = await openDevice("cpu", { threads: 2, blas: "off" });
+  using device = await openDevice("cpu", { threads: 2, blas: "off", dnn: "off" });
   const convolutions = casesOf("conv2d"), before = [];
   for (const [, run] of convolutions) before.push(await run(device));
   for (const [, run] of casesOf("segmentSum")) await run(device);

@@ -251,6 +251,8 @@ test("what cannot be cut is refused on a software adapter, instead of a wrong re
   refuses("conv2d", [image, [256, 256, 1, 1]], geometry, 65_536);
   refuses("averagePool", [image], window, 256 * 258);
   refuses("maxPool", [image], window, 256 * 258);
+  const keys = [1, 22_400, 1, 4];
+  refuses("attention", [[1, 1, 1, 4], keys, keys], { causal: false, scale: 1 }, 700 * 97);
   refuses("kthValue", [[1, 1_100_000, 1]], { rank: 7 }, 4 * (17_188 + 263));
   device.close();
 });

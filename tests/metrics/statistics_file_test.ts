@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { deflateRawSync } from "node:zlib";
 import { decodeStatistics, encodeStatistics } from "../../metrics/statistics_file.ts";
+import { encodeNpy } from "../../files/npy.ts";
 import { encodeZip, ZipArchive } from "../../files/zip.ts";
 
 const gaussian = {
@@ -52,8 +53,15 @@ Deno.test("files of another form are refused, and every damaged byte is noticed 
     name: "RangeError",
     message: /^Cannot read it: it must be a ZIP archive, got /,
   });
-  const wrong = encodeStatistics({ ...gaussian, covariance: new Float64Array(4) });
+  const array = encodeNpy({ shape: [3], values: gaussian.mean });
+  const short = encodeNpy({ shape: [3, 3], values: gaussian.covariance }).subarray(0, 128 + 32);
+  const wrong = encodeZip(new Map([["mu.npy", array], ["sigma.npy", short]]));
   assert.throws(() => decodeStatistics(wrong, "it"), /must have 72 bytes, got 32$/);
+  const whole = encodeNpy({ shape: [3], values: Int32Array.of(1, 2, 3) });
+  assert.throws(
+    () => decodeStatistics(encodeZip(new Map([["mu.npy", whole]])), "it"),
+    /Cannot read it \(mu\.npy\): it must be of floats, got integers$/,
+  );
   assert.throws(() => decodeStatistics(encodeZip(new Map()), "it"), /must hold "mu\.npy"/);
   const bytes = encodeStatistics(gaussian);
   for (let at = 0; at < bytes.length; at++) {

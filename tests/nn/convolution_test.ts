@@ -1,6 +1,7 @@
 /** The convolution layers. */
 import assert from "node:assert/strict";
 import { zeros } from "../../core/functions/creation.ts";
+import { pad } from "../../core/functions/movement.ts";
 import { conv2d, convTranspose2d } from "../../core/functions/products.ts";
 import { randomKey } from "../../core/random.ts";
 import type { Shape } from "../../core/shape.ts";
@@ -8,6 +9,7 @@ import type { Device, Tensor } from "../../core/tensor.ts";
 import { Conv2d, ConvTranspose2d } from "../../nn/convolution.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
+import { assertClose, EQUATIONS } from "../tolerances.ts";
 
 const devices = await openTestDevices();
 const key = randomKey(1, "convolution");
@@ -24,6 +26,17 @@ testOnEach(devices, "a convolution layer hands all of its options on", async (de
   const expected = conv2d(x, layer.weight, { ...options, bias: layer.bias });
   assert.deepEqual(await y.floats(), await expected.floats());
   assert.deepEqual(new Conv2d(device, 3, 4, { key, kernelSize: 3 }).forward(x).shape, [2, 6, 7, 4]);
+});
+
+testOnEach(devices, "a convolution may be padded differently on its two sides", async (device) => {
+  const x = images(device, [2, 6, 8, 3]);
+  const options = { kernelSize: 3, stride: 2, paddingAfter: [1, 2], padding: [0, 1] } as const;
+  const layer = new Conv2d(device, 3, 4, { key, ...options });
+  const padded = pad(x, [0, 0, 1, 0], [0, 1, 2, 0]);
+  const expected = conv2d(padded, layer.weight, { stride: 2, bias: layer.bias });
+  const y = layer.forward(x);
+  assert.deepEqual(y.shape, [2, 3, 5, 4]);
+  assertClose(await y.floats(), await expected.floats(), EQUATIONS, "as padded beforehand");
 });
 
 testOnEach(devices, "a transposed layer hands all of its options on", async (device) => {

@@ -1,8 +1,12 @@
 /** The normalisation layers. */
 import assert from "node:assert/strict";
+import { backward, parameter } from "../../core/execute.ts";
 import { ones, zeros } from "../../core/functions/creation.ts";
+import { mul, silu } from "../../core/functions/elementwise.ts";
 import { groupNormalize, layerNormalize } from "../../core/functions/normalization.ts";
-import { GroupNorm, LayerNorm } from "../../nn/normalization.ts";
+import { sum } from "../../core/functions/reductions.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { GroupNorm, LayerNorm, RMSNorm } from "../../nn/normalization.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
@@ -42,4 +46,32 @@ testOnEach(devices, "normalisation layers check their channels", (device) => {
     name: "RangeError",
     message: "Cannot make a group norm: the groups must divide the 4 channels, got 3",
   });
+});
+
+testOnEach(devices, "a group norm applies SiLU in the same pass", async (device) => {
+  const shape = [2, 5, 6], x = device.tensor(draw(shape, "x"), shape);
+  const [fused, plain] = [true, false].map((isFused) => {
+    const layer = new GroupNorm(device, 3, 6, 1e-6, isFused);
+    layer.weight.write(draw([6], "scale"));
+    layer.bias.write(draw([6], "shift"));
+    return layer;
+  });
+  const run = (layer: GroupNorm, forward: (x: Tensor) => Tensor) => {
+    const input = parameter(x.view());
+    const y = forward(input), loss = sum(mul(y, device.tensor(draw(shape, "weights"), shape)));
+    const gradients = backward(loss, [input, layer.weight, layer.bias]);
+    return Promise.all([y, ...gradients].map((tensor) => tensor.floats()));
+  };
+  const got = await run(fused, (input) => fused.forward(input));
+  const expected = await run(plain, (input) => silu(plain.forward(input)));
+  got.forEach((values, at) => assertClose(values, expected[at], EQUATIONS, `result ${at}`));
+});
+
+testOnEach(devices, "an RMS norm divides by the root of the mean square", async (device) => {
+  const layer = new RMSNorm(device, 3, 0.5);
+  assert.deepEqual([...layer.namedParameters().keys()], ["weight"]);
+  layer.weight.write(Float32Array.of(1, 2, -1));
+  const y = await layer.forward(device.tensor([1, 2, 3, 0, 0, 0], [2, 3])).floats();
+  const root = Math.sqrt(14 / 3 + 0.5);
+  assertClose(y, [1 / root, 4 / root, -3 / root, 0, 0, 0], EQUATIONS, "scaled");
 });

@@ -25,11 +25,13 @@ const gradient = (name: Name, step: number): Float32Array<ArrayBuffer> =>
 
 const rate = (step: number): number => 0.01 / (1 + step / 4);
 
+type Full = Required<Omit<AdamOptions, "decays">>;
+
 /** The equations of Adam (arXiv 1412.6980) and AdamW (arXiv 1711.05101), one element at a time. */
 function plainAdam(
   name: Name,
   steps: number,
-  { beta1, beta2, epsilon, weightDecay }: Required<AdamOptions>,
+  { beta1, beta2, epsilon, weightDecay }: Full,
   decoupled: boolean,
 ): { p: number[]; m: number[]; v: number[] } {
   const p = Array.from(draw(SHAPES[name], name)), m = p.map(() => 0), v = p.map(() => 0);
@@ -60,7 +62,7 @@ const CASES: readonly {
   about: string;
   make: typeof Adam;
   options: AdamOptions;
-  full: Required<AdamOptions>;
+  full: Full;
 }[] = [
   {
     about: "Adam by its defaults",
@@ -93,6 +95,12 @@ const CASES: readonly {
     full: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 3 },
   },
   {
+    about: "AdamW with weight decay on matrices only",
+    make: AdamW,
+    options: { weightDecay: 3, decays: ({ shape }) => shape.length === 2 },
+    full: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 3 },
+  },
+  {
     about: "Adam with options that are undefined",
     make: Adam,
     options: { beta1: undefined, weightDecay: undefined },
@@ -108,7 +116,9 @@ for (const { about, make, options, full } of CASES) {
       takeSteps(optimizer, device, optimizer.steps.value, steps);
       const state = await optimizer.stateDictionary();
       for (const [name, tensor] of parameters) {
-        const { p, m, v } = plainAdam(name, optimizer.steps.value, full, make === AdamW);
+        const decays = options.decays?.(tensor) ?? true;
+        const own = decays ? full : { ...full, weightDecay: 0 };
+        const { p, m, v } = plainAdam(name, optimizer.steps.value, own, make === AdamW);
         assertClose(await tensor.floats(), p, OPTIMIZER, `${name}`);
         assertClose(state.get(`firstMoments.${name}`)?.values ?? [], m, OPTIMIZER, `m of ${name}`);
         assertClose(state.get(`secondMoments.${name}`)?.values ?? [], v, OPTIMIZER, `v of ${name}`);

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { normal } from "../../core/functions/creation.ts";
 import { philox, randomKey } from "../../core/random.ts";
-import type { Device } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { evaluationBatches } from "../../data/batches.ts";
 import { partKey } from "../../nn/initializers.ts";
-import { CachedFeatures } from "../../objectives/diffusion/cached_features.ts";
+import { CachedEncodings } from "../../objectives/cached_encodings.ts";
 import type { Prediction } from "../../objectives/diffusion/prediction.ts";
 import { NoiseSchedule } from "../../objectives/diffusion/schedule.ts";
 import type { DiffusionObjective } from "../../objectives/diffusion.ts";
@@ -106,9 +106,10 @@ testOnEach(
       all[at - at % 8 + 7 - at % 8]
     );
     const flipped = await stage1.features(device.tensor(mirrored, [8, 8, 8, 1])).floats();
-    const kept = await CachedFeatures.encode(device, stage1, waves(), "images");
+    const features = (images: Tensor) => stage1.features(images);
+    const kept = await CachedEncodings.encode(device, waves(), "images", features);
     assertClose(await kept.read(device, batch.indices, key).floats(), plain, 1e-6, "as they are");
-    const both = await CachedFeatures.encode(device, stage1, waves(), "flips");
+    const both = await CachedEncodings.encode(device, waves(), "flips", features);
     const read = await both.read(device, batch.indices, key).floats();
     let turned = 0;
     for (let image = 0; image < 8; image++) {

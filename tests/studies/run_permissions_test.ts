@@ -18,7 +18,7 @@ async function flagsOf(permissions: readonly string[], run: string, saved: unkno
   return { own, launch };
 }
 
-const DIGITS = { data: { name: "digits" }, cpu: { blas: "auto" } };
+const DIGITS = { data: { name: "digits" }, cpu: { blas: "auto", dnn: "auto" } };
 const MNIST = { data: { name: "mnist", root: null } };
 const SHARDS = {
   data: {
@@ -83,7 +83,7 @@ Deno.test("what is launched elsewhere has the kinds that this process has, and m
 });
 
 Deno.test("places are read from whatever a configuration holds", () => {
-  const none = { folder: "a", data: [], root: undefined, blas: "auto" };
+  const none = { folder: "a", data: [], root: undefined, libraries: [] };
   for (const saved of [null, 3, [], "text", {}, { data: 3, cpu: null }, { data: { path: 7 } }]) {
     assert.deepEqual(placesOf("a", saved), none, JSON.stringify(saved));
   }

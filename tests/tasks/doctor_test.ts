@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { findMpi } from "../../training/distributed/mpi_library.ts";
 import { lastLine, runTask } from "./child.ts";
 
-Deno.test("doctor names every device, the BLAS, the MPI, and what auto picks", async () => {
+Deno.test("doctor names every device, the libraries, and what auto picks", async () => {
   const { code, stdout, stderr } = await runTask("doctor", ["--json"]);
   assert.equal(code, 0, stderr);
-  const { deno, devices, auto, cores, blas, mpi } = lastLine(stdout);
+  const { deno, devices, auto, cores, blas, dnn, mpi } = lastLine(stdout);
   assert.equal(deno, Deno.version.deno);
   assert.equal(cores, navigator.hardwareConcurrency);
   const found = devices as {
@@ -17,7 +17,12 @@ Deno.test("doctor names every device, the BLAS, the MPI, and what auto picks", a
   assert.deepEqual(found.map(({ name }) => name).sort(), ["cpu", "reference", "webgpu"]);
   assert.ok(found.some(({ name, available }) => name === auto && available));
   const cpu = found.find(({ name }) => name === "cpu");
-  assert.equal(cpu?.description.split(", products by ")[1] ?? null, blas);
+  const [products, convolutions] = [blas, dnn].map((by) => by as string | null);
+  assert.equal(
+    cpu?.description.replace(/^.*? threads?/, ""),
+    (products === null ? "" : `, products by ${products}`) +
+      (convolutions === null ? "" : `, convolutions by ${convolutions}`),
+  );
   assert.equal(mpi === null, findMpi() === undefined);
   const webgpu = found.find(({ name }) => name === "webgpu");
   if (webgpu?.available) assert.ok(Object.keys(webgpu.adapter?.limits ?? {}).length > 0);

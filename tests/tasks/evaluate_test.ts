@@ -7,13 +7,16 @@ const run = `${folder}/run`;
 const last = `${run}/checkpoints/last.safetensors`;
 const FOREIGN = new URL("../fixtures/quantizer-l2-none.safetensors", import.meta.url).pathname;
 
+/** The device cpu with its own kernels alone. */
+const PORTABLE = ["--device", "cpu", "--cpu.blas", "off", "--cpu.dnn", "off"] as const;
+
 Deno.test("evaluate gives the numbers that the run ended with", async () => {
   const trained = await runTask("train", [
-    ...[...TINY, "--device", "cpu", "--cpu.blas", "off", "--out", run, "--json"],
+    ...[...TINY, ...PORTABLE, "--out", run, "--json"],
   ]);
   assert.equal(trained.code, 0, trained.stderr);
   const { code, stdout, stderr } = await runTask("evaluate", [
-    ...[run, "--device", "cpu", "--cpu.blas", "off", "--json", "--report", "false"],
+    ...[run, ...PORTABLE, "--json", "--report", "false"],
   ]);
   assert.equal(code, 0, stderr);
   const { run: of, checkpoint, device, codebook, measurements, unmeasured, protocols, ...numbers } =

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { StudyRun } from "../../studies/records.ts";
+import { writeFiles } from "../data/pictures.ts";
 import { openTestDevices } from "../helpers.ts";
+import { FIXTURE, noisePng } from "../training/made_run.ts";
 import { type Ended, folderForTests, lastLine, TINY } from "./child.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -60,6 +62,25 @@ Deno.test("images are decoded where all may be read, the library called, and two
   const flags = ["--allow-read", `--allow-write=${folder}`, "--allow-ffi", DECODER];
   const args = [...TINY, "--data.name", "emoji", "--device", "cpu", "--cpu.blas", "off"];
   succeeded(await permitted(flags, "train", ...args, "--out", `${folder}/emoji`));
+});
+
+Deno.test("codes are decoded with less than what decodes images; what may not be written is said first", async () => {
+  const images = `${folder}/images`, codes = `${folder}/codes.safetensors`;
+  await writeFiles(images, { "a.png": noisePng(28, 28, 1, 1) });
+  const device = ["--device", "cpu", "--cpu.blas", "off"];
+  const flags = ["--allow-read", `--allow-write=${folder}`, "--allow-ffi", DECODER];
+  succeeded(await permitted(flags, "encode", FIXTURE, images, "--out", codes, ...device));
+  const rebuilt = ["--out", `${folder}/rebuilt`, ...device];
+  succeeded(await permitted(flags, "reconstruct", FIXTURE, images, ...rebuilt));
+  succeeded(
+    await permitted(DIGITS, "decode", FIXTURE, codes, "--out", `${folder}/decoded`, ...device),
+  );
+  const outside = "/codebook-may-not-write-here";
+  missing(
+    await permitted(flags, "encode", FIXTURE, images, "--out", `${outside}/a.npy`, ...device),
+    `write ${outside}`,
+    `--allow-write=${outside}`,
+  );
 });
 
 Deno.test("a missing permission is named in words, with the flag", async () => {
@@ -165,6 +186,13 @@ Deno.test("the tasks of deno.json have what they need, and say what they lack", 
   succeeded(await task("evaluate", out[1], "--device", "cpu"));
   succeeded(await task("ablate", file, "--out", `${folder}/task-study`));
   succeeded(await task("doctor"));
+  await writeFiles(`${folder}/task-images`, { "a.png": noisePng(28, 28, 1, 1) });
+  const codes = `${folder}/task.safetensors`, cpu = ["--device", "cpu"];
+  succeeded(await task("encode", FIXTURE, `${folder}/task-images`, "--out", codes, ...cpu));
+  succeeded(await task("decode", FIXTURE, codes, "--out", `${folder}/task-decoded`, ...cpu));
+  succeeded(
+    await task("reconstruct", FIXTURE, `${folder}/task-images`, "--out", `${folder}/r`, ...cpu),
+  );
   const outside = "/codebook-may-not-write-here";
   missing(
     await task("train", ...TINY, "--device", "cpu", "--out", outside),

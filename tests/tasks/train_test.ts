@@ -22,6 +22,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
     "run.lock",
     "samples",
     "summary.json",
+    "test",
   ]);
   assert.deepEqual(names(`${run}/checkpoints`), ["best.safetensors", "last.safetensors"]);
   assert.deepEqual(names(`${run}/samples`), ["epoch-001.png"]);
@@ -121,6 +122,7 @@ Deno.test("a loss that breaks ends the run with its step, the good checkpoint an
     "metrics.jsonl",
     "run.lock",
     "samples",
+    "test",
   ]);
   assert.deepEqual(names(`${broken}/checkpoints`), ["last.safetensors"]);
 });

@@ -240,10 +240,18 @@ const allowed = part({
   device: fc.constantFrom("auto", "reference", "cpu", "webgpu"),
   precision: fc.constantFrom("float32", "mixed"),
   out: fc.string({ minLength: 1 }),
-  model: part({ hidden: positive.map((half) => 2 * half), residualHidden: positive }),
+  model: fc.oneof(
+    fc.record({
+      type: fc.constant("vqvae"),
+      hidden: positive.map((half) => 2 * half),
+      residualHidden: positive,
+    }),
+    fc.record({ type: fc.constant("vqgan"), ch: positive, chMult: fc.array(positive) }),
+  ),
   quantizer: fc.oneof(
     fc.record({ type: fc.constant("clustered"), decay: share, online: fc.boolean() }),
-    part({ type: fc.constant("clustered-ema"), decay: share }),
+    fc.record({ type: fc.constant("clustered-ema"), decay: share }),
+    fc.constant({}),
     fc.record({ type: fc.constant("vanilla"), commitmentWeight: share }),
   ),
   optimizer: part({
@@ -271,7 +279,7 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
   const same = [
     { out: "elsewhere" },
     { device: "reference" },
-    { cpu: { threads: 1, blas: "off" } },
+    { cpu: { threads: 1, blas: "off", dnn: "off" } },
     { training: { logEverySteps: 1, checkpointEverySteps: 1, epochs: 20, maxSteps: 7 } },
     { preset: "digits-reference", quantizer: { type: "clustered-ema" } },
   ];

@@ -29,6 +29,12 @@ function randomMoment(device: DeviceName, life: number, startup: number): Moment
     : { steps: 1 + Math.floor(first * 6), milliseconds: second * 20 };
 }
 
+/** What a process trains, and where. */
+interface Run {
+  readonly device: DeviceName;
+  readonly objective: "reconstruction" | "adversarial";
+}
+
 /** What became of a process. */
 interface Life {
   /** The steps that it told of. */
@@ -39,10 +45,10 @@ interface Life {
 }
 
 /** Runs the child until it ends or is killed. */
-async function live(device: DeviceName, path: string, end?: Moment): Promise<Life> {
+async function live({ device, objective }: Run, path: string, end?: Moment): Promise<Life> {
   const started = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", fileURLToPath(CHILD), device, path],
+    args: ["run", "-A", "--no-check", fileURLToPath(CHILD), device, path, objective],
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -79,18 +85,26 @@ async function metrics(path: string): Promise<string> {
   return await Deno.readTextFile(`${path}/metrics.jsonl`);
 }
 
-for (const { name } of await openTestDevices()) {
-  if (name === "reference") continue;
-  Deno.test(`a run killed at random moments and resumed ends as one never stopped, on ${name}`, () =>
+const DEVICES = (await openTestDevices()).map(({ name }) => name);
+const RUNS: readonly Run[] = [
+  ...DEVICES.filter((device) => device !== "reference")
+    .map((device): Run => ({ device, objective: "reconstruction" })),
+  ...DEVICES.filter((device) => device === "cpu")
+    .map((device): Run => ({ device, objective: "adversarial" })),
+];
+
+for (const run of RUNS) {
+  const { device, objective } = run;
+  Deno.test(`a run by ${objective} killed at random moments and resumed ends as one never stopped, on ${device}`, () =>
     withFolder((whole) =>
       withFolder(async (path) => {
-        const { steps, startup } = await live(name, whole);
+        const { steps, startup } = await live(run, whole);
         assert.equal(steps.at(-1), STEPS);
         let kills = 0;
         for (let life = 0; life < LIVES; life++) {
-          const moment = randomMoment(name, life, startup);
+          const moment = randomMoment(device, life, startup);
           const from = await checkpointStep(path);
-          const { steps, killed } = await live(name, path, moment);
+          const { steps, killed } = await live(run, path, moment);
           const saved = await checkpointStep(path);
           console.log(
             `seed ${SEED}, life ${life + 1}: from step ${from} to ${
@@ -104,7 +118,7 @@ for (const { name } of await openTestDevices()) {
           kills++;
         }
         assert.ok(kills > 1, `the run must be killed more than once, got ${kills}`);
-        await live(name, path);
+        await live(run, path);
         await assertSameEnd(path, whole);
         assert.equal(await metrics(path), await metrics(whole));
       })

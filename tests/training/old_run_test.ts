@@ -8,7 +8,10 @@ import { lastLine, runTask } from "../tasks/child.ts";
 import { withFolder } from "./tiny.ts";
 
 const OLD = new URL("../fixtures/run-before-objectives", import.meta.url).pathname;
-const RESUMED = new URL("../fixtures/run-before-objectives-resumed.safetensors", import.meta.url);
+const RESUMED = new URL(
+  "../fixtures/run-before-objectives/after-150-steps.safetensors",
+  import.meta.url,
+);
 
 async function copyRun(path: string): Promise<void> {
   const { success } = await new Deno.Command("cp", { args: ["-r", `${OLD}/.`, path] }).output();

@@ -10,6 +10,7 @@ const RESTRICTED: readonly (readonly [path: string, settings: object, value: str
   ["cpu.blas", { cpu: { blas: LIBRARY } }, LIBRARY],
   ["cpu.blas", { cpu: { blas: "libevil.so" } }, "libevil.so"],
   ["cpu.blas", { cpu: { blas: "AUTO" } }, "AUTO"],
+  ["cpu.dnn", { cpu: { dnn: LIBRARY } }, LIBRARY],
   ["data.train", { data: { name: "webdataset", train: ADDRESS } }, ADDRESS],
   ["data.test", { data: { name: "parquet", test: `a, ${ADDRESS}` } }, `a, ${ADDRESS}`],
   ["data.train", { data: { name: "webdataset", train: "a,//host/b" } }, "a,//host/b"],
@@ -53,8 +54,8 @@ Deno.test("the command line may say it, and what it says replaces what a file sa
 
 Deno.test("a file may say all else, among it auto, off and paths on this machine", () => {
   const settings = [
-    { cpu: { blas: "auto" } },
-    { cpu: { blas: "off", threads: 2 } },
+    { cpu: { blas: "auto", dnn: "off" } },
+    { cpu: { blas: "off", dnn: "auto", threads: 2 } },
     { data: { name: "image-folder", path: "/data/pictures" } },
     { data: { name: "mnist", root: "data" } },
     { data: { name: "webdataset", train: "/data/{00..41}.tar,more", test: "test.tar" } },

@@ -22,6 +22,7 @@ Deno.test("beginning a run makes its folders", () =>
       "events.out.tfevents.codebook",
       "metrics.jsonl",
       "samples",
+      "test",
     ]);
     assert.equal(folder.checkpoint("best"), `${path}/runs/first/checkpoints/best.safetensors`);
   }));

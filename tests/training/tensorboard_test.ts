@@ -4,6 +4,7 @@ import { encode } from "fast-png";
 import { EventFile, scalarsOf } from "../../training/tensorboard/events.ts";
 import { readMessage } from "../../training/tensorboard/protobuf.ts";
 import { crc32c, decodeRecords, encodeRecord } from "../../training/tensorboard/records.ts";
+import { RunFolder } from "../../training/run_folder.ts";
 import { withFolder } from "./tiny.ts";
 
 const text = (bytes: unknown) => new TextDecoder().decode(bytes as Uint8Array);
@@ -39,6 +40,38 @@ Deno.test("a scalar has the bytes that the formats prescribe", () =>
     assert.equal(text(version.subarray(13)), "brain.Event:2");
     const value = [0x0a, 1, 0x61, 0x15, 0, 0, 0, 0x3f];
     assert.deepEqual([...scalar], [...time, 0x10, 0xac, 0x02, 0x2a, 10, 0x0a, 8, ...value]);
+  }));
+
+Deno.test("a text has the plugin that shows it, and is a tensor of one string", () =>
+  withFolder(async (path) => {
+    const file = `${path}/events`;
+    const events = new EventFile(file);
+    await events.begin(0);
+    await events.text(0, "settings", "| a | 1 |");
+    const { step, value, tag } = read([...decodeRecords(await Deno.readFile(file))].at(-1)!);
+    assert.deepEqual([step, tag], [0, "settings"]);
+    assert.equal(text(inside(inside(value!, 9), 1).get(1)), "text");
+    const tensor = inside(value!, 8);
+    assert.equal(tensor.get(1), 7);
+    assert.equal(text(tensor.get(8)), "| a | 1 |");
+  }));
+
+Deno.test("training and test images have curves of the same names in folders of their own, without constants", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(path);
+    await folder.writeConfig({ model: { hidden: 8 }, levels: [2, 3] });
+    await folder.begin(0);
+    await folder.log({ kind: "step", step: 1, epoch: 1, mse: 2, codebook: { perplexity: 3 } });
+    const test = { images: 9, mse: 1, protocol: "x" };
+    await folder.log({ kind: "epoch", step: 1, epoch: 1, train: { mse: 2 }, test });
+    const tags = async (name: string) =>
+      [...decodeRecords(await Deno.readFile(`${path}/${name}events.out.tfevents.codebook`))]
+        .flatMap((record) => read(record).tag);
+    const all = await Promise.all(["", "test/"].map(tags));
+    assert.deepEqual(all, [["", "settings", "codebook/perplexity"], ["", "mse"]]);
+    const bytes = await Deno.readFile(`${path}/events.out.tfevents.codebook`);
+    assert.ok(text(bytes).includes("| model.hidden | 8 |\n| levels | [2,3] |"));
+    assert.ok(text(bytes).includes("mse"));
   }));
 
 Deno.test("images and histograms are read back", () =>

@@ -5,9 +5,15 @@ import { decodeSafetensors } from "../../files/safetensors_bytes.ts";
 import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import { memoryDataset } from "../../data/memory.ts";
+import { Discriminator } from "../../models/discriminator.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam, type Optimizer } from "../../nn/optimizers.ts";
-import { ReconstructionObjective } from "../../objectives/reconstruction.ts";
+import { AdversarialObjective } from "../../objectives/adversarial.ts";
+import type { Objective } from "../../objectives/objective.ts";
+import {
+  ReconstructionObjective,
+  type ReconstructionOptions,
+} from "../../objectives/reconstruction.ts";
 import { ClusteredQuantizer } from "../../quantizers/clustered.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 import { train, type TrainingSummary, type TrainOptions } from "../../training/trainer.ts";
@@ -43,6 +49,22 @@ export function tinyModel(
   return new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
 }
 
+/** An adversarial objective: from the fourth step on the discriminator learns, from the sixth on the generator's term grows,
+ * until the ninth. */
+export function tinyRivals(device: Device, options: ReconstructionOptions): AdversarialObjective {
+  const key = randomKey(7, "discriminator");
+  const discriminator = new Discriminator(device, { channels: 1, width: 2, layers: 1, key });
+  return new AdversarialObjective(device, {
+    ...options,
+    discriminator,
+    discriminatorOptimizer: new Adam(discriminator.namedParameters()),
+    perceptual: "none",
+    discStart: 3,
+    discWarmupSteps: 2,
+    generatorRampSteps: 3,
+  });
+}
+
 /** What a test may want otherwise. */
 export type TinyOptions =
   & {
@@ -51,15 +73,20 @@ export type TinyOptions =
     readonly model?: VQVAE;
     readonly optimizer?: Optimizer;
     readonly learningRate?: (step: number) => number;
+    readonly construct?: (device: Device, options: ReconstructionOptions) => Objective;
   }
   & Partial<Omit<TrainOptions, "device" | "folder" | "objective">>;
 
-/** Trains a fresh tiny model into a folder: 3 epochs of 6 steps, a checkpoint every other step. */
+/** Trains a fresh tiny model into a folder, by reconstruction unless the options construct another objective: 3 epochs of 6 steps, a checkpoint every other step. */
 export async function trainTiny(options: TinyOptions): Promise<TrainingSummary> {
   const { device, path, learningRate = () => 1e-3, dataset = waves(), ...rest } = options;
-  const { model = tinyModel(device), optimizer = new Adam(model.namedParameters()), ...other } =
-    rest;
-  using objective = new ReconstructionObjective(device, {
+  const {
+    model = tinyModel(device),
+    optimizer = new Adam(model.namedParameters()),
+    construct = (device, options) => new ReconstructionObjective(device, options),
+    ...other
+  } = rest;
+  using objective = construct(device, {
     model,
     optimizer,
     dataset,

@@ -2,15 +2,20 @@
  *
  * Source: tensorflow/core/util/event.proto and tensorboard/compat/proto/summary.proto.
  */
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { writeAtomically } from "../../files/atomic_write.ts";
 import { MessageWriter, readMessage } from "./protobuf.ts";
 import { decodeRecords, encodeRecord } from "./records.ts";
 
-/** Field numbers of `Event`, `Summary`, `Summary.Value`, `Summary.Image` and `HistogramProto`. */
+/** Field numbers of `Event`, `Summary`, `Summary.Value`, its metadata and tensor, `Summary.Image` and `HistogramProto`. */
 const EVENT = { wallTime: 1, step: 2, fileVersion: 3, summary: 5 } as const;
 const SUMMARY = { value: 1 } as const;
-const VALUE = { tag: 1, simpleValue: 2, image: 4, histogram: 5 } as const;
+const VALUE = { tag: 1, simpleValue: 2, image: 4, histogram: 5, tensor: 8, metadata: 9 } as const;
+const METADATA = { plugin: 1, pluginName: 1 } as const;
+const TENSOR = { type: 1, shape: 2, strings: 8 } as const;
+/** `DataType.DT_STRING`. */
+const STRING = 7;
 const IMAGE = { height: 1, width: 2, colourSpace: 3, encoded: 4 } as const;
 const HISTOGRAM = {
   ...{ min: 1, max: 2, number: 3, sum: 4, sumOfSquares: 5 },
@@ -39,6 +44,7 @@ export class EventFile {
    * @throws {Error} the file cannot be written
    */
   async begin(step: number): Promise<void> {
+    await mkdir(dirname(this.#path), { recursive: true });
     const bytes = await readFile(this.#path).catch(() => new Uint8Array());
     const kept = [...decodeRecords(bytes)].filter((record) => stepOf(record) <= step);
     const records = kept.length > 0
@@ -64,6 +70,20 @@ export class EventFile {
       );
     }
     await this.#append(step, summary);
+  }
+
+  /** Appends a text, which TensorBoard shows as Markdown. */
+  async text(step: number, tag: string, markdown: string): Promise<void> {
+    const plugin = new MessageWriter().bytes(METADATA.pluginName, "text");
+    const tensor = new MessageWriter()
+      .integer(TENSOR.type, STRING)
+      .bytes(TENSOR.shape, new MessageWriter())
+      .bytes(TENSOR.strings, markdown);
+    const value = new MessageWriter()
+      .bytes(VALUE.tag, tag)
+      .bytes(VALUE.tensor, tensor)
+      .bytes(VALUE.metadata, new MessageWriter().bytes(METADATA.plugin, plugin));
+    await this.#append(step, new MessageWriter().bytes(SUMMARY.value, value));
   }
 
   /** Appends a picture.

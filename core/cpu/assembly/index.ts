@@ -28,3 +28,4 @@ export { blasConv2d } from "./blas/conv";
 export { blasConv2dFilter, blasFilterSplits } from "./blas/filter";
 export { blasMatmul } from "./blas/matmul";
 export { blasConvTranspose2d } from "./blas/transposed";
+export { dnnRun, dnnSum } from "./dnn/tasks";

@@ -1,4 +1,4 @@
-/** Where systems keep their BLAS. */
+/** Where systems keep the libraries that the device cpu can call. */
 
 /** Where a BLAS may be. Not libblas: Debian's is the reference implementation, slower than the device's own kernels. */
 export function usualBlasPaths(): readonly string[] {
@@ -9,5 +9,17 @@ export function usualBlasPaths(): readonly string[] {
       return ["libopenblas.dll", "mkl_rt.2.dll"];
     default:
       return ["libopenblas.so.0", "libopenblas.so", "libmkl_rt.so.2", "libmkl_rt.so"];
+  }
+}
+
+/** Where a oneDNN of version 2 may be. */
+export function usualDnnPaths(): readonly string[] {
+  switch (Deno.build.os) {
+    case "darwin":
+      return ["libdnnl.2.dylib"];
+    case "windows":
+      return ["dnnl.dll"];
+    default:
+      return ["libdnnl.so.2"];
   }
 }

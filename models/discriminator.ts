@@ -1,0 +1,108 @@
+/** The discriminator of adversarial first stages: PatchGAN (Isola et al. 2017, arXiv 1611.07004, 6.1.2). */
+import { assign } from "../core/execute.ts";
+import { normal } from "../core/functions/creation.ts";
+import { leakyRelu } from "../core/functions/elementwise.ts";
+import type { RandomKey } from "../core/random.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import { BatchNorm } from "../nn/batch_norm.ts";
+import { Conv2d } from "../nn/convolution.ts";
+import { partKey } from "../nn/initializers.ts";
+import { type Context, Layer } from "../nn/module.ts";
+
+/** How a discriminator is made. */
+export interface DiscriminatorOptions {
+  /** Channels of the images. */
+  readonly channels: number;
+  /** Channels behind the first convolution; 64. */
+  readonly width?: number;
+  /** Convolutions that halve the side; 3. */
+  readonly layers?: number;
+  /** Of the initial weights. */
+  readonly key: RandomKey;
+}
+
+/** Of leaky relu, left of 0. */
+const SLOPE = 0.2;
+/** Of the initial weights around 0, and of batch norms' scales around 1. */
+const DEVIATION = 0.02;
+
+/** A convolution, a batch norm and leaky relu. */
+class Stage extends Layer {
+  readonly conv: Conv2d;
+  readonly norm: BatchNorm;
+
+  constructor(device: Device, conv: Conv2d, outputs: number, key: RandomKey) {
+    super();
+    this.conv = conv;
+    this.norm = new BatchNorm(device, outputs);
+    assign(this.norm.weight, normal(device, [outputs], key, 1, DEVIATION));
+  }
+
+  forward(x: Tensor, context?: Context): Tensor {
+    return leakyRelu(this.norm.forward(this.conv.forward(x), context), SLOPE);
+  }
+}
+
+/** Says of each patch of an image how real it looks: convolutions 4×4, the first `layers` of stride 2, all but the first
+ * and the last with batch norm, then leaky relu 0.2; no activation behind the last. A patch of 3 layers is 70×70 pixels.
+ *
+ * ```ts
+ * import { Discriminator, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "discriminator");
+ * const discriminator = new Discriminator(device, { channels: 1, width: 2, layers: 2, key });
+ * const logits = discriminator.forward(device.tensor(new Float32Array(256), [1, 16, 16, 1]));
+ * assert.deepEqual(logits.shape, [1, 2, 2, 1]);
+ * ```
+ */
+export class Discriminator extends Layer {
+  /** Of the images. */
+  readonly first: Conv2d;
+  /** The convolutions with batch norm. */
+  readonly stages: readonly Layer[];
+  /** To the logits. */
+  readonly last: Conv2d;
+
+  /** Makes the convolutions. */
+  constructor(device: Device, { channels, width = 64, layers = 3, key }: DiscriminatorOptions) {
+    super();
+    using _scope = device.scope();
+    const conv = (inputs: number, outputs: number, stride: number, part: number, bias = true) => {
+      const made = new Conv2d(device, inputs, outputs, {
+        key: partKey(key, part),
+        kernelSize: 4,
+        padding: 1,
+        stride,
+        bias,
+      });
+      assign(made.weight, normal(device, made.weight.shape, partKey(key, part), 0, DEVIATION));
+      return made;
+    };
+    const widthOf = (layer: number) => width * Math.min(2 ** layer, 8);
+    this.first = conv(channels, width, 2, 0);
+    this.stages = Array.from({ length: layers }, (_, index) => {
+      const outputs = widthOf(index + 1), part = 2 * index + 1;
+      const own = conv(widthOf(index), outputs, index + 1 < layers ? 2 : 1, part, false);
+      return new Stage(device, own, outputs, partKey(key, part + 1));
+    });
+    this.last = conv(widthOf(layers), 1, 1, 2 * layers + 1);
+    for (const tensor of [...this.parameters(), ...this.namedBuffers().values()]) {
+      _scope.keep(tensor);
+    }
+  }
+
+  /** The least side of the images that it can tell apart. */
+  static leastSide(layers: number): number {
+    return 3 * 2 ** layers;
+  }
+
+  /** `[B, H, W, channels]` → logits `[B, H', W', 1]`; in training it moves the batch norms' running statistics.
+   * @throws {TypeError} a side is too small
+   */
+  forward(images: Tensor, context?: Context): Tensor {
+    const start = leakyRelu(this.first.forward(images), SLOPE);
+    const features = this.stages.reduce((x, stage) => stage.forward(x, context), start);
+    return this.last.forward(features);
+  }
+}

@@ -1,0 +1,219 @@
+/** A transformer over the codes of images. */
+import * as z from "zod";
+import { add } from "../../core/functions/elementwise.ts";
+import { gather } from "../../core/functions/indexing.ts";
+import { concatenate, reshape, slice } from "../../core/functions/movement.ts";
+import type { RandomKey } from "../../core/random.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { Dropout } from "../../nn/dropout.ts";
+import { partKey } from "../../nn/initializers.ts";
+import { Linear } from "../../nn/linear.ts";
+import { type Context, Module } from "../../nn/module.ts";
+import { rotationOf } from "../../nn/rotary.ts";
+import type { ModelKind } from "../kind.ts";
+import { FEED_FORWARDS } from "./feed_forward.ts";
+import { initializeWeights, normalParameter } from "./initial.ts";
+import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
+import { checkTable } from "./table.ts";
+
+const POSITIONS = ["learned", "rotary"] as const;
+
+/** The settings of a transformer over codes, as configurations hold them. */
+export interface CodeTransformerSettings extends BlockSettings {
+  /** How many blocks. */
+  readonly layers: number;
+  /** A learned vector for each position, or queries and keys that turn with it. */
+  readonly positions: "learned" | "rotary";
+}
+
+/** What a transformer over codes is made for. */
+export interface CodeTransformerNeeds {
+  /** K. */
+  readonly codebookSize: number;
+  /** Rows and columns of the codes of an image. */
+  readonly grid: readonly [height: number, width: number];
+  /** How many classes there are; 0 without. */
+  readonly classes: number;
+  /** Whether a code is predicted from those before it. Otherwise all codes see each other, and there is a token more,
+   * K, which stands for a code that is hidden. */
+  readonly causal: boolean;
+}
+
+/** How a transformer over codes is made. */
+export interface CodeTransformerOptions extends CodeTransformerNeeds, CodeTransformerSettings {
+  /** Of the initial weights. */
+  readonly key: RandomKey;
+}
+
+/** A part of a sequence. */
+export interface CodeTransformerInput {
+  /** int32 `[B]`: the class of each image, or the number of classes where none is known. Its token begins the sequence;
+   * left away in a later part of it. */
+  readonly labels?: Tensor;
+  /** int32 `[B, n]`: codes by rows; a hidden one is K. Left away where only the first token is asked about. */
+  readonly codes?: Tensor;
+}
+
+/** A transformer over the codes of images, by rows, behind a token that says the class (or that begins the sequence, where
+ * no class is known). With `causal`, what it makes of a token tells the code after it; otherwise what it makes of a hidden
+ * code's token tells that code.
+ *
+ * Source: arXiv 2012.09841 (causal), arXiv 2202.04200 (hidden codes). With rotary positions the first token lies at
+ * (0, 0) and the code of row y and column x at (y + 1, x + 1).
+ *
+ * ```ts
+ * import { CodeTransformer, openDevice, randomKey } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const model = new CodeTransformer(device, {
+ *   ...{ codebookSize: 16, grid: [2, 2], classes: 0, causal: true },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0, positions: "learned" },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false },
+ *   key: randomKey(1, "model"),
+ * });
+ * const labels = device.tensor(Int32Array.of(0), [1]);
+ * const codes = device.tensor(Int32Array.of(3, 1, 4), [1, 3]);
+ * const features = model.forward({ labels, codes });
+ * assert.deepEqual(model.logits(features).shape, [1, 4, 16]);
+ * ```
+ */
+export class CodeTransformer extends Module {
+  /** `[K, width]`, or `[K + 1, width]` with a token for hidden codes. */
+  readonly tokens: Tensor;
+  /** `[classes + 1, width]`: the first token of each class, and the one of no class. */
+  readonly firstTokens: Tensor;
+  /** `[length, width]`: a vector for every position in the sequence, where positions are learned. */
+  readonly positions: Tensor | undefined;
+  /** The blocks. */
+  readonly stack: TransformerStack;
+  /** Features to logits. */
+  readonly head: Linear;
+  /** Tokens of the longest sequence. */
+  readonly length: number;
+  readonly #options: CodeTransformerOptions;
+  readonly #dropout: Dropout;
+
+  /** Makes the initial weights.
+   * @throws {RangeError} the heads do not divide the width, or a head's width is not divisible by 4 with rotary positions
+   */
+  constructor(device: Device, options: CodeTransformerOptions) {
+    super();
+    const { codebookSize, grid: [height, columns], classes, causal, width, dropout, key } = options;
+    const { heads, positions } = options;
+    if (positions === "rotary" && width % (4 * heads) !== 0) {
+      throw new RangeError(
+        `Cannot make a transformer: with rotary positions the width of a head must be divisible by 4, got ${width}/${heads}`,
+      );
+    }
+    const table = (rows: number, part: number) =>
+      normalParameter(device, [rows, width], partKey(key, part));
+    this.length = height * columns + (causal ? 0 : 1);
+    this.tokens = table(causal ? codebookSize : codebookSize + 1, 0);
+    this.firstTokens = table(classes + 1, 1);
+    this.positions = positions === "learned" ? table(this.length, 2) : undefined;
+    this.stack = new TransformerStack(device, { ...options, key: partKey(key, 3) });
+    this.head = new Linear(device, width, codebookSize, { bias: false, key: partKey(key, 4) });
+    initializeWeights(this.head, partKey(key, 4));
+    this.#dropout = new Dropout(dropout);
+    this.#options = options;
+  }
+
+  /** K. */
+  get codebookSize(): number {
+    return this.#options.codebookSize;
+  }
+
+  /** Rows and columns of the codes of an image. */
+  get grid(): readonly [height: number, width: number] {
+    return this.#options.grid;
+  }
+
+  /** How many classes there are; also the label of an image whose class is not known. */
+  get classes(): number {
+    return this.#options.classes;
+  }
+
+  /** A memory of earlier tokens, for `forward`: whoever asks for it gives it back. */
+  cache(): StackCache {
+    return new StackCache(this.stack);
+  }
+
+  /** The features of a sequence, or of a part that continues what the cache holds: float32 `[B, s, width]`.
+   * @throws {TypeError} there is neither a label nor a code
+   * @throws {RangeError} the sequence is too long, or the host wrote a label or a code that does not exist
+   */
+  forward(input: CodeTransformerInput, context?: Context, cache?: StackCache): Tensor {
+    const tokens = this.#embed(input);
+    const at = cache?.length ?? 0, count = tokens.shape[1];
+    if (at + count > this.length) {
+      throw new RangeError(
+        `Cannot run a transformer: a sequence must have at most ${this.length} tokens, got ${
+          at + count
+        }`,
+      );
+    }
+    const { positions } = this;
+    const placed = positions === undefined
+      ? tokens
+      : add(tokens, slice(positions, [at, 0], [count, positions.shape[1]]));
+    const own = (part: number) => context && { ...context, key: partKey(context.key, part) };
+    const rotation = positions === undefined ? this.#rotation(at, count) : undefined;
+    return this.stack.forward(this.#dropout.forward(placed, own(0)), own(1), { rotation, cache });
+  }
+
+  /** How likely each code is: float32 `[..., width]` → `[..., K]`. */
+  logits(features: Tensor): Tensor {
+    return this.head.forward(features);
+  }
+
+  #embed({ labels, codes }: CodeTransformerInput): Tensor {
+    const parts: Tensor[] = [];
+    if (labels !== undefined) {
+      checkTable(labels, this.firstTokens, "class");
+      const rows = gather(this.firstTokens, labels);
+      parts.push(reshape(rows, [rows.shape[0], 1, rows.shape[1]]));
+    }
+    if (codes !== undefined) {
+      checkTable(codes, this.tokens, "code");
+      parts.push(gather(this.tokens, codes));
+    }
+    const [first, ...rest] = parts;
+    if (first !== undefined) return rest.length === 0 ? first : concatenate([first, ...rest], 1);
+    throw new TypeError("Cannot run a transformer: there must be labels or codes, got neither");
+  }
+
+  #rotation(at: number, count: number): ReturnType<typeof rotationOf> {
+    const { grid: [, columns], width, heads } = this.#options;
+    const positions = Array.from({ length: count }, (_, index) => {
+      const place = at + index - 1;
+      return place < 0 ? [0, 0] as const : [
+        Math.floor(place / columns) + 1,
+        place % columns + 1,
+      ] as const;
+    });
+    return rotationOf(this.tokens.device, positions, width / heads);
+  }
+}
+
+/** Transformers over codes in the registry. */
+export const codeTransformerKind: ModelKind<
+  CodeTransformer,
+  CodeTransformerNeeds,
+  CodeTransformerSettings
+> = {
+  schema: z.strictObject({
+    width: z.int().min(1).default(128).describe("channels of the tokens"),
+    layers: z.int().min(1).default(4).describe("blocks of the transformer"),
+    heads: z.int().min(1).default(4).describe("heads of an attention"),
+    dropout: z.number().min(0).lt(1).default(0.1).describe(
+      "share of the elements that are dropped",
+    ),
+    positions: z.enum(POSITIONS).default("learned").describe("how tokens know where they are"),
+    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
+    queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
+  }),
+  make(device, needs, settings, key) {
+    return new CodeTransformer(device, { ...needs, ...settings, key });
+  },
+};

@@ -1,0 +1,180 @@
+/** Transformer blocks, one after another. */
+import { add } from "../../core/functions/elementwise.ts";
+import type { RandomKey } from "../../core/random.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { type Attended, Attention } from "../../nn/attention.ts";
+import { AttentionCache } from "../../nn/attention_cache.ts";
+import { Dropout } from "../../nn/dropout.ts";
+import { partKey } from "../../nn/initializers.ts";
+import { type Context, Layer } from "../../nn/module.ts";
+import { LayerNorm, RMSNorm } from "../../nn/normalization.ts";
+import { type FeedForwardType, makeFeedForward } from "./feed_forward.ts";
+import { initializeWeights } from "./initial.ts";
+
+/** The normalisations there are. */
+export const NORMS: readonly ("layer" | "rms")[] = ["layer", "rms"];
+
+/** Settings that all blocks share. */
+export interface BlockSettings {
+  /** Channels of the tokens. */
+  readonly width: number;
+  /** Heads of an attention. */
+  readonly heads: number;
+  /** The share of the elements that are dropped behind every layer in training. */
+  readonly dropout: number;
+  /** How tokens are normalised: layer normalisation, or by their root mean square alone. */
+  readonly norm: "layer" | "rms";
+  /** What follows the attention. */
+  readonly feedForward: FeedForwardType;
+  /** Whether each head's queries and keys are normalised. */
+  readonly queryKeyNorm: boolean;
+}
+
+/** How a stack is made. */
+export interface StackOptions extends BlockSettings {
+  /** How many blocks. */
+  readonly layers: number;
+  /** Whether a token sees only those up to itself. */
+  readonly causal: boolean;
+  /** Channels of the tokens of another sequence that each block attends to besides; none by default. */
+  readonly memoryWidth?: number;
+  /** Of the initial weights. */
+  readonly key: RandomKey;
+}
+
+/** What the blocks see besides their input. */
+export interface StackInput extends Pick<Attended, "visible" | "rotation" | "memory"> {
+  /** The tokens before the input. */
+  readonly cache?: StackCache;
+}
+
+/** The keys and values of earlier tokens, of every block of a stack. */
+export class StackCache implements Disposable {
+  /** Those of each block. */
+  readonly layers: readonly AttentionCache[];
+
+  /** Starts without tokens. */
+  constructor({ blocks }: TransformerStack) {
+    this.layers = blocks.map(() => new AttentionCache());
+  }
+
+  /** How many tokens it holds. */
+  get length(): number {
+    return this.layers[0].length;
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    for (const layer of this.layers) layer[Symbol.dispose]();
+  }
+}
+
+function makeNorm(device: Device, { norm, width }: BlockSettings): LayerNorm | RMSNorm {
+  return norm === "layer" ? new LayerNorm(device, width) : new RMSNorm(device, width);
+}
+
+/** x + attention(norm x), then x + crossAttention(norm x) where there is another sequence, then x + feedForward(norm x):
+ * the block that normalises first (arXiv 2002.04745). */
+export class TransformerBlock extends Layer {
+  /** Before the attention. */
+  readonly norm: Layer;
+  /** Attends to the block's own input. */
+  readonly attention: Attention;
+  /** Before the attention to another sequence. */
+  readonly memoryNorm: Layer | undefined;
+  /** Attends to another sequence, where there is one. */
+  readonly memoryAttention: Attention | undefined;
+  /** Before the feed-forward layer. */
+  readonly feedForwardNorm: Layer;
+  /** Works on each token alone. */
+  readonly feedForward: Layer;
+  readonly #dropout: Dropout;
+
+  /** Makes the layers. */
+  constructor(device: Device, options: StackOptions, key: RandomKey) {
+    super();
+    const { width, heads, causal, queryKeyNorm, memoryWidth, feedForward, dropout } = options;
+    const attends = { heads, queryKeyNorm };
+    this.norm = makeNorm(device, options);
+    this.attention = new Attention(device, width, { ...attends, causal, key: partKey(key, 0) });
+    if (memoryWidth !== undefined) {
+      this.memoryNorm = makeNorm(device, options);
+      const own = { ...attends, memoryWidth, key: partKey(key, 1) };
+      this.memoryAttention = new Attention(device, width, own);
+    }
+    this.feedForwardNorm = makeNorm(device, options);
+    this.feedForward = makeFeedForward(feedForward, device, width, partKey(key, 2));
+    this.#dropout = new Dropout(dropout);
+  }
+
+  /** `[B, S, width]` → `[B, S, width]`. */
+  forward(x: Tensor, context?: Context, { memory, ...attended }: Attended = {}): Tensor {
+    let part = 0;
+    const join = (x: Tensor, y: Tensor) => {
+      const own = context && { ...context, key: partKey(context.key, part++) };
+      return add(x, this.#dropout.forward(y, own));
+    };
+    let y = join(x, this.attention.forward(this.norm.forward(x), context, attended));
+    if (this.memoryAttention !== undefined) {
+      const normalized = this.memoryNorm!.forward(y);
+      y = join(y, this.memoryAttention.forward(normalized, context, { memory }));
+    }
+    return join(y, this.feedForward.forward(this.feedForwardNorm.forward(y)));
+  }
+}
+
+/** Blocks of attention and feed-forward layers, and a normalisation at the end.
+ *
+ * ```ts
+ * import { openDevice, randomKey, TransformerStack } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const stack = new TransformerStack(device, {
+ *   ...{ width: 8, heads: 2, layers: 2, dropout: 0, causal: true },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false },
+ *   key: randomKey(1, "stack"),
+ * });
+ * const tokens = device.tensor(new Float32Array(24), [1, 3, 8]);
+ * assert.deepEqual(stack.forward(tokens).shape, [1, 3, 8]);
+ * ```
+ */
+export class TransformerStack extends Layer {
+  /** The blocks, in order. */
+  readonly blocks: readonly TransformerBlock[];
+  /** Normalises the tokens after the last block. */
+  readonly norm: Layer;
+  readonly #attendsMemory: boolean;
+
+  /** Makes the blocks.
+   * @throws {RangeError} the heads do not divide the width, or the dropout is not in [0, 1)
+   */
+  constructor(device: Device, options: StackOptions) {
+    super();
+    const { layers, key, memoryWidth } = options;
+    this.blocks = Array.from(
+      { length: layers },
+      (_, block) => new TransformerBlock(device, options, partKey(key, block)),
+    );
+    this.norm = makeNorm(device, options);
+    this.#attendsMemory = memoryWidth !== undefined;
+    initializeWeights(this, partKey(key, layers));
+  }
+
+  /** float32 `[B, S, width]` → `[B, S, width]`.
+   * @throws {TypeError} shapes that do not agree, or a memory that is missing or that no block attends to
+   */
+  forward(x: Tensor, context?: Context, { cache, ...input }: StackInput = {}): Tensor {
+    if ((input.memory !== undefined) !== this.#attendsMemory) {
+      throw new TypeError(
+        `Cannot run a transformer: it must be given ${
+          this.#attendsMemory ? "a" : "no"
+        } memory, got ${this.#attendsMemory ? "none" : "one"}`,
+      );
+    }
+    const output = this.blocks.reduce((y, block, index) => {
+      const own = context && { ...context, key: partKey(context.key, index) };
+      return block.forward(y, own, { ...input, cache: cache?.layers[index] });
+    }, x);
+    return this.norm.forward(output);
+  }
+}

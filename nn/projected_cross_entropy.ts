@@ -1,0 +1,60 @@
+/** The cross-entropy of a linear layer's outputs, without ever holding all of them. */
+import { checkpoint } from "../core/checkpoint.ts";
+import { concatenate, slice } from "../core/functions/movement.ts";
+import { matmul } from "../core/functions/products.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { crossEntropyOfRows, type CrossEntropyOptions } from "./losses.ts";
+
+/** How the logits are computed. */
+export interface ProjectedCrossEntropyOptions extends CrossEntropyOptions {
+  /** Logits that are held at once; 2²², 16 MiB. */
+  readonly heldLogits?: number;
+}
+
+/** −ln softmax(features·weight)[target] of each row, 0 where the target is negative.
+ *
+ * Where there are more logits than are held at once, they are computed in pieces of rows, and `backward` computes each
+ * piece again: a third more work for the layer, and never more than a piece of the logits in memory.
+ *
+ * ```ts
+ * import { openDevice, projectedCrossEntropy } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const features = device.tensor([1, 2], [2, 1]), weight = device.tensor([0, 0], [1, 2]);
+ * const targets = device.tensor(Int32Array.of(0, 1), [2]);
+ * const [loss] = await projectedCrossEntropy(features, weight, targets).floats();
+ * assert.ok(Math.abs(loss - Math.LN2) < 1e-6);
+ * ```
+ * @param features float32 `[N, width]`
+ * @param weight float32 `[width, classes]`
+ * @param targets int32 `[N]` below the number of classes; a negative one is ignored
+ * @returns float32 `[N]`
+ * @throws {TypeError} shapes that do not agree
+ * @throws {RangeError} as `crossEntropyOfRows`
+ */
+export function projectedCrossEntropy(
+  features: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  { heldLogits = 2 ** 22, ...options }: ProjectedCrossEntropyOptions = {},
+): Tensor {
+  const [rows, width] = features.shape, [, classes] = weight.shape;
+  const lossesOf = (features: Tensor, weight: Tensor, targets: Tensor) =>
+    crossEntropyOfRows(matmul(features, weight, { precision: "mixed" }), targets, options);
+  const piece = Math.max(1, Math.floor(heldLogits / classes));
+  if (rows <= piece) return lossesOf(features, weight, targets);
+  const pieces: Tensor[] = [];
+  for (let start = 0; start < rows; start += piece) {
+    const count = Math.min(piece, rows - start);
+    const own = slice(targets, [start], [count]);
+    pieces.push(
+      checkpoint(
+        (features, weight) => lossesOf(features, weight, own),
+        slice(features, [start, 0], [count, width]),
+        weight,
+      ),
+    );
+  }
+  const [first, ...rest] = pieces;
+  return concatenate([first, ...rest]);
+}

@@ -1,0 +1,157 @@
+/** Autoregression: a transformer that tells each code of an image from those before it. */
+import * as z from "zod";
+import { withoutGradients } from "../core/execute.ts";
+import { reshape, slice } from "../core/functions/movement.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import type { CodeTransformer } from "../models/transformer/code_transformer.ts";
+import type { Context } from "../nn/module.ts";
+import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { readSettings } from "../settings/settings.ts";
+import {
+  CODE_SAMPLING,
+  CodeGenerator,
+  type CodeLosses,
+  type CodeRequest,
+  type CodeSamplingSettings,
+  type LossOptions,
+} from "./code_generator.ts";
+import { drawInOrder } from "./samplers/autoregressive.ts";
+import { guidedLogits } from "./samplers/guided_logits.ts";
+
+/** How the codes are sampled. */
+export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
+  { readonly [Name in keyof CodeSamplingSettings]: z.ZodType<CodeSamplingSettings[Name]> },
+  z.core.$strict
+> = z.strictObject(CODE_SAMPLING);
+
+/** Minimises −ln p of every code after those before it, by rows (arXiv 2012.09841, 3.2). Its number is bits a code:
+ * −log₂ p, the mean over all codes of all images, without smoothing.
+ *
+ * `generate` completes images whose first codes, by rows, are known.
+ *
+ * ```ts
+ * import {
+ *   Adam, AutoregressionObjective, CodeTransformer, FirstStage, memoryDataset, openDevice, randomKey, uniform,
+ *   VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "example");
+ * const quantizer = new VanillaQuantizer(device, { codebookSize: 8, codebookDim: 4, key });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = uniform(device, [4, 8, 8, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const model = new CodeTransformer(device, {
+ *   ...{ codebookSize: 8, grid: [2, 2], classes: 0, causal: true },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0, positions: "learned" },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
+ * });
+ * const objective = new AutoregressionObjective({
+ *   model,
+ *   optimizer: new Adam(model.namedParameters()),
+ *   learningRate: () => 1e-3,
+ *   stage1: new FirstStage(network, key),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [8, 8, 1], train, test: train }),
+ *   classDropout: 0,
+ *   smoothing: 0,
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About ln 8: nothing is learned yet.
+ * }
+ * const { codes } = await objective.generate(device, { count: 3, key, settings: { topK: 4 } });
+ * assert.equal(codes?.length, 3 * 4);
+ * ```
+ */
+export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
+    "bits",
+    "-log2 of the probability of each code after those before it, the mean over all codes",
+  ];
+  /** Draws codes. */
+  protected override draw(
+    device: Device,
+    { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
+  ): Promise<Int32Array<ArrayBuffer>> {
+    const { codeShape: [height, width], model } = this, { guidance } = settings;
+    const length = height * width, rows = labels.length;
+    checkPrefix(given, length);
+    const drawAll = async () => {
+      using cache = model.cache();
+      const next = (codes: Int32Array<ArrayBuffer> | undefined) => {
+        using scope = device.scope();
+        const features = model.forward(
+          {
+            labels: cache.length === 0 ? device.tensor(labels, [rows]) : undefined,
+            codes: codes && device.tensor(repeated(codes, rows / request.count), [
+              rows,
+              codes.length / request.count,
+            ]),
+          },
+          undefined,
+          cache,
+        );
+        const [, count, channels] = features.shape;
+        const last = slice(features, [0, count - 1, 0], [rows, 1, channels]);
+        const logits = model.logits(reshape(last, [rows, channels]));
+        return scope.keep(
+          guidance === 1 || rows === request.count ? logits : guidedLogits(logits, guidance),
+        );
+      };
+      return await drawInOrder({ next: (codes) => withoutGradients(() => next(codes)) }, {
+        ...request,
+        ...settings,
+        length,
+        given,
+        onCode: (done) => onShare(done / length),
+      });
+    };
+    return drawAll();
+  }
+
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): CodeSamplingSettings {
+    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
+  protected override losses(
+    codes: Tensor,
+    labels: Tensor,
+    context: Context,
+    { smoothing }: LossOptions,
+  ): CodeLosses {
+    const [batch, length] = codes.shape;
+    const shown = length === 1 ? undefined : slice(codes, [0, 0], [batch, length - 1]);
+    const features = this.model.forward({ labels, codes: shown }, context);
+    const targets = reshape(codes, [codes.size]);
+    const rows = reshape(features, [codes.size, features.shape[2]]);
+    const { weight } = this.model.head;
+    return { targets, losses: projectedCrossEntropy(rows, weight, targets, { smoothing }) };
+  }
+}
+
+/** The same rows several times. */
+function repeated(rows: Int32Array<ArrayBuffer>, times: number): Int32Array<ArrayBuffer> {
+  if (times === 1) return rows;
+  const all = new Int32Array(rows.length * times);
+  for (let start = 0; start < all.length; start += rows.length) all.set(rows, start);
+  return all;
+}
+
+/** Refuses known codes that come after some that are not.
+ * @throws {RangeError} there are
+ */
+export function checkPrefix(given: Int32Array | undefined, length: number): void {
+  given?.forEach((code, at) => {
+    if (code < 0 || at % length === 0 || given[at - 1] >= 0) return;
+    throw new RangeError(
+      `Cannot complete images: an autoregressive model needs the known codes to be the first by rows, got a known one ` +
+        `at position ${at % length} after a hidden one; a masking model takes any`,
+    );
+  });
+}

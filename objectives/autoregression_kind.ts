@@ -1,0 +1,24 @@
+/** Autoregression in the registry. */
+import { randomKey } from "../core/random.ts";
+import { createModel, TRANSFORMERS } from "../models/registry.ts";
+import { AutoregressionObjective, AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
+import { checkOneCode, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import type { ObjectiveKind } from "./kind.ts";
+
+/** Autoregression, with a transformer and one optimiser. */
+export const autoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
+  description: "tell each code of a first stage from those before it",
+  schema: codeGeneratorSchema(0),
+  models: TRANSFORMERS,
+  quantizes: false,
+  stage1: "required",
+  sampling: AUTOREGRESSIVE_SAMPLING,
+  make(device, needs) {
+    checkOneCode(needs.stage1!, "an autoregressive model");
+    const key = randomKey(needs.seed, "initial model");
+    const wanted = { ...codeModelNeeds(needs), causal: true };
+    const model = createModel(TRANSFORMERS, device, wanted, needs.model, key);
+    return new AutoregressionObjective(codeGeneratorOptions(needs, model));
+  },
+};

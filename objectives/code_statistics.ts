@@ -1,0 +1,96 @@
+/** How well codes are predicted, beside what their frequencies alone tell. */
+
+/** Codes of images, and what it cost to tell them. */
+export interface MeasuredCodes {
+  /** `[images, positions]`: every code; −1 for none. */
+  readonly codes: Int32Array;
+  /** `[images, positions]`: the codes that were to be told; −1 for one that was not asked for. */
+  readonly targets: Int32Array;
+  /** `[images, positions]`: −ln of the probability that each target was given. */
+  readonly losses: Float32Array;
+}
+
+/** Sums over a set of images.
+ *
+ * ```ts
+ * import { CodeStatistics } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const statistics = new CodeStatistics(1, 2);
+ * const codes = Int32Array.of(0, 1);
+ * statistics.add({ codes, targets: codes, losses: Float32Array.of(0, 2 * Math.LN2) });
+ * assert.ok(Math.abs(statistics.bits - 1) < 1e-6);
+ * assert.equal(statistics.unigramBits, 1);
+ * ```
+ */
+export class CodeStatistics {
+  readonly #positions: number;
+  readonly #codebookSize: number;
+  readonly #counts: Int32Array;
+  readonly #losses: Float64Array;
+  readonly #targets: Float64Array;
+
+  /** Starts without images.
+   * @param positions codes of an image
+   * @param codebookSize K
+   */
+  constructor(positions: number, codebookSize: number) {
+    this.#positions = positions;
+    this.#codebookSize = codebookSize;
+    this.#counts = new Int32Array(positions * codebookSize);
+    this.#losses = new Float64Array(positions);
+    this.#targets = new Float64Array(positions);
+  }
+
+  /** Takes up some images. */
+  add({ codes, targets, losses }: MeasuredCodes): void {
+    codes.forEach((code, at) => {
+      const position = at % this.#positions;
+      if (code >= 0) this.#counts[position * this.#codebookSize + code]++;
+      if (targets[at] < 0) return;
+      this.#losses[position] += losses[at];
+      this.#targets[position]++;
+    });
+  }
+
+  /** Bits a code: −log₂ of the probability of each target, the mean over all. */
+  get bits(): number {
+    return bitsOf(sumOf(this.#losses), sumOf(this.#targets));
+  }
+
+  /** The same of every position; 0 where there was no target. */
+  get bitsOfPositions(): number[] {
+    return Array.from(this.#losses, (loss, position) => bitsOf(loss, this.#targets[position]));
+  }
+
+  /** The entropy of the codes' frequencies in these images, in bits. */
+  get unigramBits(): number {
+    const counts = new Float64Array(this.#codebookSize);
+    this.#counts.forEach((count, at) => counts[at % this.#codebookSize] += count);
+    return entropyOf(counts);
+  }
+
+  /** The entropies of the codes' frequencies at every position, the mean over the positions, in bits. */
+  get positionBits(): number {
+    const entropies = Array.from({ length: this.#positions }, (_, position) => {
+      const start = position * this.#codebookSize;
+      return entropyOf(this.#counts.subarray(start, start + this.#codebookSize));
+    });
+    return entropies.reduce((a, b) => a + b) / entropies.length;
+  }
+}
+
+function sumOf(values: Float64Array): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+function bitsOf(loss: number, targets: number): number {
+  return loss / Math.max(targets, 1) / Math.LN2;
+}
+
+/** −Σ p log₂ p of the frequencies. */
+function entropyOf(counts: Float64Array | Int32Array): number {
+  let total = 0, sum = 0;
+  for (const count of counts) total += count;
+  for (const count of counts) if (count > 0) sum -= count / total * Math.log2(count / total);
+  return sum;
+}

@@ -1,0 +1,26 @@
+/** The first stage of an objective that stands on one. */
+import type { FirstStage } from "../models/first_stage.ts";
+import type { ObjectiveNeeds } from "./kind.ts";
+
+/** The first stage that an objective stands on.
+ * @param what is made with it, for the message
+ * @throws {RangeError} there is none, or it does not fit the images
+ */
+export function firstStageOf(
+  { dataset, stage1 }: Pick<ObjectiveNeeds, "dataset" | "stage1">,
+  what: string,
+): FirstStage {
+  if (stage1 === undefined) {
+    throw new RangeError(`Cannot make ${what}: a finished first stage is needed, got none`);
+  }
+  const { imageShape: [height, width, channels] } = dataset, { downsampling } = stage1;
+  if (stage1.channels !== channels) {
+    throw new RangeError(
+      `Cannot make ${what}: the images must have ${stage1.channels} channels, as those of the first stage, got ${channels}`,
+    );
+  }
+  if (height % downsampling === 0 && width % downsampling === 0) return stage1;
+  throw new RangeError(
+    `Cannot make ${what}: the images' sides must be divisible by ${downsampling}, got ${height}×${width}`,
+  );
+}

@@ -1,0 +1,24 @@
+/** Masking in the registry. */
+import { randomKey } from "../core/random.ts";
+import { createModel, TRANSFORMERS } from "../models/registry.ts";
+import { checkOneCode, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import type { ObjectiveKind } from "./kind.ts";
+import { MASKED_SAMPLING, MaskingObjective } from "./masking.ts";
+
+/** Masking, with a transformer and one optimiser. */
+export const maskingKind: ObjectiveKind<CodeGeneratorSettings> = {
+  description: "tell the hidden codes of a first stage from the others",
+  schema: codeGeneratorSchema(0.1),
+  models: TRANSFORMERS,
+  quantizes: false,
+  stage1: "required",
+  sampling: MASKED_SAMPLING,
+  make(device, needs) {
+    checkOneCode(needs.stage1!, "a masking model");
+    const key = randomKey(needs.seed, "initial model");
+    const wanted = { ...codeModelNeeds(needs), causal: false };
+    const model = createModel(TRANSFORMERS, device, wanted, needs.model, key);
+    return new MaskingObjective(codeGeneratorOptions(needs, model));
+  },
+};

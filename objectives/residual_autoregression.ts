@@ -1,0 +1,170 @@
+/** Autoregression over several codes a position. */
+import { withoutGradients } from "../core/execute.ts";
+import { reshape, slice } from "../core/functions/movement.ts";
+import { sizeOf } from "../core/shape.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import type { ResidualTransformer } from "../models/transformer/residual_transformer.ts";
+import { StackCache } from "../models/transformer/stack.ts";
+import type { Context } from "../nn/module.ts";
+import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { readSettings } from "../settings/settings.ts";
+import { AUTOREGRESSIVE_SAMPLING, checkPrefix } from "./autoregression.ts";
+import {
+  CodeGenerator,
+  type CodeLosses,
+  type CodeRequest,
+  type CodeSamplingSettings,
+  type LossOptions,
+} from "./code_generator.ts";
+import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
+import { guidedLogits } from "./samplers/guided_logits.ts";
+
+/** Minimises −ln p of every code after the positions before it, by rows, and the codes before it at its own position
+ * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits a code, as autoregression's.
+ */
+export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTransformer> {
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
+    "bits",
+    "-log2 of the probability of each code after those of the positions before and those before it at its own, the mean over all codes",
+  ];
+
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): CodeSamplingSettings {
+    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
+  }
+
+  /** What the model makes of codes. */
+  protected override losses(
+    codes: Tensor,
+    labels: Tensor,
+    context: Context,
+    { smoothing }: LossOptions,
+  ): CodeLosses {
+    const { depth, head: { weight } } = this.model, [batch] = codes.shape;
+    const places = reshape(codes, [batch, codes.size / batch / depth, depth]);
+    const features = this.model.forward(labels, places, context);
+    const targets = reshape(codes, [codes.size]);
+    const rows = reshape(features, [codes.size, weight.shape[0]]);
+    return { targets, losses: projectedCrossEntropy(rows, weight, targets, { smoothing }) };
+  }
+
+  /** Draws codes. */
+  protected override async draw(
+    device: Device,
+    { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
+  ): Promise<Int32Array<ArrayBuffer>> {
+    const length = sizeOf(this.codeShape);
+    checkPrefix(given, length);
+    using model = new NextResidualCode(device, this.model, {
+      labels,
+      count: request.count,
+      guidance: settings.guidance,
+    });
+    return await drawInOrder(model, {
+      ...request,
+      ...settings,
+      length,
+      given,
+      onCode: (done) => onShare(done / length),
+    });
+  }
+}
+
+/** Which images are sampled. */
+interface ResidualSampling {
+  readonly labels: Int32Array<ArrayBuffer>;
+  readonly count: number;
+  readonly guidance: number;
+}
+
+/** Tells the next code, with the caches of both transformers. */
+class NextResidualCode implements NextCode, Disposable {
+  readonly #device: Device;
+  readonly #model: ResidualTransformer;
+  readonly #sampling: ResidualSampling;
+  readonly #spatialCache: StackCache;
+  #depthCache: StackCache | undefined;
+  /** The features of the position under way. */
+  #position: Tensor | undefined;
+  /** Its codes, a column each. */
+  #columns: Int32Array[] = [];
+
+  constructor(device: Device, model: ResidualTransformer, sampling: ResidualSampling) {
+    this.#device = device;
+    this.#model = model;
+    this.#sampling = sampling;
+    this.#spatialCache = new StackCache(model.spatialStack);
+  }
+
+  next(codes: Int32Array<ArrayBuffer> | undefined): Tensor {
+    return withoutGradients(() => {
+      using scope = this.#device.scope();
+      this.#take(codes);
+      const { depth } = this.#model, complete = Math.floor(this.#columns.length / depth) * depth;
+      if (this.#position === undefined || complete > 0) {
+        this.#nextPosition(this.#columns.splice(0, complete));
+      }
+      const features = this.#model.deep(
+        this.#position!,
+        this.#tensor(this.#columns),
+        undefined,
+        this.#depthCache,
+      );
+      const [rows, count, width] = features.shape;
+      const last = slice(features, [0, count - 1, 0], [rows, 1, width]);
+      const logits = this.#model.logits(reshape(last, [rows, width]));
+      const { count: images, guidance } = this.#sampling;
+      return scope.keep(rows === images ? logits : guidedLogits(logits, guidance));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#spatialCache[Symbol.dispose]();
+    this.#depthCache?.[Symbol.dispose]();
+    this.#position?.dispose();
+  }
+
+  #take(codes: Int32Array | undefined): void {
+    const { count } = this.#sampling, columns = (codes?.length ?? 0) / count;
+    for (let column = 0; column < columns; column++) {
+      this.#columns.push(
+        Int32Array.from({ length: count }, (_, row) => codes![row * columns + column]),
+      );
+    }
+  }
+
+  /** Takes the codes of the positions that are complete, and makes ready for the one after them. */
+  #nextPosition(columns: readonly Int32Array[]): void {
+    const { labels } = this.#sampling, { depth } = this.#model, rows = labels.length;
+    const codes = this.#tensor(columns);
+    const positions = this.#model.spatial(
+      {
+        labels: this.#spatialCache.length === 0 ? this.#device.tensor(labels, [rows]) : undefined,
+        codes: codes && reshape(codes, [rows, columns.length / depth, depth]),
+      },
+      undefined,
+      this.#spatialCache,
+    );
+    const [, count, width] = positions.shape;
+    const last = slice(positions, [0, count - 1, 0], [rows, 1, width]);
+    this.#position?.dispose();
+    this.#position = reshape(last, [rows, width]);
+    this.#position.owner?.delete(this.#position);
+    this.#depthCache?.[Symbol.dispose]();
+    this.#depthCache = new StackCache(this.#model.depthStack);
+  }
+
+  /** Columns side by side, int32 `[rows, columns]`, the rows twice with guidance; none of no columns. */
+  #tensor(columns: readonly Int32Array[]): Tensor | undefined {
+    if (columns.length === 0) return undefined;
+    const { labels, count } = this.#sampling;
+    const values = Int32Array.from(
+      { length: labels.length * columns.length },
+      (_, at) => columns[at % columns.length][Math.floor(at / columns.length) % count],
+    );
+    return this.#device.tensor(values, [labels.length, columns.length]);
+  }
+}

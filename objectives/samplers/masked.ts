@@ -1,0 +1,119 @@
+/** Draws codes many at a time: the most confident stay, the others are drawn again. */
+import * as z from "zod";
+import { withoutGradients } from "../../core/execute.ts";
+import type { RandomKey } from "../../core/random.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { partKey } from "../../nn/initializers.ts";
+import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
+
+/** How many passes there are, and how much chance there is in which codes stay. */
+export interface MaskedSettings {
+  /** Passes of the model. */
+  readonly steps: number;
+  /** At the start, how strongly noise decides which codes stay; it falls to 0 in a straight line. */
+  readonly choiceTemperature: number;
+}
+
+/** Their schema, to be spread into that of a sampler. */
+export const MASKED_SETTINGS: {
+  readonly steps: z.ZodType<number>;
+  readonly choiceTemperature: z.ZodType<number>;
+} = {
+  steps: z.int().min(1).default(12).describe("passes of the model"),
+  choiceTemperature: z.number().min(0).default(4.5)
+    .describe("how strongly noise decides at the start which codes stay"),
+};
+
+/** Which codes are drawn. */
+export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
+  /** Images. */
+  readonly count: number;
+  /** Codes in each. */
+  readonly length: number;
+  /** The first image's number: what is drawn for image i depends on the key and its number, first + i, alone. */
+  readonly first: number;
+  /** Of everything random. */
+  readonly key: RandomKey;
+  /** Codes that are known, `[count, length]`; −1 where one is to be drawn. */
+  readonly given?: Int32Array;
+  /** Hears how many passes are done. */
+  readonly onStep?: (done: number) => void;
+  /** Ends the work with an error. */
+  readonly signal?: AbortSignal;
+}
+
+/** The share of the codes that is hidden after a share of the way: cos(π/2·progress) (arXiv 2202.04200, 3.3). */
+export function hiddenShare(progress: number): number {
+  return progress === 1 ? 0 : Math.cos(Math.PI / 2 * progress);
+}
+
+/** A code that was drawn in a pass. */
+interface Candidate {
+  readonly place: number;
+  readonly code: number;
+  readonly confidence: number;
+}
+
+/** Draws codes in passes.
+ *
+ * Source: MaskGIT, arXiv 2202.04200, 3.2. In each pass every hidden code is drawn; the least confident of them are hidden
+ * again, as many as the cosine schedule leaves, one fewer than before at least. Confidence is ln p +
+ * choiceTemperature·(1 − progress)·Gumbel. A code that stays is never hidden again.
+ * @param logitsOf the logits of the codes at every place, float32 `[count, length, K]`, for codes `[count, length]` of
+ * which hidden ones are −1
+ * @returns `[count, length]`
+ * @throws {RangeError} as `chooseCode`
+ */
+export async function drawInPasses(
+  logitsOf: (codes: Int32Array<ArrayBuffer>) => Tensor,
+  options: MaskedOptions,
+): Promise<Int32Array<ArrayBuffer>> {
+  const { count, length, steps, given, onStep, signal } = options;
+  const codes = given === undefined
+    ? new Int32Array(count * length).fill(-1)
+    : Int32Array.from(given);
+  const rows = Array.from(
+    { length: count },
+    (_, row) => codes.subarray(row * length, (row + 1) * length),
+  );
+  const hiddenAtFirst = rows.map(countHidden);
+  for (let step = 0; step < steps && codes.includes(-1); step++) {
+    signal?.throwIfAborted();
+    using tensor = withoutGradients(() => logitsOf(codes));
+    const logits = await tensor.floats(), size = logits.length / codes.length;
+    for (const [row, own] of rows.entries()) {
+      const all = logits.subarray(row * length * size, (row + 1) * length * size);
+      const candidates = drawHidden(own, all, step, options.first + row, options);
+      const left = Math.floor(hiddenAtFirst[row] * hiddenShare((step + 1) / steps));
+      const stay = candidates.length - Math.min(left, Math.max(candidates.length - 1, 0));
+      for (const { place, code } of candidates.slice(0, stay)) own[place] = code;
+    }
+    onStep?.(step + 1);
+  }
+  return codes;
+}
+
+function countHidden(codes: Int32Array): number {
+  return codes.reduce((hidden, code) => hidden + Number(code < 0), 0);
+}
+
+/** Draws the hidden codes of an image, the most confident first. */
+function drawHidden(
+  codes: Int32Array,
+  logits: Float32Array,
+  step: number,
+  image: number,
+  options: MaskedOptions,
+): Candidate[] {
+  const key = partKey(options.key, step), size = logits.length / codes.length;
+  const noise = options.choiceTemperature * (1 - (step + 1) / options.steps);
+  const candidates: Candidate[] = [];
+  for (const [place, known] of codes.entries()) {
+    if (known >= 0) continue;
+    const { chance, gumbel } = drawOf(key, image, place);
+    const own = logits.subarray(place * size, (place + 1) * size);
+    const { code, logProbability } = chooseCode(own, options, chance);
+    candidates.push({ place, code, confidence: logProbability + noise * gumbel });
+  }
+  return candidates.sort((a, b) => b.confidence - a.confidence || a.place - b.place);
+}

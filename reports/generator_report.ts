@@ -1,0 +1,133 @@
+/** The report of a generator: one page that needs no other file. */
+import { sizeOf } from "../core/shape.ts";
+import type { Images } from "../metrics/images.ts";
+import type { Config } from "../training/config.ts";
+import type { GeneratorEvaluation } from "../training/generator_evaluation.ts";
+import type { RunRecord } from "../training/run_record.ts";
+import { type Html, joinHtml, markup } from "./html.ts";
+import { drawLineChart, type Series } from "./line_chart.ts";
+import { page, section } from "./page.ts";
+import { drawPictureRow } from "./pictures.ts";
+import { drawProtocols } from "./protocols.ts";
+
+/** What a report is made of. */
+export interface GeneratorReportOptions {
+  /** What the run is called. */
+  readonly title: string;
+  /** Its configuration. */
+  readonly config: Config;
+  /** What it recorded as it trained. */
+  readonly records: readonly RunRecord[];
+  /** What was found. */
+  readonly evaluation: GeneratorEvaluation;
+  /** What the classes are called, of a generator that knows them. */
+  readonly classes: readonly string[];
+}
+
+/** Draws the report as HTML: curves, samples, samples beside the nearest training images, and every number with its
+ * protocol. */
+export function drawGeneratorReport(
+  { title, config, records, evaluation, classes }: GeneratorReportOptions,
+): string {
+  const { test, measurements, protocols, samples, judged, nearest } = evaluation;
+  const first = config.stage1 === null ? "" : `, over ${config.stage1}`;
+  const about = `${config.data.name}, ${config.objective.type}${first}, seed ${config.seed}`;
+  const headline = [
+    ...test.shown,
+    ...measurements.slice(0, 3).map(({ name, value, decimals }) =>
+      [name, value.toFixed(decimals)] as const
+    ),
+  ];
+  const rows = [
+    ...test.shown.map(([name, value]) => [name, value, test.protocol] as const),
+    ...measurements.map(({ name, value, decimals, better, protocol }) =>
+      [`${name}, ${better} is better`, value.toFixed(decimals), protocol] as const
+    ),
+  ].map(([name, value, protocol]) =>
+    markup`<tr><td>${name}</td><td class="value">${value}</td><td><code>${protocol}</code></td></tr>`
+  );
+  return page(title, [
+    markup`<header><h1>${title}</h1><p class="faint">${about}</p><dl class="numbers">${
+      headline.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)
+    }</dl></header>`,
+    section("Training", "Over the steps of the run.", drawGeneratorCurves(records)),
+    section("Samples", "As they came, none chosen.", drawSamples(samples, classes)),
+    section(
+      "Nearest training images",
+      "The first samples, each above the training image whose features are nearest: a copy would be seen.",
+      nearest === null ? markup`` : joinHtml([
+        drawPictureRow("sample", judged.values, shapeOf(judged)),
+        drawPictureRow("nearest", nearest.values, shapeOf(nearest)),
+      ]),
+    ),
+    section(
+      "Numbers",
+      "Numbers compare only where their protocols are the same.",
+      markup`<table><thead><tr><th>number</th><th>value</th><th>protocol</th></tr></thead>
+<tbody>${joinHtml(rows)}</tbody></table>
+${drawProtocols({ ...test.protocols, ...protocols })}`,
+    ),
+  ]);
+}
+
+function shapeOf(
+  { shape: [, height, width, channels] }: Images,
+): readonly [number, number, number] {
+  return [height, width, channels];
+}
+
+/** Rows of samples: one a class where there are classes, else of eight. */
+function drawSamples(samples: Images, classes: readonly string[]): Html {
+  const shape = shapeOf(samples), size = sizeOf(shape), count = samples.shape[0];
+  const image = (index: number) => samples.values.subarray(index * size, (index + 1) * size);
+  const row = (name: string, indices: readonly number[]) =>
+    drawPictureRow(name, Float32Array.from(indices.flatMap((index) => [...image(index)])), shape);
+  const all = Array.from({ length: count }, (_, index) => index);
+  if (classes.length > 0 && count > classes.length) {
+    return joinHtml(
+      classes.map((name, label) =>
+        row(name, all.filter((index) => index % classes.length === label))
+      ),
+    );
+  }
+  const rows = Array.from(
+    { length: Math.ceil(count / 8) },
+    (_, at) => all.slice(8 * at, 8 * at + 8),
+  );
+  return joinHtml(rows.map((indices) => row("", indices)));
+}
+
+/** The loss, and the objective's own numbers on the test images. */
+function drawGeneratorCurves(records: readonly RunRecord[]): Html {
+  const line = (kind: string, valueOf: (record: RunRecord) => unknown): Series["points"] =>
+    records.filter((record) => record.kind === kind).flatMap((record) => {
+      const value = valueOf(record);
+      return typeof value === "number" && Number.isFinite(value)
+        ? [[record.step, value] as const]
+        : [];
+    });
+  const names = new Set(
+    records.filter(({ kind }) => kind === "epoch").flatMap(({ test }) =>
+      Object.entries(test as Readonly<Record<string, unknown>>)
+        .filter(([name, value]) => typeof value === "number" && name !== "images")
+        .map(([name]) => name)
+    ),
+  );
+  const charts = [
+    drawLineChart({
+      title: "Loss",
+      series: [{ name: "training", points: line("step", ({ loss }) => loss), colour: 1 }],
+    }),
+    ...[...names].map((name) =>
+      drawLineChart({
+        title: name,
+        series: [{
+          name: "test",
+          points: line("epoch", ({ test }) => (test as Readonly<Record<string, unknown>>)[name]),
+          colour: 2,
+        }],
+      })
+    ),
+  ];
+  return markup`<div class="charts">${joinHtml(charts)}</div>`;
+}

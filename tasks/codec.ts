@@ -1,0 +1,252 @@
+/** What encode, decode and reconstruct share. */
+import { mkdir, realpath } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
+import {
+  batchesBySize,
+  type FoundImage,
+  type ImageBatch,
+  listImages,
+  readBatch,
+} from "../data/image_batches.ts";
+import type { BrokenFileError } from "../data/image_file.ts";
+import { encodePng } from "../data/image_png.ts";
+import { writeAtomically } from "../files/atomic_write.ts";
+import { CodeRate, type Rate } from "../metrics/code_rate.ts";
+import type { FirstStage } from "../models/first_stage.ts";
+import { WEIGHTS } from "../training/construct.ts";
+import { type OpenedRun, openRun } from "../training/open_run.ts";
+import { UsageError } from "./fail.ts";
+import { ImageProgress } from "./image_progress.ts";
+import { Interruption } from "./interruption.ts";
+import type { Output } from "./output.ts";
+
+/** The flags that say which weights compute, where, and how many images at a time. */
+export const RUN_OPTIONS = {
+  checkpoint: z.string().min(1).default("last")
+    .describe("last, best, or the path of a file"),
+  weights: z.enum(WEIGHTS).default("auto")
+    .describe("as they were trained, or their averages; auto takes averages where there are some"),
+  batch: z.int().min(1).nullable().default(null)
+    .describe("images at a time; none: as many as have about a million pixels, 128 at most"),
+  device: z.enum(DEVICE_CHOICES).default("auto")
+    .describe("where to compute; auto takes a real GPU, else the cpu"),
+  "cpu.blas": z.string().min(1).nullable().default(null)
+    .describe("whose products the cpu device takes, as in train; none: auto"),
+  json: z.boolean().default(false)
+    .describe("prints the numbers as the last line of stdout, all else on stderr"),
+};
+
+/** The flags of the tasks that read images. */
+export const IMAGE_OPTIONS = {
+  crop: z.boolean().default(false).describe(
+    "takes the largest central part whose sides are divisible by the downsampling",
+  ),
+  "skip-broken": z.boolean().default(false)
+    .describe("names images that cannot be decoded, and goes on without them"),
+};
+
+/** The operands of the tasks that read images. */
+export const IMAGE_OPERANDS = [
+  { name: "RUN", description: "the run's folder, such as runs/digits" },
+  {
+    name: "IMAGES",
+    description: "a folder, which is searched with the folders in it, or one image",
+  },
+];
+
+/** Their values. */
+export type RunFlags = z.output<z.ZodObject<typeof RUN_OPTIONS>>;
+/** Likewise. */
+export type ImageFlags = z.output<z.ZodObject<typeof IMAGE_OPTIONS>>;
+
+/** Where a task writes.
+ * @throws {UsageError} nobody has said
+ */
+export function requireOut(out: string | null, what: string): string {
+  if (out !== null) return out;
+  throw new UsageError(`Cannot read the command line: --out must name ${what}, got none`);
+}
+
+/** A run that is open on a device. */
+export interface RunInUse extends OpenedRun {
+  /** Computes. */
+  readonly device: Device;
+}
+
+/** Opens a device, and a run on it. */
+export async function useRun(path: string, flags: RunFlags): Promise<RunInUse> {
+  const device = await openDevice(flags.device, { blas: flags["cpu.blas"] ?? undefined });
+  try {
+    const { checkpoint, weights } = flags;
+    const run = await openRun(path, device, { checkpoint, weights });
+    return {
+      ...run,
+      device,
+      [Symbol.dispose]: () => {
+        run[Symbol.dispose]();
+        device.close();
+      },
+    };
+  } catch (error) {
+    device.close();
+    throw error;
+  }
+}
+
+/** The images that a task was given, batch by batch, with its progress and its interruption. */
+export class ImageWork implements Disposable {
+  readonly #output: Output;
+  readonly #flags: RunFlags & ImageFlags;
+  readonly #interruption: Interruption;
+  readonly #channels: 1 | 3;
+  readonly #divisor: number;
+  #progress: ImageProgress | undefined;
+  /** Images that were left out. */
+  broken = 0;
+
+  /** Listens for Ctrl-C from now on.
+   * @throws {RangeError} the run is of images that are neither grey nor in colour
+   */
+  constructor(output: Output, flags: RunFlags & ImageFlags, model: FirstStage) {
+    const { channels, downsampling } = model;
+    if (channels !== 1 && channels !== 3) {
+      throw new RangeError(
+        `Cannot encode images: the run must be of images of 1 or 3 channels, got ${channels}`,
+      );
+    }
+    this.#output = output;
+    this.#flags = flags;
+    this.#channels = channels;
+    this.#divisor = downsampling;
+    this.#interruption = stopInOrder(output, () => this.#progress);
+  }
+
+  /** Whether Ctrl-C has stopped the work. */
+  get isStopped(): boolean {
+    return this.#interruption.signal.aborted;
+  }
+
+  /** Finds the images, and says what is done with colour that the run does not have. */
+  async list(path: string): Promise<{
+    readonly folder: string;
+    readonly images: readonly FoundImage[];
+  }> {
+    const rules = { divisor: this.#divisor, crop: this.#flags.crop, onBroken: this.#onBroken };
+    const found = await listImages(path, rules, this.#interruption.signal);
+    const coloured = found.images.filter(({ isGrey }) => !isGrey).length;
+    if (this.#channels === 1 && coloured > 0) {
+      this.#output.say(
+        `the run is of grey images: ${coloured} of ${found.images.length} are in colour, and are taken as grey`,
+      );
+    }
+    return found;
+  }
+
+  /** Decodes the images batch by batch, until Ctrl-C. */
+  async *batches(images: readonly FoundImage[]): AsyncGenerator<ImageBatch> {
+    const progress = this.#progress = new ImageProgress(this.#output, images.length);
+    let done = 0;
+    for (const part of batchesBySize(images, this.#flags.batch)) {
+      if (this.isStopped) break;
+      const batch = await readBatch(part, this.#channels, { onBroken: this.#onBroken });
+      if (batch !== undefined) yield batch;
+      progress.show(done += part.length);
+    }
+    progress.clear();
+    if (this.broken > 0 && !this.isStopped) {
+      this.#output.say(`${this.broken} broken images were left out`);
+    }
+  }
+
+  get #onBroken(): ((error: BrokenFileError) => void) | undefined {
+    if (!this.#flags["skip-broken"]) return undefined;
+    return (error) => {
+      this.broken++;
+      this.#progress?.clear();
+      this.#output.say(`${error.message}; it is left out`);
+    };
+  }
+
+  /** Listens no longer. */
+  [Symbol.dispose](): void {
+    this.#progress?.clear();
+    this.#interruption[Symbol.dispose]();
+  }
+}
+
+/** Listens for Ctrl-C, and says that the task stops. */
+export function stopInOrder(
+  output: Output,
+  progress: () => ImageProgress | undefined,
+): Interruption {
+  return new Interruption(() => {
+    progress()?.clear();
+    output.say("stopping after this batch; Ctrl-C again stops at once");
+  });
+}
+
+/** Counts the codes of a model. */
+export function rateOf({ choices, codeAxes }: FirstStage): CodeRate {
+  return new CodeRate({ choices, codesPerPlace: codeAxes.reduce((a, b) => a * b, 1) });
+}
+
+/** A rate as people read it. */
+export function showRate({ uniform, entropy }: Rate, choices: number): string[] {
+  const show = ({ image, pixel }: Rate["uniform"]) =>
+    `${image.toFixed(1)} bits an image, ${pixel.toFixed(4)} a pixel`;
+  return [
+    `indices      ${show(uniform)}, at log2 ${choices} bits each`,
+    `entropy      ${show(entropy)}, by how often each code was chosen`,
+  ];
+}
+
+/** Writes an image into a folder, under a name that has been checked, in one step.
+ * @throws {Error} it cannot be written
+ */
+export async function writePicture(
+  folder: string,
+  name: string,
+  values: Float32Array,
+  shape: readonly [height: number, width: number, channels: number],
+): Promise<void> {
+  const path = join(folder, name);
+  await makeFolder(dirname(path));
+  await writeAtomically(path, encodePng(values, shape));
+}
+
+/** Makes a folder, with those that it lies in.
+ * @throws {Error} it cannot be made
+ */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: Error) => {
+    throw new Error(
+      `Cannot make the folder ${path}: it must be possible to write there, got ${cause.message}`,
+      { cause },
+    );
+  });
+}
+
+/** Refuses to write pictures over the images that they are made of.
+ * @param written names of the pictures in the folder `out`, which is there
+ * @param read names of the images in their folder
+ * @throws {RangeError} one would replace an image
+ */
+export async function checkKeepsImages(
+  out: string,
+  written: readonly string[],
+  folder: string,
+  read: readonly string[],
+): Promise<void> {
+  const [target, source] = await Promise.all([out, folder].map((path) => realpath(path)));
+  const paths = new Set(read.map((name) => join(source, name).toLowerCase()));
+  const replaced = written.find((name) => paths.has(join(target, name).toLowerCase()));
+  if (replaced === undefined) return;
+  throw new RangeError(
+    `Cannot write into ${out}: no picture may replace an image that is read, got ${
+      join(out, replaced)
+    }; --out chooses another folder`,
+  );
+}

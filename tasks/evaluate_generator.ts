@@ -1,0 +1,115 @@
+/** Measures the run of a generator: what `evaluate` does where the run made one. */
+import { basename, join, resolve } from "node:path";
+import type { Device } from "../core/tensor.ts";
+import { digitLabels, openDigits } from "../data/digits.ts";
+import { readyForJson } from "../files/json_number.ts";
+import { trainDigitClassifier } from "../metrics/digit_features.ts";
+import { FeatureExtractor } from "../metrics/feature_metrics.ts";
+import { SharedNetworks } from "../metrics/metric_kinds.ts";
+import { drawGeneratorReport } from "../reports/generator_report.ts";
+import type { ModelWeights } from "../training/construct.ts";
+import { evaluateGenerator, type JudgedBy } from "../training/generator_evaluation.ts";
+import { openGenerator } from "../training/open_generator.ts";
+import { RunFolder } from "../training/run_folder.ts";
+import { ImageProgress } from "./image_progress.ts";
+import { showEvaluation, showMeasurements } from "./measured.ts";
+import type { Output } from "./output.ts";
+
+/** What the command line says. */
+export interface GeneratorFlags {
+  /** `last`, `best`, or the path of a file. */
+  readonly checkpoint: string;
+  /** Which weights. */
+  readonly weights: ModelWeights;
+  /** How many images are made; none: as many as the test set has. */
+  readonly count: number | null;
+  /** How they are sampled. */
+  readonly sampling: Readonly<Record<string, unknown>>;
+  /** The folder of the networks' weight files. */
+  readonly metricsWeights: string | null;
+  /** Whether the report is written. */
+  readonly report: boolean;
+}
+
+/** Measures, prints, and leaves evaluation.json and report.html in the run's folder. */
+export async function evaluateGeneratorRun(
+  path: string,
+  device: Device,
+  output: Output,
+  { checkpoint, weights, count, sampling, metricsWeights, report }: GeneratorFlags,
+): Promise<number> {
+  using run = await openGenerator(path, device, { checkpoint, weights });
+  const { config, generator, dataset } = run;
+  using networks = new SharedNetworks();
+  output.say(`evaluating ${path} on ${device.description}`);
+  const by = await judgeFor(networks, device, dataset.imageShape, metricsWeights);
+  if (by === undefined) {
+    output.say(
+      "the images are not judged as a set: images other than 28×28 and grey need Inception's weights, --metrics.weights",
+    );
+  }
+  const total = count ?? dataset.sizes.test;
+  const progress = new ImageProgress(output, total);
+  const evaluation = await evaluateGenerator({
+    ...{ device, generator, dataset, sampling, by, seed: config.seed },
+    count: total,
+    batchSize: Math.min(256, config.training.batchSize),
+    onProgress: (done, of) => progress.show(Math.floor(done * total / of)),
+  });
+  progress.clear();
+  const { test, measurements, protocols } = evaluation;
+  const result = {
+    ...{ run: path, checkpoint, device: device.description, sampling },
+    ...{ test: { ...test.numbers, protocol: test.protocol }, measurements },
+    protocols: { ...test.protocols, ...protocols },
+  };
+  if (report) {
+    const folder = new RunFolder(path);
+    const page = drawGeneratorReport({
+      ...{ title: basename(resolve(path)), config, evaluation },
+      records: await folder.records(),
+      classes: generator.classes === 0 ? [] : dataset.classes ?? [],
+    });
+    await folder.writeEvaluation(readyForJson(result), page);
+  }
+  output.result(result, [
+    ...showEvaluation(test),
+    ...showMeasurements({ measurements, unmeasured: [] }),
+    ...report ? [`the report is ${join(path, "report.html")}`] : [],
+  ]);
+  return 0;
+}
+
+/** Through what images are judged: Inception where its weights are given, a classifier of digits for images of digits'
+ * form, else nothing. */
+async function judgeFor(
+  networks: SharedNetworks,
+  device: Device,
+  [height, width, channels]: readonly number[],
+  weights: string | null,
+): Promise<JudgedBy | undefined> {
+  const options = { device, weights, digitClassifier: () => trainOnDigits(device) };
+  if (weights !== null) {
+    const { extractor, hash } = await networks.inception(options);
+    return { name: "Inception features", extractor, hash };
+  }
+  if (height !== 28 || width !== 28 || channels !== 1) return undefined;
+  const classifier = networks.own(await trainOnDigits(device));
+  return {
+    name: "digit features",
+    extractor: new FeatureExtractor(device, classifier),
+    hash: await classifier.hash(),
+    classifier,
+  };
+}
+
+/** Trains the classifier of digits. */
+export async function trainOnDigits(
+  device: Device,
+): Promise<Awaited<ReturnType<typeof trainDigitClassifier>>> {
+  const digits = await openDigits();
+  const indices = Int32Array.from({ length: digits.sizes.train }, (_, index) => index);
+  const values = await digits.images("train", indices);
+  const images = { values, shape: [digits.sizes.train, ...digits.imageShape] as const };
+  return await trainDigitClassifier(device, images, await digitLabels("train"));
+}

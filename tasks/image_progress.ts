@@ -1,0 +1,44 @@
+/** How far a task over images is: a bar on a terminal, a line every few seconds elsewhere. */
+import type { Output } from "./output.ts";
+import { bar, showDuration } from "./progress.ts";
+
+const BAR_WIDTH = 20;
+/** Milliseconds between two lines where there is no terminal, and between two bars. */
+const LINE_EVERY = 5000, BAR_EVERY = 100;
+
+/** Shows how many images are done. */
+export class ImageProgress {
+  readonly #output: Output;
+  readonly #total: number;
+  readonly #started = performance.now();
+  #shown = performance.now();
+  #drawn = false;
+
+  /** Shows on an output.
+   * @param total images in all
+   */
+  constructor(output: Output, total: number) {
+    this.#output = output;
+    this.#total = total;
+  }
+
+  /** Shows that so many images are done. */
+  show(done: number): void {
+    const now = performance.now(), { isTerminal } = this.#output;
+    if (now - this.#shown < (isTerminal ? BAR_EVERY : LINE_EVERY)) return;
+    this.#shown = now;
+    const rate = done * 1000 / (now - this.#started);
+    const left = showDuration((this.#total - done) / rate);
+    const line = `${done} of ${this.#total} images  ${rate.toFixed(1)} images/s  ${left} left`;
+    if (isTerminal) {
+      this.#output.redraw(`${bar(done / this.#total, BAR_WIDTH)} ${line}`);
+      this.#drawn = true;
+    } else this.#output.say(line);
+  }
+
+  /** Wipes the bar, so that other lines can follow. */
+  clear(): void {
+    if (this.#drawn) this.#output.redraw("");
+    this.#drawn = false;
+  }
+}

@@ -1,0 +1,168 @@
+/** Makes images with a trained generator.
+ *
+ *     deno task sample runs/ldm --count 64 --steps 50 --class 7 --guidance 2 --out samples
+ */
+import { join } from "node:path";
+import * as z from "zod";
+import { openDevice } from "../core/device.ts";
+import { randomKey } from "../core/random.ts";
+import { sizeOf } from "../core/shape.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { writeAtomically } from "../files/atomic_write.ts";
+import { writeSafetensors } from "../files/safetensors.ts";
+import { drawImages } from "../objectives/image_grid.ts";
+import { suggestName } from "../settings/nearest_name.ts";
+import { readSettings, settingsOf } from "../settings/settings.ts";
+import { openGenerator } from "../training/open_generator.ts";
+import { resolveConfig } from "../training/resolve.ts";
+import { RunFolder } from "../training/run_folder.ts";
+import { taskCall } from "./call.ts";
+import { makeFolder, requireOut, RUN_OPTIONS, stopInOrder, writePicture } from "./codec.ts";
+import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { ImageProgress } from "./image_progress.ts";
+import { INTERRUPTED } from "./interruption.ts";
+import { Output } from "./output.ts";
+import { readSampling, samplingSettings } from "./sampling.ts";
+
+const { batch: _, ...SHARED } = RUN_OPTIONS;
+
+const OPTIONS = z.strictObject({
+  out: z.string().min(1).nullable().default(null)
+    .describe("the folder of the pictures; must be given"),
+  count: z.int().min(1).default(64).describe("how many images"),
+  seed: z.int().min(0).default(1).describe("of everything random"),
+  class: z.string().min(1).nullable().default(null).describe(
+    "the class of the images, by name or number; all: every class in turn; none: any",
+  ),
+  batch: z.int().min(1).default(64).describe("images at a time"),
+  "save-codes": z.boolean().default(false)
+    .describe("writes codes.safetensors too, of a generator that makes codes"),
+  ...SHARED,
+});
+
+/** What the sample grid is called. */
+const GRID = "grid.png";
+
+const COMMAND: Command = {
+  call: taskCall("sample"),
+  summary:
+    "Makes images with a trained generator: a PNG each, and grid.png with the first 64 of them.",
+  operands: [{ name: "RUN", description: "the folder of a generator's run, such as runs/ldm" }],
+  options: settingsOf(OPTIONS),
+  settings: samplingSettings(),
+};
+
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND));
+    return 0;
+  }
+  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const out = requireOut(options.out, "the folder of the pictures");
+  const { RUN: path } = line.operands;
+  const folder = new RunFolder(path);
+  if (await folder.state() === "empty") {
+    throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
+  }
+  const { objective } = resolveConfig({ saved: await folder.readConfig() });
+  const settings = readSampling(objective.type, line.settings);
+  const output = new Output(options.json);
+  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? undefined });
+  const { checkpoint, weights, count, seed, batch } = options;
+  using run = await openGenerator(path, device, { checkpoint, weights });
+  const { generator, dataset } = run;
+  const labels = labelsOf(options.class, count, generator.classes, dataset);
+  await makeFolder(out);
+  output.say(`making ${count} images on ${device.description}`);
+
+  const progress = new ImageProgress(output, count);
+  using interruption = stopInOrder(output, () => progress);
+  const started = performance.now();
+  const made = await asInput(() =>
+    generator.generate(device, {
+      count,
+      key: randomKey(seed, "generate"),
+      labels,
+      settings,
+      batchSize: batch,
+      onProgress: (done, total) => progress.show(Math.floor(done * count / total)),
+      signal: interruption.signal,
+    })
+  ).catch((error) => {
+    if (interruption.signal.aborted) return undefined;
+    throw error;
+  });
+  progress.clear();
+  if (made === undefined) {
+    output.result({ finished: false, out }, ["stopped; no picture was written"]);
+    return INTERRUPTED;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const { imageShape } = dataset, size = sizeOf(imageShape);
+  const digits = String(count - 1).length;
+  for (let image = 0; image < count; image++) {
+    const values = made.images.subarray(image * size, (image + 1) * size);
+    await writePicture(out, `${String(image).padStart(digits, "0")}.png`, values, imageShape);
+  }
+  const shown = Math.min(count, 64);
+  const grid = drawImages(made.images.subarray(0, shown * size), [shown, ...imageShape]);
+  await writeAtomically(join(out, GRID), grid);
+  if (options["save-codes"]) await saveCodes(out, count, made);
+  output.result({ run: path, device: device.description, out, images: count, settings, seconds }, [
+    `images       ${count} in ${seconds.toFixed(1)} s`,
+    `the pictures are in ${out}, the first of them in ${join(out, GRID)} too`,
+  ]);
+  return 0;
+}
+
+/** The class of every image that is asked for; none where any will do. */
+function labelsOf(
+  asked: string | null,
+  count: number,
+  classes: number,
+  { classes: names = [] }: Dataset,
+): Int32Array | undefined {
+  if (asked === null) return undefined;
+  if (classes === 0) {
+    throw new UsageError(
+      `Cannot sample a class: the run must have been trained with classes, got --class ${asked} of one that was not`,
+    );
+  }
+  if (asked === "all") return Int32Array.from({ length: count }, (_, image) => image % classes);
+  const byName = names.indexOf(asked);
+  const label = byName >= 0 ? byName : /^\d+$/.test(asked) ? Number(asked) : -1;
+  if (label >= 0 && label < classes) return new Int32Array(count).fill(label);
+  throw new UsageError(
+    `Cannot sample a class: --class must be all, a number below ${classes}, or a name, got ${asked}, ${
+      suggestName(asked, names)
+    }`,
+  );
+}
+
+async function saveCodes(
+  out: string,
+  count: number,
+  { codes, codeShape }: {
+    readonly codes?: Int32Array<ArrayBuffer>;
+    readonly codeShape?: readonly number[];
+  },
+): Promise<void> {
+  if (codes === undefined || codeShape === undefined) {
+    throw new UsageError(
+      "Cannot save codes: the generator must make codes, got one that makes images without",
+    );
+  }
+  const path = join(out, "codes.safetensors");
+  await writeSafetensors(
+    path,
+    new Map([["codes", { shape: [count, ...codeShape], values: codes }]]),
+  );
+}
+
+if (import.meta.main) await runTask(() => main(Deno.args));

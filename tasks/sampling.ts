@@ -1,0 +1,42 @@
+/** The settings of all ways to sample, as flags. */
+import { OBJECTIVE_TYPES, objectiveKind } from "../objectives/registry.ts";
+import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
+import { asUsage, UsageError } from "./fail.ts";
+
+/** The settings of every generator, once each; whose they are stands in their description. */
+export function samplingSettings(): readonly Setting[] {
+  const found = new Map<string, { readonly setting: Setting; readonly types: string[] }>();
+  for (const type of OBJECTIVE_TYPES) {
+    const { sampling } = objectiveKind(type);
+    for (const setting of sampling === undefined ? [] : settingsOf(sampling)) {
+      const known = found.get(setting.path) ?? { setting, types: [] };
+      known.types.push(type);
+      found.set(setting.path, known);
+    }
+  }
+  return [...found.values()].map(({ setting, types }) => ({
+    ...setting,
+    description: `${setting.description}; with ${types.join(", ")}`,
+  }));
+}
+
+/** Whether an objective trains what can be sampled. */
+export function isGenerator(type: string): boolean {
+  return objectiveKind(type).sampling !== undefined;
+}
+
+/** How to sample the run of an objective: what the command line says, over the objective's defaults.
+ * @throws {UsageError} the objective trains no generator, or a setting is not one of its own
+ */
+export function readSampling(
+  type: string,
+  given: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const { sampling } = objectiveKind(type);
+  if (sampling === undefined) {
+    throw new UsageError(`Cannot sample: the run's objective must train a generator, got ${type}`);
+  }
+  return asUsage(() => readSettings(sampling, given, `sample with ${type}`)) as Readonly<
+    Record<string, unknown>
+  >;
+}

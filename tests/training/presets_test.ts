@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../core/device.ts";
+import { memoryDataset } from "../../data/memory.ts";
+import { constructModel } from "../../training/construct.ts";
+import { PRESETS } from "../../training/presets.ts";
+import { resolveConfig } from "../../training/resolve.ts";
+
+const device = await openDevice("reference");
+Deno.test.afterAll(() => device.close());
+
+const settings = (preset: string, flags: object = {}) =>
+  resolveConfig({ flags: { preset, ...flags } });
+
+Deno.test("each large preset is the published configuration", () => {
+  const shape = (preset: string) => {
+    const { objective, model, quantizer, optimizer, training } = settings(preset);
+    const inner = (quantizer!.inner ?? quantizer) as Record<string, unknown>;
+    const { chMult, attnResolutions, norm } = model as Record<string, unknown>;
+    return {
+      ...{ chMult, attnResolutions, norm, type: quantizer!.type },
+      codes: [inner.codebookSize, inner.codebookDim],
+      disc: [objective.discStart, objective.discLayers, objective.generatorWeight],
+      rate: [optimizer.learningRate, optimizer.beta1, optimizer.beta2, training.batchSize],
+    };
+  };
+  assert.deepEqual(shape("vqgan-f16"), {
+    chMult: [1, 1, 2, 2, 4],
+    attnResolutions: [16],
+    norm: "group",
+    type: "vanilla",
+    codes: [1024, 256],
+    disc: [30_001, 3, 0.8],
+    rate: [5.4e-5, 0.5, 0.9, 12],
+  });
+  const f8 = shape("vqgan-f8"), f4 = shape("vqgan-f4"), rq = shape("rqvae"), movq = shape("movq");
+  assert.deepEqual([f8.chMult, f8.attnResolutions, f8.codes], [[1, 2, 2, 4], [32], [16384, 4]]);
+  assert.deepEqual([f4.chMult, f4.attnResolutions, f4.codes], [[1, 2, 4], [], [8192, 3]]);
+  assert.deepEqual([rq.chMult, rq.type, rq.codes], [[1, 1, 2, 2, 4, 4], "residual", [2048, 256]]);
+  assert.deepEqual([rq.disc, rq.rate], [[0, 2, 0.75], [4e-5, 0.5, 0.9, 32]]);
+  assert.deepEqual([movq.norm, movq.type, movq.codes], ["spatial", "product", [1024, 64]]);
+});
+
+Deno.test("another quantiser takes the place of a large preset's, and keeps K and D", () => {
+  const { quantizer, model } = settings("vqgan-f16", { quantizer: { type: "clustered" } });
+  assert.deepEqual([quantizer!.type, quantizer!.codebookSize, quantizer!.codebookDim], [
+    ...["clustered", 1024, 256],
+  ]);
+  assert.equal(model.type, "vqgan");
+});
+
+/** How many pixels of a side make a place of the grid, and the channels there. */
+const GRIDS = { "vqgan-f8": [8, 4], "vqgan-f4": [4, 3], "vqgan-small": [4, 64] } as const;
+
+for (const [preset, [downsampling, width]] of Object.entries(GRIDS)) {
+  Deno.test(`${preset} makes its model, small in width`, () => {
+    using _scope = device.scope();
+    const config = settings(preset, { model: { ch: 4, groups: 4 } });
+    const images = new Float32Array(32 * 32 * 3);
+    const dataset = memoryDataset({
+      name: "x",
+      imageShape: [32, 32, 3],
+      train: images,
+      test: images,
+    });
+    const model = constructModel(config, device, dataset);
+    assert.deepEqual([model.downsampling, model.quantizer.codebookDim], [downsampling, width]);
+  });
+}
+
+Deno.test("presets that share settings do not share objects that a caller could change", () => {
+  const [first, second] = ["vqgan-f8", "vqgan-f4"].map((name) => PRESETS.get(name)!);
+  assert.notEqual(first.optimizer, second.optimizer);
+});

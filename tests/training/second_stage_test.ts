@@ -1,0 +1,78 @@
+/** Runs of what stands on a first stage: stopped and resumed, and what they leave. */
+import assert from "node:assert/strict";
+import { openDevice } from "../../core/device.ts";
+import type { FirstStage } from "../../models/first_stage.ts";
+import type { Generator } from "../../objectives/generator.ts";
+import { RunFolder } from "../../training/run_folder.ts";
+import { train, type TrainingSummary, type TrainOptions } from "../../training/trainer.ts";
+import { makeObjective, stripes, tinyFirstStage } from "../objectives/second_stage.ts";
+import { assertSameEnd, withFolder } from "./tiny.ts";
+
+const device = await openDevice("reference");
+Deno.test.afterAll(() => device.close());
+
+const DEPTHS = { "autoregression": undefined, "masking": undefined, "residual-autoregression": 2 };
+
+async function trainSecond(
+  type: keyof typeof DEPTHS,
+  stage1: FirstStage,
+  path: string,
+  options: Partial<TrainOptions> = {},
+): Promise<TrainingSummary> {
+  const depth = type === "residual-autoregression" ? { depthLayers: 1 } : {};
+  using objective = makeObjective(device, {
+    type,
+    stage1,
+    settings: { conditional: true },
+    model: { layers: 1, dropout: 0.2, ...depth },
+  }) as Generator;
+  return await train({
+    device,
+    objective,
+    dataset: stripes(),
+    seed: 7,
+    batchSize: 6,
+    epochs: 2,
+    logEverySteps: 2,
+    checkpointEverySteps: 2,
+    folder: new RunFolder(path),
+    identity: { type },
+    averageDecay: 0.9,
+    ...options,
+  });
+}
+
+for (const [name, depth] of Object.entries(DEPTHS)) {
+  const type = name as keyof typeof DEPTHS;
+  Deno.test(`${type}: a run stopped and resumed ends with the bytes of one never stopped`, () =>
+    withFolder(async (whole) => {
+      using stage1 = await tinyFirstStage(device, depth);
+      const before = device.liveBytes;
+      const { test } = await trainSecond(type, stage1, whole);
+      assert.equal(device.liveBytes, before, "bytes alive after the run");
+      assert.ok(Number.isFinite(test!.numbers[test!.rankBy]));
+      for (const last of [1, 4, 5]) {
+        await withFolder(async (path) => {
+          const controller = new AbortController();
+          const stopped = await trainSecond(type, stage1, path, {
+            signal: controller.signal,
+            logEverySteps: 1,
+            onProgress: ({ step }) => step === last && controller.abort(),
+          });
+          assert.equal(stopped.finished, false);
+          const resumed = await trainSecond(type, stage1, path, { resume: true });
+          assert.equal(resumed.finished, true);
+          await assertSameEnd(path, whole, `stopped in step ${last}`);
+        });
+      }
+      const text = await Deno.readTextFile(`${whole}/metrics.jsonl`);
+      const epochs = text.trimEnd().split("\n").map((line) => JSON.parse(line))
+        .filter(({ kind }) => kind === "epoch");
+      const [series] = Object.values(epochs[0].series) as number[][];
+      assert.equal(series.length, 9 * (depth ?? 1));
+      assert.deepEqual(
+        Array.from(Deno.readDirSync(`${whole}/samples`), ({ name }) => name).sort(),
+        ["epoch-001.png", "epoch-002.png"],
+      );
+    }));
+}

@@ -1,0 +1,126 @@
+/** Images to codes and back, on the host. */
+import { imageErrors } from "../metrics/reconstruction.ts";
+import { MOST_PIXELS } from "../data/encoded.ts";
+import type { ImageBatch } from "../data/image_batches.ts";
+import { sameShape, sizeOf } from "../core/shape.ts";
+import type { Device } from "../core/tensor.ts";
+import type { FirstStage } from "../models/first_stage.ts";
+import type { ImageCodes, SavedCodes } from "./codes_file.ts";
+import type { OpenedRun } from "./open_run.ts";
+
+/** What became of a batch of images. */
+export interface ReconstructedBatch {
+  /** The codes of each. */
+  readonly codes: readonly ImageCodes[];
+  /** The values of all reconstructions, of the images' shape, unbounded. */
+  readonly values: Float32Array<ArrayBuffer>;
+  /** The mean squared error of each. */
+  readonly errors: Float32Array<ArrayBuffer>;
+}
+
+/** The codes of each image of a batch.
+ * @throws {RangeError} an image has a feature that is not finite
+ */
+export async function encodeBatch(
+  model: FirstStage,
+  device: Device,
+  batch: ImageBatch,
+): Promise<ImageCodes[]> {
+  using _scope = device.scope();
+  const { indices } = model.encode(device.tensor(batch.values, batch.shape));
+  return imageCodes(batch, indices.shape.slice(1), await indices.integers());
+}
+
+/** The images of codes of one shape.
+ * @returns the values of `[count, h·downsampling, w·downsampling, channels]`, unbounded
+ */
+export async function decodeBatch(
+  model: FirstStage,
+  device: Device,
+  codes: readonly ImageCodes[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const [{ shape }] = codes, size = sizeOf(shape);
+  const values = new Int32Array(codes.length * size);
+  codes.forEach((one, at) => values.set(one.values, at * size));
+  using _scope = device.scope();
+  return await model.decode(device.tensor(values, [codes.length, ...shape])).floats();
+}
+
+/** What a batch of images is rebuilt to from its codes.
+ * @throws {RangeError} as `encodeBatch`
+ */
+export async function reconstructBatch(
+  model: FirstStage,
+  device: Device,
+  batch: ImageBatch,
+): Promise<ReconstructedBatch> {
+  using _scope = device.scope();
+  const images = device.tensor(batch.values, batch.shape);
+  const { indices } = model.encode(images);
+  const rebuilt = model.decode(indices);
+  const [read, values, errors] = await Promise.all([
+    indices.integers(),
+    rebuilt.floats(),
+    imageErrors(images, rebuilt).floats(),
+  ]);
+  return { codes: imageCodes(batch, indices.shape.slice(1), read), values, errors };
+}
+
+function imageCodes(
+  { images }: ImageBatch,
+  shape: readonly number[],
+  all: Int32Array<ArrayBuffer>,
+): ImageCodes[] {
+  const size = sizeOf(shape);
+  return images.map(({ path }, at) => {
+    const values = all.slice(at * size, (at + 1) * size);
+    if (values.some((index) => index < 0)) {
+      throw new RangeError(
+        `Cannot encode ${path}: its features must be finite, got some that are not`,
+      );
+    }
+    return { shape, values };
+  });
+}
+
+/** Refuses codes that a run cannot decode.
+ * @param path what the messages call them
+ * @param force whether codes of other weights are decoded too
+ * @throws {RangeError} they are of other weights, of other axes, of images that are too large, or an index is no code's
+ */
+export function checkCodes(
+  path: string,
+  { names, codes, origin }: SavedCodes,
+  { model, identity }: Pick<OpenedRun, "model" | "identity">,
+  force: boolean,
+): void {
+  const refuse = (requirement: string, actual: string): never => {
+    throw new RangeError(`Cannot decode ${path}: ${requirement}, got ${actual}`);
+  };
+  if (origin !== undefined && origin.run !== identity && !force) {
+    refuse(
+      `the codes must be of these weights, ${identity}`,
+      `those of ${origin.run}; --checkpoint and --weights choose others, --force decodes them all the same`,
+    );
+  }
+  const { codeAxes, choices, downsampling } = model;
+  const starts = model.network.quantizer.codeStarts;
+  codes.forEach(({ shape, values }, at) => {
+    const of = `the codes of ${names[at]} must be`;
+    const [height, width, ...axes] = shape;
+    if (!(height >= 1 && width >= 1) || !sameShape(axes, codeAxes)) {
+      refuse(`${of} [${["h", "w", ...codeAxes].join(", ")}]`, `shape [${shape.join(", ")}]`);
+    }
+    if (height * width * downsampling ** 2 > MOST_PIXELS) {
+      refuse(
+        `${of} those of an image of at most ${MOST_PIXELS} pixels`,
+        `${height * downsampling}×${width * downsampling}`,
+      );
+    }
+    values.forEach((index, place) => {
+      const start = starts[place % starts.length];
+      if (index >= start && index < start + choices) return;
+      refuse(`${of} in [${start}, ${start + choices})`, `${index} at place ${place}`);
+    });
+  });
+}

@@ -1,0 +1,64 @@
+/** Opens a run that trained a generator: new images in a few lines. */
+import type { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { openDataset } from "../data/registry.ts";
+import { Generator } from "../objectives/generator.ts";
+import { checkFinite, checkIdentity, readCheckpoint } from "./checkpoint.ts";
+import type { Config } from "./config.ts";
+import { constructObjective, restoreObjective } from "./construct.ts";
+import { identityOf } from "./identity.ts";
+import { openRun, type OpenRunOptions } from "./open_run.ts";
+import { resolveConfig } from "./resolve.ts";
+import { RunFolder } from "./run_folder.ts";
+
+/** A run that trained a generator, opened. */
+export interface OpenedGenerator extends Disposable {
+  /** What it was made of. */
+  readonly config: Config;
+  /** Makes images. */
+  readonly generator: Generator;
+  /** The images that it was trained on. */
+  readonly dataset: Dataset;
+}
+
+/** Opens the run of a generator, and the first stage that it stands on.
+ * @throws {Error} the folder holds no run, or a file cannot be read
+ * @throws {RangeError} the run is of no generator, its checkpoint is broken or of another configuration, or its first
+ * stage is not the one that it was trained on
+ */
+export async function openGenerator(
+  path: string,
+  device: Device,
+  { checkpoint: which = "last", weights = "auto" }: OpenRunOptions = {},
+): Promise<OpenedGenerator> {
+  const folder = new RunFolder(path);
+  if (await folder.state() === "empty") {
+    throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
+  }
+  const config = resolveConfig({ saved: await folder.readConfig() });
+  const file = which === "last" || which === "best" ? folder.checkpoint(which) : which;
+  const checkpoint = await readCheckpoint(file);
+  const dataset = await openDataset(config.data);
+  const resources = new DisposableStack();
+  try {
+    const stage1 = config.stage1 === null
+      ? undefined
+      : resources.use(await openRun(config.stage1, device));
+    const below = stage1 && { stage1: stage1.identity };
+    checkIdentity(file, checkpoint.identity, { ...identityOf(config), ...below });
+    checkFinite(file, checkpoint);
+    const generator = resources.use(
+      await constructObjective(config, device, dataset, stage1?.model),
+    );
+    if (!(generator instanceof Generator)) {
+      throw new RangeError(
+        `Cannot sample ${path}: its objective must train a generator, got ${config.objective.type}`,
+      );
+    }
+    restoreObjective(generator, checkpoint, weights);
+    return { config, generator, dataset, [Symbol.dispose]: () => resources.dispose() };
+  } catch (error) {
+    resources.dispose();
+    throw error;
+  }
+}
