@@ -15,6 +15,7 @@ import { meanSquaredError } from "../nn/losses.ts";
 import type { Context } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
+import { readSettings } from "../settings/settings.ts";
 import { type Cache, CachedEncodings } from "./cached_encodings.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
@@ -23,6 +24,7 @@ import {
   predictionTarget,
   type Strength,
 } from "./diffusion/prediction.ts";
+import { DIFFUSION_SAMPLING, type DiffusionSampling } from "./diffusion/sampling.ts";
 import type { NoiseSchedule } from "./diffusion/schedule.ts";
 import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
@@ -30,16 +32,8 @@ import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from ".
 import { measuredImages, protocolHash } from "./protocol.ts";
 import { guide } from "./samplers/guidance.ts";
 import { sampleNoise } from "./samplers/noise.ts";
-import { createSampler, type SamplerSettings } from "./samplers/registry.ts";
+import { createSampler } from "./samplers/registry.ts";
 import { sample } from "./samplers/sample.ts";
-
-/** How images are made: settings of `deno task sample`. */
-export interface DiffusionSampling extends SamplerSettings {
-  /** Steps from noise to an image, at most as many as the diffusion has times. */
-  readonly steps: number;
-  /** How far the class is followed: 1 as it was learnt, more: further from images of no class. */
-  readonly guidance: number;
-}
 
 /** What the objective is made of. */
 export interface DiffusionOptions extends UpdateOptions {
@@ -69,8 +63,6 @@ const MEASURED = 1024;
 const BATCH = 64;
 /** Images that are shown after an epoch. */
 const SHOWN = 16;
-/** Images a row. */
-const COLUMNS = 8;
 /** Of the noise that test images get: the same in every run, so that their losses compare. */
 const EVALUATION = randomKey(0, "diffusion evaluation");
 /** Spreads the times of test images evenly over the diffusion, whatever their number. */
@@ -244,16 +236,20 @@ export class DiffusionObjective extends Generator {
       : Int32Array.from({ length: SHOWN }, (_, i) => i % classes);
     const request = { count: SHOWN, key, labels, settings: { ...preview } };
     const { images } = await this.generate(device, request);
-    return drawImages(images, [SHOWN, ...dataset.imageShape], {
-      columns: COLUMNS,
-    });
+    return drawImages(images, [SHOWN, ...dataset.imageShape]);
   }
 
   /** Makes images; without labels each of a class that is drawn for it, of a model that knows classes.
-   * @throws {RangeError} there are not so many times as steps, no such class, or guidance that the model was not trained for
+   * @throws {RangeError} there are not so many times as steps, no such class, guidance that the model was not trained for, or a part of
+   * the images is given
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
-    const settings = request.settings as unknown as DiffusionSampling;
+    const settings = readSettings(DIFFUSION_SAMPLING, request.settings, "sample");
+    if (request.given !== undefined) {
+      throw new RangeError(
+        "Cannot complete images: a generator of codes is needed, got a diffusion",
+      );
+    }
     const { count, key, batchSize = BATCH, onProgress, signal } = request;
     const { schedule, prediction, stage1 } = this.#options;
     this.checkLabels(request);

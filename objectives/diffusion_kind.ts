@@ -4,9 +4,9 @@ import { randomKey } from "../core/random.ts";
 import { createModel, UNETS } from "../models/registry.ts";
 import { DiffusionObjective } from "./diffusion.ts";
 import { DiffusionModel } from "./diffusion/model.ts";
+import { DIFFUSION_SAMPLING } from "./diffusion/sampling.ts";
 import {
   classesOf,
-  DIFFUSION_SAMPLING,
   DIFFUSION_SETTINGS,
   diffusionOptions,
   type DiffusionSettings,

@@ -6,9 +6,9 @@ import { DiffusionObjective } from "./diffusion.ts";
 import { type Cache, CACHES } from "./cached_encodings.ts";
 import { LatentSpace, type Scaling, SCALINGS } from "./diffusion/latents.ts";
 import { DiffusionModel } from "./diffusion/model.ts";
+import { DIFFUSION_SAMPLING } from "./diffusion/sampling.ts";
 import {
   classesOf,
-  DIFFUSION_SAMPLING,
   DIFFUSION_SETTINGS,
   diffusionOptions,
   type DiffusionSettings,

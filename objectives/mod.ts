@@ -52,6 +52,7 @@ export { type Cache, CACHES } from "./cached_encodings.ts";
 export * from "./diffusion/latents.ts";
 export * from "./diffusion/model.ts";
 export * from "./diffusion/prediction.ts";
+export { type DiffusionSampling } from "./diffusion/sampling.ts";
 export * from "./diffusion/schedule.ts";
 export * from "./samplers/ddim.ts";
 export * from "./samplers/ddpm.ts";

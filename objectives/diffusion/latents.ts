@@ -1,9 +1,9 @@
 /** The latents that a diffusion runs on: a first stage's features before they are quantised, scaled. */
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { add, sub } from "../../core/functions/elementwise.ts";
 import { matmul } from "../../core/functions/products.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Counter, Module } from "../../nn/module.ts";
+import { principalComponents } from "./principal_components.ts";
 
 /** How features are scaled: all by one number to a deviation of 1 (arXiv 2112.10752), or each channel to a deviation of
  * 1. */
@@ -134,23 +134,6 @@ function momentsOf(
     }
   }
   return { mean, covariance };
-}
-
-/** The directions in which a covariance is greatest, of length 1, and the variances along them. */
-function principalComponents(
-  covariance: number[][],
-  count: number,
-): { readonly directions: number[][]; readonly variances: number[] } {
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(
-    new Matrix(covariance),
-    { assumeSymmetric: true },
-  );
-  const order = [...realEigenvalues.keys()]
-    .sort((a, b) => realEigenvalues[b] - realEigenvalues[a]).slice(0, count);
-  return {
-    directions: order.map((at) => eigenvectorMatrix.getColumn(at)),
-    variances: order.map((at) => Math.max(0, realEigenvalues[at])),
-  };
 }
 
 function identity(width: number): number[][] {

@@ -1,11 +1,11 @@
 /** The settings that every diffusion has, and what is made of them. */
 import * as z from "zod";
 import type { Tensor } from "../../core/tensor.ts";
-import type { DiffusionOptions, DiffusionSampling } from "../diffusion.ts";
+import type { DiffusionOptions } from "../diffusion.ts";
 import type { ObjectiveNeeds } from "../kind.ts";
 import { constructLearningRate, constructOptimizer } from "../optimizer_settings.ts";
-import { SAMPLER_SETTINGS } from "../samplers/registry.ts";
 import { type Prediction, PREDICTIONS } from "./prediction.ts";
+import { DIFFUSION_SAMPLING } from "./sampling.ts";
 import { NoiseSchedule, type ScheduleName, SCHEDULES } from "./schedule.ts";
 
 /** The settings of a diffusion, as configurations hold them. */
@@ -56,18 +56,6 @@ export const DIFFUSION_SETTINGS: {
 export function scheduleSetting(published: ScheduleName): z.ZodType<ScheduleName> {
   return z.enum([...SCHEDULES]).default(published).describe("how the noise grows");
 }
-
-/** How a diffusion's model is sampled. */
-export const DIFFUSION_SAMPLING: z.ZodObject<
-  { readonly [Name in keyof DiffusionSampling]: z.ZodType<DiffusionSampling[Name]> },
-  z.core.$strict
-> = z.strictObject({
-  steps: z.int().min(1).default(50)
-    .describe("steps from noise to an image, at most objective.times"),
-  guidance: z.number().default(1)
-    .describe("how far the class is followed: 1 as it was learnt, more to overdo it"),
-  ...SAMPLER_SETTINGS.shape,
-});
 
 /** How many classes the network is told of; none where it is told of none.
  * @throws {RangeError} it is to be told of classes, and the data set knows none

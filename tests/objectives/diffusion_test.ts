@@ -259,7 +259,11 @@ Deno.test("what cannot be made is refused", async () => {
   };
   const steps =
     "Cannot sample: the steps must be a whole number from 1 to 20, the times of the diffusion";
-  await refuses(plain, { settings: { steps: 0 } }, `${steps}, got 0`);
+  await refuses(
+    plain,
+    { settings: { steps: 0 } },
+    "Cannot sample: steps must be an integer of at least 1, got 0",
+  );
   await refuses(plain, { settings: { steps: 21 } }, `${steps}, got 21`);
   await refuses(
     plain,
@@ -273,9 +277,22 @@ Deno.test("what cannot be made is refused", async () => {
       "(objective.dropClass 0), got 0",
   );
   await refuses(
+    plain,
+    { settings: { sampler: "euler" } },
+    'Cannot sample: sampler must be ddim, ddpm or dpm-solver, got "euler"',
+  );
+  await refuses(
     told,
     { labels: Int32Array.of(12) },
     "Cannot sample: a class must be in [0, 2), got 12",
+  );
+  const given = { codes: new Int32Array(4), known: new Uint8Array(4) };
+  await assert.rejects(
+    plain.generate(reference, { count: 1, key, settings: {}, given }),
+    {
+      name: "RangeError",
+      message: "Cannot complete images: a generator of codes is needed, got a diffusion",
+    },
   );
   await assert.rejects(
     plain.generate(reference, {

@@ -9,11 +9,8 @@ import { Adam } from "../../nn/optimizers.ts";
 import { LatentSpace } from "../../objectives/diffusion/latents.ts";
 import { DiffusionModel } from "../../objectives/diffusion/model.ts";
 import { NoiseSchedule } from "../../objectives/diffusion/schedule.ts";
-import {
-  DiffusionObjective,
-  type DiffusionOptions,
-  type DiffusionSampling,
-} from "../../objectives/diffusion.ts";
+import type { DiffusionSampling } from "../../objectives/diffusion/sampling.ts";
+import { DiffusionObjective, type DiffusionOptions } from "../../objectives/diffusion.ts";
 import { tinyModel, waves } from "../training/tiny.ts";
 
 /** How the tests sample, unless they say. */
