@@ -18,6 +18,8 @@ const TASKS: ReadonlyMap<string, string> = new Map([
   ["encode", "turns images into the codes of a run"],
   ["decode", "turns codes back into images"],
   ["reconstruct", "shows images beside what a run makes of them"],
+  ["import", "makes a run of published weights"],
+  ["export", "writes a run as other libraries load it"],
   ["ablate", "runs a study: many runs that differ in a few settings, in one table"],
   ["doctor", "says which devices this machine has, and what to install"],
   ["bench", "measures how fast this machine is"],

@@ -5,6 +5,7 @@
 export { fromJsonNumber, type JsonNumber, readyForJson, toJsonNumber } from "./json_number.ts";
 export * from "./npy.ts";
 export * from "./pytorch_file.ts";
+export * from "./pytorch_writer.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -21,7 +21,8 @@ export type Pickled =
 
 /** A dictionary. */
 export class PickledDictionary {
-  /** The entries in order. A number's key is its text: a file could choose numbers that collide in a map. */
+  /** The entries in order. A number's key is its text: a file could choose numbers that collide in a map. That of a class is
+   * its name. */
   readonly entries: Map<string, Pickled> = new Map();
 }
 
@@ -280,9 +281,9 @@ class PickleReader {
     }
     this.#charge(ITEM * items.length / 2);
     for (let at = 0; at < items.length; at += 2) {
-      const key = items[at];
+      const given = items[at], key = given instanceof PickledName ? given.name : given;
       if (typeof key !== "string" && typeof key !== "number") {
-        return this.#owner.fail("the keys must be strings or numbers", `${typeof key}`);
+        return this.#owner.fail("the keys must be strings, numbers or classes", `${typeof key}`);
       }
       dictionary.entries.set(`${key}`, items[at + 1]);
     }

@@ -7,6 +7,17 @@ export * from "./denoiser.ts";
 export * from "./first_stage.ts";
 export type { ModelConfig } from "./kind.ts";
 export { type AutoencoderNeeds, createAutoencoder } from "./registry.ts";
+export { unetFromLdm, unetLayout, unetName } from "./unet/ldm_names.ts";
+export { type PartContext, UNetPart } from "./unet/part.ts";
+export { TimeEmbedding } from "./unet/time_embedding.ts";
+export {
+  CONDITIONINGS,
+  RESAMPLINGS,
+  SMALL_UNET,
+  UNet,
+  type UNetOptions,
+  type UNetSettings,
+} from "./unet/unet.ts";
 export {
   CodeTransformer,
   type CodeTransformerInput,
@@ -30,16 +41,6 @@ export {
   TransformerBlock,
   TransformerStack,
 } from "./transformer/stack.ts";
-export { unetFromLdm, unetLayout, unetName } from "./unet/ldm_names.ts";
-export { type PartContext, UNetPart } from "./unet/part.ts";
-export {
-  CONDITIONINGS,
-  RESAMPLINGS,
-  SMALL_UNET,
-  UNet,
-  type UNetOptions,
-  type UNetSettings,
-} from "./unet/unet.ts";
 export { VQVAE, type VQVAEOptions } from "./vqvae.ts";
 export { VQGAN, type VQGANNorm, type VQGANOptions, type VQGANSettings } from "./vqgan/vqgan.ts";
 export { type LevelSettings } from "./vqgan/levels.ts";

@@ -9,6 +9,8 @@ import type { Quantizer } from "../quantizers/quantizer.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 import type { Denoiser, DenoiserNeeds } from "./denoiser.ts";
 import type { ModelConfig, ModelKind, ModelTable } from "./kind.ts";
+import { vqganKind } from "./vqgan/vqgan.ts";
+import { unetKind } from "./unet/unet_kind.ts";
 import {
   type CodeTransformer,
   codeTransformerKind,
@@ -19,8 +21,6 @@ import {
   residualTransformerKind,
   type ResidualTransformerNeeds,
 } from "./transformer/residual_transformer.ts";
-import { vqganKind } from "./vqgan/vqgan.ts";
-import { unetKind } from "./unet/unet_kind.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -29,6 +29,8 @@ export interface AutoencoderNeeds {
   readonly quantizer: Quantizer;
   /** Channels of the images: 1 grey, 3 colour. */
   readonly channels: number;
+  /** Whether the backward pass computes anew what a large network would have to keep; models that are small keep it. */
+  readonly recompute?: boolean;
 }
 
 /** The first stages. */

@@ -179,6 +179,7 @@ export class VQVAE extends Autoencoder {
     this.#lastWeight = decoder.up2.weight;
   }
 
+  /** The weight of the decoder's last convolution. */
   get lastWeight(): Tensor {
     return this.#lastWeight;
   }

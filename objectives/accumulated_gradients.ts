@@ -7,25 +7,18 @@ import { sum } from "../core/functions/reductions.ts";
 import type { Scope, Tensor } from "../core/tensor.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import { meanSquaredError } from "../nn/losses.ts";
-import type { QuantizeContext, Quantized } from "../quantizers/quantizer.ts";
+import type { QuantizeContext } from "../quantizers/quantizer.ts";
+import type { TrainingPass } from "./training_pass.ts";
 
 /** What a step's forward and backward passes give. */
-export interface StepGradients {
+export interface AccumulatedPass extends Omit<TrainingPass, "reconstruction"> {
   /** The loss, a scalar. */
   readonly loss: Tensor;
-  /** The mean squared error, a scalar. */
-  readonly mse: Tensor;
-  /** The sum of the quantiser's losses, a scalar. */
-  readonly quantizerLoss: Tensor;
-  /** float32 `[B, h, w, D]`. */
-  readonly features: Tensor;
-  /** What the quantiser made of them. */
-  readonly quantized: Quantized;
   /** By every parameter of the model, in their order. */
   readonly gradients: readonly Tensor[];
 }
 
-/** How the gradients are computed. */
+/** How they are computed. */
 export interface AccumulationOptions {
   /** The model. */
   readonly model: Autoencoder;
@@ -46,7 +39,7 @@ export function accumulatedGradients(
   context: QuantizeContext,
   { model, variance, parts }: AccumulationOptions,
   scope: Scope,
-): StepGradients {
+): AccumulatedPass {
   const { device } = images;
   const { quantizer } = model;
   const parameters = model.parameters();
@@ -54,7 +47,7 @@ export function accumulatedGradients(
   const accumulate = (gradients: readonly Tensor[]) =>
     gradients.forEach((gradient, index) => {
       const before = totals[index];
-      totals[index] = add(before, gradient);
+      totals[index] = scope.keep(add(before, gradient));
       before.dispose();
     });
 
@@ -94,7 +87,7 @@ export function accumulatedGradients(
   }
   const { quantized: codes, indices, usage, losses } = quantized;
   const kept = [loss, mse, quantizerLoss, features, codes, indices, usage];
-  for (const tensor of [...kept, ...Object.values(losses), ...totals]) scope.keep(tensor);
+  for (const tensor of [...kept, ...Object.values(losses)]) scope.keep(tensor);
   return { loss, mse, quantizerLoss, features, quantized, gradients: totals };
 }
 

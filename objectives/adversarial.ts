@@ -195,6 +195,8 @@ export class AdversarialObjective extends FirstStageObjective {
   override async inspect(means: Scalars): Promise<Inspection> {
     const inspection = await super.inspect(means);
     const { discriminatorLoss, adaptiveWeight, logitsReal, logitsFake } = means;
+    // Before it learns, there is no logit of it.
+    if (logitsReal === 0 && logitsFake === 0) return inspection;
     const words = `discriminator ${discriminatorLoss.toPrecision(3)}`;
     const logits = [logitsReal, logitsFake].map((logit) => logit.toFixed(2)).join(" and ");
     const warning = adaptiveWeight < DANGEROUS

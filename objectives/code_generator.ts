@@ -385,7 +385,8 @@ export abstract class CodeGenerator<
       ? undefined
       : Int32Array.from({ length: SAMPLES }, (_, image) => image % classes);
     const { images } = await this.generate(device, { count: SAMPLES, key, labels, settings: {} });
-    return drawImages(images, [SAMPLES, ...this.#options.dataset.imageShape]);
+    const { imageShape } = this.#options.dataset;
+    return drawImages(images, [images.length / sizeOf(imageShape), ...imageShape]);
   }
 
   #labels(

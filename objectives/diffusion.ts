@@ -136,6 +136,7 @@ export class DiffusionObjective extends Generator {
     this.#checkClasses();
   }
 
+  /** How many classes the network was told of; 0 where it was told of none. */
   get classes(): number {
     return this.model.denoiser.classes ?? 0;
   }
@@ -248,6 +249,9 @@ export class DiffusionObjective extends Generator {
     });
   }
 
+  /** Makes images; without labels each of a class that is drawn for it, of a model that knows classes.
+   * @throws {RangeError} there are not so many times as steps, no such class, or guidance that the model was not trained for
+   */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
     const settings = request.settings as unknown as DiffusionSampling;
     const { count, key, batchSize = BATCH, onProgress, signal } = request;

@@ -25,6 +25,8 @@ export interface FirstStageOptions extends UpdateOptions {
   readonly dataset: Dataset;
   /** Steps after which a code that was not chosen counts as dead. */
   readonly stepsPerEpoch: number;
+  /** In how many parts a step computes its batch, for less memory; 1. */
+  readonly accumulate?: number;
   /** The quantiser's settings, for the advice on a codebook that has collapsed. */
   readonly quantizer?: QuantizerConfig;
 }

@@ -23,8 +23,12 @@ export interface ObjectiveNeeds<Settings extends object = object> {
   readonly quantizer?: QuantizerConfig;
   /** The optimiser's. */
   readonly optimizer: OptimizerConfig;
+  /** Whether models that can save memory compute anew in the backward pass what they would have to keep. */
+  readonly recompute?: boolean;
   /** Steps in the whole run. */
   readonly steps: number;
+  /** In how many parts a step computes its batch; 1 where the objective cannot. */
+  readonly accumulate: number;
   /** Steps in an epoch. */
   readonly stepsPerEpoch: number;
   /** The finished first stage that it stands on, where it stands on one. */
@@ -44,6 +48,8 @@ export interface ObjectiveKind<Settings extends object = object> {
   readonly models: ModelTable<Module, never>;
   /** Whether it trains a quantiser. */
   readonly quantizes: boolean;
+  /** Whether a step can compute its batch in parts, with the result of the whole; by default not. */
+  readonly accumulates?: boolean;
   /** Whether it stands on a finished run. */
   readonly stage1: "none" | "optional" | "required";
   /** How its model can be sampled, of one that makes images: settings of `deno task sample`, with their defaults. */

@@ -54,13 +54,14 @@ export class ReconstructionObjective extends FirstStageObjective {
     { step, ...context }: StepContext,
   ): Readonly<Record<string, Tensor>> {
     const { model, optimizer } = this;
-    const { dataset, learningRate, clipNorm } = this.#options;
+    const { dataset, learningRate, clipNorm, accumulate } = this.#options;
     const { scalars, usage } = trainingStep(images, context, {
       model,
       optimizer,
       variance: dataset.variance,
       learningRate: learningRate(step),
       clipNorm,
+      parts: accumulate,
     });
     this.codebook.add(usage);
     return scalars;

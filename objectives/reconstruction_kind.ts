@@ -15,7 +15,7 @@ import { constructLearningRate, constructOptimizer } from "./optimizer_settings.
 import { ReconstructionObjective } from "./reconstruction.ts";
 
 /** What a first stage is made of. */
-export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model"> {
+export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model" | "recompute"> {
   /** The quantiser's settings. */
   readonly quantizer: QuantizerConfig;
   /** Channels of the images. */
@@ -27,11 +27,11 @@ export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model"
  */
 export function constructAutoencoder(
   device: Device,
-  { seed, model, quantizer, channels }: AutoencoderConfig,
+  { seed, model, quantizer, channels, recompute }: AutoencoderConfig,
 ): Autoencoder {
   const made = createQuantizer(device, quantizer, randomKey(seed, "initial quantizer"));
   const key = randomKey(seed, "initial model");
-  return createAutoencoder(device, { quantizer: made, channels }, model, key);
+  return createAutoencoder(device, { quantizer: made, channels, recompute }, model, key);
 }
 
 /** The same for the images of a data set.
@@ -39,13 +39,15 @@ export function constructAutoencoder(
  */
 export function constructFor(
   device: Device,
-  { seed, model: network, quantizer = { type: DEFAULT_QUANTIZER } }: Pick<
+  { seed, model: network, quantizer = { type: DEFAULT_QUANTIZER }, recompute }: Pick<
     ObjectiveNeeds,
-    "seed" | "model" | "quantizer"
+    "seed" | "model" | "quantizer" | "recompute"
   >,
   { imageShape: [height, width, channels] }: Pick<Dataset, "imageShape">,
 ): Autoencoder {
-  const model = constructAutoencoder(device, { seed, model: network, quantizer, channels });
+  const model = constructAutoencoder(device, {
+    ...{ seed, model: network, quantizer, channels, recompute },
+  });
   const { downsampling } = model;
   if (height % downsampling === 0 && width % downsampling === 0) return model;
   model.dispose();
@@ -61,9 +63,10 @@ export const reconstructionKind: ObjectiveKind = {
   schema: z.strictObject({}),
   models: AUTOENCODERS,
   quantizes: true,
+  accumulates: true,
   stage1: "none",
   make(device, needs) {
-    const { dataset, quantizer, optimizer, steps, stepsPerEpoch } = needs;
+    const { dataset, quantizer, optimizer, steps, stepsPerEpoch, accumulate } = needs;
     const model = constructFor(device, needs, dataset);
     return new ReconstructionObjective(device, {
       model,
@@ -73,6 +76,7 @@ export const reconstructionKind: ObjectiveKind = {
       quantizer,
       learningRate: constructLearningRate(optimizer, steps),
       clipNorm: optimizer.clipNorm ?? undefined,
+      accumulate,
     });
   },
 };

@@ -1,24 +1,24 @@
 /** The objectives by name. Adding one is a file in this folder and a line here. */
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
-import { autoregressionKind } from "./autoregression_kind.ts";
-import { maskingKind } from "./masking_kind.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
+import { autoregressionKind } from "./autoregression_kind.ts";
 import { diffusionKind } from "./diffusion_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
+import { maskingKind } from "./masking_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 import { residualAutoregressionKind } from "./residual_autoregression_kind.ts";
 
 const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, ObjectiveKind>(
   Object.entries({
     "reconstruction": reconstructionKind,
-    "autoregression": autoregressionKind as unknown as ObjectiveKind,
-    "masking": maskingKind as unknown as ObjectiveKind,
-    "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
     "adversarial": adversarialKind,
     "diffusion": diffusionKind as ObjectiveKind,
     "latent-diffusion": latentDiffusionKind as ObjectiveKind,
+    "autoregression": autoregressionKind as unknown as ObjectiveKind,
+    "masking": maskingKind as unknown as ObjectiveKind,
+    "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
   }),
 );
 

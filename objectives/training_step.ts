@@ -7,9 +7,11 @@ import type { Device, Scope, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { Update } from "../nn/update.ts";
-import type { Autoencoder, Reconstruction } from "../models/autoencoder.ts";
+import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
+import { accumulatedGradients, type AccumulatedPass } from "./accumulated_gradients.ts";
 import { meanLength } from "./codebook_watch.ts";
+import type { TrainingPass } from "./training_pass.ts";
 
 /** What a step works on. */
 export interface StepOptions {
@@ -23,6 +25,9 @@ export interface StepOptions {
   readonly learningRate: number;
   /** Largest norm of all gradients together; none by default. */
   readonly clipNorm?: number;
+  /** In how many parts the encoder and the decoder see the batch, for less memory; 1. The result is that of the whole batch,
+   * but for rounding. */
+  readonly parts?: number;
 }
 
 /** The scalars that a step gives: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
@@ -67,32 +72,37 @@ export interface StepResult {
 export function trainingStep(
   images: Tensor,
   context: QuantizeContext,
-  { model, optimizer, variance, learningRate, clipNorm }: StepOptions,
+  { model, optimizer, variance, learningRate, clipNorm, parts = 1 }: StepOptions,
 ): StepResult {
   using scope = images.device.scope();
-  const pass = forwardInTraining(model, images, context, scope);
-  const { mse, quantizerLoss, quantized } = pass;
-  const imageSize = images.size / images.shape[0];
-  const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
-  const loss = scope.keep(add(fidelity, quantizerLoss));
-  images.device.phase("backward");
   const update = new Update(model.parameters(), optimizer, {
     learningRate: () => learningRate,
     clipNorm,
   });
-  const gradients = backward(loss, update.parameters, { spent: scope });
+  const pass = parts === 1
+    ? wholePass(images, context, model, variance, scope)
+    : accumulatedGradients(images, context, { model, variance, parts }, scope);
+  const { loss, mse, quantizerLoss, quantized, gradients } = pass;
   const measured = updateModel(model, pass, context, scope, (moves) => {
     update.step(gradients, 0, moves);
   });
   return { scalars: { loss, mse, quantizerLoss, ...measured }, usage: quantized.usage };
 }
 
-/** What a first stage made of a batch that it learns from. */
-export interface TrainingPass extends Reconstruction {
-  /** A scalar: of the reconstruction. */
-  readonly mse: Tensor;
-  /** A scalar: the sum of the quantiser's losses. */
-  readonly quantizerLoss: Tensor;
+/** The forward and the backward pass over a batch at once. */
+function wholePass(
+  images: Tensor,
+  context: QuantizeContext,
+  model: Autoencoder,
+  variance: number,
+  scope: Scope,
+): AccumulatedPass {
+  const pass = forwardInTraining(model, images, context, scope);
+  const imageSize = images.size / images.shape[0];
+  const fidelity = model.quantizer.reconstructionLoss(pass.mse, { variance, imageSize });
+  const loss = scope.keep(add(fidelity, pass.quantizerLoss));
+  images.device.phase("backward");
+  return { ...pass, loss, gradients: backward(loss, model.parameters(), { spent: scope }) };
 }
 
 /** The forward pass of a training step: the quantiser's `begin`, then the reconstruction.
@@ -125,7 +135,7 @@ export function forwardInTraining(
  */
 export function updateModel(
   { quantizer }: Autoencoder,
-  { features, quantized }: TrainingPass,
+  { features, quantized }: Pick<TrainingPass, "features" | "quantized">,
   context: QuantizeContext,
   scope: Scope,
   step: (moves: readonly Move[]) => void,

@@ -3,7 +3,7 @@ import { type Html, joinHtml } from "./html.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { drawLineChart, type Series } from "./line_chart.ts";
 
-/** Draws the losses, the errors, and how the codebook was used. Numbers of test images that were measured by different
+/** Draws the losses, the errors, how the codebook was used, and both players of an adversarial run. Numbers of test images that were measured by different
  * protocols are lines of their own. */
 export function drawCurves(records: readonly RunRecord[], codebookSize: number): Html {
   const steps = records.filter(({ kind }) => kind === "step");
@@ -28,6 +28,7 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
       ),
       colour: at === 0 ? 2 : 3,
     }));
+  const isAdversarial = steps.some(({ discriminatorLoss }) => discriminatorLoss !== undefined);
   return joinHtml([
     drawLineChart({
       title: "Loss",
@@ -51,6 +52,25 @@ export function drawCurves(records: readonly RunRecord[], codebookSize: number):
       title: "Perplexity",
       series: [codebook("perplexity", "this epoch"), ...test("perplexity")],
     }),
+    ...isAdversarial
+      ? [
+        drawLineChart({
+          title: "Generator and discriminator",
+          series: [
+            train("generatorLoss", "generator"),
+            { ...train("discriminatorLoss", "discriminator"), colour: 2 },
+          ],
+        }),
+        drawLineChart({
+          title: "Logits",
+          series: [train("logitsReal", "real"), { ...train("logitsFake", "fake"), colour: 2 }],
+        }),
+        drawLineChart({
+          title: "Adaptive weight",
+          series: [train("adaptiveWeight", "of the generator's loss")],
+        }),
+      ]
+      : [],
   ]);
 }
 

@@ -3,7 +3,6 @@
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
 import { z } from "zod";
-import { parseJson } from "../files/bounded_json.ts";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
@@ -22,6 +21,7 @@ import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
 import { taskCall } from "./call.ts";
+import { readConfigFile } from "./config_file.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -199,23 +199,6 @@ async function configure(
   if (!resume || await folder.state() === "empty") return config;
   const saved = await folder.readConfig();
   return asUsage((): Config => ({ ...resolveUnchecked({ saved, file, flags }), out }));
-}
-
-async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>> | null> {
-  const text = await Deno.readTextFile(path).catch((cause: Error) => {
-    throw new UsageError(
-      `Cannot read the configuration: --config must name a file that can be read, got ${path} (${cause.message})`,
-      { cause },
-    );
-  });
-  try {
-    return parseJson(text, path);
-  } catch (cause) {
-    throw new UsageError(
-      `Cannot read the configuration: ${path} must be JSON, got ${(cause as Error).message}`,
-      { cause },
-    );
-  }
 }
 
 /** Refuses to resume from another configuration's checkpoint, and where no step is left. A run that was killed between

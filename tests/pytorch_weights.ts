@@ -1,5 +1,6 @@
 /** PyTorch's numbers for VQGANs (`fixtures/make_vqgan.py`), and their weights in our modules. */
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 import type { HostTensor } from "../core/host_tensor.ts";
 import type { Module } from "../nn/module.ts";
 import { fromPyTorch, type NameTable } from "../training/pretrained/layout.ts";
@@ -7,6 +8,23 @@ import { fromPyTorch, type NameTable } from "../training/pretrained/layout.ts";
 /** The path of a file of `fixtures/vqgan`. */
 export function fixture(name: string): string {
   return new URL(`fixtures/vqgan/${name}`, import.meta.url).pathname;
+}
+
+/** Unpacks a fixture into a folder, and gives its path there. */
+export async function unpack(name: string, folder: string): Promise<string> {
+  const from = fixture(name), to = `${folder}/${name}`;
+  const { isDirectory } = await Deno.stat(from).catch(() => ({ isDirectory: false }));
+  if (isDirectory) {
+    await Deno.mkdir(to);
+    for await (const { name: file } of Deno.readDir(from)) {
+      await unpack(`${name}/${file.replace(/\.gz$/, "")}`, folder);
+    }
+    return to;
+  }
+  const isPlain = await Deno.stat(from).then(() => true, () => false);
+  const bytes = isPlain ? await Deno.readFile(from) : gunzipSync(await Deno.readFile(`${from}.gz`));
+  await Deno.writeFile(to, bytes);
+  return to;
 }
 
 /** Gives a module the weights of a file that it has a name for there; its other entries stay. */

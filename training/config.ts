@@ -44,8 +44,12 @@ export interface TrainingConfig {
   readonly logEverySteps: number;
   /** Steps from one checkpoint to the next. */
   readonly checkpointEverySteps: number;
+  /** In how many parts a step computes its batch. */
+  readonly accumulate: number;
   /** Decay of the averaged weights; none are kept without it. */
   readonly averageDecay: number | null;
+  /** Whether large models compute anew in the backward pass what they would have to keep. */
+  readonly recompute: boolean;
 }
 
 /** Everything that a run is made of; plain JSON. */
@@ -108,10 +112,15 @@ const sections = {
     logEverySteps: positive().default(10).describe("steps from one report to the next"),
     checkpointEverySteps: positive().default(100)
       .describe("steps from one checkpoint to the next; every epoch ends with one besides"),
+    accumulate: positive().default(1)
+      .describe("in how many parts a step computes its batch, for less memory"),
     averageDecay: z.number().min(0).lt(1).nullable().default(null)
       .describe(
         "decay of averaged weights, which are what is measured and drawn; none: as trained",
       ),
+    recompute: z.boolean().default(false).describe(
+      "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
+    ),
   }).prefault({}),
   cpu: z.strictObject({
     threads: positive().nullable().default(null)

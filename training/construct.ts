@@ -26,8 +26,10 @@ export async function constructObjective(
   const { type, ...settings } = objective;
   return await objectiveKind(type).make(device, {
     ...{ seed, dataset, settings, model, quantizer, optimizer, stage1 },
+    recompute: training.recompute,
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
+    accumulate: training.accumulate,
   });
 }
 

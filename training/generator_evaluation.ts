@@ -107,7 +107,7 @@ export async function evaluateGenerator(
       ...{ value: await classShare(device, by.classifier, made, labels), decimals: 4 },
     });
   }
-  const { hash, protocol } = protocolOf(options, by);
+  const { hash, protocol } = protocolOf(device, dataset, options, by);
   return {
     ...shown,
     measurements: numbers.map((number) => ({

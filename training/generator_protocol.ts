@@ -1,6 +1,7 @@
 /** How a generator is measured; numbers of two generators compare only where it is the same but for the sampling. */
 import { createHash } from "node:crypto";
-import type { GeneratorEvaluationOptions, JudgedBy } from "./generator_evaluation.ts";
+import type { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
 
 /** The protocol of the numbers about generated images as a set. */
 export interface GeneratorProtocol {
@@ -24,8 +25,13 @@ export interface GeneratorProtocol {
 
 /** The protocol of an evaluation, and its hash: the first 12 hexadecimal digits of the SHA-256 of its JSON. */
 export function protocolOf(
-  { device, dataset, count, sampling }: GeneratorEvaluationOptions,
-  { name, hash: weights }: JudgedBy,
+  device: Device,
+  dataset: Dataset,
+  { count, sampling }: {
+    readonly count: number;
+    readonly sampling: Readonly<Record<string, unknown>>;
+  },
+  { name, hash: weights }: { readonly name: string; readonly hash: string },
 ): { readonly hash: string; readonly protocol: GeneratorProtocol } {
   const protocol: GeneratorProtocol = {
     reference: `${dataset.name}, test`,

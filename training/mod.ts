@@ -24,6 +24,8 @@ export { checkSameOnAll } from "./distributed/same_on_all.ts";
 export { SingleCommunicator } from "./distributed/single.ts";
 export * from "./identity.ts";
 export * from "./open_run.ts";
+export * from "./pretrained/import_run.ts";
+export * from "./pretrained/export_run.ts";
 export * from "./open_generator.ts";
 export * from "./generator_evaluation.ts";
 export * from "./codes_file.ts";

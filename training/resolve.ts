@@ -109,7 +109,13 @@ export function overlaySources(sources: UncheckedSources): Config {
     refuseForeignSettings(section(merged[name]), name);
   }
   const schema = configSchema(merged);
-  return readSettings(schema, merge(dependent, { ...merged, preset }), "read the configuration");
+  const config = readSettings(
+    schema,
+    merge(dependent, { ...merged, preset }),
+    "read the configuration",
+  );
+  checkAccumulation(config);
+  return config;
 }
 
 function checkSource(source: unknown): void {
@@ -138,6 +144,20 @@ function checkStage1({ objective, stage1 = null }: Settings): void {
       } where objective.type is ${type}, got ${showSetting(stage1)}`,
     );
   }
+}
+
+/** Refuses to compute a batch in parts that do not divide it, or where the objective cannot. */
+function checkAccumulation({ objective, training: { accumulate, batchSize } }: Config): void {
+  if (accumulate === 1) return;
+  if (!objectiveKind(objective.type).accumulates) {
+    throw new RangeError(
+      `Cannot read the configuration: training.accumulate must be 1 where objective.type is ${objective.type}, got ${accumulate}`,
+    );
+  }
+  if (batchSize % accumulate === 0) return;
+  throw new RangeError(
+    `Cannot read the configuration: training.accumulate must divide the batch size ${batchSize}, got ${accumulate}`,
+  );
 }
 
 /** Refuses what is no preset's name. */

@@ -36,7 +36,9 @@ export class TimeEmbedding extends Module {
   readonly #device: Device;
   readonly #width: number;
 
-  /** @param width of the waves, even */
+  /** Makes both layers.
+   * @param width of the waves, even
+   */
   constructor(device: Device, width: number, key: RandomKey) {
     super();
     this.linear1 = new Linear(device, width, 4 * width, { key: partKey(key, 0) });

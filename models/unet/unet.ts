@@ -96,7 +96,9 @@ export const SMALL_UNET: UNetSettings = {
  * ```
  */
 export class UNet extends Denoiser {
+  /** Channels of the images or latents. */
   readonly channels: number;
+  /** How many classes it is told apart; none where it is told of no class. */
   readonly classes: number | null;
   /** Of the times. */
   readonly timeEmbedding: TimeEmbedding;
@@ -177,6 +179,9 @@ export class UNet extends Denoiser {
     return this.#options.conditioning === "cross-attention";
   }
 
+  /** Denoises: float32 `[B, H, W, channels]` → the same shape.
+   * @throws {TypeError} what does not fit: other channels, not one time and label an image, sides that cannot be halved
+   */
   forward(x: Tensor, times: ArrayLike<number>, { labels, ...context }: DenoiseContext): Tensor {
     this.checkInput(x, times, labels);
     this.#checkSides(x);

@@ -1,4 +1,5 @@
 /** The blocks that a VQGAN's encoder and decoder are made of. */
+import { checkpoint } from "../../core/checkpoint.ts";
 import { add } from "../../core/functions/elementwise.ts";
 import { reshape } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -16,6 +17,8 @@ export interface BlockOptions {
   readonly norm: MakeNorm;
   /** The probability that an element inside a residual block is dropped in training. */
   readonly dropout: number;
+  /** Whether the backward pass computes blocks anew in place of their values being kept. */
+  readonly recompute: boolean;
 }
 
 /** A context with a key of its own for one part of a network. */
@@ -109,6 +112,7 @@ export class Level extends Block {
   readonly block: readonly ResnetBlock[];
   /** One for each residual block, or none. */
   readonly attention: readonly AttentionBlock[];
+  readonly #recompute: boolean;
 
   /** @param count how many residual blocks
    * @param attends whether this resolution has attention
@@ -125,6 +129,7 @@ export class Level extends Block {
     key: RandomKey,
   ) {
     super();
+    this.#recompute = options.recompute;
     const range = [...new Array(count).keys()];
     this.block = range.map((index) =>
       new ResnetBlock(device, index === 0 ? inputs : outputs, outputs, options, partKey(key, index))
@@ -140,8 +145,11 @@ export class Level extends Block {
   forward(x: Tensor, context?: Context, codes?: Tensor): Tensor {
     return this.block.reduce((value, block, index) => {
       const own = contextOf(context, index);
-      const result = block.forward(value, own, codes);
-      return this.attention[index]?.forward(result, own, codes) ?? result;
+      const body = (x: Tensor) => {
+        const result = block.forward(x, own, codes);
+        return this.attention[index]?.forward(result, own, codes) ?? result;
+      };
+      return this.#recompute ? checkpoint(body, value) : body(value);
     }, x);
   }
 }
@@ -154,11 +162,13 @@ export class Middle extends Block {
   readonly attention: AttentionBlock;
   /** Behind the attention. */
   readonly block2: ResnetBlock;
+  readonly #recompute: boolean;
 
   /** Makes the blocks. */
   constructor(device: Device, channels: number, options: BlockOptions, key: RandomKey) {
     super();
     const keys = [0, 1, 2].map((part) => partKey(key, part));
+    this.#recompute = options.recompute;
     this.block1 = new ResnetBlock(device, channels, channels, options, keys[0]);
     this.attention = new AttentionBlock(device, channels, options, keys[1]);
     this.block2 = new ResnetBlock(device, channels, channels, options, keys[2]);
@@ -166,8 +176,11 @@ export class Middle extends Block {
 
   /** `[B, H, W, channels]` → the same shape. */
   forward(x: Tensor, context?: Context, codes?: Tensor): Tensor {
-    const first = this.block1.forward(x, contextOf(context, 0), codes);
-    const attended = this.attention.forward(first, context, codes);
-    return this.block2.forward(attended, contextOf(context, 1), codes);
+    const body = (x: Tensor) => {
+      const first = this.block1.forward(x, contextOf(context, 0), codes);
+      const attended = this.attention.forward(first, context, codes);
+      return this.block2.forward(attended, contextOf(context, 1), codes);
+    };
+    return this.#recompute ? checkpoint(body, x) : body(x);
   }
 }

@@ -1,5 +1,5 @@
 /** Draws codes from logits. */
-import { z } from "zod";
+import * as z from "zod";
 import { gumbel, philox, type RandomKey } from "../../core/random.ts";
 
 /** How a code is drawn. */

@@ -20,7 +20,8 @@ import type { Sampler, SamplerStep } from "./sampler.ts";
 export class DdimSampler implements Sampler {
   readonly #eta: number;
 
-  /** @param eta how much of the noise is fresh, 0 none
+  /** Takes steps of one η.
+   * @param eta how much of the noise is fresh, 0 none
    * @throws {RangeError} it is not in [0, 1]
    */
   constructor(eta: number) {

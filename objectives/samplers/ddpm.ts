@@ -27,7 +27,9 @@ export type Variance = typeof VARIANCES[number];
 export class DdpmSampler implements Sampler {
   readonly #variance: Variance;
 
-  /** @param variance of the fresh noise */
+  /** Takes steps with one variance.
+   * @param variance of the fresh noise
+   */
   constructor(variance: Variance) {
     this.#variance = variance;
   }

@@ -936,8 +936,8 @@ export const operationCases: OperationCases = {
       gradient: "undefined",
     },
   ],
-  groupNormGradient: groupNormGradients(),
-  groupNormParameterGradient: groupNormGradients(),
+  groupNormGradient: notTwice(groupNormGradients()),
+  groupNormParameterGradient: notTwice(groupNormGradients()),
   attention: [
     ...ATTENTIONS.map((
       { about, queries, keys, visible, ...attributes },
@@ -979,16 +979,18 @@ export const operationCases: OperationCases = {
       gradient: "undefined",
     },
   ],
-  attentionGradient: ATTENTIONS.flatMap(({ about, queries, keys, visible, ...attributes }) =>
-    (["queries", "keys", "values"] as const).map((of) => ({
-      about: `${about}, ${of}`,
-      operands: [
-        ...[queries, keys, keys, queries].map((shape) => uniform(shape)),
-        ...[uniform(queries.slice(0, 3), 2, 3), uniform(queries.slice(0, 3))],
-        ...visible ?? [],
-      ],
-      attributes: { ...attributes, of },
-    }))
+  attentionGradient: notTwice(
+    ATTENTIONS.flatMap(({ about, queries, keys, visible, ...attributes }) =>
+      (["queries", "keys", "values"] as const).map((of) => ({
+        about: `${about}, ${of}`,
+        operands: [
+          ...[queries, keys, keys, queries].map((shape) => uniform(shape)),
+          ...[uniform(queries.slice(0, 3), 2, 3), uniform(queries.slice(0, 3))],
+          ...visible ?? [],
+        ],
+        attributes: { ...attributes, of },
+      }))
+    ),
   ),
 
   reshape: [
@@ -1477,6 +1479,11 @@ function crossEntropyRows(
       gradient: "undefined",
     },
   ];
+}
+
+/** Rows of a gradient that has no gradient itself. */
+function notTwice<A>(rows: readonly Row<A>[]): readonly Row<A>[] {
+  return rows.map((row) => ({ ...row, gradient: "undefined" }));
 }
 
 /** For every token of blocks of so many, the tokens of its block and those before. */

@@ -99,6 +99,31 @@ testOnEach(devices, "every parameter learns, through spatial norms and dropout",
   }
 });
 
+for (const norm of ["group", "spatial"] as const) {
+  testOnEach(
+    devices,
+    `recomputation with ${norm} norms keeps less, and gives the same gradients to the bit`,
+    async (device) => {
+      const images = device.tensor(draw([2, 8, 12, 3], "images"), [2, 8, 12, 3]);
+      const gradientsOf = async (recompute: boolean) => {
+        const model = makeModel(device, { norm, dropout: 0.2, recompute });
+        const before = device.liveBytes;
+        const { reconstruction, quantized } = model.forward(images, { training: true, key });
+        const loss = Object.values(quantized.losses).reduce(
+          add,
+          meanSquaredError(reconstruction, images),
+        );
+        const kept = device.liveBytes - before;
+        const gradients = backward(loss, model.parameters());
+        return { kept, values: await Promise.all(gradients.map((tensor) => tensor.floats())) };
+      };
+      const plain = await gradientsOf(false), frugal = await gradientsOf(true);
+      assert.deepEqual(frugal.values, plain.values);
+      assert.ok(frugal.kept < plain.kept / 2, `${frugal.kept} bytes kept of ${plain.kept}`);
+    },
+  );
+}
+
 /** Parameters of the published architecture: its layers counted one by one. */
 function countOf(
   ch: number,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assign } from "../../core/execute.ts";
+import { assign, withoutGradients } from "../../core/execute.ts";
 import { zeros } from "../../core/functions/creation.ts";
 import { square, sub } from "../../core/functions/elementwise.ts";
 import { mean } from "../../core/functions/reductions.ts";
@@ -7,6 +7,7 @@ import { randomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { memoryDataset } from "../../data/memory.ts";
 import { readSafetensors } from "../../files/safetensors.ts";
+import { Lpips } from "../../metrics/lpips.ts";
 import { Discriminator } from "../../models/discriminator.ts";
 import { VQGAN } from "../../models/vqgan/vqgan.ts";
 import { Module } from "../../nn/module.ts";
@@ -21,6 +22,7 @@ import { resolveUnchecked } from "../../training/resolve.ts";
 import { constructObjective } from "../../training/construct.ts";
 import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
+import { SEEDED } from "../metrics/seeded_weights.ts";
 import { discriminatorNames, fixture, loadTheirs } from "../pytorch_weights.ts";
 import { assertClose } from "../tolerances.ts";
 
@@ -71,6 +73,7 @@ function makeObjective(
   device: Device,
   options: Partial<AdversarialOptions> = {},
   Method: new (parameters: ReadonlyMap<string, Tensor>) => Optimizer = Adam,
+  recompute = false,
 ): Players {
   const quantizer = new VanillaQuantizer(device, { codebookSize: 12, codebookDim: 4, key });
   const model = new VQGAN(device, quantizer, {
@@ -82,6 +85,7 @@ function makeObjective(
     attnResolutions: [4],
     groups: 2,
     zChannels: 6,
+    recompute,
     key,
   });
   const discriminator = new Discriminator(device, { channels: 3, width: 4, layers: 1, key });
@@ -239,6 +243,43 @@ testOnEach(devices, "steps lower both losses, and leave nothing behind", async (
   assert.ok(last.discriminatorLoss < first.discriminatorLoss);
 });
 
+Deno.test("LPIPS is the perceptual term: its weights stay, are no state, and are given back", async () => {
+  const before = reference.liveBytes;
+  {
+    using scope = reference.scope();
+    const perceptual = new Lpips(reference, "squeeze", SEEDED, SEEDED);
+    for (const tensor of perceptual.namedBuffers().values()) scope.keep(tensor);
+    const side = 24, values = draw([2, side, side, 3], "large images");
+    const images = reference.tensor(values, [2, side, side, 3]);
+    const { objective, model } = makeObjective(reference, { perceptual, perceptualWeight: 2 });
+    const context = stepAt(0);
+    const { reconstruction } = withoutGradients(() => model.forward(images, context));
+    const unlike = await mean(perceptual.forward(reconstruction, images)).item();
+    const { loss, pixelLoss, quantizerLoss, perceptualLoss, adaptiveWeight, generatorLoss } =
+      await numbers(objective.step({ images }, context));
+    assertClose([perceptualLoss], [unlike], 1e-5, "LPIPS of the reconstruction as it was");
+    const whole = pixelLoss + 2 * unlike + quantizerLoss + adaptiveWeight * generatorLoss;
+    assertClose([loss], [whole], 1e-5, "the loss");
+    const state = await objective.stateDictionary();
+    assert.ok(![...state.keys()].some((name) => /perceptual|backbone/.test(name)));
+    const alive = reference.liveBytes;
+    objective.dispose();
+    assert.throws(() => perceptual.forward(images, images), /disposed/);
+    assert.ok(reference.liveBytes < alive);
+  }
+  assert.equal(reference.liveBytes, before);
+});
+
+testOnEach(devices, "recomputation changes no bit of both networks", async (device) => {
+  const images = imagesOn(device);
+  const [plain, frugal] = await Promise.all([false, true].map(async (recompute) => {
+    const { objective } = makeObjective(device, {}, Adam, recompute);
+    for (let step = 0; step < 2; step++) objective.step({ images }, stepAt(step));
+    return await objective.stateDictionary();
+  }));
+  assert.deepEqual(frugal, plain);
+});
+
 Deno.test("an inspection shows both players, and warns of a weight that ruins reconstructions", async () => {
   using _scope = reference.scope();
   const { objective } = makeObjective(reference);
@@ -249,6 +290,8 @@ Deno.test("an inspection shows both players, and warns of a weight that ruins re
   assert.ok(
     calm.summary.some((text) => /logits of real and fake .* adaptive weight 24\.9/.test(text)),
   );
+  const quiet = await objective.inspect({ ...means, logitsReal: 0, logitsFake: 0 });
+  assert.ok(!quiet.phrases.some(([text]) => /discriminator/.test(text)), "it does not learn yet");
   const { warning } = await objective.inspect({ ...means, adaptiveWeight: 31 });
   assert.match(warning!, /the adaptive weight is 31\.0: .*discWarmupSteps .*generatorRampSteps/);
 });

@@ -106,6 +106,7 @@ export function makeObjective(
     optimizer: OPTIMIZER_SETTINGS.parse({ learningRate: 3e-3 }),
     steps: 100,
     stepsPerEpoch: 6,
+    accumulate: 1,
     stage1,
   }) as Objective;
 }

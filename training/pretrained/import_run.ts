@@ -7,7 +7,8 @@ import { constructAutoencoder } from "../../objectives/reconstruction_kind.ts";
 import { saveCheckpoint } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
 import { identityOf } from "../identity.ts";
-import { resolveConfig } from "../resolve.ts";
+import { quantizerOf } from "../construct.ts";
+import { resolveUnchecked } from "../resolve.ts";
 import { RunFolder } from "../run_folder.ts";
 import { PRETRAINED_KINDS, type PretrainedKind, type PretrainedModel } from "./kinds.ts";
 import { fromPyTorch, type NameTable } from "./layout.ts";
@@ -66,7 +67,7 @@ export async function importWeights(
     tensors: new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor])),
   };
   const { settings, channels, names } = kind.recognise(model);
-  const config = resolveConfig({ saved: settings, file, flags });
+  const config = resolveUnchecked({ saved: settings, file, flags });
   const state = await stateOf(config, channels);
   const taken = new Set<string>();
   const loaded = new Map([...state].map(([ours, tensor]): [string, HostTensor] => {
@@ -109,8 +110,13 @@ export async function importRun(path: string, sources: ImportSources): Promise<I
 /** The state of a configuration's model with its initial weights. */
 async function stateOf(config: Config, channels: number): Promise<StateDictionary> {
   using device = await openDevice("reference");
-  const { seed, model, quantizer } = config;
-  using network = constructAutoencoder(device, { seed, model, quantizer, channels });
+  const { seed, model } = config;
+  using network = constructAutoencoder(device, {
+    seed,
+    model,
+    quantizer: quantizerOf(config),
+    channels,
+  });
   return await network.stateDictionary();
 }
 

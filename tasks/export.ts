@@ -1,0 +1,57 @@
+/** Writes a trained VQGAN so that other libraries load it.
+ *
+ *     deno task export runs/vqgan-f16 --format diffusers --out vqgan-f16
+ */
+import * as z from "zod";
+import { openDevice } from "../core/device.ts";
+import { readSettings, settingsOf } from "../settings/settings.ts";
+import { WEIGHTS } from "../training/construct.ts";
+import { EXPORT_FORMATS, exportRun } from "../training/pretrained/export_run.ts";
+import { taskCall } from "./call.ts";
+import { asInput, asUsage, runTask } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { Output } from "./output.ts";
+
+const OPTIONS = z.strictObject({
+  format: z.enum([...EXPORT_FORMATS]).default("diffusers")
+    .describe("for which library: a folder for diffusers, a .ckpt with a .yaml for taming"),
+  out: z.string().min(1).default("runs/exported").describe("the folder, or the .ckpt file"),
+  checkpoint: z.string().min(1).default("last").describe("last, best, or the path of a file"),
+  weights: z.enum([...WEIGHTS]).default("auto")
+    .describe("as trained, or their averages; auto: the averages where there are some"),
+  json: z.boolean().default(false)
+    .describe("prints the summary as the last line of stdout, all else on stderr"),
+});
+
+const COMMAND: Command = {
+  call: taskCall("export"),
+  summary: "Writes a trained VQGAN as diffusers' VQModel or as taming's checkpoint.",
+  operands: [{ name: "RUN", description: "the run's folder, such as runs/vqgan-f16" }],
+  options: settingsOf(OPTIONS),
+  settings: [],
+};
+
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND));
+    return 0;
+  }
+  const { json, ...options } = asUsage(() =>
+    readSettings(OPTIONS, line.options, "read the command line")
+  );
+  using device = await openDevice("reference");
+  const written = await asInput(() => exportRun(line.operands.RUN, device, options));
+  const { files, tensors, notes } = written;
+  new Output(json).result(written, [
+    `${tensors} tensors for ${options.format} in ${files.join(" and ")}`,
+    ...notes,
+  ]);
+  return 0;
+}
+
+if (import.meta.main) await runTask(() => main(Deno.args));

@@ -1,0 +1,73 @@
+/** Makes a run of published weights.
+ *
+ *     deno task import vqgan_imagenet_f16_1024.ckpt --out runs/imported
+ */
+import * as z from "zod";
+import { readSettings, settingsOf } from "../settings/settings.ts";
+import { configSettings } from "../training/config.ts";
+import { importRun, type LeftOut } from "../training/pretrained/import_run.ts";
+import { taskCall } from "./call.ts";
+import { readConfigFile } from "./config_file.ts";
+import { asInput, asUsage, runTask } from "./fail.ts";
+import { type Command, readCommandLine } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { Output } from "./output.ts";
+
+const OPTIONS = z.strictObject({
+  config: z.string().min(1).nullable().default(null)
+    .describe("a JSON file of settings that the weights do not say, under the flags"),
+  json: z.boolean().default(false)
+    .describe("prints the summary as the last line of stdout, all else on stderr"),
+});
+
+/** Where the run goes unless it is said. */
+const OUT = "runs/imported";
+/** So many names are shown of tensors that are left out for one reason. */
+const SHOWN = 3;
+
+const COMMAND: Command = {
+  call: taskCall("import"),
+  summary:
+    "Makes a run of published weights, which evaluate and openRun take: of the reference implementation of " +
+    "CVQ-VAE (.pt), taming's VQGAN (.ckpt), LDM's first stages (.ckpt, also inside a whole LDM), and diffusers' " +
+    "VQModel (a folder). The kind and the sizes are told by the tensors; nothing in the file is run.",
+  operands: [{ name: "FILE", description: "the file of weights, or the folder of diffusers" }],
+  options: settingsOf(OPTIONS),
+  settings: configSettings().map((setting) =>
+    setting.path === "out" ? { ...setting, default: OUT } : setting
+  ),
+};
+
+/** Runs the task and gives the exit code.
+ * @param args of the command line
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, COMMAND);
+  if (line.help) {
+    console.log(showHelp(COMMAND));
+    return 0;
+  }
+  const { config: path, json } = asUsage(() =>
+    readSettings(OPTIONS, line.options, "read the command line")
+  );
+  const file = path === null ? undefined : await readConfigFile(path);
+  const flags = { out: OUT, ...line.settings };
+  const { FILE } = line.operands;
+  const { kind, config, loaded, leftOut } = await asInput(() => importRun(FILE, { file, flags }));
+  const { model, quantizer, out } = config;
+  new Output(json).result({ kind, model, quantizer, loaded, leftOut, out }, [
+    `weights of ${kind}: ${loaded} tensors taken over`,
+    ...leftOut.map(showLeftOut),
+    `model      ${JSON.stringify(model)}`,
+    `quantizer  ${JSON.stringify(quantizer)}`,
+    `the run is in ${out}; evaluate measures it on the images that --data.name of this task names`,
+  ]);
+  return 0;
+}
+
+function showLeftOut({ reason, names }: LeftOut): string {
+  const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : "";
+  return `${names.length} left out, ${reason}: ${names.slice(0, SHOWN).join(", ")}${more}`;
+}
+
+if (import.meta.main) await runTask(() => main(Deno.args));

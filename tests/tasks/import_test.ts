@@ -1,0 +1,47 @@
+/** Published weights by the command line: taken over, measured, and written again. */
+import assert from "node:assert/strict";
+import { unpack } from "../pytorch_weights.ts";
+import { withFolder } from "../training/tiny.ts";
+import { lastLine, runTask } from "./child.ts";
+
+Deno.test("weights of taming are taken over, measured on images, and written for diffusers", () =>
+  withFolder(async (folder) => {
+    const path = await unpack("taming.ckpt", folder), run = `${folder}/run`;
+    const images = ["--data.name", "shapes", "--data.size", "16"];
+    const imported = await runTask("import", [path, "--out", run, ...images, "--json"]);
+    assert.equal(imported.code, 0, imported.stderr);
+    const { kind, loaded, leftOut } = lastLine(imported.stdout);
+    assert.deepEqual([kind, loaded, (leftOut as unknown[]).length], ["taming", 157, 3]);
+
+    const flags = ["--limit", "4", "--device", "reference", "--report", "false", "--json"];
+    const measured = await runTask("evaluate", [run, ...flags]);
+    assert.equal(measured.code, 0, measured.stderr);
+
+    const out = `${folder}/model`;
+    const written = await runTask("export", [run, "--format", "diffusers", "--out", out]);
+    assert.equal(written.code, 0, written.stderr);
+    assert.match(written.stdout, /157 tensors for diffusers in .*safetensors and .*config\.json/);
+
+    const again = await runTask("import", [out, "--out", run]);
+    assert.equal(again.code, 1, "a run is not overwritten");
+    assert.match(again.stderr, /Cannot import into .*the folder must not have a run, got one/);
+  }));
+
+Deno.test("what cannot be taken over is told with an exit code of 2", () =>
+  withFolder(async (folder) => {
+    const text = `${folder}/text.ckpt`;
+    await Deno.writeTextFile(text, "no weights");
+    const out = ["--out", `${folder}/run`];
+    const refused = await runTask("import", [text, ...out]);
+    assert.equal(refused.code, 2);
+    assert.match(
+      refused.stderr,
+      /^Cannot read .*text\.ckpt: it must be a PyTorch file, got another kind/,
+    );
+    await assert.rejects(Deno.stat(`${folder}/run`), Deno.errors.NotFound);
+    const unknown = await runTask("import", [text, "--model.kind", "x"]);
+    assert.equal(unknown.code, 2);
+    const missing = await runTask("export", [`${folder}/none`]);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /^Cannot open .*none: the folder must hold a run, got none/);
+  }));
