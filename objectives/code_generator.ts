@@ -14,6 +14,7 @@ import type { FirstStage } from "../models/first_stage.ts";
 import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
+import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
 import { CodeStatistics } from "./code_statistics.ts";
@@ -158,6 +159,14 @@ export function checkOneCode({ codeAxes }: FirstStage, what: string): void {
   );
 }
 
+/** What images are encoded to. */
+export interface EncodedCodes {
+  /** int32 `[B, positions]`. */
+  readonly codes: Tensor;
+  /** What each code stands for, where targets are spread over the codes that are near it. */
+  readonly near?: NearTargets;
+}
+
 /** How codes are told. */
 export interface LossOptions {
   /** The share of each target that is spread over all codes. */
@@ -227,12 +236,18 @@ export abstract class CodeGenerator<
     return where(less(uniform(device, [count], partKey(key, 0)), classDropout), classes, labels);
   }
 
+  /** The codes that a step learns from; by default those of the images.
+   * @param key of what is drawn
+   */
+  protected encodeInTraining(images: Tensor, _key: RandomKey): EncodedCodes {
+    return { codes: this.encode(images) };
+  }
+
   /** What the model makes of codes.
-   * @param codes int32 `[B, positions]`
    * @param labels int32 `[B]`, as `told`
    */
   protected abstract losses(
-    codes: Tensor,
+    encoded: EncodedCodes,
     labels: Tensor,
     context: Context,
     options: LossOptions,
@@ -267,12 +282,13 @@ export abstract class CodeGenerator<
     const { device } = images, { smoothing } = this.#options;
     using scope = device.scope();
     device.phase("codes");
-    const codes = this.#cached === undefined || indices === undefined
-      ? this.encode(images)
-      : this.#cached.read(device, indices, partKey(context.key, 2));
+    const key = partKey(context.key, 2);
+    const encoded = this.#cached === undefined || indices === undefined
+      ? withoutGradients(() => this.encodeInTraining(images, key))
+      : { codes: this.#cached.read(device, indices, key) };
     device.phase("forward");
-    const told = this.told(device, codes.shape[0], labels, context);
-    const { losses, targets } = this.losses(codes, told, context, { smoothing, first: 0 });
+    const told = this.told(device, images.shape[0], labels, context);
+    const { losses, targets } = this.losses(encoded, told, context, { smoothing, first: 0 });
     const counted = sum(cast(greaterEqual(targets, 0), "float32"));
     const loss = scope.keep(div(sum(losses), maximum(counted, 1)));
     device.phase("backward");
@@ -304,7 +320,7 @@ export abstract class CodeGenerator<
       const { codes, targets, losses } = withoutGradients(() => {
         const codes = this.encode(images);
         const labels = this.told(device, batch.count, given, context);
-        return { codes, ...this.losses(codes, labels, context, { smoothing: 0, first }) };
+        return { codes, ...this.losses({ codes }, labels, context, { smoothing: 0, first }) };
       });
       first += batch.count;
       statistics.add({
