@@ -7,17 +7,6 @@ export * from "./denoiser.ts";
 export * from "./first_stage.ts";
 export type { ModelConfig } from "./kind.ts";
 export { type AutoencoderNeeds, createAutoencoder } from "./registry.ts";
-export { unetFromLdm, unetLayout, unetName } from "./unet/ldm_names.ts";
-export { type PartContext, UNetPart } from "./unet/part.ts";
-export { TimeEmbedding } from "./unet/time_embedding.ts";
-export {
-  CONDITIONINGS,
-  RESAMPLINGS,
-  SMALL_UNET,
-  UNet,
-  type UNetOptions,
-  type UNetSettings,
-} from "./unet/unet.ts";
 export {
   CodeTransformer,
   type CodeTransformerInput,
@@ -41,9 +30,18 @@ export {
   TransformerBlock,
   TransformerStack,
 } from "./transformer/stack.ts";
+export { unetFromLdm, unetLayout, unetName } from "./unet/ldm_names.ts";
+export { type PartContext, UNetPart } from "./unet/part.ts";
+export { TimeEmbedding } from "./unet/time_embedding.ts";
+export {
+  CONDITIONINGS,
+  RESAMPLINGS,
+  SMALL_UNET,
+  UNet,
+  type UNetOptions,
+  type UNetSettings,
+} from "./unet/unet.ts";
 export { VQVAE, type VQVAEOptions } from "./vqvae.ts";
 export { VQGAN, type VQGANNorm, type VQGANOptions, type VQGANSettings } from "./vqgan/vqgan.ts";
 export { type LevelSettings } from "./vqgan/levels.ts";
-export { type SideOptions, VQGANEncoder } from "./vqgan/encoder.ts";
-export { VQGANDecoder } from "./vqgan/decoder.ts";
 export * from "./discriminator.ts";

@@ -23,10 +23,10 @@ export interface AttentionLayerOptions {
   readonly causal?: boolean;
   /** Whether the projections add a bias; by default they do. */
   readonly bias?: boolean;
-  /** Whether the output's projection does; by default as the others. */
-  readonly outputBias?: boolean;
   /** Whether each head's queries and keys are RMS-normalised (arXiv 2302.05442); by default they are not. */
   readonly queryKeyNorm?: boolean;
+  /** Whether the output's projection does; by default as the others. */
+  readonly outputBias?: boolean;
 }
 
 /** What an attention layer attends to, besides its input. */
@@ -74,15 +74,8 @@ export class Attention extends Layer {
    */
   constructor(device: Device, width: number, options: AttentionLayerOptions) {
     super();
-    const {
-      key,
-      heads,
-      memoryWidth = width,
-      causal = false,
-      bias,
-      outputBias = bias,
-      queryKeyNorm,
-    } = options;
+    const { key, heads, memoryWidth = width, causal = false } = options;
+    const { bias, outputBias = bias, queryKeyNorm } = options;
     if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
       throw new RangeError(
         `Cannot make an attention layer: the heads must divide the width ${width}, got ${heads}`,

@@ -401,8 +401,7 @@ export abstract class CodeGenerator<
       ? undefined
       : Int32Array.from({ length: SAMPLES }, (_, image) => image % classes);
     const { images } = await this.generate(device, { count: SAMPLES, key, labels, settings: {} });
-    const { imageShape } = this.#options.dataset;
-    return drawImages(images, [images.length / sizeOf(imageShape), ...imageShape]);
+    return drawImages(images, [SAMPLES, ...this.#options.dataset.imageShape]);
   }
 
   #labels(

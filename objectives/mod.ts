@@ -16,6 +16,7 @@ export * from "./first_stage.ts";
 export * from "./adversarial.ts";
 export * from "./adversarial_losses.ts";
 export * from "./reconstruction.ts";
+export * from "./training_pass.ts";
 export * from "./training_step.ts";
 export * from "./evaluate_model.ts";
 export * from "./codebook_watch.ts";

@@ -212,7 +212,7 @@ Deno.test("the key decides the weights: matrices of deviation 0.02, biases 0, no
     const values = Float32Array.from(own);
     if (shape.length === 2) {
       const deviation = Math.sqrt(
-        values.reduce((sum, value) => sum + value ** 2, 0) / values.length,
+        [...values].reduce((sum, value) => sum + value ** 2, 0) / values.length,
       );
       assert.ok(Math.abs(deviation - 0.02) < 0.004, `${name} deviates by ${deviation}`);
       assert.ok(!first.has(values[0]), `${name} is drawn apart from the others`);
