@@ -18,7 +18,7 @@ import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
 import { CodeStatistics } from "./code_statistics.ts";
-import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
+import { type Generated, type GenerateRequest, Generator, type Given } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
@@ -129,6 +129,8 @@ interface CodesProtocol extends MeasuredImages {
 
 /** Images drawn after an epoch. */
 const SAMPLES = 32;
+/** Images made or encoded at once. */
+const BATCH = 64;
 
 /** How many classes a data set has.
  * @throws {RangeError} it tells none
@@ -364,7 +366,7 @@ export abstract class CodeGenerator<
    * model that was always told the class
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
-    const { count, batchSize = 64, onProgress, signal } = request;
+    const { count, batchSize = BATCH, onProgress, signal } = request;
     const { stage1, dataset } = this.#options, { codeShape } = this;
     const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
@@ -392,6 +394,39 @@ export abstract class CodeGenerator<
       onProgress?.(first + own, count);
     }
     return { images, codes, codeShape };
+  }
+
+  /** What is known of images of which some pixels are: their codes, of which those are known whose pixels all are. An
+   * encoder looks beyond a code's own pixels: blank the hidden ones where codes must not know of them.
+   * @param images the values of `[count, H, W, C]` in [−1, 1]
+   * @param pixels `[count, H, W]`: 1 where a pixel is known, 0 where it is hidden
+   * @throws {RangeError} they are not of as many whole images
+   */
+  async given(device: Device, images: Float32Array, pixels: Uint8Array): Promise<Given> {
+    const { imageShape: [height, width, channels] } = this.#options.dataset;
+    const [rows, columns] = this.codeShape, each = sizeOf(this.codeShape);
+    const count = images.length / (height * width * channels);
+    if (!Number.isInteger(count) || count < 1 || pixels.length !== count * height * width) {
+      throw new RangeError(
+        `Cannot complete images: whole images of ${height}×${width}×${channels} values and a mask of as many pixels are needed, got ${images.length} values and ${pixels.length} pixels`,
+      );
+    }
+    const codes = new Int32Array(count * each), known = new Uint8Array(count * rows * columns);
+    known.fill(1);
+    pixels.forEach((one, at) => {
+      const y = Math.floor(at / width) % height, image = Math.floor(at / width / height);
+      const row = Math.floor(y * rows / height), column = Math.floor(at % width * columns / width);
+      if (one === 0) known[(image * rows + row) * columns + column] = 0;
+    });
+    for (let first = 0; first < count; first += BATCH) {
+      using _scope = device.scope();
+      const own = Math.min(BATCH, count - first), size = height * width * channels;
+      const part = Float32Array.from(images.subarray(first * size, (first + own) * size));
+      const tensor = device.tensor(part, [own, height, width, channels]);
+      const encoded = withoutGradients(() => this.encode(tensor));
+      codes.set(await encoded.integers(), first * each);
+    }
+    return { codes, known };
   }
 
   /** Draws images, of every class in turn where there are classes. */
