@@ -20,5 +20,6 @@ export * from "./projected_cross_entropy.ts";
 export * from "./replicas.ts";
 export * from "./rotary.ts";
 export * from "./schedules.ts";
+export * from "./soft_cross_entropy.ts";
 export * from "./summary.ts";
 export * from "./update.ts";

@@ -13,6 +13,7 @@ import {
   type CodeLosses,
   type CodeRequest,
   type CodeSamplingSettings,
+  type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
@@ -120,7 +121,7 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
 
   /** What the model makes of codes. */
   protected override losses(
-    codes: Tensor,
+    { codes }: EncodedCodes,
     labels: Tensor,
     context: Context,
     { smoothing }: LossOptions,

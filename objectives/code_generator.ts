@@ -14,10 +14,11 @@ import type { FirstStage } from "../models/first_stage.ts";
 import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
+import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
 import { CodeStatistics } from "./code_statistics.ts";
-import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
+import { type Generated, type GenerateRequest, Generator, type Given } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
@@ -128,6 +129,8 @@ interface CodesProtocol extends MeasuredImages {
 
 /** Images drawn after an epoch. */
 const SAMPLES = 32;
+/** Images made or encoded at once. */
+const BATCH = 64;
 
 /** How many classes a data set has.
  * @throws {RangeError} it tells none
@@ -156,6 +159,14 @@ export function checkOneCode({ codeAxes }: FirstStage, what: string): void {
     `Cannot make ${what}: the first stage must have one code a position, got [${codeAxes}]; ` +
       "--objective.type residual-autoregression takes several",
   );
+}
+
+/** What images are encoded to. */
+export interface EncodedCodes {
+  /** int32 `[B, positions]`. */
+  readonly codes: Tensor;
+  /** What each code stands for, where targets are spread over the codes that are near it. */
+  readonly near?: NearTargets;
 }
 
 /** How codes are told. */
@@ -227,12 +238,18 @@ export abstract class CodeGenerator<
     return where(less(uniform(device, [count], partKey(key, 0)), classDropout), classes, labels);
   }
 
+  /** The codes that a step learns from; by default those of the images.
+   * @param key of what is drawn
+   */
+  protected encodeInTraining(images: Tensor, _key: RandomKey): EncodedCodes {
+    return { codes: this.encode(images) };
+  }
+
   /** What the model makes of codes.
-   * @param codes int32 `[B, positions]`
    * @param labels int32 `[B]`, as `told`
    */
   protected abstract losses(
-    codes: Tensor,
+    encoded: EncodedCodes,
     labels: Tensor,
     context: Context,
     options: LossOptions,
@@ -267,12 +284,13 @@ export abstract class CodeGenerator<
     const { device } = images, { smoothing } = this.#options;
     using scope = device.scope();
     device.phase("codes");
-    const codes = this.#cached === undefined || indices === undefined
-      ? this.encode(images)
-      : this.#cached.read(device, indices, partKey(context.key, 2));
+    const key = partKey(context.key, 2);
+    const encoded = this.#cached === undefined || indices === undefined
+      ? withoutGradients(() => this.encodeInTraining(images, key))
+      : { codes: this.#cached.read(device, indices, key) };
     device.phase("forward");
-    const told = this.told(device, codes.shape[0], labels, context);
-    const { losses, targets } = this.losses(codes, told, context, { smoothing, first: 0 });
+    const told = this.told(device, images.shape[0], labels, context);
+    const { losses, targets } = this.losses(encoded, told, context, { smoothing, first: 0 });
     const counted = sum(cast(greaterEqual(targets, 0), "float32"));
     const loss = scope.keep(div(sum(losses), maximum(counted, 1)));
     device.phase("backward");
@@ -304,7 +322,7 @@ export abstract class CodeGenerator<
       const { codes, targets, losses } = withoutGradients(() => {
         const codes = this.encode(images);
         const labels = this.told(device, batch.count, given, context);
-        return { codes, ...this.losses(codes, labels, context, { smoothing: 0, first }) };
+        return { codes, ...this.losses({ codes }, labels, context, { smoothing: 0, first }) };
       });
       first += batch.count;
       statistics.add({
@@ -348,7 +366,7 @@ export abstract class CodeGenerator<
    * model that was always told the class
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
-    const { count, batchSize = 64, onProgress, signal } = request;
+    const { count, batchSize = BATCH, onProgress, signal } = request;
     const { stage1, dataset } = this.#options, { codeShape } = this;
     const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
@@ -376,6 +394,39 @@ export abstract class CodeGenerator<
       onProgress?.(first + own, count);
     }
     return { images, codes, codeShape };
+  }
+
+  /** What is known of images of which some pixels are: their codes, of which those are known whose pixels all are. An
+   * encoder looks beyond a code's own pixels: blank the hidden ones where codes must not know of them.
+   * @param images the values of `[count, H, W, C]` in [−1, 1]
+   * @param pixels `[count, H, W]`: 1 where a pixel is known, 0 where it is hidden
+   * @throws {RangeError} they are not of as many whole images
+   */
+  async given(device: Device, images: Float32Array, pixels: Uint8Array): Promise<Given> {
+    const { imageShape: [height, width, channels] } = this.#options.dataset;
+    const [rows, columns] = this.codeShape, each = sizeOf(this.codeShape);
+    const count = images.length / (height * width * channels);
+    if (!Number.isInteger(count) || count < 1 || pixels.length !== count * height * width) {
+      throw new RangeError(
+        `Cannot complete images: whole images of ${height}×${width}×${channels} values and a mask of as many pixels are needed, got ${images.length} values and ${pixels.length} pixels`,
+      );
+    }
+    const codes = new Int32Array(count * each), known = new Uint8Array(count * rows * columns);
+    known.fill(1);
+    pixels.forEach((one, at) => {
+      const y = Math.floor(at / width) % height, image = Math.floor(at / width / height);
+      const row = Math.floor(y * rows / height), column = Math.floor(at % width * columns / width);
+      if (one === 0) known[(image * rows + row) * columns + column] = 0;
+    });
+    for (let first = 0; first < count; first += BATCH) {
+      using _scope = device.scope();
+      const own = Math.min(BATCH, count - first), size = height * width * channels;
+      const part = Float32Array.from(images.subarray(first * size, (first + own) * size));
+      const tensor = device.tensor(part, [own, height, width, channels]);
+      const encoded = withoutGradients(() => this.encode(tensor));
+      codes.set(await encoded.integers(), first * each);
+    }
+    return { codes, known };
   }
 
   /** Draws images, of every class in turn where there are classes. */

@@ -19,6 +19,8 @@ export interface CodeModelNeeds {
   readonly grid: readonly [height: number, width: number];
   /** How many classes it is told of. */
   readonly classes: number;
+  /** Whether blocks are computed anew in the backward pass instead of kept. */
+  readonly recompute?: boolean;
 }
 
 /** What a model is made for by a configuration.
@@ -33,6 +35,7 @@ export function codeModelNeeds(
   return {
     codebookSize: stage1.codebookSize,
     grid: [height, width],
+    recompute: needs.recompute,
     classes: settings.conditional ? classCount(dataset) : 0,
   };
 }

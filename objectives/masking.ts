@@ -14,6 +14,7 @@ import {
   type CodeLosses,
   type CodeRequest,
   type CodeSamplingSettings,
+  type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
 import { drawMask } from "./masks.ts";
@@ -118,7 +119,7 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
 
   /** What the model makes of codes. */
   protected override losses(
-    codes: Tensor,
+    { codes }: EncodedCodes,
     labels: Tensor,
     context: Context,
     { smoothing, first }: LossOptions,

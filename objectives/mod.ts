@@ -31,13 +31,17 @@ export {
   type CodeModel,
   type CodeRequest,
   type CodeSamplingSettings,
+  type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
 export * from "./code_statistics.ts";
 export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
 export { drawMask } from "./masks.ts";
 export type { MaskedSettings } from "./samplers/masked.ts";
-export { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
+export {
+  ResidualAutoregressionObjective,
+  type ResidualAutoregressionOptions,
+} from "./residual_autoregression.ts";
 export * from "./samplers/guidance.ts";
 export * from "./samplers/guided_logits.ts";
 export {

@@ -1,28 +1,74 @@
 /** Autoregression over several codes a position. */
 import { withoutGradients } from "../core/execute.ts";
-import { reshape, slice } from "../core/functions/movement.ts";
+import { mul, sub } from "../core/functions/elementwise.ts";
+import { gather, nearest } from "../core/functions/indexing.ts";
+import { concatenate, reshape, slice } from "../core/functions/movement.ts";
+import type { RandomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
+import type { FirstStage } from "../models/first_stage.ts";
 import type { ResidualTransformer } from "../models/transformer/residual_transformer.ts";
 import { StackCache } from "../models/transformer/stack.ts";
+import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { softCrossEntropy } from "../nn/soft_cross_entropy.ts";
+import { CodebookQuantizer } from "../quantizers/codebook.ts";
+import { ResidualQuantizer } from "../quantizers/residual.ts";
 import { readSettings } from "../settings/settings.ts";
 import { AUTOREGRESSIVE_SAMPLING, checkPrefix } from "./autoregression.ts";
 import {
   CodeGenerator,
+  type CodeGeneratorOptions,
   type CodeLosses,
   type CodeRequest,
   type CodeSamplingSettings,
+  type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
 import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
+/** What the objective is made of. */
+export interface ResidualAutoregressionOptions extends CodeGeneratorOptions<ResidualTransformer> {
+  /** τ: in training codes are drawn from Q(k) ∝ exp(−‖r − e_k‖²/τ), r what is left of the feature, and Q is the target
+   * (arXiv 2203.01941, 3.3); 0 takes the codes of the first stage. */
+  readonly softening: number;
+}
+
+/** The codebook of a residual quantiser that has one for all levels. */
+function sharedCodebook({ network: { quantizer } }: FirstStage): CodebookQuantizer | undefined {
+  if (!(quantizer instanceof ResidualQuantizer) || quantizer.parts.length > 1) return undefined;
+  const [part] = quantizer.parts;
+  return part instanceof CodebookQuantizer ? part : undefined;
+}
+
 /** Minimises −ln p of every code after the positions before it, by rows, and the codes before it at its own position
  * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits a code, as autoregression's.
  */
 export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTransformer> {
+  readonly #options: ResidualAutoregressionOptions;
+
+  /** Takes up a model, its optimiser and a first stage.
+   * @throws {RangeError} targets are to be soft and the first stage has not one codebook for all levels, or its codes are
+   * kept in memory
+   */
+  constructor(options: ResidualAutoregressionOptions) {
+    super(options);
+    this.#options = options;
+    const { softening, stage1, cache = "none" } = options;
+    if (softening > 0 && sharedCodebook(stage1) === undefined) {
+      throw new RangeError(
+        "Cannot soften targets: the first stage must be a residual quantizer with one codebook for all levels, got another",
+      );
+    }
+    if (softening > 0 && cache !== "none") {
+      throw new RangeError(
+        `Cannot soften targets: objective.cache must be none, as codes are drawn anew in every step, got ${cache}`,
+      );
+    }
+  }
+
   /** Bits. */
   protected override readonly measure: readonly [string, string] = [
     "bits",
@@ -38,7 +84,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
 
   /** What the model makes of codes. */
   protected override losses(
-    codes: Tensor,
+    { codes, near }: EncodedCodes,
     labels: Tensor,
     context: Context,
     { smoothing }: LossOptions,
@@ -48,7 +94,37 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     const features = this.model.forward(labels, places, context);
     const targets = reshape(codes, [codes.size]);
     const rows = reshape(features, [codes.size, weight.shape[0]]);
-    return { targets, losses: projectedCrossEntropy(rows, weight, targets, { smoothing }) };
+    const losses = near === undefined
+      ? projectedCrossEntropy(rows, weight, targets, { smoothing })
+      : softCrossEntropy(rows, weight, near);
+    return { targets, losses };
+  }
+
+  /** Draws each code from those near to what is left of the feature, where targets are soft. */
+  protected override encodeInTraining(images: Tensor, key: RandomKey): EncodedCodes {
+    const { softening, stage1 } = this.#options, { depth } = this.model;
+    if (softening === 0) return super.encodeInTraining(images, key);
+    const codebook = sharedCodebook(stage1)!.codes();
+    const features = stage1.features(images), width = stage1.codebookDim;
+    const places = features.size / width, scaled = (x: Tensor) => mul(x, softening ** -0.5);
+    const indices: Tensor[] = [], residuals: Tensor[] = [];
+    let rest = reshape(features, [places, width]);
+    for (let level = 0; level < depth; level++) {
+      const noise = partKey(key, level);
+      const drawn = nearest(scaled(rest), scaled(codebook), { distance: "l2", noise });
+      indices.push(reshape(drawn, [places, 1]));
+      residuals.push(reshape(rest, [places, 1, width]));
+      rest = sub(rest, gather(codebook, drawn));
+    }
+    const joined = (parts: readonly Tensor[]) => concatenate([parts[0], ...parts.slice(1)], 1);
+    return {
+      codes: reshape(joined(indices), [images.shape[0], places / images.shape[0] * depth]),
+      near: {
+        vectors: reshape(joined(residuals), [places * depth, width]),
+        codes: codebook,
+        temperature: softening,
+      },
+    };
   }
 
   /** Draws codes. */

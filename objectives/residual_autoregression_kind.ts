@@ -1,4 +1,5 @@
 /** Residual autoregression in the registry. */
+import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
@@ -8,10 +9,20 @@ import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
 
+/** The settings of residual autoregression. */
+export interface ResidualAutoregressionSettings extends CodeGeneratorSettings {
+  /** How far targets are spread over near codes, from which codes are drawn; 0: neither. */
+  readonly softening: number;
+}
+
 /** Residual autoregression, with an RQ-transformer and one optimiser. */
-export const residualAutoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
+export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSettings> = {
   description: "tell each code of a first stage with several codes a position from those before it",
-  schema: codeGeneratorSchema(0),
+  schema: codeGeneratorSchema(0).extend({
+    softening: z.number().min(0).default(0).describe(
+      "how far targets are spread over near codes, from which the codes of a step are drawn; 0: neither",
+    ),
+  }),
   models: RESIDUAL_TRANSFORMERS,
   quantizes: false,
   stage1: "required",
@@ -20,6 +31,9 @@ export const residualAutoregressionKind: ObjectiveKind<CodeGeneratorSettings> = 
     const key = randomKey(needs.seed, "initial model");
     const wanted = { ...codeModelNeeds(needs), depth: sizeOf(needs.stage1!.codeAxes) };
     const model = createModel(RESIDUAL_TRANSFORMERS, device, wanted, needs.model, key);
-    return new ResidualAutoregressionObjective(codeGeneratorOptions(needs, model));
+    return new ResidualAutoregressionObjective({
+      ...codeGeneratorOptions(needs, model),
+      softening: needs.settings.softening,
+    });
   },
 };

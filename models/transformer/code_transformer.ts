@@ -37,6 +37,8 @@ export interface CodeTransformerNeeds {
   /** Whether a code is predicted from those before it. Otherwise all codes see each other, and there is a token more,
    * K, which stands for a code that is hidden. */
   readonly causal: boolean;
+  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  readonly recompute?: boolean;
 }
 
 /** How a transformer over codes is made. */

@@ -34,6 +34,8 @@ export interface ResidualTransformerNeeds {
   readonly depth: number;
   /** How many classes there are; 0 without. */
   readonly classes: number;
+  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  readonly recompute?: boolean;
 }
 
 /** How a transformer over several codes a position is made. */

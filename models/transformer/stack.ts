@@ -1,4 +1,5 @@
 /** Transformer blocks, one after another. */
+import { checkpoint } from "../../core/checkpoint.ts";
 import { add } from "../../core/functions/elementwise.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
@@ -38,6 +39,9 @@ export interface StackOptions extends BlockSettings {
   readonly causal: boolean;
   /** Channels of the tokens of another sequence that each block attends to besides; none by default. */
   readonly memoryWidth?: number;
+  /** Whether blocks are computed anew in the backward pass instead of kept: less memory for a third more time; by default
+   * they are kept. */
+  readonly recompute?: boolean;
   /** Of the initial weights. */
   readonly key: RandomKey;
 }
@@ -144,19 +148,21 @@ export class TransformerStack extends Layer {
   /** Normalises the tokens after the last block. */
   readonly norm: Layer;
   readonly #attendsMemory: boolean;
+  readonly #recompute: boolean;
 
   /** Makes the blocks.
    * @throws {RangeError} the heads do not divide the width, or the dropout is not in [0, 1)
    */
   constructor(device: Device, options: StackOptions) {
     super();
-    const { layers, key, memoryWidth } = options;
+    const { layers, key, memoryWidth, recompute = false } = options;
     this.blocks = Array.from(
       { length: layers },
       (_, block) => new TransformerBlock(device, options, partKey(key, block)),
     );
     this.norm = makeNorm(device, options);
     this.#attendsMemory = memoryWidth !== undefined;
+    this.#recompute = recompute;
     initializeWeights(this, partKey(key, layers));
   }
 
@@ -173,7 +179,9 @@ export class TransformerStack extends Layer {
     }
     const output = this.blocks.reduce((y, block, index) => {
       const own = context && { ...context, key: partKey(context.key, index) };
-      return block.forward(y, own, { ...input, cache: cache?.layers[index] });
+      const attended = { ...input, cache: cache?.layers[index] };
+      const body = (y: Tensor) => block.forward(y, own, attended);
+      return this.#recompute ? checkpoint(body, y) : body(y);
     }, x);
     return this.norm.forward(output);
   }

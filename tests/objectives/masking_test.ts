@@ -124,6 +124,28 @@ testOnEach(devices, "every mask is completed; known codes stay", async (device) 
   });
 });
 
+testOnEach(devices, "a code is known where all of its pixels are", async (device) => {
+  await withObjective(device, {}, async (objective, stage1) => {
+    const dataset = stripes(), count = 2;
+    const images = await dataset.images("test", Int32Array.of(3, 4));
+    // All but one pixel at the bottom right of the first image; the top row of codes of the second.
+    const pixels = Uint8Array.from(
+      { length: count * 144 },
+      (_, at) => Number(at < 144 ? at !== 143 : at < 144 + 4 * 12 + 5),
+    );
+    const { codes, known } = await objective.given(device, images, pixels);
+    assert.deepEqual([...known], [1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
+    const tensor = device.tensor(images, [count, ...dataset.imageShape]);
+    assert.deepEqual(codes, await stage1.encode(tensor).indices.integers());
+    await assert.rejects(objective.given(device, images, pixels.subarray(1)), {
+      name: "RangeError",
+      message:
+        "Cannot complete images: whole images of 12×12×1 values and a mask of as many pixels " +
+        "are needed, got 288 values and 287 pixels",
+    });
+  });
+});
+
 testOnEach(devices, "what does not fit is refused", async (device) => {
   await withObjective(device, {}, async (objective) => {
     await assert.rejects(objective.generate(device, { count: 1, key, settings: { topK: 9 } }), {

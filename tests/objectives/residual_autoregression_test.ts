@@ -126,3 +126,38 @@ testOnEach(devices, "what is known stays, and the rest follows from it", async (
     assert.deepEqual(await complete([0, 0]), plain);
   });
 });
+
+testOnEach(
+  devices,
+  "soft targets: near codes are drawn, and the nearest as τ falls",
+  async (device) => {
+    const lossesWith = async (softening: number) => {
+      let losses: number[] = [];
+      await withObjective(device, 2, { settings: { softening } }, async (objective) => {
+        losses = await trainFor(objective, device, 12);
+      });
+      return losses;
+    };
+    const hard = await lossesWith(0), soft = await lossesWith(0.3), sharp = await lossesWith(1e-6);
+    sharp.forEach((loss, step) => assert.ok(Math.abs(loss - hard[step]) < 1e-3, `step ${step}`));
+    assert.ok(soft.some((loss, step) => Math.abs(loss - hard[step]) > 1e-2));
+    assert.ok(soft.at(-1)! < soft[0], `${soft[0]} became ${soft.at(-1)}`);
+  },
+);
+
+testOnEach(devices, "soft targets that cannot be made are refused", async (device) => {
+  const make = async (depth: number | undefined, settings: Record<string, unknown>) =>
+    await withObjective(device, depth, { settings }, () => Promise.resolve());
+  await assert.rejects(make(undefined, { softening: 0.5 }), {
+    name: "RangeError",
+    message:
+      "Cannot soften targets: the first stage must be a residual quantizer with one codebook " +
+      "for all levels, got another",
+  });
+  await assert.rejects(make(2, { softening: 0.5, cache: "images" }), {
+    name: "RangeError",
+    message:
+      "Cannot soften targets: objective.cache must be none, as codes are drawn anew in every " +
+      "step, got images",
+  });
+});

@@ -1,7 +1,9 @@
 /** Transformers: PyTorch's logits and gradients, what sees what, the cache, and what is refused. */
 import assert from "node:assert/strict";
-import { withoutGradients } from "../../../core/execute.ts";
+import { backward, withoutGradients } from "../../../core/execute.ts";
+import { square } from "../../../core/functions/elementwise.ts";
 import { slice } from "../../../core/functions/movement.ts";
+import { mean } from "../../../core/functions/reductions.ts";
 import { randomKey } from "../../../core/random.ts";
 import type { Device } from "../../../core/tensor.ts";
 import { createModel, TRANSFORMERS } from "../../../models/registry.ts";
@@ -172,6 +174,22 @@ testOnEach(devices, "dropout is drawn from the key, in training only", async (de
   assert.notDeepEqual(await read({ training: true, key: randomKey(2, "other") }), trained);
 });
 
+testOnEach(
+  devices,
+  "blocks that are computed anew give the same gradients to the bit",
+  async (device) => {
+    const gradientsOf = async (recompute: boolean) => {
+      const model = new CodeTransformer(device, { ...MODERN, dropout: 0.3, recompute });
+      const codes = integers(device, [1, 2, 3, 4, 5, 6], [2, 3]);
+      const input = { labels: integers(device, [0, 1], [2]), codes };
+      const features = model.forward(input, { training: true, key });
+      const gradients = backward(mean(square(model.logits(features))), model.parameters());
+      return await Promise.all(gradients.map((gradient) => gradient.floats()));
+    };
+    assert.deepEqual(await gradientsOf(true), await gradientsOf(false));
+  },
+);
+
 Deno.test("the default transformer over 49 codes of 512 has 0.93 million parameters", () => {
   using _scope = reference.scope();
   const needs = { codebookSize: 512, grid: [7, 7] as const, classes: 0, causal: true };
@@ -190,7 +208,8 @@ Deno.test("the key decides the weights: matrices of deviation 0.02, biases 0, no
   assert.deepEqual(await make(1).stateDictionary(), state);
   assert.notDeepEqual(await make(2).stateDictionary(), state);
   const first = new Set<number>();
-  for (const [name, { shape, values }] of state) {
+  for (const [name, { shape, values: own }] of state) {
+    const values = Float32Array.from(own);
     if (shape.length === 2) {
       const deviation = Math.sqrt(
         [...values].reduce((sum, value) => sum + value ** 2, 0) / values.length,
