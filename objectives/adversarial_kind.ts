@@ -12,6 +12,7 @@ import {
   type Perceptual,
 } from "./adversarial.ts";
 import type { ObjectiveKind } from "./kind.ts";
+import { decaysIn } from "./first_stage.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 import { constructFor } from "./reconstruction_kind.ts";
 
@@ -96,7 +97,7 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
     return new AdversarialObjective(device, {
       ...settings,
       model,
-      optimizer: constructOptimizer(optimizer, model.namedParameters()),
+      optimizer: constructOptimizer(optimizer, model.namedParameters(), decaysIn(model)),
       discriminator,
       discriminatorOptimizer: constructOptimizer(optimizer, discriminator.namedParameters()),
       perceptual,

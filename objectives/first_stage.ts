@@ -1,6 +1,6 @@
 /** What every objective that trains a first stage has in common: how it is judged and shown. */
 import { withoutGradients } from "../core/execute.ts";
-import type { Device } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
@@ -29,6 +29,13 @@ export interface FirstStageOptions extends UpdateOptions {
   readonly accumulate?: number;
   /** The quantiser's settings, for the advice on a codebook that has collapsed. */
   readonly quantizer?: QuantizerConfig;
+}
+
+/** Whether a weight decay is for a parameter of a first stage: for matrices and filters, not for biases, the gains of norms
+ * and codes. */
+export function decaysIn({ quantizer }: Autoencoder): (parameter: Tensor) => boolean {
+  const codes = new Set(quantizer.parameters());
+  return (parameter) => parameter.shape.length > 1 && !codes.has(parameter);
 }
 
 /** Test images on a sample grid, at most. */

@@ -12,6 +12,7 @@ import {
 } from "../quantizers/registry.ts";
 import type { ObjectiveKind, ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
+import { decaysIn } from "./first_stage.ts";
 import { ReconstructionObjective } from "./reconstruction.ts";
 
 /** What a first stage is made of. */
@@ -70,7 +71,7 @@ export const reconstructionKind: ObjectiveKind = {
     const model = constructFor(device, needs, dataset);
     return new ReconstructionObjective(device, {
       model,
-      optimizer: constructOptimizer(optimizer, model.namedParameters()),
+      optimizer: constructOptimizer(optimizer, model.namedParameters(), decaysIn(model)),
       dataset,
       stepsPerEpoch,
       quantizer,

@@ -105,7 +105,9 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const resume = options.resume && !await folder.isUntouched();
   if (resume) await checkResumable(folder, identity, steps);
 
+  const parameters = objective.model.parameters().reduce((sum, { size }) => sum + size, 0);
   output.say(`training on ${device.description} into ${folder.path}`);
+  output.say(`the model has ${parameters.toLocaleString("en")} parameters`);
   const progress = new Progress(output, {
     epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),
     batchSize: training.batchSize,

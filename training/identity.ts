@@ -9,6 +9,15 @@ const WHEREABOUTS: ReadonlySet<string> = new Set([
   "objective.weights",
 ]);
 
+/** Where the shards of a set are: their names count, the folder does not. */
+const SHARDS: ReadonlySet<string> = new Set(["data.train", "data.test"]);
+
+/** The names of shards without the folders or addresses that they lie in. */
+function withoutFolder(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  return value.split(",").map((path) => path.trim().split(/[\\/]/).at(-1)).join(",");
+}
+
 /** Settings that came later, and the value that they had before they could be chosen. At that value they are left away,
  * so that runs which were made before go on, and keep their names. */
 const LATER: Readonly<Record<string, unknown>> = {
@@ -45,9 +54,9 @@ export function identityOf(config: Config): Readonly<Record<string, unknown>> {
   const settings = Object.entries(sections).flatMap(([section, values]) =>
     Object.entries(values).map(([name, value]) => [`${section}.${name}`, value])
   );
-  const determining = settings.filter(([path, value]) =>
-    !WHEREABOUTS.has(path as string) && LATER[path as string] !== value
-  );
+  const determining = settings.map(([path, value]) =>
+    [path, SHARDS.has(path as string) ? withoutFolder(value) : value] as const
+  ).filter(([path, value]) => !WHEREABOUTS.has(path as string) && LATER[path as string] !== value);
   return Object.fromEntries([["seed", seed], ["precision", precision], ...determining]);
 }
 

@@ -1,5 +1,6 @@
 /** Opens a run that was trained: images to codes and back in a few lines. */
 import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { randomKey } from "../core/random.ts";
 import { Device } from "../core/tensor.ts";
 import { FirstStage } from "../models/first_stage.ts";
@@ -14,7 +15,7 @@ import { RunFolder } from "./run_folder.ts";
 
 /** Which of a run's weights are opened. */
 export interface OpenRunOptions {
-  /** `last`, `best`, or the path of a file; the last by default. */
+  /** `last`, `best`, `weights`, or the path of a file; by default the last, or the weights where there is no other. */
   readonly checkpoint?: string;
   /** As they were trained, or their averages; by default the averages where there are some. */
   readonly weights?: ModelWeights;
@@ -56,7 +57,7 @@ export async function openRun(
     throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
   }
   const config = resolveConfig({ saved: await folder.readConfig() });
-  const file = which === "last" || which === "best" ? folder.checkpoint(which) : which;
+  const file = await checkpointFile(folder, which);
   const checkpoint = await readCheckpoint(file);
   checkIdentity(file, checkpoint.identity, identityOf(config));
   checkFinite(file, checkpoint);
@@ -76,6 +77,14 @@ export async function openRun(
     network.dispose();
     throw error;
   }
+}
+
+/** The file of a checkpoint; of a folder that holds no last one, the weights. */
+async function checkpointFile(folder: RunFolder, which: string): Promise<string> {
+  if (which !== "last" && which !== "best" && which !== "weights") return which;
+  const file = folder.checkpoint(which), weights = folder.checkpoint("weights");
+  const exists = async (path: string) => await stat(path).then(() => true, () => false);
+  return which === "last" && !await exists(file) && await exists(weights) ? weights : file;
 }
 
 function checkArguments(path: unknown, device: unknown, which: unknown, weights: unknown): void {

@@ -124,7 +124,7 @@ export class RunFolder {
   }
 
   /** Where a checkpoint is. */
-  checkpoint(name: "last" | "best"): string {
+  checkpoint(name: "last" | "best" | "weights"): string {
     return join(this.path, "checkpoints", `${name}.safetensors`);
   }
 

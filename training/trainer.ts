@@ -136,6 +136,8 @@ const WARM_UP = 9;
 /** Trains towards an objective and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
  * folder.
  *
+ * At its end it leaves the model alone in `checkpoints/weights.safetensors` besides, a third of a checkpoint's bytes.
+ *
  * A run that is killed at any moment and resumed ends with the same bytes in its final checkpoint as one that was
  * never stopped.
  *
@@ -229,6 +231,7 @@ class Run implements Disposable {
         if (!await this.#epoch()) return this.#summary(undefined);
         test = await this.#endEpoch();
       }
+      await this.#saveWeights();
       return this.#summary(test ?? await this.#evaluate());
     } catch (error) {
       if (error instanceof Interrupted) return this.#summary(undefined);
@@ -421,6 +424,16 @@ class Run implements Disposable {
     for (const name of names) {
       await saveCheckpoint(folder.checkpoint(name), state, { identity, carried: this.#carried });
     }
+  }
+
+  /** Writes the model alone, as it is evaluated: what is needed to use it, and not to go on training. */
+  async #saveWeights(): Promise<void> {
+    const { folder, identity, objective } = this.#options;
+    using _averaged = this.#state.average?.apply();
+    const state = [...await objective.model.stateDictionary()]
+      .map(([name, entry]) => [`model.${name}`, entry] as const);
+    const header = { identity, carried: null };
+    await saveCheckpoint(folder.checkpoint("weights"), new Map(state), header);
   }
 
   async #restore(): Promise<void> {

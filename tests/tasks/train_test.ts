@@ -24,7 +24,11 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
     "summary.json",
     "test",
   ]);
-  assert.deepEqual(names(`${run}/checkpoints`), ["best.safetensors", "last.safetensors"]);
+  assert.deepEqual(names(`${run}/checkpoints`), [
+    "best.safetensors",
+    "last.safetensors",
+    "weights.safetensors",
+  ]);
   assert.deepEqual(names(`${run}/samples`), ["epoch-001.png"]);
 
   const config = readJson(`${run}/config.json`);

@@ -39,6 +39,16 @@ Deno.test("a configuration and a checkpoint are enough; images go to codes and b
   }
 });
 
+Deno.test("the weights alone are enough", () =>
+  withFolder(async (path) => {
+    await makeRun(path, VANILLA, 1);
+    const folder = new RunFolder(path);
+    using whole = await openRun(path, device);
+    await Deno.rename(folder.checkpoint("last"), folder.checkpoint("weights"));
+    using alone = await openRun(path, device);
+    assert.equal(alone.identity, whole.identity);
+  }));
+
 Deno.test("colour is seen in the weights; the identity is of the weights that were chosen", () =>
   withFolder(async (path) => {
     await makeRun(path, VANILLA, 3, "averaged");

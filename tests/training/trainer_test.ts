@@ -87,6 +87,34 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     assert.deepEqual(state.get("step")?.values, Int32Array.of(6 * summary.best!.epoch));
   }));
 
+Deno.test("a finished run leaves its model alone, averaged where it averages", () =>
+  withFolder(async (path) => {
+    await trainTiny({ device, path, averageDecay: 0.9 });
+    const folder = new RunFolder(path);
+    const [last, weights] = await Promise.all(
+      (["last", "weights"] as const).map((name) => readCheckpoint(folder.checkpoint(name))),
+    );
+    assert.ok([...weights.state.keys()].every((name) => name.startsWith("model.")));
+    const name = "encoder.conv1.weight";
+    const average = last.state.get(`average.values.${name}`)!.values;
+    assert.deepEqual(weights.state.get(`model.${name}`)!.values, average);
+    assert.notDeepEqual(last.state.get(`model.${name}`)!.values, average);
+  }));
+
+Deno.test("averaged weights are what is measured, and a stopped run goes on with the same bytes", () =>
+  withFolder((whole) =>
+    withFolder(async (path) => {
+      const averaged = await trainTiny({ device, path: whole, averageDecay: 0.9 });
+      await trainTiny({ device, path, averageDecay: 0.9, ...stopAt(8) });
+      await trainTiny({ device, path, averageDecay: 0.9, resume: true });
+      await assertSameEnd(path, whole);
+      await withFolder(async (plain) => {
+        const { test } = await trainTiny({ device, path: plain });
+        assert.notEqual(test!.numbers.mse, averaged.test!.numbers.mse);
+      });
+    })
+  ));
+
 Deno.test("a run stopped in any step and resumed ends with the bytes of one never stopped", () =>
   withFolder(async (whole) => {
     await trainTiny({ device, path: whole });
