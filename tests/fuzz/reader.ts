@@ -38,7 +38,7 @@ export class FuzzReader {
       const waited = performance.now() - start, bytes = residentBytes(child.pid);
       if (waited > this.#patience) ended ??= `no answer after ${Math.round(waited)} ms`;
       if (bytes > MOST_BYTES) ended ??= `${Math.round(bytes / 2 ** 20)} MiB of memory`;
-      if (ended !== undefined) child.kill("SIGKILL");
+      if (ended !== undefined) end(child);
     }, LOOK);
     const { done, value } = await this.#lines!.next();
     clearInterval(watch);
@@ -88,5 +88,14 @@ function residentBytes(pid: number): number {
     return 1024 * Number(status.match(/VmRSS:\s*(\d+)/)?.[1] ?? 0);
   } catch {
     return 0; // It has ended.
+  }
+}
+
+/** Ends a child, which may have ended by itself meanwhile. */
+function end(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
   }
 }
