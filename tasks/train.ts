@@ -87,6 +87,12 @@ export async function main(args: readonly string[]): Promise<number> {
 async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
   const { seed, data, training, cpu } = config;
   const output = new Output(options.json);
+  let progress: Progress | undefined;
+  using interruption = new Interruption(() => {
+    progress?.clear();
+    const next = progress === undefined ? "before the first step" : "after this step";
+    output.say(`stopping ${next}; Ctrl-C again stops at once, without a checkpoint`);
+  });
   const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
   const steps = totalSteps(config, dataset);
   const { threads, blas, dnn } = cpu;
@@ -108,13 +114,15 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   const parameters = objective.model.parameters().reduce((sum, { size }) => sum + size, 0);
   output.say(`training on ${device.description} into ${folder.path}`);
   output.say(`the model has ${parameters.toLocaleString("en")} parameters`);
-  const progress = new Progress(output, {
+  if (interruption.signal.aborted) {
+    output.result({ finished: false, steps: 0, out: folder.path }, [
+      "stopped before the first step; nothing was written",
+    ]);
+    return INTERRUPTED;
+  }
+  const shown = progress = new Progress(output, {
     epochs: Math.ceil(steps / stepsPerEpoch(dataset, training.batchSize)),
     batchSize: training.batchSize,
-  });
-  using interruption = new Interruption(() => {
-    progress.clear();
-    output.say("stopping after this step; Ctrl-C again stops at once, without a checkpoint");
   });
   using _lock = await folder.lock();
   await checkFolder(folder, options); // Another process may have trained there since.
@@ -132,23 +140,23 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     resume,
     signal: interruption.signal,
     onGap: (recorded, step) => {
-      progress.clear();
+      shown.clear();
       output.say(
         `what was recorded ends at step ${recorded}, the checkpoint is of step ${step}: the machine was cut off ` +
           "between; metrics.jsonl marks the gap",
       );
     },
-    onProgress: (now) => progress.step(now),
-    onEpoch: (summary) => progress.epoch(summary),
+    onProgress: (now) => shown.step(now),
+    onEpoch: (summary) => shown.epoch(summary),
     onProfile: options.profile
       ? async (taken: Profile) => {
-        progress.clear();
+        shown.clear();
         output.say(showDearest(taken));
         output.say(showTracePath(await folder.writeTrace(chromeTrace([taken]))));
       }
       : undefined,
   });
-  progress.clear();
+  shown.clear();
   if (trained.test === undefined) {
     const words = ["--out", folder.path, "--resume", ...flagsBesideFile(config)];
     output.result({ finished: false, steps: trained.steps, out: folder.path }, [
