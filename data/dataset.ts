@@ -4,6 +4,9 @@ import type { RandomKey } from "../core/random.ts";
 /** Which part of a data set. */
 export type Split = "train" | "test";
 
+/** Which images are measured: a part of a data set, or the training images that were held out. */
+export type MeasuredSplit = Split | "validation";
+
 /** How a data set that is read in sequence is read. */
 export interface SequenceOptions {
   /** Images a batch; what is left at the end is a smaller one. */
@@ -21,7 +24,7 @@ export interface Dataset {
   /** Height, width and channels of every image. */
   readonly imageShape: readonly [height: number, width: number, channels: number];
   /** How many images each part holds. */
-  readonly sizes: Readonly<Record<Split, number>>;
+  readonly sizes: Readonly<Record<Split, number>> & { readonly validation?: number };
   /** What the images show, where that is known: the class of every image of a part, in the part's order. */
   readonly labels?: Readonly<Record<Split, Int32Array>>;
   /** What the classes are called, by their numbers. */

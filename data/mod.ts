@@ -2,8 +2,9 @@
  *
  * @module
  */
-export type { Dataset, SequenceOptions, Split } from "./dataset.ts";
+export type { Dataset, MeasuredSplit, SequenceOptions, Split } from "./dataset.ts";
 export * from "./memory.ts";
+export * from "./held_out.ts";
 export { byteDataset, type ByteDatasetOptions } from "./bytes.ts";
 export { digitLabels, openDigits } from "./digits.ts";
 export * from "./image_pairs.ts";

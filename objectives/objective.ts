@@ -2,7 +2,7 @@
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { JsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
-import type { Split } from "../data/dataset.ts";
+import type { MeasuredSplit } from "../data/dataset.ts";
 import type { Context } from "../nn/module.ts";
 import { Module } from "../nn/module.ts";
 
@@ -92,7 +92,7 @@ export abstract class Objective extends Module {
    * @throws {RangeError} there is no batch
    */
   abstract evaluate(
-    split: Split,
+    split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
     context: Context,
   ): Promise<ObjectiveEvaluation>;

@@ -1,5 +1,5 @@
 /** How test numbers are measured; two numbers can be compared only where it is the same. */
-import type { Dataset, Split } from "../data/dataset.ts";
+import type { Dataset, MeasuredSplit } from "../data/dataset.ts";
 import type { Precision } from "../core/precision.ts";
 import { type JsonNumber, toJsonNumber } from "../files/json_number.ts";
 import type { Evaluation } from "./evaluate_model.ts";
@@ -9,7 +9,7 @@ export interface MeasuredImages {
   /** The data set. */
   readonly dataset: string;
   /** Which part of it. */
-  readonly split: Split;
+  readonly split: MeasuredSplit;
   /** How many images of it, from its start. */
   readonly images: number;
   /** Height, width and channels. */
@@ -23,7 +23,7 @@ export interface MeasuredImages {
 /** Which images are chosen of a data set, and how precisely they are measured. */
 export interface MeasuredOptions {
   /** Which part of it; the test images by default. */
-  readonly split?: Split;
+  readonly split?: MeasuredSplit;
   /** How many are measured, if it has so many; all by default. */
   readonly images?: number;
   /** The precision of the device; float32 by default. */
@@ -51,7 +51,7 @@ export function measuredImages(
   { name, sizes, imageShape }: Dataset,
   { split = "test", images = Infinity, precision = "float32" }: MeasuredOptions = {},
 ): MeasuredImages {
-  const measured = Math.min(images, sizes[split]);
+  const measured = Math.min(images, sizes[split] ?? 0);
   return { dataset: name, split, images: measured, imageShape, valueRange: [-1, 1], precision };
 }
 

@@ -7,7 +7,8 @@ import { drawLineChart, type Series } from "./line_chart.ts";
  * protocols are lines of their own. */
 export function drawCurves(records: readonly RunRecord[], codebookSize: number): Html {
   const steps = records.filter(({ kind }) => kind === "step");
-  const epochs = records.filter(({ kind }) => kind === "epoch");
+  const epochs = records.filter(({ kind }) => kind === "epoch")
+    .map((record) => ({ ...record, test: record.test ?? record.validation }));
   const train = (name: string, label: string): Series => ({
     name: label,
     points: pointsOf(steps, (record) => record[name]),

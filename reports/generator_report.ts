@@ -98,7 +98,11 @@ function drawSamples(samples: Images, classes: readonly string[]): Html {
 }
 
 /** The loss, and the objective's own numbers on the test images. */
-function drawGeneratorCurves(records: readonly RunRecord[]): Html {
+function drawGeneratorCurves(recorded: readonly RunRecord[]): Html {
+  const records = recorded.map((record): RunRecord => ({
+    ...record,
+    test: record.test ?? record.validation,
+  }));
   const line = (kind: string, valueOf: (record: RunRecord) => unknown): Series["points"] =>
     records.filter((record) => record.kind === kind).flatMap((record) => {
       const value = valueOf(record);

@@ -25,7 +25,7 @@ interface Curve {
 }
 
 const test = (name: string) => (record: RunRecord): unknown =>
-  (record.test as Readonly<Record<string, unknown>> | undefined)?.[name];
+  ((record.test ?? record.validation) as Readonly<Record<string, unknown>> | undefined)?.[name];
 
 const CURVES: readonly Curve[] = [
   { title: "Loss", kind: "step", valueOf: ({ loss }) => loss, logarithmic: true },

@@ -45,10 +45,10 @@ export class Progress {
   }
 
   /** Shows what an epoch came to, with a warning where the epoch before had none. */
-  epoch({ epoch, inspection: { summary, warning }, test }: EpochSummary): void {
+  epoch({ epoch, inspection: { summary, warning }, split, test }: EpochSummary): void {
     this.clear();
     const numbers = test.shown.map(([name, value]) => `${name} ${value}`);
-    this.#output.say(`epoch ${epoch} on the test images: ${numbers.join(", ")}`);
+    this.#output.say(`epoch ${epoch} on the ${split} images: ${numbers.join(", ")}`);
     this.#output.say(`epoch ${epoch} in training: ${summary.join(", ")}`);
     if (warning !== undefined && !this.#warned) this.#output.say(warning);
     this.#warned = warning !== undefined;

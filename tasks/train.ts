@@ -8,6 +8,7 @@ import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
 import { chromeTrace, showDearest } from "../core/trace.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
+import { holdOut } from "../data/held_out.ts";
 import { openDataset } from "../data/registry.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
@@ -93,7 +94,10 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     const next = progress === undefined ? "before the first step" : "after this step";
     output.say(`stopping ${next}; Ctrl-C again stops at once, without a checkpoint`);
   });
-  const dataset = await openDataset(data, { onMessage: (message) => output.say(message) });
+  const opened = await openDataset(data, { onMessage: (message) => output.say(message) });
+  const { training: dataset, validation } = training.validation === 0
+    ? { training: opened, validation: undefined }
+    : asUsage(() => holdOut(opened, training.validation, seed));
   const steps = totalSteps(config, dataset);
   const { threads, blas, dnn } = cpu;
   using device = await openDevice(config.device, {
@@ -130,6 +134,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   await folder.writeConfig(config);
   const trained = await train({
     ...training,
+    heldOut: validation,
     maxSteps: training.maxSteps ?? undefined,
     device,
     objective,

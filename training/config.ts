@@ -44,6 +44,8 @@ export interface TrainingConfig {
   readonly logEverySteps: number;
   /** Steps from one checkpoint to the next. */
   readonly checkpointEverySteps: number;
+  /** The share of the training images that is held out. */
+  readonly validation: number;
   /** In how many parts a step computes its batch. */
   readonly accumulate: number;
   /** Decay of the averaged weights; none are kept without it. */
@@ -112,6 +114,9 @@ const sections = {
     logEverySteps: positive().default(10).describe("steps from one report to the next"),
     checkpointEverySteps: positive().default(100)
       .describe("steps from one checkpoint to the next; every epoch ends with one besides"),
+    validation: z.number().min(0).lt(1).default(0).describe(
+      "the share of the training images that is held out: the best epoch is chosen on it, and the test images are measured once",
+    ),
     accumulate: positive().default(1)
       .describe("in how many parts a step computes its batch, for less memory"),
     averageDecay: z.number().min(0).lt(1).nullable().default(null)

@@ -24,6 +24,7 @@ const LATER: Readonly<Record<string, unknown>> = {
   "objective.type": "reconstruction",
   "model.type": "vqvae",
   "training.averageDecay": null,
+  "training.validation": 0,
 };
 
 /** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
@@ -45,11 +46,11 @@ const LATER: Readonly<Record<string, unknown>> = {
  */
 export function identityOf(config: Config): Readonly<Record<string, unknown>> {
   const { seed, precision, data, objective, model, quantizer, optimizer, training } = config;
-  const { epochs, maxSteps, batchSize, averageDecay } = training;
+  const { epochs, maxSteps, batchSize, averageDecay, validation } = training;
   const length = optimizer.schedule === "constant" ? {} : { epochs, maxSteps };
   const sections = {
     ...{ data, objective, model, ...quantizer && { quantizer }, optimizer },
-    training: { batchSize, averageDecay, ...length },
+    training: { batchSize, averageDecay, validation, ...length },
   };
   const settings = Object.entries(sections).flatMap(([section, values]) =>
     Object.entries(values).map(([name, value]) => [`${section}.${name}`, value])

@@ -11,7 +11,7 @@ const side = z.int().min(1);
 
 const protocol: z.ZodType<RecordedProtocol> = z.object({
   dataset: z.string(),
-  split: z.enum(["train", "test"]),
+  split: z.enum(["train", "validation", "test"]),
   images: z.int().min(1),
   imageShape: z.tuple([side, side, side]),
   valueRange: z.tuple([z.number(), z.number()]),

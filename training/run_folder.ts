@@ -140,7 +140,7 @@ export class RunFolder {
         { cause },
       );
     });
-    const { kind, step, epoch: _, test, ...rest } = record;
+    const { kind, step, epoch: _, validation, test = validation, ...rest } = record;
     if (kind === "step") await this.#events.scalars(step, scalarsOf(rest));
     if (typeof test === "object" && test !== null) {
       const { images: _, ...numbers } = test as Readonly<Record<string, unknown>>;

@@ -71,7 +71,9 @@ export interface EpochSummary {
   readonly train: Scalars;
   /** What the objective says of it. */
   readonly inspection: Inspection;
-  /** The model over the whole test set. */
+  /** Which images were measured. */
+  readonly split: "validation" | "test";
+  /** The model over all of them. */
   readonly test: ObjectiveEvaluation;
 }
 
@@ -97,6 +99,9 @@ export interface TrainOptions {
   readonly objective: Objective;
   /** The images. */
   readonly dataset: Dataset;
+  /** Images that the best epoch is chosen on, as the test part of a set; the test images by default. With them the test
+   * images are measured once, at the end. */
+  readonly heldOut?: Dataset;
   /** Of the order of the images and of random choices. */
   readonly seed: number;
   /** Images a step. */
@@ -232,7 +237,8 @@ class Run implements Disposable {
         test = await this.#endEpoch();
       }
       await this.#saveWeights();
-      return this.#summary(test ?? await this.#evaluate());
+      const isTested = test !== undefined && this.#options.heldOut === undefined;
+      return this.#summary(isTested ? test : await this.#evaluate("test"));
     } catch (error) {
       if (error instanceof Interrupted) return this.#summary(undefined);
       throw error;
@@ -359,12 +365,13 @@ class Run implements Disposable {
   /** Measures the model, with its averaged weights where it has some.
    * @throws {Interrupted} the signal came
    */
-  async #evaluate(): Promise<ObjectiveEvaluation> {
-    const { objective, dataset, batchSize, seed, signal } = this.#options;
+  async #evaluate(split: "validation" | "test"): Promise<ObjectiveEvaluation> {
+    const { objective, dataset, heldOut, batchSize, seed, signal } = this.#options;
     using _averaged = this.#state.average?.apply();
-    const batches = evaluationBatches(dataset, { split: "test", batchSize });
+    const measured = split === "validation" && heldOut !== undefined ? heldOut : dataset;
+    const batches = evaluationBatches(measured, { split: "test", batchSize });
     const context = { training: false, key: randomKey(seed, "evaluation") };
-    return await objective.evaluate("test", untilAborted(batches, signal), context);
+    return await objective.evaluate(split, untilAborted(batches, signal), context);
   }
 
   async #endEpoch(): Promise<ObjectiveEvaluation> {
@@ -372,11 +379,12 @@ class Run implements Disposable {
     const epoch = this.#epochOfLastStep;
     const train = meansOf(this.#carried);
     const inspection = await objective.inspect(train);
-    const test = await this.#evaluate();
+    const split = this.#options.heldOut === undefined ? "test" : "validation";
+    const test = await this.#evaluate(split);
     const { numbers, protocol, rankBy, better, series, counts } = test;
     const value = fromJsonNumber(numbers[rankBy]);
     if (!Number.isFinite(value)) {
-      throw new DivergedError(this.#step, `test ${rankBy}`, value, folder.checkpoint("last"));
+      throw new DivergedError(this.#step, `${split} ${rankBy}`, value, folder.checkpoint("last"));
     }
     await folder.log({
       kind: "epoch",
@@ -384,7 +392,7 @@ class Run implements Disposable {
       step: this.#step,
       train,
       ...inspection.record,
-      test: { ...numbers, protocol },
+      [split]: { ...numbers, protocol },
       ...series && { series },
     });
     const before = this.#carried.best?.[rankBy];
@@ -395,7 +403,7 @@ class Run implements Disposable {
     if (counts !== undefined) await folder.logCounts(this.#step, counts);
     await this.#saveSamples(epoch);
     await this.#save(...isBest ? ["best", "last"] as const : ["last"] as const);
-    onEpoch?.({ epoch, train, inspection, test });
+    onEpoch?.({ epoch, train, inspection, split, test });
     return test;
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../core/device.ts";
 import { randomKey } from "../../core/random.ts";
+import { holdOut } from "../../data/held_out.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
 import { createQuantizer, QUANTIZER_TYPES, quantizerMethod } from "../../quantizers/registry.ts";
@@ -85,6 +86,28 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     assert.deepEqual(await folder.counts(), [...summary.test!.counts!]);
     const { state } = await readCheckpoint(folder.checkpoint("best"));
     assert.deepEqual(state.get("step")?.values, Int32Array.of(6 * summary.best!.epoch));
+  }));
+
+Deno.test("the best epoch is chosen on the images that are held out, and the test images are measured once", () =>
+  withFolder(async (path) => {
+    const { training, validation } = holdOut(waves(), 0.25, 7);
+    const { test, best } = await trainTiny({
+      device,
+      path,
+      dataset: training,
+      heldOut: validation,
+    });
+    const epochs = await records(path, "epoch");
+    assert.ok(epochs.every((record) => record.test === undefined));
+    const measured = epochs.map(({ validation }) => validation as { mse: number; images: number });
+    assert.deepEqual(
+      measured.map(({ images }) => images),
+      measured.map(() => validation.sizes.test),
+    );
+    const lowest = Math.min(...measured.map(({ mse }) => mse));
+    assert.equal(best!.mse, lowest);
+    assert.equal(test!.numbers.images, 6);
+    assert.notEqual(test!.protocol, (epochs[0].validation as { protocol: string }).protocol);
   }));
 
 Deno.test("a finished run leaves its model alone, averaged where it averages", () =>
