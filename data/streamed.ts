@@ -30,6 +30,9 @@ export interface StreamedDatasetOptions {
 
 type Values = Float32Array<ArrayBuffer>;
 
+/** Shards that the variance is measured on, at most: each is opened. */
+const MEASURED_SHARDS = 16;
+
 class StreamedDataset implements Dataset {
   readonly name: string;
   readonly imageShape: readonly [number, number, number];
@@ -51,14 +54,29 @@ class StreamedDataset implements Dataset {
     this.#broken = new BrokenImages(name, brokenLimit, options);
   }
 
-  /** Measures the variance, on the first images. */
+  /** Measures the variance. */
   async measure(): Promise<this> {
-    const first: EncodedImage[] = [];
-    for await (const image of this.#encoded("train")) {
-      if (first.push(image) === MEASURED) break;
-    }
-    this.variance = byteVariance(await this.#decode("train", first, 0));
+    const measured = this.sizes.train > MEASURED
+      ? await this.#spread()
+      : await Array.fromAsync(this.#encoded("train"));
+    this.variance = byteVariance(await this.#decode("train", measured, 0));
     return this;
+  }
+
+  /** The first images of shards that lie evenly among all: sets are often sorted. */
+  async #spread(): Promise<EncodedImage[]> {
+    const { train } = this.#shards;
+    const opened = Math.min(train.length, MEASURED_SHARDS);
+    const measured: EncodedImage[] = [];
+    for (let place = 0; place < opened; place++) {
+      const shard = train[Math.floor(place * train.length / opened)];
+      const enough = Math.round((place + 1) * MEASURED / opened);
+      if (measured.length >= enough) continue;
+      for await (const image of shard.images()) {
+        if (measured.push(image) >= enough) break;
+      }
+    }
+    return measured;
   }
 
   async images(split: Split, indices: Int32Array): Promise<Values> {

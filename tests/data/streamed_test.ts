@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parquetWriteBuffer } from "hyparquet-writer";
+import sharp from "sharp";
 import { randomKey } from "../../core/random.ts";
 import { evaluationBatches, trainingBatches } from "../../data/batches.ts";
 import type { Dataset } from "../../data/dataset.ts";
@@ -219,6 +220,37 @@ testInFolder(
       /--data\.train must name files that are there/,
     );
     assert.match(await messageOf(open("empty")), /the folder must hold \.parquet files, got none/);
+  },
+);
+
+testInFolder(
+  "the variance is that of the whole set, though its shards are sorted",
+  async (folder) => {
+    const plain = async (grey: number) =>
+      await sharp({
+        create: { width: 4, height: 4, channels: 3, background: { r: grey, g: grey, b: grey } },
+      })
+        .png().toBuffer();
+    const shades = await Promise.all([0, 255].map(plain));
+    const of = (shade: number) =>
+      tar(
+        Array.from(
+          { length: 300 },
+          (_, at) => ({ name: `${at}.png`, content: new Uint8Array(shades[shade]) }),
+        ),
+      );
+    await writeFiles(folder, {
+      "a-0.tar": of(0),
+      "a-1.tar": of(0),
+      "a-2.tar": of(1),
+      "a-3.tar": of(1),
+    });
+    const train = join(folder, "a-{0..3}.tar"), test = join(folder, "a-0.tar");
+    const dataset = await openDataset({ name: "webdataset", ...small, train, test });
+    assert.ok(
+      Math.abs(dataset.variance - 0.25) < 1e-6,
+      `half black, half white: ${dataset.variance}`,
+    );
   },
 );
 
