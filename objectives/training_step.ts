@@ -143,10 +143,10 @@ export function updateModel(
   const { device } = features;
   return withoutGradients(() => {
     device.phase("update");
+    const featureLength = scope.keep(meanLength(quantizer.compared(features, context)));
     const moves = quantizer.update({ features, ...quantized }, context);
     device.phase("optimizer");
     step(moves.filter(({ forgets }) => forgets));
-    const featureLength = scope.keep(meanLength(quantizer.compared(features, context)));
     return { featureLength, moved: scope.keep(movedShare(device, moves)) };
   });
 }
