@@ -18,6 +18,7 @@ import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
 import { makeFolder, requireOut, RUN_OPTIONS, stopInOrder, writePicture } from "./codec.ts";
+import { HALVES, readCompletion } from "./completion.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -37,6 +38,12 @@ const OPTIONS = z.strictObject({
     "the class of the images, by name or number; all: every class in turn; none: any",
   ),
   batch: z.int().min(1).default(64).describe("images at a time"),
+  complete: z.string().min(1).nullable().default(null)
+    .describe("an image, or a folder of images, of which a part is given: only the rest is made"),
+  mask: z.string().min(1).default("top").describe(
+    `the half that is given, ${HALVES.join(", ")}, or a picture that is white where pixels are`,
+  ),
+  each: z.int().min(1).default(4).describe("completions of each image; count is left aside"),
   "save-codes": z.boolean().default(false)
     .describe("writes codes.safetensors too, of a generator that makes codes"),
   ...SHARED,
@@ -74,9 +81,18 @@ export async function main(args: readonly string[]): Promise<number> {
   const settings = readSampling(objective.type, line.settings);
   const output = new Output(options.json);
   using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? undefined });
-  const { checkpoint, weights, count, seed, batch } = options;
+  const { checkpoint, weights, seed, batch } = options;
   using run = await openGenerator(path, device, { checkpoint, weights });
   const { generator, dataset } = run;
+  const completion = options.complete === null
+    ? undefined
+    : await asInput(() =>
+      readCompletion(device, generator, dataset.imageShape, {
+        ...options,
+        images: options.complete!,
+      })
+    );
+  const count = completion?.count ?? options.count;
   const labels = labelsOf(options.class, count, generator.classes, dataset);
   await makeFolder(out);
   output.say(`making ${count} images on ${device.description}`);
@@ -89,6 +105,7 @@ export async function main(args: readonly string[]): Promise<number> {
       count,
       key: randomKey(seed, "generate"),
       labels,
+      given: completion?.given,
       settings,
       batchSize: batch,
       onProgress: (done, total) => progress.show(Math.floor(done * count / total)),

@@ -1,6 +1,6 @@
 /** Generators as a user calls them: trained over a first stage, sampled, judged. */
 import assert from "node:assert/strict";
-import { decode } from "fast-png";
+import { decode, encode } from "fast-png";
 import { readSafetensors } from "../../files/safetensors.ts";
 import { runTask, TINY } from "./child.ts";
 
@@ -84,6 +84,45 @@ Deno.test("a generator of codes writes them; one of images cannot", async () => 
   await ok("sample", `${folder}/gpt`, ...onCpu, "--count", "3", "--save-codes", "--out", out);
   const { tensors } = await readSafetensors(`${out}/codes.safetensors`);
   assert.deepEqual(tensors.get("codes")?.shape, [3, 7, 7]);
+});
+
+Deno.test("images are completed, several times each; what is given comes first", async () => {
+  const pictures = `${folder}/pictures`, out = `${folder}/completed`;
+  await Deno.mkdir(pictures);
+  for (const [name, grey] of [["a", 40], ["b", 200]] as const) {
+    const data = new Uint8Array(28 * 28).fill(grey);
+    const png = encode({ width: 28, height: 28, channels: 1, data });
+    await Deno.writeFile(`${pictures}/${name}.png`, new Uint8Array(png));
+  }
+  // The grid is 7×7, and its middle row of codes is half in either half.
+  const generators = [
+    ["gpt", "top", 0, []],
+    ["maskgit", "bottom", 28, ["--steps", "3"]],
+  ] as const;
+  for (const [name, mask, first, steps] of generators) {
+    const run = `${folder}/${name}`;
+    const flags = ["--complete", pictures, "--mask", mask, "--each", "3", "--save-codes"];
+    const made = await ok("sample", run, ...onCpu, ...flags, ...steps, "--out", `${out}-${name}`);
+    assert.equal(made.images, 6);
+    const { tensors } = await readSafetensors(`${out}-${name}/codes.safetensors`);
+    const { values } = tensors.get("codes")!;
+    const given = (image: number) => [
+      ...values.subarray(image * 49 + first, image * 49 + first + 21),
+    ];
+    assert.deepEqual(given(0), given(1));
+    assert.deepEqual(given(3), given(5));
+    assert.notDeepEqual(given(0), given(3));
+  }
+  const ldm = [
+    "sample",
+    `${folder}/ldm`,
+    ...onCpu,
+    "--complete",
+    pictures,
+    "--steps",
+    "2",
+  ] as const;
+  assert.match(await refused(...ldm, "--out", out), /the generator must make codes/);
 });
 
 Deno.test("classes are taken by name or number, and refused where there are none", async () => {

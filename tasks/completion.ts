@@ -1,0 +1,87 @@
+/** Images of which a part is given, for a generator to complete. */
+import type { Device } from "../core/tensor.ts";
+import { batchesBySize, listImages, readBatch } from "../data/image_batches.ts";
+import { decodeImage, openImage } from "../data/image_file.ts";
+import { CodeGenerator } from "../objectives/code_generator.ts";
+import type { Generator, Given } from "../objectives/generator.ts";
+import { UsageError } from "./fail.ts";
+
+/** The halves that a mask can be named by: the half that is given. */
+export const HALVES = ["top", "bottom", "left", "right"] as const;
+
+/** What is completed. */
+export interface CompletionOptions {
+  /** A folder of images, or one. */
+  readonly images: string;
+  /** One of `HALVES`, or the path of a picture of the images' size: what is white in it is given. */
+  readonly mask: string;
+  /** Completions of each image. */
+  readonly each: number;
+}
+
+/** Reads the images and what is known of them. What is hidden is made grey before the images are encoded, so that the codes
+ * beside it do not know of it.
+ * @returns what is given of every completion, and how many there are
+ * @throws {RangeError} an image or the mask is not of the size that the generator makes
+ */
+export async function readCompletion(
+  device: Device,
+  generator: Generator,
+  [height, width, channels]: readonly [height: number, width: number, channels: number],
+  { images: path, mask, each }: CompletionOptions,
+): Promise<{ readonly given: Given; readonly count: number }> {
+  if (!(generator instanceof CodeGenerator)) {
+    throw new UsageError(
+      "Cannot complete images: the generator must make codes, as autoregression and masking do, got another",
+    );
+  }
+  const known = await readMask(mask, height, width);
+  const { images } = await listImages(path, { divisor: 1, crop: false });
+  const other = images.find((image) => image.height !== height || image.width !== width);
+  if (other !== undefined) {
+    throw new RangeError(
+      `Cannot complete ${other.name}: the images must be ${height}×${width}, as the run's are, got ${other.height}×${other.width}`,
+    );
+  }
+  const values: Float32Array[] = [];
+  for (const part of batchesBySize(images, null)) {
+    const batch = await readBatch(part, channels === 1 ? 1 : 3, {});
+    if (batch === undefined) continue;
+    const size = height * width * channels;
+    for (let image = 0; image < batch.images.length; image++) {
+      const own = batch.values.slice(image * size, (image + 1) * size);
+      for (let at = 0; at < size; at++) if (known[Math.floor(at / channels)] === 0) own[at] = 0;
+      for (let copy = 0; copy < each; copy++) values.push(own);
+    }
+  }
+  const size = height * width * channels, count = values.length;
+  const all = new Float32Array(count * size), pixels = new Uint8Array(count * height * width);
+  values.forEach((own, image) => {
+    all.set(own, image * size);
+    pixels.set(known, image * height * width);
+  });
+  return { given: await generator.given(device, all, pixels), count };
+}
+
+/** `[height, width]`: 1 where a pixel is given. */
+async function readMask(mask: string, height: number, width: number): Promise<Uint8Array> {
+  const inHalf: Readonly<Record<string, (y: number, x: number) => boolean>> = {
+    top: (y) => y < height / 2,
+    bottom: (y) => y >= height / 2,
+    left: (_, x) => x < width / 2,
+    right: (_, x) => x >= width / 2,
+  };
+  const half = Object.hasOwn(inHalf, mask) ? inHalf[mask] : undefined;
+  const pixels = new Uint8Array(height * width);
+  if (half !== undefined) {
+    return pixels.map((_, at) => half(Math.floor(at / width), at % width) ? 1 : 0);
+  }
+  const opened = await openImage(mask);
+  if (opened.height !== height || opened.width !== width) {
+    throw new RangeError(
+      `Cannot take ${mask} as a mask: it must be ${height}×${width}, as the run's images are, got ${opened.height}×${opened.width}`,
+    );
+  }
+  const { values } = await decodeImage(mask, opened.image, 1);
+  return pixels.map((_, at) => values[at] > 0 ? 1 : 0);
+}
