@@ -4,7 +4,12 @@ import { randomKey } from "../../core/random.ts";
 import { holdOut } from "../../data/held_out.ts";
 import { VQVAE } from "../../models/vqvae.ts";
 import { Adam } from "../../nn/optimizers.ts";
-import { createQuantizer, QUANTIZER_TYPES, quantizerMethod } from "../../quantizers/registry.ts";
+import {
+  createQuantizer,
+  isComposite,
+  QUANTIZER_TYPES,
+  quantizerMethod,
+} from "../../quantizers/registry.ts";
 import type { CodebookHealth } from "../../objectives/codebook_watch.ts";
 import { DivergedError } from "../../training/diverged.ts";
 import { readCheckpoint } from "../../training/checkpoint.ts";
@@ -158,7 +163,8 @@ Deno.test("every method is resumed as it was, with k-means and replacement of de
     const wanted = { initialization: "kmeans", replaceBelow: 1, codebookSize: 8, codebookDim: 4 };
     const { shape } = quantizerMethod(type).schema;
     const settings = Object.entries(wanted).filter(([name]) => name in shape);
-    const config = { type, ...Object.fromEntries(settings) };
+    const inner = isComposite(type) ? { inner: { codebookSize: 8 } } : {};
+    const config = { type, ...Object.fromEntries(settings), ...inner };
     const trainMethod = async (path: string, options: Partial<TinyOptions> = {}) => {
       const key = randomKey(7, "model");
       const sizes = { channels: 1, hidden: 8, residualHidden: 4, key };
