@@ -32,22 +32,26 @@ export function checkImageName(name: string, action: string): void {
  * assert.deepEqual(pngNames(["a/b.jpg", "c.jpg", "C.png"]), ["a/b.png", "c.jpg.png", "C.png.png"]);
  * ```
  * @param taken names of other files that are written
- * @throws {RangeError} two images would share a file all the same
+ * @throws {RangeError} two images would share a file all the same: their names differ in capitals alone
  */
 export function pngNames(names: readonly string[], taken: readonly string[] = []): string[] {
-  const short = names.map((name) => `${name.replace(/(?<=[^/])\.[^./]*$/, "")}.png`);
+  const written = names.map((name) => `${name.replace(/(?<=[^/])\.[^./]*$/, "")}.png`);
   const key = (name: string) => name.normalize().toLowerCase();
-  const claims = new Map(taken.map((name) => [key(name), 1]));
-  for (const name of short) claims.set(key(name), (claims.get(key(name)) ?? 0) + 1);
-  const written = short.map((name, at) => claims.get(key(name)) === 1 ? name : `${names[at]}.png`);
-  const seen = new Set(taken.map(key));
-  for (const name of written) {
-    if (seen.has(key(name))) {
+  while (true) {
+    const sharing = Map.groupBy(written.keys(), (at) => key(written[at]));
+    const wrong = [...sharing].filter(([file, images]) =>
+      images.length > 1 || taken.some((other) => key(other) === file)
+    ).flatMap(([, images]) => images);
+    if (wrong.length === 0) return written;
+    // Whole names differ where names do: each round gives some image its whole name, or there is no way.
+    const short = wrong.filter((at) => written[at] !== `${names[at]}.png`);
+    if (short.length === 0) {
       throw new RangeError(
-        `Cannot name the images' files: each must have a name of its own, got ${name} twice`,
+        `Cannot name the images' files: each must have a name of its own, got ${
+          written[wrong[0]]
+        } twice`,
       );
     }
-    seen.add(key(name));
+    for (const at of short) written[at] = `${names[at]}.png`;
   }
-  return written;
 }
