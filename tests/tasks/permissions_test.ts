@@ -13,7 +13,10 @@ const DIGITS = [`--allow-read=${ROOT},${folder}`, `--allow-write=${folder}`];
 const DECODER = "--allow-env=npm_package_config_libvips,MALLOC_ARENA_MAX";
 
 /** Calls deno in the project's folder, where nobody can be asked. */
-async function deno(args: readonly string[]): Promise<Ended> {
+async function deno(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: ROOT,
@@ -21,6 +24,7 @@ async function deno(args: readonly string[]): Promise<Ended> {
       NO_COLOR: "1",
       CODEBOOK_DATA: `${folder}/downloads`,
       CODEBOOK_ALLOW: `--allow-write=${folder}`,
+      ...env,
     },
     stdin: "null",
   }).output();
@@ -199,4 +203,13 @@ Deno.test("the tasks of deno.json have what they need, and say what they lack", 
     `write ${outside}`,
     `--allow-write=${outside}`,
   );
+});
+
+Deno.test("the tasks of deno.json run where the home folder's name has a space", async () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  const { denoDir } = JSON.parse((await deno(["info", "--json"])).stdout);
+  const home = { HOME: `${folder}/a home`, DENO_DIR: denoDir };
+  const names = Object.keys(tasks).filter((name) => tasks[name].includes("$HOME"));
+  assert.ok(names.includes("train"));
+  for (const name of names) succeeded(await deno(["task", name, "--help"], home));
 });
