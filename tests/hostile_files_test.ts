@@ -1,5 +1,6 @@
 /** Small files that once took gigabytes, or minutes: each is refused, by a process that stays small. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 
 const ROOT = new URL("../", import.meta.url);
@@ -51,7 +52,7 @@ for (const name of FILES) {
         "-A",
         "--no-check",
         "--config",
-        new URL("deno.json", ROOT).pathname,
+        fileURLToPath(new URL("deno.json", ROOT)),
         `${folder}/read.ts`,
         path,
       ],

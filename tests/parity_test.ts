@@ -5,6 +5,7 @@
  * settings. `../shared/fixtures/README.md` describes the form.
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { HostArray } from "../core/backend.ts";
 import { assign, backward, parameter } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
@@ -38,7 +39,8 @@ import { openTestDevices } from "./helpers.ts";
 import { ourTensors } from "./pytorch_layout.ts";
 import { AFTER_ANCHORED_STEPS, AFTER_STEPS, assertClose, SINGLE_CALL } from "./tolerances.ts";
 
-const FOLDER = Deno.env.get("CODEBOOK_FIXTURES") ?? new URL("fixtures", import.meta.url).pathname;
+const FOLDER = Deno.env.get("CODEBOOK_FIXTURES") ??
+  fileURLToPath(new URL("fixtures", import.meta.url));
 const KEY = randomKey(1, "parity");
 
 type Tensors = ReadonlyMap<string, HostTensor>;

@@ -1,13 +1,14 @@
 /** PyTorch's numbers for VQGANs (`fixtures/make_vqgan.py`), and their weights in our modules. */
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
+import { fileURLToPath } from "node:url";
 import type { HostTensor } from "../core/host_tensor.ts";
 import type { Module } from "../nn/module.ts";
 import { fromPyTorch, type NameTable } from "../training/pretrained/layout.ts";
 
 /** The path of a file of `fixtures/vqgan`. */
 export function fixture(name: string): string {
-  return new URL(`fixtures/vqgan/${name}`, import.meta.url).pathname;
+  return fileURLToPath(new URL(`fixtures/vqgan/${name}`, import.meta.url));
 }
 
 /** Unpacks a fixture into a folder, and gives its path there. */

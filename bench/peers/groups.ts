@@ -1,4 +1,5 @@
 /** What is measured beside what: groups of processes that take turns. */
+import { fileURLToPath } from "node:url";
 import type { PyTorch } from "./pytorch.ts";
 import type { WorkName } from "./works.ts";
 
@@ -47,7 +48,7 @@ export const SIDES = {
 } as const;
 
 function ours(side: string, program: string, ...args: string[]): SideProcess {
-  const path = new URL(program, import.meta.url).pathname;
+  const path = fileURLToPath(new URL(program, import.meta.url));
   return { side, command: Deno.execPath(), args: ["run", "-A", "--no-check", path, ...args] };
 }
 
@@ -59,7 +60,7 @@ const PEERS = [
 ];
 
 function theirs({ name, python, env }: PyTorch, program: string, ...args: string[]): SideProcess {
-  const path = new URL(program, import.meta.url).pathname;
+  const path = fileURLToPath(new URL(program, import.meta.url));
   return { side: name, command: python, args: [path, ...args], env };
 }
 

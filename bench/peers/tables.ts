@@ -1,5 +1,6 @@
 /** The comparison as Markdown, and as lines of JSON. */
 import os from "node:os";
+import { fileURLToPath } from "node:url";
 import { surveyDevices } from "../../core/device.ts";
 import { writeAtomically } from "../../files/atomic_write.ts";
 import { type Finding, type Spread, spreadOf } from "./measures.ts";
@@ -134,5 +135,5 @@ export async function writeResults(text: string): Promise<void> {
     stdout: "piped",
   }).spawn();
   await new Blob([after]).stream().pipeTo(format.stdin);
-  await writeAtomically(RESULTS.pathname, (await format.output()).stdout);
+  await writeAtomically(fileURLToPath(RESULTS), (await format.output()).stdout);
 }

@@ -1,6 +1,7 @@
 /** What the device cpu computes by the system's BLAS. That it does not depend on the number of threads is in
  * `cpu_test.ts`. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { openDevice } from "../../core/device.ts";
 import { nearest } from "../../core/functions/indexing.ts";
 import { conv2d, convTranspose2d, matmul } from "../../core/functions/products.ts";
@@ -101,7 +102,7 @@ const refused = (path: string): Promise<void> =>
 
 Deno.test("a path at which no BLAS can be loaded is refused", async () => {
   await refused("/nonexistent.so");
-  await refused(new URL(import.meta.url).pathname);
+  await refused(fileURLToPath(import.meta.url));
 });
 
 Deno.test({

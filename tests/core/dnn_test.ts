@@ -1,6 +1,7 @@
 /** What the device cpu computes by the system's oneDNN. That it trains the same on any number of threads is in
  * `cpu_test.ts`. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { View } from "../../core/backend.ts";
 import { cut, MOST_PIECES } from "../../core/cpu/dnn/pieces.ts";
 import type { Direction } from "../../core/cpu/dnn/primitives.ts";
@@ -215,7 +216,7 @@ const refused = (path: string): Promise<void> =>
 Deno.test("a path at which no oneDNN can be loaded is refused", async () => {
   await refused("/nonexistent.so");
   await refused("libm.so.6");
-  await refused(new URL(import.meta.url).pathname);
+  await refused(fileURLToPath(import.meta.url));
 });
 
 Deno.test({

@@ -1,10 +1,12 @@
 /** PyTorch's files: those of tests/fixtures/pytorch, which its make.py wrote, and damaged ones. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { decodePyTorch, readPyTorch } from "../../files/pytorch_file.ts";
 import { philox, randomKey } from "../../core/random.ts";
 import { encodeZip } from "../../files/zip.ts";
 
-const fixture = (name: string) => new URL(`../fixtures/pytorch/${name}`, import.meta.url).pathname;
+const fixture = (name: string) =>
+  fileURLToPath(new URL(`../fixtures/pytorch/${name}`, import.meta.url));
 
 Deno.test("a state dictionary is the same in both forms of file", async () => {
   const expected: [string, readonly number[], readonly number[]][] = [

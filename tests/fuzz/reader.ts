@@ -1,4 +1,5 @@
 /** Runs readings in child processes, under a watchdog. */
+import { fileURLToPath } from "node:url";
 import type { Reading } from "./child.ts";
 
 /** Bytes of memory at which a child is ended. */
@@ -62,7 +63,7 @@ export class FuzzReader {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--no-check", "--v8-flags=--expose-gc"],
-        ...[new URL("child.ts", import.meta.url).pathname, this.#module, this.#folder],
+        ...[fileURLToPath(new URL("child.ts", import.meta.url)), this.#module, this.#folder],
       ],
       stdin: "piped",
       stdout: "piped",

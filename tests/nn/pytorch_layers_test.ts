@@ -1,5 +1,6 @@
 /** PyTorch's numbers for layers, forward and backward, reproduced on every device; see tests/fixtures/layers/make.py. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { assign, backward, parameter } from "../../core/execute.ts";
 import { attention } from "../../core/functions/attention.ts";
 import { gelu, mul } from "../../core/functions/elementwise.ts";
@@ -17,7 +18,7 @@ import { assertClose, CANCELLING } from "../tolerances.ts";
 
 const devices = await openTestDevices();
 const key = randomKey(1, "pytorch");
-const path = new URL("../fixtures/layers/layers.safetensors", import.meta.url).pathname;
+const path = fileURLToPath(new URL("../fixtures/layers/layers.safetensors", import.meta.url));
 const { tensors } = await readSafetensors(path);
 
 /** A fixture's tensor on a device. */

@@ -1,4 +1,5 @@
 /** Runs tasks as a user does: each a process of its own. */
+import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -34,7 +35,7 @@ export function taskCommand(
   cwd: string | URL = ROOT,
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", new URL(`tasks/${task}.ts`, ROOT).pathname, ...args],
+    args: ["run", "-A", "--no-check", fileURLToPath(new URL(`tasks/${task}.ts`, ROOT)), ...args],
     cwd,
     env: { ...env, NO_COLOR: "1" },
     stdin: "null",

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { readCheckpoint, saveCheckpoint } from "../../training/checkpoint.ts";
 import { folderForTests, lastLine, runTask, snapshot, TINY } from "./child.ts";
 
 const folder = folderForTests();
 const run = `${folder}/run`;
 const last = `${run}/checkpoints/last.safetensors`;
-const FOREIGN = new URL("../fixtures/quantizer-l2-none.safetensors", import.meta.url).pathname;
+const FOREIGN = fileURLToPath(
+  new URL("../fixtures/quantizer-l2-none.safetensors", import.meta.url),
+);
 
 /** The device cpu with its own kernels alone. */
 const PORTABLE = ["--device", "cpu", "--cpu.blas", "off", "--cpu.dnn", "off"] as const;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { openDevice } from "../../core/device.ts";
 import type { DeviceName } from "../../core/backend.ts";
@@ -187,7 +188,7 @@ Deno.test("half a file, a file with code in it, and a folder without weights are
     const bytes = await Deno.readFile(path);
     await Deno.writeFile(path, bytes.subarray(0, bytes.length / 2));
     await assert.rejects(importWeights(path), { name: "RangeError", message: /^Cannot read / });
-    const code = new URL("../fixtures/pytorch/module.pt", import.meta.url).pathname;
+    const code = fileURLToPath(new URL("../fixtures/pytorch/module.pt", import.meta.url));
     await assert.rejects(importWeights(code), {
       name: "RangeError",
       message: /its pickle must hold plain data and tensors only, got opcode/,

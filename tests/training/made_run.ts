@@ -1,5 +1,6 @@
 /** Runs for tests: a folder with only a configuration and a checkpoint, of a model as it is before the first step. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { encode } from "fast-png";
 import { randomKey } from "../../core/random.ts";
 import { openDevice } from "../../core/device.ts";
@@ -11,8 +12,9 @@ import { resolveConfig } from "../../training/resolve.ts";
 import { RunFolder } from "../../training/run_folder.ts";
 
 /** The run that was committed. */
-export const FIXTURE: string =
-  new URL("../fixtures/run-before-objectives", import.meta.url).pathname;
+export const FIXTURE: string = fileURLToPath(
+  new URL("../fixtures/run-before-objectives", import.meta.url),
+);
 
 /** Leaves a run of a small model in a folder.
  * @param quantizer settings of the quantiser

@@ -1,5 +1,6 @@
 /** A run that was made before runs had an objective and a type of model still opens, goes on and is measured. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { readCheckpoint } from "../../training/checkpoint.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 import { identityOf, runHash } from "../../training/identity.ts";
@@ -7,7 +8,7 @@ import { RunFolder } from "../../training/run_folder.ts";
 import { lastLine, runTask } from "../tasks/child.ts";
 import { withFolder } from "./tiny.ts";
 
-const OLD = new URL("../fixtures/run-before-objectives", import.meta.url).pathname;
+const OLD = fileURLToPath(new URL("../fixtures/run-before-objectives", import.meta.url));
 const RESUMED = new URL(
   "../fixtures/run-before-objectives/after-150-steps.safetensors",
   import.meta.url,
@@ -35,7 +36,7 @@ Deno.test("it goes on to what it would have become", () =>
     const { code, stderr } = await runTask("train", options);
     assert.equal(code, 0, stderr);
     const { state } = await readCheckpoint(new RunFolder(path).checkpoint("last"));
-    const { state: expected } = await readCheckpoint(RESUMED.pathname);
+    const { state: expected } = await readCheckpoint(fileURLToPath(RESUMED));
     assert.deepEqual([...state.keys()], [...expected.keys()]);
     for (const [name, { values }] of expected) {
       const found = state.get(name)!.values;

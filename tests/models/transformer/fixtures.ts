@@ -1,4 +1,5 @@
 /** Transformers against PyTorch's. */
+import { fileURLToPath } from "node:url";
 import { backward } from "../../../core/execute.ts";
 import { reshape } from "../../../core/functions/movement.ts";
 import type { HostTensor } from "../../../core/host_tensor.ts";
@@ -23,7 +24,9 @@ export interface Fixture<Settings> {
 
 /** Reads a fixture of a name. */
 export async function readFixture<Settings>(name: string): Promise<Fixture<Settings>> {
-  const path = new URL(`../../fixtures/transformer/${name}.safetensors`, import.meta.url).pathname;
+  const path = fileURLToPath(
+    new URL(`../../fixtures/transformer/${name}.safetensors`, import.meta.url),
+  );
   const { tensors, metadata } = await readSafetensors(path);
   return { settings: JSON.parse(metadata.get("settings")!), tensors };
 }

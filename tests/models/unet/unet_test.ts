@@ -1,5 +1,6 @@
 /** The U-Net: what PyTorch computes with the same weights, its shapes, its start, and what it refuses. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { backward, parameter } from "../../../core/execute.ts";
 import { mul } from "../../../core/functions/elementwise.ts";
 import { mean } from "../../../core/functions/reductions.ts";
@@ -37,7 +38,7 @@ function entriesOf<T>(tensors: ReadonlyMap<string, T>, prefix: string): Map<stri
 
 for (const name of ["plain", "class-scale-shift", "cross-attention"]) {
   const url = new URL(`../../fixtures/unet/${name}.safetensors`, import.meta.url);
-  const { tensors, metadata } = await readSafetensors(url.pathname);
+  const { tensors, metadata } = await readSafetensors(fileURLToPath(url));
   const of = (part: string) => tensors.get(part)!;
   testOnEach(devices, `${name}: the output and all gradients are PyTorch's`, async (device) => {
     const model = new UNet(device, {
