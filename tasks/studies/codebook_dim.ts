@@ -1,6 +1,6 @@
 /** How long codes are (arXiv 2307.15139, ablation b). */
 import type { Study } from "../../studies/study.ts";
-import { CODEBOOKS } from "./codebooks.ts";
+import { CLUSTERED } from "./clustered_axis.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
 /** Both clustered codebooks with codes of 4 to 128 dimensions. */
@@ -8,6 +8,6 @@ export const codebookDim: Study = {
   name: "codebook-dim",
   about: "Do longer codes help? In the paper not surely.",
   base: { preset: "digits", quantizer: { codebookSize: 512 } },
-  axes: [CODEBOOKS, { path: "quantizer.codebookDim", values: [4, 8, 16, 32, 64, 128] }],
+  axes: [CLUSTERED, { path: "quantizer.codebookDim", values: [4, 8, 16, 32, 64, 128] }],
   scales: SCALES_OF_NAMED,
 };

@@ -1,6 +1,6 @@
 /** How many codes (arXiv 2307.15139, ablation a). */
 import type { Study } from "../../studies/study.ts";
-import { CODEBOOKS } from "./codebooks.ts";
+import { CLUSTERED } from "./clustered_axis.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
 /** Both clustered codebooks with 32 to 1,024 codes. */
@@ -8,6 +8,6 @@ export const codebookSize: Study = {
   name: "codebook-size",
   about: "Does a larger clustered codebook help? In the paper it does.",
   base: { preset: "digits" },
-  axes: [CODEBOOKS, { path: "quantizer.codebookSize", values: [32, 64, 128, 256, 512, 1024] }],
+  axes: [CLUSTERED, { path: "quantizer.codebookSize", values: [32, 64, 128, 256, 512, 1024] }],
   scales: SCALES_OF_NAMED,
 };

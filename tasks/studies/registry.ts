@@ -7,6 +7,7 @@ import { nearestName, suggestName } from "../../settings/nearest_name.ts";
 import { readStudy, type Study } from "../../studies/study.ts";
 import { anchorSampling } from "./anchor_sampling.ts";
 import { codebookDim } from "./codebook_dim.ts";
+import { codebookSettings } from "./codebook_settings.ts";
 import { codebookSize } from "./codebook_size.ts";
 import { fullUsage } from "./full_usage.ts";
 import { quantizers } from "./quantizers.ts";
@@ -24,6 +25,7 @@ export const STUDIES: readonly Study[] = [
   anchorSampling,
   reinitialisation,
   fullUsage,
+  codebookSettings,
 ];
 
 /** A study by its name, or from a file: JSON, or a module whose default export it is.

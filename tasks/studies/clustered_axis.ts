@@ -2,7 +2,7 @@
 import type { SettingsAxis } from "../../studies/study.ts";
 
 /** The clustered codebook as the paper has it, and this toolkit's. */
-export const CODEBOOKS: SettingsAxis = {
+export const CLUSTERED: SettingsAxis = {
   name: "codebook",
   values: {
     "clustered": { quantizer: { type: "clustered" } },
