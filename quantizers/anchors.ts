@@ -1,4 +1,4 @@
-/** Where dead codes are moved to: the anchors of the clustered codebook (arXiv 2307.15139). */
+/** Anchors: the features that the clustered codebook moves dead codes to (arXiv 2307.15139). */
 import { uniform } from "../core/functions/creation.ts";
 import { where } from "../core/functions/elementwise.ts";
 import { gather, nearest, type NearestOptions } from "../core/functions/indexing.ts";
@@ -11,26 +11,26 @@ import { assignIf, fillRows, isAny, usableRows } from "./finite_features.ts";
 import type { CodebookSettings } from "./method.ts";
 import { randomRows } from "./replacement.ts";
 
-/** How anchors can be sampled. */
+/** The ways to sample anchors. */
 export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom", "distinct"] as const;
 
-/** How anchors are sampled. */
+/** The name of a way to sample anchors. */
 export type AnchorSampling = typeof ANCHOR_SAMPLINGS[number];
 
-/** Chooses a feature for every code. */
+/** Chooses an anchor, a feature, for every code. */
 export abstract class Anchors extends Module {
-  /** One anchor a code.
-   * @param features float32 `[N, D]`, this batch's; those that are not finite are no anchors
+  /** Samples one anchor per code.
+   * @param features float32 `[N, D]`, from this batch; features that are not finite never become anchors
    * @param codebook float32 `[K, D]`
-   * @param key for random choices
-   * @param mask int32 `[N]`: 0 where there is padding, which is no anchor; none without padding
+   * @param key for the random choices
+   * @param mask int32 `[N]`: 0 at padding, which never becomes an anchor; leave it out if there is no padding
    * @returns float32 `[K, D]`; zeros where the batch has no finite feature
    */
   abstract sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor;
 }
 
-/** Each code's most similar feature, or one drawn by similarity; NaN, which is never the nearest, stands for what is no
- * anchor. */
+/** For each code the most similar feature, or one drawn by similarity. Rows that cannot be anchors are set to NaN,
+ * which is never the nearest. */
 function similarFeatures(
   features: Tensor,
   codebook: Tensor,
@@ -42,12 +42,12 @@ function similarFeatures(
   return gather(rows, nearest(codebook, candidates, options));
 }
 
-/** The batch's feature most similar to each code, under the look-up's own distance. */
+/** For each code, the most similar feature of the batch, under the distance that the look-up uses. */
 export class ClosestAnchors extends Anchors {
   readonly #distance: Distance;
 
-  /** Samples under a distance.
-   * @param distance the look-up's
+  /** Sets the distance.
+   * @param distance the one that the look-up uses
    */
   constructor(distance: Distance) {
     super();
@@ -60,12 +60,12 @@ export class ClosestAnchors extends Anchors {
   }
 }
 
-/** For each code a feature drawn with probability softmax over the batch of the similarity. */
+/** For each code, a feature drawn from the batch with probabilities softmax(similarity). */
 export class ProbabilisticAnchors extends Anchors {
   readonly #distance: Distance;
 
-  /** Samples under a distance.
-   * @param distance the look-up's
+  /** Sets the distance.
+   * @param distance the one that the look-up uses
    */
   constructor(distance: Distance) {
     super();
@@ -78,8 +78,8 @@ export class ProbabilisticAnchors extends Anchors {
   }
 }
 
-/** Different features of the batch, uniformly drawn, so that no two dead codes come to one place; with more codes than
- * features, every feature serves again. This toolkit's own; it needs no look-up and no pool. */
+/** Different features of the batch, drawn uniformly, so that no two dead codes move to the same place. With more codes
+ * than features, features repeat. This sampling is this toolkit's own; it needs no look-up and no pool. */
 export class DistinctAnchors extends Anchors {
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
@@ -87,15 +87,15 @@ export class DistinctAnchors extends Anchors {
   }
 }
 
-/** Features from a pool of size K that remembers earlier batches. */
+/** Features from a pool of size K that also holds features of earlier batches. */
 export class PooledAnchors extends Anchors {
-  /** `[K, D]`: the pool, uniform in (−1/K, 1/K) where nothing is stored yet. */
+  /** `[K, D]`: the pool; places not yet filled are uniform in (−1/K, 1/K). */
   readonly pool: Tensor;
-  /** How much of the pool is filled. */
+  /** How many places of the pool are filled. */
   readonly filled: Counter = new Counter();
 
-  /** Makes a pool with nothing stored.
-   * @param key of the pool's first contents
+  /** Makes an empty pool.
+   * @param key for the pool's initial values
    */
   constructor(device: Device, codebookSize: number, codebookDim: number, key: RandomKey) {
     super();
@@ -103,9 +103,9 @@ export class PooledAnchors extends Anchors {
     this.pool = uniform(device, [codebookSize, codebookDim], key, -bound, bound);
   }
 
-  /** Takes the batch into the pool, and gives the pool: `[N, D]` → `[K, D]`. With padding in the batch, how many
-   * features it holds is not known here: the pool becomes K of them, drawn with replacement. A batch without a finite
-   * feature leaves the pool as it is. */
+  /** Adds the batch to the pool and returns the pool: `[N, D]` → `[K, D]`. With a mask, the host does not know how many
+   * features the batch holds, so the pool becomes K of them, drawn with replacement. A batch without a finite feature
+   * does not change the pool. */
   sample(features: Tensor, _codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     const size = this.pool.shape[0];
     const any = isAny(usableRows(features, mask).present);
@@ -126,10 +126,11 @@ export class PooledAnchors extends Anchors {
   }
 }
 
-/** For each place of the pool, where its next content comes from: k for itself, size + n for the batch's feature n.
+/** Where each place of the pool takes its next value from: place k of the pool (k), or feature n of the batch (size +
+ * n).
  *
- * More features than places: each place draws one, with replacement. Else the features fill the free places, and
- * those that find none replace random places, without replacement.
+ * With more features than places, each place draws a feature, with replacement. Otherwise the features fill the free
+ * places first; the rest overwrite random places, each at most once.
  */
 export function poolSources(
   size: number,
@@ -154,8 +155,8 @@ export function poolSources(
   return sources;
 }
 
-/** Anchors by the name of their sampling.
- * @param key of a pool's first contents
+/** Makes the anchors for a sampling by its name.
+ * @param key for a pool's initial values
  */
 export function makeAnchors(
   device: Device,

@@ -16,30 +16,30 @@ import { lerpRows, Reanchoring, type ReanchoringOptions } from "./reanchoring.ts
 
 /** The settings of a clustered codebook; `quantizerDefaults("clustered")` gives the defaults. */
 export interface ClusteredSettings extends CodebookSettings, ReanchoringOptions {
-  /** Adds the contrastive loss in training. */
+  /** Whether training adds the contrastive loss. */
   readonly contrastive: boolean;
-  /** Of the contrastive loss. */
+  /** Temperature of the contrastive loss. */
   readonly temperature: number;
-  /** Makes the optimiser forget the share α of what it remembers of a code. */
+  /** Whether the optimiser's moments of a moved code shrink by the share α. */
   readonly resetMoments: boolean;
 }
 
-/** How a clustered codebook is made. */
+/** Options of the constructor. */
 export interface ClusteredOptions extends Partial<ClusteredSettings> {
-  /** Of the initial codebook and pool. */
+  /** Key for the initial codebook and pool. */
   readonly key: RandomKey;
 }
 
-/** Revives dead codes online: codes in use are left to the gradient, unused ones are moved onto anchors, features of
- * the batch.
+/** Revives dead codes during training: codes in use learn by gradient, unused ones move to anchors, which are features
+ * of the batch.
  *
- * Source: arXiv 2307.15139. `update` runs after the loss and before the optimiser's step:
+ * Source: arXiv 2307.15139. `update` runs after the loss and before the optimiser step:
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k/N
  *     α_k = exp(−N_k·K·10/(1 − γ) − ε)
  *     e_k ← (1 − α_k)·e_k + α_k·ẑ_k
  *
- * As in the reference implementation, the optimiser's moments of a moved code are kept, unless `resetMoments`.
+ * As in the reference implementation, a moved code keeps its optimiser moments, unless `resetMoments` is set.
  *
  * ```ts
  * import { ClusteredQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -54,7 +54,7 @@ export interface ClusteredOptions extends Partial<ClusteredSettings> {
  * ```
  */
 export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
-  /** Tells which codes are moved where. */
+  /** Decides which codes move, and where to. */
   readonly reanchoring: Reanchoring;
 
   /** Makes the codebook.
@@ -65,8 +65,8 @@ export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
     this.reanchoring = new Reanchoring(device, this.settings, this.settings, partKey(key, 1));
   }
 
-  /** In training adds `contrastive` where asked for.
-   * @throws {TypeError} the contrastive loss is asked for together with a mask
+  /** Adds `contrastive` in training if the setting asks for it.
+   * @throws {TypeError} the contrastive loss is on and there is a mask
    */
   protected override losses(matched: Matched, context: QuantizeContext): Record<string, Tensor> {
     const { distance, contrastive, temperature } = this.settings;
@@ -80,7 +80,7 @@ export class ClusteredQuantizer extends CodebookQuantizer<ClusteredSettings> {
     return { ...losses, contrastive: contrastiveLoss(matched.codes, rows, distance, temperature) };
   }
 
-  /** Moves unused codes onto anchors. */
+  /** Moves unused codes to anchors. */
   protected override learn(batch: CodebookBatch): readonly Move[] {
     const { codebook } = this;
     const update = this.reanchoring.find(batch, this.codes());
@@ -95,15 +95,21 @@ export const clusteredMethod: QuantizerMethod<ClusteredSettings> = {
   schema: z.strictObject({
     ...codebookSettings("cos"),
     anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
-      .describe("how the features that dead codes are moved onto are sampled"),
-    decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the running usage"),
+      .describe("how to sample the features that dead codes are moved to"),
+    decay: z.number().min(0).lt(1).default(0.99).describe(
+      "γ: the decay of the average usage of each code",
+    ),
     epsilon: z.number().min(0).default(1e-3).describe("ε: keeps α below 1"),
     online: z.boolean().default(true)
-      .describe("re-anchors at every training step, or on the first only"),
-    contrastive: z.boolean().default(false).describe("adds the contrastive loss"),
-    temperature: z.number().positive().default(0.07).describe("of the contrastive loss"),
+      .describe("whether to re-anchor at every training step (true) or only at the first (false)"),
+    contrastive: z.boolean().default(false).describe("whether to add the contrastive loss"),
+    temperature: z.number().positive().default(0.07).describe(
+      "temperature of the contrastive loss",
+    ),
     resetMoments: z.boolean().default(false)
-      .describe("makes the optimiser forget codes as far as they are moved"),
+      .describe(
+        "whether to reset the optimiser's moments of a code in proportion to how far it moves",
+      ),
   }),
   make: (device, settings, key) => new ClusteredQuantizer(device, { ...settings, key }),
 };

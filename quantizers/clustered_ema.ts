@@ -18,25 +18,25 @@ export interface ClusteredEmaSettings extends EmaSettings {
   readonly anchor: AnchorSampling;
 }
 
-/** How a clustered codebook of moving averages is made. */
+/** Options of the constructor. */
 export interface ClusteredEmaOptions extends Partial<ClusteredEmaSettings> {
-  /** Of the initial codebook and pool. */
+  /** Key for the initial codebook and pool. */
   readonly key: RandomKey;
 }
 
-/** ε of the re-anchoring, that of the clustered codebook (arXiv 2307.15139). */
+/** ε of the re-anchoring, as in the clustered codebook (arXiv 2307.15139). */
 const REANCHORING_EPSILON = 1e-3;
 
-/** Codes in use are the moving averages of the features that choose them (`EmaQuantizer`); dead ones are moved onto
- * anchors, online, by the rule of the clustered codebook (`Reanchoring`), and their averages start anew as far as they
- * are moved:
+/** Codes in use are moving averages of the features that choose them (`EmaQuantizer`). Dead codes move to anchors at
+ * every step, by the rule of the clustered codebook (`Reanchoring`). Their averages restart in proportion to how far
+ * they move:
  *
  *     e_k ← (1 − α_k)·e_k + α_k·ẑ_k,  N_k ← (1 − α_k)·N_k + α_k,  m_k ← (1 − α_k)·m_k + α_k·e_k
  *
- * By gradient, a code goes about the learning rate a step in every dimension. Features move faster as long as the encoder
- * learns, so that the codes lag behind them and few are the nearest to anything; averages do not lag.
+ * With the gradient, a code moves by about the learning rate per step in each dimension. While the encoder learns,
+ * features move faster than that, so codes lag behind and few of them are nearest to any feature. Averages do not lag.
  *
- * Source: arXiv 2307.15139 with the codebook of arXiv 1711.00937, appendix A.1; the combination is this toolkit's.
+ * Source: arXiv 2307.15139 with the codebook of arXiv 1711.00937, appendix A.1; the combination is this toolkit's own.
  *
  * ```ts
  * import { ClusteredEmaQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -45,13 +45,13 @@ const REANCHORING_EPSILON = 1e-3;
  * const quantizer = new ClusteredEmaQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
  * const features = device.tensor([1, 2, 3, 4], [2, 2]);
  * const context = { training: true, key };
- * quantizer.begin(features, context); // Codes start at the k-means of the first batch.
+ * quantizer.begin(features, context); // Codes start at k-means centres of the first batch.
  * const [move] = quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
  * console.log(await move.share.floats()); // 0 for the codes that were chosen, else near 1
  * ```
  */
 export class ClusteredEmaQuantizer extends EmaQuantizer {
-  /** Tells which codes are moved where. */
+  /** Decides which codes move, and where to. */
   readonly reanchoring: Reanchoring;
 
   /** Makes the codebook.
@@ -65,7 +65,7 @@ export class ClusteredEmaQuantizer extends EmaQuantizer {
     this.reanchoring = new Reanchoring(device, this.settings, rule, partKey(key, 1));
   }
 
-  /** Takes the batch into the averages, then moves unused codes onto anchors. */
+  /** Updates the averages with the batch, then moves unused codes to anchors. */
   protected override learn(batch: CodebookBatch): readonly Move[] {
     super.learn(batch);
     const update = this.reanchoring.find(batch, this.codes());
@@ -81,16 +81,17 @@ export class ClusteredEmaQuantizer extends EmaQuantizer {
 
 const { shape } = emaMethod.schema;
 
-/** `clustered-ema` in the registry. There its features are normalised over the batch by default (`NormalizedQuantizer`). */
+/** `clustered-ema` in the registry. The registry's version normalises features over the batch by default
+ * (`NormalizedQuantizer`). */
 export const clusteredEmaMethod: QuantizerMethod<ClusteredEmaSettings> = {
   schema: z.strictObject({
     ...shape,
     initialization: z.enum(INITIALIZATIONS).default("kmeans")
-      .describe("where codes start: near 0, or at the k-means of the first batch"),
+      .describe("initial codes: uniform near 0, or k-means centres of the first batch"),
     decay: z.number().min(0).lt(1).default(0.9)
-      .describe("γ: the decay of the moving averages and of the running usage"),
+      .describe("γ: the decay of the moving averages and of the average usage"),
     anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
-      .describe("how the features that dead codes are moved onto are sampled"),
+      .describe("how to sample the features that dead codes are moved to"),
   }),
   make: (device, settings, key) => new ClusteredEmaQuantizer(device, { ...settings, key }),
 };

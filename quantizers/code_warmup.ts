@@ -1,4 +1,4 @@
-/** A gentle start, around any quantiser. */
+/** A wrapper that blends the codes in gradually at the start of training. */
 import * as z from "zod";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { readSettings } from "../settings/settings.ts";
@@ -8,9 +8,9 @@ import type { QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 import { WrappedQuantizer } from "./wrapped.ts";
 
-/** Over the first steps of training gives a mixture of the features and their codes, in which the codes' share grows from 0
- * to 1; losses, indices and updates are the inner quantiser's from the start. So the encoder and the decoder learn before
- * the codebook can hold them back. In evaluation and after the warm-up it is the inner quantiser.
+/** For the first training steps, returns a mixture of the features and their codes. The share of the codes grows from 0
+ * to 1. Losses, indices and updates are those of the inner quantiser from the start. So the encoder and the decoder can
+ * learn before the codebook limits them. In evaluation and after the warm-up, it behaves like the inner quantiser.
  *
  * ```ts
  * import { openDevice, randomKey, VanillaQuantizer, CodeWarmup } from "@codebook/codebook";
@@ -23,12 +23,12 @@ import { WrappedQuantizer } from "./wrapped.ts";
  * ```
  */
 export class CodeWarmup extends WrappedQuantizer {
-  /** Quantises. */
+  /** The wrapped quantiser. */
   readonly inner: Quantizer;
   readonly #steps: number;
 
-  /** Puts a warm-up around a quantiser.
-   * @param steps of training, until only the codes are left
+  /** Wraps a quantiser.
+   * @param steps training steps until the output is the codes alone
    */
   constructor(inner: Quantizer, steps: number) {
     super();
@@ -41,8 +41,8 @@ export class CodeWarmup extends WrappedQuantizer {
     return this.inner.codebookDim;
   }
 
-  /** The inner quantiser's losses. The training step is that of `context.key`.
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+  /** Losses: those of the inner quantiser. The training step is taken from `context.key`.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     const found = this.inner.quantize(features, context);
@@ -58,15 +58,15 @@ export class CodeWarmup extends WrappedQuantizer {
     return this.inner.lookup(indices);
   }
 
-  /** As they are. */
+  /** The features, unchanged. */
   protected override prepare(features: Tensor): Tensor {
     return features;
   }
 }
 
-/** The setting that a warm-up adds to a method. */
+/** The setting that `warmable` adds to a method. */
 export interface WarmupSettings {
-  /** Steps over which codes take the place of the features; 0: from the start. */
+  /** Training steps over which the codes replace the features; 0: no warm-up. */
   readonly warmupSteps: number;
 }
 
@@ -77,7 +77,9 @@ export function warmable<Settings extends object>(
 export function warmable(method: QuantizerMethod): QuantizerMethod {
   const schema = method.schema.extend({
     warmupSteps: z.int().min(0).default(0)
-      .describe("steps over which codes take the place of the features; 0: from the start"),
+      .describe(
+        "training steps over which the codes gradually replace the features; 0: no warm-up",
+      ),
   });
   return {
     schema,

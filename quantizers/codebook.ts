@@ -1,4 +1,4 @@
-/** What the methods that keep a codebook share. */
+/** The base class of the methods that keep a codebook. */
 import { assign, detach, withoutGradients } from "../core/execute.ts";
 import { ones } from "../core/functions/creation.ts";
 import { cast, mul, where } from "../core/functions/elementwise.ts";
@@ -39,9 +39,9 @@ import {
   uniformCodebook,
 } from "./codebook_losses.ts";
 
-/** Features beside the codes that were chosen for them. */
+/** Features and the codes chosen for them. */
 export interface Matched {
-  /** float32 `[..., D]`: the features as they were looked up, zeros at the padding. */
+  /** float32 `[..., D]`: the features in the form they were looked up; zeros at the padding. */
   readonly features: Tensor;
   /** float32 `[K, D]`: all codes. */
   readonly codes: Tensor;
@@ -49,28 +49,30 @@ export interface Matched {
   readonly chosen: Tensor;
 }
 
-/** A batch that a codebook learns from outside of the gradient: the global one, with the features of all ranks, so that
- * each learns the same. */
+/** The batch from which a codebook learns without gradients. It holds the features of all ranks, so that every rank
+ * learns the same. */
 export interface CodebookBatch {
-  /** float32 `[N, D]`: the features as they were looked up, zeros at the padding, NaN where one is not finite. */
+  /** float32 `[N, D]`: the features in the form they were looked up; zeros at the padding, NaN where one is not
+   * finite. */
   readonly rows: Tensor;
   /** int32 `[N]`: −1 at the padding and where a feature is not finite. */
   readonly indices: Tensor;
   /** int32 `[K]`: how often each code was chosen. */
   readonly usage: Tensor;
-  /** int32 `[N]`: 0 at the padding; none without padding. */
+  /** int32 `[N]`: 0 at the padding; undefined if there is no padding. */
   readonly mask?: Tensor;
-  /** int32 `[1]`: whether there is a finite feature; where there is none, nothing is learned. */
+  /** int32 `[1]`: whether any feature is finite; if none is, nothing is learned. */
   readonly any: Tensor;
-  /** For random choices. */
+  /** Key for random choices. */
   readonly key: RandomKey;
 }
 
-/** Replaces each feature by its nearest code. By default the codes learn from the gradient of the codebook loss; a
- * method that does more overrides `losses` or `learn`, one that makes its codes of something else `codes`.
+/** Replaces each feature by its nearest code. By default the codes learn from the gradient of the codebook loss.
+ * Methods override `losses` or `learn` to learn differently, and `codes` to compute the codes from other parameters.
  *
- * Here are the pieces that every such method takes as settings (`CodebookSettings`): the gradient's estimator, k-means
- * initialisation, codes of unit length, the orthogonality loss, replacement of dead codes, freezing; and padding.
+ * This class implements what every such method has as settings (`CodebookSettings`): the gradient estimator, k-means
+ * initialisation, codes of unit length, the orthogonality loss, replacement of dead codes and freezing. It also handles
+ * padding.
  */
 export abstract class CodebookQuantizer<Settings extends CodebookSettings = CodebookSettings>
   extends Quantizer {
@@ -78,18 +80,18 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
   readonly codebookSize: number;
   /** D. */
   readonly codebookDim: number;
-  /** `[K, D]`, initially uniform in (−1/K, 1/K), or of length 1 in a uniform one's direction. */
+  /** `[K, D]`, initially uniform in (−1/K, 1/K); with `unitLength`, scaled to length 1. */
   readonly codebook: Tensor;
-  /** With k-means initialisation: 0, or 1 from the first training batch on. */
+  /** With k-means initialisation: 0 before the first training batch, then 1. */
   readonly initialized: Counter | undefined;
-  /** Tells dead codes, if they are replaced. */
+  /** Finds dead codes, if `replaceBelow` is set. */
   readonly deadCodes: DeadCodes | undefined;
   /** The method's settings. */
   protected readonly settings: Settings;
 
   /** Makes the codebook.
-   * @param settings checked, without gaps
-   * @param key of the initial codebook
+   * @param settings complete and already checked
+   * @param key for the initial codebook
    */
   constructor(device: Device, settings: Settings, key: RandomKey) {
     super();
@@ -108,14 +110,14 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     }
   }
 
-  /** Whether the codes are still to start at the k-means of a batch. */
+  /** Whether k-means initialisation is still to come. */
   override get awaitsBatch(): boolean {
     return this.initialized?.value === 0;
   }
 
-  /** With k-means initialisation, on the first training batch, starts the codes there; if no feature of the batch is
-   * finite, the codes stay uniform.
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+  /** With k-means initialisation, sets the codes to k-means centres of the first training batch. If no feature of the
+   * batch is finite, the codes stay uniform.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!context.training || this.initialized === undefined || !this.awaitsBatch) return;
@@ -138,8 +140,8 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     this.initialized.value = 1;
   }
 
-  /** Losses: `commitment`; `codebook` if the codes learn by gradient; `orthogonality` where asked for.
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+  /** Losses: `commitment`; `codebook` if the codes learn by gradient; `orthogonality` if its weight is not 0.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     const { gradient, distance } = this.settings;
@@ -164,18 +166,18 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     return gather(this.codes(), indices);
   }
 
-  /** What the features are compared with: float32 `[K, D]`, on the tape. */
+  /** The codes that features are compared with: float32 `[K, D]`, recorded for gradients. */
   override codes(): Tensor {
     return this.settings.unitLength ? normalizeRows(this.codebook) : this.codebook;
   }
 
-  /** At length 1 if the codes are; zeros at the padding. */
+  /** Scaled to length 1 if the codes are; zeros at the padding. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     return this.#sort(features, context).values;
   }
 
-  /** Lets the method learn from the batch, then replaces dead codes; nothing if the codebook is frozen.
-   * @throws {Error} the codes are still to start at the k-means of a batch: `begin` was not called
+  /** Lets the method learn from the batch, then replaces dead codes. Does nothing if the codebook is frozen.
+   * @throws {Error} k-means initialisation has not run: `begin` was not called
    */
   override update(
     { features, indices, usage }: Assignment,
@@ -206,7 +208,7 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     });
   }
 
-  /** The named losses of a batch, weighted. */
+  /** The weighted losses of a batch, by name. */
   protected losses(
     { features, codes, chosen }: Matched,
     { mask }: QuantizeContext,
@@ -219,20 +221,20 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     };
   }
 
-  /** What the method does after the loss and before the optimiser's step; by default nothing. Gradients are off, and
-   * what is made is recycled but for the shares of the moves.
-   * @returns the codes that it put elsewhere
+  /** What the method does after the loss and before the optimiser step; by default nothing. Gradients are off. Tensors
+   * made here are recycled afterwards, except the shares of the moves.
+   * @returns the codes that it moved
    */
   protected learn(_batch: CodebookBatch): readonly Move[] {
     return [];
   }
 
-  /** Resets what remembers the codes that were replaced; by default nothing does.
+  /** Resets the statistics of replaced codes; by default there are none.
    * @param _replaced int32 `[K]`: 1 for a code that was replaced
    */
   protected forget(_replaced: Tensor): void {}
 
-  /** Puts other vectors in place of some codes.
+  /** Replaces some codes by other vectors.
    * @param which int32 `[K]`: 1 for a code to replace
    * @param vectors float32 `[K, D]`
    */

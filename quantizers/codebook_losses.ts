@@ -1,4 +1,4 @@
-/** The steps that quantisers share. */
+/** Computations that several quantisers share. */
 import { detach, parameter } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
 import {
@@ -48,17 +48,17 @@ export function nearestCodes(features: Tensor, codebook: Tensor, distance: Dista
   return reshape(nearest(rows, codebook, { distance }), features.shape.slice(0, -1));
 }
 
-/** Each row at length 1; zeros stay zeros. `[..., D]` → `[..., D]`. */
+/** Scales each row to length 1; rows of zeros stay zeros. `[..., D]` → `[..., D]`. */
 export function normalizeRows(x: Tensor): Tensor {
   const squared = sum(square(x), -1, { keepAxes: true });
   return div(x, sqrt(maximum(squared, 1e-24)));
 }
 
 /** The commitment term of the codebook loss (arXiv 1711.00937, equation 3): β·mean(‖sg(e) − z‖²), which moves the
- * encoder; the mean over all elements.
+ * encoder. The mean is over all elements.
  * @param features float32 `[..., D]`, zeros at the padding
  * @param codes float32 `[..., D]`, zeros at the padding
- * @param mask 0 where there is padding
+ * @param mask 0 at padding
  */
 export function commitmentLoss(
   features: Tensor,
@@ -71,10 +71,10 @@ export function commitmentLoss(
 }
 
 /** The two terms of the codebook loss (arXiv 1711.00937, equation 3): commitment β·mean(‖sg(e) − z‖²), which moves the
- * encoder, and codebook mean(‖e − sg(z)‖²), which moves the codes; means over all elements.
+ * encoder, and codebook mean(‖e − sg(z)‖²), which moves the codes. The means are over all elements.
  * @param features float32 `[..., D]`, zeros at the padding
  * @param codes float32 `[..., D]`, zeros at the padding
- * @param mask 0 where there is padding
+ * @param mask 0 at padding
  */
 export function codebookLosses(
   features: Tensor,
@@ -91,8 +91,8 @@ export function codebookLosses(
 /** The running average of each code's share of the features (arXiv 2307.15139): N_k ← γ·N_k + (1 − γ)·n_k/N.
  * @param running float32 `[K]`
  * @param usage int32 `[K]`, this batch's counts
- * @param positions how many features the batch holds, if none is padding; N, unless some are not finite: then, and with
- * padding, N is the sum of the counts
+ * @param positions how many positions the batch has. N is this number, unless some positions are padding or not finite;
+ * then N is the sum of the counts
  * @param decay γ
  */
 export function runningShare(

@@ -1,4 +1,5 @@
-/** What the methods share that make a feature into several codes, each by a quantiser of its own or all by one. */
+/** The base class of methods that turn a feature into several codes. Each code has its own quantiser, or all share
+ * one. */
 import { add, greaterEqual, mul, where } from "../core/functions/elementwise.ts";
 import { broadcast, concatenate, pad, reshape, slice } from "../core/functions/movement.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -14,27 +15,27 @@ import {
   Quantizer,
 } from "./quantizer.ts";
 
-/** What a composite quantiser is made of. */
+/** Options of the constructor. */
 export interface CompositeOptions {
-  /** Makes an inner quantiser; its random initial values are those of the key that it is given. */
+  /** Makes an inner quantiser, with the random initial values of the given key. */
   readonly inner: (key: RandomKey) => Quantizer;
-  /** How many codes a feature becomes. */
+  /** How many codes there are per feature. */
   readonly count: number;
-  /** Whether one inner quantiser gives them all. */
+  /** Whether all codes come from one inner quantiser. */
   readonly shared: boolean;
-  /** Of the random initial values. */
+  /** Key for the random initial values. */
   readonly key: RandomKey;
 }
 
-/** A quantiser of quantisers. Its codes are those of all inner ones: with separate ones of K' codes each, code k of the
- * p-th is number p·K' + k, so that usage and perplexity count every code there is.
+/** A quantiser made of inner quantisers. Its codes are those of all inner ones. With separate inner quantisers of K'
+ * codes each, code k of the p-th is number p·K' + k, so that usage and perplexity count every code.
  */
 export abstract class CompositeQuantizer extends Quantizer {
-  /** All codes: K', or with separate inner quantisers K' times how many there are. */
+  /** How many codes there are in all: K', or with separate inner quantisers `count`·K'. */
   readonly codebookSize: number;
-  /** The inner quantisers, one if it is shared. */
+  /** The inner quantisers; only one if it is shared. */
   readonly parts: readonly Quantizer[];
-  /** How many codes a feature becomes. */
+  /** How many codes there are per feature. */
   protected readonly count: number;
 
   /** Makes the inner quantisers. */
@@ -46,17 +47,17 @@ export abstract class CompositeQuantizer extends Quantizer {
     this.codebookSize = length * this.parts[0].codebookSize;
   }
 
-  /** `[count]`, before the inner quantisers' own. */
+  /** `[count]`, followed by those of the inner quantisers. */
   override get codeAxes(): Shape {
     return [this.count, ...this.parts[0].codeAxes];
   }
 
-  /** The inner quantisers'. */
+  /** That of the inner quantisers. */
   override get choices(): number {
     return this.parts[0].choices;
   }
 
-  /** The inner quantisers', one after another. */
+  /** Those of the inner quantisers, one after another. */
   override get codeStarts(): readonly number[] {
     return Array.from({ length: this.count }, (_, code) => {
       const before = this.parts.length === 1 ? 0 : code * this.#partSize;
@@ -64,27 +65,27 @@ export abstract class CompositeQuantizer extends Quantizer {
     }).flat();
   }
 
-  /** The codes of all inner quantisers, one below the other. */
+  /** The codes of all inner quantisers, concatenated. */
   override codes(): Tensor | undefined {
     const [first, ...rest] = this.parts.map((part) => part.codes());
     if (first === undefined) return undefined;
     return rest.length === 0 ? first : concatenate([first, ...rest as Tensor[]]);
   }
 
-  /** The inner quantisers'. */
+  /** That of the inner quantisers. */
   override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
     return this.parts[0].reconstructionLoss(mse, images);
   }
 
-  /** Whether an inner quantiser waits for one. */
+  /** Whether an inner quantiser waits for a batch. */
   override get awaitsBatch(): boolean {
     return this.parts.some((part) => part.awaitsBatch);
   }
 
-  /** Lets an inner quantiser begin.
-   * @param part which
-   * @param features float32 `[..., D']`: its own
-   * @param draw as of `quantizePart`
+  /** Calls `begin` of an inner quantiser.
+   * @param part the number of the inner quantiser
+   * @param features float32 `[..., D']`: those for this quantiser
+   * @param draw as in `quantizePart`
    */
   protected beginPart(
     part: number,
@@ -95,15 +96,15 @@ export abstract class CompositeQuantizer extends Quantizer {
     this.parts[part].begin(features, innerContext(context, features, draw));
   }
 
-  /** Features as an inner quantiser compares them: float32 `[..., D'']`, its own code axes before the last. */
+  /** Features in the form an inner quantiser compares: float32 `[..., D'']`, with its own code axes before the last. */
   protected comparedPart(part: number, features: Tensor, context: QuantizeContext): Tensor {
     return this.parts[part].compared(features, innerContext(context, features, part));
   }
 
-  /** Lets an inner quantiser quantise; what it gives is numbered as in the whole.
-   * @param part which
-   * @param features float32 `[..., D']`; where the context's mask lacks the last of their axes, it is repeated along it
-   * @param draw tells the random choices of several calls apart
+  /** Calls `quantize` of an inner quantiser, and renumbers its indices and usage for the whole.
+   * @param part the number of the inner quantiser
+   * @param features float32 `[..., D']`; a mask that lacks their last position axis is repeated along it
+   * @param draw a number that gives each of several calls its own random choices
    */
   protected quantizePart(
     part: number,
@@ -120,9 +121,9 @@ export abstract class CompositeQuantizer extends Quantizer {
     };
   }
 
-  /** Lets an inner quantiser learn from what it quantised.
-   * @param part which
-   * @param assignment of its own features; indices and usage numbered as in the whole
+  /** Calls `update` of an inner quantiser.
+   * @param part the number of the inner quantiser
+   * @param assignment of this quantiser's features, with indices and usage numbered for the whole
    */
   protected updatePart(
     part: number,
@@ -137,7 +138,7 @@ export abstract class CompositeQuantizer extends Quantizer {
     }, innerContext(context, features, part));
   }
 
-  /** The codes of an inner quantiser at indices of the whole. */
+  /** Looks up codes of an inner quantiser by indices of the whole. */
   protected lookupPart(part: number, indices: Tensor): Tensor {
     return this.parts[part].lookup(renumber(indices, -part * this.#partSize));
   }
@@ -147,7 +148,7 @@ export abstract class CompositeQuantizer extends Quantizer {
   }
 }
 
-/** Losses by name, each the mean of those of several inner quantisers, and usage, the sum. */
+/** Combines the results of several inner quantisers: the mean of each loss, and the sum of the usage. */
 export function combined(results: readonly Quantized[]): Pick<Quantized, "losses" | "usage"> {
   const average = (name: string) =>
     mul(results.map(({ losses }) => losses[name]).reduce(add), 1 / results.length);
@@ -158,7 +159,7 @@ export function combined(results: readonly Quantized[]): Pick<Quantized, "losses
   };
 }
 
-/** Adds to indices, but not to the −1 of the padding. */
+/** Adds to indices, except to the −1 of the padding. */
 function renumber(indices: Tensor, by: number): Tensor {
   return by === 0 ? indices : where(greaterEqual(indices, 0), add(indices, by), indices);
 }

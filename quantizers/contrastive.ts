@@ -21,7 +21,7 @@ import type { Distance } from "../core/ops.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { normalizeRows } from "./codebook_losses.ts";
 
-/** How similar each code is to each feature: `[K, D]`, `[N, D]` → `[K, N]`; the cosine, or −‖z − e‖². */
+/** The similarity of each code to each feature: `[K, D]`, `[N, D]` → `[K, N]`. It is the cosine, or −‖z − e‖². */
 export function similarities(codebook: Tensor, features: Tensor, distance: Distance): Tensor {
   if (distance === "cos") {
     return matmul(normalizeRows(codebook), normalizeRows(features), { transposeB: true });
@@ -31,8 +31,8 @@ export function similarities(codebook: Tensor, features: Tensor, distance: Dista
   return sub(sub(products, sum(square(features), -1)), codes);
 }
 
-/** 1 for the elements of a row on one side of its threshold, and for those that equal it the share that makes the
- * row add up to `count`. */
+/** Weights that select `count` elements per row: 1 on one side of the row's threshold. Elements equal to the threshold
+ * share the remaining weight, so that each row sums to `count`. */
 function selection(
   values: Tensor,
   threshold: Tensor,
@@ -46,12 +46,12 @@ function selection(
   return add(beyond, mul(ties, share));
 }
 
-/** For each code, positive = the mean of its top max(1, ⌊N/K⌋) similarities over the batch, negatives = its lowest
- * half; cross-entropy at a temperature with the positive as the target, the mean over the codes. As in the reference
- * implementation, it moves the codes only: gradients do not pass to the features.
+/** For each code, the positive is the mean of its top max(1, ⌊N/K⌋) similarities over the batch, and the negatives are
+ * its lowest half. The loss is the cross-entropy at a temperature with the positive as the target, averaged over the
+ * codes. As in the reference implementation, it moves only the codes: no gradient reaches the features.
  *
- * Elements that tie at the edge of a half share their place, so the value does not depend on a sorting order. Holds
- * the K × N matrix of similarities in memory.
+ * Elements that tie at the edge of a half share the weight, so the value does not depend on the sorting order. The K ×
+ * N matrix of similarities is held in memory.
  * @param codebook float32 `[K, D]`
  * @param features float32 `[N, D]`
  * @returns a scalar

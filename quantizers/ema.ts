@@ -16,22 +16,22 @@ import type { Move, QuantizeContext } from "./quantizer.ts";
 import { commitmentLoss } from "./codebook_losses.ts";
 
 /** The settings of a codebook of moving averages; `quantizerDefaults("ema")` gives the defaults. No gradient moves its
- * codes, so that it has no `orthogonality`. */
+ * codes, so it has no `orthogonality`. */
 export interface EmaSettings extends Omit<CodebookSettings, "orthogonality"> {
   /** γ: the decay of the moving averages. */
   readonly decay: number;
-  /** ε: features added to every code's by the Laplace smoothing. */
+  /** ε of the Laplace smoothing: what it adds to each code's count. */
   readonly epsilon: number;
 }
 
-/** How a codebook of moving averages is made. */
+/** Options of the constructor. */
 export interface EmaOptions extends Partial<EmaSettings> {
-  /** Of the initial codebook. */
+  /** Key for the initial codebook. */
   readonly key: RandomKey;
 }
 
-/** Each code is the moving average of the features that chose it, instead of learning by gradient: there is a commitment
- * loss, and no codebook loss.
+/** Each code is the moving average of the features that chose it. The codes do not learn by gradient: there is a
+ * commitment loss, but no codebook loss.
  *
  * Source: arXiv 1711.00937, appendix A.1, with the Laplace smoothing of its implementation (arXiv 1906.00446):
  *
@@ -39,8 +39,8 @@ export interface EmaOptions extends Partial<EmaSettings> {
  *     m_k ← γ·m_k + (1 − γ)·Σ z, over the features that chose k
  *     e_k = m_k / N̂_k,  N̂_k = (N_k + ε)/(ΣN + K·ε)·ΣN
  *
- * N starts at 1 and m at the initial codes, and both are set so again for a code that is replaced. The smoothing draws a
- * code whose N_k comes near ε, after a thousand steps without a feature, towards zero.
+ * N starts at 1 and m at the initial codes; a replaced code starts again the same way. After about a thousand steps
+ * without a feature, a code's N_k comes near ε, and the smoothing pulls the code towards zero.
  *
  * ```ts
  * import { EmaQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -56,7 +56,7 @@ export interface EmaOptions extends Partial<EmaSettings> {
  * ```
  */
 export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettings> {
-  /** N_k, `[K]`: how many features a batch chose each code. */
+  /** N_k, `[K]`: the average number of features per batch that chose each code. */
   readonly clusterSizes: Tensor;
   /** m_k, `[K, D]`: the sums of those features. */
   readonly clusterSums: Tensor;
@@ -72,7 +72,7 @@ export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettin
     this.clusterSums = mul(this.codebook, 1);
   }
 
-  /** `commitment` only. */
+  /** Losses: `commitment`. */
   protected override losses(
     { features, chosen }: Matched,
     { mask }: QuantizeContext,
@@ -81,7 +81,7 @@ export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettin
     return { commitment: commitmentLoss(features, chosen, commitmentWeight, mask) };
   }
 
-  /** Takes the batch into the averages. */
+  /** Updates the averages with the batch. */
   protected override learn({ rows, indices, usage, any }: CodebookBatch): readonly Move[] {
     const { decay, epsilon } = this.settings;
     const { codebookSize, clusterSizes, clusterSums } = this;
@@ -95,7 +95,7 @@ export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettin
     return [];
   }
 
-  /** Starts the averages of replaced codes anew. */
+  /** Restarts the averages of replaced codes. */
   protected override forget(replaced: Tensor): void {
     const { codebook, clusterSizes, clusterSums } = this;
     const column = reshape(replaced, [this.codebookSize, 1]);
@@ -112,7 +112,7 @@ export const emaMethod: QuantizerMethod<EmaSettings> = {
     ...settings,
     decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the moving averages"),
     epsilon: z.number().positive().default(1e-5)
-      .describe("ε: features added to every code's by the Laplace smoothing"),
+      .describe("ε of the Laplace smoothing: what it adds to each code's count"),
   }),
   make: (device, settings, key) => new EmaQuantizer(device, { ...settings, key }),
 };

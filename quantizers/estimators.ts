@@ -1,18 +1,19 @@
-/** How a gradient passes a quantiser, whose output does not change with its input. */
+/** Gradient estimators: how the gradient gets past a quantiser, whose own gradient is zero almost everywhere. */
 import { detach, straightThrough } from "../core/execute.ts";
 import { add, div, maximum, mul, sqrt, square, sub } from "../core/functions/elementwise.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
 
-/** `straight-through`: unchanged. `rotation`: turned and scaled as the code lies to the feature. */
+/** `straight-through` passes the gradient on unchanged. `rotation` rotates and scales it as the feature is rotated and
+ * scaled onto its code. */
 export type GradientEstimator = "straight-through" | "rotation";
 
-/** Their names. */
+/** The names of the gradient estimators. */
 export const GRADIENT_ESTIMATORS = ["straight-through", "rotation"] as const;
 
-/** The codes, exactly, with a gradient to the features that they took the place of.
+/** Returns the codes exactly, and passes the gradient to the features that they replace.
  * @param features float32 `[..., D]`
- * @param codes float32 `[..., D]`; no gradient passes to them
+ * @param codes float32 `[..., D]`; they receive no gradient
  */
 export function passGradient(
   features: Tensor,
@@ -22,12 +23,12 @@ export function passGradient(
   return straightThrough(estimator === "rotation" ? rotate(features, codes) : features, codes);
 }
 
-/** λRz: each feature z turned and scaled onto its code e, where R and λ count as constants, so that the gradient's
- * angle to the code is passed on as its angle to the feature.
+/** λRz: each feature z rotated and scaled onto its code e. R and λ are treated as constants. So the angle between
+ * gradient and code becomes the angle between gradient and feature.
  *
  *     λ = ‖e‖/‖z‖    r = (ẑ + ê)/‖ẑ + ê‖    R = I − 2rrᵀ + 2êẑᵀ
  *
- * Source: arXiv 2410.06424, section 4.2. Lengths below 1e−6 count as 1e−6.
+ * Source: arXiv 2410.06424, section 4.2. Lengths below 1e−6 are set to 1e−6.
  *
  * ```ts
  * import { openDevice, rotate } from "@codebook/codebook";
@@ -37,7 +38,7 @@ export function passGradient(
  * ```
  * @param features float32 `[..., D]`
  * @param codes float32 `[..., D]`
- * @returns float32 `[..., D]`: the codes but for rounding
+ * @returns float32 `[..., D]`: the codes, up to rounding
  */
 export function rotate(features: Tensor, codes: Tensor): Tensor {
   const [z, e] = [detach(features), detach(codes)];

@@ -1,4 +1,4 @@
-/** How features are brought to one size before they are looked up. */
+/** Normalisations of features before they are looked up. */
 import { withoutGradients } from "../core/execute.ts";
 import { ones, zeros } from "../core/functions/creation.ts";
 import { add, div, mul, sqrt, square, sub, where } from "../core/functions/elementwise.ts";
@@ -10,7 +10,7 @@ import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import { assignIf, isAny, markRows, type UsableRows, usableRows } from "./finite_features.ts";
 import { featureCount } from "./masks.ts";
 
-/** Batches that the running statistics reach back. */
+/** How many batches the running statistics average over. */
 const MEMORY = 10;
 /** Added to variances. */
 const EPSILON = 1e-5;
@@ -21,7 +21,7 @@ interface Statistics {
   readonly variance: Tensor;
 }
 
-/** Over all features of the global batch that are present.
+/** Statistics over all features of the global batch, without padding.
  * @throws {TypeError} the last axis is not D
  */
 function statisticsOf(
@@ -37,13 +37,13 @@ function statisticsOf(
   return { mean, variance: over(square(where(column, sub(rows, mean), 0))) };
 }
 
-/** Brings features to one size, by statistics that it learns in training. */
+/** Normalises features with statistics that it collects in training. */
 export abstract class FeatureNormalization extends Module {
-  /** Of each channel, over about the last ten training batches: `[D]`, initially zeros. */
+  /** The mean of each channel over about the last ten training batches: `[D]`, initially zeros. */
   readonly mean: Tensor;
-  /** Likewise; initially ones. */
+  /** The variance of each channel: `[D]`, initially ones. */
   readonly variance: Tensor;
-  /** How many training batches the running statistics are the mean of, at most ten. */
+  /** How many training batches the running statistics average over, at most ten. */
   readonly batches: Counter = new Counter();
 
   /** Starts with mean 0 and variance 1.
@@ -55,11 +55,11 @@ export abstract class FeatureNormalization extends Module {
     this.variance = ones(device, [width]);
   }
 
-  /** The features, normalised.
+  /** Normalises features.
    * @param features float32 `[..., D]`, zeros at the padding
-   * @param training whether they are a training batch, which `observe` has seen
-   * @param mask 0 where there is padding
-   * @param replicas of which each has a part of the batch
+   * @param training whether they are a training batch; if so, `observe` must have seen it
+   * @param mask 0 at padding
+   * @param replicas the processes that share the batch
    * @throws {TypeError} the last axis is not D
    */
   abstract normalize(
@@ -69,11 +69,11 @@ export abstract class FeatureNormalization extends Module {
     replicas?: Replicas,
   ): Tensor;
 
-  /** Takes a training batch into the running statistics, but for features that are not finite; one without a finite
-   * feature counts as a batch and changes nothing else.
+  /** Updates the running statistics with a training batch. Features that are not finite are left out. A batch without a
+   * finite feature only increases the count of batches.
    * @param features float32 `[..., D]`, zeros at the padding
-   * @param mask 0 where there is padding
-   * @param replicas of which each has a part of the batch
+   * @param mask 0 at padding
+   * @param replicas the processes that share the batch
    * @throws {TypeError} the last axis is not D
    */
   observe(features: Tensor, mask?: Tensor, replicas: Replicas = SINGLE): void {
@@ -91,9 +91,9 @@ export abstract class FeatureNormalization extends Module {
   }
 }
 
-/** Each channel at mean 0 and variance 1: of the batch in training, and the gradient passes through both; of the running
- * statistics else. Batch normalisation (arXiv 1502.03167) without scale and shift. Features that are not finite are left
- * out of the batch's, and become NaN. */
+/** Batch normalisation (arXiv 1502.03167) without scale and shift: each channel gets mean 0 and variance 1. Training
+ * uses the statistics of the batch, and the gradient passes through them; evaluation uses the running statistics.
+ * Features that are not finite are left out of the statistics and become NaN. */
 export class BatchNormalization extends FeatureNormalization {
   /** `[..., D]` → the same shape. */
   normalize(
@@ -109,7 +109,7 @@ export class BatchNormalization extends FeatureNormalization {
   }
 }
 
-/** The features divided by one number, the running deviation of them all; no gradient passes through it. */
+/** Divides all features by one number, their running standard deviation. No gradient passes through that number. */
 export class DeviationScaling extends FeatureNormalization {
   /** `[..., D]` → the same shape. */
   normalize(features: Tensor): Tensor {
@@ -117,10 +117,10 @@ export class DeviationScaling extends FeatureNormalization {
   }
 }
 
-/** How features can be normalised. */
+/** The names of the normalisations. */
 export const FEATURE_NORMALIZATIONS = ["batch", "deviation"] as const;
 
-/** A normalisation by its name.
+/** Makes a normalisation by its name.
  * @param width D
  */
 export function makeNormalization(

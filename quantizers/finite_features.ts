@@ -1,4 +1,4 @@
-/** Features that are not finite: they become no code, and nothing is learned from them. */
+/** Features that are not finite. They get no code, and nothing is learned from them. */
 import { assign, detach, withoutGradients } from "../core/execute.ts";
 import {
   cast,
@@ -16,11 +16,11 @@ import type { Tensor } from "../core/tensor.ts";
 import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import { maskFeatures, weighLosses } from "./masks.ts";
 
-/** The greatest squared length of a feature that counts as finite: sums of many such squares stay in float32. */
+/** The largest squared length of a feature that counts as finite. Sums of many such squares do not overflow float32. */
 const GREATEST_SQUARE = 1e30;
 
-/** Which features are finite: every value is a number, and the length is at most 1e15, so that distances and statistics
- * stay in float32.
+/** Finds the finite features: every value is finite, and the length is at most 1e15, so that distances and statistics
+ * do not overflow float32.
  * @param features float32 `[..., D]`
  * @returns int32 `[...]`: 1 for a finite one, 0 for any other
  */
@@ -31,20 +31,20 @@ export function finiteRows(features: Tensor): Tensor {
   });
 }
 
-/** A batch of features, sorted into what there is. */
+/** A batch of features, with marks for which are finite and present. */
 export interface SortedFeatures {
-  /** float32 `[..., D]`: zeros at the padding. */
+  /** float32 `[..., D]`: the features, zeros at the padding. */
   readonly values: Tensor;
   /** int32 `[...]`: 0 where a feature is not finite. */
   readonly finite: Tensor;
-  /** int32 `[...]`: 1 where there is a finite feature. */
+  /** int32 `[...]`: 1 where a feature is finite and not padding. */
   readonly present: Tensor;
 }
 
-/** Sorts a batch. Gradients pass to all but the padding.
+/** Marks the features of a batch. Gradients pass everywhere except at the padding.
  * @param features float32 `[..., D]`
- * @param mask 0 where there is padding; none without padding
- * @throws {TypeError} the mask does not have one value a feature
+ * @param mask 0 at padding; undefined if there is no padding
+ * @throws {TypeError} the mask does not have one value per feature
  */
 export function sortFeatures(features: Tensor, mask: Tensor | undefined): SortedFeatures {
   const masked = maskFeatures(features, mask);
@@ -56,23 +56,23 @@ export function sortFeatures(features: Tensor, mask: Tensor | undefined): Sorted
   };
 }
 
-/** Values `[..., D]` with NaN in place of the rows that are not finite, so that a loss of them is NaN.
+/** Replaces rows that are not finite by NaN, so that a loss computed from them is NaN. Values are `[..., D]`.
  * @param finite int32 `[...]`
  */
 export function markRows(values: Tensor, finite: Tensor): Tensor {
   return where(reshape(finite, [...finite.shape, 1]), values, NaN);
 }
 
-/** How many features are not finite: an int32 scalar.
+/** Counts the features that are not finite: an int32 scalar.
  * @param finite int32 `[...]`
  */
 export function countNonFinite(finite: Tensor): Tensor {
   return reshape(slice(segmentCount(finite, 2), [0], [1]), []);
 }
 
-/** Whether there is a feature at all: int32 `[1]`.
+/** Whether any feature is present: int32 `[1]`.
  * @param present int32 `[...]`: 1 where there is one
- * @param replicas whose parts of a batch count; by default only this one
+ * @param replicas the processes whose features count; by default only this one
  */
 export function isAny(present: Tensor, replicas: Replicas = SINGLE): Tensor {
   const counted = slice(segmentCount(notEqual(present, 0), 2), [1], [1]);
@@ -89,34 +89,34 @@ export interface UsableRows {
   readonly present: Tensor;
 }
 
-/** Tells which rows can be learned from.
+/** Finds the rows that can be learned from.
  * @param rows float32 `[..., D]`
- * @param mask 0 leaves a row out
- * @throws {TypeError} the mask does not have one value a row
+ * @param mask 0 excludes a row
+ * @throws {TypeError} the mask does not have one value per row
  */
 export function usableRows(rows: Tensor, mask: Tensor | undefined): UsableRows {
   const { values, finite, present } = sortFeatures(rows, mask);
   return { rows: where(reshape(present, [...present.shape, 1]), values, 0), finite, present };
 }
 
-/** Rows `[N, D]` with one of those that are finite in place of every other; zeros where none is. */
+/** Replaces rows `[N, D]` that are not finite by one that is; zeros if none is. */
 export function fillRows(rows: Tensor): Tensor {
   const usable = usableRows(rows, undefined);
   const stand = gather(usable.rows, reshape(argmax(cast(usable.present, "float32")), [1]));
   return where(reshape(usable.present, [rows.shape[0], 1]), rows, stand);
 }
 
-/** Overwrites state with what a batch made of it, where the batch holds a feature; else leaves it as it is.
+/** Assigns a new value to state if the batch holds a feature; otherwise leaves the state unchanged.
  * @param any int32 `[1]`
  */
 export function assignIf(any: Tensor, state: Tensor, value: Tensor): void {
   assign(state, where(any, value, detach(state)));
 }
 
-/** The losses of a batch, 0 where all of it is padding; those of several ranks so that their mean is that over all
- * features.
+/** The losses of a batch; 0 if all of it is padding. With several ranks they are weighted, so that their mean over the
+ * ranks is the mean over all features.
  * @param losses scalars
- * @param mask 0 where there is padding; none without padding
+ * @param mask 0 at padding; undefined if there is no padding
  */
 export function lossesOfAny(
   losses: Readonly<Record<string, Tensor>>,

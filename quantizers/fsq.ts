@@ -15,15 +15,15 @@ import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts"
 
 /** The settings of a finite scalar quantiser; `quantizerDefaults("fsq")` gives the defaults. */
 export interface FSQSettings {
-  /** L: how many values each channel can have. D is how many there are, K their product. */
+  /** L: how many values each channel can take. D is the number of entries, K their product. */
   readonly levels: readonly number[];
 }
 
 /** ε of the bound: keeps the outermost levels from being cut off by rounding. */
 const EPSILON = 1e-3;
 
-/** Rounds each channel to one of `levels[i]` values. The codebook is the grid of these values: nothing is learned,
- * no code can die, and there is no loss beside the reconstruction's.
+/** Rounds each channel to one of `levels[i]` values. The codebook is the grid of these values: nothing is learned, no
+ * code can die, and the only loss is the reconstruction loss.
  *
  * Source: arXiv 2309.15505, App. A.1. Differs: nothing.
  *
@@ -32,7 +32,7 @@ const EPSILON = 1e-3;
  *     ẑᵢ = round(bound(z)ᵢ) / ⌊Lᵢ/2⌋, straight-through
  *     index = Σᵢ (round(bound(z)ᵢ) + ⌊Lᵢ/2⌋)·∏_{j<i} Lⱼ
  *
- * A feature costs O(D), whatever K is.
+ * The cost per feature is O(D), for any K.
  *
  * ```ts
  * import { FSQQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -55,7 +55,7 @@ export class FSQQuantizer extends Quantizer {
   readonly #device: Device;
   readonly #levels: readonly number[];
 
-  /** Makes the grid; nothing of its size is held.
+  /** Makes the quantiser. The grid itself is not stored.
    * @throws {RangeError} a level is not an integer of at least 2, or there are more than 2^20 codes
    */
   constructor(device: Device, options: Partial<FSQSettings> = {}) {
@@ -125,7 +125,7 @@ export class FSQQuantizer extends Quantizer {
 export const fsqMethod: QuantizerMethod<FSQSettings> = {
   schema: z.strictObject({
     levels: z.array(z.int().min(2)).min(1).default([8, 5, 5, 5])
-      .describe("L: how many values each channel can have"),
+      .describe("L: how many values each channel can take"),
   }),
   make: (device, settings) => new FSQQuantizer(device, settings),
 };

@@ -22,36 +22,37 @@ import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts"
 
 /** The settings of a Gumbel-softmax quantiser; `quantizerDefaults("gumbel")` gives the defaults. */
 export interface GumbelSettings extends CodebookSizes {
-  /** Whether the decoder sees one code in training, with the soft choice's gradient, or the soft choice itself. */
+  /** Whether the decoder gets a single code in training, with the gradient of the soft choice, or the soft choice
+   * itself. */
   readonly hard: boolean;
-  /** Of the divergence of the choice from the uniform one. */
+  /** Weight of the divergence of the choice from the uniform distribution. */
   readonly klWeight: number;
   /** τ at the first step. */
   readonly initialTemperature: number;
-  /** r: how fast τ falls. */
+  /** r: how fast τ decays. */
   readonly temperatureDecay: number;
-  /** The least τ. */
+  /** The smallest τ. */
   readonly temperatureFloor: number;
 }
 
-/** How a Gumbel-softmax quantiser is made. */
+/** Options of the constructor. */
 export interface GumbelOptions extends Partial<GumbelSettings> {
-  /** Of the initial codebook and logits. */
+  /** Key for the initial codebook and the linear layer. */
   readonly key: RandomKey;
 }
 
-/** Draws a code for each feature, with probabilities that a linear layer (a 1×1 convolution) gives it; the draw is
- * softened, so that gradients pass. Everything learns from the reconstruction.
+/** Draws a code for each feature, with probabilities from a linear layer (a 1×1 convolution). The draw is relaxed to a
+ * softmax, so that gradients pass. Encoder, linear layer and codes learn from the reconstruction.
  *
- * Source: arXiv 1611.01144, sections 2.1 and 2.2; the divergence as in DALL·E (arXiv 2102.12092).
+ * Source: arXiv 1611.01144, sections 2.1 and 2.2; the divergence term as in DALL·E (arXiv 2102.12092).
  *
  *     ℓ = W·z + b    q = softmax(ℓ)    k = argmax(ℓ + g), g standard Gumbel
  *     y = softmax((ℓ + g)/τ)    τ = max(floor, τ₀·exp(−r·step))
- *     soft: ẑ = Σ_k y_k·e_k    hard: ẑ = e_k, its gradient that of Σ_k (onehot − sg(y) + y)_k·e_k
+ *     soft: ẑ = Σ_k y_k·e_k    hard: ẑ = e_k, with the gradient of Σ_k (onehot − sg(y) + y)_k·e_k
  *     loss = w·mean KL(q ‖ uniform)
  *
- * In evaluation ẑ = e_k with k = argmax ℓ. The N × K matrix of logits is a part of the method, in memory several
- * times over in training; a feature costs O(K·D).
+ * In evaluation ẑ = e_k with k = argmax ℓ. The method needs the N × K matrix of logits; training holds it in memory
+ * several times. The cost per feature is O(K·D).
  *
  * ```ts
  * import { GumbelQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -90,8 +91,8 @@ export class GumbelQuantizer extends Quantizer {
   }
 
   /** Losses: `divergence`.
-   * @returns the indices of the draw; in training and soft, `quantized` is a mixture and not their codes
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   * @returns the indices that were drawn; in training with `hard` off, `quantized` is a mixture instead of their codes
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   quantize(
     features: Tensor,
@@ -130,7 +131,7 @@ export class GumbelQuantizer extends Quantizer {
     return this.codebook;
   }
 
-  /** The codes of the draw with the gradient of the softened draw, or the softened draw. */
+  /** The drawn codes with the gradient of the relaxed draw, or the relaxed draw itself. */
   #soften(codes: Tensor, drawn: Tensor, step: number, mask: Tensor | undefined): Tensor {
     const { hard, initialTemperature, temperatureDecay, temperatureFloor } = this.#settings;
     const now = Math.max(temperatureFloor, initialTemperature * Math.exp(-temperatureDecay * step));
@@ -146,13 +147,15 @@ export const gumbelMethod: QuantizerMethod<GumbelSettings> = {
   schema: z.strictObject({
     ...codebookSizes,
     hard: z.boolean().default(true)
-      .describe("whether the decoder sees one code in training, or a mixture"),
+      .describe("whether the decoder gets a single code in training (true) or a mixture (false)"),
     klWeight: z.number().min(0).default(5e-4)
       .describe("the weight of the divergence from the uniform distribution"),
-    initialTemperature: z.number().positive().default(1).describe("τ at the first step"),
+    initialTemperature: z.number().positive().default(1).describe(
+      "τ: the temperature at the first step",
+    ),
     temperatureDecay: z.number().min(0).default(1e-4)
-      .describe("r: τ falls as exp(−r·step)"),
-    temperatureFloor: z.number().positive().default(0.5).describe("the least τ"),
+      .describe("r: τ decays as exp(−r·step)"),
+    temperatureFloor: z.number().positive().default(0.5).describe("the smallest τ"),
   }),
   make: (device, settings, key) => new GumbelQuantizer(device, { ...settings, key }),
 };

@@ -1,4 +1,4 @@
-/** What the methods share that draw codes from a softmax over all of them. */
+/** Functions for methods that draw codes from a softmax over all codes. */
 import { add, exp, log, mul, neg, sub } from "../core/functions/elementwise.ts";
 import { uniform } from "../core/functions/creation.ts";
 import { slice } from "../core/functions/movement.ts";
@@ -8,9 +8,10 @@ import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type Replicas, SINGLE } from "../nn/replicas.ts";
 
-/** Standard Gumbel noise, −ln(−ln u), in the shape of some logits: the greatest of logits with noise is a draw from
- * their softmax (the Gumbel-max trick). Never infinite: u lies between 2⁻²⁴ and 1 − 2⁻²⁴.
- * @param replicas of which each takes its own rows of the noise that one process would draw for the whole batch
+/** Standard Gumbel noise, −ln(−ln u), in the shape of the logits. The argmax of logits plus noise is a sample from
+ * their softmax (the Gumbel-max trick). The noise is never infinite: u lies between 2⁻²⁴ and 1 − 2⁻²⁴.
+ * @param replicas the processes that share the batch; each takes its own rows of the noise that one process would draw
+ * for the whole batch
  * @returns float32
  */
 export function gumbelNoise(
@@ -26,7 +27,7 @@ export function gumbelNoise(
   return neg(log(neg(log(own))));
 }
 
-/** KL(q ‖ uniform) = Σ_k q_k·ln(q_k·K) of each row, q = softmax(logits).
+/** KL(q ‖ uniform) = Σ_k q_k·ln(q_k·K) for each row, with q = softmax(logits).
  *
  * ```ts
  * import { openDevice, uniformDivergence } from "@codebook/codebook";

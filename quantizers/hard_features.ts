@@ -1,4 +1,4 @@
-/** The codebook whose dead codes become features of the batch (arXiv 2005.00341). */
+/** The codebook that replaces dead codes by features of the batch (arXiv 2005.00341). */
 import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
@@ -9,17 +9,17 @@ import { type CodebookSettings, codebookSettings, type QuantizerMethod } from ".
 /** The settings of hard encoded features; `quantizerDefaults("hard-features")` gives the defaults. */
 export type HardFeaturesSettings = CodebookSettings;
 
-/** How hard encoded features are made. */
+/** Options of the constructor. */
 export interface HardFeaturesOptions extends Partial<HardFeaturesSettings> {
-  /** Of the initial codebook. */
+  /** Key for the initial codebook. */
   readonly key: RandomKey;
 }
 
-/** The plain quantiser with dead codes replaced: one that serves fewer than one feature a batch, by a moving average,
- * becomes a random feature of the batch (`DeadCodes`).
+/** The plain quantiser, with dead codes replaced. A code is dead if, by a moving average, fewer than one feature per
+ * batch chooses it. It is replaced by a random feature of the batch (`DeadCodes`).
  *
- * Source: arXiv 2005.00341 (Jukebox), as the ablation of arXiv 2307.15139 has it. Differs: a replaced
- * code's count starts again, and the optimiser's moments of it are reset.
+ * Source: arXiv 2005.00341 (Jukebox), as in the ablation of arXiv 2307.15139. Differs: a replaced code's count and its
+ * optimiser moments are reset.
  *
  * ```ts
  * import { HardFeaturesQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -29,7 +29,7 @@ export interface HardFeaturesOptions extends Partial<HardFeaturesSettings> {
  * const features = device.tensor([1, 2, 3, 4], [2, 2]);
  * const context = { training: true, key };
  * const [move] = quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
- * console.log(await move.share.floats()); // 1 where a code became one of the features
+ * console.log(await move.share.floats()); // 1 for each replaced code
  * ```
  */
 export class HardFeaturesQuantizer extends CodebookQuantizer {

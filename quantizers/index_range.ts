@@ -1,10 +1,10 @@
-/** Which indices are those of codes. */
+/** A check that indices are in range. */
 import type { Tensor } from "../core/tensor.ts";
 
-/** Refuses indices that are no code's, where they came from the host: there it is known without waiting for the device
- * (`Tensor.hostRange`). Indices that were computed are those of codes.
+/** Rejects indices that are out of range. Checks only tensors whose range the host knows without waiting for the device
+ * (`Tensor.hostRange`); indices that the device computed are always in range.
  * @param indices int32: in [0, K), or −1 for padding
- * @throws {RangeError} one is not
+ * @throws {RangeError} an index is out of range
  */
 export function checkIndices(indices: Tensor, codebookSize: number): void {
   const range = indices.hostRange;

@@ -1,4 +1,4 @@
-/** k-means, for codes that start where the features are. */
+/** k-means, to start codes where the features are. */
 import {
   add,
   cast,
@@ -24,27 +24,27 @@ import { maskIndices } from "./masks.ts";
 import { randomRows } from "./replacement.ts";
 import { kmeansPlusPlus } from "./kmeans_plus_plus.ts";
 
-/** How k-means is run. */
+/** Options of `kMeans`. */
 export interface KMeansOptions {
-  /** K: how many means. */
+  /** K: the number of means. */
   readonly count: number;
-  /** How nearness is measured; the means are those of the rows as they are. */
+  /** The distance that assigns rows to means. The means are taken over the rows without normalisation. */
   readonly distance: Distance;
-  /** Of the rows that it starts from. */
+  /** Key for the choice of the initial rows. */
   readonly key: RandomKey;
-  /** int32 `[N]`: 0 leaves a row out, as one that is not finite always is. */
+  /** int32 `[N]`: 0 excludes a row. Rows that are not finite are always excluded. */
   readonly mask?: Tensor;
-  /** Whether it starts from rows that are far from each other (`kmeansPlusPlus`), or from any. */
+  /** Whether to start from k-means++ (`kmeansPlusPlus`) instead of uniformly drawn rows. */
   readonly spread?: boolean;
-  /** Passes of Lloyd's algorithm, 10. */
+  /** Iterations of Lloyd's algorithm, by default 10. */
   readonly iterations?: number;
 }
 
-/** The k-means of rows by Lloyd's algorithm, on the device: no N × K matrix, nothing read back.
+/** k-means by Lloyd's algorithm, on the device. It needs no N × K matrix and reads nothing back.
  *
- * It starts from K different rows, uniformly drawn or spread (k-means++); a mean that no row is nearest to stays where
- * it is. With more means than rows, rows serve again; so that two means are never the same, each start is moved by
- * normal noise of a thousandth of the rows' deviation.
+ * It starts from K different rows, drawn uniformly or by k-means++. A mean without any rows stays where it is. With
+ * more means than rows, rows repeat. Normal noise of a thousandth of the rows' standard deviation is added to each
+ * initial mean, so that no two are equal.
  *
  * ```ts
  * import { kMeans, openDevice, randomKey } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** Rows far from each other, for k-means to start from. */
+/** The k-means++ initialisation. */
 import { add, log, minimum, square, sub, where } from "../core/functions/elementwise.ts";
 import { gather } from "../core/functions/indexing.ts";
 import { concatenate, reshape } from "../core/functions/movement.ts";
@@ -12,13 +12,13 @@ import { usableRows } from "./finite_features.ts";
 import { randomRows } from "./replacement.ts";
 import { normalizeRows } from "./codebook_losses.ts";
 
-/** K rows, each drawn with a probability that is proportional to its squared distance from the nearest one drawn before
- * (k-means++, Arthur and Vassilvitskii 2007); the first uniformly. On the device, nothing read back; K passes over the
- * rows, one after another.
- * @param given the rows, float32 `[N, D]`; those that are not finite are left out
+/** Draws K rows by k-means++ (Arthur and Vassilvitskii 2007). The first is drawn uniformly. Each further row is drawn
+ * with probability proportional to its squared distance from the nearest row drawn before. Runs on the device and reads
+ * nothing back; takes K sequential passes over the rows.
+ * @param given the rows, float32 `[N, D]`; rows that are not finite are excluded
  * @param count K
- * @param distance `cos` compares the rows at length 1
- * @param mask int32 `[N]`: 0 leaves a row out
+ * @param distance `cos` compares rows scaled to length 1
+ * @param mask int32 `[N]`: 0 excludes a row
  * @returns float32 `[K, D]`
  */
 export function kmeansPlusPlus(
@@ -41,7 +41,7 @@ export function kmeansPlusPlus(
   let squared = distanceFrom(first);
   for (let k = 1; k < count; k++) {
     using once = device.scope();
-    // The greatest of ln d² with Gumbel noise is a draw with shares of d²; ln 0 is never the greatest.
+    // The argmax of ln d² plus Gumbel noise is a draw with probabilities proportional to d²; ln 0 never wins.
     const noise = gumbelNoise(squared, partKey(key, k));
     const row = once.keep(gather(rows, reshape(argmax(add(log(squared), noise)), [1])));
     drawn.push(row);

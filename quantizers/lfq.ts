@@ -32,30 +32,30 @@ import { commitmentLoss } from "./codebook_losses.ts";
 
 /** The settings of a look-up-free quantiser; `quantizerDefaults("lfq")` gives the defaults. */
 export interface LFQSettings {
-  /** D: how many signs a code is made of; K = 2^D. */
+  /** D: how many signs a code consists of; K = 2^D. */
   readonly bits: number;
-  /** β: the weight of the term that moves the encoder. */
+  /** β: the weight of the commitment loss. */
   readonly commitmentWeight: number;
-  /** Of both entropy terms. */
+  /** The weight of both entropy terms. */
   readonly entropyWeight: number;
-  /** γ: the batch's entropy beside the samples'. */
+  /** γ: the weight of the batch's entropy relative to that of the samples. */
   readonly diversityWeight: number;
   /** τ: how soft the choice of a code is in the entropy terms. */
   readonly entropyTemperature: number;
 }
 
-/** Takes the sign of each channel: the codes are the corners of a cube, nothing is learned, and entropy terms see to
- * it that all corners are used.
+/** Takes the sign of each channel. The codes are the corners of a hypercube and are not learned. Entropy terms in the
+ * loss reward the use of all corners.
  *
  * Source: arXiv 2310.05737, section 3.1. With q(c | z) = softmax over the corners c ∈ {−1, 1}ᴰ of −‖z − c‖²/τ:
  *
  *     ẑ = sign(z), straight-through    index = Σᵢ 2ⁱ·[zᵢ > 0]
  *     loss = β·mean(‖sg(ẑ) − z‖²) + w·(mean H(q(· | z)) + γ·(ln K − H(mean q(· | z))))
  *
- * ln K, a constant, keeps the loss from being negative. The softmax falls into a factor a channel, so the samples'
- * entropy is a sum over channels, O(N·D). The batch's is exact too, without an N × K matrix: the mean over the batch
- * of q is the product of two matrices of √K columns a feature, one for each half of the channels, O(N·K) in time and
- * O(N·√K + K) in memory, in training only.
+ * The constant ln K keeps the loss from being negative. The softmax factorises over channels, so the entropy of the
+ * samples is a sum over channels, O(N·D). The entropy of the batch is exact too, without an N × K matrix: the mean of q
+ * over the batch is the product of two N × √K matrices, one for each half of the channels. This takes O(N·K) time and
+ * O(N·√K + K) memory, in training only.
  *
  * ```ts
  * import { LFQQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -77,7 +77,7 @@ export class LFQQuantizer extends Quantizer {
   readonly #settings: LFQSettings;
   readonly #levels: readonly number[];
 
-  /** Nothing is made: the codes are known.
+  /** Stores only the settings: the codes are fixed.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(options: Partial<LFQSettings> = {}) {
@@ -138,7 +138,7 @@ function corners(digits: Tensor): Tensor {
   return sub(mul(digits, 2), 1);
 }
 
-/** The entropy of a bit that is 1 with probability σ(x): ln(1 + e^−|x|) + |x|·σ(−|x|), in nats. */
+/** The entropy of a bit that is 1 with probability σ(x), in nats: ln(1 + e^−|x|) + |x|·σ(−|x|). */
 function bitEntropy(x: Tensor): Tensor {
   const size = abs(x);
   return add(log(add(exp(neg(size)), 1)), mul(size, sigmoid(neg(size))));
@@ -149,8 +149,8 @@ function entropyOf(shares: Tensor): Tensor {
   return neg(sum(mul(shares, log(maximum(shares, 1e-30)))));
 }
 
-/** The mean over features `[N, D]` of softmax over the corners c of −‖z − c‖²/τ = 2·z·c/τ + a constant: `[√K, √K]`,
- * the corner of row a and column b having the bits of a, then those of b.
+/** The mean over features `[N, D]` of softmax over the corners c of −‖z − c‖²/τ = 2·z·c/τ + a constant: `[√K, √K]`. The
+ * corner at row a and column b has the bits of a, then those of b.
  * @param weights `[N]`: the features' shares of the mean
  */
 function meanCornerShares(features: Tensor, weights: Tensor, temperature: number): Tensor {
@@ -172,12 +172,12 @@ function meanCornerShares(features: Tensor, weights: Tensor, temperature: number
 export const lfqMethod: QuantizerMethod<LFQSettings> = {
   schema: z.strictObject({
     bits: z.int().min(1).max(20).default(9)
-      .describe("D: how many signs a code is made of; there are 2^D codes"),
+      .describe("D: how many signs a code consists of; there are 2^D codes"),
     commitmentWeight: z.number().min(0).default(0.25)
-      .describe("β: the weight of the term that moves the encoder"),
+      .describe("β: the weight of the commitment loss"),
     entropyWeight: z.number().min(0).default(0.1).describe("the weight of both entropy terms"),
     diversityWeight: z.number().min(0).default(1)
-      .describe("γ: the batch's entropy beside the samples'"),
+      .describe("γ: the weight of the batch's entropy relative to that of the samples"),
     entropyTemperature: z.number().positive().default(1)
       .describe("τ: how soft the choice of a code is in the entropy terms"),
   }),

@@ -1,4 +1,4 @@
-/** Padding: positions of a batch that hold no feature. */
+/** Masks of padding: the positions of a batch that hold no feature. */
 import { full } from "../core/functions/creation.ts";
 import {
   cast,
@@ -16,10 +16,10 @@ import { sameShape, type Shape, showShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type Replicas, SINGLE } from "../nn/replicas.ts";
 
-/** The features, with zeros in place of the padding: no gradient passes there, whatever lies there.
+/** Replaces the features at the padding by zeros. No gradient passes there, whatever the values are.
  * @param features float32 `[..., D]`
- * @param mask float32 or int32 `[...]`: 0 where there is padding; none without padding
- * @throws {TypeError} the mask does not have one value a feature
+ * @param mask float32 or int32 `[...]`: 0 at padding; undefined if there is no padding
+ * @throws {TypeError} the mask does not have one value per feature
  */
 export function maskFeatures(features: Tensor, mask: Tensor | undefined): Tensor {
   if (mask === undefined) return features;
@@ -34,18 +34,18 @@ export function maskFeatures(features: Tensor, mask: Tensor | undefined): Tensor
   return where(reshape(notEqual(mask, 0), [...positions, 1]), features, 0);
 }
 
-/** A mask of positions `[...]` as one of rows: int32 `[N]`, 0 where there is padding. */
+/** Flattens a mask of positions `[...]` to one of rows: int32 `[N]`, 0 at padding. */
 export function maskOfRows(mask: Tensor | undefined): Tensor | undefined {
   return mask === undefined ? undefined : reshape(notEqual(mask, 0), [mask.size]);
 }
 
-/** The indices int32 `[...]`, with −1 in place of the padding. */
+/** Sets the indices, int32 `[...]`, to −1 at the padding. */
 export function maskIndices(indices: Tensor, mask: Tensor | undefined): Tensor {
   return mask === undefined ? indices : where(notEqual(mask, 0), indices, -1);
 }
 
-/** Where indices stand for a feature: int32 `[...]`, 0 at the padding.
- * @param indices int32 `[...]` with `codeAxes` behind
+/** Which positions hold a feature: int32 `[...]`, 0 at the padding.
+ * @param indices int32 `[..., ...codeAxes]`
  */
 export function presence(indices: Tensor, codeAxes: Shape): Tensor {
   if (codeAxes.length === 0) return greaterEqual(indices, 0);
@@ -55,8 +55,8 @@ export function presence(indices: Tensor, codeAxes: Shape): Tensor {
   return greaterEqual(reshape(first, positions), 0);
 }
 
-/** A mean over all positions, of values that are 0 at the padding, made the mean over the features; 0 where there are
- * none.
+/** Converts a mean over all positions to the mean over the features. The values must be 0 at the padding. The result is
+ * 0 if there are no features.
  * @param average a scalar
  */
 export function meanOfFeatures(average: Tensor, mask: Tensor | undefined): Tensor {
@@ -64,9 +64,9 @@ export function meanOfFeatures(average: Tensor, mask: Tensor | undefined): Tenso
   return mul(average, div(mask.size, featureCount(mask.size, mask)));
 }
 
-/** How many features there are: a number, or with a mask a scalar of at least 1.
- * @param positions how many positions a rank has
- * @param replicas whose features count; by default only this one's
+/** Counts the features: a number, or with a mask a scalar of at least 1.
+ * @param positions the number of positions per rank
+ * @param replicas the processes whose features count; by default only this one
  */
 export function featureCount(
   positions: number,
@@ -77,20 +77,21 @@ export function featureCount(
   return maximum(replicas.sum(sum(cast(notEqual(mask, 0), "float32"))), 1);
 }
 
-/** The share of the global batch's features that this rank has: a number, or with a mask a scalar. */
+/** This rank's share of the features of the global batch: a number, or with a mask a scalar. */
 function ownShare(mask: Tensor | undefined, replicas: Replicas): Operand {
   if (mask === undefined) return 1 / replicas.count;
   const own = sum(cast(notEqual(mask, 0), "float32"));
   return div(own, featureCount(mask.size, mask, replicas));
 }
 
-/** A mean over this rank's features, made the mean over those of all ranks; gradients pass. */
+/** Converts a mean over this rank's features to the mean over those of all ranks. Gradients pass. */
 export function globalMean(average: Tensor, mask: Tensor | undefined, replicas: Replicas): Tensor {
   return replicas.count === 1 ? average : replicas.sum(mul(average, ownShare(mask, replicas)));
 }
 
-/** Losses that are means over this rank's features, so that the mean over the ranks is the mean over all features: the
- * padding leaves some ranks more features than others. One that is the same on all ranks stays so in the mean. */
+/** Weights losses that are means over this rank's features, so that their mean over the ranks is the mean over all
+ * features. With padding, some ranks have more features than others. A loss that is the same on all ranks keeps its
+ * value in the mean. */
 export function weighLosses(
   losses: Record<string, Tensor>,
   mask: Tensor | undefined,
@@ -103,14 +104,14 @@ export function weighLosses(
   );
 }
 
-/** The mask of the rows of all ranks. */
+/** Gathers the mask of the rows of all ranks. */
 export function gatherMask(mask: Tensor | undefined, replicas: Replicas): Tensor | undefined {
   const own = maskOfRows(mask);
   return own === undefined ? undefined : replicas.gather(own);
 }
 
-/** Each position's share of a mean over the features: 1/n, and 0 at the padding.
- * @param rows one row a position, `[N, ...]`
+/** The weight of each position in a mean over the features: 1/n, and 0 at the padding.
+ * @param rows one row per position, `[N, ...]`
  * @returns float32 `[N]`
  */
 export function featureShares(rows: Tensor, mask: Tensor | undefined): Tensor {
@@ -120,8 +121,8 @@ export function featureShares(rows: Tensor, mask: Tensor | undefined): Tensor {
   return div(present, featureCount(positions, mask));
 }
 
-/** How many images the features at positions `[B, ...]` are of: B, or, where there is no further axis, as many as there
- * are features. */
+/** How many images the positions `[B, ...]` belong to: B. If there is no further axis, each feature counts as an
+ * image. */
 export function imageCount(positions: Shape, mask: Tensor | undefined): Operand {
   return positions.length > 1 ? positions[0] : featureCount(sizeOf(positions), mask);
 }

@@ -1,4 +1,4 @@
-/** What the registry knows of a method: its settings and how it is made. */
+/** What the registry holds for each method: its settings and a function that makes it. */
 import * as z from "zod";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -11,26 +11,26 @@ export type SettingsShape<Settings> = {
   readonly [Name in keyof Settings]: z.ZodType<Settings[Name]>;
 };
 
-/** A way to quantise that can be chosen by name. */
+/** A quantisation method that can be chosen by name. */
 export interface QuantizerMethod<Settings extends object = object> {
   /** Checks settings and fills in the defaults. */
   readonly schema: z.ZodObject<SettingsShape<Settings>, z.core.$strict>;
   /** Makes a quantiser.
-   * @param settings what differs from the defaults
-   * @param key of its random initial values
+   * @param settings those that differ from the defaults
+   * @param key for its random initial values
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   make(device: Device, settings: Partial<Settings>, key: RandomKey): Quantizer;
 }
 
-/** A way to quantise by several quantisers of one other method, the inner one. */
+/** A method that uses several quantisers of another method, the inner one. */
 export interface CompositeMethod<Settings extends object = object> {
-  /** Checks settings, other than those of the inner method, and fills in the defaults. */
+  /** Checks the method's own settings and fills in the defaults. The inner method checks its own. */
   readonly schema: z.ZodObject<SettingsShape<Settings>, z.core.$strict>;
   /** Makes a quantiser.
-   * @param inner makes an inner quantiser; its random initial values are those of the key that it is given
-   * @param settings what differs from the defaults
-   * @param key of its random initial values
+   * @param inner makes an inner quantiser with the random initial values of the given key
+   * @param settings those that differ from the defaults
+   * @param key for its random initial values
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   makeOf(
@@ -48,38 +48,39 @@ export interface CodebookSizes {
   readonly codebookDim: number;
 }
 
-/** Their schemas. */
+/** The schemas of the sizes. */
 export const codebookSizes: SettingsShape<CodebookSizes> = {
   codebookSize: z.int().min(1).default(512).describe("K: the number of codes"),
   codebookDim: z.int().min(1).default(64).describe("D: the length of a code"),
 };
 
-/** Where codes can start: uniform in (−1/K, 1/K), or at the k-means of the first training batch, itself started from any
- * of its features or from some far from each other. */
+/** The ways to initialise codes: uniform in (−1/K, 1/K), or by k-means of the first training batch. k-means itself
+ * starts from uniformly drawn features (`kmeans`) or by k-means++ (`kmeans++`). */
 export const INITIALIZATIONS = ["uniform", "kmeans", "kmeans++"] as const;
 
-/** Where codes start. */
+/** The name of an initialisation. */
 export type Initialization = typeof INITIALIZATIONS[number];
 
 /** The settings of every method that keeps a codebook. */
 export interface CodebookSettings extends CodebookSizes {
-  /** β: the weight of the term that moves the encoder. */
+  /** β: the weight of the commitment loss. */
   readonly commitmentWeight: number;
-  /** How nearness is measured. The loss uses the vectors as they are either way. */
+  /** The distance that finds the nearest code. The loss does not depend on it: it always uses the vectors
+   * themselves. */
   readonly distance: Distance;
-  /** How the gradient passes to the features. */
+  /** The estimator of the features' gradient. */
   readonly gradient: GradientEstimator;
-  /** Where the codes start. */
+  /** How the codes are initialised. */
   readonly initialization: Initialization;
-  /** Whether features and codes are used at length 1 (arXiv 2110.04627), in the loss and the output too. */
+  /** Whether features and codes are scaled to length 1 (arXiv 2110.04627), also in the loss and the output. */
   readonly unitLength: boolean;
-  /** The weight of the loss that spreads the codes over directions; 0 leaves it away. */
+  /** The weight of the loss that makes codes orthogonal; 0 turns it off. */
   readonly orthogonality: number;
-  /** Replaces a code whose running count a batch falls below this by a feature; 0 never does. */
+  /** Replaces a code by a feature if its average count per batch falls below this; 0: never. */
   readonly replaceBelow: number;
-  /** The decay of the running counts that `replaceBelow` is compared with. */
+  /** The decay of the average count that `replaceBelow` is compared with. */
   readonly countDecay: number;
-  /** Whether the codes stay where they start. */
+  /** Whether the codes keep their initial values. */
   readonly frozen: boolean;
 }
 
@@ -94,20 +95,24 @@ export function codebookSettings(
   return {
     ...codebookSizes,
     commitmentWeight: z.number().min(0).default(0.25)
-      .describe("β: the weight of the term that moves the encoder"),
-    distance: z.enum(["l2", "cos"]).default(distance).describe("how nearness is measured"),
+      .describe("β: the weight of the commitment loss"),
+    distance: z.enum(["l2", "cos"]).default(distance).describe(
+      "the distance that finds the nearest code",
+    ),
     gradient: z.enum(GRADIENT_ESTIMATORS).default("straight-through")
-      .describe("how the gradient passes to the features"),
+      .describe("how the gradient reaches the encoder"),
     initialization: z.enum(INITIALIZATIONS).default("uniform")
-      .describe("where codes start: near 0, or at the k-means of the first batch"),
+      .describe("initial codes: uniform near 0, or k-means centres of the first batch"),
     unitLength: z.boolean().default(false)
-      .describe("uses features and codes at length 1"),
+      .describe("whether to scale features and codes to length 1"),
     orthogonality: z.number().min(0).default(0)
-      .describe("the weight of the loss that spreads codes over directions"),
+      .describe("the weight of the loss that makes codes orthogonal; 0: off"),
     replaceBelow: z.number().min(0).default(replaceBelow)
-      .describe("replaces a code that serves fewer features a batch by one of them; 0: never"),
+      .describe(
+        "replace a code by a feature if fewer than this many choose it per batch, on average; 0: never",
+      ),
     countDecay: z.number().min(0).lt(1).default(0.99)
-      .describe("the decay of the count that replaceBelow is compared with"),
-    frozen: z.boolean().default(false).describe("leaves the codes where they start"),
+      .describe("the decay of the average count that replaceBelow is compared with"),
+    frozen: z.boolean().default(false).describe("whether the codes keep their initial values"),
   };
 }

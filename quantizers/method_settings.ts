@@ -1,4 +1,4 @@
-/** The settings of every method in the registry, for the compiler. */
+/** The types of the settings of every method in the registry. */
 import type { ClusteredSettings } from "./clustered.ts";
 import type { ClusteredEmaSettings } from "./clustered_ema.ts";
 import type { EmaSettings } from "./ema.ts";
@@ -17,10 +17,10 @@ import type { VanillaSettings } from "./vanilla.ts";
 import type { VQWAESettings } from "./vq_wae.ts";
 import type { WarmupSettings } from "./code_warmup.ts";
 
-/** Settings that a quantiser inside another does not have. */
+/** Settings that a quantiser inside a composite one does not have. */
 export type OuterSettings = NormalizationSettings & WarmupSettings;
 
-/** The settings of each method by its name, without gaps. The registry's table has a schema for each of them. */
+/** The complete settings of each method by its name. The registry has a schema for each of them. */
 export interface MethodSettings {
   /** `VanillaQuantizer`. */
   readonly vanilla: VanillaSettings & LookupSettings & OuterSettings;
@@ -52,24 +52,24 @@ export interface MethodSettings {
   readonly product: ProductSettings;
 }
 
-/** What a composite quantiser is made of; an interface, since it may be composite again. */
+/** The inner quantiser of a composite one. It is an interface because the inner one may be composite again. */
 export interface WithInner {
-  /** Of the default method where none is given. */
+  /** Settings of the inner quantiser; without them, the default method. */
   readonly inner?: InnerQuantizerSettings;
 }
 
-/** A method with settings of its own; a composite one with those of what it is made of. */
+/** A method and its settings; for a composite one also those of its inner quantiser. */
 export type ChosenMethod<Type extends keyof MethodSettings, Left extends string> =
   & { readonly type: Type }
   & Partial<Omit<MethodSettings[Type], Left>>
   & (Type extends "residual" | "product" ? WithInner : unknown);
 
-/** What `createQuantizer` makes a quantiser of: a method by name, and what differs from its defaults. */
+/** The input of `createQuantizer`: the name of a method, and the settings that differ from its defaults. */
 export type QuantizerSettings = {
   readonly [Type in keyof MethodSettings]: ChosenMethod<Type, never>;
 }[keyof MethodSettings];
 
-/** The same for a quantiser inside another; without a type, of the default one. */
+/** The same for a quantiser inside a composite one; without a type, the default method. */
 export type InnerQuantizerSettings =
   | { readonly [Type in keyof MethodSettings]: ChosenMethod<Type, keyof OuterSettings> }[
     keyof MethodSettings
@@ -81,7 +81,8 @@ export type InnerQuantizerSettings =
     >
   );
 
-/** Settings over those of a quantiser whose method is said elsewhere, or of one that is named here: any method's. */
+/** Changes to the settings of a quantiser. The method may be named here or elsewhere, so settings of any method are
+ * allowed. */
 export type QuantizerChanges =
   | QuantizerSettings
   | {
@@ -92,7 +93,7 @@ export type QuantizerChanges =
 /** The names of the fields of all types of a union. */
 export type NamesIn<Union> = Union extends unknown ? keyof Union : never;
 
-/** What a field of the types of a union may be. */
+/** The type of a field over all types of a union. */
 export type ValuesIn<Union, Name> = Union extends unknown ? Name extends keyof Union ? Union[Name]
   : never
   : never;

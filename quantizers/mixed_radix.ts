@@ -1,19 +1,19 @@
-/** The codes of a grid, numbered: an index is a number whose digits, the first the least, say the level of each
- * channel. Nothing of the size of the codebook is held. */
+/** Indices of the codes of a grid. The digits of an index, least significant first, are the levels of the channels. The
+ * codebook itself is never stored. */
 import { add, cast, mul, sub } from "../core/functions/elementwise.ts";
 import { reshape } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 
-/** Grids have at most so many codes: float32 divides indices below it exactly, on every device. */
+/** The largest number of codes in a grid. Up to here, float32 divides indices exactly on every device. */
 export const LARGEST_GRID: number = 2 ** 20;
 
-/** How much a step in each digit adds to the index: 1, L₁, L₁·L₂, … (arXiv 2309.15505, App. A.1). */
+/** The place value of each digit: 1, L₁, L₁·L₂, … (arXiv 2309.15505, App. A.1). */
 function placeValues(levels: readonly number[]): number[] {
   return levels.map((_, place) => levels.slice(0, place).reduce((a, b) => a * b, 1));
 }
 
-/** One float32 value a channel, `[D]`. */
+/** One float32 value per channel, `[D]`. */
 export function channelRow(device: Device, values: readonly number[]): Tensor {
   return device.tensor(Float32Array.from(values), [values.length]);
 }
@@ -35,7 +35,7 @@ export function digitsToIndices(digits: Tensor, levels: readonly number[]): Tens
   return cast(sum(mul(digits, values), -1), "int32");
 }
 
-/** The digits of indices; the inverse of `digitsToIndices`.
+/** Splits indices into digits; the inverse of `digitsToIndices`.
  * @param indices int32 `[...]` in [0, ∏levels)
  * @returns float32 `[..., D]`, whole numbers
  */

@@ -1,4 +1,4 @@
-/** The codebook whose dead codes move next to the most used one (arXiv 2002.08111). */
+/** The codebook that moves rarely used codes next to the most used one (arXiv 2002.08111). */
 import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import { normal, zeros } from "../core/functions/creation.ts";
@@ -16,25 +16,25 @@ import type { Move } from "./quantizer.ts";
 
 /** The settings of near code vectors; `quantizerDefaults("near-codes")` gives the defaults. */
 export interface NearCodesSettings extends CodebookSettings {
-  /** Training steps from one reset to the next. */
+  /** Training steps between resets. */
   readonly resetEverySteps: number;
-  /** The share of the most used code's usage below which a code is reset. */
+  /** A code is reset if its usage is below this share of the most used code's. */
   readonly resetBelow: number;
-  /** The deviation of the noise that parts a reset code from the most used one. */
+  /** The standard deviation of the noise added to a reset code. */
   readonly deviation: number;
 }
 
-/** How near code vectors are made. */
+/** Options of the constructor. */
 export interface NearCodesOptions extends Partial<NearCodesSettings> {
-  /** Of the initial codebook. */
+  /** Key for the initial codebook. */
   readonly key: RandomKey;
 }
 
-/** The plain quantiser with rarely used codes reset: every so many steps, one whose usage since the last time is under
- * 3 % of the most used one's is set to that code plus normal noise.
+/** The plain quantiser, with rarely used codes reset. Every `resetEverySteps` steps, a code whose usage since the last
+ * reset is under 3 % of the most used code's becomes the most used code plus normal noise.
  *
- * Source: arXiv 2002.08111 (Williams 2020), as the ablation of arXiv 2307.15139 has it. The optimiser's
- * moments of a reset code are reset with it.
+ * Source: arXiv 2002.08111 (Williams 2020), as in the ablation of arXiv 2307.15139. The optimiser moments of a reset
+ * code are reset too.
  *
  * ```ts
  * import { NearCodesQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -45,7 +45,7 @@ export interface NearCodesOptions extends Partial<NearCodesSettings> {
  * const features = device.tensor([1, 2, 3, 4], [2, 2]);
  * const context = { training: true, key };
  * quantizer.update({ features, ...quantizer.quantize(features, context) }, context);
- * console.log(await quantizer.codebook.floats()); // four codes near to each other
+ * console.log(await quantizer.codebook.floats()); // four codes close to each other
  * ```
  */
 export class NearCodesQuantizer extends CodebookQuantizer<NearCodesSettings> {
@@ -63,7 +63,7 @@ export class NearCodesQuantizer extends CodebookQuantizer<NearCodesSettings> {
     this.recentUsage = zeros(device, [this.codebookSize]);
   }
 
-  /** Counts the batch, and resets rarely used codes when it is time. */
+  /** Counts the batch, and resets rarely used codes every `resetEverySteps` steps. */
   protected override learn({ usage, key }: CodebookBatch): readonly Move[] {
     const { resetEverySteps, resetBelow, deviation } = this.settings;
     const { codebook, recentUsage, steps } = this;
@@ -86,11 +86,11 @@ export const nearCodesMethod: QuantizerMethod<NearCodesSettings> = {
   schema: z.strictObject({
     ...codebookSettings("l2"),
     resetEverySteps: z.int().min(1).default(20)
-      .describe("training steps from one reset of rarely used codes to the next"),
+      .describe("training steps between resets of rarely used codes"),
     resetBelow: z.number().min(0).max(1).default(0.03)
-      .describe("the share of the most used code's usage below which a code is reset"),
+      .describe("reset a code if its usage is below this share of the most used code's"),
     deviation: z.number().positive().default(0.01)
-      .describe("of the noise that parts a reset code from the most used one"),
+      .describe("standard deviation of the noise added to a reset code"),
   }),
   make: (device, settings, key) => new NearCodesQuantizer(device, { ...settings, key }),
 };

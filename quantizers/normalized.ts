@@ -1,4 +1,4 @@
-/** Features of one size, around any quantiser. */
+/** A wrapper that normalises features before any quantiser. */
 import * as z from "zod";
 import { readSettings } from "../settings/settings.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -12,8 +12,8 @@ import type { QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 import { WrappedQuantizer } from "./wrapped.ts";
 
-/** Normalises features before another quantiser looks them up; what it gives are its codes, in the normalised space.
- * The encoder cannot make the features grow or drift away from the codes.
+/** Normalises features before the inner quantiser looks them up. It returns the inner quantiser's codes, in the
+ * normalised space. So the encoder cannot make the features grow or drift away from the codes.
  *
  * ```ts
  * import { BatchNormalization, NormalizedQuantizer } from "@codebook/codebook";
@@ -32,12 +32,12 @@ import { WrappedQuantizer } from "./wrapped.ts";
  * ```
  */
 export class NormalizedQuantizer extends WrappedQuantizer {
-  /** Normalises. */
+  /** The normalisation. */
   readonly normalization: FeatureNormalization;
-  /** Quantises what is normalised. */
+  /** The wrapped quantiser, which sees the normalised features. */
   readonly inner: Quantizer;
 
-  /** Puts a normalisation before a quantiser. */
+  /** Wraps a quantiser. */
   constructor(inner: Quantizer, normalization: FeatureNormalization) {
     super();
     this.inner = inner;
@@ -49,13 +49,14 @@ export class NormalizedQuantizer extends WrappedQuantizer {
     return this.inner.codebookDim;
   }
 
-  /** Always: every training batch belongs to the running statistics. */
+  /** Always true: every training batch updates the running statistics. */
   override get awaitsBatch(): boolean {
     return true;
   }
 
-  /** Takes the batch into the running statistics; the inner quantiser begins with it as they make it.
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+  /** Updates the running statistics with the batch, then calls the inner quantiser's `begin` with the normalised
+   * features.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!context.training) return;
@@ -63,8 +64,8 @@ export class NormalizedQuantizer extends WrappedQuantizer {
     super.begin(features, context);
   }
 
-  /** The inner quantiser's losses, in the normalised space.
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+  /** Losses: those of the inner quantiser, in the normalised space.
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     return this.inner.quantize(this.prepare(features, context), context);
@@ -82,14 +83,14 @@ export class NormalizedQuantizer extends WrappedQuantizer {
   }
 }
 
-/** The setting that a normalisation adds to a method. */
+/** The setting that `normalizable` adds to a method. */
 export interface NormalizationSettings {
   /** How features are normalised before the look-up. */
   readonly normalization: "none" | "batch" | "deviation";
 }
 
 /** The same method with the setting `normalization`.
- * @param usual its default
+ * @param usual the setting's default
  */
 export function normalizable<Settings extends object>(
   method: QuantizerMethod<Settings>,

@@ -1,15 +1,15 @@
-/** A loss that spreads codes over directions. */
+/** A loss that makes codes orthogonal to each other. */
 import { mul, square, sub } from "../core/functions/elementwise.ts";
 import { matmul } from "../core/functions/products.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { normalizeRows } from "./codebook_losses.ts";
 
-/** ‖ĈĈᵀ − I‖²/K²: the mean squared cosine between different codes, Ĉ the codes at length 1.
+/** ‖ĈĈᵀ − I‖²/K²: the mean squared cosine between different codes. Ĉ are the codes scaled to length 1.
  *
- * Source: arXiv 2112.00384, equation 2, in the form that is divided by K². Since ‖ĈĈᵀ‖ = ‖ĈᵀĈ‖, it is computed as
- * ‖ĈᵀĈ‖²/K² − 1/K: a D × D matrix in memory, never K × K, and K·D² multiplications, whatever K. Codes of length 0
- * count as if they had a cosine of 0 with themselves.
+ * Source: arXiv 2112.00384, equation 2, divided by K². Since ‖ĈĈᵀ‖ = ‖ĈᵀĈ‖, it is computed as ‖ĈᵀĈ‖²/K² − 1/K. This
+ * takes K·D² multiplications and a D × D matrix, never K × K. Codes of length 0 count as having a cosine of 0 with
+ * themselves.
  *
  * ```ts
  * import { openDevice, orthogonalityLoss } from "@codebook/codebook";

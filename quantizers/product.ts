@@ -1,4 +1,4 @@
-/** Product quantisation: several codes side by side. */
+/** Product quantisation: one code for each part of the channels. */
 import * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice, toRows } from "../core/functions/movement.ts";
@@ -13,26 +13,26 @@ import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./
 
 /** The settings of a product quantiser; `quantizerDefaults("product")` gives the defaults. */
 export interface ProductSettings {
-  /** How many parts the channels are split into. */
+  /** How many parts to split the channels into. */
   readonly heads: number;
-  /** Whether all parts have one codebook. */
+  /** Whether all parts share one codebook. */
   readonly shared: boolean;
 }
 
-/** How a product quantiser is made. */
+/** Options of the constructor. */
 export interface ProductOptions extends Partial<ProductSettings> {
-  /** Makes the quantiser of a part; its random initial values are those of the key that it is given. */
+  /** Makes the quantiser of a part, with the random initial values of the given key. */
   readonly inner: (key: RandomKey) => Quantizer;
-  /** Of the random initial values. */
+  /** Key for the random initial values. */
   readonly key: RandomKey;
 }
 
-/** Splits the channels into parts of neighbours and quantises each (multi-head): K codes of D/heads dimensions say what
- * K^heads codes would.
+/** Splits the channels into contiguous parts and quantises each part (multi-head). K codes of D/heads dimensions can
+ * express K^heads combinations.
  *
- * Source: Jégou et al. 2011, "Product quantization for nearest neighbor search"; with one codebook for all parts
- * MoVQ (arXiv 2209.09002), section 3.2. D = heads times the inner quantiser's. Losses are means over the parts, usage
- * and indices (int32 `[..., heads]`) are of all; a feature costs heads times what the inner quantiser costs.
+ * Source: Jégou et al. 2011, "Product quantization for nearest neighbor search"; with one codebook for all parts, MoVQ
+ * (arXiv 2209.09002), section 3.2. D is `heads` times the inner quantiser's. Losses are means over the parts; usage and
+ * indices (int32 `[..., heads]`) cover all parts. The cost per feature is `heads` times that of the inner quantiser.
  *
  * ```ts
  * import { openDevice, ProductQuantizer, randomKey, VanillaQuantizer } from "@codebook/codebook";
@@ -54,7 +54,7 @@ export class ProductQuantizer extends CompositeQuantizer {
   /** D. */
   readonly codebookDim: number;
 
-  /** Makes the inner quantisers, one if it is shared.
+  /** Makes the inner quantisers; only one if it is shared.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor({ inner, key, ...options }: ProductOptions) {
@@ -67,7 +67,7 @@ export class ProductQuantizer extends CompositeQuantizer {
     this.codebookDim = heads * this.parts[0].codebookDim;
   }
 
-  /** The inner quantisers begin with their parts. */
+  /** Calls `begin` of the inner quantisers with their parts. */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!this.awaitsBatch) return;
     withoutGradients(() => {
@@ -84,7 +84,7 @@ export class ProductQuantizer extends CompositeQuantizer {
     return joinAt(parts, features.shape.length - 1);
   }
 
-  /** Losses: the means of the inner quantiser's over the parts.
+  /** Losses: those of the inner quantiser, averaged over the parts.
    * @throws {TypeError} the last axis is not D
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
@@ -108,7 +108,7 @@ export class ProductQuantizer extends CompositeQuantizer {
     return reshape(joinAt(codes, at), [...indices.shape.slice(0, at), this.codebookDim]);
   }
 
-  /** The inner quantisers learn from their parts. */
+  /** Updates the inner quantisers with their parts. */
   override update(
     { features, indices, usage }: Assignment,
     context: QuantizeContext,
@@ -119,7 +119,7 @@ export class ProductQuantizer extends CompositeQuantizer {
     );
   }
 
-  /** What each inner quantiser sees of the features. */
+  /** The part of the features for each inner quantiser. */
   #partsOf(values: Tensor): Tensor[] {
     return this.#split(this.#byHead(values), values.shape.length - 1);
   }
@@ -130,7 +130,7 @@ export class ProductQuantizer extends CompositeQuantizer {
     return reshape(rows, [...features.shape.slice(0, -1), this.count, rows.shape[1] / this.count]);
   }
 
-  /** What each inner quantiser sees of a tensor with the heads at `axis`: all of them, or one. */
+  /** The part of a tensor for each inner quantiser: all heads, or one of them. The heads lie along `axis`. */
   #split(x: Tensor, axis: number): Tensor[] {
     if (this.parts.length === 1) return [x];
     const starts = x.shape.map(() => 0);
@@ -138,7 +138,7 @@ export class ProductQuantizer extends CompositeQuantizer {
   }
 }
 
-/** Features with NaN throughout where one is not finite: what is not finite in one part is so in all. */
+/** Sets features that are not finite to NaN in every channel, so that they are not finite in every part. */
 function marked(features: Tensor, { mask }: QuantizeContext): Tensor {
   const { values, finite } = sortFeatures(features, mask);
   return markRows(values, finite);
@@ -151,8 +151,8 @@ function joinAt([first, ...rest]: readonly Tensor[], axis: number): Tensor {
 /** `product` in the registry. */
 export const productMethod: CompositeMethod<ProductSettings> = {
   schema: z.strictObject({
-    heads: z.int().min(1).default(4).describe("how many parts the channels are split into"),
-    shared: z.boolean().default(false).describe("whether there is one codebook for all"),
+    heads: z.int().min(1).default(4).describe("how many parts to split the channels into"),
+    shared: z.boolean().default(false).describe("whether all parts share one codebook"),
   }),
   makeOf: (inner, settings, key) => new ProductQuantizer({ ...settings, inner, key }),
 };

@@ -1,4 +1,4 @@
-/** Look-up in fewer dimensions, around any quantiser. */
+/** A wrapper that looks codes up in fewer dimensions, for any quantiser. */
 import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
@@ -11,7 +11,7 @@ import { codebookSizes, type QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 import { WrappedQuantizer } from "./wrapped.ts";
 
-/** Projects features to the dimensions of another quantiser, and its codes back: few dimensions leave fewer codes
+/** Projects features to the dimension of the inner quantiser, and its codes back. In fewer dimensions, fewer codes stay
  * unused (the factorised codes of arXiv 2110.04627, section 3.2).
  *
  * ```ts
@@ -25,17 +25,17 @@ import { WrappedQuantizer } from "./wrapped.ts";
  * ```
  */
 export class ProjectedQuantizer extends WrappedQuantizer {
-  /** D: the length of the features and of what they become. */
+  /** D: the length of the features and of the output. */
   readonly codebookDim: number;
-  /** D → D'. */
+  /** The projection D → D'. */
   readonly into: Linear;
-  /** Quantises in D' dimensions. */
+  /** The wrapped quantiser, in D' dimensions. */
   readonly inner: Quantizer;
-  /** D' → D. */
+  /** The projection D' → D. */
   readonly out: Linear;
 
-  /** Makes the projections around a quantiser.
-   * @param key of the projections' initial weights
+  /** Wraps a quantiser and makes the projections.
+   * @param key for the projections' initial weights
    */
   constructor(
     device: Device,
@@ -49,7 +49,7 @@ export class ProjectedQuantizer extends WrappedQuantizer {
     this.out = new Linear(device, inner.codebookDim, codebookDim, { key: partKey(key, 1) });
   }
 
-  /** The inner quantiser's losses, in D' dimensions.
+  /** Losses: those of the inner quantiser, in D' dimensions.
    * @throws {TypeError} the last axis is not D
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
@@ -76,22 +76,22 @@ export class ProjectedQuantizer extends WrappedQuantizer {
   }
 }
 
-/** The setting that a projection adds to a method. */
+/** The setting that `projectable` adds to a method. */
 export interface LookupSettings {
-  /** Dimensions that features are projected to for the look-up; none: as they are. */
+  /** The dimension that features are projected to for the look-up; null: no projection. */
   readonly lookupDim: number | null;
 }
 
-/** The same method with the setting `lookupDim`: where it is not null, features are looked up in so many dimensions, and
- * `codebookDim` is what they are projected from and to.
- * @param method one whose `codebookDim` can be chosen
+/** The same method with the setting `lookupDim`. If it is not null, features are looked up in that many dimensions;
+ * they are projected from `codebookDim` dimensions and back.
+ * @param method one with the setting `codebookDim`
  */
 export function projectable<Settings extends object>(
   method: QuantizerMethod<Settings>,
 ): QuantizerMethod<Settings & LookupSettings>;
 export function projectable(method: QuantizerMethod): QuantizerMethod {
   const lookupDim = z.int().min(1).nullable().default(null)
-    .describe("dimensions that features are projected to for the look-up; none: as they are");
+    .describe("the dimension that features are projected to for the look-up; null: no projection");
   const schema = method.schema.extend({ codebookDim: codebookSizes.codebookDim, lookupDim });
   return {
     schema,

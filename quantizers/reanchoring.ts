@@ -1,4 +1,4 @@
-/** The rule by which the clustered codebook revives dead codes (arXiv 2307.15139). */
+/** The rule of the clustered codebook for reviving dead codes (arXiv 2307.15139). */
 import { zeros } from "../core/functions/creation.ts";
 import { add, cast, exp, mul, type Operand, sub } from "../core/functions/elementwise.ts";
 import { reshape } from "../core/functions/movement.ts";
@@ -12,19 +12,19 @@ import { assignIf } from "./finite_features.ts";
 import type { CodebookSettings } from "./method.ts";
 import { runningShare } from "./codebook_losses.ts";
 
-/** How codes are re-anchored. */
+/** Options of re-anchoring. */
 export interface ReanchoringOptions {
   /** How anchors are sampled. */
   readonly anchor: AnchorSampling;
-  /** γ: the decay of the running usage. */
+  /** γ: the decay of the average usage. */
   readonly decay: number;
   /** ε: keeps α below 1. */
   readonly epsilon: number;
-  /** Re-anchors at every training step, or on the first training batch only. */
+  /** Whether to re-anchor at every training step, or only with the first training batch. */
   readonly online: boolean;
 }
 
-/** Where codes go: `e_k ← e_k + α_k·(ẑ_k − e_k)`. */
+/** How codes move: `e_k ← e_k + α_k·(ẑ_k − e_k)`. */
 export interface AnchorUpdate {
   /** α, float32 `[K]`, in [0, 1). */
   readonly share: Tensor;
@@ -32,25 +32,25 @@ export interface AnchorUpdate {
   readonly anchors: Tensor;
 }
 
-/** Tells from the running usage how far each code is moved, and where to:
+/** Computes from the average usage how far each code moves, and where to:
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k/N
  *     α_k = exp(−N_k·K·10/(1 − γ) − ε)
  *
- * A code in use has α_k = 0 in float32; one that was never chosen, or not for long, an α_k near 1.
+ * A code in use has α_k = 0 in float32. A code that was not chosen for a long time has an α_k near 1.
  */
 export class Reanchoring extends Module {
-  /** N_k, `[K]`: the running share of the features that each code serves; starts at 0. */
+  /** N_k, `[K]`: the average share of the features that choose each code; starts at 0. */
   readonly runningUsage: Tensor;
-  /** How often codes were re-anchored: 0, or 1 from the first time on. */
+  /** 0 until codes were re-anchored for the first time, then 1. */
   readonly anchored: Counter = new Counter();
-  /** Chooses the anchors, with its pool if it has one. */
+  /** The anchors, and their pool if there is one. */
   readonly anchors: Anchors;
   readonly #options: ReanchoringOptions;
 
-  /** Starts with no code used.
+  /** Starts with a usage of 0 for every code.
    * @param codebook the settings of the codebook
-   * @param key of the pool's first contents
+   * @param key for the pool's initial values
    */
   constructor(
     device: Device,
@@ -64,9 +64,9 @@ export class Reanchoring extends Module {
     this.anchors = makeAnchors(device, options.anchor, codebook, key);
   }
 
-  /** Takes a batch into the running usage.
+  /** Updates the average usage with a batch.
    * @param codes float32 `[K, D]`
-   * @returns none offline, after the first batch
+   * @returns undefined after the first batch, if `online` is false
    */
   find({ rows, usage, mask, any, key }: CodebookBatch, codes: Tensor): AnchorUpdate | undefined {
     const { decay, epsilon, online } = this.#options;
@@ -81,7 +81,7 @@ export class Reanchoring extends Module {
   }
 }
 
-/** Rows drawn towards others: `values + share·(targets − values)`.
+/** Interpolates rows: `values + share·(targets − values)`.
  * @param values float32 `[K, ...]`
  * @param targets a number, or float32 of the same shape
  * @param share float32 `[K]`

@@ -1,4 +1,4 @@
-/** The methods that can be chosen by name: in the configuration, on the command line, in ablations. */
+/** The methods that can be chosen by name in the configuration, on the command line and in ablations. */
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -26,15 +26,15 @@ import { vanillaMethod } from "./vanilla.ts";
 import { vqwaeMethod } from "./vq_wae.ts";
 import { warmable } from "./code_warmup.ts";
 
-/** With a warm-up, and features that are normalised where they are looked up. */
+/** Adds the settings of the warm-up and of the normalisation. */
 const withWarmupAndNorm = <Settings extends object>(method: QuantizerMethod<Settings>) =>
   normalizable(warmable(method));
-/** The same for those whose D can be chosen. */
+/** The same for methods whose D can be set. */
 const withProjection = <Settings extends object>(method: QuantizerMethod<Settings>) =>
   projectable(withWarmupAndNorm(method));
 
-/** Every method by name, its schema that of its settings; adding one is a file in this folder, a line here and one in
- * `MethodSettings`. */
+/** Every method by name, with the schema of its settings. To add one, write a file in this folder, and add a line here
+ * and one to `MethodSettings`. */
 const TABLE: {
   readonly [Type in keyof MethodSettings]:
     | QuantizerMethod<MethodSettings[Type]>
@@ -64,19 +64,19 @@ const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
 /** The names of the methods. */
 export const QUANTIZER_TYPES: readonly string[] = [...METHODS.keys()];
 
-/** The method that is meant where none is named. */
+/** The method to use if none is named. */
 export const DEFAULT_QUANTIZER = "clustered-ema";
 
-/** A method's name and its settings, as configurations hold them. */
+/** A method's name and settings, as in configurations. */
 export interface QuantizerConfig {
   /** The method's name. */
   readonly type: string;
-  /** Its settings; with a method that is made of quantisers of another, `inner` is their configuration. */
+  /** Its settings. For a composite method, `inner` is the configuration of the inner quantisers. */
   readonly [setting: string]: unknown;
 }
 
-/** The method of a name.
- * @throws {RangeError} there is none
+/** Finds a method by its name.
+ * @throws {RangeError} there is no such method
  */
 export function quantizerMethod(type: string): QuantizerMethod | CompositeMethod {
   const method = METHODS.get(type);
@@ -88,27 +88,27 @@ export function quantizerMethod(type: string): QuantizerMethod | CompositeMethod
   );
 }
 
-/** Whether a method is made of quantisers of another.
+/** Whether a method is composite: made of quantisers of another method.
  * @throws {RangeError} there is no such method
  */
 export function isComposite(type: string): boolean {
   return "makeOf" in quantizerMethod(type);
 }
 
-/** Settings that a quantiser inside another does not have, and the values that leave them without effect. Residuals and
- * parts are looked up as they are: a code of normalised features could not be subtracted from the features, nor can a
- * warm-up mix features with codes of only a part of them. */
+/** Settings that a quantiser inside a composite one does not have, and the values that turn them off. A code of
+ * normalised features could not be subtracted from the features, and a warm-up cannot mix features with codes that
+ * cover only a part of them. */
 const NOT_NESTABLE: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
 
-/** Whether a quantiser inside another has a setting that it would have by itself. */
+/** Whether a quantiser inside a composite one has this setting. */
 export function isInnerSetting(name: string): boolean {
   return !(name in NOT_NESTABLE);
 }
 
-/** The schema of a quantiser's configuration: its type, the settings of its method and, where it is made of others, theirs
- * as `inner`.
- * @param config what is known of it; only the types in it count
- * @param nested whether it is of a quantiser inside another
+/** The schema of a quantiser's configuration: its type, the settings of its method and, for a composite method,
+ * `inner`.
+ * @param config what is known of the configuration; only the types in it matter
+ * @param nested whether the quantiser is inside a composite one
  * @throws {RangeError} there is no such method
  */
 export function quantizerSchema(config: unknown, nested = false): z.ZodType<QuantizerConfig> {
@@ -133,11 +133,10 @@ export function quantizerSchema(config: unknown, nested = false): z.ZodType<Quan
  * const quantizer = createQuantizer(device, { type: "vanilla", codebookSize: 8, codebookDim: 4 }, key);
  * assert.equal(quantizer.codebookSize, 8);
  * ```
- * @param config where its type is written out, as in the example, a name that is no method's and a setting that the
- * method does not have do not compile
- * @param key of its random initial values
- * @throws {TypeError} the configuration is no object with a type
- * @throws {RangeError} there is no such method, or a setting is not one that it allows
+ * @param config if its type is a literal, as in the example, unknown methods and unknown settings do not compile
+ * @param key for its random initial values
+ * @throws {TypeError} the configuration is not an object with a type
+ * @throws {RangeError} there is no such method, or a setting is not allowed
  */
 export function createQuantizer<const Config extends QuantizerConfig>(
   device: Device,
@@ -154,7 +153,7 @@ export function createQuantizer<const Config extends QuantizerConfig>(
   return method.makeOf((key) => createQuantizer(device, plain, key), own, key);
 }
 
-/** A configuration with the default type, if it has none. */
+/** Adds the default type to a configuration without one. */
 function withType(config: unknown): QuantizerConfig {
   const given = (config ?? {}) as Partial<QuantizerConfig>;
   return { ...given, type: typeof given.type === "string" ? given.type : DEFAULT_QUANTIZER };

@@ -1,4 +1,4 @@
-/** What takes the place of dead codes: features of the batch. */
+/** Replacement of dead codes by features of the batch. */
 import { full, ones, zeros } from "../core/functions/creation.ts";
 import { add, cast, less, mul, where } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
@@ -8,12 +8,12 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { Module } from "../nn/module.ts";
 import { assignIf, fillRows, usableRows } from "./finite_features.ts";
 
-/** Rows drawn uniformly: each at most once while there are enough, or, where a mask takes some out, each time anew.
- * Where some rows are not finite, one that is serves in their place.
+/** Draws rows uniformly. Without a mask, each row is drawn at most once while there are enough; with a mask, rows are
+ * drawn with replacement. A drawn row that is not finite is replaced by one that is.
  * @param rows float32 `[N, D]`
- * @param count how many
- * @param mask int32 `[N]`: 0 takes a row out
- * @returns float32 `[count, D]`; zeros where there is no row to draw
+ * @param count how many rows to draw
+ * @param mask int32 `[N]`: 0 excludes a row
+ * @returns float32 `[count, D]`; zeros if there is no row to draw
  */
 export function randomRows(rows: Tensor, count: number, key: RandomKey, mask?: Tensor): Tensor {
   const { device, shape: [total] } = rows;
@@ -22,28 +22,28 @@ export function randomRows(rows: Tensor, count: number, key: RandomKey, mask?: T
     const chosen = Int32Array.from({ length: count }, (_, index) => order[index % total]);
     return gather(fillRows(rows), device.tensor(chosen, [count]));
   }
-  // All are equally similar, and Gumbel noise decides; NaN is never the nearest.
+  // All rows are equally similar, so Gumbel noise decides. NaN is never the nearest.
   const usable = usableRows(rows, mask);
   const present = reshape(where(usable.present, 0, NaN), [total, 1]);
   const drawn = nearest(zeros(device, [count, 1]), present, { distance: "l2", noise: key });
   return gather(usable.rows, drawn);
 }
 
-/** How dead codes are told. */
+/** Options of `DeadCodes`. */
 export interface ReplacementOptions {
-  /** The running count a batch below which a code is dead. */
+  /** A code is dead if its average count per batch is below this. */
   readonly replaceBelow: number;
-  /** γ: the decay of the running count. */
+  /** γ: the decay of the average count. */
   readonly countDecay: number;
 }
 
-/** Tells which codes are dead, by a moving average of how many features a batch they serve ("hard encoded
- * features", after Jukebox, arXiv 2005.00341):
+/** Finds dead codes by a moving average of how many features per batch choose each code ("hard encoded features", after
+ * Jukebox, arXiv 2005.00341):
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k;  dead: N_k < threshold
  *
- * A count starts, and starts again when its code is replaced, at the threshold: a code that is not chosen in its first
- * batch is dead. With fewer features a batch than K times the threshold, some always are.
+ * A count starts at the threshold, and is reset to it when its code is replaced. So a code that is not chosen in its
+ * first batch is dead. With fewer features per batch than K times the threshold, some codes are always dead.
  *
  * ```ts
  * import { DeadCodes, openDevice } from "@codebook/codebook";
@@ -57,16 +57,16 @@ export class DeadCodes extends Module {
   readonly runningCount: Tensor;
   readonly #options: ReplacementOptions;
 
-  /** Starts counting. */
+  /** Sets all counts to the threshold. */
   constructor(device: Device, codebookSize: number, options: ReplacementOptions) {
     super();
     this.#options = options;
     this.runningCount = full(device, [codebookSize], options.replaceBelow);
   }
 
-  /** Counts a batch, and counts the dead ones anew.
+  /** Counts a batch, and resets the counts of dead codes.
    * @param usage int32 `[K]`, the batch's counts
-   * @param any int32 `[1]`: 0 for a batch without a feature, which changes nothing; by default there are some
+   * @param any int32 `[1]`: 0 for a batch without features, which changes nothing; by default 1
    * @returns int32 `[K]`: 1 for a dead code
    */
   find(usage: Tensor, any: Tensor = ones(usage.device, [1], "int32")): Tensor {

@@ -14,35 +14,35 @@ import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./
 
 /** The settings of a residual quantiser; `quantizerDefaults("residual")` gives the defaults. */
 export interface ResidualSettings {
-  /** How many codes a feature becomes. */
+  /** How many codes there are per feature. */
   readonly depth: number;
-  /** Whether all levels have one codebook. */
+  /** Whether all levels share one codebook. */
   readonly shared: boolean;
   /** The share of the training steps that stop at a random level. */
   readonly dropout: number;
 }
 
-/** How a residual quantiser is made. */
+/** Options of the constructor. */
 export interface ResidualOptions extends Partial<ResidualSettings> {
-  /** Makes the quantiser of a level; its random initial values are those of the key that it is given. */
+  /** Makes the quantiser of a level, with the random initial values of the given key. */
   readonly inner: (key: RandomKey) => Quantizer;
-  /** Of the random initial values. */
+  /** Key for the random initial values. */
   readonly key: RandomKey;
 }
 
-/** Quantises a feature, then what is left of it, and so on: K codes at depth d say what Kᵈ codes at depth 1 would.
+/** Quantises a feature, then the residual, and so on. K codes at depth d can express Kᵈ combinations.
  *
  * Source: arXiv 2203.01941, section 3.1; the dropout of levels after arXiv 2107.03312, section III.C.
  *
  *     r₁ = z    k_d = the code of r_d    r_{d+1} = r_d − sg(e_{k_d})    ẑ = Σ_d e_{k_d}
  *     loss = mean over d of the inner quantiser's, at r_d
  *
- * With a commitment loss at every level, that is β·mean_d ‖z − sg(Σ_{j≤d} e_{k_j})‖², as in the paper. The gradient of
- * ẑ is the mean of the levels' own: unchanged where they are straight-through. An inner quantiser that all levels share
+ * With a commitment loss at every level, this is β·mean_d ‖z − sg(Σ_{j≤d} e_{k_j})‖², as in the paper. The gradient of
+ * ẑ is the mean of the gradients of the levels; with straight-through levels it is unchanged. A shared inner quantiser
  * learns from the residuals of all levels at once.
  *
- * Indices are int32 `[..., depth]`, in a step that stops early only as many as it took; `lookup` takes the first few
- * levels of any indices as a coarser code. A feature costs depth times what the inner quantiser costs.
+ * Indices are int32 `[..., depth]`; a step that stops early has fewer. `lookup` also accepts only the first few levels,
+ * as a coarser code. The cost per feature is `depth` times that of the inner quantiser.
  *
  * ```ts
  * import { openDevice, randomKey, ResidualQuantizer, VanillaQuantizer } from "@codebook/codebook";
@@ -65,7 +65,7 @@ export class ResidualQuantizer extends CompositeQuantizer {
   readonly codebookDim: number;
   readonly #settings: ResidualSettings;
 
-  /** Makes the inner quantisers, one if it is shared.
+  /** Makes the inner quantisers; only one if it is shared.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor({ inner, key, ...options }: ResidualOptions) {
@@ -75,7 +75,7 @@ export class ResidualQuantizer extends CompositeQuantizer {
     this.#settings = settings;
   }
 
-  /** The inner quantisers begin with the residuals, each after those before it. */
+  /** Calls `begin` of the inner quantisers with the residuals, one level after another. */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!this.awaitsBatch) return;
     withoutGradients(() => {
@@ -88,8 +88,8 @@ export class ResidualQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** The residual of every level as its inner quantiser compares it: float32 `[..., levels, D']`. Finding them costs what
-   * `quantize` costs. */
+  /** The residual of every level, in the form its inner quantiser compares: float32 `[..., levels, D']`. Costs as much
+   * as `quantize`. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     const levels: Tensor[] = [];
     let rest = features;
@@ -104,7 +104,7 @@ export class ResidualQuantizer extends CompositeQuantizer {
     return stackAt(levels, features.shape.length - 1);
   }
 
-  /** Losses: the means of the inner quantiser's over the levels.
+  /** Losses: those of the inner quantiser, averaged over the levels.
    * @throws {TypeError} the last axis is not D
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
@@ -133,7 +133,7 @@ export class ResidualQuantizer extends CompositeQuantizer {
       .reduce(add);
   }
 
-  /** The inner quantisers learn from the residuals. */
+  /** Updates the inner quantisers with the residuals. */
   override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
     return withoutGradients(() => {
       const { indices, usage } = assignment;
@@ -156,7 +156,7 @@ export class ResidualQuantizer extends CompositeQuantizer {
     return this.#settings.shared ? 0 : level;
   }
 
-  /** How many levels a step goes. */
+  /** How many levels this step uses. */
   #levelsOf({ training, key }: QuantizeContext): number {
     const { depth, dropout } = this.#settings;
     if (!training || dropout === 0) return depth;
@@ -177,7 +177,7 @@ export class ResidualQuantizer extends CompositeQuantizer {
   }
 }
 
-/** Joins tensors of one shape along a new axis. */
+/** Stacks tensors of the same shape along a new axis. */
 function stackAt(parts: readonly Tensor[], axis: number): Tensor {
   const [first, ...rest] = parts.map((part) =>
     reshape(part, [...part.shape.slice(0, axis), 1, ...part.shape.slice(axis)])
@@ -188,8 +188,8 @@ function stackAt(parts: readonly Tensor[], axis: number): Tensor {
 /** `residual` in the registry. */
 export const residualMethod: CompositeMethod<ResidualSettings> = {
   schema: z.strictObject({
-    depth: z.int().min(1).default(4).describe("how many codes a feature becomes"),
-    shared: z.boolean().default(true).describe("whether there is one codebook for all"),
+    depth: z.int().min(1).default(4).describe("how many codes there are per feature"),
+    shared: z.boolean().default(true).describe("whether all levels share one codebook"),
     dropout: z.number().min(0).max(1).default(0)
       .describe("the share of the training steps that stop at a random level"),
   }),

@@ -1,4 +1,4 @@
-/** SimVQ: a codebook behind one linear layer (arXiv 2411.02038). */
+/** SimVQ: a codebook followed by a linear layer (arXiv 2411.02038). */
 import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
@@ -17,21 +17,21 @@ export type SimVQSettings = Omit<
   "initialization" | "replaceBelow" | "countDecay" | "frozen"
 >;
 
-/** How a SimVQ quantiser is made. */
+/** Options of the constructor. */
 export interface SimVQOptions extends Partial<SimVQSettings> {
-  /** Of the basis and the map. */
+  /** Key for the basis and the map. */
   readonly key: RandomKey;
 }
 
-/** The codes are a frozen random basis times a learned matrix, so that a gradient to any code moves all of them and none
- * is left behind.
+/** The codes are a frozen random basis times a learned matrix. The gradient of any code moves all codes, so none is
+ * left behind.
  *
  * Source: arXiv 2411.02038, section 4:
  *
- *     e = C·W    C `[K, D]` normal of deviation 1/√D, never changed; W `[D, D]` learned
+ *     e = C·W    C `[K, D]` normal with standard deviation 1/√D, frozen; W `[D, D]` learned
  *     loss = β·mean(‖sg(e) − z‖²) + mean(‖e − sg(z)‖²)
  *
- * Beside the look-up a step costs K·D² multiplications.
+ * Besides the look-up, a step costs K·D² multiplications.
  *
  * ```ts
  * import { openDevice, randomKey, SimVQQuantizer } from "@codebook/codebook";
@@ -46,7 +46,7 @@ export class SimVQQuantizer extends CodebookQuantizer {
   /** W: `[D, D]`. */
   readonly map: Linear;
 
-  /** Makes the basis, which is the `codebook`, and the map.
+  /** Makes the basis, stored as `codebook`, and the map.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: SimVQOptions) {
@@ -60,14 +60,14 @@ export class SimVQQuantizer extends CodebookQuantizer {
     this.map = new Linear(device, codebookDim, codebookDim, { key: partKey(key, 1), bias: false });
   }
 
-  /** C·W. */
+  /** The codes C·W. */
   override codes(): Tensor {
     const codes = this.map.forward(this.codebook);
     return this.settings.unitLength ? normalizeRows(codes) : codes;
   }
 }
 
-/** What the method does not take of the settings of codebooks: the basis stays as it is made. */
+/** The settings of codebooks that this method lacks, because its basis never changes. */
 const UNUSED = {
   initialization: "uniform",
   replaceBelow: 0,

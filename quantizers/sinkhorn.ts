@@ -1,4 +1,4 @@
-/** Entropic optimal transport by Sinkhorn's algorithm, on the device, in the logarithmic domain. */
+/** Entropic optimal transport by Sinkhorn's algorithm in the log domain, on the device. */
 import { straightThrough, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add, div, exp, log, mul, neg } from "../core/functions/elementwise.ts";
@@ -7,19 +7,19 @@ import { logsumexp, sum } from "../core/functions/reductions.ts";
 import { sameShape, showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 
-/** What is moved where, and how exactly. */
+/** Options of `transportCost`. */
 export interface TransportOptions {
-  /** a: float32 `[N]`, how much of the mass lies at each row; adds up to 1. */
+  /** a: float32 `[N]`, the mass of each row; sums to 1. */
   readonly rowShares: Tensor;
-  /** b: float32 `[K]`, how much each column takes; adds up to 1. */
+  /** b: float32 `[K]`, the mass of each column; sums to 1. */
   readonly columnShares: Tensor;
-  /** ε: a scalar, in the unit of the costs; the smaller, the nearer to exact transport and the slower to converge. */
+  /** ε: a scalar, in the unit of the costs. A smaller ε is closer to exact transport but converges more slowly. */
   readonly epsilon: Tensor;
-  /** Passes over rows and columns. */
+  /** How many passes over rows and columns to make. */
   readonly iterations: number;
 }
 
-/** The least cost of moving mass between two sets, smoothed by the entropy of the plan:
+/** The minimal cost of moving mass between two sets, with entropic regularisation:
  *
  *     W = min over P with row sums a and column sums b of Σ P·C + ε·KL(P ‖ a⊗b)
  *
@@ -28,9 +28,9 @@ export interface TransportOptions {
  *     f_n ← −ε·ln Σ_k b_k·exp((g_k − C_nk)/ε)    g_k ← −ε·ln Σ_n a_n·exp((f_n − C_nk)/ε)
  *     W = Σ a·f + Σ b·g    P_nk = a_n·b_k·exp((f_n + g_k − C_nk)/ε)
  *
- * After every pass the columns are met exactly, and W is a lower bound that rises to the minimum. The gradient is that of
- * the minimum (the envelope theorem): P by the costs, g by b; none by a, and none through the passes. Each pass goes
- * twice over the N × K matrix and holds it twice.
+ * After every pass the column sums are exact, and W is a lower bound that rises to the minimum. The gradient is that of
+ * the minimum (the envelope theorem): P for the costs and g for b. There is none for a, and none through the passes.
+ * Each pass reads the N × K matrix twice and holds two copies of it.
  *
  * ```ts
  * import { full, openDevice, transportCost } from "@codebook/codebook";
@@ -43,11 +43,11 @@ export interface TransportOptions {
  *   epsilon: full(device, [], 0.05),
  *   iterations: 50,
  * });
- * assert.ok(Math.abs(await cost.item() - 1) < 0.05); // each to its own place
+ * assert.ok(Math.abs(await cost.item() - 1) < 0.05); // each stays in its place
  * ```
  * @param costs C, float32 `[N, K]`
  * @returns W, a scalar
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  */
 export function transportCost(costs: Tensor, options: TransportOptions): Tensor {
   const { rowShares, columnShares } = options;

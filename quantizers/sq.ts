@@ -1,4 +1,4 @@
-/** The stochastic quantiser of SQ-VAE, Gaussian (arXiv 2205.07547). */
+/** The Gaussian stochastic quantiser of SQ-VAE (arXiv 2205.07547). */
 import * as z from "zod";
 import { parameter } from "../core/execute.ts";
 import { full, normal } from "../core/functions/creation.ts";
@@ -40,41 +40,42 @@ import {
 } from "./quantizer.ts";
 import { nearestCodes } from "./codebook_losses.ts";
 
-/** What a variance is of: everything (I), an image (II), a position (III), a position and channel (IV). */
+/** What shares a variance: everything (I), an image (II), a position (III), or a position and channel (IV). */
 export type VarianceType = "I" | "II" | "III" | "IV";
 
 /** The settings of a stochastic quantiser; `quantizerDefaults("sq")` gives the defaults. */
 export interface SQSettings extends CodebookSizes {
-  /** What a variance is of. */
+  /** What shares a variance. */
   readonly variance: VarianceType;
-  /** eˢ at the start. */
+  /** The initial value of eˢ. */
   readonly initialVariance: number;
-  /** r: how fast the temperature of the softened draw falls. */
+  /** r: how fast the temperature of the relaxed draw decays. */
   readonly temperatureDecay: number;
 }
 
-/** How a stochastic quantiser is made. */
+/** Options of the constructor. */
 export interface SQOptions extends Partial<SQSettings> {
-  /** Of the initial codebook and variances. */
+  /** Key for the initial codebook and variances. */
   readonly key: RandomKey;
 }
 
-/** Draws a code for each feature, the nearer ones likelier, with a variance that is learned: it falls as the
- * reconstruction gets better, so that the quantiser anneals itself and codes are not lost early.
+/** Draws a code for each feature; nearer codes are more likely. The variance is learned. It falls as the reconstruction
+ * improves, so the quantiser anneals by itself and codes do not die early.
  *
  * Source: arXiv 2205.07547. For features z of B images,
  *
- *     σ² = eˢ + e^v    v = 0 (type I), or a linear map of z: one value an image, of its mean feature (II), one a
- *                          position (III), one a position and channel (IV, where ‖·‖²/σ² is a sum over channels)
+ *     σ² = eˢ + e^v    v = 0 (type I), or a linear map of z: one value per image, of its mean feature (II), one per
+ *                          position (III), one per position and channel (IV, where ‖·‖²/σ² is a sum over channels)
  *     ℓ_k = −‖z − e_k‖²/2σ²    P = softmax(ℓ)    ẑ = Σ_k softmax((ℓ + g)/τ)_k·e_k, g standard Gumbel, τ = exp(−r·step)
  *     loss = (D_x/2)·ln(squared error per image) + (Σ P·ln(P·K) + Σ ‖z − ẑ‖²/2σ²)/B
  *
- * The first term takes the place of the model's own (`reconstructionLoss`). Differs: v comes of the features instead of
- * a head of the encoder, so that any encoder serves; the constant ln K makes the divergence of P from the uniform
- * distribution, at least 0. The first axis of the features is that of the images; `[N, D]` are N of one position.
+ * The first term replaces the model's own (`reconstructionLoss`). Differs: v is computed from the features instead of
+ * by a head of the encoder, so that any encoder works; the constant ln K makes the second term the divergence of P from
+ * the uniform distribution, which is at least 0. The first axis of the features is that of the images; `[N, D]` means N
+ * images of one position.
  *
- * In training the N × K matrix of logits is a part of the method, in memory several times over; a feature costs
- * O(K·D). In evaluation the code is the likeliest one: for types I to III the nearest, found without it.
+ * In training the method needs the N × K matrix of logits and holds it in memory several times. The cost per feature is
+ * O(K·D). Evaluation takes the most likely code. For types I to III that is the nearest one, found without the matrix.
  *
  * ```ts
  * import { openDevice, randomKey, SQQuantizer } from "@codebook/codebook";
@@ -120,8 +121,8 @@ export class SQQuantizer extends Quantizer {
   }
 
   /** Losses, in training: `divergence` and `distance`.
-   * @returns the indices of the likeliest codes; in training `quantized` is a mixture and not their codes
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value a feature
+   * @returns the indices of the most likely codes; in training, `quantized` is a mixture instead of their codes
+   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
    */
   quantize(
     features: Tensor,
@@ -153,7 +154,7 @@ export class SQQuantizer extends Quantizer {
     return {
       ...chosen,
       quantized,
-      // Every rank has as many images, but not where each feature is one.
+      // Every rank has the same number of images, unless each feature is an image.
       losses: weighLosses(losses, positions.length > 1 ? undefined : mask, replicas),
     };
   }
@@ -174,7 +175,7 @@ export class SQQuantizer extends Quantizer {
     return mul(log(mul(mse, imageSize)), imageSize / 2);
   }
 
-  /** What the features become in evaluation.
+  /** The result in evaluation.
    * @param all int32: the code of every position
    */
   #chosen(all: Tensor, { finite, present }: SortedFeatures): Quantized {
@@ -213,8 +214,8 @@ export class SQQuantizer extends Quantizer {
 }
 
 /** The mean feature of each image: `[N, D]` → `[images, D]`.
- * @param present int32 `[...]`: 0 for what has no part in it
- * @param whole whether no position is padding
+ * @param present int32 `[...]`: 0 excludes a position
+ * @param whole whether there is no padding
  */
 function imageMeans(rows: Tensor, images: number, present: Tensor, whole: boolean): Tensor {
   const [count, width] = rows.shape;
@@ -233,11 +234,11 @@ export const sqMethod: QuantizerMethod<SQSettings> = {
     ...codebookSizes,
     variance: z.enum(["I", "II", "III", "IV"]).default("I")
       .describe(
-        "what a variance is of: all (I), an image, a position, a position and channel (IV)",
+        "what shares a variance: everything (I), an image (II), a position (III), a position and channel (IV)",
       ),
-    initialVariance: z.number().positive().default(10).describe("eˢ at the start"),
+    initialVariance: z.number().positive().default(10).describe("the initial variance eˢ"),
     temperatureDecay: z.number().min(0).default(1e-5)
-      .describe("r: the temperature of the softened draw falls as exp(−r·step)"),
+      .describe("r: the temperature of the relaxed draw decays as exp(−r·step)"),
   }),
   make: (device, settings, key) => new SQQuantizer(device, { ...settings, key }),
 };

@@ -9,9 +9,9 @@ import { type CodebookSettings, codebookSettings, type QuantizerMethod } from ".
 /** The settings of a plain quantiser; `quantizerDefaults("vanilla")` gives the defaults. */
 export type VanillaSettings = CodebookSettings;
 
-/** How a plain quantiser is made. */
+/** Options of the constructor. */
 export interface VanillaOptions extends Partial<VanillaSettings> {
-  /** Of the initial codebook. */
+  /** Key for the initial codebook. */
   readonly key: RandomKey;
 }
 

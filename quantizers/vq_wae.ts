@@ -22,38 +22,38 @@ import { transportCost } from "./sinkhorn.ts";
 /** The settings of a VQ-WAE quantiser; `quantizerDefaults("vq-wae")` gives the defaults. */
 export interface VQWAESettings
   extends Pick<CodebookSettings, "codebookSize" | "codebookDim" | "gradient" | "initialization"> {
-  /** β: of the transport between codes and features. */
+  /** β: the weight of the transport loss between codes and features. */
   readonly transportWeight: number;
-  /** λ: of the divergence of the codes' weights from uniform ones. */
+  /** λ: the weight of the divergence of the codes' weights from uniform ones. */
   readonly klWeight: number;
-  /** ε of the transport, in units of how much the costs of a batch depend on feature and code both. */
+  /** ε of the transport, relative to the part of the costs that depends on feature and code jointly. */
   readonly smoothing: number;
-  /** Sinkhorn's passes a step. */
+  /** Sinkhorn passes per step. */
   readonly iterations: number;
 }
 
-/** How a VQ-WAE quantiser is made. */
+/** Options of the constructor. */
 export interface VQWAEOptions extends Partial<VQWAESettings> {
-  /** Of the initial codebook. */
+  /** Key for the initial codebook. */
   readonly key: RandomKey;
 }
 
-/** Each feature becomes its nearest code; codes and encoder are drawn together by optimal transport between the
- * batch's features and all codes, weighted, so that every code has features to go to.
+/** Each feature becomes its nearest code. The loss is the cost of optimal transport between the features of the batch
+ * and all codes, which are weighted. It pulls every code towards some features.
  *
  * Source: arXiv 2302.05917, the primal form:
  *
  *     π = softmax(w), w learned
  *     loss = Σ_positions β·W(Σ_k π_k δ_{e_k}, features) + λ·KL(π ‖ uniform)
  *
- * W is the entropic transport of `transportCost` at the squared distance, ε in units of the deviation of
- * −2·(z − z̄)·(e − ē), the part of the squared distance that depends on feature and code both. Differs: the positions of
- * an image share π and one transport, with all features of the batch, so that the quantiser need not know how many
- * positions there are; the sum over positions is that transport times their number.
+ * W is the entropic transport of `transportCost` with the squared distance as cost. ε is relative to the standard
+ * deviation of −2·(z − z̄)·(e − ē), the part of the squared distance that depends on feature and code jointly. Differs:
+ * the positions of an image share π and one transport, with all features of the batch, so that the quantiser need not
+ * know how many positions there are. The sum over positions is that transport times their number.
  *
- * In training the N × K matrix of costs is a part of the method, in memory several times over, and a feature costs
- * O(K·(D + iterations)). In evaluation only the nearest code is looked up. Of several ranks each gathers the features of
- * all and solves the whole transport, which therefore gets no faster with their number.
+ * In training the method needs the N × K matrix of costs and holds it in memory several times. The cost per feature is
+ * O(K·(D + iterations)). Evaluation only looks up the nearest code. With several ranks, each gathers the features of
+ * all and solves the whole transport, so more ranks do not make it faster.
  *
  * ```ts
  * import { openDevice, randomKey, VQWAEQuantizer } from "@codebook/codebook";
@@ -67,7 +67,7 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
  * ```
  */
 export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESettings> {
-  /** w, `[K]`: the logarithms of the codes' weights but for a constant; initially 0. */
+  /** w, `[K]`: the logarithms of the codes' weights, up to a constant; initially 0. */
   readonly logWeights: Tensor;
 
   /** Makes the codebook and its weights.
@@ -79,7 +79,7 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
     this.logWeights = parameter(zeros(device, [settings.codebookSize]));
   }
 
-  /** In training, `transport` and `divergence`. */
+  /** Losses, in training: `transport` and `divergence`. */
   protected override losses(
     { features, codes }: Matched,
     { training, mask: own, replicas = SINGLE }: QuantizeContext,
@@ -92,7 +92,7 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
     const [rowShares, columnShares] = [presentShares(rows, mask), softmax(this.logWeights)];
     const epsilon = withoutGradients(() => {
       const spread = interaction([rows, rowShares], [codes, columnShares]);
-      // Only one feature or code spreads nothing, and costs nothing where both lie in one place.
+      // With a single feature or code the spread is 0, and the costs are 0 if both coincide.
       return mul(maximum(maximum(spread, mul(mean(costs), 1e-3)), LEAST_SPREAD), smoothing);
     });
     const transport = transportCost(costs, { rowShares, columnShares, epsilon, iterations });
@@ -108,19 +108,21 @@ export class VQWAEQuantizer extends CodebookQuantizer<CodebookSettings & VQWAESe
   }
 }
 
-/** Least unit of ε: where all costs are equal, any will do. */
+/** The smallest unit of ε. If all costs are equal, any unit works. */
 const LEAST_SPREAD = 1e-12;
 
-/** The features' shares of the mass; equal ones for the padding where there is no feature, since a transport needs mass. */
+/** The features' shares of the mass. If there is no feature, all positions get equal shares, since a transport needs
+ * mass. */
 function presentShares(rows: Tensor, mask: Tensor | undefined): Tensor {
   const shares = featureShares(rows, mask);
   return mask === undefined ? shares : where(isAny(mask), shares, 1 / rows.shape[0]);
 }
 
-/** How much the squared distances of features to codes depend on both: the deviation of −2·(z − z̄)·(e − ē), which is
- * 2·√(Σ Cov z ∘ Cov e). What they depend on one alone, however large, a transport does not see.
- * @param features float32 `[N, D]` and their shares of the mean, `[N]`
- * @param codes float32 `[K, D]` and their shares, `[K]`
+/** How much the squared distances depend on feature and code jointly: the standard deviation of −2·(z − z̄)·(e − ē),
+ * which is 2·√(Σ Cov z ∘ Cov e). Parts that depend on only one of them do not change the transport plan, however large
+ * they are.
+ * @param features float32 `[N, D]`, and their weights in the mean, `[N]`
+ * @param codes float32 `[K, D]`, and their weights, `[K]`
  * @returns a scalar
  */
 function interaction(...sides: readonly [rows: Tensor, shares: Tensor][]): Tensor {
@@ -132,7 +134,7 @@ function interaction(...sides: readonly [rows: Tensor, shares: Tensor][]): Tenso
   return mul(sqrt(maximum(sum(mul(left, right)), 0)), 2);
 }
 
-/** What the method does not take of the settings of codebooks. */
+/** The settings of codebooks that this method lacks. */
 const UNUSED = {
   commitmentWeight: 0,
   distance: "l2",
@@ -153,12 +155,12 @@ export const vqwaeMethod: QuantizerMethod<VQWAESettings> = {
     gradient,
     initialization,
     transportWeight: z.number().min(0).default(1e-3)
-      .describe("β: of the transport between codes and features"),
+      .describe("β: the weight of the transport loss between codes and features"),
     klWeight: z.number().min(0).default(1)
       .describe("λ: the weight of the divergence from the uniform distribution"),
     smoothing: z.number().positive().default(0.1)
-      .describe("ε of the transport, in units of the spread of its costs"),
-    iterations: z.int().min(1).default(10).describe("Sinkhorn's passes a step"),
+      .describe("ε of the transport, relative to the spread of its costs"),
+    iterations: z.int().min(1).default(10).describe("Sinkhorn passes per step"),
   }),
   make: (device, settings, key) => new VQWAEQuantizer(device, { ...settings, key }),
 };

@@ -1,4 +1,4 @@
-/** What a quantiser around another one leaves to it. */
+/** The base class of quantisers that wrap another one. */
 import { withoutGradients } from "../core/execute.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -10,9 +10,9 @@ import {
   Quantizer,
 } from "./quantizer.ts";
 
-/** Quantises by another quantiser, the inner one, which sees the features in another form. */
+/** Passes transformed features to another quantiser, the inner one, and forwards everything else to it. */
 export abstract class WrappedQuantizer extends Quantizer {
-  /** Quantises. */
+  /** The wrapped quantiser. */
   abstract readonly inner: Quantizer;
 
   /** K. */
@@ -20,32 +20,32 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codebookSize;
   }
 
-  /** The inner quantiser's. */
+  /** Those of the inner quantiser. */
   override get codeAxes(): Shape {
     return this.inner.codeAxes;
   }
 
-  /** The inner quantiser's. */
+  /** Those of the inner quantiser. */
   override get choices(): number {
     return this.inner.choices;
   }
 
-  /** The inner quantiser's. */
+  /** Those of the inner quantiser. */
   override get codeStarts(): readonly number[] {
     return this.inner.codeStarts;
   }
 
-  /** The inner quantiser's, where nearness is measured. */
+  /** The codes of the inner quantiser, in the space where it measures distances. */
   override codes(): Tensor | undefined {
     return this.inner.codes();
   }
 
-  /** As the inner quantiser compares what it sees. */
+  /** The features in the form the inner quantiser compares. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     return this.inner.compared(this.prepare(features, context), context);
   }
 
-  /** The inner quantiser's. */
+  /** Those of the inner quantiser. */
   override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
     return this.inner.reconstructionLoss(mse, images);
   }
@@ -55,7 +55,7 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.awaitsBatch;
   }
 
-  /** The inner quantiser begins with the features as it sees them. */
+  /** Calls the inner quantiser's `begin` with the transformed features. */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!this.inner.awaitsBatch) return;
     withoutGradients(() => {
@@ -64,7 +64,7 @@ export abstract class WrappedQuantizer extends Quantizer {
     });
   }
 
-  /** The inner quantiser learns from the features as it saw them. */
+  /** Updates the inner quantiser with the transformed features. */
   override update(assignment: Assignment, context: QuantizeContext): readonly Move[] {
     return withoutGradients(() => {
       const features = this.prepare(assignment.features, context);
@@ -72,8 +72,8 @@ export abstract class WrappedQuantizer extends Quantizer {
     });
   }
 
-  /** The features as the inner quantiser sees them.
-   * @throws {TypeError} the mask does not have one value a feature
+  /** Transforms the features for the inner quantiser.
+   * @throws {TypeError} the mask does not have one value per feature
    */
   protected abstract prepare(features: Tensor, context: QuantizeContext): Tensor;
 }
