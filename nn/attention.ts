@@ -11,33 +11,33 @@ import { type Context, Layer } from "./module.ts";
 import { RMSNorm } from "./normalization.ts";
 import { rotateByPosition, type Rotation } from "./rotary.ts";
 
-/** How an attention layer is made. */
+/** Options of an attention layer. */
 export interface AttentionLayerOptions {
-  /** Of the initial values. */
+  /** Key for the initial values. */
   readonly key: RandomKey;
   /** How many heads share the width. */
   readonly heads: number;
-  /** Channels of what is attended to; by default the layer's width. */
+  /** The width of the memory to attend to; by default the layer's width. */
   readonly memoryWidth?: number;
-  /** Whether a query sees only the keys up to its own, counted from the end; by default it sees all. */
+  /** Whether a query sees only the keys up to its own position, counted from the end; by default it sees all. */
   readonly causal?: boolean;
-  /** Whether the projections add a bias; by default they do. */
+  /** Whether the projections add a bias; by default true. */
   readonly bias?: boolean;
-  /** Whether each head's queries and keys are RMS-normalised (arXiv 2302.05442); by default they are not. */
+  /** Whether to RMS-normalise each head's queries and keys (arXiv 2302.05442); by default false. */
   readonly queryKeyNorm?: boolean;
-  /** Whether the output's projection does; by default as the others. */
+  /** Whether the output projection adds a bias; by default as the other projections. */
   readonly outputBias?: boolean;
 }
 
-/** What an attention layer attends to, besides its input. */
+/** What an attention layer uses besides its input. */
 export interface Attended {
-  /** `[B, T, memoryWidth]`, of which keys and values are made; by default the input itself. */
+  /** `[B, T, memoryWidth]`: the source of keys and values; by default the input itself. */
   readonly memory?: Tensor;
   /** int32 `[S]`: query i sees only the keys before visible[i]; see `blockVisibility`. */
   readonly visible?: Tensor;
-  /** Turns the queries and keys by their positions, those of the input. */
+  /** Rotates the queries and keys by the positions of the input. */
   readonly rotation?: Rotation;
-  /** Keeps the keys and values: the input then continues what it holds. */
+  /** Keeps the keys and values; the input then continues the cached tokens. */
   readonly cache?: AttentionCache;
 }
 
@@ -53,17 +53,17 @@ export interface Attended {
  * ```
  */
 export class Attention extends Layer {
-  /** Makes queries of the input. */
+  /** Projects the input to queries. */
   readonly query: Linear;
-  /** Makes keys of what is attended to. */
+  /** Projects the memory to keys. */
   readonly key: Linear;
-  /** Makes values of what is attended to. */
+  /** Projects the memory to values. */
   readonly value: Linear;
-  /** Makes the output of all heads. */
+  /** Projects all heads to the output. */
   readonly output: Linear;
-  /** Normalises the queries, where they are. */
+  /** Normalises the queries, with `queryKeyNorm`. */
   readonly queryNorm: RMSNorm | undefined;
-  /** Normalises the keys, where they are. */
+  /** Normalises the keys, with `queryKeyNorm`. */
   readonly keyNorm: RMSNorm | undefined;
   readonly #heads: number;
   readonly #causal: boolean;
@@ -95,7 +95,7 @@ export class Attention extends Layer {
   }
 
   /** `[B, S, width]` → `[B, S, width]`.
-   * @throws {TypeError} shapes that do not agree
+   * @throws {TypeError} the shapes do not match
    */
   forward(x: Tensor, _context?: Context, attended: Attended = {}): Tensor {
     const { memory = x, visible, rotation, cache } = attended;

@@ -1,9 +1,9 @@
-/** The keys and values of tokens that an attention layer has seen. */
+/** A cache of the keys and values of earlier tokens. */
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate } from "../core/functions/movement.ts";
 import type { Tensor } from "../core/tensor.ts";
 
-/** Keys and values of one layer. */
+/** The keys and values of one layer. */
 export interface KeysAndValues {
   /** float32 `[B, T, H, D]`. */
   readonly keys: Tensor;
@@ -11,8 +11,8 @@ export interface KeysAndValues {
   readonly values: Tensor;
 }
 
-/** Keeps what an attention layer computed of earlier tokens, so that each new one costs only itself. It owns its memory:
- * no scope disposes of it.
+/** Keeps the keys and values of earlier tokens, so that only new tokens have to be computed. It owns its memory: no
+ * scope disposes of it.
  *
  * ```ts
  * import { Attention, AttentionCache, openDevice, randomKey } from "@codebook/codebook";
@@ -34,9 +34,9 @@ export class AttentionCache implements Disposable {
     return this.#held?.keys.shape[1] ?? 0;
   }
 
-  /** Adds the next tokens.
-   * @returns those of all tokens so far, in order
-   * @throws {TypeError} another batch, or other heads
+  /** Appends the next tokens.
+   * @returns the keys and values of all tokens so far, in order
+   * @throws {TypeError} the batch size or the heads differ from earlier ones
    */
   append(next: KeysAndValues): KeysAndValues {
     return withoutGradients(() => {
@@ -56,7 +56,7 @@ export class AttentionCache implements Disposable {
     });
   }
 
-  /** Forgets all tokens and gives their memory back. */
+  /** Forgets all tokens and frees their memory. */
   [Symbol.dispose](): void {
     this.#held?.keys.dispose();
     this.#held?.values.dispose();

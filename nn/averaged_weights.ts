@@ -1,11 +1,11 @@
-/** Averaged weights: a moving average of a model's parameters, as generators are sampled with. */
+/** Averaged weights: moving averages of a model's parameters, used to sample from generators. */
 import { assign, withoutGradients } from "../core/execute.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "./module.ts";
 
-/** Moving averages of parameters: a ← d·a + (1 − d)·p after every step, with a warm-up of the decay,
- * d = min(decay, (1 + t) / (10 + t)) at update t, counted from 0, so that the start is soon forgotten.
+/** Moving averages of parameters: a ← d·a + (1 − d)·p after every step, with a warm-up of the decay, d = min(decay,
+ * (1 + t) / (10 + t)) at update t, counted from 0, so that the initial values are soon forgotten.
  *
  * ```ts
  * import { AveragedWeights, Linear, openDevice, randomKey } from "@codebook/codebook";
@@ -23,14 +23,14 @@ import { Counter, Module } from "./module.ts";
  * ```
  */
 export class AveragedWeights extends Module {
-  /** Updates taken. */
+  /** How many updates were made. */
   readonly updates: Counter = new Counter();
   /** The averages, by the parameters' names. */
   readonly values: ReadonlyMap<string, Tensor>;
   readonly #parameters: ReadonlyMap<string, Tensor>;
   readonly #decay: number;
 
-  /** Starts at the parameters as they are.
+  /** Starts at the current values of the parameters.
    * @throws {RangeError} the decay is not in [0, 1)
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, decay: number) {
@@ -43,7 +43,7 @@ export class AveragedWeights extends Module {
     this.values = new Map([...parameters].map(([name, tensor]) => [name, duplicate(tensor)]));
   }
 
-  /** Takes the parameters as they are now into the averages. Nothing is read back. */
+  /** Updates the averages with the current parameters. Nothing is read back. */
   update(): void {
     const t = this.updates.value++;
     const share = 1 - Math.min(this.#decay, (1 + t) / (10 + t));
@@ -55,7 +55,7 @@ export class AveragedWeights extends Module {
     });
   }
 
-  /** Puts the averages in the parameters' place, until what it gives is disposed of. */
+  /** Replaces the parameters by their averages until the result is disposed of. */
   apply(): Disposable {
     const trained = new Map(
       [...this.#parameters].map(([name, tensor]) => [name, duplicate(tensor)]),
@@ -73,7 +73,7 @@ export class AveragedWeights extends Module {
   }
 }
 
-/** The values of a tensor in memory of their own. */
+/** A copy of a tensor in separate memory. */
 function duplicate(tensor: Tensor): Tensor {
   const copy = tensor.device.empty(tensor.shape, "float32");
   assign(copy, tensor);

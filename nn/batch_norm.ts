@@ -8,18 +8,18 @@ import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { type Context, Layer } from "./module.ts";
 
-/** How a batch norm is made. */
+/** Options of a batch norm. */
 export interface BatchNormOptions {
   /** Added to the variance; by default 1e-5. */
   readonly epsilon?: number;
-  /** The share of a batch's statistics in the running ones; by default 0.1. */
+  /** The weight of a batch's statistics in the update of the running ones; by default 0.1. */
   readonly momentum?: number;
 }
 
 /** Batch normalisation over all axes but the last (arXiv 1502.03167), then scale and shift; PyTorch's conventions.
  *
- * In training it takes the batch's mean and biased variance, and moves the running ones towards the batch's mean and
- * unbiased variance. In evaluation it takes the running ones.
+ * In training it normalises with the batch's mean and biased variance, and moves the running statistics towards the
+ * batch's mean and unbiased variance. In evaluation it uses the running statistics.
  *
  * ```ts
  * import { BatchNorm, openDevice, randomKey } from "@codebook/codebook";
@@ -57,7 +57,7 @@ export class BatchNorm extends Layer {
   }
 
   /** `[..., channels]` → the same shape.
-   * @throws {TypeError} the last axis is another, or in training there is one value a channel
+   * @throws {TypeError} the last axis does not match, or in training there is only one value per channel
    */
   forward(x: Tensor, context?: Context): Tensor {
     const rows = toRows(x, this.weight.size, "normalise a batch");

@@ -6,29 +6,29 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { fanInUniform, partKey } from "./initializers.ts";
 import { Layer } from "./module.ts";
 
-/** How a convolution layer is made. A number stands for both axes. */
+/** Options of a convolution layer. A single number applies to both axes. */
 export interface Conv2dOptions {
-  /** Of the initial values. */
+  /** Key for the initial values. */
   readonly key: RandomKey;
   /** The kernel's size. */
   readonly kernelSize: number | Pair;
-  /** Input pixels from one output to the next (transposed: the reverse); by default 1. */
+  /** The step in input pixels between neighbouring outputs (transposed: the reverse); by default 1. */
   readonly stride?: number | Pair;
   /** Zeros around the input (transposed: pixels cut from the output); by default none. */
   readonly padding?: number | Pair;
-  /** Pixels from one kernel tap to the next; by default 1. */
+  /** The step in pixels between kernel taps; by default 1. */
   readonly dilation?: number | Pair;
-  /** Whether to add a bias; by default it does. */
+  /** Whether to add a bias; by default true. */
   readonly bias?: boolean;
-  /** Applies relu to the result, in the same pass; by default it does not. */
+  /** Whether to apply relu to the result in the same pass; by default false. */
   readonly relu?: boolean;
 }
 
 const pair = (value: number | Pair): Pair => typeof value === "number" ? [value, value] : value;
 
-/** How a convolution layer is made that may be padded differently on its two sides. */
+/** Options of a convolution layer with asymmetric padding. */
 export interface AsymmetricConv2dOptions extends Conv2dOptions {
-  /** Zeros below and right of the input; by default as many as above and left of it, which is `padding`. */
+  /** Zeros below and to the right of the input; by default `padding`, the number above and to the left. */
   readonly paddingAfter?: number | Pair;
 }
 
@@ -40,7 +40,7 @@ export class Conv2d extends Layer {
   readonly bias: Tensor | undefined;
   readonly #options: AsymmetricConv2dOptions;
 
-  /** Uniform initial values in ±1/√(inputs·KH·KW) (PyTorch's default). */
+  /** Makes the layer, with uniform initial values in ±1/√(inputs·KH·KW) (PyTorch's default). */
   constructor(device: Device, inputs: number, outputs: number, options: AsymmetricConv2dOptions) {
     super();
     const { key, bias = true } = options;
@@ -59,7 +59,7 @@ export class Conv2d extends Layer {
   }
 }
 
-/** How a transposed convolution layer is made. */
+/** Options of a transposed convolution layer. */
 export interface ConvTranspose2dOptions extends Conv2dOptions {
   /** Rows and columns added to the output at the bottom and right; by default none. */
   readonly outputPadding?: number | Pair;
@@ -73,7 +73,7 @@ export class ConvTranspose2d extends Layer {
   readonly bias: Tensor | undefined;
   readonly #options: ConvTranspose2dOptions;
 
-  /** Uniform initial values in ±1/√(outputs·KH·KW) (PyTorch's default for this layer). */
+  /** Makes the layer, with uniform initial values in ±1/√(outputs·KH·KW) (PyTorch's default for this layer). */
   constructor(device: Device, inputs: number, outputs: number, options: ConvTranspose2dOptions) {
     super();
     const { key, bias = true } = options;

@@ -4,8 +4,9 @@ import { greaterEqual, mul, where } from "../core/functions/elementwise.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type Context, Layer } from "./module.ts";
 
-/** In training each element is 0 with a probability, and the others are divided by what is left of it (Srivastava et al.
- * 2014); in evaluation nothing changes. The context's key says which elements: the same on every device.
+/** In training, sets each element to 0 with probability `rate` and divides the others by 1 − `rate` (Srivastava et al.
+ * 2014). In evaluation, changes nothing. The context's key determines which elements are dropped, the same on every
+ * device.
  *
  * ```ts
  * import { Dropout, openDevice, randomKey } from "@codebook/codebook";
@@ -21,7 +22,7 @@ import { type Context, Layer } from "./module.ts";
 export class Dropout extends Layer {
   readonly #rate: number;
 
-  /** Drops elements in training.
+  /** Makes the layer.
    * @param rate the probability that an element is dropped
    * @throws {RangeError} it is not in [0, 1)
    */

@@ -1,4 +1,4 @@
-/** Vectors for indices, and for times. */
+/** Embeddings of indices and of times. */
 import { parameter } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
 import { gather } from "../core/functions/indexing.ts";
@@ -6,9 +6,9 @@ import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { Layer } from "./module.ts";
 
-/** How an embedding is made. */
+/** Options of an embedding. */
 export interface EmbeddingOptions {
-  /** Of the initial values. */
+  /** Key for the initial values. */
   readonly key: RandomKey;
   /** Their standard deviation; by default 1 (PyTorch's). */
   readonly deviation?: number;
@@ -28,9 +28,9 @@ export class Embedding extends Layer {
   /** `[count, width]`. */
   readonly weight: Tensor;
 
-  /** Normal initial values of mean 0.
-   * @param count how many indices there are
-   * @param width elements of a vector
+  /** Makes the vectors, with normal initial values of mean 0.
+   * @param count the number of indices
+   * @param width the length of a vector
    */
   constructor(device: Device, count: number, width: number, options: EmbeddingOptions) {
     super();
@@ -44,13 +44,13 @@ export class Embedding extends Layer {
   }
 }
 
-/** The longest wave of a time embedding, in radians⁻¹ (arXiv 1706.03762, 3.5). */
+/** The longest wavelength of a time embedding, divided by 2π (arXiv 1706.03762, 3.5). */
 const LONGEST = 10_000;
 
-/** Sines and cosines of times, by which a model knows the noise's strength.
+/** Sinusoidal embeddings of times, which tell a diffusion model the noise level.
  *
- * Source: arXiv 2006.11239, as in its code: with h = ⌊width/2⌋ frequencies f = 10000^(−i/(h − 1)), the sines of
- * time·f, then their cosines, then 0 where the width is odd.
+ * Source: arXiv 2006.11239, as in its code: with h = ⌊width/2⌋ frequencies f = 10000^(−i/(h − 1)), the sines of time·f,
+ * then their cosines, then 0 if the width is odd.
  *
  * ```ts
  * import { openDevice, sinusoidal } from "@codebook/codebook";
@@ -58,7 +58,7 @@ const LONGEST = 10_000;
  * using device = await openDevice("reference");
  * assert.deepEqual([...await sinusoidal(device, [0], 5).floats()], [0, 0, 1, 1, 0]);
  * ```
- * @param times any numbers, such as the steps of a diffusion
+ * @param times any numbers, such as diffusion steps
  * @returns float32 `[times, width]`
  */
 export function sinusoidal(device: Device, times: ArrayLike<number>, width: number): Tensor {

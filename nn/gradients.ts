@@ -1,16 +1,16 @@
-/** What is done to gradients before the optimiser. */
+/** Gradient clipping, and other steps before the optimiser. */
 import { add, div, minimum, mul, sqrt, square, sub } from "../core/functions/elementwise.ts";
 import { full } from "../core/functions/creation.ts";
 import { reshape } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
 
-/** The norm of all gradients together, a scalar. */
+/** The global norm of all gradients, a scalar. */
 export function globalNorm(gradients: readonly [Tensor, ...Tensor[]]): Tensor {
   return sqrt(gradients.map((gradient) => sum(square(gradient))).reduce(add));
 }
 
-/** The gradients scaled by min(1, limit / (norm + 1e−6)), norm = the norm of all together; nothing is read back.
+/** Scales the gradients by min(1, limit / (norm + 1e−6)), where norm is their global norm. Nothing is read back.
  *
  * ```ts
  * import { clipGradients, openDevice } from "@codebook/codebook";
@@ -34,7 +34,7 @@ export function clipGradients(
   return gradients.map((gradient) => mul(gradient, scale));
 }
 
-/** Rows of what belongs to a parameter, a gradient or a moment, without the share that belongs to what was replaced.
+/** Scales down the rows of a gradient or a moment by the share of the parameter's row that was replaced.
  * @param values float32 `[K, ...]`
  * @param share float32 `[K]` in [0, 1]
  * @returns values·(1 − share), float32 `[K, ...]`

@@ -6,11 +6,11 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { fanInUniform, partKey } from "./initializers.ts";
 import { Layer } from "./module.ts";
 
-/** How a linear layer is made. */
+/** Options of a linear layer. */
 export interface LinearOptions {
-  /** Of the initial values. */
+  /** Key for the initial values. */
   readonly key: RandomKey;
-  /** Whether to add a bias; by default it does. */
+  /** Whether to add a bias; by default true. */
   readonly bias?: boolean;
 }
 
@@ -21,7 +21,7 @@ export class Linear extends Layer {
   /** `[outputs]`. */
   readonly bias: Tensor | undefined;
 
-  /** Uniform initial values in ±1/√inputs (PyTorch's default). */
+  /** Makes the layer, with uniform initial values in ±1/√inputs (PyTorch's default). */
   constructor(device: Device, inputs: number, outputs: number, options: LinearOptions) {
     super();
     const { key, bias = true } = options;

@@ -1,4 +1,4 @@
-/** Losses: scalars, means over all elements unless said otherwise. */
+/** Losses. Each is a scalar, the mean over all elements, unless stated otherwise. */
 import { apply } from "../core/execute.ts";
 import {
   abs,
@@ -22,15 +22,16 @@ export function meanAbsoluteError(a: Tensor, b: Tensor): Tensor {
   return mean(abs(sub(a, b)));
 }
 
-/** How the cross-entropy takes its targets. */
+/** Options of the cross-entropy. */
 export interface CrossEntropyOptions {
-  /** Label smoothing (arXiv 1512.00567), 0: this share of each target is spread evenly over all classes; in [0, 1]. */
+  /** Label smoothing (arXiv 1512.00567) in [0, 1], by default 0: this share of each target is spread evenly over all
+   * classes. */
   readonly smoothing?: number;
 }
 
-/** −ln softmax(logits)[target] of each row, 0 where the target is negative.
+/** −ln softmax(logits)[target] for each row; 0 if the target is negative.
  *
- * Neither it nor its gradient holds more than the logits in memory, and the gradient is softmax(logits) less the target.
+ * Neither the loss nor its gradient needs more memory than the logits. The gradient is softmax(logits) − target.
  *
  * ```ts
  * import { crossEntropyOfRows, openDevice } from "@codebook/codebook";
@@ -42,11 +43,11 @@ export interface CrossEntropyOptions {
  * assert.ok(Math.abs(first - Math.LN2) < 1e-6 && ignored === 0);
  * ```
  * @param logits float32 `[N, classes]`
- * @param targets int32 `[N]` below the number of classes; a negative one is ignored
+ * @param targets int32 `[N]` below the number of classes; negative ones are ignored
  * @returns float32 `[N]`
- * @throws {TypeError} shapes that do not agree
- * @throws {RangeError} the smoothing is not in [0, 1], or the host wrote a target that is no class; one that was computed
- * gives NaN
+ * @throws {TypeError} the shapes do not match
+ * @throws {RangeError} the smoothing is not in [0, 1], or a target that the host wrote is not a class; if the device
+ * computed it, the loss is NaN
  */
 export function crossEntropyOfRows(
   logits: Tensor,
@@ -64,7 +65,7 @@ export function crossEntropyOfRows(
   return losses;
 }
 
-/** −ln softmax(logits)[target], the mean over the rows whose target is not negative; 0 where there is none.
+/** −ln softmax(logits)[target], averaged over the rows whose target is not negative; 0 if there is none.
  *
  * ```ts
  * import { crossEntropy, openDevice } from "@codebook/codebook";
@@ -74,9 +75,9 @@ export function crossEntropyOfRows(
  * assert.ok(Math.abs(await loss.item() - Math.LN2) < 1e-6);
  * ```
  * @param logits float32 `[N, classes]`
- * @param targets int32 `[N]` below the number of classes; a negative one is ignored
- * @throws {TypeError} shapes that do not agree
- * @throws {RangeError} the smoothing is not in [0, 1], or the host wrote a target that is no class
+ * @param targets int32 `[N]` below the number of classes; negative ones are ignored
+ * @throws {TypeError} the shapes do not match
+ * @throws {RangeError} the smoothing is not in [0, 1], or a target that the host wrote is not a class
  */
 export function crossEntropy(
   logits: Tensor,

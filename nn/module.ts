@@ -1,13 +1,13 @@
-/** Modules: named parameters, buffers and counters, and the state dictionary made of them. */
+/** Modules: named parameters, buffers and counters, and their state dictionary. */
 import { Tensor } from "../core/tensor.ts";
 import type { RandomKey } from "../core/random.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { partKey } from "./initializers.ts";
 
-/** A whole number that belongs to a module's state and steers it on the host (a flag, a fill level). */
+/** An integer on the host that is part of a module's state, such as a flag or a fill level. */
 export class Counter {
-  /** The number now; a 32-bit integer. */
+  /** The current value, a 32-bit integer. */
   value: number;
 
   /** Starts at `value`. */
@@ -16,13 +16,13 @@ export class Counter {
   }
 }
 
-/** Everything that has to be saved of a module, by name. */
+/** The whole state of a module, by name. */
 export type StateDictionary = ReadonlyMap<string, HostTensor>;
 
-/** Something with parameters. A module's public fields are its state: a tensor whose gradient is wanted is a
- * parameter, any other tensor a buffer, a `Counter` a counter; modules are its children, and so are the items of arrays
- * and maps.
- * Names are paths of fields: `encoder.layers.0.weight`. What is reached by several paths is there once, by the first.
+/** Something with parameters. The public fields of a module are its state. A tensor that requires a gradient is a
+ * parameter, any other tensor is a buffer, and a `Counter` is a counter. Fields that are modules are its children, and
+ * so are modules in arrays and maps. Names are paths of fields: `encoder.layers.0.weight`. A value with several paths
+ * appears once, under the first.
  *
  * ```ts
  * import { Linear, openDevice, randomKey } from "@codebook/codebook";
@@ -54,7 +54,7 @@ export abstract class Module implements Disposable {
     >;
   }
 
-  /** This module and those inside it, by their paths; its own is empty. */
+  /** This module and those inside it, by path. The path of the module itself is empty. */
   namedModules(): Map<string, Module> {
     const found = new Map<string, Module>();
     visit(this, (path, value) => {
@@ -71,8 +71,8 @@ export abstract class Module implements Disposable {
     return new Map(await Promise.all(entries));
   }
 
-  /** Overwrites the whole state, in place.
-   * @throws {TypeError} an entry is missing, unknown, or of another shape or dtype; nothing is changed then
+  /** Overwrites the whole state in place.
+   * @throws {TypeError} an entry is missing, unknown, or has another shape or dtype; then nothing is changed
    */
   loadStateDictionary(state: StateDictionary): void {
     const fields = select(this, () => true);
@@ -89,7 +89,7 @@ export abstract class Module implements Disposable {
     }
   }
 
-  /** Gives the memory of the whole state back. */
+  /** Frees the memory of the whole state. */
   dispose(): void {
     for (const field of select(this, () => true).values()) {
       if (field instanceof Tensor) field.dispose();
@@ -102,8 +102,8 @@ export abstract class Module implements Disposable {
   }
 }
 
-/** Makes a module's parameters constants, until the result is disposed of: gradients pass through the module to what it
- * is applied to, but none is recorded or computed by its weights. Meanwhile they count among its buffers.
+/** Makes a module's parameters constant until the result is disposed of. Gradients still pass through the module to its
+ * input, but none is recorded or computed for its weights. Meanwhile the parameters count as buffers.
  *
  * ```ts
  * import { freeze, Linear, openDevice, randomKey } from "@codebook/codebook";
@@ -116,7 +116,7 @@ export abstract class Module implements Disposable {
  * }
  * assert.equal(layer.parameters().length, 2);
  * ```
- * @returns makes parameters again of those that were; whoever freezes for good drops it
+ * @returns disposing of it turns the tensors into parameters again; to freeze for good, ignore it
  */
 export function freeze(module: Module): Disposable {
   const parameters = module.parameters();
@@ -161,7 +161,7 @@ function select(module: Module, wanted: (field: Field) => boolean): Map<string, 
   return found;
 }
 
-/** Hears of a module, and of the modules, tensors and counters in it, each once. */
+/** Calls `hear` for a module and for the modules, tensors and counters in it, once for each. */
 function visit(module: Module, hear: (path: string, value: Module | Field) => void): void {
   const seen = new Set<unknown>();
   const enter = (value: unknown, path: string): void => {
@@ -179,18 +179,18 @@ function visit(module: Module, hear: (path: string, value: Module | Field) => vo
   enter(module, "");
 }
 
-/** What a layer is told besides its input. */
+/** What a layer gets besides its input. */
 export interface Context {
-  /** Whether a model learns: then layers drop elements and take a batch's own statistics. */
+  /** Whether the model is training. If so, dropout is on and batch normalisation uses the statistics of the batch. */
   readonly training: boolean;
-  /** Of the random numbers that a layer draws; another one for each layer and step. */
+  /** Key for the layer's random numbers; different for each layer and step. */
   readonly key: RandomKey;
 }
 
 /** A module that maps one tensor to one tensor. */
 export abstract class Layer extends Module {
   /** Applies the layer.
-   * @param context by default that of evaluation
+   * @param context by default evaluation
    */
   abstract forward(x: Tensor, context?: Context): Tensor;
 }
@@ -219,7 +219,7 @@ export class Sequential extends Layer {
     this.layers = layers;
   }
 
-  /** Applies the layers in order, each with a key of its own. */
+  /** Applies the layers in order, each with its own key. */
   forward(x: Tensor, context?: Context): Tensor {
     return this.layers.reduce((value, layer, index) => {
       const own = context && { ...context, key: partKey(context.key, index) };

@@ -32,7 +32,7 @@ export class LayerNorm extends Layer {
   }
 
   /** `[..., channels]` → the same shape.
-   * @throws {TypeError} the last axis is another
+   * @throws {TypeError} the last axis does not match
    */
   forward(x: Tensor): Tensor {
     checkChannels(x, this.weight.size);
@@ -56,7 +56,7 @@ export class RMSNorm extends Layer {
   }
 
   /** `[..., channels]` → the same shape.
-   * @throws {TypeError} the last axis is another
+   * @throws {TypeError} the last axis does not match
    */
   forward(x: Tensor): Tensor {
     checkChannels(x, this.weight.size);
@@ -64,7 +64,7 @@ export class RMSNorm extends Layer {
   }
 }
 
-/** Group normalisation (arXiv 1803.08494), then scale and shift, then SiLU if asked. */
+/** Group normalisation (arXiv 1803.08494), then scale and shift, then optionally SiLU. */
 export class GroupNorm extends Layer {
   /** `[channels]`, initially ones. */
   readonly weight: Tensor;
@@ -76,7 +76,7 @@ export class GroupNorm extends Layer {
 
   /** Makes the scale and the shift.
    * @param epsilon added to the variance
-   * @param silu whether SiLU is applied to the result, in the same pass
+   * @param silu whether to apply SiLU to the result in the same pass
    * @throws {RangeError} the groups do not divide the channels
    */
   constructor(device: Device, groups: number, channels: number, epsilon = 1e-5, silu = false) {
@@ -94,7 +94,7 @@ export class GroupNorm extends Layer {
   }
 
   /** `[B, ..., channels]` → the same shape.
-   * @throws {TypeError} the last axis is another
+   * @throws {TypeError} the last axis does not match
    */
   forward(x: Tensor): Tensor {
     checkChannels(x, this.weight.size);

@@ -1,36 +1,36 @@
-/** Optimisers. Their moments and step count are state, saved with the rest. */
+/** Optimisers. Their moments and step count are part of the saved state. */
 import { assign, execute } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { withoutShare } from "./gradients.ts";
 import { Counter, Module } from "./module.ts";
 
-/** Steps parameters along their gradients. */
+/** Updates parameters by their gradients. */
 export interface Optimizer extends Module {
   /** Updates every parameter in place.
-   * @param gradients in the parameters' order
-   * @param learningRate of this step
+   * @param gradients in the order of the parameters
+   * @param learningRate the learning rate of this step
    */
   step(gradients: readonly Tensor[], learningRate: number): void;
 
-  /** Lets go of what is remembered of a parameter's rows, as far as they were replaced.
-   * @param parameter `[K, ...]`; nothing happens if it is not one that this optimiser steps
-   * @param share float32 `[K]` in [0, 1]: 0 keeps all, 1 nothing
+  /** Forgets the moments of a parameter's rows, in proportion to how far the rows were replaced.
+   * @param parameter `[K, ...]`; nothing happens if this optimiser does not update it
+   * @param share float32 `[K]` in [0, 1]: 0 keeps everything, 1 forgets everything
    */
   forget(parameter: Tensor, share: Tensor): void;
 }
 
-/** Adam's settings; PyTorch's defaults. */
+/** Adam's settings. The defaults are PyTorch's. */
 export interface AdamOptions {
-  /** Decay of the first moment, 0.9. */
+  /** Decay of the first moment; by default 0.9. */
   readonly beta1?: number;
-  /** Decay of the second moment, 0.999. */
+  /** Decay of the second moment; by default 0.999. */
   readonly beta2?: number;
-  /** Added to the denominator, 1e−8. */
+  /** Added to the denominator; by default 1e−8. */
   readonly epsilon?: number;
-  /** Weight decay, 0: added to the gradient by Adam, applied to the weights by AdamW. */
+  /** Weight decay; by default 0. Adam adds it to the gradient, AdamW applies it to the weights. */
   readonly weightDecay?: number;
-  /** Which parameters the weight decay is for; all by default. */
+  /** Which parameters have weight decay; by default all. */
   readonly decays?: (parameter: Tensor) => boolean;
 }
 
@@ -46,7 +46,7 @@ export interface AdamOptions {
  * ```
  */
 export class Adam extends Module implements Optimizer {
-  /** Steps taken. */
+  /** How many steps were made. */
   readonly steps: Counter = new Counter();
   /** Moving averages of the gradients, by parameter. */
   readonly firstMoments: ReadonlyMap<string, Tensor>;
@@ -54,11 +54,11 @@ export class Adam extends Module implements Optimizer {
   readonly secondMoments: ReadonlyMap<string, Tensor>;
   readonly #parameters: ReadonlyMap<string, Tensor>;
   readonly #options: Required<Omit<AdamOptions, "decays">>;
-  /** The numbers of the parameters that decay, and of those that do not. */
+  /** The numbers of the parameters with weight decay, and of those without. */
   readonly #groups: readonly (readonly [decays: boolean, numbers: readonly number[]])[];
 
-  /** Makes the moments, all zero.
-   * @param parameters by name; the names name the moments in the state dictionary
+  /** Makes the moments, initially zero.
+   * @param parameters by name; the state dictionary uses these names for the moments
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
     super();
@@ -91,8 +91,8 @@ export class Adam extends Module implements Optimizer {
     }
   }
 
-  /** Updates every parameter in place: all that decay in one operation, all that do not in another.
-   * @throws {TypeError} not one gradient a parameter
+  /** Updates every parameter in place, in two operations: parameters with weight decay, and those without.
+   * @throws {TypeError} the number of gradients is not that of the parameters
    */
   step(gradients: readonly Tensor[], learningRate: number): void {
     if (gradients.length !== this.#parameters.size) {
@@ -125,7 +125,7 @@ export class Adam extends Module implements Optimizer {
     }
   }
 
-  /** What the weight decay adds to the gradient, and the share that it takes off the weights. */
+  /** What weight decay adds to the gradient, and the share that it subtracts from the weights. */
   protected weightDecay(
     weightDecay: number,
     _learningRate: number,
@@ -134,16 +134,16 @@ export class Adam extends Module implements Optimizer {
   }
 }
 
-/** AdamW (arXiv 1711.05101): Adam with the weight decay apart from the gradient, p ← p·(1 − lr·weightDecay) first. */
+/** AdamW (arXiv 1711.05101): Adam with decoupled weight decay, p ← p·(1 − lr·weightDecay) before the step. */
 export class AdamW extends Adam {
-  /** Makes the moments, all zero.
-   * @param parameters by name; the weight decay is 0.01 unless given
+  /** Makes the moments, initially zero.
+   * @param parameters by name; the default weight decay is 0.01
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions = {}) {
     super(parameters, { ...options, weightDecay: options.weightDecay ?? 0.01 });
   }
 
-  /** What the weight decay adds to the gradient, nothing, and the share that it takes off the weights. */
+  /** Adds nothing to the gradient; returns the share that weight decay subtracts from the weights. */
   protected override weightDecay(
     weightDecay: number,
     learningRate: number,

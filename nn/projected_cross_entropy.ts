@@ -1,20 +1,20 @@
-/** The cross-entropy of a linear layer's outputs, without ever holding all of them. */
+/** The cross-entropy of a linear layer's outputs, without holding all of them in memory. */
 import { checkpoint } from "../core/checkpoint.ts";
 import { concatenate, slice } from "../core/functions/movement.ts";
 import { matmul } from "../core/functions/products.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { crossEntropyOfRows, type CrossEntropyOptions } from "./losses.ts";
 
-/** How the logits are computed. */
+/** Options of the projected cross-entropy. */
 export interface ProjectedCrossEntropyOptions extends CrossEntropyOptions {
-  /** Logits that are held at once; 2²², 16 MiB. */
+  /** The largest number of logits in memory at once; by default 2²², 16 MiB. */
   readonly heldLogits?: number;
 }
 
-/** −ln softmax(features·weight)[target] of each row, 0 where the target is negative.
+/** −ln softmax(features·weight)[target] for each row; 0 if the target is negative.
  *
- * Where there are more logits than are held at once, they are computed in pieces of rows, and `backward` computes each
- * piece again: a third more work for the layer, and never more than a piece of the logits in memory.
+ * If there are more logits than `heldLogits`, they are computed in chunks of rows, and `backward` recomputes each
+ * chunk. This takes a third more work for the layer, but only one chunk of logits is in memory at a time.
  *
  * ```ts
  * import { openDevice, projectedCrossEntropy } from "@codebook/codebook";
@@ -27,10 +27,10 @@ export interface ProjectedCrossEntropyOptions extends CrossEntropyOptions {
  * ```
  * @param features float32 `[N, width]`
  * @param weight float32 `[width, classes]`
- * @param targets int32 `[N]` below the number of classes; a negative one is ignored
+ * @param targets int32 `[N]` below the number of classes; negative ones are ignored
  * @returns float32 `[N]`
- * @throws {TypeError} shapes that do not agree
- * @throws {RangeError} as `crossEntropyOfRows`
+ * @throws {TypeError} the shapes do not match
+ * @throws {RangeError} as in `crossEntropyOfRows`
  */
 export function projectedCrossEntropy(
   features: Tensor,

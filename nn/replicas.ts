@@ -1,14 +1,15 @@
-/** The processes that train one model together, each on its part of every batch. */
+/** The interface between the processes that train one model together, each on its part of every batch. */
 import type { Tensor } from "../core/tensor.ts";
 
-/** What a step asks of the other processes that train the same model.
+/** Communication with the other processes that train the same model.
  *
- * Every process holds the whole model and sees an equal part of each batch: of the global batch, rows r·n to (r + 1)·n
- * are those of rank r. What learns from a batch asks here for sums or rows of the global one, so that the state is the
- * same on every rank, bit for bit, and one process and many are the same code. All ranks make the same calls in the same
- * order, with tensors of the same shape.
+ * Every process holds the whole model and sees an equal part of each batch: rank r has rows r·n to (r + 1)·n of the
+ * global batch. Code that learns from a batch uses this interface to get sums or rows of the global batch. So the state
+ * is bitwise the same on every rank, and the same code serves one process and many. All ranks make the same calls in
+ * the same order, with tensors of the same shape.
  *
- * Gradients pass: the loss is the mean of the ranks' own, and so are the gradients, which the optimiser's step averages.
+ * Gradients pass. The loss is the mean of the losses of the ranks. The optimiser step averages the gradients of the
+ * ranks in the same way.
  *
  * ```ts
  * import { openDevice, SINGLE } from "@codebook/codebook";
@@ -22,23 +23,23 @@ export interface Replicas {
   readonly rank: number;
   /** How many processes there are. */
   readonly count: number;
-  /** The sum over all ranks, elementwise, the same bits on every rank.
+  /** The elementwise sum over all ranks, bitwise the same on every rank.
    * @param x float32 or int32
    */
   sum(x: Tensor): Tensor;
-  /** The sums over all ranks of several tensors, in few messages; gradients do not pass. The results are new tensors, or
-   * in one process the tensors themselves.
+  /** The sums of several tensors over all ranks, in few messages. Gradients do not pass. The results are new tensors;
+   * with a single process they are the tensors themselves.
    * @param tensors each float32 or int32
    */
   sumAll(tensors: readonly Tensor[]): readonly Tensor[];
-  /** The rows of all ranks: `[n, ...]` → `[count·n, ...]`, rank 0's first, on every rank.
+  /** Gathers the rows of all ranks on every rank: `[n, ...]` → `[count·n, ...]`, rank 0's first.
    * @param x float32 or int32
    * @throws {TypeError} it is a scalar
    */
   gather(x: Tensor): Tensor;
 }
 
-/** One process: every sum is what it was. */
+/** A single process: every sum is its own input. */
 export const SINGLE: Replicas = {
   rank: 0,
   count: 1,

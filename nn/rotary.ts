@@ -1,4 +1,5 @@
-/** Rotary positions: queries and keys turned by where they are, so that their products know how far apart they are. */
+/** Rotary position embeddings: queries and keys are rotated by their positions, so that their products depend on their
+ * distance. */
 import { add, mul } from "../core/functions/elementwise.ts";
 import { matmul } from "../core/functions/products.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -6,20 +7,20 @@ import type { Device, Tensor } from "../core/tensor.ts";
 /** The base of the frequencies (arXiv 2104.09864, 3.2.2). */
 const BASE = 10_000;
 
-/** The turns of some positions, for one width of heads. */
+/** The rotations of some positions, for one head width. */
 export interface Rotation {
   /** float32 `[S, 1, D]`: the cosines of each position's angles. */
   readonly cosines: Tensor;
   /** float32 `[S, 1, D]`: the sines. */
   readonly sines: Tensor;
-  /** float32 `[D, D]`: turns every pair of neighbours by a right angle. */
+  /** float32 `[D, D]`: rotates every pair of neighbouring elements by a right angle. */
   readonly quarter: Tensor;
 }
 
-/** The turns of positions in a plane: half of the elements turn by the row, the other half by the column.
+/** The rotations of two-dimensional positions: the row rotates half of the elements, the column the other half.
  *
- * Source: arXiv 2104.09864 in two dimensions, as arXiv 2403.13298 ("axial"). Elements 2i and 2i + 1 of a half of D/2
- * elements turn together, by the angle position·10000^(−4i/D).
+ * Source: arXiv 2104.09864 in two dimensions, as in arXiv 2403.13298 ("axial"). Elements 2i and 2i + 1 of a half of D/2
+ * elements rotate together, by the angle position·10000^(−4i/D).
  *
  * ```ts
  * import { openDevice, rotateByPosition, rotationOf } from "@codebook/codebook";
@@ -27,10 +28,10 @@ export interface Rotation {
  * using device = await openDevice("reference");
  * const rotation = rotationOf(device, [[0, 0]], 4);
  * const x = device.tensor([1, 2, 3, 4], [1, 1, 1, 4]);
- * assert.deepEqual([...await rotateByPosition(x, rotation).floats()], [1, 2, 3, 4]); // the origin does not turn
+ * assert.deepEqual([...await rotateByPosition(x, rotation).floats()], [1, 2, 3, 4]); // no rotation at the origin
  * ```
- * @param positions row and column of each
- * @param width D: elements of a head, divisible by 4
+ * @param positions the row and column of each position
+ * @param width D: the width of a head, divisible by 4
  * @throws {RangeError} the width is not divisible by 4
  */
 export function rotationOf(
@@ -64,7 +65,7 @@ export function rotationOf(
   };
 }
 
-/** Turns queries or keys: float32 `[B, S, H, D]` → the same shape. */
+/** Rotates queries or keys: float32 `[B, S, H, D]` → the same shape. */
 export function rotateByPosition(x: Tensor, { cosines, sines, quarter }: Rotation): Tensor {
   return add(mul(x, cosines), mul(matmul(x, quarter), sines));
 }

@@ -1,4 +1,4 @@
-/** Learning-rate schedules: factors by which the base rate is multiplied. */
+/** Learning-rate schedules: factors that multiply the base rate. */
 
 /** The factor at a step, counted from 0. */
 export type Schedule = (step: number) => number;
@@ -6,7 +6,7 @@ export type Schedule = (step: number) => number;
 /** 1 at every step. */
 export const constantSchedule: Schedule = (): number => 1;
 
-/** From 1 to `floor` along half a cosine over `steps` steps (arXiv 1608.03983), then `floor`.
+/** Falls from 1 to `floor` along half a cosine over `steps` steps (arXiv 1608.03983), then stays at `floor`.
  *
  * ```ts
  * import { cosineSchedule } from "@codebook/codebook";
@@ -21,7 +21,7 @@ export function cosineSchedule(steps: number, floor = 0): Schedule {
   return (step) => floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, step / steps)));
 }
 
-/** From 1 to `floor` in a straight line over `steps` steps, then `floor`.
+/** Falls linearly from 1 to `floor` over `steps` steps, then stays at `floor`.
  * @throws {RangeError} `steps` is not positive
  */
 export function linearSchedule(steps: number, floor = 0): Schedule {
@@ -29,8 +29,8 @@ export function linearSchedule(steps: number, floor = 0): Schedule {
   return (step) => floor + (1 - floor) * (1 - Math.min(1, step / steps));
 }
 
-/** Rises in a straight line to the inner schedule's factor over the first `steps` steps (0: at once); the inner
- * schedule starts after it. */
+/** Rises linearly to the inner schedule's initial factor over the first `steps` steps (0: no warm-up). The inner
+ * schedule starts after that. */
 export function withWarmup(steps: number, inner: Schedule): Schedule {
   return (step) => step < steps ? (step + 1) / (steps + 1) * inner(0) : inner(step - steps);
 }

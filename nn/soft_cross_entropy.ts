@@ -1,4 +1,4 @@
-/** The cross-entropy of a linear layer's outputs with targets that are spread over near codes. */
+/** The cross-entropy of a linear layer's outputs with soft targets, spread over nearby codes. */
 import { checkpoint } from "../core/checkpoint.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { mul, square, sub } from "../core/functions/elementwise.ts";
@@ -7,22 +7,22 @@ import { matmul } from "../core/functions/products.ts";
 import { logsumexp, softmax, sum } from "../core/functions/reductions.ts";
 import type { Tensor } from "../core/tensor.ts";
 
-/** Which codes are near. */
+/** The soft targets. */
 export interface NearTargets {
-  /** float32 `[N, D]`: what each row's code stands for. */
+  /** float32 `[N, D]`: the vector that each row should predict. */
   readonly vectors: Tensor;
   /** float32 `[K, D]`: the codes. */
   readonly codes: Tensor;
-  /** τ > 0: how far targets are spread. */
+  /** τ > 0: how far the targets are spread. */
   readonly temperature: number;
-  /** Logits that are held at once; 2²², 16 MiB. */
+  /** The largest number of logits in memory at once; by default 2²², 16 MiB. */
   readonly heldLogits?: number;
 }
 
-/** −Σ_k Q(k)·ln softmax(features·weight)[k] of each row, with Q(k) ∝ exp(−‖r − e_k‖²/τ): the nearer a code, the more it is
- * the target (arXiv 2203.01941, 3.3).
+/** −Σ_k Q(k)·ln softmax(features·weight)[k] of each row, with Q(k) ∝ exp(−‖r − e_k‖²/τ): nearer codes get a larger
+ * share of the target (arXiv 2203.01941, 3.3).
  *
- * Computed in pieces of rows, as `projectedCrossEntropy` is.
+ * Computed in chunks of rows, like `projectedCrossEntropy`.
  *
  * ```ts
  * import { openDevice, softCrossEntropy } from "@codebook/codebook";
@@ -36,7 +36,7 @@ export interface NearTargets {
  * @param features float32 `[N, width]`
  * @param weight float32 `[width, K]`
  * @returns float32 `[N]`
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  */
 export function softCrossEntropy(
   features: Tensor,
@@ -67,7 +67,7 @@ export function softCrossEntropy(
   return concatenate([first, ...rest]);
 }
 
-/** softmax(−‖r − e_k‖²/τ) over the codes; ‖r‖² is the same for all of them and falls out. */
+/** softmax(−‖r − e_k‖²/τ) over the codes; ‖r‖² is the same for all codes and cancels. */
 function nearShares(vectors: Tensor, codes: Tensor, temperature: number): Tensor {
   const products = matmul(vectors, codes, { transposeB: true });
   return softmax(mul(sub(mul(products, 2), sum(square(codes), -1)), 1 / temperature));

@@ -1,10 +1,10 @@
-/** What a model is made of, as a table. */
+/** A table of a model's layers. */
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Module } from "./module.ts";
 
-/** Lists a model's layers: the path and the class of each, the tensors that it holds itself, and how many learned numbers
- * they are; a last line has the sums. Tensors in round brackets are state that is not learned, and not counted.
+/** Lists a model's layers: the path and class of each, its own tensors, and how many parameters these have. The last
+ * line has the totals. Tensors in parentheses are state that is not learned, and are not counted.
  *
  * ```ts
  * import { Linear, openDevice, randomKey, Sequential, summarize } from "@codebook/codebook";
@@ -42,7 +42,7 @@ export function summarize(model: Module): string {
   ].join("\n");
 }
 
-/** The innermost module that a tensor's path leads through. */
+/** The innermost module on a tensor's path. */
 function ownerOf(name: string, modules: ReadonlyMap<string, Module>): string {
   for (let end = name.lastIndexOf("."); end >= 0; end = name.lastIndexOf(".", end - 1)) {
     if (modules.has(name.slice(0, end))) return name.slice(0, end);
@@ -60,7 +60,7 @@ function countOf(tensors: readonly Tensor[]): string {
   return count === 0 ? "" : count.toLocaleString("en-US");
 }
 
-/** Rows as lines whose columns stand below each other, the last one to the right. */
+/** Formats rows as lines with aligned columns; the last column is right-aligned. */
 function alignColumns(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows.map((row) =>

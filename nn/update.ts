@@ -1,18 +1,18 @@
-/** An optimiser with the parameters that it steps, their schedule and their clipping. */
+/** An optimiser together with its parameters, learning-rate schedule and gradient clipping. */
 import type { Tensor } from "../core/tensor.ts";
 import { clipGradients, withoutShare } from "./gradients.ts";
 import type { Optimizer } from "./optimizers.ts";
 import type { Schedule } from "./schedules.ts";
 
-/** How an update steps. */
+/** Options of an update. */
 export interface UpdateOptions {
   /** The learning rate of a step, counted from 0. */
   readonly learningRate: Schedule;
-  /** Largest norm of all gradients together; none by default. */
+  /** The largest global norm of the gradients; by default no limit. */
   readonly clipNorm?: number;
 }
 
-/** Rows of a parameter that were replaced by other means than the gradient. */
+/** Rows of a parameter that were changed by other means than the gradient. */
 export interface ReplacedRows {
   /** The parameter, `[K, ...]`. */
   readonly codes: Tensor;
@@ -20,8 +20,7 @@ export interface ReplacedRows {
   readonly share: Tensor;
 }
 
-/** Steps some parameters. An objective has one for each loss that it minimises; the optimiser's state is the
- * objective's to keep.
+/** Updates some parameters. An objective has one for each loss that it minimises, and keeps the optimiser's state.
  *
  * ```ts
  * import {
@@ -36,12 +35,12 @@ export interface ReplacedRows {
  * ```
  */
 export class Update {
-  /** What is stepped. */
+  /** The parameters to update. */
   readonly parameters: readonly Tensor[];
   readonly #optimizer: Optimizer;
   readonly #options: UpdateOptions;
 
-  /** Gives an optimiser its parameters, in the order that it has them. */
+  /** Combines an optimiser with its parameters, in the optimiser's order. */
   constructor(parameters: readonly Tensor[], optimizer: Optimizer, options: UpdateOptions) {
     this.parameters = parameters;
     this.#optimizer = optimizer;
@@ -54,9 +53,9 @@ export class Update {
   }
 
   /** Updates every parameter in place.
-   * @param gradients in the parameters' order
+   * @param gradients in the order of the parameters
    * @param step counted from 0
-   * @param replaced rows whose gradient and moments belong to what was there before: they are dropped
+   * @param replaced rows that were changed; their old gradients and moments are dropped
    */
   step(gradients: readonly Tensor[], step: number, replaced: readonly ReplacedRows[] = []): void {
     for (const { codes, share } of replaced) this.#optimizer.forget(codes, share);
