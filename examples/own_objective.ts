@@ -1,5 +1,5 @@
-/** An objective of your own: a denoising autoencoder. It sees images with noise and rebuilds them without, through codes.
- * The training loop, checkpoints, resuming, the evaluation and the report are the toolkit's.
+/** An objective of your own: a denoising autoencoder. It reconstructs clean images from noisy ones, through codes. The
+ * toolkit provides the training loop, checkpoints, resuming, the evaluation and the report.
  *
  *     deno run -A examples/own_objective.ts [FOLDER]
  */
@@ -48,7 +48,7 @@ const config = cb.resolveConfig({
 using device = await cb.openDevice();
 const dataset = await cb.openDigits();
 
-/** Trains up to a step, from the last checkpoint where there is one. */
+/** Trains up to a step, from the last checkpoint if there is one. */
 async function train(maxSteps: number, resume: boolean): Promise<void> {
   const model = cb.constructModel(config, device, dataset);
   using objective = new Denoising(device, {

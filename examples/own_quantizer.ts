@@ -1,4 +1,4 @@
-/** A quantiser of one's own, trained: every code is a corner of a cube, so the codebook has nothing to learn and no
+/** Defines and trains a custom quantiser. Every code is a corner of a cube, so the codebook has nothing to learn and no
  * code can die (the idea of arXiv 2310.05737).
  *
  *     deno run -A examples/own_quantizer.ts

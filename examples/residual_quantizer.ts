@@ -1,5 +1,5 @@
-/** Images in a few numbers a position, coarse to fine: a residual quantiser, trained, and how the picture gets better
- * with every level of its codes (RQ-VAE, arXiv 2203.01941).
+/** Trains a residual quantiser, which encodes each position by a few codes from coarse to fine. Shows how the
+ * reconstruction improves with every level (RQ-VAE, arXiv 2203.01941).
  *
  *     deno run -A examples/residual_quantizer.ts
  */
@@ -8,7 +8,8 @@ import * as cb from "@codebook/codebook";
 using device = await cb.openDevice();
 const key = cb.randomKey(1, "example");
 const quantizer = new cb.ResidualQuantizer({
-  // Any quantiser can be inside, one for each level or one for all: here two of 8 codes a level, on half the channels.
+  // Any quantiser can be inside, one for each level or one for all. Here each level has two quantisers of 8 codes, each
+  // on half of the channels.
   inner: (key) =>
     new cb.ProductQuantizer({
       inner: (key) =>
@@ -23,7 +24,7 @@ const quantizer = new cb.ResidualQuantizer({
       key,
     }),
   depth: 3,
-  dropout: 0.5, // Half of the steps stop at a random level, so that the decoder knows coarse codes too.
+  dropout: 0.5, // Half of the steps stop at a random level, so that the decoder also learns coarse codes.
   shared: false,
   key,
 });

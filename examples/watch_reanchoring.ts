@@ -1,5 +1,5 @@
-/** What happens to a clustered codebook as it is trained: how long features and codes are, how many codes are dead, and
- * onto how many different features the ways to sample anchors would send them.
+/** Shows what happens to a clustered codebook during training: the lengths of features and codes, how many codes are
+ * dead, and to how many different features each way of sampling anchors would move them.
  *
  *     deno run -A examples/watch_reanchoring.ts [STEPS]
  */

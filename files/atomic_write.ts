@@ -1,30 +1,30 @@
-/** Writes a file so that a kill at any moment leaves either the old file or the new one, whole. */
+/** Writes a file atomically: a crash at any moment leaves either the complete old file or the complete new one. */
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** How the names of files that are still being written end; one left over by a kill may be deleted. */
+/** The ending of names of files that are still being written. Such a file left over by a crash may be deleted. */
 export const PARTIAL_SUFFIX = ".partial";
 
 let written = 0;
 
-/** Makes the entries of a folder last through a loss of power, where the system lets folders be opened. */
+/** Flushes the entries of a folder to the disk, on systems that can open folders. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r").catch(() => undefined);
   if (folder === undefined) return;
   try {
     await folder.sync();
   } catch {
-    // Some file systems refuse to sync a folder; the file itself is already safe.
+    // Some file systems cannot sync a folder. The file itself is already safe.
   } finally {
     await folder.close();
   }
 }
 
-/** Replaces the contents of a file in one step: the bytes go to `PATH.<process>-<count>.partial` in the same
- * folder, are flushed to the disk, and take the file's name; then the folder is flushed.
+/** Replaces the contents of a file atomically: the bytes are written to `PATH.<process>-<count>.partial` in the same
+ * folder and flushed to the disk. The file is then renamed, and the folder is flushed.
  *
  * @param contents the whole file; a string is written as UTF-8
- * @throws {Error} the file cannot be written; nothing partial stays behind
+ * @throws {Error} the file cannot be written; no partial file is left behind
  */
 export async function writeAtomically(path: string, contents: Uint8Array | string): Promise<void> {
   const partial = `${path}.${Deno.pid}-${written++}${PARTIAL_SUFFIX}`;

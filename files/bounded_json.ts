@@ -1,10 +1,10 @@
-/** JSON that is read back from files, within bounds: a text of a few megabytes can ask for gigabytes of empty lists. */
+/** Parses JSON from files with limits: a few megabytes of text can describe gigabytes of empty lists. */
 
-/** What a text makes may take so many bytes of memory, and so many for each letter. */
+/** The values of a text may take this much memory in bytes, plus so much per character. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 6;
-/** Bytes that a list or an object takes, a property, and an element; about. */
+/** The approximate memory in bytes of a list or an object, of a property and of an element. */
 const CONTAINER = 64, PROPERTY = 48, ELEMENT = 16;
-/** Values may lie within each other so deep. */
+/** The maximum nesting depth of values. */
 const MOST_DEPTH = 64;
 
 /** Parses JSON.
@@ -15,9 +15,9 @@ const MOST_DEPTH = 64;
  * assert.deepEqual(parseJson('{"step": 1}', "memory"), { step: 1 });
  * assert.throws(() => parseJson("[".repeat(100) + "]".repeat(100), "memory"), RangeError);
  * ```
- * @param source what the messages call the text: a path
- * @throws {RangeError} it makes far more than its length, or is nested deeply
- * @throws {SyntaxError} it is no JSON
+ * @param source the name of the text in error messages: a path
+ * @throws {RangeError} its values need far more memory than its length allows, or are nested too deep
+ * @throws {SyntaxError} it is not JSON
  */
 // deno-lint-ignore no-explicit-any -- as `JSON.parse` gives it; whoever calls checks it.
 export function parseJson(text: string, source: string): any {
@@ -25,9 +25,9 @@ export function parseJson(text: string, source: string): any {
   return JSON.parse(text);
 }
 
-/** Checks what a text, or the lines of a text, would make as JSON; it may be broken.
- * @param source what the message calls the text: a path
- * @throws {RangeError} it makes far more than its length, or is nested deeply
+/** Checks the limits for a text, or for lines of text, before it is parsed. The JSON may be invalid.
+ * @param source the name of the text in error messages: a path
+ * @throws {RangeError} its values need far more memory than its length allows, or are nested too deep
  */
 export function checkJson(text: string, source: string): void {
   const most = FREE_BYTES + EXPANSION * text.length;
@@ -35,7 +35,7 @@ export function checkJson(text: string, source: string): void {
   for (let at = 0; at < text.length; at++) {
     const letter = text[at];
     if (letter === "\n") {
-      inText = false; // No text goes over a line's end; a line may be cut short.
+      inText = false; // A string never spans lines, but a line may be truncated.
       bytes += ELEMENT;
     } else if (inText) {
       if (letter === "\\") at++;

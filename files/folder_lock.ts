@@ -1,21 +1,21 @@
-/** Locks of folders and files: at most one process at a time works there.
+/** Locks on folders and files, so that only one process at a time works there.
  *
- * A lock is the operating system's (`flock`) on a file, so that it ends with its process, however that ends: no lock is
- * ever stale. The file says who holds it, for the message to others; it stays when the lock ends. docs/locks.md says how
- * far network file systems keep to it.
+ * A lock is the operating system's lock (`flock`) on a file. It ends with its process, even after a crash, so there are
+ * no stale locks. The file names the holder, for messages to other processes. It is kept when the lock ends.
+ * docs/locks.md describes the behaviour on network file systems.
  */
 import { readFile } from "node:fs/promises";
 
-/** Milliseconds between two looks at a lock that another process has. */
+/** Milliseconds between attempts to get a lock that another process holds. */
 const LOOK = 200;
 
-/** A lock that is held until it is disposed of, or its process ends. */
+/** A lock, held until it is disposed of or its process ends. */
 export interface FolderLock extends Disposable {
   /** The file. */
   readonly path: string;
 }
 
-/** Takes a lock, or says who has it.
+/** Takes a lock, or tells who holds it.
  *
  * ```ts
  * import { takeLock } from "./folder_lock.ts";
@@ -31,8 +31,8 @@ export interface FolderLock extends Disposable {
  * if (typeof again !== "string") again[Symbol.dispose]();
  * await Deno.remove(path);
  * ```
- * @param path the lock's file; its folder must be there
- * @returns the lock, or the words of its holder: `process 123 on host, since …`
+ * @param path the lock file; its folder must exist
+ * @returns the lock, or a description of its holder: `process 123 on host, since …`
  * @throws {Error} the file cannot be written
  */
 export async function takeLock(path: string): Promise<FolderLock | string> {
@@ -55,11 +55,11 @@ export async function takeLock(path: string): Promise<FolderLock | string> {
   return { path, [Symbol.dispose]: () => file.close() };
 }
 
-/** Locks that wait for this process to take them. */
+/** Locks that `awaitLock` got and `takeLock` has not yet taken over. */
 const handedOver = new Map<string, FolderLock>();
 
-/** Waits for a lock, and keeps it for the next `takeLock` of this process.
- * @param onWait called where another process has it
+/** Waits for a lock and keeps it for the next `takeLock` of this process.
+ * @param onWait called if another process holds it
  */
 export async function awaitLock(path: string, onWait: (holder: string) => void): Promise<void> {
   for (let told = false;; told = true) {
@@ -73,7 +73,7 @@ export async function awaitLock(path: string, onWait: (holder: string) => void):
   }
 }
 
-/** The machine's name, where it may be asked for. */
+/** The machine's name, if the permissions allow asking for it. */
 async function hostName(): Promise<string> {
   const query = { name: "sys", kind: "hostname" } as const;
   if ((await Deno.permissions.query(query)).state === "granted") return Deno.hostname();

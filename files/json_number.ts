@@ -1,10 +1,10 @@
-/** Numbers in JSON, which has no word for those that are not finite. THE rule of this program: such a number stands as its
- * text, "Infinity", "-Infinity" or "NaN", and any other as itself; null is what was not measured. */
+/** Numbers in JSON, which cannot represent values that are not finite. This program writes them as the strings
+ * "Infinity", "-Infinity" and "NaN". All other numbers are written as numbers. null means "not measured". */
 
-/** A number as JSON keeps it. */
+/** A number as it is written to JSON. */
 export type JsonNumber = number | "Infinity" | "-Infinity" | "NaN";
 
-/** A number as JSON keeps it.
+/** A number as it is written to JSON.
  *
  * ```ts
  * import { fromJsonNumber, toJsonNumber } from "@codebook/codebook";
@@ -17,17 +17,17 @@ export function toJsonNumber(value: number): JsonNumber {
   return Number.isFinite(value) ? value : String(value) as JsonNumber;
 }
 
-/** The number that JSON keeps so. */
+/** Converts a number back from its form in JSON. */
 export function fromJsonNumber(value: JsonNumber): number {
   return Number(value);
 }
 
-/** For `JSON.stringify`: keeps every number of a value by the rule. */
+/** A replacer for `JSON.stringify` that applies the rule to every number. */
 export function jsonNumbers(_name: string, value: unknown): unknown {
   return typeof value === "number" ? toJsonNumber(value) : value;
 }
 
-/** A value as it comes back from JSON, with every number kept by the rule. */
+/** Converts every number within a value by the rule, as writing and parsing JSON would. */
 export function readyForJson(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value, jsonNumbers));
 }

@@ -1,4 +1,4 @@
-/** Reads and writes safetensors, and reads PyTorch's files.
+/** Reads and writes safetensors and PyTorch files.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** NumPy's files of one array (`.npy`), for the element types of this toolkit and of statistics.
+/** NumPy's `.npy` files, with the element types of this toolkit and of statistics files.
  *
  * Source: NumPy's format specification, version 1.0 (numpy/lib/format.py).
  */
@@ -19,12 +19,12 @@ export interface NpyArray {
 }
 
 const MAGIC = "\x93NUMPY";
-/** The magic, two bytes of version, two of the header's length. */
+/** The magic, two bytes for the version, and two for the header's length. */
 const PREFIX_BYTES = MAGIC.length + 4;
 const HEADER =
   /^\{'descr': '<(f4|f8|i4|i8)', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n$/;
 
-/** The bytes of a `.npy` file; the same array gives the same bytes.
+/** Encodes an array as the bytes of a `.npy` file. The same array gives the same bytes.
  *
  * ```ts
  * import { decodeNpy, encodeNpy } from "@codebook/codebook";
@@ -32,7 +32,7 @@ const HEADER =
  * const array = { shape: [2, 1], values: Int32Array.of(7, -1) };
  * assert.deepEqual(decodeNpy(encodeNpy(array), "memory"), array);
  * ```
- * @throws {TypeError} the shape does not hold as many values
+ * @throws {TypeError} the shape does not match the number of values
  */
 export function encodeNpy({ shape, values }: NpyArray): Uint8Array<ArrayBuffer> {
   if (sizeOf(shape) !== values.length) {
@@ -57,9 +57,9 @@ export function encodeNpy({ shape, values }: NpyArray): Uint8Array<ArrayBuffer> 
   return bytes;
 }
 
-/** Parses the bytes of a `.npy` file of little-endian floats or integers of 4 or 8 bytes; integers of 8 become int32.
- * @param source what the messages call the bytes: a path
- * @throws {RangeError} they are damaged, of another form, or an integer does not fit into int32
+/** Parses the bytes of a `.npy` file of little-endian floats or integers of 4 or 8 bytes. 8-byte integers become int32.
+ * @param source the name of the bytes in error messages: a path
+ * @throws {RangeError} the bytes are damaged or in another format, or an integer does not fit into int32
  */
 export function decodeNpy(bytes: Uint8Array, source: string): NpyArray {
   const fail = (requirement: string, actual: string): never => {

@@ -1,13 +1,13 @@
-/** Python's pickle format, as far as data needs it: no code is run, no class is made, and what is not understood is
- * refused.
+/** Reads the part of Python's pickle format that data needs. No code is run and no class is created. Anything else is
+ * rejected.
  *
- * Source: Python's Lib/pickletools.py; protocol 2, which PyTorch writes. A program of opcodes fills a stack. An opcode
- * of one byte can make a dictionary of hundreds, so that what a pickle makes is counted, and bounded by its bytes.
- * Values that it repeats are shared, not copied: whoever walks them must expect to meet one more often than there are
- * bytes.
+ * Source: Python's Lib/pickletools.py; protocol 2, which PyTorch writes. A program of opcodes fills a stack. A one-byte
+ * opcode can create a dictionary of hundreds of bytes, so the memory that a pickle creates is counted, and limited in
+ * proportion to its size. Repeated values are shared, not copied. A caller that walks the result may meet one value
+ * more often than there are bytes.
  */
 
-/** What a pickle may hold. Tuples and lists are both arrays, long integers bigints. */
+/** A value in a pickle. Tuples and lists both become arrays; long integers become bigints. */
 export type Pickled =
   | null
   | boolean
@@ -21,38 +21,38 @@ export type Pickled =
 
 /** A dictionary. */
 export class PickledDictionary {
-  /** The entries in order. A number's key is its text: a file could choose numbers that collide in a map. That of a class is
-   * its name. */
+  /** The entries in order. A numeric key becomes a string, because a file could choose numbers that collide in a map. A
+   * class as a key becomes its name. */
   readonly entries: Map<string, Pickled> = new Map();
 }
 
 /** A class or function that a pickle names: `collections.OrderedDict`. */
 export class PickledName {
-  /** Takes the name, which nothing looks up. */
+  /** Stores the name. Nothing looks it up. */
   constructor(readonly name: string) {}
 }
 
-/** Something that the reader's owner made of a name with arguments, or of a persistent id. */
+/** What the owner of the reader made from a name with arguments, or from a persistent id. */
 export class PickledObject {
   /** Wraps what was made. */
   constructor(readonly value: unknown) {}
 }
 
-/** What a pickle's owner decides. */
+/** Decisions that the owner of a reader makes. */
 export interface PickleOwner {
-  /** Makes an object of a named class or function and its arguments, or throws. */
+  /** Makes an object from the name of a class or function and its arguments, or throws. */
   reduce(name: string, args: readonly Pickled[]): Pickled;
-  /** Finds what a persistent id stands for, or throws. */
+  /** Resolves a persistent id, or throws. */
   persistent(id: Pickled): Pickled;
-  /** Refuses the pickle. */
+  /** Rejects the pickle. */
   fail(requirement: string, actual: string): never;
 }
 
-/** What a pickle makes may take so many bytes of memory, and so many for each of its own. */
+/** The values of a pickle may take this much memory in bytes, plus so much per byte of the pickle. */
 const FREE_BYTES = 2 ** 24, EXPANSION = 4;
-/** Bytes of memory that values take, about: of a list and of each of its elements, and so on. */
+/** The approximate memory of values in bytes: a list, each of its elements, and so on. */
 const LIST = 64, ELEMENT = 16, DICTIONARY = 256, ITEM = 96, TEXT = 32, OBJECT = 256, PLACE = 48;
-/** Most values on the stack; PyTorch's pickles have some thousands. */
+/** The maximum number of values on the stack; PyTorch's pickles have a few thousand. */
 const MOST_STACKED = 2 ** 20;
 
 const MARK = Symbol("mark");
@@ -111,7 +111,7 @@ class PickleReader {
     }
   }
 
-  /** Counts memory that is about to be taken. */
+  /** Counts memory before it is allocated. */
   #charge(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) {
@@ -119,7 +119,7 @@ class PickleReader {
     }
   }
 
-  /** Pushes a value that takes so much memory. */
+  /** Pushes a value that takes `bytes` of memory. */
   #push(value: Pickled, bytes: number): void {
     this.#charge(bytes);
     this.#stack.push(value);
@@ -144,7 +144,7 @@ class PickleReader {
         return void stack.push(this.#number(4, "getInt32"));
       case "\x8a":
         return this.#push(this.#long(this.#number(1, "getUint8")), OBJECT);
-      case "G": // The only number whose first byte is the greatest.
+      case "G": // The only big-endian number.
         this.#take(8);
         return this.#push(this.#view.getFloat64(this.at - 8), ELEMENT);
       case "X":
@@ -201,7 +201,7 @@ class PickleReader {
     if (protocol !== 2) this.#owner.fail("its pickle must be of protocol 2", `${protocol}`);
   }
 
-  /** Steps over bytes that must be there. */
+  /** Consumes bytes, which must exist. */
   #take(length: number): Uint8Array {
     if (this.at + length > this.#bytes.length) {
       this.#owner.fail("its pickle must be whole", "a truncated one");
@@ -215,7 +215,7 @@ class PickleReader {
     return this.#view[get](this.at - length, true);
   }
 
-  /** A two's complement of so many bytes, the lowest first. */
+  /** A two's complement integer of `length` bytes, little-endian. */
   #long(length: number): bigint {
     const digits = [...this.#take(length)].reverse();
     const value = digits.reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
@@ -289,7 +289,8 @@ class PickleReader {
     }
   }
 
-  /** Remembers the top of the stack; places are given out in turn, so that none lies beyond the bytes. */
+  /** Stores the top of the stack in the memo. Places must be used in order, so that none exceeds the number of
+   * bytes. */
   #remember(place: number): void {
     if (place >= this.#bytes.length) {
       this.#owner.fail("its pickle must remember at places in turn", `${place}`);
@@ -314,7 +315,7 @@ class PickleReader {
     this.#push(this.#owner.reduce(name.name, args), OBJECT);
   }
 
-  /** Attributes of a dictionary, such as a module's versions, say nothing about its entries. */
+  /** Ignores attributes of a dictionary, such as a module's versions. */
   #build(): void {
     this.#pop();
     if (!(this.#top() instanceof PickledDictionary)) {

@@ -1,5 +1,5 @@
-/** PyTorch's weight files (`.pth`, `.pt`), both forms: a ZIP archive with a pickle and one entry a storage, and the
- * older row of pickles with the storages behind them. Nothing in them is run: see `pickle.ts`.
+/** PyTorch weight files (`.pth`, `.pt`) in both formats: a ZIP archive with a pickle and one entry per storage, and the
+ * older sequence of pickles followed by the storages. No code in them is run: see `pickle.ts`.
  */
 import { readFile } from "node:fs/promises";
 import type { HostArray } from "../core/backend.ts";
@@ -16,23 +16,23 @@ import { showShape } from "../core/shape.ts";
 import { ZipArchive } from "./zip.ts";
 import { regularSize } from "./regular_file.ts";
 
-/** The first value of the older form. */
+/** The first value of the older format. */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
-/** Tensors may share a storage; together they may be so many times as large as the file. */
+/** Tensors may share a storage. Together they may be at most this many times as large as the file. */
 const MOST_EXPANSION = 4;
-/** Dictionaries may lie within each other so deep. */
+/** The maximum nesting depth of dictionaries. */
 const MOST_DEPTH = 16;
-/** A dictionary may stand in several places; the values in all of them, the tensors, and the letters of the tensors'
- * names may be so many, and so many for each byte of the file. */
+/** A dictionary may appear in several places. These limit the number of values, of tensors, and of characters in tensor
+ * names, counted over all places: a constant, plus so many per byte of the file. */
 const VALUES = [2 ** 12, 1 / 4], TENSORS = [2 ** 12, 1 / 64], LETTERS = [2 ** 16, 2];
-/** Most axes of a tensor, and letters of a storage's key. */
+/** The maximum number of axes of a tensor, and of characters in a storage's key. */
 const MOST_AXES = 32, MOST_KEY = 200;
 
 type Fail = (requirement: string, actual: string) => never;
 type Elements = (bytes: Uint8Array<ArrayBuffer>, fail: Fail) => HostArray;
 
-/** The element types: the bytes of one, and how they become float32 or int32. */
+/** The element types: the bytes per element, and the conversion to float32 or int32. */
 const STORAGES: ReadonlyMap<string, readonly [width: number, convert: Elements]> = new Map([
   ["torch.FloatStorage", [4, ({ buffer }) => new Float32Array(buffer)]],
   ["torch.DoubleStorage", [8, ({ buffer }) => new Float32Array(new Float64Array(buffer))]],
@@ -56,7 +56,7 @@ const STORAGES: ReadonlyMap<string, readonly [width: number, convert: Elements]>
   }]],
 ]);
 
-/** A row of elements that tensors look at. */
+/** A sequence of elements that tensors view. */
 interface StorageName {
   readonly type: string;
   readonly key: string;
@@ -80,12 +80,12 @@ class TensorObject extends PickledObject {
 }
 
 /** Parses the bytes of a PyTorch file: the tensors of its dictionaries by name, those of a nested dictionary as
- * `outer.inner`; numbers and texts beside them are left out. Tensors keep PyTorch's layouts.
+ * `outer.inner`. Numbers and strings are left out. Tensors keep PyTorch's layouts.
  *
- * @param source what the messages call the bytes: a path
+ * @param source the name of the bytes in error messages: a path
  * @returns float32 for all floating types, int32 for integers
- * @throws {RangeError} the bytes are damaged, hold anything but dictionaries, tensors and plain values, or tensors
- * that are not within their storages
+ * @throws {RangeError} the bytes are damaged, contain anything but dictionaries, tensors and plain values, or contain
+ * tensors that exceed their storages
  */
 export function decodePyTorch(bytes: Uint8Array, source: string): ReadonlyMap<string, HostTensor> {
   const fail: Fail = (requirement, actual) => {
@@ -116,7 +116,7 @@ export function decodePyTorch(bytes: Uint8Array, source: string): ReadonlyMap<st
 
 /** Reads a PyTorch file; see `decodePyTorch`.
  * @throws {Error} the file is missing or cannot be read
- * @throws {RangeError} as `decodePyTorch`
+ * @throws {RangeError} as in `decodePyTorch`
  */
 export async function readPyTorch(path: string): Promise<ReadonlyMap<string, HostTensor>> {
   const bytes = await regularSize(path).then(() => readFile(path)).catch((cause: Error) => {
@@ -132,7 +132,7 @@ type NamedTensors = readonly (readonly [string, TensorName])[];
 
 interface Contents {
   readonly named: NamedTensors;
-  /** The bytes of a storage. */
+  /** Returns the bytes of a storage. */
   readonly storages: (storage: StorageName) => Uint8Array;
 }
 
@@ -253,9 +253,9 @@ function tensorName([storage, offset, shape, strides]: readonly Pickled[], fail:
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** All tensors within a value by their names; dictionaries that lie within themselves, too deep, or in more places than
- * the file has bytes for, are refused.
- * @param bytes the file's
+/** All tensors within a value, by name. Rejects dictionaries that contain themselves, are nested too deep, or appear
+ * too often for the size of the file.
+ * @param bytes the size of the file
  */
 function tensorsOf(root: Pickled, bytes: number, fail: Fail): NamedTensors {
   const found: [string, TensorName][] = [];
@@ -282,13 +282,13 @@ function tensorsOf(root: Pickled, bytes: number, fail: Fail): NamedTensors {
   return found;
 }
 
-/** Checks that a tensor lies within its storage and gives its number of elements. */
+/** Checks that a tensor lies within its storage, and returns its number of elements. */
 function checkView(
   name: string,
   { storage, offset, shape, strides }: TensorName,
   fail: Fail,
 ): number {
-  // Not by the product alone: it may be infinite before a factor of 0.
+  // The product alone is not enough: it may become infinite before a factor of 0.
   const size = shape.includes(0) ? 0 : shape.reduce((product, length) => product * length, 1);
   const last = shape.reduce((sum, length, axis) => sum + (length - 1) * strides[axis], offset);
   if (size > 0 && !(last < storage.length)) {

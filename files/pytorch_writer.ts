@@ -1,4 +1,4 @@
-/** PyTorch's weight files, written: a ZIP archive with a pickle of tensors and one entry a storage. */
+/** Writes PyTorch weight files: a ZIP archive with a pickle of tensors and one entry per storage. */
 import type { HostTensor } from "../core/host_tensor.ts";
 import { writeAtomically } from "./atomic_write.ts";
 import { encodeZip } from "./zip_writer.ts";
@@ -50,7 +50,7 @@ function littleEndian(value: number): readonly number[] {
   return [0, 8, 16, 24].map((shift) => value >>> shift & 0xff);
 }
 
-/** The bytes of a file that `torch.load` gives a dictionary of tensors for.
+/** Encodes tensors as the bytes of a file that `torch.load` reads as a dictionary of tensors.
  *
  * ```ts
  * import { decodePyTorch, encodePyTorch } from "@codebook/codebook";
@@ -59,8 +59,8 @@ function littleEndian(value: number): readonly number[] {
  * const bytes = encodePyTorch(tensors, "state_dict");
  * assert.deepEqual(decodePyTorch(bytes, "made here").get("state_dict.x"), tensors.get("x"));
  * ```
- * @param within the key of a dictionary around them; none by default
- * @throws {RangeError} it would take 4 GiB or more
+ * @param within the key of an outer dictionary; none by default
+ * @throws {RangeError} the file would have 4 GiB or more
  */
 export function encodePyTorch(
   tensors: ReadonlyMap<string, HostTensor>,
@@ -86,8 +86,8 @@ export function encodePyTorch(
   );
 }
 
-/** Writes such a file in one step: a kill leaves the old file or the new one.
- * @throws {RangeError} as `encodePyTorch`
+/** Writes such a file atomically: a crash leaves either the old file or the new one.
+ * @throws {RangeError} as in `encodePyTorch`
  * @throws {Error} the file cannot be written
  */
 export async function writePyTorch(
@@ -98,7 +98,7 @@ export async function writePyTorch(
   await writeAtomically(path, encodePyTorch(tensors, within));
 }
 
-/** A call of the function that rebuilds a tensor from its storage. */
+/** Writes a call of the function that rebuilds a tensor from its storage. */
 function writeTensor(pickler: Pickler, { shape, values }: HostTensor, key: string): void {
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
   pickler.name("torch._utils", "_rebuild_tensor_v2").op(MARK);

@@ -1,9 +1,9 @@
-/** Files that can be read to their end: a named pipe or a device would be waited for, or never end. */
+/** A check for regular files. Reading a named pipe or a device could block or never end. */
 import { stat } from "node:fs/promises";
 
-/** Refuses what is no regular file.
+/** Rejects anything but a regular file.
  * @returns its length in bytes
- * @throws {Error} it is not there, or something else
+ * @throws {Error} the path does not exist or is not a regular file
  */
 export async function regularSize(path: string): Promise<number> {
   const found = await stat(path);

@@ -13,10 +13,9 @@ import {
 } from "./safetensors_bytes.ts";
 import { parseHeader } from "./safetensors_header.ts";
 
-/** Reads a safetensors file: its header first, and the arrays where it says that they lie, so that a file that is
- * refused is not read any further.
+/** Reads a safetensors file: first the header, then the arrays. A file with a bad header is not read any further.
  * @throws {Error} the file is missing or cannot be read
- * @throws {RangeError} the contents are not whole or not of the format (see `decodeSafetensors`)
+ * @throws {RangeError} the contents are truncated or in another format (see `decodeSafetensors`)
  */
 export async function readSafetensors(path: string): Promise<SafetensorsContents> {
   const unreadable = (cause: Error): never => {
@@ -43,7 +42,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsContents
   return { tensors, metadata: header.metadata };
 }
 
-/** The bytes of a file from one place to another; undefined where it ends before. */
+/** Reads the bytes of a file between two offsets; undefined if the file ends before. */
 async function readAt(
   file: FileHandle,
   start: number,
@@ -59,8 +58,8 @@ async function readAt(
   return bytes;
 }
 
-/** Writes a safetensors file in one step: a kill leaves the old file or the new one.
- * @throws {TypeError | RangeError} as `encodeSafetensors`
+/** Writes a safetensors file atomically: a crash leaves either the old file or the new one.
+ * @throws {TypeError | RangeError} as in `encodeSafetensors`
  * @throws {Error} the file cannot be written
  */
 export async function writeSafetensors(

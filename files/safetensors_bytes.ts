@@ -1,8 +1,9 @@
-/** The bytes of the safetensors format: named arrays and text metadata, nothing that runs.
+/** The safetensors format: named arrays and text metadata, without executable code.
  *
- * Source: the format of github.com/huggingface/safetensors. Eight bytes give the header's length (little-endian),
- * the header is JSON (name → dtype, shape, byte range; `__metadata__` → strings), the rest is the arrays'
- * little-endian elements without gaps. Only the element types of this toolkit, F32 and I32, are read and written.
+ * Source: the format of github.com/huggingface/safetensors. The first eight bytes are the header's length
+ * (little-endian). The header is JSON (name → dtype, shape, byte range; `__metadata__` → strings). The rest is the
+ * little-endian elements of the arrays, without gaps. Only the element types of this toolkit, F32 and I32, are read and
+ * written.
  */
 import type { HostTensor } from "../core/host_tensor.ts";
 import { showShape } from "../core/shape.ts";
@@ -16,24 +17,24 @@ import {
   show,
 } from "./safetensors_header.ts";
 
-/** What a safetensors file holds. */
+/** The contents of a safetensors file. */
 export interface SafetensorsContents {
   /** The arrays by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
-  /** Free text by name; empty when the file has none. */
+  /** Free text by name; empty if the file has none. */
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** Longest header that is read, in bytes: a file's arrays take some hundreds each. */
+/** The longest header to read, in bytes; an array takes a few hundred. */
 const MAX_HEADER_BYTES = 2 ** 24;
 
-/** Code-unit order, the same on every machine. */
+/** Sorts by code units, which gives the same order on every machine. */
 function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
   return [...entries].sort(([a], [b]) => a < b ? -1 : 1);
 }
 
-/** The bytes of a safetensors file. The same contents give the same bytes: names are sorted and the header is
- * padded with spaces to a multiple of 8.
+/** Encodes contents as the bytes of a safetensors file. The same contents give the same bytes: names are sorted, and
+ * the header is padded with spaces to a multiple of 8.
  *
  * ```ts
  * import { decodeSafetensors, encodeSafetensors } from "./safetensors_bytes.ts";
@@ -46,7 +47,7 @@ function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
  * assert.deepEqual([...tensors.get("scale")!.values], [1, 2]);
  * assert.equal(metadata.get("step"), "70");
  * ```
- * @throws {TypeError} an array's length is not its shape's
+ * @throws {TypeError} an array's length does not match its shape
  * @throws {RangeError} an array is named `__metadata__`, there are more than 32,768, or the header would be longer than
  * 16 MiB
  */
@@ -102,12 +103,12 @@ export function encodeSafetensors(
   return bytes;
 }
 
-/** Parses the bytes of a safetensors file, strictly: the ranges must cover the data exactly, without gaps or
- * overlaps, and no name may come twice.
+/** Parses the bytes of a safetensors file, strictly: the ranges must cover the data exactly, without gaps or overlaps,
+ * and no name may appear twice.
  *
- * @param source what the messages call the bytes: a path
- * @returns copies of the arrays; shapes may hold axes of length 0
- * @throws {RangeError} the bytes are truncated, not of the format, contradict themselves, or hold another dtype
+ * @param source the name of the bytes in error messages: a path
+ * @returns copies of the arrays; shapes may have axes of length 0
+ * @throws {RangeError} the bytes are truncated, in another format, inconsistent, or have another dtype
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): SafetensorsContents {
   const fail = failing(source);
@@ -124,21 +125,21 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
   return { tensors, metadata: header.metadata };
 }
 
-/** Throws what is wrong with a source. */
+/** Makes a function that throws errors about a source. */
 export function failing(source: string): Fail {
   return (requirement, actual) => {
     throw new RangeError(`Cannot read ${source}: ${requirement}, got ${actual}`);
   };
 }
 
-/** An array of the bytes that an entry of the header stands for. */
+/** Makes an array from the bytes of a header entry. */
 export function tensorOf({ dtype, shape }: HeaderEntry, buffer: ArrayBuffer): HostTensor {
   return { shape, values: dtype === "F32" ? new Float32Array(buffer) : new Int32Array(buffer) };
 }
 
-/** Where the header ends and the data begin.
- * @param start the first bytes of the file: nine, if there are so many
- * @param size the file's
+/** Finds the end of the header, where the data begin.
+ * @param start the first nine bytes of the file, or fewer if it is shorter
+ * @param size the size of the file
  */
 export function findHeaderEnd(start: Uint8Array, size: number, fail: Fail): number {
   if (size < 8) return fail("a safetensors file has at least 8 bytes", `${size}`);

@@ -1,7 +1,7 @@
-/** The JSON header of a safetensors file, read name by name: it holds names, types, shapes and ranges, and nothing else
- * is built in memory, whatever the text says. */
+/** Parses the JSON header of a safetensors file, name by name. Only names, types, shapes and ranges are built in
+ * memory, whatever the text contains. */
 
-/** What a header says of an array. */
+/** A header's entry for an array. */
 export interface HeaderEntry {
   /** Its name. */
   readonly name: string;
@@ -9,9 +9,9 @@ export interface HeaderEntry {
   readonly dtype: "F32" | "I32";
   /** The lengths of its axes. */
   readonly shape: readonly number[];
-  /** Its first byte among the data. */
+  /** The offset of its first byte in the data. */
   readonly start: number;
-  /** The byte after its last. */
+  /** The offset after its last byte. */
   readonly end: number;
 }
 
@@ -23,22 +23,22 @@ export interface Header {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** The name of the metadata among the arrays. */
+/** The key of the metadata. */
 export const METADATA = "__metadata__";
-/** Most arrays of a file. */
+/** The maximum number of arrays in a file. */
 export const MOST_TENSORS = 2 ** 15;
-/** Most texts of the metadata. */
+/** The maximum number of entries of the metadata. */
 const MOST_TEXTS = 10_000;
-/** Most axes of an array. */
+/** The maximum number of axes of an array. */
 const MOST_AXES = 64;
-/** An integer of at least 0, up to what follows it. */
+/** A non-negative integer, followed by a space, a comma or a bracket. */
 const COUNT = /(?:0|[1-9]\d{0,15})(?=[\s,\]])/y;
 
-/** Refuses the header. */
+/** Rejects the header. */
 export type Fail = (requirement: string, actual: string) => never;
 
 /** Reads a header.
- * @throws {RangeError} as `fail` makes it: the text is not JSON, not a header, or says more than a header may
+ * @throws {RangeError} made by `fail`: the text is not JSON, not a header, or exceeds the limits of a header
  */
 export function parseHeader(bytes: Uint8Array, fail: Fail): Header {
   let text: string;
@@ -50,7 +50,7 @@ export function parseHeader(bytes: Uint8Array, fail: Fail): Header {
   return new HeaderReader(text, fail).read();
 }
 
-/** A text as messages show it, shortened. */
+/** Shortens a text for error messages. */
 export function show(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
@@ -142,7 +142,7 @@ class HeaderReader {
     );
   }
 
-  /** Reads an object: `member` reads the value of each name. */
+  /** Reads an object. `member` reads the value for each name. */
   #object(most: number, what: string, member: (name: string) => void): void {
     this.#expect("{");
     const names = new Set<string>();
@@ -160,7 +160,7 @@ class HeaderReader {
     this.#expect("}");
   }
 
-  /** Reads a list of at most so many integers of at least 0; undefined where it is something else. */
+  /** Reads a list of at most `most` non-negative integers; undefined if it is something else. */
   #counts(most: number): readonly number[] | undefined {
     const values: number[] = [];
     if (!this.#follows("[")) return undefined;
@@ -196,7 +196,7 @@ class HeaderReader {
     }
   }
 
-  /** The next character that is no space; it stays the next. */
+  /** Peeks at the next character that is not a space. */
   #next(): string {
     while (" \t\n\r".includes(this.#text[this.#at] ?? "x")) this.#at++;
     return this.#text[this.#at] ?? "";
@@ -219,7 +219,7 @@ class HeaderReader {
     );
   }
 
-  /** The text from a place on, shortened. */
+  /** The text from a position on, shortened. */
   #shown(from = this.#at): string {
     const end = Math.min(from + 80, this.#text.length);
     return `${this.#text.slice(from, end)}${end < this.#text.length ? "…" : ""}`;

@@ -1,5 +1,5 @@
-/** ZIP archives in memory: those that PyTorch and NumPy write. Entries are stored or deflated; no encryption, no
- * archive over 4 GiB, nothing is ever written to a path that an archive names.
+/** ZIP archives in memory, as PyTorch and NumPy write them. Entries are stored or deflated. Encryption and archives
+ * over 4 GiB are not supported. Nothing is ever written to a path named in an archive.
  *
  * Source: PKWARE's APPNOTE 6.3, sections 4.3.7 to 4.3.16.
  */
@@ -7,25 +7,25 @@ import { crc32, inflateRawSync } from "node:zlib";
 
 const END = 0x06054b50, ENTRY = 0x02014b50, LOCAL = 0x04034b50;
 const END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30;
-/** The comment behind the end of the directory may be so long. */
+/** The maximum length of the comment after the directory. */
 const MOST_COMMENT = 0xffff;
 const STORED = 0, DEFLATED = 8;
-/** What an archive holds may unpack to so many bytes, and to so many for each of its own. */
+/** The entries may unpack to this many bytes, plus so many per byte of the archive. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
 
-/** What an archive holds. */
+/** An entry of an archive. */
 interface Entry {
   readonly name: string;
   readonly method: number;
   readonly checksum: number;
   readonly packedBytes: number;
   readonly bytes: number;
-  /** Where its local header starts, and its bytes. */
+  /** The offset of its local header. */
   readonly header: number;
   readonly start: number;
 }
 
-/** An archive whose directory was read; the entries are unpacked when they are asked for. */
+/** An archive. The directory is read at once; entries are unpacked on request. */
 export class ZipArchive {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -33,9 +33,9 @@ export class ZipArchive {
   readonly #entries = new Map<string, Entry>();
 
   /** Reads the directory.
-   * @param source what the messages call the bytes: a path
-   * @throws {RangeError} the bytes are no ZIP archive, its directory contradicts itself, entries lie on each other, or
-   * all of them together unpack to more than 24 MiB and three times the archive
+   * @param source the name of the bytes in error messages: a path
+   * @throws {RangeError} the bytes are not a ZIP archive, its directory is inconsistent, entries overlap, or together
+   * they unpack to more than 24 MiB plus three times the archive
    */
   constructor(bytes: Uint8Array, source: string) {
     this.#bytes = bytes;
@@ -55,9 +55,9 @@ export class ZipArchive {
   }
 
   /** Unpacks an entry and checks its checksum.
-   * @param mostBytes what it may hold unpacked
-   * @returns a view of the archive where the entry is stored as it is
-   * @throws {RangeError} there is none of that name, or it is larger, damaged, or packed in another way
+   * @param mostBytes the maximum unpacked size
+   * @returns the unpacked bytes; a view of the archive if the entry is not compressed
+   * @throws {RangeError} there is no entry of that name, or it is too large, damaged, or compressed by another method
    */
   read(name: string, mostBytes: number): Uint8Array {
     const entry = this.#entries.get(name);
@@ -89,7 +89,7 @@ export class ZipArchive {
     return bytes;
   }
 
-  /** The archive's last record; it is looked for from behind, since a comment may follow it. */
+  /** Finds the archive's last record. The search runs backwards, since a comment may follow the record. */
   #findEnd(): number {
     const last = this.#bytes.length - END_BYTES;
     for (let at = last; at >= Math.max(0, last - MOST_COMMENT); at--) {
@@ -98,7 +98,7 @@ export class ZipArchive {
     return this.#fail("it must be a ZIP archive", "no end of a directory: it may be truncated");
   }
 
-  /** Reads an entry of the directory and gives the place of the next. */
+  /** Reads an entry of the directory and returns the offset of the next. */
   #readEntry(at: number, end: number): number {
     const view = this.#view;
     if (at + ENTRY_BYTES > end || view.getUint32(at, true) !== ENTRY) {
@@ -127,7 +127,7 @@ export class ZipArchive {
     return next;
   }
 
-  /** Refuses entries that lie on each other or on the directory, and more than the archive's bytes may unpack to. */
+  /** Rejects entries that overlap each other or the directory, and archives that unpack to too much. */
   #checkExtent(directory: number): void {
     const entries = [...this.#entries.values()].sort((a, b) => a.header - b.header);
     let end = 0, unpacked = 0;
@@ -149,8 +149,7 @@ export class ZipArchive {
   }
 }
 
-/** The bytes of an archive with the entries stored one after another, without times, so that the same entries give
- * the same bytes.
+/** Encodes entries as an archive, without compression and timestamps. The same entries give the same bytes.
  *
  * ```ts
  * import { encodeZip, ZipArchive } from "./zip.ts";
@@ -174,10 +173,10 @@ export function encodeZip(entries: ReadonlyMap<string, Uint8Array>): Uint8Array<
   const archive = new Uint8Array(total), view = new DataView(archive.buffer);
   const starts: number[] = [];
   let at = 0;
-  /** What the local header and the directory's entry both say, from the version on. */
+  /** Writes the fields that the local header and the directory entry share, from the version on. */
   const describe = (from: number, contents: Uint8Array, name: Uint8Array) => {
     view.setUint16(from, 20, true);
-    view.setUint16(from + 8, 0x21, true); // 1980-01-01, the earliest date there is.
+    view.setUint16(from + 8, 0x21, true); // 1980-01-01, the format's earliest date.
     view.setUint32(from + 10, crc32(contents), true);
     view.setUint32(from + 14, contents.length, true);
     view.setUint32(from + 18, contents.length, true);

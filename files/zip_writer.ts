@@ -1,13 +1,13 @@
-/** ZIP archives as PyTorch reads them: entries are stored as they are, each at a multiple of 64 bytes. */
+/** Writes ZIP archives that PyTorch can read: entries are not compressed, and each starts at a multiple of 64 bytes. */
 import { crc32 } from "node:zlib";
 
 const LOCAL = 0x04034b50, ENTRY = 0x02014b50, END = 0x06054b50;
 const LOCAL_BYTES = 30, ENTRY_BYTES = 46, END_BYTES = 22;
-/** The format's version, and 1980-01-01, the earliest day that it knows. */
+/** The format's version, and its earliest date, 1980-01-01. */
 const VERSION = 10, DAY = 0x21;
 const ALIGNMENT = 64, MOST = 2 ** 32 - 1;
 
-/** Puts entries into an archive; the same entries give the same bytes.
+/** Encodes entries as an archive. The same entries give the same bytes.
  *
  * ```ts
  * import { encodeZip } from "./zip_writer.ts";
@@ -17,7 +17,7 @@ const ALIGNMENT = 64, MOST = 2 ** 32 - 1;
  * assert.deepEqual([...new ZipArchive(bytes, "made here").read("a/b", 2)], [1, 2]);
  * ```
  * @param entries bytes by name
- * @throws {RangeError} they take 4 GiB or more, which the format's plain form cannot hold
+ * @throws {RangeError} they take 4 GiB or more, which the format cannot hold without its 64-bit extension
  */
 export function encodeZip(entries: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> {
   const places: { name: Uint8Array; data: Uint8Array; sum: number; at: number; extra: number }[] =
@@ -25,7 +25,8 @@ export function encodeZip(entries: ReadonlyMap<string, Uint8Array>): Uint8Array<
   let end = 0;
   for (const [name, data] of entries) {
     const text = new TextEncoder().encode(name), start = end + LOCAL_BYTES + text.length;
-    // The name is followed by an extra field of zeros, four bytes of header among them, up to the alignment.
+    // An extra field of zeros follows the name and fills the space up to the alignment; four of its bytes are its
+    // header.
     const extra = 4 + (ALIGNMENT - (start + 4) % ALIGNMENT) % ALIGNMENT;
     places.push({ name: text, data, sum: crc32(data), at: end, extra });
     end = start + extra + data.length;

@@ -1,21 +1,20 @@
-/** Whether a generator makes what it is asked for. */
+/** Measures whether a generator makes the requested classes. */
 import { withoutGradients } from "../core/execute.ts";
 import { argmax } from "../core/functions/reductions.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Images } from "./images.ts";
 
-/** Tells images of several classes apart: the classifier that `trainDigitClassifier` gives, for one. */
+/** A classifier of images, such as the result of `trainDigitClassifier`. */
 export interface Classifier {
   /** Images `[B, H, W, C]` in [−1, 1] → the logits of the classes, `[B, classes]`. */
   classify(images: Tensor): Tensor;
 }
 
-/** Images that are classified together, at most. */
+/** The largest number of images to classify at once. */
 const BATCH = 256;
 
-/** The share of images that a classifier takes for what was asked: its likeliest class (of equal ones the lowest) is the
- * one that the generator was to make.
+/** The share of images whose most likely class is the requested one. Among equally likely classes, the lowest counts.
  *
  * ```ts
  * import { classShare, openDevice, reshape } from "@codebook/codebook";
@@ -25,11 +24,11 @@ const BATCH = 256;
  * const images = { values: Float32Array.of(1, 0, 1, 0), shape: [2, 1, 2, 1] as const };
  * assert.equal(await classShare(device, classifier, images, Int32Array.of(0, 1)), 0.5);
  * ```
- * @param device where the classifier is
- * @param asked the class that each image was to be, `[count]`
+ * @param device the classifier's device
+ * @param asked the requested class of each image, `[count]`
  * @returns in [0, 1]
- * @throws {TypeError} there are not as many classes as images, or values
- * @throws {RangeError} there is no image, or no class of such a number
+ * @throws {TypeError} the number of classes is not the number of images, or the values do not match the shape
+ * @throws {RangeError} there is no image, or a requested class does not exist
  */
 export async function classShare(
   device: Device,

@@ -1,23 +1,23 @@
-/** What the codes of images cost. */
+/** The bit rate of the codes of images. */
 
-/** Bits an image and a pixel: the mean over the images, and over all their pixels. */
+/** Bits per image and per pixel: the means over the images and over all their pixels. */
 export interface Bits {
-  /** Bits an image. */
+  /** Bits per image. */
   readonly image: number;
-  /** Bits a pixel. */
+  /** Bits per pixel. */
   readonly pixel: number;
 }
 
-/** What the codes of some images cost. */
+/** The bit rate of the codes of some images. */
 export interface Rate {
-  /** Where every index takes log₂ of how many codes it is chosen from. */
+  /** If every index takes log₂ of the number of codes it is chosen from. */
   readonly uniform: Bits;
-  /** Where it takes the entropy of how often the codes were chosen, of each of a place's codes by itself: no coder that
-   * takes the indices for independent needs less. */
+  /** If it takes the entropy of the code frequencies, computed separately for each code of a position. No coder that
+   * treats indices as independent needs less. */
   readonly entropy: Bits;
 }
 
-/** Counts the codes of images as they come.
+/** Counts the codes of images as they are added.
  *
  * ```ts
  * import { CodeRate } from "./code_rate.ts";
@@ -37,7 +37,7 @@ export class CodeRate {
   #pixels = 0;
   #indices = 0;
 
-  /** Nothing is counted yet.
+  /** Starts with no counts.
    * @param choices how many codes an index is chosen from
    */
   constructor(
@@ -47,7 +47,7 @@ export class CodeRate {
     this.#counts = Array.from({ length: codesPerPlace }, () => new Map());
   }
 
-  /** Takes the codes of an image.
+  /** Adds the codes of an image.
    * @param indices `[..., codesPerPlace]`
    */
   add(indices: Int32Array, pixels: number): void {
@@ -60,8 +60,8 @@ export class CodeRate {
     });
   }
 
-  /** The bits of all images so far.
-   * @throws {RangeError} there is none
+  /** The bit rate of all images so far.
+   * @throws {RangeError} there is no image
    */
   result(): Rate {
     if (this.#images === 0) {

@@ -1,12 +1,12 @@
-/** How a codebook is used, from the counts of a whole set. A number over one batch misleads: it depends on the
- * batch's size. */
+/** Codebook usage, from the counts over a whole data set. A number over one batch would be misleading, since it depends
+ * on the batch size. */
 import { greatestOf, leastOf } from "../core/extremes.ts";
 
 /** How a codebook is used. */
 export interface CodebookUse {
   /** The share of the codes chosen at least once, in [0, 1]. */
   readonly usage: number;
-  /** exp of the entropy of the codes' shares, in [1, K]. */
+  /** exp of the entropy of the code frequencies, in [1, K]. */
   readonly perplexity: number;
 }
 
@@ -40,34 +40,34 @@ export function codebookUse(counts: ArrayLike<number>): CodebookUse {
   return { usage: used / counts.length, perplexity: Math.exp(entropy) };
 }
 
-/** A codebook after a whole set was encoded with it. */
+/** Statistics of a codebook over a whole data set. */
 export interface CodebookReport extends CodebookUse {
-  /** Codes in all. */
+  /** The number of codes. */
   readonly codes: number;
-  /** Bits that an index costs at least, on average: −Σ p_k log₂ p_k, in [0, log₂ K]. */
+  /** The entropy of an index in bits, −Σ p_k log₂ p_k in [0, log₂ K]: the smallest average cost of an index. */
   readonly entropyBits: number;
   /** The codes that were never chosen, in order. */
   readonly dead: readonly number[];
-  /** The counts from the most to the least. */
+  /** The counts in descending order. */
   readonly histogram: readonly number[];
-  /** The lengths of the code vectors: of those in use, and of the dead ones; none where there is no such code, or its
-   * vector is not known. */
+  /** The lengths of the code vectors, for codes in use and for dead codes; null if there is no such code or its vector
+   * is unknown. */
   readonly norms: Readonly<Record<"used" | "dead", Range | null>>;
-  /** For how many training steps the dead codes were not chosen; none where that is not known. */
+  /** For how many training steps the dead codes were not chosen; null if unknown. */
   readonly deadSteps: Range | null;
 }
 
-/** Where some numbers lie. */
+/** The range of some numbers. */
 export interface Range {
-  /** The least. */
+  /** The smallest. */
   readonly least: number;
   /** The mean. */
   readonly mean: number;
-  /** The greatest. */
+  /** The largest. */
   readonly most: number;
 }
 
-/** What is known of the codes besides their counts. */
+/** Further data about the codes, besides their counts. */
 export interface CodebookDetails {
   /** The code vectors, `[K, D]`. */
   readonly vectors?: Float32Array;
@@ -75,7 +75,7 @@ export interface CodebookDetails {
   readonly ages?: ArrayLike<number>;
 }
 
-/** Everything that counts, code vectors and ages say about a codebook.
+/** Computes statistics of a codebook from counts, code vectors and ages.
  *
  * ```ts
  * import { codebookReport } from "@codebook/codebook";
@@ -87,7 +87,7 @@ export interface CodebookDetails {
  * ```
  * @param counts how often each code was chosen, `[K]`
  * @throws {RangeError} nothing was counted
- * @throws {TypeError} the vectors are not those of as many codes
+ * @throws {TypeError} the number of vectors does not match the number of codes
  */
 export function codebookReport(
   counts: Int32Array,

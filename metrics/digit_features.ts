@@ -1,5 +1,5 @@
-/** A small classifier of digits, trained with this toolkit in seconds: features for a Fréchet distance where the
- * weights of Inception are not at hand. What is measured with it is called `FID (digit features)`, never FID.
+/** A small classifier of digits, trained with this toolkit in seconds: features for a Fréchet distance if Inception's
+ * weights are not available. Numbers measured with it are called `FID (digit features)`, never FID.
  */
 import { createHash } from "node:crypto";
 import { backward, withoutGradients } from "../core/execute.ts";
@@ -22,13 +22,13 @@ const EPOCHS = 3, BATCH = 64, LEARNING_RATE = 2e-3;
 
 /** Grey images `[B, 28, 28, 1]` in [−1, 1] → 64 features → 10 classes. */
 export class DigitClassifier extends Module {
-  /** Numbers in a feature. */
+  /** The length of a feature. */
   readonly dimensions: number = FEATURES;
-  /** Two convolutions, each of half the size. */
+  /** Two convolutions; each halves the size. */
   readonly convolutions: Sequential;
-  /** The maps to features. */
+  /** Maps the output of the convolutions to features. */
   readonly body: Linear;
-  /** Features to the logits of the classes. */
+  /** Maps features to the logits of the classes. */
   readonly head: Linear;
 
   /** Makes the initial weights. */
@@ -44,7 +44,7 @@ export class DigitClassifier extends Module {
     this.head = new Linear(device, FEATURES, CLASSES, { key: partKey(key, 3) });
   }
 
-  /** The features `[B, 64]`, not negative.
+  /** The features `[B, 64]`, at least 0.
    * @throws {TypeError} the images are not grey and 28×28
    */
   forward(images: Tensor): Tensor {
@@ -64,7 +64,7 @@ export class DigitClassifier extends Module {
     return this.head.forward(this.forward(images));
   }
 
-  /** Tells the weights from all others: the first 12 hexadecimal digits of their SHA-256. */
+  /** Identifies the weights: the first 12 hexadecimal digits of their SHA-256. */
   async hash(): Promise<string> {
     const digest = createHash("sha256");
     for (const { values } of (await this.stateDictionary()).values()) {
@@ -74,9 +74,9 @@ export class DigitClassifier extends Module {
   }
 }
 
-/** Trains the classifier: three passes over the images, Adam, the same weights in every run on one kind of device.
+/** Trains the classifier for three epochs with Adam. Every run on the same kind of device gives the same weights.
  * @param images `[count, 28, 28, 1]`, in [−1, 1]
- * @param labels a digit an image
+ * @param labels one digit per image
  */
 export async function trainDigitClassifier(
   device: Device,

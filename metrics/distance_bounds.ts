@@ -1,31 +1,31 @@
-/** The distances between features of two sets, bounded from both sides: a matrix product on the device finds them almost,
- * and the few that matter exactly are computed by themselves. */
+/** Bounds on the distances between the features of two sets. A matrix product on the device gives approximate
+ * distances; the few that must be exact are computed one by one. */
 import { withoutGradients } from "../core/execute.ts";
 import { matmul } from "../core/functions/products.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Features } from "./kernel_distance.ts";
 
-/** Features of a set whose product is taken at a time: the product of two blocks is 4 MiB. */
+/** How many features of a set are multiplied at a time: the product of two blocks is 4 MiB. */
 const BLOCK = 1024;
 /** Half a unit in the last place of float32. */
 const ROUNDOFF = 2 ** -24;
 
-/** Features as the product takes them. */
+/** Features prepared for the product. */
 export interface ProductFeatures extends Features {
-  /** The features about the centre, divided by `scale`: no longer than 1, so that no product overflows. */
+  /** The features minus the centre, divided by `scale`. Their length is at most 1, so that no product overflows. */
   readonly centred: Float32Array<ArrayBuffer>;
   /** A power of 2. */
   readonly scale: number;
-  /** The length of each feature from the centre. */
+  /** The distance of each feature from the centre. */
   readonly lengths: Float64Array;
 }
 
-/** Hears of a pair: its squared distance lies in [least, most]; `exactSquare` gives it. */
+/** Called for a pair: its squared distance lies in [least, most]. `exactSquare` computes it exactly. */
 export type PairVisitor = (a: number, b: number, least: number, most: number) => void;
 
-/** Prepares sets of features that are compared with each other: about one centre, on one scale.
+/** Prepares sets of features for comparison, with a common centre and scale.
  * @param action for the message: "measure precision and recall"
- * @throws {TypeError} the sets' features differ in their length
+ * @throws {TypeError} the features of the sets differ in length
  * @throws {RangeError} a set is empty, or a value is not finite
  */
 export function prepareFeatures(
@@ -72,20 +72,20 @@ function lengthsFrom(centre: Float64Array, { values, count }: Features): Float64
   });
 }
 
-/** How far each feature of the two sets reaches: squared distances. They may shrink while pairs are visited. */
+/** The reach of each feature of the two sets, as squared distances. They may shrink while pairs are visited. */
 export interface Reach {
-  /** Of each feature of the first set. */
+  /** For each feature of the first set. */
   readonly a: Float64Array;
-  /** Of each feature of the second. */
+  /** For each feature of the second set. */
   readonly b: Float64Array;
 }
 
-/** Shows every pair of features of two sets that may be within the reach of either, with bounds of its squared distance,
- * block by block: memory does not grow with the number of pairs.
+/** Visits every pair of features of two sets that may be within the reach of either, with bounds on its squared
+ * distance. Works block by block, so memory does not grow with the number of pairs.
  *
- * ‖x − y‖² = ‖x‖² + ‖y‖² − 2·x·y, where the device gives x·y in float32. Summed in any order, it is off by at most
- * D·u·‖x‖·‖y‖, u = 2⁻²⁴ (Higham 2002, section 3.1); that x and y were rounded after they were centred adds at most
- * 2·u·(‖x‖ + ‖y‖)².
+ * ‖x − y‖² = ‖x‖² + ‖y‖² − 2·x·y, where the device computes x·y in float32. In any order of summation, its error is at
+ * most D·u·‖x‖·‖y‖ with u = 2⁻²⁴ (Higham 2002, section 3.1). Rounding x and y after centring adds at most 2·u·(‖x‖ +
+ * ‖y‖)².
  */
 export async function visitPairs(
   device: Device,
@@ -96,7 +96,7 @@ export async function visitPairs(
 ): Promise<void> {
   const dimensions = a.values.length / a.count, square = a.scale ** 2;
   const ofProduct = 2 * (dimensions + 2) * ROUNDOFF, ofRounding = 2.1 * ROUNDOFF;
-  const ofUnderflow = dimensions * 2 ** -120 * square; // Devices may take the smallest numbers for 0.
+  const ofUnderflow = dimensions * 2 ** -120 * square; // Devices may flush the smallest numbers to 0.
   for (let top = 0; top < a.count; top += BLOCK) {
     using _outer = device.scope();
     const rows = Math.min(BLOCK, a.count - top);
@@ -133,7 +133,7 @@ function blockOf(
   return device.tensor(values, [rows, dimensions]);
 }
 
-/** The squared distance between a feature of one set and one of another: the plain sum, in float64. */
+/** The squared distance between two features, as a plain sum in float64. */
 export function exactSquare(a: Features, row: number, b: Features, column: number): number {
   const dimensions = a.values.length / a.count;
   const x = row * dimensions, y = column * dimensions;

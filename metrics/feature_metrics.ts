@@ -1,4 +1,4 @@
-/** Metrics that compare sets of images by the features that a network has of them. */
+/** Metrics that compare sets of images by the features of a network. */
 import { withoutGradients } from "../core/execute.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { FeatureStatistics, type Gaussian } from "./feature_statistics.ts";
@@ -8,24 +8,24 @@ import { type Images, imagesOn } from "./images.ts";
 import { inceptionScore } from "./inception_score.ts";
 import { type Features, meanKernelDistance } from "./kernel_distance.ts";
 
-/** A network that gives features of images in [−1, 1]: float32 `[B, H, W, C]` → `[B, dimensions]`. */
+/** A network that computes features of images in [−1, 1]: float32 `[B, H, W, C]` → `[B, dimensions]`. */
 export interface FeatureNetwork {
-  /** Numbers in a feature. */
+  /** The length of a feature. */
   readonly dimensions: number;
-  /** Gives the features. */
+  /** Computes the features. */
   forward(images: Tensor): Tensor;
 }
 
-/** Computes features of images, once for all metrics that are shown the same images. */
+/** Computes features of images, once for all metrics that get the same images. */
 export class FeatureExtractor {
-  /** Numbers in a feature. */
+  /** The length of a feature. */
   readonly dimensions: number;
-  /** Where the network is. */
+  /** The network's device. */
   readonly device: Device;
   readonly #network: FeatureNetwork;
   readonly #known = new WeakMap<Images, Promise<Float32Array<ArrayBuffer>>>();
 
-  /** Takes the network. */
+  /** Wraps a network. */
   constructor(device: Device, network: FeatureNetwork) {
     this.device = device;
     this.dimensions = network.dimensions;
@@ -48,9 +48,9 @@ export class FeatureExtractor {
 
 /** A metric over features. */
 export abstract class FeatureMetric implements ImageMetric {
-  /** What it is. */
+  /** The metric's description. */
   readonly description: MetricDescription;
-  /** Gives the features. */
+  /** Computes the features. */
   protected readonly extractor: FeatureExtractor;
 
   /** Starts with no images. */
@@ -59,26 +59,26 @@ export abstract class FeatureMetric implements ImageMetric {
     this.extractor = extractor;
   }
 
-  /** Takes pairs of images in [−1, 1]. */
+  /** Adds pairs of images in [−1, 1]. */
   abstract add(originals: Images, reconstructions: Images): Promise<void>;
 
   /** The number over all pairs so far.
-   * @throws {RangeError} there are too few
+   * @throws {RangeError} there are too few images
    */
   abstract result(): Promise<number>;
 
-  /** Does nothing: the extractor is its maker's. */
+  /** Does nothing: the creator of the extractor frees it. */
   [Symbol.dispose](): void {}
 }
 
-/** The Fréchet distance between the features of originals and of reconstructions; FID where they are Inception's. */
+/** The Fréchet distance between the features of originals and of reconstructions; FID if they are Inception's. */
 export class FrechetMetric extends FeatureMetric {
   readonly #originals: FeatureStatistics;
   readonly #reconstructions: FeatureStatistics;
   readonly #reference: Gaussian | undefined;
 
   /** Starts with no images.
-   * @param reference statistics that stand in the originals' place */
+   * @param reference statistics that replace those of the originals */
   constructor(description: MetricDescription, extractor: FeatureExtractor, reference?: Gaussian) {
     super(description, extractor);
     this.#originals = new FeatureStatistics(extractor.dimensions);
@@ -86,7 +86,7 @@ export class FrechetMetric extends FeatureMetric {
     this.#reference = reference;
   }
 
-  /** Takes pairs of images in [−1, 1]. */
+  /** Adds pairs of images in [−1, 1]. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     if (this.#reference === undefined) {
       this.#originals.add(await this.extractor.features(originals));
@@ -95,14 +95,14 @@ export class FrechetMetric extends FeatureMetric {
   }
 
   /** The number over all pairs so far.
-   * @throws {RangeError} there are too few
+   * @throws {RangeError} there are too few images
    */
   async result(): Promise<number> {
     const distance = frechetDistance(this.originals(), this.#reconstructions.gaussian());
     return await Promise.resolve(distance);
   }
 
-  /** That a covariance is singular. */
+  /** Warns if a covariance is singular. */
   caution(): string | undefined {
     const { dimensions } = this.extractor;
     const counts = [this.#reconstructions.count];
@@ -113,26 +113,26 @@ export class FrechetMetric extends FeatureMetric {
       `it takes more than ${dimensions} images, and many more for an estimate to rely on`;
   }
 
-  /** The originals' statistics, which can be saved and used again. */
+  /** The statistics of the originals, which can be saved and reused. */
   originals(): Gaussian {
     return this.#reference ?? this.#originals.gaussian();
   }
 }
 
-/** The mean kernel distance between the features of originals and of reconstructions; KID where they are Inception's.
- * Keeps all features: 8 KiB an image for Inception's. */
+/** The mean kernel distance between the features of originals and of reconstructions; KID if they are Inception's.
+ * Keeps all features: 8 KiB per image for Inception's. */
 export class KernelMetric extends FeatureMetric {
   readonly #originals: Float32Array<ArrayBuffer>[] = [];
   readonly #reconstructions: Float32Array<ArrayBuffer>[] = [];
 
-  /** Takes pairs of images in [−1, 1]. */
+  /** Adds pairs of images in [−1, 1]. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     this.#originals.push(await this.extractor.features(originals));
     this.#reconstructions.push(await this.extractor.features(reconstructions));
   }
 
   /** The number over all pairs so far.
-   * @throws {RangeError} there are too few
+   * @throws {RangeError} there are too few images
    */
   async result(): Promise<number> {
     const [a, b] = [this.#originals, this.#reconstructions].map((parts): Features => {
@@ -143,7 +143,7 @@ export class KernelMetric extends FeatureMetric {
   }
 }
 
-/** The Inception Score of the reconstructions; the originals are not looked at. */
+/** The Inception Score of the reconstructions. It ignores the originals. */
 export class ScoreMetric extends FeatureMetric {
   readonly #logits: Float32Array<ArrayBuffer>[] = [];
   readonly #classify: (features: Tensor) => Tensor;
@@ -160,7 +160,7 @@ export class ScoreMetric extends FeatureMetric {
     this.#classify = classify;
   }
 
-  /** Takes pairs of images in [−1, 1]. */
+  /** Adds pairs of images in [−1, 1]. */
   async add(_originals: Images, reconstructions: Images): Promise<void> {
     const { device, dimensions } = this.extractor;
     const features = await this.extractor.features(reconstructions);
@@ -172,7 +172,7 @@ export class ScoreMetric extends FeatureMetric {
   }
 
   /** The number over all pairs so far.
-   * @throws {RangeError} there are too few
+   * @throws {RangeError} there are too few images
    */
   async result(): Promise<number> {
     return await Promise.resolve(inceptionScore(joined(this.#logits), this.#classes));

@@ -1,4 +1,4 @@
-/** The mean and covariance of features, over a stream of them. */
+/** The mean and covariance of a stream of features. */
 
 /** A normal distribution over features. */
 export interface Gaussian {
@@ -8,11 +8,11 @@ export interface Gaussian {
   readonly covariance: Float64Array;
 }
 
-/** Features that are multiplied together, so that the sums are passed over once for several. */
+/** How many features are multiplied at once, so that one pass over the sums serves several features. */
 const BLOCK = 16;
 
-/** Sums features as they come; nothing but the sums is kept. Everything is float64, about the first feature, so that
- * large means cost no digits.
+/** Sums features as they arrive, and keeps only the sums. All sums are float64 and relative to the first feature, so
+ * that large means cost no precision.
  *
  * ```ts
  * import { FeatureStatistics } from "@codebook/codebook";
@@ -25,14 +25,14 @@ const BLOCK = 16;
  * ```
  */
 export class FeatureStatistics {
-  /** Numbers in a feature. */
+  /** The length of a feature. */
   readonly dimensions: number;
   readonly #origin: Float64Array;
   readonly #sums: Float64Array;
   readonly #products: Float64Array;
   #count = 0;
 
-  /** Starts with none. */
+  /** Starts with no features. */
   constructor(dimensions: number) {
     this.dimensions = dimensions;
     this.#origin = new Float64Array(dimensions);
@@ -47,7 +47,7 @@ export class FeatureStatistics {
 
   /** Adds features.
    * @param features `[n, dimensions]`
-   * @throws {TypeError} they are not whole
+   * @throws {TypeError} the last feature is incomplete
    */
   add(features: Float32Array): void {
     const { dimensions } = this;
@@ -65,7 +65,7 @@ export class FeatureStatistics {
   }
 
   /** The mean and the unbiased covariance (over n − 1).
-   * @throws {RangeError} there are less than two features
+   * @throws {RangeError} there are fewer than two features
    */
   gaussian(): Gaussian {
     const count = this.#count, { dimensions } = this;
@@ -87,10 +87,10 @@ export class FeatureStatistics {
     return { mean: sums.map((sum, at) => this.#origin[at] + sum / count), covariance };
   }
 
-  /** Adds up to `BLOCK` features: the products' lower triangle. */
+  /** Adds up to `BLOCK` features to the lower triangle of the products. */
   #addBlock(block: Float32Array): void {
     const { dimensions } = this, rows = block.length / dimensions;
-    const columns = new Float64Array(block.length); // [dimensions, rows], about the origin
+    const columns = new Float64Array(block.length); // [dimensions, rows], relative to the origin
     for (let row = 0; row < rows; row++) {
       for (let at = 0; at < dimensions; at++) {
         const value = block[row * dimensions + at] - this.#origin[at];

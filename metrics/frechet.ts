@@ -3,10 +3,10 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { greatestOf } from "../core/extremes.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 
-/** ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2·√(C₁·C₂)): FID where the features are Inception's.
+/** ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2·√(C₁·C₂)): FID if the features are Inception's.
  *
- * The trace of the root is that of √(Fᵀ·C₂·F) where C₁ = F·Fᵀ: symmetric, and as large as C₁'s rank, so that singular
- * covariances (fewer samples than dimensions) are no special case.
+ * The trace of the root is that of √(Fᵀ·C₂·F), where C₁ = F·Fᵀ. This matrix is symmetric, and its size is the rank of
+ * C₁, so singular covariances (fewer samples than dimensions) need no special case.
  *
  * ```ts
  * import { frechetDistance } from "@codebook/codebook";
@@ -54,7 +54,7 @@ function traceOfRoot(first: Float64Array, second: Float64Array, dimensions: numb
   return realEigenvalues.reduce((sum, value) => sum + Math.sqrt(Math.max(0, value)), 0);
 }
 
-/** The rows of a Fᵀ with F·Fᵀ = C: the Cholesky factor with pivots, as many rows as C has ranks (Higham 1990). */
+/** The rows of Fᵀ, where F·Fᵀ = C: the pivoted Cholesky factor. The number of rows is the rank of C (Higham 1990). */
 function factorOf(matrix: Float64Array, side: number): Float64Array[] {
   const left = Float64Array.from({ length: side }, (_, at) => matrix[at * side + at]);
   const least = 8 * Number.EPSILON * greatestOf(left);

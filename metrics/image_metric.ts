@@ -1,42 +1,42 @@
-/** What every measure of images has in common. */
+/** The interface of image metrics. */
 import type { Images } from "./images.ts";
 
-/** What a metric says of itself. */
+/** The description of a metric. */
 export interface MetricDescription {
-  /** What it is called: `SSIM`. */
+  /** Its name: `SSIM`. */
   readonly name: string;
-  /** How it is defined, in words that leave nothing open. */
+  /** Its exact definition in words. */
   readonly definition: string;
   /** Which way is better. */
   readonly better: "higher" | "lower";
-  /** Decimals that are worth showing. */
+  /** How many decimals to show. */
   readonly decimals: number;
-  /** Tells its network's weights from all others, where it has a network. */
+  /** The hash of its network's weights, if it uses a network. */
   readonly weights?: string;
 }
 
-/** A number about pairs of images, measured as the pairs come. */
+/** A number over pairs of images, which are added batch by batch. */
 export interface ImageMetric extends Disposable {
-  /** What it is. */
+  /** The metric's description. */
   readonly description: MetricDescription;
-  /** Takes pairs of images in [−1, 1].
+  /** Adds pairs of images in [−1, 1].
    * @throws {TypeError} the shapes differ
    * @throws {RangeError} the images are too small
    */
   add(originals: Images, reconstructions: Images): Promise<void>;
-  /** The number over all pairs so far; infinite where the metric is, as a ratio to no error.
-   * @throws {RangeError} there are too few
+  /** The number over all pairs so far. It may be infinite, such as the PSNR of equal images.
+   * @throws {RangeError} there are too few images
    */
   result(): Promise<number>;
-  /** What must be known to trust the number, in words, where it was measured on so few images that it misleads. */
+  /** A warning in words, if there were too few images for the number to be reliable. */
   caution?(): string | undefined;
-  /** How many pairs were equal and are left out of the number, of a metric that leaves them out. */
+  /** How many equal pairs the number leaves out, for metrics that do so. */
   readonly equalPairs?: number;
 }
 
-/** The mean over images of a number that each pair has. */
+/** The mean over images of a number for each pair. */
 export class MeanOverImages implements ImageMetric {
-  /** What it is. */
+  /** The metric's description. */
   readonly description: MetricDescription;
   readonly #measure: (originals: Images, reconstructions: Images) => Promise<ArrayLike<number>>;
   readonly #dispose: () => void;
@@ -44,8 +44,8 @@ export class MeanOverImages implements ImageMetric {
   #images = 0;
 
   /** Makes a metric.
-   * @param measure gives one number an image
-   * @param dispose frees what the measure needs
+   * @param measure computes one number per image
+   * @param dispose frees what `measure` uses
    */
   constructor(
     description: MetricDescription,
@@ -57,7 +57,7 @@ export class MeanOverImages implements ImageMetric {
     this.#dispose = dispose;
   }
 
-  /** Measures pairs. */
+  /** Adds pairs of images. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     const values = await this.#measure(originals, reconstructions);
     for (let image = 0; image < values.length; image++) this.#sum += values[image];
@@ -76,7 +76,7 @@ export class MeanOverImages implements ImageMetric {
     return await Promise.resolve(this.#sum / this.#images);
   }
 
-  /** Frees what the measure needs. */
+  /** Frees what `measure` uses. */
   [Symbol.dispose](): void {
     this.#dispose();
   }

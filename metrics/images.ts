@@ -1,25 +1,25 @@
-/** Images on the host, as metrics take them. */
+/** Images on the host, the input of metrics. */
 import type { Device, Tensor } from "../core/tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 
-/** Some images of one size. */
+/** Images of the same size. */
 export interface Images {
   /** The values of `[count, height, width, channels]`, row-major, on any scale. */
   readonly values: Float32Array;
-  /** How many, and what each is. */
+  /** The number of images and their size. */
   readonly shape: readonly [count: number, height: number, width: number, channels: number];
-  /** The same on a device, where they are there already: a network on that device takes this. */
+  /** The same images on a device, if they are already there. A network on that device uses this tensor. */
   readonly tensor?: Tensor;
 }
 
-/** The images on a device: those that are there already, or a copy. */
+/** The images on a device: the tensor that is already there, or a copy. */
 export function imagesOn(device: Device, { values, shape, tensor }: Images): Tensor {
   return tensor?.device === device ? tensor : device.tensor(new Float32Array(values), shape);
 }
 
-/** Refuses two sets of images that cannot be compared one by one.
+/** Rejects two sets of images that cannot be compared one by one.
  * @param action for the message: "measure SSIM"
- * @throws {TypeError} their shapes differ, or are not those of their values
+ * @throws {TypeError} their shapes differ or do not match their values
  */
 export function checkPair(originals: Images, reconstructions: Images, action: string): void {
   const { shape } = originals;
@@ -41,8 +41,8 @@ export function checkPair(originals: Images, reconstructions: Images, action: st
   }
 }
 
-/** One number an image: the mean of `term` over the values of each pair, in float64.
- * @throws {TypeError} as `checkPair`
+/** One number per image: the mean of `term` over the values of each pair, in float64.
+ * @throws {TypeError} as in `checkPair`
  */
 export function meanOverImages(
   originals: Images,

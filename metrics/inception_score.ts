@@ -1,16 +1,16 @@
 /** The Inception Score (Salimans et al. 2016, arXiv 1606.03498). */
 
-/** exp of the mean Kullback-Leibler divergence of each image's classes from the classes of all images: the mean over
- * parts of the images, in order, as equal as can be.
+/** exp of the mean Kullback-Leibler divergence between the classes of each image and those of all images. The images
+ * are split in order into parts of nearly equal size; the result is the mean over the parts.
  *
  * ```ts
  * import { inceptionScore } from "@codebook/codebook";
  * import assert from "node:assert/strict";
- * const sure = Float32Array.of(50, 0, 0, 50); // Two images, each surely of a class of its own.
+ * const sure = Float32Array.of(50, 0, 0, 50); // Two images with different classes, both certain.
  * assert.ok(Math.abs(inceptionScore(sure, 2, 1) - 2) < 1e-6);
  * ```
  * @param logits `[images, classes]`
- * @param parts how many; 10 as it is reported
+ * @param parts the number of parts; 10 by convention
  * @returns in [1, classes]
  * @throws {RangeError} there are fewer images than parts
  */

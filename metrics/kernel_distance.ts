@@ -1,4 +1,4 @@
-/** The kernel distance between sets of features (Bińkowski et al. 2018, arXiv 1801.01401): KID where the features are
+/** The kernel distance between sets of features (Bińkowski et al. 2018, arXiv 1801.01401): KID if the features are
  * Inception's. */
 import { matmul } from "../core/functions/products.ts";
 import { permutation, randomKey } from "../core/random.ts";
@@ -8,13 +8,13 @@ import type { Device } from "../core/tensor.ts";
 export interface Features {
   /** `[count, dimensions]`. */
   readonly values: Float32Array<ArrayBuffer>;
-  /** How many. */
+  /** The number of features. */
   readonly count: number;
 }
 
-/** The unbiased squared maximum mean discrepancy with the kernel (x·y/D + 1)³: 0 in the mean for sets of one kind, and
- * sometimes below. The products are the device's, the sums float64.
- * @throws {RangeError} a set has less than two features
+/** The unbiased squared maximum mean discrepancy with the kernel (x·y/D + 1)³: 0 on average for sets from the same
+ * distribution, so sometimes negative. The device computes the products; the sums are float64.
+ * @throws {RangeError} a set has fewer than two features
  */
 export async function kernelDistance(device: Device, a: Features, b: Features): Promise<number> {
   for (const { count } of [a, b]) {
@@ -34,10 +34,10 @@ export async function kernelDistance(device: Device, a: Features, b: Features): 
   return within[0] + within[1] - 2 * between.sum / (a.count * b.count);
 }
 
-/** The mean kernel distance of subsets, drawn without replacement: as KID is reported. Where subsets would hold all
- * features of both sets, they are one and the same, and it is measured once.
- * @param subsets how many are drawn
- * @param size features of each, at most; no more than the smaller set has
+/** The mean kernel distance over random subsets, drawn without replacement, as KID is reported. If the subsets would
+ * contain all features of both sets, they are all equal, and the distance is measured once.
+ * @param subsets how many subsets to draw
+ * @param size the largest number of features per subset; limited to the size of the smaller set
  */
 export async function meanKernelDistance(
   device: Device,

@@ -12,13 +12,13 @@ import { SqueezeNet } from "./networks/squeezenet.ts";
 import { Vgg16 } from "./networks/vgg16.ts";
 import { loadWeights, type WeightFile, type Weights } from "./networks/weights.ts";
 
-/** The network that LPIPS looks through. */
+/** The name of a network for LPIPS. */
 export type LpipsNetwork = "vgg" | "alex" | "squeeze";
 
-/** The networks that LPIPS can look through. */
+/** The networks that LPIPS can use. */
 export const LPIPS_NETWORKS: readonly LpipsNetwork[] = ["vgg", "alex", "squeeze"];
 
-/** A network that gives feature maps of several layers, first the finest. */
+/** A network that returns feature maps of several layers, the finest first. */
 export type Backbone = Module & { forward(images: Tensor): readonly Tensor[] };
 
 interface BackboneClass {
@@ -32,7 +32,7 @@ const BACKBONES: Readonly<Record<LpipsNetwork, BackboneClass>> = {
   squeeze: SqueezeNet,
 };
 
-/** The usual files of each network: the one trained on ImageNet, and LPIPS's own weights (version 0.1). */
+/** The usual file names for each network: the weights trained on ImageNet, and LPIPS's own weights (version 0.1). */
 export const LPIPS_FILES: Readonly<Record<LpipsNetwork, readonly [WeightFile, WeightFile]>> = {
   vgg: [
     { network: "VGG16", names: ["vgg16.safetensors", "vgg16-397923af.pth"] },
@@ -61,13 +61,14 @@ export const LPIPS_FILES: Readonly<Record<LpipsNetwork, readonly [WeightFile, We
   ],
 };
 
-/** What the networks' inputs in [−1, 1] are shifted and divided by, red, green, blue. */
+/** What is subtracted from the networks' inputs in [−1, 1], and what they are then divided by: red, green, blue. */
 const SHIFT = [-0.030, -0.088, -0.188], SCALE = [0.458, 0.448, 0.450];
-/** Added to a length before it divides. Its square keeps the length's gradient finite where a vector is 0. */
+/** Added to a length before dividing by it. Its square keeps the gradient of the length finite for zero vectors. */
 const EPSILON = 1e-10;
 
-/** LPIPS: of two images' feature maps, made unit vectors at each pixel, the squared differences weighted by channel,
- * averaged over the pixels and summed over the layers (eq. 1). Differentiable by both images; the weights stay fixed.
+/** LPIPS: the feature maps of two images are normalised to unit vectors at each pixel. Their squared differences are
+ * weighted by channel, averaged over the pixels and summed over the layers (eq. 1). It is differentiable with respect
+ * to both images; the weights are fixed.
  */
 export class Lpips extends Module {
   /** The network. */
@@ -78,7 +79,7 @@ export class Lpips extends Module {
   readonly shift: Tensor;
   /** `[3]`. */
   readonly scale: Tensor;
-  /** Tells the weights from all others. */
+  /** The hash of the weights. */
   readonly hash: string;
 
   /** Loads both files of weights: the network's, and LPIPS's own (`lin0.model.1.weight` and so on). */
@@ -95,9 +96,9 @@ export class Lpips extends Module {
     this.hash = `${backbone.hash}+${linear.hash}`;
   }
 
-  /** Loads LPIPS from a folder of weight files; `LPIPS_FILES` has their names.
+  /** Loads LPIPS from a folder of weight files; see `LPIPS_FILES` for their names.
    * @throws {Error} the folder lacks a file
-   * @throws {RangeError} a file is damaged or of another network
+   * @throws {RangeError} a file is damaged or belongs to another network
    */
   static async load(device: Device, network: LpipsNetwork, folder: string): Promise<Lpips> {
     const [backbone, linear] = await Promise.all(

@@ -1,4 +1,4 @@
-/** THE table of the metrics of images: each by its name, with what it needs and how it is opened. */
+/** The table of all image metrics: the name of each, what it needs, and how it is opened. */
 import type { Device } from "../core/tensor.ts";
 import type { DigitClassifier } from "./digit_features.ts";
 import { FeatureExtractor, FrechetMetric, KernelMetric, ScoreMetric } from "./feature_metrics.ts";
@@ -15,49 +15,49 @@ import { loadWeights, type WeightFile } from "./networks/weights.ts";
 import { MeanPsnr, PsnrOfMeanError } from "./psnr_metrics.ts";
 import { imageSsim, type SsimOptions } from "./ssim.ts";
 
-/** What metrics may need besides the images. */
+/** What metrics may need besides images. */
 export interface MetricOptions {
-  /** Where networks compute. */
+  /** The device for networks. */
   readonly device: Device;
   /** The folder of weight files. */
   readonly weights: string | null;
-  /** Statistics that stand in the originals' place in FID, and what tells them from others. */
+  /** Statistics that replace those of the originals in FID, and their hash. */
   readonly reference?: { readonly gaussian: Gaussian; readonly hash: string };
-  /** Trains the classifier behind the digit features. */
+  /** Trains the classifier for the digit features. */
   readonly digitClassifier: () => Promise<DigitClassifier>;
 }
 
 /** One row of the table. */
 export interface MetricKind {
-  /** What it needs, for people; nothing for most. */
+  /** What it needs, in words; empty for most. */
   readonly needs: string;
-  /** The name of a metric that is measured beside it, because the number misleads alone. */
+  /** The name of a metric that is always measured with it, because the number alone is misleading. */
   readonly beside?: string;
-  /** Makes it ready. */
+  /** Opens the metric. */
   open(shared: SharedNetworks, options: MetricOptions): Promise<ImageMetric>;
 }
 
-/** The usual files of the Inception network of FID. */
+/** The usual file names of FID's Inception network. */
 export const INCEPTION_FILE: WeightFile = {
   network: "the Inception network of FID",
   names: ["inception-fid.safetensors", "pt_inception-2015-12-05-6726825d.pth"],
 };
 
-/** The Inception network of FID with what is computed through it. */
+/** FID's Inception network and its features. */
 export interface SharedInception {
   /** The network. */
   readonly network: InceptionV3;
-  /** Its features of images. */
+  /** Computes its features. */
   readonly extractor: FeatureExtractor;
-  /** Tells its weights from others. */
+  /** The hash of its weights. */
   readonly hash: string;
 }
 
 /** A classifier of digits with what is computed through it. */
 export interface SharedDigits {
-  /** Its features of images. */
+  /** Computes its features. */
   readonly extractor: FeatureExtractor;
-  /** Tells its weights from others. */
+  /** The hash of its weights. */
   readonly hash: string;
 }
 

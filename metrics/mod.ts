@@ -1,4 +1,4 @@
-/** What compares images and measures codebooks.
+/** Metrics that compare images and measure codebooks.
  *
  * @module
  */

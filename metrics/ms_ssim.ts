@@ -6,11 +6,11 @@ import { meanOverPlanes, type Planes, similarity, ssimWindow } from "./ssim.ts";
 const EXPONENTS: readonly number[] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 const WINDOW = 11;
 
-/** The multi-scale structural similarity of each image: Π contrastᵢ^wᵢ · ssim₅^w₅ over five scales, each half of the
- * one before by means of 2×2 pixels (an odd last row or column is repeated). Gaussian window of 11, covariances over
- * n; a contrast below 0 counts as 0. Channel-wise, then their mean.
+/** The multi-scale structural similarity of each image: Π contrastᵢ^wᵢ · ssim₅^w₅ over five scales, each half the size
+ * of the one before by 2×2 averages (an odd last row or column is repeated). The window is Gaussian with a side of 11,
+ * and covariances are over n. A contrast below 0 counts as 0. The result is the mean over the channels.
  *
- * @param dataRange greatest value minus least that the images may have
+ * @param dataRange the largest possible value minus the smallest
  * @returns `[count]`, in [0, 1]; float64
  * @throws {TypeError} the shapes differ
  * @throws {RangeError} a side is under 161 pixels, so that the window does not fit the coarsest scale

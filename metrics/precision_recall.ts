@@ -1,5 +1,5 @@
-/** How well generated samples match real ones as a set: precision and recall (Kynkäänniemi et al. 2019, arXiv
- * 1904.06991), density and coverage (Naeem et al. 2020, arXiv 2002.09797). */
+/** How well a set of generated samples matches a set of real ones: precision and recall (Kynkäänniemi et al. 2019,
+ * arXiv 1904.06991), density and coverage (Naeem et al. 2020, arXiv 2002.09797). */
 import type { Device } from "../core/tensor.ts";
 import {
   exactSquare,
@@ -11,29 +11,33 @@ import type { Features } from "./kernel_distance.ts";
 
 /** How a set of generated features matches a set of real ones. */
 export interface NeighbourhoodMetrics {
-  /** The share of generated features that lie in some real feature's ball, in [0, 1]: whether samples are realistic. */
+  /** The share of generated features in the ball of some real feature, in [0, 1]. It tells whether samples are
+   * realistic. */
   readonly precision: number;
-  /** The share of real features that lie in some generated feature's ball, in [0, 1]: whether all kinds are made. */
+  /** The share of real features in the ball of some generated feature, in [0, 1]. It tells whether samples cover the
+   * whole variety. */
   readonly recall: number;
-  /** Real features' balls that a generated feature lies in, on average, over k: at least 0, about 1 for sets of one kind;
-   * as precision, but an outlier among the real features counts for little. */
+  /** The average number of real features' balls that contain a generated feature, divided by k. It is at least 0, and
+   * about 1 for sets from the same distribution. It is like precision, but less sensitive to outliers among the real
+   * features. */
   readonly density: number;
-  /** The share of real features whose ball holds some generated feature, in [0, 1]; as recall, but an outlier among the
-   * generated features counts for little. */
+  /** The share of real features whose ball contains some generated feature, in [0, 1]. It is like recall, but less
+   * sensitive to outliers among the generated features. */
   readonly coverage: number;
 }
 
-/** How the balls are drawn. */
+/** Options of `neighbourhoodMetrics`. */
 export interface NeighbourhoodOptions {
-  /** k: a feature's ball reaches to its k-th nearest neighbour in its own set, and holds what lies on its edge. */
+  /** k: a feature's ball reaches to its k-th nearest neighbour in its own set, including the boundary. */
   readonly neighbours?: number;
 }
 
 const ACTION = "measure precision and recall";
 
-/** Measures generated features against real ones by the balls around each that reach to its k-th nearest neighbour of its
- * own set (another feature, which may be equal). The distances are Euclidean and exact: every comparison comes out as with
- * float64 sums over all pairs. Beyond the features, memory does not grow with their number.
+/** Compares generated features with real ones. Around each feature there is a ball that reaches to its k-th nearest
+ * neighbour in its own set (another feature, which may have the same values). The distances are Euclidean and exact:
+ * every comparison has the same outcome as with float64 sums over all pairs. Apart from the features, memory does not
+ * grow with their number.
  *
  * ```ts
  * import { neighbourhoodMetrics, openDevice } from "@codebook/codebook";
@@ -42,12 +46,12 @@ const ACTION = "measure precision and recall";
  * const set = (...values: number[]) => ({ values: Float32Array.from(values), count: values.length });
  * const real = set(0, 1, 2, 3), generated = set(0.5, 1.5, 2.6, 99);
  * const { precision, coverage } = await neighbourhoodMetrics(device, real, generated, { neighbours: 1 });
- * assert.deepEqual([precision, coverage], [0.75, 1]); // 99 is far from all that is real.
+ * assert.deepEqual([precision, coverage], [0.75, 1]); // 99 is far from every real feature.
  * ```
  * @param real `[N, D]`
  * @param generated `[M, D]`
- * @throws {TypeError} the features differ in their length
- * @throws {RangeError} k is not positive, a set has less than k + 1 features, or a value is not finite
+ * @throws {TypeError} the features differ in length
+ * @throws {RangeError} k is not positive, a set has fewer than k + 1 features, or a value is not finite
  */
 export async function neighbourhoodMetrics(
   device: Device,
@@ -72,7 +76,7 @@ export async function neighbourhoodMetrics(
   const [x, y] = prepareFeatures([real, generated], ACTION);
   const ofReal = await squaredRadii(device, x, neighbours);
   const ofGenerated = await squaredRadii(device, y, neighbours);
-  const balls = new Uint32Array(y.count); // Real balls that hold each generated feature.
+  const balls = new Uint32Array(y.count); // Real balls that contain each generated feature.
   const covered = new Uint8Array(x.count), recalled = new Uint8Array(x.count);
   await visitPairs(device, x, y, { a: ofReal, b: ofGenerated }, (i, j, least, most) => {
     const radius = ofReal[i], other = ofGenerated[j];
@@ -92,7 +96,7 @@ export async function neighbourhoodMetrics(
   };
 }
 
-/** Whether bounds lie on one side of a threshold. */
+/** Whether both bounds lie on the same side of a threshold. */
 function isClear(least: number, most: number, threshold: number): boolean {
   return most <= threshold || least > threshold;
 }
@@ -110,7 +114,7 @@ async function squaredRadii(
   set: ProductFeatures,
   neighbours: number,
 ): Promise<Float64Array> {
-  // The k least squares of each feature so far, in ascending order.
+  // The k smallest squares of each feature so far, in ascending order.
   const nearest = new Float64Array(set.count * neighbours).fill(Infinity);
   const radii = new Float64Array(set.count).fill(Infinity); // The last of them.
   const none = new Float64Array(set.count).fill(-Infinity);

@@ -2,24 +2,24 @@
 import type { Images } from "./images.ts";
 import { imageMse } from "./mse.ts";
 
-/** The peak signal-to-noise ratio in dB of a mean squared error: 10·log₁₀(range²/mse); infinite for no error.
+/** The peak signal-to-noise ratio in dB of a mean squared error: 10·log₁₀(range²/mse); infinite if the error is 0.
  *
  * ```ts
  * import { peakSignalToNoise } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * assert.equal(peakSignalToNoise(0.04, 2), 20);
  * ```
- * @param range greatest value minus least: 2 for images in [−1, 1]
+ * @param range the largest possible value minus the smallest: 2 for images in [−1, 1]
  */
 export function peakSignalToNoise(meanSquaredError: number, range: number): number {
   return 10 * Math.log10(range * range / meanSquaredError);
 }
 
-/** Sums the errors of pairs of images, and gives what they come to in decibels.
+/** Sums the errors of pairs of images and converts them to decibels.
  *
- * The ratio of a pair that is equal is infinite, and one such pair would make the mean over pairs infinite: so that mean is
- * over the pairs that differ, the equal ones are counted, and beside it stands the ratio of the mean error, which takes
- * every pair.
+ * The ratio of two equal images is infinite, and one such pair would make the mean infinite. So `mean` covers only the
+ * pairs that differ, and `equalPairs` counts the equal ones. `ofMeanError`, the ratio for the mean error, covers every
+ * pair.
  *
  * ```ts
  * import { PsnrSums } from "@codebook/codebook";
@@ -38,7 +38,7 @@ export class PsnrSums {
   #equal = 0;
 
   /** Starts with no pairs.
-   * @param range greatest value minus least: 2 for images in [−1, 1]
+   * @param range the largest possible value minus the smallest: 2 for images in [−1, 1]
    */
   constructor(range: number) {
     this.#range = range;
@@ -57,7 +57,7 @@ export class PsnrSums {
     return this.#pairs;
   }
 
-  /** How many of them are equal. */
+  /** How many pairs are equal. */
   get equalPairs(): number {
     return this.#equal;
   }
@@ -67,21 +67,21 @@ export class PsnrSums {
     return this.#errors / this.#pairs;
   }
 
-  /** The mean over the pairs that differ, in dB; infinite where none does. */
+  /** The mean over the pairs that differ, in dB; infinite if no pair differs. */
   get mean(): number {
     const differing = this.#pairs - this.#equal;
     return differing === 0 ? Infinity : this.#ratios / differing;
   }
 
-  /** The ratio of the mean error over all pairs, in dB; infinite where no pair differs. */
+  /** The ratio for the mean error over all pairs, in dB; infinite if no pair differs. */
   get ofMeanError(): number {
     return peakSignalToNoise(this.meanError, this.#range);
   }
 }
 
 /** The peak signal-to-noise ratio of each image, in dB.
- * @param range greatest value minus least: 255 for bytes
- * @returns `[count]`; infinite where an image is the same
+ * @param range the largest possible value minus the smallest: 255 for bytes
+ * @returns `[count]`; infinite for equal images
  * @throws {TypeError} the shapes differ
  */
 export function imagePsnr(

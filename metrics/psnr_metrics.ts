@@ -1,14 +1,14 @@
-/** The peak signal-to-noise ratio over many pairs of images. */
+/** The peak signal-to-noise ratio as a metric over many pairs of images. */
 import type { ImageMetric, MetricDescription } from "./image_metric.ts";
 import type { Images } from "./images.ts";
 import { imageMse } from "./mse.ts";
 import { PsnrSums } from "./psnr.ts";
 
-/** A ratio over pairs of images, from the sums of their errors. */
+/** A ratio over pairs of images, computed from the sums of their errors. */
 export abstract class PsnrMetric implements ImageMetric {
-  /** What it is. */
+  /** The metric's description. */
   readonly description: MetricDescription;
-  /** The errors so far, of images in [−1, 1]. */
+  /** The sums of the errors so far, for images in [−1, 1]. */
   protected readonly sums: PsnrSums = new PsnrSums(2);
 
   /** Starts with no pairs. */
@@ -16,7 +16,7 @@ export abstract class PsnrMetric implements ImageMetric {
     this.description = description;
   }
 
-  /** Measures pairs. */
+  /** Adds pairs of images. */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     for (const error of imageMse(originals, reconstructions)) this.sums.add(error);
     await Promise.resolve();
@@ -34,29 +34,29 @@ export abstract class PsnrMetric implements ImageMetric {
     return await Promise.resolve(this.take(this.sums));
   }
 
-  /** Takes the ratio. */
+  /** Computes the ratio. */
   protected abstract take(sums: PsnrSums): number;
 
   /** Does nothing: there is nothing to free. */
   [Symbol.dispose](): void {}
 }
 
-/** The mean ratio of the pairs that differ. */
+/** The mean ratio over the pairs that differ. */
 export class MeanPsnr extends PsnrMetric {
   /** How many pairs were equal. */
   get equalPairs(): number {
     return this.sums.equalPairs;
   }
 
-  /** Takes the mean. */
+  /** Computes the mean. */
   protected override take(sums: PsnrSums): number {
     return sums.mean;
   }
 }
 
-/** The ratio of the mean error over all pairs. */
+/** The ratio for the mean error over all pairs. */
 export class PsnrOfMeanError extends PsnrMetric {
-  /** Takes the ratio. */
+  /** Computes the ratio. */
   protected override take(sums: PsnrSums): number {
     return sums.ofMeanError;
   }

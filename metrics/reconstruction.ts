@@ -1,11 +1,11 @@
-/** How close reconstructions are to their originals, measured where they are: on the device. */
+/** Reconstruction errors, computed on the device. */
 import { square, sub } from "../core/functions/elementwise.ts";
 import { mean } from "../core/functions/reductions.ts";
 import { sameShape, showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 
 /** The mean squared error of each image: two float32 `[B, H, W, C]` → `[B]`, in the images' own units squared.
- * @throws {TypeError} the shapes differ, or have not four axes
+ * @throws {TypeError} the shapes differ, or do not have four axes
  */
 export function imageErrors(originals: Tensor, reconstructions: Tensor): Tensor {
   const { shape } = originals;

@@ -1,4 +1,4 @@
-/** The metrics of images that can be chosen by name. */
+/** The image metrics that can be chosen by name. */
 import { suggestName } from "../settings/nearest_name.ts";
 import type { ImageMetric } from "./image_metric.ts";
 import { checkPair, type Images } from "./images.ts";
@@ -13,21 +13,21 @@ import {
 export const METRIC_NAMES: readonly string[] = [...METRIC_KINDS.keys()];
 
 /** What a metric needs besides images, in words.
- * @throws {RangeError} there is none of that name
+ * @throws {RangeError} there is no metric of that name
  */
 export function metricNeeds(name: string): string {
   return kindOf(name).needs;
 }
 
-/** The names with those of the metrics that are measured beside them, each behind its own: KID beside FID, the PSNR of the
- * mean error beside the mean PSNR.
+/** Adds the companions of metrics, each after its own metric: KID after FID, and the PSNR of the mean error after the
+ * mean PSNR.
  *
  * ```ts
  * import { withCompanions } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * assert.deepEqual(withCompanions(["fid", "ssim"]), ["fid", "kid", "ssim"]);
  * ```
- * @throws {RangeError} there is none of a name
+ * @throws {RangeError} there is no metric of one of the names
  */
 export function withCompanions(names: readonly string[]): readonly string[] {
   return names.flatMap((name) => {
@@ -46,16 +46,16 @@ function kindOf(name: string): MetricKind {
   );
 }
 
-/** What some metrics come to. */
+/** The results of some metrics. */
 export interface MetricResults {
-  /** The numbers by name. */
+  /** The measured numbers by name. */
   readonly values: ReadonlyMap<string, number>;
-  /** Why there is no number, by name. */
+  /** For metrics without a number, the reason by name. */
   readonly unmeasured: ReadonlyMap<string, string>;
 }
 
-/** Some metrics, with the networks that they share. One that cannot be measured is left out, with its reason, and the others
- * go on. */
+/** Some metrics, with the networks that they share. A metric that cannot be measured is left out with a reason, and the
+ * others continue. */
 export class Metrics implements Disposable {
   readonly #byName = new Map<string, ImageMetric>();
   readonly #unmeasured = new Map<string, string>();
@@ -63,8 +63,8 @@ export class Metrics implements Disposable {
 
   private constructor() {}
 
-  /** Opens metrics by name: loads weights, trains what has to be trained.
-   * @throws {RangeError} there is none of a name
+  /** Opens metrics by name: loads weights and trains the digit classifier if necessary.
+   * @throws {RangeError} there is no metric of one of the names
    */
   static async open(names: readonly string[], options: MetricOptions): Promise<Metrics> {
     const kinds = names.map((name) => [name, kindOf(name)] as const);
@@ -84,13 +84,13 @@ export class Metrics implements Disposable {
     return this.#byName;
   }
 
-  /** Why each of the others cannot be measured, by name. */
+  /** Why each of the other metrics cannot be measured, by name. */
   get unmeasured(): ReadonlyMap<string, string> {
     return this.#unmeasured;
   }
 
-  /** Shows a batch to every metric. One that cannot take it is not measured.
-   * @throws {TypeError} the shapes differ, or are not those of the values
+  /** Adds a batch to every metric. A metric that rejects it is not measured.
+   * @throws {TypeError} the shapes differ, or do not match the values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     checkPair(originals, reconstructions, "measure images");
@@ -105,7 +105,7 @@ export class Metrics implements Disposable {
     }
   }
 
-  /** The number of each metric over all pairs so far, and why others have none. */
+  /** The number of each metric over all pairs so far, and why other metrics have none. */
   async results(): Promise<MetricResults> {
     const values = new Map<string, number>(), unmeasured = new Map(this.#unmeasured);
     for (const [name, metric] of this.#byName) {
@@ -125,8 +125,8 @@ export class Metrics implements Disposable {
   }
 }
 
-/** The reason for which a metric refuses what it is given.
- * @throws {unknown} the error itself, where it is of another kind
+/** The reason why a metric rejects its input.
+ * @throws {unknown} the error itself, if it is of another kind
  */
 function refusalOf(error: unknown): string {
   if (error instanceof RangeError || error instanceof TypeError) return error.message;

@@ -1,31 +1,32 @@
 /** Structural similarity (Wang et al. 2004, "Image quality assessment", eq. 13), as scikit-image computes it. */
 import { checkPair, type Images } from "./images.ts";
 
-/** How SSIM is measured. */
+/** Options of SSIM. */
 export interface SsimOptions {
-  /** Greatest value minus least that the images may have: 1 for [0, 1], 2 for [−1, 1], 255 for bytes. */
+  /** The largest possible value minus the smallest: 1 for [0, 1], 2 for [−1, 1], 255 for bytes. */
   readonly dataRange: number;
-  /** The weights of the window's pixels: all alike, or Gaussian with σ = 1.5 cut off at 5 pixels; uniform. */
+  /** The weights of the window's pixels: uniform (the default), or Gaussian with σ = 1.5, cut off at 5 pixels. */
   readonly weights?: "uniform" | "gaussian";
-  /** The side of the window, odd; 7 for uniform weights, and always 11 for Gaussian ones. */
+  /** The side of the window, odd. By default 7 for uniform weights; always 11 for Gaussian ones. */
   readonly window?: number;
-  /** Whether covariances are over n − 1 of the window's n pixels instead of n, as scikit-image's are; true. */
+  /** Whether to divide covariances by n − 1 instead of n, the number of the window's pixels; by default true, as in
+   * scikit-image. */
   readonly sampleCovariance?: boolean;
 }
 
 /** A window of weights that sum to 1, the same along both axes. */
 export interface Window {
-  /** One weight a pixel of the side. */
+  /** One weight per pixel of the side. */
   readonly weights: Float64Array;
-  /** What the covariances are multiplied by. */
+  /** The factor of the covariances. */
   readonly covarianceScale: number;
 }
 
 /** Two images of one channel. */
 export interface Planes {
-  /** The values of `[height, width]`. */
+  /** The values of the first image, `[height, width]`. */
   readonly a: Float64Array;
-  /** Likewise. */
+  /** The values of the second image, `[height, width]`. */
   readonly b: Float64Array;
   /** Rows. */
   readonly height: number;
@@ -33,7 +34,8 @@ export interface Planes {
   readonly width: number;
 }
 
-/** The structural similarity of each image: the mean over the windows that lie within it, and over its channels.
+/** The structural similarity of each image: the mean over the windows that lie entirely within it, and over its
+ * channels.
  *
  * ```ts
  * import { imageSsim, randomKey, openDevice, uniform } from "@codebook/codebook";
@@ -46,7 +48,7 @@ export interface Planes {
  * ```
  * @returns `[count]`, in [−1, 1]; float64
  * @throws {TypeError} the shapes differ
- * @throws {RangeError} the window is even or larger than the images, or Gaussian and not 11, or the range not positive
+ * @throws {RangeError} the window is even, larger than the images, or Gaussian and not 11; or the range is not positive
  */
 export function imageSsim(
   originals: Images,
@@ -69,7 +71,7 @@ export function imageSsim(
   );
 }
 
-/** The mean over the channels of a number that each pair of planes gives, by image. */
+/** For each image, the mean over its channels of a number computed from each pair of planes. */
 export function meanOverPlanes(
   originals: Images,
   reconstructions: Images,
@@ -94,8 +96,8 @@ export function meanOverPlanes(
   });
 }
 
-/** The window of some options.
- * @throws {RangeError} as `imageSsim`
+/** The window for the options.
+ * @throws {RangeError} as in `imageSsim`
  */
 export function ssimWindow(options: SsimOptions): Window {
   const { weights = "uniform", dataRange, sampleCovariance = true } = options;
@@ -161,7 +163,8 @@ export function similarity(
   return { ssim: ssim / both.length, contrast: contrast / both.length };
 }
 
-/** The weighted mean of every window that lies within a plane: along the rows, then along the columns. */
+/** The weighted mean of every window that lies entirely within a plane: first along the rows, then along the
+ * columns. */
 function windowMeans(
   plane: Float64Array,
   height: number,

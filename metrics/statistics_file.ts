@@ -1,5 +1,4 @@
-/** Files of feature statistics, in the form that pytorch-fid reads and writes: a NumPy archive (`.npz`) of `mu` and
- * `sigma`. */
+/** Files of feature statistics, in pytorch-fid's format: a NumPy archive (`.npz`) of `mu` and `sigma`. */
 import { readFile } from "node:fs/promises";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { decodeNpy, encodeNpy } from "../files/npy.ts";
@@ -7,10 +6,10 @@ import { encodeZip, ZipArchive } from "../files/zip.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 import { regularSize } from "../files/regular_file.ts";
 
-/** No array is larger: a covariance of 8,192 dimensions. */
+/** The largest array in bytes: a covariance of 8,192 dimensions. */
 const MOST_BYTES = 2 ** 29 + 2 ** 16;
 
-/** The bytes of a file of statistics; the same statistics give the same bytes.
+/** Encodes statistics as the bytes of a file. The same statistics give the same bytes.
  *
  * ```ts
  * import { decodeStatistics, encodeStatistics } from "@codebook/codebook";
@@ -33,8 +32,8 @@ export function encodeStatistics({ mean, covariance }: Gaussian): Uint8Array<Arr
 }
 
 /** Parses the bytes of a file of statistics.
- * @param source what the messages call the bytes: a path
- * @throws {RangeError} they are damaged, or not of this form
+ * @param source the name of the bytes in error messages: a path
+ * @throws {RangeError} the bytes are damaged or in another format
  */
 export function decodeStatistics(bytes: Uint8Array, source: string): Gaussian {
   const archive = new ZipArchive(bytes, source);
@@ -57,14 +56,14 @@ export function decodeStatistics(bytes: Uint8Array, source: string): Gaussian {
   return { mean: mean.values, covariance: covariance.values };
 }
 
-/** Writes a file of statistics in one step.
+/** Writes a file of statistics atomically.
  * @throws {Error} the file cannot be written
  */
 export async function writeStatistics(path: string, gaussian: Gaussian): Promise<void> {
   await writeAtomically(path, encodeStatistics(gaussian));
 }
 
-/** Reads the bytes of a file of statistics, which `decodeStatistics` parses.
+/** Reads the bytes of a file of statistics; parse them with `decodeStatistics`.
  * @throws {Error} the file is missing or cannot be read
  */
 export async function readStatisticsBytes(path: string): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
-/** Checks what programs hand to functions that take a name within an object. */
+/** A check of objects that must name something, such as a type. */
 import { showSetting } from "./settings.ts";
 
-/** Refuses what is no object with a text of a name.
+/** Rejects anything but an object with a string in a certain field.
  *
  * ```ts
  * import { checkHas } from "./check_has.ts";
@@ -12,10 +12,10 @@ import { showSetting } from "./settings.ts";
  *   message: "Cannot make a quantizer: the configuration must be an object with a type, got one of kind",
  * });
  * ```
- * @param name of the field
- * @param action what is done, for the message
- * @param requirement what must be given, for the message
- * @throws {TypeError} it is none
+ * @param name the name of the field
+ * @param action what the caller is doing, for the message
+ * @param requirement what is required, for the message
+ * @throws {TypeError} the value is not such an object
  */
 export function checkHas(value: unknown, name: string, action: string, requirement: string): void {
   const isObject = typeof value === "object" && value !== null;

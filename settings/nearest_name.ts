@@ -1,6 +1,6 @@
 /** Finds the name that was probably meant. */
 
-/** Edits (insertions, deletions, substitutions of one letter) between two words; Levenshtein 1966. */
+/** The number of edits (insertions, deletions, substitutions of one letter) between two words (Levenshtein 1966). */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {
@@ -14,8 +14,8 @@ function editDistance(a: string, b: string): number {
   return previous[b.length];
 }
 
-/** The known name nearest to a misspelt one, whatever the case of the letters, or undefined when none is near
- * (more than a third of the letters differ). A dotted name is also found by its last part alone.
+/** The known name most similar to a misspelt one, ignoring case. Undefined if more than a third of the letters differ.
+ * A dotted name is also found by its last part.
  *
  * ```ts
  * import { nearestName } from "./nearest_name.ts";
@@ -40,7 +40,7 @@ export function nearestName(name: string, known: readonly string[]): string | un
   return nearest;
 }
 
-/** The end of a message about an unknown name: the nearest known one, or all of them. */
+/** The end of a message about an unknown name: the most similar known name, or all known names. */
 export function suggestName(name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known);
   return nearest === undefined ? `known are ${known.join(", ")}` : `did you mean ${nearest}?`;

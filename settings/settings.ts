@@ -1,22 +1,22 @@
-/** Settings that a zod schema describes: what each one may be, in words, and messages that say so. */
+/** Settings described by zod schemas: the allowed values of each in words, and error messages. */
 import * as z from "zod";
 import { nearestName } from "./nearest_name.ts";
 
 /** One setting of a schema. */
 export interface Setting {
-  /** Where it is: `model.hidden`. */
+  /** Its path: `model.hidden`. */
   readonly path: string;
   /** What it means. */
   readonly description: string;
-  /** What it may be, in words. */
+  /** The allowed values, in words. */
   readonly allowed: string;
   /** The type of its value. */
   readonly kind: "boolean" | "number" | "numbers" | "string";
-  /** Its value where none is given. */
+  /** Its default value. */
   readonly default: unknown;
 }
 
-/** What zod's JSON schemas say of a setting or a section of settings. */
+/** What zod's JSON schemas contain for a setting or a section of settings. */
 interface Description {
   readonly type?: string;
   readonly description?: string;
@@ -33,7 +33,7 @@ interface Description {
   readonly properties?: Readonly<Record<string, Description>>;
 }
 
-/** All settings of a schema of plain objects, in its order; a nested object is a section of the path.
+/** Lists all settings of a schema of plain objects, in order. A nested object is a section of the path.
  *
  * ```ts
  * import { settingsOf } from "./settings.ts";
@@ -49,8 +49,8 @@ export function settingsOf(schema: z.ZodType): readonly Setting[] {
   return flatten(z.toJSONSchema(schema, { io: "input" }) as Description, "");
 }
 
-/** The settings in `given`, checked, with the schema's defaults where it says nothing.
- * @param action what is done with them, for the message: "read the configuration"
+/** Checks the settings in `given` and fills in the schema's defaults.
+ * @param action what the caller is doing, for error messages: "read the configuration"
  * @throws {RangeError} a setting is unknown (with the nearest known one) or has a value that is not allowed
  */
 export function readSettings<T>(schema: z.ZodType<T>, given: unknown, action: string): T {
@@ -64,14 +64,14 @@ export function readSettings<T>(schema: z.ZodType<T>, given: unknown, action: st
   throw new RangeError(`Cannot ${action}: ${reason}`);
 }
 
-/** A value as messages show it. */
+/** Formats a value for messages. */
 export function showSetting(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "none";
   return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
-/** The path of the setting that was probably meant, or undefined when none is near.
+/** The path of the setting that was probably meant; undefined if none is similar.
  *
  * ```ts
  * import { nearestSetting } from "./settings.ts";

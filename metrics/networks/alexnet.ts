@@ -13,7 +13,7 @@ interface Stage {
   readonly pooled: boolean;
 }
 
-/** The convolutions with their places among torchvision's `features`, and whether the input is pooled first. */
+/** The convolutions with their positions in torchvision's `features`, and whether the input is pooled first. */
 const STAGES: readonly Stage[] = [
   { index: 0, outputs: 64, size: 11, stride: 4, padding: 2, pooled: false },
   { index: 3, outputs: 192, size: 5, padding: 2, pooled: true },
@@ -43,7 +43,7 @@ export class AlexNet extends Module {
     );
   }
 
-  /** float32 `[B, H, W, 3]` → each convolution's relu.
+  /** float32 `[B, H, W, 3]` → the output of each convolution after relu.
    * @throws {TypeError} a side is under 31
    */
   forward(images: Tensor): readonly Tensor[] {

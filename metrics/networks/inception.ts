@@ -1,5 +1,5 @@
-/** Inception v3 (Szegedy et al. 2015, arXiv 1512.00567) in the form that FID expects: the network of 2015-12-05, whose
- * average pools leave the padding out of account and whose last block pools the greatest.
+/** Inception v3 (Szegedy et al. 2015, arXiv 1512.00567) in the form that FID expects: the network of 2015-12-05. Its
+ * average pools ignore padding, and its last block uses max pooling.
  */
 import { maxPool } from "../../core/functions/movement.ts";
 import { matmul } from "../../core/functions/products.ts";
@@ -10,16 +10,16 @@ import { averagePoolWithin, maxPool3, normalizedConvolution, Parallel } from "./
 import { resizeBilinear } from "./resize.ts";
 import type { Weights } from "./weights.ts";
 
-/** The side that the network was trained at. */
+/** The side length of the training images. */
 const SIDE = 299;
-/** Of its batch normalisation. */
+/** ε of the batch normalisation. */
 const EPSILON = 0.001;
 const FEATURES = 2048, CLASSES = 1008;
 
 /** One convolution of a branch: name, channels, kernel; padded to keep the size unless it has a stride. */
 type Step = readonly [name: string, outputs: number, height: number, width: number, stride?: 2];
 
-/** Makes the parts of one block. */
+/** Builds the parts of one block. */
 class BlockBuilder {
   constructor(
     readonly device: Device,
@@ -28,7 +28,7 @@ class BlockBuilder {
     readonly inputs: number,
   ) {}
 
-  /** Convolutions one after another. */
+  /** A sequence of convolutions. */
   chain(steps: readonly Step[], inputs = this.inputs): Layer {
     let channels = inputs;
     return new Sequential(steps.map(([step, outputs, height, width, stride]) => {
@@ -53,7 +53,7 @@ class BlockBuilder {
     return new Sequential([new Activation(pool), this.chain([["branch_pool", outputs, 1, 1]])]);
   }
 
-  /** Convolutions, and then two side by side. */
+  /** A sequence of convolutions, then two in parallel. */
   forked(steps: readonly Step[], left: Step, right: Step): Layer {
     const [, channels] = steps[steps.length - 1];
     const fork = new Parallel([this.chain([left], channels), this.chain([right], channels)]);
@@ -75,7 +75,7 @@ function blockA(block: BlockBuilder, pool: number): Layer {
   ]);
 }
 
-/** To half the size. */
+/** Halves the size. */
 function blockB(block: BlockBuilder): Layer {
   return new Parallel([
     block.chain([["branch3x3", 384, 3, 3, 2]]),
@@ -88,7 +88,7 @@ function blockB(block: BlockBuilder): Layer {
   ]);
 }
 
-/** Figure 6: kernels of 7×7 as rows and columns. */
+/** Figure 6: 7×7 kernels factorised into rows and columns. */
 function blockC(block: BlockBuilder, width: number): Layer {
   return new Parallel([
     block.chain([["branch1x1", 192, 1, 1]]),
@@ -108,7 +108,7 @@ function blockC(block: BlockBuilder, width: number): Layer {
   ]);
 }
 
-/** To half the size. */
+/** Halves the size. */
 function blockD(block: BlockBuilder): Layer {
   return new Parallel([
     block.chain([["branch3x3_1", 192, 1, 1], ["branch3x3_2", 320, 3, 3, 2]]),
@@ -186,13 +186,13 @@ function layersOf(device: Device, weights: Weights): readonly (readonly [string,
   ];
 }
 
-/** The network up to its features, and its classes. Weights are named as pytorch-fid's. */
+/** The network up to its features, and its classifier. Weights have pytorch-fid's names. */
 export class InceptionV3 extends Module {
-  /** How many features an image has. */
+  /** The number of features per image. */
   static readonly features: number = FEATURES;
   /** The layers by name, in order. */
   readonly layers: ReadonlyMap<string, Layer>;
-  /** `[2048, 1008]`: features to the logits of classes. */
+  /** `[2048, 1008]`: maps features to logits of the classes. */
   readonly classifier: Tensor;
 
   /** Loads the weights. */
@@ -214,8 +214,8 @@ export class InceptionV3 extends Module {
     return mean(maps, [1, 2]);
   }
 
-  /** Features `[B, 2048]` → the logits of 1,008 classes `[B, 1008]`, without the classifier's bias, as the Inception
-   * Score has it. */
+  /** Features `[B, 2048]` → the logits of 1,008 classes `[B, 1008]`, without the classifier's bias, as in the Inception
+   * Score. */
   logits(features: Tensor): Tensor {
     return matmul(features, this.classifier);
   }

@@ -1,4 +1,4 @@
-/** What trained networks are built of: convolutions whose weights are given and stay as they are. */
+/** Building blocks of pretrained networks: convolutions with fixed weights. */
 import {
   averagePool,
   broadcast,
@@ -17,15 +17,15 @@ import type { Weights } from "./weights.ts";
 
 /** The geometry of a convolution, and what follows it. */
 export interface FrozenConvolutionOptions {
-  /** Channels it takes. */
+  /** Input channels. */
   readonly inputs: number;
-  /** Channels it gives. */
+  /** Output channels. */
   readonly outputs: number;
-  /** The kernel. */
+  /** The size of the kernel. */
   readonly size: Pair;
-  /** Input pixels from one output to the next; 1. */
+  /** The stride; by default 1. */
   readonly stride?: number;
-  /** Zeros around the input; none. */
+  /** Zeros around the input; by default none. */
   readonly padding?: Pair;
 }
 
@@ -104,12 +104,12 @@ export function normalizedConvolution(
   return new FrozenConvolution(device, scaled, bias, options);
 }
 
-/** Layers side by side, whose channels are joined. */
+/** Layers applied to the same input, with their output channels concatenated. */
 export class Parallel extends Layer {
   /** The layers, in the order of their channels. */
   readonly branches: readonly [Layer, ...Layer[]];
 
-  /** Joins the layers. */
+  /** Combines the layers. */
   constructor(branches: readonly [Layer, ...Layer[]]) {
     super();
     this.branches = branches;
@@ -122,8 +122,9 @@ export class Parallel extends Layer {
   }
 }
 
-/** The greatest of windows of 3×3, two pixels apart. A last row or column that a window does not fill is dropped, or
- * (`ceil`) pooled by itself; the input is not negative there, so that zeros at its end change nothing. */
+/** Max pooling over 3×3 windows with a stride of 2. A last row or column that does not fill a window is dropped, or
+ * with `ceil` pooled as well. That relies on an input without negative values, so that zeros at its end do not change
+ * the maximum. */
 export function maxPool3(x: Tensor, { ceil = false }: { ceil?: boolean } = {}): Tensor {
   if (!ceil) return maxPool(x, 3, { stride: 2 });
   const [, height, width] = x.shape;
@@ -139,7 +140,8 @@ export function averagePoolWithin(x: Tensor): Tensor {
   return div(averagePool(x, 3, window), share);
 }
 
-/** Images `[B, H, W, 3]` as they are, grey ones `[B, H, W, 1]` repeated to three channels, as arXiv 2307.15139 has it.
+/** Returns images `[B, H, W, 3]` unchanged, and repeats grey ones `[B, H, W, 1]` to three channels, as in arXiv
+ * 2307.15139.
  * @throws {TypeError} they have another number of channels
  */
 export function toThreeChannels(images: Tensor, action: string): Tensor {

@@ -4,7 +4,7 @@ import { matmul } from "../../core/functions/products.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
 /** The weights of a bilinear resize along one axis, `[to, from]`: output i lies at (i + ½)·from/to − ½ between the
- * pixels' centres, held within the first and the last; nothing is smoothed when it shrinks. */
+ * pixel centres, clamped to the first and the last. There is no antialiasing when shrinking. */
 function resizeWeights(from: number, to: number): Float32Array<ArrayBuffer> {
   const weights = new Float32Array(to * from);
   for (let output = 0; output < to; output++) {
@@ -33,7 +33,7 @@ export function resizeBilinear(images: Tensor, height: number, width: number): T
   if (rows === height && columns === width) return images;
   const down = device.tensor(resizeWeights(rows, height), [height, rows]);
   const across = resizeWeights(columns, width);
-  // Along the columns, with the channels: [columns·channels, width·channels], nothing between different channels.
+  // Along the columns, with the channels: [columns·channels, width·channels], with zeros between different channels.
   const spread = new Float32Array(columns * channels * width * channels);
   across.forEach((weight, at) => {
     const output = Math.floor(at / columns), column = at % columns;

@@ -4,7 +4,8 @@ import { type Layer, Module, Sequential } from "../../nn/module.ts";
 import { convolution, maxPool3, Parallel } from "./layers.ts";
 import type { Weights } from "./weights.ts";
 
-/** A fire module: its place among torchvision's `features`, what it squeezes to, and what each half expands to. */
+/** A fire module: its position in torchvision's `features`, the squeeze channels, and the expand channels of each
+ * half. */
 interface Fire {
   readonly index: number;
   readonly squeeze: number;
@@ -12,7 +13,7 @@ interface Fire {
 }
 
 const STEM = 64;
-/** The fire modules of each stage; before each, the greatest of 3×3 pixels is taken (`true`) or not. */
+/** The fire modules of each stage, and whether 3×3 max pooling comes before them. */
 const STAGES: readonly (readonly [pooled: boolean, fires: readonly Fire[]])[] = [
   [true, [{ index: 3, squeeze: 16, expand: 64 }, { index: 4, squeeze: 16, expand: 64 }]],
   [true, [{ index: 6, squeeze: 32, expand: 128 }, { index: 7, squeeze: 32, expand: 128 }]],
@@ -59,7 +60,7 @@ export class SqueezeNet extends Module {
     );
   }
 
-  /** float32 `[B, H, W, 3]` → the first relu and each stage's output, seven in all.
+  /** float32 `[B, H, W, 3]` → the outputs of the first relu and of each stage, seven in all.
    * @throws {TypeError} a side is under 17
    */
   forward(images: Tensor): readonly Tensor[] {

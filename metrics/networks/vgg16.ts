@@ -5,7 +5,7 @@ import { Module } from "../../nn/module.ts";
 import { convolution, type FrozenConvolution } from "./layers.ts";
 import type { Weights } from "./weights.ts";
 
-/** The channels of each stage's convolutions; between stages, the greatest of 2×2 pixels is taken. */
+/** The channels of each stage's convolutions. Between stages there is 2×2 max pooling. */
 const STAGES: readonly (readonly number[])[] = [
   [64, 64],
   [128, 128],
@@ -38,7 +38,7 @@ export class Vgg16 extends Module {
     });
   }
 
-  /** float32 `[B, H, W, 3]` → the last relu of each stage, `[B, H/2ⁱ, W/2ⁱ, channels]`.
+  /** float32 `[B, H, W, 3]` → the output of each stage's last relu, `[B, H/2ⁱ, W/2ⁱ, channels]`.
    * @throws {TypeError} a side is under 16
    */
   forward(images: Tensor): readonly Tensor[] {

@@ -1,4 +1,4 @@
-/** Where the weights of trained networks come from. */
+/** Loads the weights of pretrained networks. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,26 +10,26 @@ import { regularSize } from "../../files/regular_file.ts";
 
 /** The weights of a network, by PyTorch's names and in PyTorch's layouts. */
 export interface Weights {
-  /** Tells these weights from all others: the first 12 hexadecimal digits of the file's SHA-256. */
+  /** Identifies these weights: the first 12 hexadecimal digits of the file's SHA-256. */
   readonly hash: string;
   /** A weight's values, row-major.
-   * @throws {RangeError} there is none of that name, or it has another shape
+   * @throws {RangeError} there is no weight of that name, or it has another shape
    */
   values(name: string, shape: readonly number[]): Float32Array;
 }
 
-/** A file of weights that a network can be loaded from. */
+/** A weight file of a network. */
 export interface WeightFile {
-  /** What it holds, for the message when it is missing. */
+  /** What the file contains, for the error message if it is missing. */
   readonly network: string;
-  /** The names that it usually has; the first that is in the folder is taken. */
+  /** The usual names of the file. The first one found in the folder is used. */
   readonly names: readonly string[];
 }
 
-/** Finds and reads a file of weights, safetensors or PyTorch.
- * @param folder where such files lie
- * @throws {Error} the folder cannot be read, or holds none of the file's names
- * @throws {RangeError} the file is damaged, or holds anything but tensors
+/** Finds and reads a weight file in safetensors or PyTorch format.
+ * @param folder the folder of weight files
+ * @throws {Error} the folder cannot be read, or has no file of these names
+ * @throws {RangeError} the file is damaged, or contains anything but tensors
  */
 export async function loadWeights(folder: string, file: WeightFile): Promise<Weights> {
   const present = await readdir(folder).catch((cause: Error) => {
@@ -52,8 +52,8 @@ export async function loadWeights(folder: string, file: WeightFile): Promise<Wei
 }
 
 /** Reads the bytes of a safetensors or PyTorch file.
- * @param source what the messages call the bytes: a path
- * @throws {RangeError} they are damaged, or hold anything but tensors
+ * @param source the name of the bytes in error messages: a path
+ * @throws {RangeError} the bytes are damaged, or contain anything but tensors
  */
 export function decodeWeights(bytes: Uint8Array, source: string): Weights {
   const tensors = source.endsWith(".safetensors")
