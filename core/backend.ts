@@ -1,17 +1,17 @@
-/** What a device must bring: memory and one kernel for every operation. */
+/** The interface of a device: memory, and one kernel for every operation. */
 import type { Attributes, OperationName, ViewName } from "./ops.ts";
 import type { Precision } from "./precision.ts";
 import type { Spec } from "./shape.ts";
 
-/** A piece of a device's memory. Each backend has a subtype of its own, and only it looks inside. */
+/** A piece of a device's memory. Each backend has its own subtype, and only the backend looks inside. */
 export interface Buffer {
   /** Usable length in bytes, a multiple of 4. */
   readonly bytes: number;
 }
 
-/** What a kernel sees of a tensor. The data lie contiguous, row-major, from the buffer's start. */
+/** A tensor as kernels see it. The data are contiguous and row-major, from the start of the buffer. */
 export interface View<B extends Buffer = Buffer> extends Spec {
-  /** Where the elements are; it may be longer than they are. */
+  /** The memory of the elements; it may be longer than needed. */
   readonly buffer: B;
 }
 
@@ -23,15 +23,15 @@ export type Kernel<A, B extends Buffer> = (
   attributes: A,
 ) => void;
 
-/** Every operation but the views. A missing kernel is a compile error. */
+/** A kernel for every operation except the views. A missing kernel is a compile error. */
 export type Kernels<B extends Buffer> = {
   readonly [N in Exclude<OperationName, ViewName>]: Kernel<Attributes[N], B>;
 };
 
-/** A kernel of whichever operation. */
+/** A kernel of any operation. */
 export type AnyKernel<B extends Buffer> = Kernel<unknown, B>;
 
-/** The same kernels, each with something around it. */
+/** Wraps every kernel. */
 export function wrapKernels<B extends Buffer>(
   kernels: Kernels<B>,
   wrap: (name: keyof Kernels<B>, kernel: AnyKernel<B>) => AnyKernel<B>,
@@ -46,13 +46,13 @@ export function wrapKernels<B extends Buffer>(
 /** The values of a tensor on the host. */
 export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
-/** The elements of a tensor where they lie, in memory that other threads may see too. */
+/** The elements of a tensor in place, in memory that other threads may share. */
 export type HostView = Float32Array<ArrayBufferLike> | Int32Array<ArrayBufferLike>;
 
 /** The names of the devices. */
 export type DeviceName = "reference" | "cpu" | "webgpu";
 
-/** When something ran, in milliseconds on the clock of `performance.now()`. */
+/** A time span, in milliseconds on the clock of `performance.now()`. */
 export interface Span {
   /** Its beginning. */
   readonly start: number;
@@ -62,11 +62,11 @@ export interface Span {
 
 /** Times kernels. */
 export interface KernelClock {
-  /** How it does, in words. */
+  /** How it measures time, in words. */
   readonly description: string;
-  /** Calls a kernel and times the work that it issues. */
+  /** Calls a kernel and times the work that it submits. */
   time(kernel: () => void): void;
-  /** Once the device is idle: when the kernels timed since the last call ran, in order. */
+  /** Called when the device is idle: returns the spans of the kernels timed since the last call, in order. */
   take(): Promise<readonly Span[]>;
 }
 
@@ -74,29 +74,29 @@ export interface KernelClock {
 export interface Backend<B extends Buffer = Buffer> {
   /** Which device this is. */
   readonly name: DeviceName;
-  /** One line for people: threads, or the adapter and whether it is software. */
+  /** One line of description: threads, or the adapter and whether it is a software adapter. */
   readonly description: string;
-  /** How precisely layers are computed. */
+  /** The precision of layers. */
   readonly precision: Precision;
   /** The kernels. */
   readonly kernels: Kernels<B>;
-  /** How long a kernel runs: as long as its call (`call`), or longer, which the device times itself, or which shows
-   * only in waiting for it (`wait`). */
+  /** How to time a kernel. `call`: it runs as long as its call. `wait`: it may run longer, and only waiting for it
+   * shows how long. Otherwise a clock of the device. */
   readonly timing: "call" | "wait" | KernelClock;
   /** Memory of at least `bytes` bytes (a multiple of 4); its contents are undefined.
    * @throws {RangeError} the device cannot hold that much
    */
   allocate(bytes: number): B;
-  /** Gives memory back for good. Work already issued on it still completes. */
+  /** Frees memory. Work already submitted on it still completes. */
   free(buffer: B): void;
-  /** Copies host data to the start of a buffer, in order with the kernels. */
+  /** Copies host data to the start of a buffer, in sequence with the kernels. */
   write(buffer: B, data: HostArray): void;
-  /** Waits for the kernels issued so far and copies `length` elements out. */
+  /** Waits for the kernels submitted so far and copies out `length` elements. */
   read(buffer: B, dtype: "float32" | "int32", length: number): Promise<HostArray>;
-  /** The elements themselves, not a copy, on a device whose memory the host can see and whose kernels are done when their
-   * calls return; they may be read and written until the buffer is freed. */
+  /** The elements themselves, not a copy. Only for devices whose memory the host can access and whose kernels are
+   * finished when their calls return. The elements may be read and written until the buffer is freed. */
   host?(buffer: B, dtype: "float32" | "int32", length: number): HostView;
-  /** Waits until all issued work is done.
+  /** Waits until all submitted work is done.
    * @throws {Error} the device was lost, or work failed
    */
   synchronize(): Promise<void>;

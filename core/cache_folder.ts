@@ -1,9 +1,9 @@
-/** Where what can be made again is kept for the user. */
+/** The user's cache folder, for files that can be recreated. */
 
-/** The folder: CODEBOOK_CACHE, or `codebook` in XDG_CACHE_HOME or the system's own cache folder.
+/** Finds the folder: CODEBOOK_CACHE, or else `codebook` in XDG_CACHE_HOME or in the system's cache folder.
  * @param env reads an environment variable
  * @param os the system, as `Deno.build.os` names it
- * @returns undefined where the environment names no home
+ * @returns undefined if the environment names no home folder
  */
 export function cacheFolder(
   env: (name: string) => string | undefined,

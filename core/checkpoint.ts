@@ -1,14 +1,15 @@
-/** Less memory for more time: what is recomputed when it is needed. */
+/** Gradient checkpointing: saves memory by recomputing values in the backward pass. */
 import { nextOrder, recordNode, trace } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
-/** Runs `body` and keeps only its result: `backward` runs it again for what lies between (arXiv 1604.06174).
+/** Runs `body` and keeps only its result. `backward` runs it again to recompute the intermediate values (arXiv
+ * 1604.06174).
  *
- * The gradients are the same, to the bit, as without a checkpoint: by the inputs, by the parameters of the modules that
- * `body` uses, and by whatever else it takes from outside.
+ * The gradients are bitwise the same as without a checkpoint, for the inputs, for the parameters of the modules that
+ * `body` uses, and for everything else it captures.
  *
- * `body` must compute the same each time. So random numbers come from keys that are made outside, and what changes a
- * module's state (a moving average) stays outside too.
+ * `body` must compute the same result each time. So make the keys of random numbers outside, and keep out anything that
+ * changes a module's state, such as a moving average.
  *
  * ```ts
  * import { backward, checkpoint, Linear, mean, openDevice, randomKey, relu } from "@codebook/codebook";
@@ -19,8 +20,8 @@ import { Tensor } from "./tensor.ts";
  * console.log(await backward(mean(y), layer.parameters())[0].floats());
  * ```
  * @param body synchronous; runs once now and once in each `backward`
- * @param inputs what `body` is called with; like all that it takes from outside, they must live until `backward`, with
- * the values that they have now
+ * @param inputs the arguments of `body`; like everything it captures, they must exist until `backward` with unchanged
+ * values
  * @throws {TypeError} `body` does not return one tensor
  */
 export function checkpoint<I extends readonly [Tensor, ...Tensor[]]>(

@@ -1,17 +1,17 @@
-/** What an operation costs: the bytes it must move and the floating-point operations it must do. */
+/** The cost of an operation: the bytes it must move and the floating-point operations it must do. */
 import type { AttentionAttributes, Attributes, OperationName, ViewName } from "./ops.ts";
 import { type DType, type Shape, sizeOf, type Spec } from "./shape.ts";
 
-/** What a kernel must do at the least. */
+/** The minimal work of a kernel. */
 export interface Cost {
   /** Bytes read and written: each operand once, each output once. */
   readonly bytes: number;
-  /** Floating-point operations, a multiplication and an addition each one, of the operations that arithmetic limits:
-   * products, convolutions, nearest codes, attention. The others are limited by memory. */
+  /** Floating-point operations, counting a multiplication and an addition as one each. Only for compute-bound
+   * operations: products, convolutions, nearest codes, attention. The others are memory-bound. */
   readonly operations?: number;
 }
 
-/** The operations that arithmetic limits. */
+/** The compute-bound operations. */
 type ArithmeticName =
   | "matmul"
   | "conv2d"
@@ -23,14 +23,14 @@ type ArithmeticName =
 
 type Count<A> = (inputs: readonly Spec[], outputs: readonly Spec[], attributes: A) => number;
 
-/** A multiplication and an addition for each tap of each output of the convolution, those on the padding included.
- * @param convolved what conv2d gives, or takes the gradient of: [B, H', W', Cout]
+/** A multiplication and an addition for each tap of each output of the convolution, including taps on the padding.
+ * @param convolved the output of conv2d, or its gradient: [B, H', W', Cout]
  * @param filter [KH, KW, Cin, …]
  */
 const taps = (convolved: Shape, [height, width, channels]: Shape): number =>
   2 * sizeOf(convolved) * height * width * channels;
 
-/** Elements of the products of the queries and the keys that they see, what an operand hides counted in. */
+/** The number of products of queries and visible keys. Keys hidden by the operand `visible` are counted too. */
 const weights = ([q, k]: readonly Spec[], { causal }: AttentionAttributes): number => {
   const [batch, queries, heads, width] = q.shape, keys = k.shape[1];
   const seen = Array.from(
@@ -47,7 +47,7 @@ const OPERATIONS: { readonly [N in ArithmeticName]: Count<Attributes[N]> } = {
   convTranspose2d: ([g, filter]) => taps(g.shape, filter.shape),
   conv2dFilter: ([, g], [filter]) => taps(g.shape, filter.shape),
   attention: (inputs, _, attributes) => 4 * weights(inputs, attributes),
-  // The logits again, the products of the gradient and the values but for the values' own, and the sum.
+  // The logits again, the products of the gradient and the values (not for the gradient of the values), and the sum.
   attentionGradient: (inputs, _, attributes) =>
     (attributes.of === "values" ? 4 : 6) * weights(inputs, attributes),
   nearest: ([queries, keys]) => 2 * sizeOf(queries.shape) * keys.shape[0],
@@ -65,7 +65,7 @@ const BYTES: { readonly [N in OperationName]?: Count<Attributes[N]> } = {
   adam: (gradients, updated) => bytesOf(gradients) + 2 * bytesOf(updated),
 };
 
-/** What one run of an operation must do at the least, whatever the device.
+/** The minimal work of one run of an operation, on any device.
  *
  * ```ts
  * import { costOf } from "@codebook/codebook";

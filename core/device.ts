@@ -1,4 +1,4 @@
-/** Opens devices: the one place that loads them. */
+/** Opens devices. This is the only place that loads them. */
 import type { Backend, Buffer, DeviceName } from "./backend.ts";
 import type { Blas } from "./cpu/blas.ts";
 import type { Dnn } from "./cpu/dnn/library.ts";
@@ -12,36 +12,37 @@ export type { Dnn } from "./cpu/dnn/library.ts";
 export type { AdapterLimits, AdapterReport, TilingReport } from "./webgpu/adapter.ts";
 export type { TilingNames } from "./webgpu/tuning.ts";
 
-/** What `openDevice` takes: a device's name, or `auto`. */
+/** The argument of `openDevice`: the name of a device, or `auto`. */
 export type DeviceChoice = DeviceName | "auto";
 
-/** The names that `openDevice` takes. */
+/** The names that `openDevice` accepts. */
 export const DEVICE_CHOICES: readonly DeviceChoice[] = ["auto", "reference", "cpu", "webgpu"];
 
-/** How a device is opened. */
+/** Options of `openDevice`. */
 export interface DeviceOptions {
-  /** Threads of the `cpu` device; by default as many as the machine has cores, and one in a browser. */
+  /** Threads of the `cpu` device; by default one per core, and one in a browser. */
   readonly threads?: number;
-  /** The system's BLAS for the products of the `cpu` device: `auto`, the default, takes OpenBLAS, Accelerate or MKL where
-   * one is there and foreign functions may be called (`--allow-ffi`); `off` none; a path that library. */
+  /** The system's BLAS for the matrix products of the `cpu` device. `auto`, the default, uses OpenBLAS, Accelerate or
+   * MKL if one is installed and foreign functions are allowed (`--allow-ffi`). `off` uses none. A path uses that
+   * library. */
   readonly blas?: string;
-  /** The system's oneDNN for the convolutions of the `cpu` device: `auto`, the default, takes version 2 where it is there
-   * and foreign functions may be called; `off` none; a path that library. */
+  /** The system's oneDNN for the convolutions of the `cpu` device. `auto`, the default, uses version 2 if it is
+   * installed and foreign functions are allowed. `off` uses none. A path uses that library. */
   readonly dnn?: string;
-  /** Checks every WebGPU call where it happens (slow). */
+  /** Whether to check every WebGPU call immediately (slow). */
   readonly debug?: boolean;
-  /** How precisely layers are computed: `float32`, the default, or `mixed`, on webgpu where the adapter has
+  /** The precision of layers: `float32`, the default, or `mixed`, which needs webgpu and an adapter with
    * `shader-f16`. */
   readonly precision?: Precision;
-  /** The name of a tiling for all matrix products of webgpu, to measure it; see `AdapterReport.tilings`. */
+  /** The name of a tiling for all matrix products on webgpu, for measurements; see `AdapterReport.tilings`. */
   readonly tiling?: string;
 }
 
-/** Opens a device. `auto` takes WebGPU where the adapter is a real GPU, else `cpu`; a software adapter is correct
- * and slow, and chosen only by name.
+/** Opens a device. `auto` uses WebGPU if the adapter is a real GPU, otherwise `cpu`. A software adapter is correct but
+ * slow, and is only used if `webgpu` is named.
  *
- * A program does best to open a device once and keep it. The GPU devices of webgpu that were closed are kept by the
- * process and opened again, because each new one starts threads that never end, in Deno's implementation.
+ * Open a device once and keep it. The process keeps closed GPU devices and reopens them, because in Deno's
+ * implementation each new one starts threads that never end.
  *
  * ```ts
  * import { openDevice } from "@codebook/codebook";
@@ -49,7 +50,7 @@ export interface DeviceOptions {
  * console.log(device.description);
  * ```
  * @throws {RangeError} there is no device of that name
- * @throws {Error} the device cannot be opened; the message says what to install; or it cannot compute so precisely
+ * @throws {Error} the device cannot be opened (the message says what to install), or it lacks the precision
  */
 export async function openDevice(
   choice: DeviceChoice = "auto",
@@ -86,7 +87,7 @@ export async function openDevice(
   }
 }
 
-/** Finds the BLAS that the device `cpu` takes.
+/** Finds the BLAS that the device `cpu` uses.
  * @param choice as in `DeviceOptions.blas`
  * @throws {RangeError} the library at the path cannot be used
  */
@@ -95,7 +96,7 @@ export async function findBlas(choice: string = "auto"): Promise<Blas | undefine
   return findBlas(choice);
 }
 
-/** Finds the oneDNN that the device `cpu` takes.
+/** Finds the oneDNN that the device `cpu` uses.
  * @param choice as in `DeviceOptions.dnn`
  * @throws {RangeError} the library at the path cannot be used
  */
@@ -104,11 +105,11 @@ export async function findDnn(choice: string = "auto"): Promise<Dnn | undefined>
   return findDnn(choice);
 }
 
-/** What one device of this machine is, or why it is not there. */
+/** A device of this machine, or why it is not available. */
 export interface DeviceReport {
   /** Which device. */
   readonly name: DeviceName;
-  /** What it is, or the reason it cannot be opened and what to install. */
+  /** Its description, or why it cannot be opened and what to install. */
   readonly description: string;
   /** Whether it can be opened. */
   readonly available: boolean;
@@ -116,7 +117,7 @@ export interface DeviceReport {
   readonly adapter?: AdapterReport;
 }
 
-/** Tries every device and says what was found. */
+/** Tries every device and reports what was found. */
 export async function surveyDevices(): Promise<readonly DeviceReport[]> {
   const { findAdapter } = await import("./webgpu/adapter.ts");
   const adapter = await findAdapter();
@@ -134,16 +135,16 @@ export async function surveyDevices(): Promise<readonly DeviceReport[]> {
   return reports;
 }
 
-/** Keeps the tilings that were found to be the fastest on an adapter, for whoever opens it next.
- * @returns the file that holds them
- * @throws {Error} it cannot be written
+/** Saves the fastest tilings of an adapter, for the next time it is opened.
+ * @returns the path of the file
+ * @throws {Error} the file cannot be written
  */
 export async function keepTilings(adapter: AdapterReport, tilings: TilingNames): Promise<string> {
   const { writeTuning } = await import("./webgpu/tuning.ts");
   return await writeTuning(adapter.name, tilings);
 }
 
-/** A backend only ever sees the buffers it made itself, so their type may be forgotten here. */
+/** A backend only gets the buffers that it made itself, so their type can be dropped here. */
 function wrap<B extends Buffer>(backend: Backend<B>): Device {
   return new Device(backend as unknown as Backend);
 }

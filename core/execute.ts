@@ -11,10 +11,10 @@ import { sameShape, showShape, type Spec } from "./shape.ts";
 import { isRecording, nextOrder, recordNode, trace, whileRecording } from "./tape.ts";
 import type { CheckpointNode, Device, OperationNode, Scope, TapeNode, Tensor } from "./tensor.ts";
 
-/** Which input a view looks at. */
+/** The input whose memory a view shares. */
 const VIEW_SOURCES: { readonly [N in ViewName]: number } = { reshape: 0, straightThrough: 1 };
 
-/** Runs `body` without recording: what it computes has no gradient and keeps nothing alive.
+/** Runs `body` without recording. Its results have no gradient and keep nothing alive.
  *
  * ```ts
  * import { openDevice, parameter, square, withoutGradients } from "@codebook/codebook";
@@ -33,26 +33,26 @@ export function withoutGradients<T>(body: () => T): T {
   return result;
 }
 
-/** Marks a tensor as one whose gradient is wanted, and gives it back. */
+/** Marks a tensor as requiring a gradient, and returns it. */
 export function parameter(tensor: Tensor): Tensor {
   tensor.requiresGradient = true;
   return tensor;
 }
 
-/** The same values cut off from the tape: gradients do not pass (stop-gradient, "sg"). */
+/** The same values without a connection to the tape: gradients do not pass (stop-gradient, "sg"). */
 export function detach(tensor: Tensor): Tensor {
   return tensor.view();
 }
 
 /** The values of one tensor with the gradient of another (arXiv 1308.3432): the result is exactly `values`, and its
- * gradient passes to `x` unchanged.
+ * gradient goes to `x` unchanged.
  * @throws {TypeError} their shapes differ
  */
 export function straightThrough(x: Tensor, values: Tensor): Tensor {
   return apply("straightThrough", [x, values], {});
 }
 
-/** Refuses tensors that an operation's outputs cannot be written to. */
+/** Rejects tensors that an operation's outputs cannot be written to. */
 function checkInto(
   name: OperationName,
   device: Device,
@@ -88,10 +88,10 @@ function checkInto(
   });
 }
 
-/** Runs one operation of the list and gives all its outputs.
+/** Runs one operation of the list and returns all its outputs.
  * @param into tensors to write the outputs to, instead of new ones; they must have the outputs' specs and share no
  * memory with the inputs
- * @throws {TypeError} operands on different devices, or of shapes or dtypes that are not allowed
+ * @throws {TypeError} the operands are on different devices, or have shapes or dtypes that are not allowed
  */
 export function execute<N extends OperationName>(
   device: Device,
@@ -125,7 +125,7 @@ export function execute<N extends OperationName>(
   return into ?? record(name, inputs, outputs, attributes);
 }
 
-/** Runs one operation on its operands' device and gives its first output. */
+/** Runs one operation on its operands' device and returns its first output. */
 export function apply<N extends OperationName>(
   name: N,
   inputs: readonly [Tensor, ...Tensor[]],
@@ -134,8 +134,8 @@ export function apply<N extends OperationName>(
   return execute(inputs[0].device, name, inputs, attributes)[0];
 }
 
-/** Overwrites `target` with the values of `source`, in place; not recorded.
- * @throws {TypeError} their shapes, dtypes or devices differ, or they are one memory
+/** Overwrites `target` in place with the values of `source`. Not recorded.
+ * @throws {TypeError} their shapes, dtypes or devices differ, or they share memory
  */
 export function assign(target: Tensor, source: Tensor): void {
   execute(target.device, "copy", [source], {}, [target]);
@@ -153,7 +153,7 @@ function record<N extends OperationName>(
   return outputs;
 }
 
-/** Puts on the tape what something other than an operation of the list made of a tensor: a sum over processes, say.
+/** Records a computation on a tensor that is not an operation of the list, such as a sum over processes.
  *
  * ```ts
  * import { backward, openDevice, parameter, recordForeign, sum } from "@codebook/codebook";
@@ -164,9 +164,9 @@ function record<N extends OperationName>(
  * const [gradient] = backward(sum(constant), [x]);
  * assert.deepEqual([...await gradient.floats()], [1, 1]);
  * ```
- * @param input what it was made of
- * @param output what was made, a tensor of its own
- * @param rule the gradient by the input, of the gradient by the output; it runs without recording
+ * @param input the input of the computation
+ * @param output its output, a separate tensor
+ * @param rule computes the gradient of the input from that of the output; it runs without recording
  * @returns the output
  */
 export function recordForeign(
@@ -182,39 +182,40 @@ export function recordForeign(
 
 // ---- gradients ---------------------------------------------------------------------------------------------
 
-/** How `backward` treats what it computes and what it computes from. */
+/** Options of `backward`. */
 export interface BackwardOptions {
-  /** Records the computation of the gradients, so that what is computed from them goes backward in its turn. */
+  /** Whether to record the computation of the gradients, so that they can be differentiated again. */
   readonly differentiable?: boolean;
-  /** The scope that the loss was computed in, if what it was computed from is not needed any more; keep the rest, with
-   * `spent.keep`. */
+  /** The scope in which the loss was computed, if its intermediate results are no longer needed. Use `spent.keep` for
+   * tensors to keep. */
   readonly spent?: Scope;
 }
 
 const filled = ({ device, shape }: Tensor, value: number): Tensor =>
   execute(device, "full", [], { shape, value, dtype: "float32" })[0];
 
-/** The gradients on their way from a loss to the tensors that they are wanted by. */
+/** The gradients during a backward pass. */
 class Sweep {
   readonly #wanted: ReadonlySet<Tensor>;
   readonly #isRecorded: boolean;
-  /** What depends on a wanted tensor, and the wanted tensors themselves. */
+  /** The tensors whose gradient is wanted, and all that depend on them. */
   readonly #followed: Set<Tensor>;
   readonly #gradients = new Map<Tensor, Tensor>();
 
-  /** @param isRecorded whether the gradients stay on the tape, with everything that they are computed from */
+  /** @param isRecorded whether the gradients are recorded, with everything they are computed from */
   constructor(wanted: readonly Tensor[], isRecorded: boolean) {
     this.#wanted = new Set(wanted);
     this.#isRecorded = isRecorded;
     this.#followed = new Set(wanted);
   }
 
-  /** The loss's gradient by a tensor, so far. */
+  /** The gradient of a tensor, accumulated so far. */
   get(tensor: Tensor): Tensor | undefined {
     return this.#gradients.get(tensor);
   }
 
-  /** Takes the gradient of a result back through what led to it since a place in the order of execution. */
+  /** Propagates the gradient of a result back through the nodes that led to it, as far as `since` in the order of
+   * execution. */
   run(result: Tensor, gradient: Tensor, since: number, spent: Scope | undefined): void {
     const nodes = trace(result, since);
     for (const { inputs, outputs } of nodes.toReversed()) {
@@ -226,7 +227,7 @@ class Sweep {
     for (const node of nodes) this.#pass(node, spent);
   }
 
-  /** Hands the gradients of a node's outputs on to its inputs, and lets go of them. */
+  /** Propagates the gradients of a node's outputs to its inputs, and releases them. */
   #pass(node: TapeNode, spent: Scope | undefined): void {
     const { inputs, outputs } = node;
     const upstreams = outputs.map((output) => this.#gradients.get(output));
@@ -277,7 +278,7 @@ class Sweep {
     before?.dispose();
   }
 
-  /** Computes what a checkpoint did not keep, and goes back through it. */
+  /** Recomputes what a checkpoint did not keep, and propagates back through it. */
   #recompute(node: CheckpointNode, upstream: Tensor, scope: Scope | undefined): void {
     const since = nextOrder();
     const result = whileRecording(true, node.recompute);
@@ -289,7 +290,7 @@ class Sweep {
         } first and then ${showShape(result.shape)}${isRecorded ? "" : " without a gradient"}`,
       );
     }
-    // The inner gradient is disposed of on the way; the outer one may be wanted.
+    // The sweep disposes of the inner gradient; the outer one may still be needed.
     this.run(result, scope === undefined ? upstream : upstream.view(), since, scope);
     for (const input of node.inputs) {
       const gradient = this.#gradients.get(input);
@@ -318,10 +319,10 @@ function gradientsOf(
   });
 }
 
-/** The gradients of a scalar loss by each of the tensors, zeros for one that the loss does not depend on.
+/** The gradients of a scalar loss with respect to the given tensors; zeros for those that the loss does not depend on.
  *
- * Only what lies between them and the loss is differentiated. Intermediate gradients are recycled as soon as they are
- * used, and so are the recorded results themselves where `spent` owns them.
+ * Only the computation between these tensors and the loss is differentiated. Intermediate gradients are recycled as
+ * soon as they are used, and so are recorded results that `spent` owns.
  *
  * ```ts
  * import { backward, openDevice, parameter, square, sum } from "@codebook/codebook";
@@ -332,7 +333,7 @@ function gradientsOf(
  * assert.deepEqual([...await gradient.floats()], [2, -4]);
  * ```
  *
- * With `differentiable`, gradients are values like others, whose gradients can be taken. Here Σ (∂ Σ x³ / ∂x)² = Σ 9x⁴:
+ * With `differentiable`, gradients can be differentiated again. Here Σ (∂ Σ x³ / ∂x)² = Σ 9x⁴:
  *
  * ```ts
  * import { backward, mul, openDevice, parameter, square, sum } from "@codebook/codebook";
@@ -345,11 +346,11 @@ function gradientsOf(
  * assert.deepEqual([...await gradient.floats()], [36, -288]);
  * ```
  * @param loss float32 with one element
- * @param parameters marked by `parameter`, or computed from such
- * @returns float32, each of its parameter's shape, in the parameters' order
- * @throws {TypeError} the loss has more than one element, or depends on no parameter; or a tensor whose gradient is
- * asked for was never marked as a parameter; or `differentiable` and `spent` are both given; or a gradient is to be
- * differentiated that has no gradient itself, as maxPool's
+ * @param parameters tensors marked by `parameter`, or computed from such tensors
+ * @returns float32, each with the shape of its parameter, in the order of the parameters
+ * @throws {TypeError} the loss has more than one element or depends on no parameter; a requested tensor was never
+ * marked as a parameter; `differentiable` and `spent` are both given; or a gradient is differentiated that has no
+ * gradient itself, such as that of maxPool
  */
 export function backward(
   loss: Tensor,
@@ -382,7 +383,7 @@ export function backward(
     return parameters.map((tensor) => {
       const gradient = sweep.get(tensor);
       if (gradient === undefined) return filled(tensor, 0);
-      // Recorded gradients may be one tensor for several parameters; each gets a tensor of its own.
+      // Several parameters may share one recorded gradient; each gets its own tensor.
       return differentiable
         ? execute(tensor.device, "reshape", [gradient], { shape: tensor.shape })[0]
         : gradient;

@@ -1,14 +1,14 @@
-/** The least and the greatest of many numbers. `Math.max(...values)` passes them as arguments, and ends with a stack
- * overflow from some hundred thousand on. */
+/** The minimum and maximum of many numbers. `Math.max(...values)` passes them as arguments, and overflows the stack
+ * with more than about a hundred thousand. */
 
-/** The least of some numbers: Infinity of none, NaN where one is. */
+/** The minimum of some numbers: Infinity if there are none, NaN if any is NaN. */
 export function leastOf(values: Iterable<number>): number {
   let least = Infinity;
   for (const value of values) least = Math.min(least, value);
   return least;
 }
 
-/** The greatest of some numbers: −Infinity of none, NaN where one is.
+/** The maximum of some numbers: −Infinity if there are none, NaN if any is NaN.
  *
  * ```ts
  * import { greatestOf } from "./extremes.ts";

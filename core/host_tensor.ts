@@ -1,4 +1,4 @@
-/** Arrays outside of devices. */
+/** Arrays on the host. */
 import type { HostArray } from "./backend.ts";
 import type { Shape } from "./shape.ts";
 

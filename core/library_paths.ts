@@ -1,6 +1,7 @@
-/** Where systems keep the libraries that the device cpu can call. */
+/** The usual paths of the libraries that the device cpu can call. */
 
-/** Where a BLAS may be. Not libblas: Debian's is the reference implementation, slower than the device's own kernels. */
+/** Usual paths of a BLAS. libblas is left out: Debian's is the reference implementation, which is slower than the
+ * device's own kernels. */
 export function usualBlasPaths(): readonly string[] {
   switch (Deno.build.os) {
     case "darwin":
@@ -12,7 +13,7 @@ export function usualBlasPaths(): readonly string[] {
   }
 }
 
-/** Where a oneDNN of version 2 may be. */
+/** Usual paths of oneDNN version 2. */
 export function usualDnnPaths(): readonly string[] {
   switch (Deno.build.os) {
     case "darwin":

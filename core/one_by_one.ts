@@ -1,4 +1,4 @@
-/** Times kernels that only waiting tells of. */
+/** Times kernels on devices where only waiting shows when they end. */
 import {
   type Backend,
   type Buffer,
@@ -11,12 +11,12 @@ import {
 } from "./backend.ts";
 import type { Precision } from "./precision.ts";
 
-/** What a kernel sees of a tensor, which may be disposed of before the kernel runs. */
+/** Copies a view, because the tensor may be disposed of before the kernel runs. */
 const viewOf = ({ shape, dtype, buffer }: View): View => ({ shape, dtype, buffer });
 
-/** A backend that holds back what it is asked for until somebody waits, and then runs it in order, one kernel at a
- * time, each waited for. So kernels are timed on a device that runs them after their calls have returned and has no
- * clock of its own; each time holds one wait besides the kernel. */
+/** A backend that queues all requests until somebody waits. It then runs them in order, one kernel at a time, and waits
+ * for each. This times kernels on a device that runs them after their calls have returned and that has no clock. Each
+ * time includes one wait. */
 export class OneByOne implements Backend, KernelClock {
   readonly description =
     "the host's clock, waiting for each kernel by itself: every time includes a wait";
@@ -27,7 +27,7 @@ export class OneByOne implements Backend, KernelClock {
   #held: (() => Promise<void> | void)[] = [];
   #spans: Span[] = [];
 
-  /** @param backend whose kernels are timed */
+  /** @param backend the backend whose kernels are timed */
   constructor(backend: Backend) {
     this.#backend = backend;
     this.precision = backend.precision;
@@ -46,7 +46,7 @@ export class OneByOne implements Backend, KernelClock {
     return this.#backend.name;
   }
 
-  /** Calls a kernel of this backend, which is timed in any case. */
+  /** Calls a kernel of this backend, which times every kernel anyway. */
   time(kernel: () => void): void {
     kernel();
   }

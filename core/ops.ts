@@ -1,8 +1,8 @@
-/** THE list of operations: each stands here once, with its attributes, its shape rule and its gradient.
+/** The list of all operations, each with its attributes, its shape rule and its gradient.
  *
- * The list is small and canonical. Reductions work on `[outer, count, inner]` along the middle axis, matrix
- * products on `[batch, rows, columns]`, normalisation on `[batch, positions, channels]`; `core/functions/` gives
- * users the same for any axes, by reshaping (which is free). A device implements every name of `Kernels`.
+ * The list is small and canonical. Reductions work on `[outer, count, inner]` along the middle axis, matrix products on
+ * `[batch, rows, columns]`, normalisation on `[batch, positions, channels]`; `core/functions/` offers the same for any
+ * axes, by reshaping (which is free). A device implements every name of `Kernels`.
  */
 import {
   broadcastShapes,
@@ -26,46 +26,46 @@ export type Pair = readonly [number, number];
 
 /** How a convolution's window moves: each a pair for height and width. */
 export interface ConvAttributes {
-  /** Input pixels from one output to the next. */
+  /** The step in input pixels between neighbouring outputs. */
   readonly stride: Pair;
   /** Zeros around the input, on both sides. */
   readonly padding: Pair;
-  /** Input pixels from one kernel tap to the next. */
+  /** The step in input pixels between kernel taps. */
   readonly dilation: Pair;
 }
 
 /** How a pooling window moves. */
 export interface PoolAttributes {
-  /** The window. */
+  /** The size of the window. */
   readonly size: Pair;
-  /** Input pixels from one output to the next. */
+  /** The step in input pixels between neighbouring outputs. */
   readonly stride: Pair;
-  /** Pixels around the input: zeros that count in an average, and never the greatest. */
+  /** Pixels around the input. They count as zeros in an average, and are never the maximum. */
   readonly padding: Pair;
 }
 
-/** How nearness is measured: least squared distance, or greatest cosine. */
+/** The measure of nearness: smallest squared distance, or largest cosine. */
 export type Distance = "l2" | "cos";
 
-/** How attention weighs what it sees. */
+/** Attributes of attention. */
 export interface AttentionAttributes {
   /** Query i of S sees the keys 0 … i + T − S: the last query sees the last key. */
   readonly causal: boolean;
-  /** What the products of queries and keys are multiplied by. */
+  /** The factor of the products of queries and keys. */
   readonly scale: number;
 }
 
-/** How a group norm makes its output of what it normalised. */
+/** Attributes of a group norm. */
 export interface GroupNormAttributes {
-  /** Groups of neighbouring channels. */
+  /** The number of groups of neighbouring channels. */
   readonly groups: number;
-  /** Takes the mean off before dividing; without it (RMS normalisation) the mean counts as 0. */
+  /** Whether to subtract the mean; if not (RMS normalisation), the mean counts as 0. */
   readonly centred: boolean;
-  /** Applies SiLU, u/(1 + e⁻ᵘ), to the result. */
+  /** Whether to apply SiLU, u/(1 + e⁻ᵘ), to the result. */
   readonly silu: boolean;
 }
 
-/** What attention's gradient is taken of. */
+/** An operand of attention. */
 export type AttentionOperand = "queries" | "keys" | "values";
 
 /** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
@@ -81,9 +81,9 @@ export interface Attributes {
   div: None;
   /** aᵇ, as Math.pow. */
   pow: None;
-  /** The greater; NaN if either is. */
+  /** The larger of a and b; NaN if either is NaN. */
   maximum: None;
-  /** The lesser; NaN if either is. */
+  /** The smaller of a and b; NaN if either is NaN. */
   minimum: None;
   // Comparisons, broadcasting, same → int32 0 or 1. Every comparison with NaN is 0, notEqual is 1.
   /** a = b. */
@@ -119,17 +119,17 @@ export interface Attributes {
   sigmoid: None;
   /** The error function. */
   erf: None;
-  /** x where positive, else 0; NaN stays. */
+  /** max(x, 0); NaN stays NaN. */
   relu: None;
   /** x where positive, else slope·x. */
   leakyRelu: { readonly slope: number };
-  /** x held within [low, high]; NaN stays. */
+  /** x clamped to [low, high]; NaN stays NaN. */
   clamp: { readonly low: number; readonly high: number };
   /** x·scale + shift. */
   affine: { readonly scale: number; readonly shift: number };
   /** (y, g) of one shape → g where y > 0, else 0. */
   reluGradient: None;
-  /** Between float32 and int32; to int32 truncates towards zero, saturates at the ends, and makes NaN 0. */
+  /** Between float32 and int32; the conversion to int32 truncates towards zero, saturates, and turns NaN into 0. */
   cast: { readonly dtype: DType };
 
   // Reductions over the middle axis of [outer, count, inner].
@@ -137,26 +137,28 @@ export interface Attributes {
   sum: None;
   /** → [outer, inner]; NaN if any is NaN. */
   max: None;
-  /** → int32 [outer, inner]; the lowest index of the greatest; NaN never wins. */
+  /** → int32 [outer, inner]; the lowest index of the maximum; NaN is never the maximum. */
   argmax: None;
   /** → [outer, inner]; ln Σ exp, computed from the maximum. */
   logsumexp: None;
   /** → [outer, count, inner]; sums to 1 over the middle axis. */
   softmax: None;
-  /** → [outer, inner]; the element of ascending rank `rank` (0 is the least) among the middle axis; NaN ranks last. */
+  /** → [outer, inner]; the element of ascending rank `rank` (0 is the smallest) along the middle axis; NaN ranks
+   * last. */
   kthValue: { readonly rank: number };
 
-  /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand lies as [B, K, M] or [B, N, K]; B may be 1 on one side.
-   * Its operands, and its gradient's, are rounded only where both `precision` and the device's are "mixed". */
+  /** [B, M, K] × [B, K, N] → [B, M, N]; a transposed operand is stored as [B, K, M] or [B, N, K]; B may be 1 on one
+   * side. Its operands, and those of its gradient, are rounded only if both `precision` and the device's precision are
+   * "mixed". */
   matmul: {
     readonly transposeA: boolean;
     readonly transposeB: boolean;
     readonly precision?: Precision;
   };
-  /** (x [B, H, W, Cin], w [KH, KW, Cin, Cout], bias? [Cout]) → [B, H', W', Cout], then relu if asked. */
+  /** (x [B, H, W, Cin], w [KH, KW, Cin, Cout], bias? [Cout]) → [B, H', W', Cout], then optionally relu. */
   conv2d: ConvAttributes & { readonly relu: boolean };
   /** The adjoint of conv2d in x: (g [B, H', W', Cout], w [KH, KW, Cin, Cout], bias? [Cin]) → [B, H, W, Cin], then
-   * relu if asked; `outputSize` is [H, W]. */
+   * optionally relu; `outputSize` is [H, W]. */
   convTranspose2d: ConvAttributes & { readonly outputSize: Pair; readonly relu: boolean };
   /** The adjoint of conv2d in w: (x [B, H, W, Cin], g [B, H', W', Cout]) → [KH, KW, Cin, Cout]. */
   conv2dFilter: ConvAttributes & { readonly kernelSize: Pair };
@@ -166,18 +168,19 @@ export interface Attributes {
   /** (x̂, 1/σ, g) → (g − mean g − x̂·mean(g·x̂))/σ, the means over each group. */
   normalizeGradient: { readonly groups: number };
   /** (x [B, S, C], gain [C], shift? [C]) → (y [B, S, C], statistics [B, G, 2]): y = gain·(x − mean)/σ + shift, then
-   * SiLU if asked; mean and σ² = variance + epsilon as in normalize; the statistics are mean and 1/σ. */
+   * optionally SiLU; mean and σ² = variance + epsilon as in normalize; the statistics are mean and 1/σ. */
   groupNorm: GroupNormAttributes & { readonly epsilon: number };
   /** (x, statistics, g, gain, shift?) → x's gradient. */
   groupNormGradient: GroupNormAttributes;
   /** (x, statistics, g, gain, shift?) → [2, C]: the gradients of gain and shift. */
   groupNormParameterGradient: GroupNormAttributes;
-  /** (q [B, S, H, D], k [B, T, H, D], v [B, T, H, D], visible? int32 [S]) → (y [B, S, H, D], l [B, S, H]): for each head
-   * y = Σ pⱼ·vⱼ with p = softmax(scale·q·kⱼ) over the keys that the query sees, and l = ln Σ exp(scale·q·kⱼ). With
-   * `visible`, query i sees the keys before visible[i], and those that causal lets it see. A query that sees no key
-   * gives zeros and l = 0. The S × T matrix is never in memory. */
+  /** (q [B, S, H, D], k [B, T, H, D], v [B, T, H, D], visible? int32 [S]) → (y [B, S, H, D], l [B, S, H]): for each
+   * head y = Σ pⱼ·vⱼ with p = softmax(scale·q·kⱼ) over the keys that the query sees, and l = ln Σ exp(scale·q·kⱼ). With
+   * `visible`, query i sees the keys before visible[i], and those that causal lets it see. For a query that sees no
+   * key, the result is zeros and l = 0. The S × T matrix is never in memory. */
   attention: AttentionAttributes;
-  /** (q, k, v, g, l, d, visible?) → the gradient of one of q, k and v; g is y's, d = Σ g·y over D, [B, S, H]. */
+  /** (q, k, v, g, l, d, visible?) → the gradient of one of q, k and v; g is the gradient of y, d = Σ g·y over D, [B, S,
+   * H]. */
   attentionGradient: AttentionAttributes & { readonly of: AttentionOperand };
 
   // Moving data; any dtype.
@@ -189,7 +192,7 @@ export interface Attributes {
   transpose: { readonly permutation: readonly number[] };
   /** The block of `sizes` elements from `starts`. */
   slice: { readonly starts: readonly number[]; readonly sizes: readonly number[] };
-  /** Surrounded by `value`. */
+  /** Pads with `value`. */
   pad: {
     readonly before: readonly number[];
     readonly after: readonly number[];
@@ -197,7 +200,7 @@ export interface Attributes {
   };
   /** To a larger shape, aligned at the last axis. */
   broadcast: { readonly shape: Shape };
-  /** One or more operands, alike but for `axis`. */
+  /** One or more operands whose shapes differ only along `axis`. */
   concatenate: { readonly axis: number };
   /** [B, H, W, C] → [B, H·scale₀, W·scale₁, C]. */
   upsampleNearest: { readonly scale: Pair };
@@ -205,38 +208,38 @@ export interface Attributes {
   averagePool: PoolAttributes;
   /** The adjoint of averagePool: [B, H', W', C] → [B, H, W, C]; `inputSize` is [H, W]. */
   averagePoolGradient: PoolAttributes & { readonly inputSize: Pair };
-  /** The greatest of each window, [B, H, W, C] → [B, H', W', C]; the padding never wins; NaN if any is NaN. */
+  /** The maximum of each window, [B, H, W, C] → [B, H', W', C]; the padding is never the maximum; NaN if any is NaN. */
   maxPool: PoolAttributes;
-  /** (x, y = maxPool x, g of y's shape) → [B, H, W, C]: each window gives its g to the first of its greatest, by rows. */
+  /** (x, y = maxPool x, g of y's shape) → [B, H, W, C]: each window passes its g to the first of its maxima, in row
+   * order. */
   maxPoolGradient: PoolAttributes;
-  /** A copy in a buffer of its own (or, run into an existing tensor, an assignment). */
+  /** A copy in a separate buffer (or, run into an existing tensor, an assignment). */
   copy: None;
   /** One value everywhere. */
   full: { readonly shape: Shape; readonly value: number; readonly dtype: DType };
 
-  // Rows and codes. An index out of range reads zeros and adds to nothing.
+  // Rows and codes. An index out of range reads zeros and writes nothing.
   /** (table [R, D], indices int32 [n]) → [n, D]. */
   gather: None;
   /** (values [n, D], indices int32 [n]) → [segments, D]: the sum of each segment's rows, in order of n. */
   segmentSum: { readonly segments: number };
   /** indices int32 [n] → int32 [segments]. */
   segmentCount: { readonly segments: number };
-  /** (queries [N, D], keys [K, D]) → int32 [N]: the most similar key, the highest index among equals (where an
-   * ascending sort has it last), 0 where all are NaN. Similarities are float32, so that codes nearer to each other
-   * than it resolves are equals: (−‖q‖² − ‖k‖²) + 2·q·k ("l2"), or the product of the rows divided by
-   * max(‖·‖, 1e−12) ("cos"). With `noise`, a Gumbel number is added to each: query n, key k takes word k % 4 of
-   * block ⌊k/4⌋ in row n. So the key is a draw from softmax(similarity) (the Gumbel-max trick). The N × K matrix is
-   * never in memory. */
+  /** (queries [N, D], keys [K, D]) → int32 [N]: the most similar key; the highest index among equals (the last one in
+   * an ascending sort); 0 if all are NaN. Similarities are float32, so codes closer together than float32 resolves
+   * count as equal: (−‖q‖² − ‖k‖²) + 2·q·k ("l2"), or the product of the rows divided by max(‖·‖, 1e−12) ("cos"). With
+   * `noise`, a Gumbel number is added to each: query n, key k takes word k % 4 of block ⌊k/4⌋ in row n. Then the key is
+   * a sample from softmax(similarity) (the Gumbel-max trick). The N × K matrix is never in memory. */
   nearest: { readonly distance: Distance; readonly noise?: RandomKey };
 
-  /** (logits [N, V], targets int32 [N]) → [N]: −Σ q·ln softmax(logits), where q is smoothing/V for every class and
-   * 1 − smoothing more for the target. 0 for a target below 0, NaN for one of V or more. */
+  /** (logits [N, V], targets int32 [N]) → [N]: −Σ q·ln softmax(logits), where q is smoothing/V for every class, plus
+   * 1 − smoothing for the target. 0 for a target below 0, NaN for a target of V or more. */
   crossEntropy: { readonly smoothing: number };
   /** (logits [N, V], targets int32 [N], g [N]) → [N, V]: g·(softmax(logits) − q); 0 for a target below 0, NaN for one of
    * V or more. */
   crossEntropyGradient: { readonly smoothing: number };
 
-  // Random numbers: see random.ts for which word makes which element.
+  // Random numbers: random.ts defines which word makes which element.
   /** float32 in [low, high]. */
   uniform: {
     readonly shape: Shape;
@@ -244,7 +247,7 @@ export interface Attributes {
     readonly low: number;
     readonly high: number;
   };
-  /** float32, of a mean and a standard deviation. */
+  /** float32, with a mean and a standard deviation. */
   normal: {
     readonly shape: Shape;
     readonly key: RandomKey;
@@ -271,10 +274,10 @@ export interface Attributes {
 /** The name of an operation. */
 export type OperationName = keyof Attributes;
 
-/** The operations that only look at memory in another way: no device has a kernel for them. */
+/** Operations that only reinterpret memory: no device has a kernel for them. */
 export type ViewName = "reshape" | "straightThrough";
 
-/** The operations whose output elements are functions of the operands' elements at their place. */
+/** The operations whose output elements depend only on the operands' elements at the same position. */
 export type ElementwiseName =
   | "add"
   | "sub"
@@ -330,20 +333,20 @@ export type NormalizationName =
 /** Attention and its gradients. */
 export type AttentionName = "attention" | "attentionGradient";
 
-/** The pooling that takes the greatest. */
+/** Max pooling and its gradient. */
 export type MaxPoolName = "maxPool" | "maxPoolGradient";
 
 /** The cross-entropy of rows, and its gradient. */
 export type CrossEntropyName = "crossEntropy" | "crossEntropyGradient";
 
-/** Runs an operation inside a gradient rule and gives its first output. */
+/** Runs an operation inside a gradient rule and returns its first output. */
 export type Apply<T extends Spec> = <N extends OperationName>(
   name: N,
   inputs: readonly T[],
   attributes: Attributes[N],
 ) => T;
 
-/** What a gradient rule is given. */
+/** The input of a gradient rule. */
 export interface GradientCall<T extends Spec, A> {
   /** The operation's inputs. */
   readonly inputs: readonly T[];
@@ -351,24 +354,24 @@ export interface GradientCall<T extends Spec, A> {
   readonly outputs: readonly T[];
   /** Its attributes. */
   readonly attributes: A;
-  /** The loss's gradient by the first output. */
+  /** The gradient of the loss with respect to the first output. */
   readonly upstream: T;
-  /** The loss's gradients by all outputs, undefined for one that it does not depend on. */
+  /** The gradients of the loss with respect to all outputs; undefined for outputs that it does not depend on. */
   readonly upstreams: readonly (T | undefined)[];
-  /** Which inputs' gradients are wanted; the others may be left undefined. */
+  /** Which inputs need a gradient; the others may be left undefined. */
   readonly needed: readonly boolean[];
   /** Runs operations. */
   readonly apply: Apply<T>;
 }
 
-/** One row of the list. */
+/** One entry of the list. */
 export interface Operation<A> {
   /** The specs of the outputs.
-   * @throws {TypeError} a shape or dtype that is not allowed
-   * @throws {RangeError} an attribute that is not allowed
+   * @throws {TypeError} a shape or dtype is not allowed
+   * @throws {RangeError} an attribute is not allowed
    */
   outputs(inputs: readonly Spec[], attributes: A): readonly Spec[];
-  /** The gradients of the inputs, or null: gradients do not pass. */
+  /** The gradients of the inputs; null if gradients do not pass. */
   readonly gradient:
     | null
     | (<T extends Spec>(call: GradientCall<T, A>) => readonly (T | undefined)[]);
@@ -562,7 +565,7 @@ function attentionInputs(inputs: readonly Spec[]): void {
   );
 }
 
-/** Checks the operand and the window of a pooling, and gives the shape of its output. */
+/** Checks the operand and the window of a pooling, and returns the shape of its output. */
 function pooledShape(inputs: readonly Spec[], attributes: PoolAttributes, action: string): Shape {
   const { size, stride, padding } = attributes;
   expectInputs(inputs, action, { rank: 4, dtype: "float32", name: "the images" });
@@ -584,7 +587,7 @@ function pooledShape(inputs: readonly Spec[], attributes: PoolAttributes, action
   return shape;
 }
 
-/** Checks the operands that the cross-entropy and its gradient have in common. */
+/** Checks the operands that the cross-entropy and its gradient share. */
 function checkCrossEntropy([logits, targets]: readonly Spec[], smoothing: number): void {
   const action = "take the cross-entropy";
   expect(
@@ -606,7 +609,7 @@ function sumTo<T extends Spec>(apply: Apply<T>, value: T, shape: Shape): T {
   if (sameShape(value.shape, shape)) return value;
   const strides = broadcastStrides(shape, value.shape);
   let current = value;
-  // Each run of neighbouring broadcast axes is one canonical sum; from the last run to the first.
+  // Each run of neighbouring broadcast axes needs one canonical sum. Goes from the last run to the first.
   for (let end = strides.length; end > 0;) {
     if (strides[end - 1] !== 0 || value.shape[end - 1] === 1) {
       end--;
@@ -655,7 +658,7 @@ function times(local: Local): Operation<None>["gradient"] {
   return (call) => [call.apply("mul", [call.upstream, local(call)], {})];
 }
 
-/** The gradient of `maximum` or `minimum`: to the winner, halves on a tie. */
+/** The gradient of `maximum` or `minimum`: all of it goes to the selected operand; on a tie, half to each. */
 function extremumGradient(better: "greater" | "less"): Operation<None>["gradient"] {
   return ({ apply, inputs: [a, b], upstream, needed }) => {
     const share = <T extends Spec>(run: Apply<T>, x: T, y: T, g: T): T => {
@@ -683,12 +686,12 @@ const comparison = (name: OperationName): Operation<None> => ({
 
 // ---- the list ----------------------------------------------------------------------------------------------
 
-/** The gradient of an operation's gradient, where there is none. */
+/** The second gradient of operations that have none. */
 const notTwice = (name: OperationName) => (): never => {
   throw new TypeError(`Cannot go backward: the gradient of ${name} has no gradient itself`);
 };
 
-/** The table of operations. A missing row is a compile error. */
+/** The table of operations. A missing entry is a compile error. */
 export const operations: { readonly [N in OperationName]: Operation<Attributes[N]> } = {
   add: {
     outputs: binaryRule("add", { integers: true }),
@@ -873,7 +876,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       );
       return [float(inputs[0].shape)];
     },
-    // The output only chooses: by it the gradient is 0.
+    // The output only selects, so its gradient is 0.
     gradient: ({ apply, inputs: [y], upstream }) => [
       undefined,
       apply("reluGradient", [y, upstream], {}),
@@ -895,7 +898,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   max: {
     outputs: reductionRule("take the maximum"),
-    // Shared evenly among equal maxima.
+    // Equal maxima share the gradient evenly.
     gradient: ({ apply, inputs: [x], outputs: [y], upstream }) => {
       const hits = apply("cast", [apply("equal", [x, spread(apply, y, x.shape)], {})], {
         dtype: "float32",
@@ -1081,8 +1084,8 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   normalizeGradient: {
     outputs: (inputs) => [float(inputs[0].shape)],
-    // y = s·(g − mean g − x̂·mean(g·x̂)) with s = 1/σ, u the gradient by y: by x̂ it is
-    // −s·(u·mean(g·x̂) + g·mean(u·x̂)), by s it is Σ u·y/s over each group, and by g the same operation of u.
+    // y = s·(g − mean g − x̂·mean(g·x̂)) with s = 1/σ, u the gradient of y: that of x̂ is −s·(u·mean(g·x̂) +
+    // g·mean(u·x̂)), that of s is Σ u·y/s over each group, and that of g is the same operation applied to u.
     gradient: ({ apply, inputs, outputs: [y], upstream: u, needed, attributes: { groups } }) => {
       const [normalized, scale, g] = inputs;
       const count = sizeOf(normalized.shape) / sizeOf(scale.shape);
@@ -1363,7 +1366,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   maxPoolGradient: {
     outputs: ([x]) => [float(x.shape)],
-    // The images and their maxima only choose: by them the gradient is 0.
+    // The images and their maxima only select, so their gradient is 0.
     gradient: ({ needed }) => needed[2] ? notTwice("maxPool")() : [undefined, undefined, undefined],
   },
   copy: {
@@ -1482,8 +1485,8 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       );
       return [float(inputs[0].shape)];
     },
-    // y = g·(p − q), p = softmax(logits), u the gradient by y: by the logits it is p·(g·u − Σ p·g·u), by g it is
-    // Σ u·(p − q).
+    // y = g·(p − q), p = softmax(logits), u the gradient of y: that of the logits is p·(g·u − Σ p·g·u), that of g is Σ
+    // u·(p − q).
     gradient: ({ apply, inputs: [logits, targets, g], upstream: u, needed, attributes }) => {
       const [rows, classes] = logits.shape, lines = [rows, classes, 1];
       const byLogits = () => {

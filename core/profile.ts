@@ -1,4 +1,4 @@
-/** Takes a profile: which kernels ran when, on what, and what the host did meanwhile. */
+/** Profiling: which kernels ran when, on which shapes, and what the host did meanwhile. */
 import {
   type AnyKernel,
   type Backend,
@@ -18,23 +18,23 @@ import type { Device, Watcher } from "./tensor.ts";
 export interface KernelRun extends Span, Cost {
   /** The operation. */
   readonly name: string;
-  /** What it read. */
+  /** The specs of its inputs. */
   readonly inputs: readonly Spec[];
-  /** What it wrote. */
+  /** The specs of its outputs. */
   readonly outputs: readonly Spec[];
-  /** Its call on the host, which on some devices ends before the kernel begins. */
+  /** The span of its call on the host. On some devices the call ends before the kernel begins. */
   readonly call: Span;
-  /** `device.liveBytes` at the call. */
+  /** `device.liveBytes` at the time of the call. */
   readonly liveBytes: number;
 }
 
-/** A named stretch of the host's time. */
+/** A named time span on the host. */
 export interface Phase extends Span {
-  /** What `device.phase` called it. */
+  /** The name given to `device.phase`. */
   readonly name: string;
 }
 
-/** What ran on a device during a stretch of time, from an idle device to an idle one. */
+/** What ran on a device during a time span. The device is idle at both ends. */
 export interface Profile extends Span {
   /** What was profiled, in words. */
   readonly title: string;
@@ -42,9 +42,9 @@ export interface Profile extends Span {
   readonly device: string;
   /** How the kernels were timed, in words. */
   readonly clock: string;
-  /** The kernels, in order; none overlaps another. */
+  /** The kernels in order; they do not overlap. */
   readonly kernels: readonly KernelRun[];
-  /** The host's phases, one after another, the last one waiting for the device. */
+  /** The phases of the host in order; in the last one it waits for the device. */
   readonly phases: readonly Phase[];
 }
 
@@ -52,7 +52,7 @@ type KernelName = Exclude<OperationName, ViewName>;
 
 const specOf = ({ shape, dtype }: Spec): Spec => ({ shape, dtype });
 
-/** Takes the call of a kernel for its run. */
+/** A clock for kernels that run exactly as long as their calls. */
 class CallClock implements KernelClock {
   readonly description = "the host's clock around each call, which lasts as long as the kernel";
   readonly #spans: Span[] = [];
@@ -68,7 +68,7 @@ class CallClock implements KernelClock {
   }
 }
 
-/** A backend that does the same, and the clock that times its kernels. */
+/** A backend with the same behaviour, and the clock that times its kernels. */
 function timedBackend(backend: Backend): readonly [Backend, KernelClock] {
   const { timing } = backend;
   if (timing === "call") return [backend, new CallClock()];
@@ -77,7 +77,7 @@ function timedBackend(backend: Backend): readonly [Backend, KernelClock] {
   return [oneByOne, oneByOne];
 }
 
-/** Watches a device and writes down what it does. */
+/** Watches a device and records what it does. */
 class Recorder implements Watcher {
   readonly backend: Backend;
   readonly clock: KernelClock;
@@ -126,9 +126,9 @@ class Recorder implements Watcher {
   }
 }
 
-/** Takes a profile of what `body` has the device do. It is idle before, and waited for afterwards.
+/** Profiles the work that `body` gives to the device. Waits for the device before and after.
  *
- * `device.phase` names what follows on the host; without a profile it does nothing, and kernels run as they are.
+ * `device.phase` names the following phase of the host. Outside of a profile it does nothing.
  *
  * ```ts
  * import { exp, openDevice, profile, showDearest, uniform, randomKey } from "@codebook/codebook";
@@ -142,8 +142,8 @@ class Recorder implements Watcher {
  * assert.deepEqual(taken.kernels.map(({ name }) => name), ["exp", "exp"]);
  * console.log(showDearest(taken));
  * ```
- * @param title of the profile
- * @throws {Error} a profile of the device is being taken already; or what `body` throws
+ * @param title the title of the profile
+ * @throws {Error} the device is already being profiled, or `body` throws
  */
 export async function profile(
   device: Device,

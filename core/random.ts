@@ -1,19 +1,19 @@
 /** Philox4x32-10, the counter-based random generator of every device.
  *
- * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". A number is a pure function of
- * its key and its position, so every device draws the same ones and nothing hidden has to be saved.
+ * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". A number is a pure function of its key and
+ * its position. So every device draws the same numbers, and there is no hidden state to save.
  *
  * Layout, on every device: key words = the low and high 32 bits of `seed`; counter words =
  * (block, step, stream, row). Element `i` of a plain draw is word `i % 4` of block `⌊i / 4⌋`, row 0.
  */
 
-/** What a draw is keyed by. */
+/** The key of a random draw. */
 export interface RandomKey {
   /** The run's seed, an integer in [0, 2^53). */
   readonly seed: number;
-  /** What the numbers are for, an integer in [0, 2^32); `randomKey` makes it from a name. */
+  /** The purpose of the numbers, an integer in [0, 2^32); `randomKey` derives it from a name. */
   readonly stream: number;
-  /** When they are drawn, an integer in [0, 2^32): usually the training step. */
+  /** The time of the draw, an integer in [0, 2^32): usually the training step. */
   readonly step: number;
 }
 
@@ -52,7 +52,7 @@ function highWord(a: number, b: number): number {
   return (aHigh * bHigh + Math.floor(middle / 65536) + (middleLow >>> 16)) >>> 0;
 }
 
-/** Philox4x32-10 itself: four 32-bit words made of a counter of four words and a key of two, written to `out`. */
+/** Philox4x32-10 itself: writes four 32-bit words to `out`, computed from a counter of four words and a key of two. */
 export function philox4x32(
   counter: readonly [number, number, number, number],
   key: readonly [number, number],
@@ -76,7 +76,7 @@ export function philox4x32(
   out[3] = c3;
 }
 
-/** Four 32-bit words of block `block` in row `row` under `key`, written to `out`. */
+/** Writes the four 32-bit words of block `block` in row `row` under `key` to `out`. */
 export function philox(key: RandomKey, block: number, row: number, out: Uint32Array): void {
   const high = Math.floor(key.seed / 2 ** 32);
   philox4x32([block, key.step, key.stream, row], [key.seed >>> 0, high], out);
@@ -87,8 +87,8 @@ export function unitInterval(word: number): number {
   return (word >>> 8) * 2 ** -24;
 }
 
-/** A normal number from two words (Box–Muller): `sqrt(−2 ln u₁)` times the cosine (even elements) or the
- * sine (odd elements) of `2π u₂`, where u₁ in (0, 1] is made of word 0 or 2 and u₂ in [0, 1) of word 1 or 3. */
+/** A normal number from two words (Box–Muller): `sqrt(−2 ln u₁)` times the cosine (even elements) or the sine (odd
+ * elements) of `2π u₂`, where u₁ in (0, 1] is made from word 0 or 2, and u₂ in [0, 1) from word 1 or 3. */
 export function boxMuller(first: number, second: number): [number, number] {
   const radius = Math.sqrt(-2 * Math.log(((first >>> 8) + 1) * 2 ** -24));
   const angle = 2 * Math.PI * unitInterval(second);

@@ -1,4 +1,4 @@
-/** Shapes and dtypes: what is known of a tensor without its values. */
+/** Shapes and dtypes of tensors. */
 
 /** The element types a tensor may have; each element takes four bytes. */
 export type DType = "float32" | "int32";
@@ -6,7 +6,7 @@ export type DType = "float32" | "int32";
 /** The lengths of a tensor's axes, row-major; `[]` is a scalar. Every axis is at least 1. */
 export type Shape = readonly number[];
 
-/** What the shape rules see of a tensor: its shape and dtype. */
+/** The shape and dtype of a tensor, as shape rules use them. */
 export interface Spec {
   /** The lengths of the axes, row-major. */
   readonly shape: Shape;
@@ -26,12 +26,12 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
 
-/** Writes a shape the way messages show it: `[2, 3]`. */
+/** Formats a shape for messages: `[2, 3]`. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
 
-/** Refuses shapes with an axis that is not a positive integer.
+/** Rejects shapes with an axis that is not a positive integer.
  * @throws {RangeError} an axis is 0, negative or fractional
  */
 export function checkShape(shape: Shape, action: string): void {
@@ -65,7 +65,7 @@ export function broadcastShapes(a: Shape, b: Shape, action: string): Shape {
   return result;
 }
 
-/** Elements to step for one index on each axis, row-major. */
+/** The number of elements between neighbouring indices on each axis, row-major. */
 export function stridesOf(shape: Shape): number[] {
   const strides = new Array<number>(shape.length);
   let stride = 1;

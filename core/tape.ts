@@ -1,15 +1,15 @@
-/** The tape: what is recorded of a computation, so that gradients can be taken through it. */
+/** The tape: the record of a computation that gradients are computed from. */
 import type { TapeNode, Tensor } from "./tensor.ts";
 
 let recording = true;
 let order = 0;
 
-/** Whether what is computed now is recorded. */
+/** Whether recording is on. */
 export function isRecording(): boolean {
   return recording;
 }
 
-/** The place in the order of execution of what is recorded next. */
+/** The position of the next node in the order of execution. */
 export function nextOrder(): number {
   return order;
 }
@@ -25,7 +25,7 @@ export function whileRecording<T>(on: boolean, body: () => T): T {
   }
 }
 
-/** Puts what was computed last on the tape; `order` of it is `nextOrder()`. */
+/** Records the last computation on the tape; its `order` is `nextOrder()`. */
 export function recordNode(node: TapeNode): void {
   order++;
   for (const output of node.outputs) {
@@ -35,7 +35,7 @@ export function recordNode(node: TapeNode): void {
   }
 }
 
-/** What led to a result since a place in the order of execution, the latest first. */
+/** The nodes that led to a result, from `since` on in the order of execution, the latest first. */
 export function trace(result: Tensor, since = 0): TapeNode[] {
   const found = new Set<TapeNode>();
   const open = [result.producer];

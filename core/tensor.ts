@@ -1,37 +1,37 @@
-/** Tensors, the device they live on, and the scopes they die with. */
+/** Tensors, their device, and the scopes that dispose of them. */
 import type { Backend, Buffer, DeviceName, HostArray, View } from "./backend.ts";
 import type { OperationName } from "./ops.ts";
 import type { Precision } from "./precision.ts";
 import { checkShape, type DType, type Shape, showShape, sizeOf } from "./shape.ts";
 
-/** Values that a tensor shows of itself, and their significant digits. */
+/** How many values `toString` shows, and with how many significant digits. */
 const MOST_SHOWN = 8, SHOWN_DIGITS = 5;
 
-/** A buffer with the number of tensors that look at it. */
+/** A buffer, and the number of tensors that share it. */
 class Storage {
   references = 0;
-  /** The least and the greatest of the whole numbers that the host wrote last, until something else writes. */
+  /** The minimum and maximum of the integers that the host wrote last; undefined once something else has written. */
   hostRange: readonly [least: number, greatest: number] | undefined = undefined;
 
-  /** @param order in which the device allocated it */
+  /** @param order the position in the device's order of allocation */
   constructor(readonly buffer: Buffer, readonly bytes: number, readonly order: number) {}
 }
 
-/** What the tape holds of a step of a computation, for `backward`. */
+/** A recorded step of a computation, for `backward`. */
 export interface Recorded {
   /** Its inputs. */
   readonly inputs: readonly Tensor[];
   /** Its outputs. */
   readonly outputs: readonly Tensor[];
-  /** Place in the order of execution. */
+  /** Its position in the order of execution. */
   readonly order: number;
 }
 
-/** Something other than an operation of the list that made a tensor of another, such as a sum over processes. */
+/** A recorded computation that is not an operation of the list, such as a sum over processes. */
 export interface ForeignNode extends Recorded {
-  /** No operation. */
+  /** Not an operation. */
   readonly name: "foreign";
-  /** The gradient by the one input, of that by the one output. */
+  /** Computes the gradient of the input from that of the output. */
   readonly rule: (upstream: Tensor) => Tensor;
 }
 
@@ -39,24 +39,24 @@ export interface ForeignNode extends Recorded {
 export interface OperationNode extends Recorded {
   /** The operation. */
   readonly name: OperationName;
-  /** Its attributes, of the operation's own type. */
+  /** Its attributes, whose type depends on the operation. */
   readonly attributes: unknown;
 }
 
 /** A checkpoint on the tape: a computation of which only the inputs and the result were kept. */
 export interface CheckpointNode extends Recorded {
-  /** Tells it from an operation. */
+  /** Distinguishes it from an operation. */
   readonly name: "checkpoint";
   /** Computes the result again. */
   readonly recompute: () => Tensor;
 }
 
-/** What made a tensor. */
+/** The node that produced a tensor. */
 export type TapeNode = OperationNode | CheckpointNode | ForeignNode;
 
 /** A contiguous row-major array on a device.
  *
- * Values are read with `floats`, `integers` or `item`, which wait for the device; everything else only issues work.
+ * Values are read with `floats`, `integers` or `item`, which wait for the device. Everything else only submits work.
  *
  * ```ts
  * import { mul, openDevice } from "@codebook/codebook";
@@ -71,18 +71,18 @@ export class Tensor implements View, Disposable {
   readonly shape: Shape;
   /** The element type. */
   readonly dtype: DType;
-  /** Where the tensor lives. */
+  /** The tensor's device. */
   readonly device: Device;
   /** Whether `backward` computes gradients through this tensor. */
   requiresGradient = false;
-  /** What made it, if that was recorded. */
+  /** The node that produced it, if recorded. */
   producer: TapeNode | undefined = undefined;
-  /** The scope that disposes of it, if there is one. */
+  /** The scope that will dispose of it, if any. */
   owner: Scope | undefined = undefined;
   #storage: Storage | undefined;
   readonly #release: (storage: Storage) => void;
 
-  /** Made by `Device`; users call `device.tensor` or an operation. */
+  /** Called by `Device`. Users call `device.tensor` or an operation. */
   constructor(
     device: Device,
     storage: Storage,
@@ -103,31 +103,31 @@ export class Tensor implements View, Disposable {
     return sizeOf(this.shape);
   }
 
-  /** Whether the memory has been given back. */
+  /** Whether the memory was freed. */
   get isDisposed(): boolean {
     return this.#storage === undefined;
   }
 
   /** The device memory that holds the elements.
-   * @throws {Error} the tensor was disposed
+   * @throws {Error} the tensor was disposed of
    */
   get buffer(): Buffer {
     return this.#use().buffer;
   }
 
-  /** The least and the greatest value of an int32 tensor that holds what the host wrote; none of one that was computed. */
+  /** The minimum and maximum of an int32 tensor whose values the host wrote; undefined for a computed tensor. */
   get hostRange(): readonly [least: number, greatest: number] | undefined {
     return this.#use().hostRange;
   }
 
-  /** Says that something other than the host writes to the memory. */
+  /** Notes that something other than the host has written to the memory. */
   overwritten(): void {
     this.#use().hostRange = undefined;
   }
 
-  /** Another tensor of the same memory, perhaps of another shape of as many elements; not recorded on the tape.
-   * @throws {TypeError} the shape holds another number of elements
-   * @throws {Error} the tensor was disposed
+  /** Another tensor that shares this memory, optionally with another shape of the same size. Not recorded on the tape.
+   * @throws {TypeError} the shape has a different number of elements
+   * @throws {Error} the tensor was disposed of
    */
   view(shape: Shape = this.shape): Tensor {
     checkShape(shape, "view a tensor");
@@ -161,7 +161,7 @@ export class Tensor implements View, Disposable {
     throw new TypeError(`Cannot read integers: the tensor must be int32, got ${this.dtype}`);
   }
 
-  /** Waits for the device and gives the only value.
+  /** Waits for the device and returns the only value.
    * @throws {TypeError} the tensor has more than one element
    */
   async item(): Promise<number> {
@@ -175,8 +175,8 @@ export class Tensor implements View, Disposable {
     return (await this.#read())[0];
   }
 
-  /** Overwrites the values from the host, in place.
-   * @throws {TypeError} another number of elements, or another dtype
+  /** Overwrites the values in place from the host.
+   * @throws {TypeError} the number of values or the dtype does not match
    */
   write(values: HostArray): void {
     const dtype = values instanceof Float32Array ? "float32" : "int32";
@@ -189,7 +189,7 @@ export class Tensor implements View, Disposable {
     this.#use().hostRange = values instanceof Int32Array ? rangeOf(values) : undefined;
   }
 
-  /** Gives the memory back to the pool; a second call does nothing. */
+  /** Returns the memory to the pool. A second call does nothing. */
   dispose(): void {
     if (this.#storage === undefined) return;
     const storage = this.#storage;
@@ -203,7 +203,7 @@ export class Tensor implements View, Disposable {
     this.dispose();
   }
 
-  /** One line for people: shape, dtype, device and, on devices that need not be waited for, the first values. */
+  /** A one-line summary: shape, dtype, device and, on devices without waiting, the first values. */
   toString(): string {
     const { shape, dtype, device } = this;
     const learned = this.requiresGradient ? ", requires gradient" : "";
@@ -216,12 +216,12 @@ export class Tensor implements View, Disposable {
     return `${head}: ${[...texts, ...shown < this.size ? ["…"] : []].join(", ")}`;
   }
 
-  /** What `console.log` of Deno prints, instead of the fields and the tape behind them. */
+  /** What Deno's `console.log` prints, instead of all fields and the tape. */
   [Symbol.for("Deno.customInspect")](): string {
     return this.toString();
   }
 
-  /** What `console.log` of Node prints. */
+  /** What Node's `console.log` prints. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
@@ -256,7 +256,7 @@ function rangeOf(values: Int32Array): readonly [least: number, greatest: number]
   return [least, greatest];
 }
 
-/** Owns the tensors made while it is open, and disposes of them when it closes.
+/** Owns the tensors that are made while it is open, and disposes of them when it closes.
  *
  * ```ts
  * import { exp, openDevice } from "@codebook/codebook";
@@ -278,17 +278,17 @@ export class Scope implements Disposable {
   readonly #close: () => void;
   #isOpen = true;
 
-  /** Made by `device.scope()`. */
+  /** Called by `device.scope()`. */
   constructor(device: Device, parent: Scope | undefined, close: () => void) {
     this.#device = device;
     this.#parent = parent;
     this.#close = close;
   }
 
-  /** Makes a tensor outlive this scope: if this scope owns it, or one inside, the enclosing scope that is still open
-   * takes it over (or nobody, if there is none). A tensor from outside outlives this scope as it is.
+  /** Makes a tensor outlive this scope. If this scope or one inside it owns the tensor, ownership moves to the
+   * enclosing open scope, or to nobody if there is none. A tensor from outside outlives this scope anyway.
    * @throws {TypeError} the tensor is on another device
-   * @throws {Error} the tensor was disposed
+   * @throws {Error} the tensor was disposed of
    */
   keep(tensor: Tensor): Tensor {
     if (tensor.device !== this.#device) {
@@ -320,42 +320,42 @@ export class Scope implements Disposable {
     tensor.owner = this;
   }
 
-  /** Disposes of a tensor before its time, if it was made inside and not kept. */
+  /** Disposes of a tensor early, if it was made inside and not kept. */
   release(tensor: Tensor): void {
     if (tensor.owner === this) tensor.dispose();
   }
 
-  /** Lets go of a tensor that it owns. */
+  /** Gives up ownership of a tensor. */
   delete(tensor: Tensor): void {
     this.#tensors.delete(tensor);
     tensor.owner = undefined;
   }
 
-  /** Disposes of everything that was made inside and not kept. */
+  /** Disposes of all tensors that were made inside and not kept. */
   [Symbol.dispose](): void {
     this.#isOpen = false;
     this.#close();
     for (const tensor of [...this.#tensors]) tensor.dispose();
   }
 
-  /** Whether this is the other scope, or one that was opened inside it. */
+  /** Whether this is `other`, or was opened inside it. */
   #isWithin(other: Scope): boolean {
     return this === other || (this.#parent !== undefined && this.#parent.#isWithin(other));
   }
 }
 
-/** Rounds a number of bytes up to a pool class: four classes an octave, from 256 bytes. */
+/** Rounds a number of bytes up to a pool class: four classes per power of two, from 256 bytes. */
 function poolClass(bytes: number): number {
   if (bytes <= 256) return 256;
   const quarter = 2 ** (Math.ceil(Math.log2(bytes)) - 3);
   return Math.ceil(bytes / quarter) * quarter;
 }
 
-/** Stands between a device and its kernels for a while, to see what runs. */
+/** Observes the kernels of a device for a while. */
 export interface Watcher {
-  /** What the device runs on meanwhile: its own backend with something around it. */
+  /** The backend that the device uses meanwhile: a wrapper of its own backend. */
   readonly backend: Backend;
-  /** Hears the name of what follows. */
+  /** Called with the name of the next phase. */
   phase(name: string): void;
 }
 
@@ -363,20 +363,20 @@ export interface Watcher {
 export class Device implements Disposable {
   #backend: Backend;
   #watcher: Watcher | undefined;
-  /** By size, the first that was allocated last: it is the next to be given out, so that a step that allocates and
-   * gives back as the one before gets the same buffers. */
+  /** Free buffers by size. Buffers are reused in a fixed order (earliest allocated first), so that a step with the same
+   * allocations as the one before gets the same buffers. */
   readonly #pool = new Map<number, Storage[]>();
   readonly #scopes: Scope[] = [];
   #liveBytes = 0;
   #pooledBytes = 0;
   #allocated = 0;
 
-  /** Wraps a backend; users call `openDevice`. */
+  /** Wraps a backend. Users call `openDevice`. */
   constructor(backend: Backend) {
     this.#backend = backend;
   }
 
-  /** The kernels and the memory underneath. */
+  /** The kernels and memory of the device. */
   get backend(): Backend {
     return this.#backend;
   }
@@ -386,27 +386,27 @@ export class Device implements Disposable {
     return this.backend.name;
   }
 
-  /** One line for people: threads, or the adapter. */
+  /** One line of description: threads, or the adapter. */
   get description(): string {
     return this.backend.description;
   }
 
-  /** How precisely layers are computed. */
+  /** The precision of layers. */
   get precision(): Precision {
     return this.backend.precision;
   }
 
-  /** Bytes held by tensors that are alive (each buffer counted once, in its pool class). */
+  /** Bytes held by live tensors (each buffer counted once, at the size of its pool class). */
   get liveBytes(): number {
     return this.#liveBytes;
   }
 
-  /** Bytes held ready for reuse. */
+  /** Bytes held for reuse. */
   get pooledBytes(): number {
     return this.#pooledBytes;
   }
 
-  /** Opens a scope: tensors made until it closes are disposed of then, unless kept. Scopes nest. */
+  /** Opens a scope. When it closes, it disposes of the tensors made since, unless they are kept. Scopes nest. */
   scope(): Scope {
     const scope = new Scope(this, this.#scopes.at(-1), () => {
       const index = this.#scopes.lastIndexOf(scope);
@@ -417,7 +417,7 @@ export class Device implements Disposable {
   }
 
   /** Copies values from the host into a new tensor; float32 unless they are an Int32Array.
-   * @throws {TypeError} the number of values is not the shape's
+   * @throws {TypeError} the number of values does not match the shape
    * @throws {RangeError} an axis is not a positive integer
    */
   tensor(values: HostArray | readonly number[], shape: Shape): Tensor {
@@ -438,7 +438,7 @@ export class Device implements Disposable {
   }
 
   /** A new tensor with undefined contents.
-   * @throws {RangeError} an axis is not a positive integer, or the device cannot hold it
+   * @throws {RangeError} an axis is not a positive integer, or the device does not have the memory
    */
   empty(shape: Shape, dtype: DType = "float32"): Tensor {
     checkShape(shape, "make a tensor");
@@ -451,18 +451,18 @@ export class Device implements Disposable {
     return tensor;
   }
 
-  /** Puts a new tensor into the innermost open scope. */
+  /** Adds a new tensor to the innermost open scope. */
   adopt(tensor: Tensor): void {
     this.#scopes.at(-1)?.add(tensor);
   }
 
-  /** Names what follows, up to the next name, for whoever takes a profile; otherwise it does nothing. */
+  /** Names the phase up to the next call, for a profile. Without a profile it does nothing. */
   phase(name: string): void {
     this.#watcher?.phase(name);
   }
 
-  /** Puts a watcher between this device and its kernels, until the result is disposed of.
-   * @throws {Error} there is one already
+  /** Lets a watcher observe this device until the result is disposed of.
+   * @throws {Error} there is already a watcher
    */
   watch(watcher: Watcher): Disposable {
     if (this.#watcher !== undefined) {
@@ -481,12 +481,12 @@ export class Device implements Disposable {
     };
   }
 
-  /** Waits until all issued work is done. */
+  /** Waits until all submitted work is done. */
   synchronize(): Promise<void> {
     return this.backend.synchronize();
   }
 
-  /** Frees the pool and stops the device; its tensors may not be used afterwards. */
+  /** Frees the pool and stops the device. Its tensors must not be used afterwards. */
   close(): void {
     this.#drain();
     this.backend.close();

@@ -1,14 +1,14 @@
-/** Shows profiles: as a Chrome trace, and as a table of the dearest kernels. */
+/** Output of profiles: a Chrome trace, and a table of the most expensive kernels. */
 import { greatestOf } from "./extremes.ts";
 import type { KernelRun, Profile } from "./profile.ts";
 import type { Spec } from "./shape.ts";
 
-/** Where events stand: the host's phases, its calls of kernels, and the kernels. */
+/** The tracks of events: the host's phases, its kernel calls, and the kernels. */
 const HOST = 1, CALLS = 2, KERNELS = 3;
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 
-/** A spec as traces and tables show it: `128x14x14x64`, and its dtype where it is not float32. */
+/** Formats a spec: `128x14x14x64`, with the dtype if it is not float32. */
 function showSpec({ shape, dtype }: Spec): string {
   const lengths = shape.length === 0 ? "scalar" : shape.join("x");
   return dtype === "float32" ? lengths : `${dtype} ${lengths}`;
@@ -16,10 +16,10 @@ function showSpec({ shape, dtype }: Spec): string {
 
 const showSpecs = (specs: readonly Spec[]): string => specs.map(showSpec).join(", ");
 
-/** The most operands that a table names. */
+/** How many operands a table names at most. */
 const MOST_NAMED = 4;
 
-/** `6272x64, 512x64 → int32 6272`; of many operands only the first, and how many follow. */
+/** `6272x64, 512x64 → int32 6272`. Of many operands, only the first ones and the number of the rest. */
 function showShapes({ inputs, outputs }: Pick<KernelRun, "inputs" | "outputs">): string {
   const show = (specs: readonly Spec[]): string =>
     specs.length <= MOST_NAMED
@@ -28,14 +28,15 @@ function showShapes({ inputs, outputs }: Pick<KernelRun, "inputs" | "outputs">):
   return [show(inputs), show(outputs)].filter(Boolean).join(" → ");
 }
 
-/** 10⁹ a second; 0 where no time was seen to pass. */
+/** 10⁹ per second; 0 if no time passed. */
 const rateOf = (count: number, ms: number): number => ms === 0 ? 0 : round(count / ms / 1e6);
 
-/** Profiles in the trace event format, which chrome://tracing and ui.perfetto.dev open: each a process with the tracks
- * `host` (the profile as a whole, and its phases), `calls` and `kernels`, and a counter of the bytes alive.
+/** Converts profiles to the trace event format, which chrome://tracing and ui.perfetto.dev open. Each profile is a
+ * process with the tracks `host` (the whole profile and its phases), `calls` and `kernels`, and a counter of live
+ * bytes.
  *
- * Every kernel has its shapes, its bytes read and written and, where arithmetic limits it, its floating-point
- * operations, with the rates that it reached.
+ * Every kernel has its shapes, the bytes it read and wrote and, if it is compute-bound, its floating-point operations,
+ * with the rates reached.
  *
  * ```ts
  * import { chromeTrace, openDevice, profile, zeros } from "@codebook/codebook";
@@ -105,7 +106,7 @@ function kernelArguments(run: KernelRun): Readonly<Record<string, unknown>> {
   };
 }
 
-/** The runs of one operation on one set of shapes, together. */
+/** All runs of one operation on the same shapes. */
 interface Group {
   readonly name: string;
   readonly shapes: string;
@@ -115,7 +116,7 @@ interface Group {
   operations: number | undefined;
 }
 
-/** Of operations where arithmetic is the limit, else of bytes. */
+/** The rate of operations if compute-bound, otherwise of bytes. */
 function showRate({ operations, bytes, ms }: Group): string {
   return operations === undefined
     ? `${rateOf(bytes, ms).toFixed(1)} GB/s`
@@ -139,9 +140,9 @@ function groupsOf(kernels: readonly KernelRun[]): readonly Group[] {
   return [...groups.values()].sort((a, b) => b.ms - a.ms);
 }
 
-/** The operations that took the longest, as a table: each with its shapes, calls, milliseconds, share of the whole time
- * and rate; and before it what the whole came to.
- * @param count of rows, 10
+/** A table of the operations that took the longest, with shapes, calls, milliseconds, share of the total time and rate.
+ * The totals come first.
+ * @param count the number of rows; by default 10
  */
 export function showDearest(profile: Profile, count = 10): string {
   const { title, clock, start, end, kernels } = profile;

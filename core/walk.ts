@@ -1,15 +1,16 @@
-/** Where the operands of a kernel lie: axes merged as far as their strides allow. */
+/** How a kernel steps through its operands, with axes merged as far as the strides allow. */
 import type { Shape } from "./shape.ts";
 
-/** Positions that a kernel visits in row-major order, and how far each operand moves on each axis. */
+/** The positions that a kernel visits in row-major order, and the stride of each operand on each axis. */
 export interface Walk {
   /** The lengths of the axes. */
   readonly sizes: readonly number[];
-  /** For each operand, the elements to step on each axis. */
+  /** For each operand, the stride in elements on each axis. */
   readonly strides: readonly (readonly number[])[];
 }
 
-/** Drops axes of length 1 and merges neighbours that every operand walks through as one. At least one axis stays. */
+/** Drops axes of length 1 and merges neighbouring axes that every operand steps through as one. At least one axis
+ * remains. */
 export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): Walk {
   const sizes: number[] = [];
   const merged: number[][] = strides.map(() => []);

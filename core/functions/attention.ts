@@ -1,12 +1,12 @@
-/** Attention: every query gathers values, weighed by how well their keys agree with it. */
+/** Attention: each query takes a weighted mean of values; the weights depend on how well their keys match the query. */
 import { apply } from "../execute.ts";
 import type { Device, Tensor } from "../tensor.ts";
 
-/** What queries see, and how sharply they choose. */
+/** Options of `attention`. */
 export interface AttentionOptions {
   /** Query i of S sees the keys 0 … i + T − S of T: the last query sees the last key. By default it sees all. */
   readonly causal?: boolean;
-  /** What the products of queries and keys are multiplied by; by default 1/√D. */
+  /** The factor of the products of queries and keys; by default 1/√D. */
   readonly scale?: number;
   /** int32 `[S]`: query i sees only the keys before visible[i]; see `blockVisibility`. */
   readonly visible?: Tensor;
@@ -15,7 +15,7 @@ export interface AttentionOptions {
 /** Scaled dot-product attention of every head: softmax(scale·q·kᵀ)·v over the keys that a query sees.
  *
  * Source: arXiv 1706.03762, 3.2; computed as in arXiv 2307.08691. The S × T matrix of weights is never in memory,
- * neither forward nor backward. A query that sees no key gives zeros.
+ * neither forward nor backward. The result is zeros for a query that sees no key.
  *
  * ```ts
  * import { attention, openDevice } from "@codebook/codebook";
@@ -30,7 +30,7 @@ export interface AttentionOptions {
  * @param keys float32 `[B, T, H, D]`
  * @param values float32 `[B, T, H, D]`
  * @returns float32 `[B, S, H, D]`
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  */
 export function attention(
   queries: Tensor,
@@ -43,8 +43,8 @@ export function attention(
   return apply("attention", operands, { causal, scale });
 }
 
-/** What tokens see that are drawn block by block, as scale after scale of an image (arXiv 2404.02905): all tokens of
- * their own block and of those before.
+/** Visibility for tokens that are generated block by block, such as the scales of an image (arXiv 2404.02905): each
+ * sees all tokens of its own block and of earlier blocks.
  *
  * ```ts
  * import { blockVisibility, openDevice } from "@codebook/codebook";
@@ -52,8 +52,8 @@ export function attention(
  * using device = await openDevice("reference");
  * assert.deepEqual([...await blockVisibility(device, [1, 2]).integers()], [1, 3, 3]);
  * ```
- * @param lengths the tokens of each block
- * @returns int32, an element for each token, for `attention`
+ * @param lengths the number of tokens in each block
+ * @returns int32, one element per token, for `attention`
  */
 export function blockVisibility(device: Device, lengths: readonly number[]): Tensor {
   let total = 0;

@@ -1,10 +1,10 @@
-/** Tensors made from nothing: constants and random numbers. */
+/** New tensors: constants and random numbers. */
 import { execute } from "../execute.ts";
 import type { RandomKey } from "../random.ts";
 import type { DType, Shape } from "../shape.ts";
 import type { Device, Tensor } from "../tensor.ts";
 
-/** A tensor of one value everywhere.
+/** A tensor filled with one value.
  * @throws {RangeError} an axis is not a positive integer
  */
 export function full(
@@ -45,7 +45,7 @@ export function uniform(
   return execute(device, "uniform", [], { shape, key, low, high })[0];
 }
 
-/** Normal numbers, float32, the same on every device to rounding (Philox4x32-10 and Box–Muller). */
+/** Normal numbers, float32, the same on every device up to rounding (Philox4x32-10 and Box–Muller). */
 export function normal(
   device: Device,
   shape: Shape,
@@ -56,7 +56,7 @@ export function normal(
   return execute(device, "normal", [], { shape, key, mean, deviation })[0];
 }
 
-/** A random order of 0 … length − 1, int32 `[length]`; the values of `permutation`. */
+/** A random permutation of 0 … length − 1, int32 `[length]`, with the values of `permutation`. */
 export function randomPermutation(device: Device, length: number, key: RandomKey): Tensor {
   return execute(device, "permutation", [], { length, key })[0];
 }

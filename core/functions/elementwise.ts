@@ -1,10 +1,10 @@
-/** Elementwise functions. Operands broadcast as in NumPy (aligned at the last axis); numbers serve as scalars. */
+/** Elementwise functions. Operands broadcast as in NumPy (aligned at the last axis); numbers count as scalars. */
 import { apply } from "../execute.ts";
 import type { DType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { full } from "./creation.ts";
 
-/** A tensor, or a number that serves as a scalar of the other operand's dtype. */
+/** A tensor, or a number, which counts as a scalar of the other operand's dtype. */
 export type Operand = Tensor | number;
 
 type Binary =
@@ -78,12 +78,12 @@ export function pow(a: Operand, b: Operand): Tensor {
   return binary("pow", a, b);
 }
 
-/** The greater of a and b; the gradient of a tie is shared. */
+/** The larger of a and b; on a tie both share the gradient. */
 export function maximum(a: Operand, b: Operand): Tensor {
   return binary("maximum", a, b);
 }
 
-/** The lesser of a and b; the gradient of a tie is shared. */
+/** The smaller of a and b; on a tie both share the gradient. */
 export function minimum(a: Operand, b: Operand): Tensor {
   return binary("minimum", a, b);
 }
@@ -196,14 +196,14 @@ export function gelu(x: Tensor): Tensor {
   return mul(x, apply("affine", [erf(mul(x, Math.SQRT1_2))], { scale: 0.5, shift: 0.5 }));
 }
 
-/** x held within [low, high]; gradients pass inside.
+/** x clamped to [low, high]; gradients pass only inside.
  * @throws {RangeError} low exceeds high
  */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
   return apply("clamp", [x], { low, high });
 }
 
-/** The values as another dtype; to int32 truncates towards zero. */
+/** Converts the values to another dtype; int32 truncates towards zero. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return apply("cast", [x], { dtype });
 }

@@ -1,4 +1,4 @@
-/** Rows by index, sums by segment, and the nearest code. */
+/** Functions that gather rows by index, sum by segment, and find nearest codes. */
 import { apply } from "../execute.ts";
 import type { Distance } from "../ops.ts";
 import type { RandomKey } from "../random.ts";
@@ -7,7 +7,7 @@ import type { Tensor } from "../tensor.ts";
 import { add } from "./elementwise.ts";
 import { reshape } from "./movement.ts";
 
-/** The rows of a table at integer indices: `[R, D]` at int32 `[...]` → `[..., D]`; zeros for an index out of range.
+/** The rows of a table at integer indices: `[R, D]` at int32 `[...]` → `[..., D]`; zeros for indices out of range.
  *
  * ```ts
  * import { gather, openDevice } from "@codebook/codebook";
@@ -24,7 +24,7 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
 }
 
 /** Sums of rows by segment: values `[..., D]`, indices int32 `[...]` → `[segments, D]`, added in order.
- * @throws {TypeError} the values' axes but the last are not the indices'
+ * @throws {TypeError} the values' axes, except the last, do not match the indices
  */
 export function segmentSum(values: Tensor, indices: Tensor, segments: number): Tensor {
   const width = values.shape[values.shape.length - 1] ?? 1;
@@ -45,7 +45,7 @@ export function segmentCount(indices: Tensor, segments: number): Tensor {
 }
 
 /** The table `[R, D]` with `updates` `[..., D]` added to its rows at int32 `indices` `[...]`; a new tensor.
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  */
 export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Tensor {
   const width = updates.shape[updates.shape.length - 1];
@@ -59,20 +59,20 @@ export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Ten
   return add(table, segmentSum(updates, indices, table.shape[0]));
 }
 
-/** How `nearest` measures and draws. */
+/** Options of `nearest`. */
 export interface NearestOptions {
-  /** Least squared distance ("l2") or greatest cosine ("cos"). */
+  /** Smallest squared distance ("l2") or largest cosine ("cos"). */
   readonly distance: Distance;
   /** Draws each key with probability softmax(similarity) instead of taking the most similar one. */
   readonly noise?: RandomKey;
 }
 
-/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`. Similarities are float32; equal
- * ones go to the highest index, which an ascending sort has last.
+/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`. Similarities are float32. Among
+ * equals, the highest index wins, the last one in an ascending sort.
  *
- * Nearest codes are `nearest(features, codebook)`, nearest features `nearest(codebook, features)`. The N × K matrix
- * of similarities is never held in memory. With `noise`, Gumbel numbers are added to the similarities, so that the
- * result is a draw from their softmax (the Gumbel-max trick).
+ * `nearest(features, codebook)` finds the nearest codes, `nearest(codebook, features)` the nearest features. The N × K
+ * matrix of similarities is never held in memory. With `noise`, Gumbel numbers are added to the similarities, so that
+ * the result is a sample from their softmax (the Gumbel-max trick).
  *
  * ```ts
  * import { nearest, openDevice } from "@codebook/codebook";
@@ -82,7 +82,7 @@ export interface NearestOptions {
  * const features = device.tensor([0.9, 0.8, 0.1, 0], [2, 2]);
  * assert.deepEqual([...await nearest(features, codes, { distance: "l2" }).integers()], [1, 0]);
  * ```
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  */
 export function nearest(queries: Tensor, keys: Tensor, options: NearestOptions): Tensor {
   return apply("nearest", [queries, keys], options);

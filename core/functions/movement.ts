@@ -1,10 +1,10 @@
-/** Functions that move data: any dtype, values unchanged. */
+/** Functions that move data, for any dtype. */
 import { apply } from "../execute.ts";
 import type { Pair, PoolAttributes } from "../ops.ts";
 import { resolveAxis, type Shape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
-/** The same elements in another shape; one axis may be −1 (what is left). Costs nothing.
+/** The same elements in another shape; one axis may be −1 (inferred). Costs nothing.
  *
  * ```ts
  * import { openDevice, reshape } from "@codebook/codebook";
@@ -12,7 +12,7 @@ import type { Tensor } from "../tensor.ts";
  * using device = await openDevice("reference");
  * assert.deepEqual(reshape(device.tensor([1, 2, 3, 4], [4]), [2, -1]).shape, [2, 2]);
  * ```
- * @throws {TypeError} the shape holds another number of elements
+ * @throws {TypeError} the shape has a different number of elements
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.reduce((product, length) => length === -1 ? product : product * length, 1);
@@ -20,20 +20,20 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return apply("reshape", [x], { shape: resolved });
 }
 
-/** Axes in another order; output axis i is input axis permutation[i]. By default the order is reversed. */
+/** Permutes the axes: output axis i is input axis permutation[i]. By default the order is reversed. */
 export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
   const reversed = x.shape.map((_, axis) => x.shape.length - 1 - axis);
   return apply("transpose", [x], { permutation: permutation ?? reversed });
 }
 
-/** The block of `sizes` elements from `starts`.
- * @throws {RangeError} it does not lie within x
+/** Takes the block of `sizes` elements from `starts`.
+ * @throws {RangeError} the block does not lie within x
  */
 export function slice(x: Tensor, starts: readonly number[], sizes: readonly number[]): Tensor {
   return apply("slice", [x], { starts, sizes });
 }
 
-/** Joins tensors along an axis.
+/** Concatenates tensors along an axis.
  * @throws {TypeError} they differ on another axis
  */
 export function concatenate(parts: readonly [Tensor, ...Tensor[]], axis = 0): Tensor {
@@ -42,13 +42,13 @@ export function concatenate(parts: readonly [Tensor, ...Tensor[]], axis = 0): Te
   });
 }
 
-/** Joins scalars or tensors of one shape along a new first axis. */
+/** Stacks scalars or tensors of the same shape along a new first axis. */
 export function stack(parts: readonly [Tensor, ...Tensor[]]): Tensor {
   const [first, ...rest] = parts.map((part) => reshape(part, [1, ...part.shape]));
   return concatenate([first, ...rest], 0);
 }
 
-/** Surrounds x with `value`: before[i] and after[i] elements on axis i. */
+/** Pads x with `value`: before[i] and after[i] elements on axis i. */
 export function pad(
   x: Tensor,
   before: readonly number[],
@@ -59,7 +59,7 @@ export function pad(
 }
 
 /** Repeats x to a larger shape, aligned at the last axis.
- * @throws {TypeError} it does not fit
+ * @throws {TypeError} x does not broadcast to the shape
  */
 export function broadcast(x: Tensor, shape: Shape): Tensor {
   return apply("broadcast", [x], { shape });
@@ -72,11 +72,11 @@ export function upsampleNearest(images: Tensor, scale: number | Pair): Tensor {
   });
 }
 
-/** How `averagePool` and `maxPool` move their windows. */
+/** Options of `averagePool` and `maxPool`. */
 export interface PoolOptions {
-  /** Input pixels from one output to the next; by default the window's size. */
+  /** The step in input pixels between neighbouring outputs; by default the size of the window. */
   readonly stride?: number | Pair;
-  /** Pixels around the images: zeros that count in an average, and never the greatest. */
+  /** Pixels around the images. They count as zeros in an average, and are never the maximum. */
   readonly padding?: number | Pair;
 }
 
@@ -89,7 +89,7 @@ export function averagePool(
   return apply("averagePool", [images], poolAttributes(size, options));
 }
 
-/** The greatest values of windows of images `[B, H, W, C]`; the gradient goes to the first of a window's greatest.
+/** The maxima of windows of images `[B, H, W, C]`; the gradient goes to the first maximum of each window.
  *
  * ```ts
  * import { maxPool, openDevice } from "@codebook/codebook";

@@ -47,18 +47,18 @@ export function layerNormalize(x: Tensor, epsilon = 1e-5): Tensor {
   return reshape(apply("normalize", [toChannels(x)], { groups: 1, epsilon }), x.shape);
 }
 
-/** How `groupNorm` normalises. */
+/** Options of `groupNorm`. */
 export interface GroupNormOptions {
-  /** Groups of neighbouring channels. */
+  /** The number of groups of neighbouring channels. */
   readonly groups: number;
   /** Added to the variance; by default 1e-5. */
   readonly epsilon?: number;
-  /** Applies SiLU to the result, in the same pass; by default it does not. */
+  /** Whether to apply SiLU to the result in the same pass; by default false. */
   readonly silu?: boolean;
 }
 
-/** Group normalisation (arXiv 1803.08494), then gain and shift, then SiLU if asked: one operation that keeps only x and
- * the groups' statistics for its gradient. That gradient cannot be differentiated again.
+/** Group normalisation (arXiv 1803.08494), then gain and shift, then optionally SiLU. It is one operation, which keeps
+ * only x and the statistics of the groups for its gradient. That gradient cannot be differentiated again.
  *
  * ```ts
  * import { groupNorm, openDevice } from "@codebook/codebook";
@@ -73,7 +73,7 @@ export interface GroupNormOptions {
  * @param gain float32 `[C]`
  * @param shift float32 `[C]`
  * @returns float32 `[B, ..., C]`
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  * @throws {RangeError} the groups do not divide the channels
  */
 export function groupNorm(

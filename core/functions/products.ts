@@ -6,18 +6,19 @@ import { sameShape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { pad, reshape } from "./movement.ts";
 
-/** Which operands of `matmul` are transposed (on their last two axes), and how precisely it computes. */
+/** Options of `matmul`: which operands are transposed on their last two axes, and the precision. */
 export interface MatmulOptions {
-  /** The left operand lies as `[..., K, M]`. */
+  /** The left operand is stored as `[..., K, M]`. */
   readonly transposeA?: boolean;
-  /** The right operand lies as `[..., N, K]`. */
+  /** The right operand is stored as `[..., N, K]`. */
   readonly transposeB?: boolean;
-  /** `mixed`: its operands may be rounded to float16, on a device that was opened with that precision, as a layer's may.
-   * By default `float32`, on every device. */
+  /** `mixed` allows a device that was opened with that precision to round the operands to float16, as it does in
+   * layers. By default `float32`. */
   readonly precision?: Precision;
 }
 
-/** The matrix product `[..., M, K]` × `[..., K, N]` → `[..., M, N]`; the batch axes are equal, or absent on one side.
+/** The matrix product `[..., M, K]` × `[..., K, N]` → `[..., M, N]`; the batch axes must be equal, or absent on one
+ * side.
  *
  * ```ts
  * import { matmul, openDevice } from "@codebook/codebook";
@@ -26,7 +27,7 @@ export interface MatmulOptions {
  * const a = device.tensor([1, 2, 3, 4], [2, 2]);
  * assert.deepEqual([...await matmul(a, a, { transposeB: true }).floats()], [5, 11, 11, 25]);
  * ```
- * @throws {TypeError} shapes that do not agree
+ * @throws {TypeError} the shapes do not match
  */
 export function matmul(
   a: Tensor,
@@ -43,7 +44,7 @@ export function matmul(
       } and ${showShape(b.shape)}`,
     );
   }
-  // Rows of a batch against one matrix are one long product.
+  // The product of a batch of rows with one matrix is a single long product.
   if (batches[1].length === 0 && !transposeA) {
     const width = a.shape[a.shape.length - 1];
     const rows = reshape(a, [1, a.size / width, width]);
@@ -58,27 +59,27 @@ function flat(x: Tensor): Tensor {
   return reshape(x, [sizeOf(x.shape.slice(0, -2)), ...x.shape.slice(-2)]);
 }
 
-/** How a convolution's window moves, and what follows it. A number stands for both axes. */
+/** Options of a convolution. A single number applies to both axes. */
 export interface ConvOptions {
   /** Added to every output, `[channels]`. */
   readonly bias?: Tensor;
-  /** Input pixels from one output to the next (transposed: the reverse). */
+  /** The step in input pixels between neighbouring outputs (transposed: the reverse). */
   readonly stride?: number | Pair;
   /** Zeros around the input (transposed: pixels cut from the output). */
   readonly padding?: number | Pair;
-  /** Pixels from one kernel tap to the next. */
+  /** The step in pixels between kernel taps. */
   readonly dilation?: number | Pair;
-  /** Applies relu to the result, in the same pass. */
+  /** Whether to apply relu to the result in the same pass. */
   readonly relu?: boolean;
 }
 
-/** How a convolution's window moves that may be padded differently on its two sides. */
+/** Options of a convolution with asymmetric padding. */
 export interface AsymmetricConvOptions extends ConvOptions {
-  /** Zeros below and right of the input; by default as many as above and left of it, which is `padding`. */
+  /** Zeros below and to the right of the input; by default `padding`, the number above and to the left. */
   readonly paddingAfter?: number | Pair;
 }
 
-/** How a transposed convolution's window moves. */
+/** Options of a transposed convolution. */
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows and columns added to the output at the bottom and right. */
   readonly outputPadding?: number | Pair;
@@ -86,7 +87,7 @@ export interface ConvTransposeOptions extends ConvOptions {
 
 const pair = (value: number | Pair): Pair => typeof value === "number" ? [value, value] : value;
 
-/** The images with what one side is padded more than the other, and how much both are still to be padded. */
+/** Pads the images on the side with more padding, and returns how much is left to pad on both sides. */
 function evenly(images: Tensor, before: Pair, after: Pair): readonly [Tensor, Pair] {
   const both: Pair = [Math.min(before[0], after[0]), Math.min(before[1], after[1])];
   if (before[0] === after[0] && before[1] === after[1]) return [images, both];
@@ -96,8 +97,9 @@ function evenly(images: Tensor, before: Pair, after: Pair): readonly [Tensor, Pa
 
 /** Convolution of images `[B, H, W, Cin]` with a filter `[KH, KW, Cin, Cout]` → `[B, H', W', Cout]`.
  *
- * H' = ⌊(H + padding + paddingAfter − dilation·(KH − 1) − 1)/stride⌋ + 1; no flip of the filter (cross-correlation).
- * @throws {TypeError} channels that do not agree, or a window larger than the image
+ * H' = ⌊(H + padding + paddingAfter − dilation·(KH − 1) − 1)/stride⌋ + 1; the filter is not flipped
+ * (cross-correlation).
+ * @throws {TypeError} the channels do not match, or the window is larger than the image
  */
 export function conv2d(
   images: Tensor,
@@ -114,11 +116,11 @@ export function conv2d(
   });
 }
 
-/** Transposed convolution: the adjoint of `conv2d` by its images.
+/** Transposed convolution: the adjoint of `conv2d` with respect to its images.
  *
  * `[B, H, W, Cin]` with a filter `[KH, KW, Cout, Cin]` (the filter of the convolution it is the adjoint of) →
  * `[B, H', W', Cout]`, H' = (H − 1)·stride − 2·padding + dilation·(KH − 1) + outputPadding + 1.
- * @throws {TypeError} channels that do not agree
+ * @throws {TypeError} the channels do not match
  */
 export function convTranspose2d(
   images: Tensor,

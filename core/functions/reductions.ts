@@ -8,9 +8,9 @@ import { reshape, transpose } from "./movement.ts";
 /** One axis or several, counted from the start or (negative) from the end. */
 export type Axes = number | readonly number[];
 
-/** How a reduction gives its result. */
+/** Options of a reduction. */
 export interface ReductionOptions {
-  /** Leaves the reduced axes as 1 instead of dropping them. */
+  /** Whether to keep the reduced axes with length 1 instead of dropping them. */
   readonly keepAxes?: boolean;
 }
 
@@ -24,8 +24,8 @@ function axesOf(x: Tensor, axes: Axes | undefined, action: string): Set<number> 
   return new Set(list.map((axis) => resolveAxis(axis, rank, action)));
 }
 
-/** x as `[outer, count, inner]`, `count` running over the axes of `over`; those that do not lie together are moved
- * behind the others first, by the permutation `order`. */
+/** Reshapes x to `[outer, count, inner]`, where `count` runs over the axes of `over`. If those are not adjacent, the
+ * permutation `order` first moves them to the end. */
 function alongMiddle(
   x: Tensor,
   over: ReadonlySet<number>,
@@ -78,7 +78,7 @@ export function mean(x: Tensor, axes?: Axes, options: ReductionOptions = {}): Te
   return mul(total, total.size / x.size);
 }
 
-/** The maximum over some axes, by default all; the gradient is shared evenly among equal maxima. */
+/** The maximum over some axes, by default all. Equal maxima share the gradient evenly. */
 export function max(x: Tensor, axes?: Axes, options: ReductionOptions = {}): Tensor {
   return reduce("max", x, axes, options);
 }
@@ -88,14 +88,14 @@ export function logsumexp(x: Tensor, axes?: Axes, options: ReductionOptions = {}
   return reduce("logsumexp", x, axes, options);
 }
 
-/** The lowest index of the greatest element along an axis, int32. */
+/** The lowest index of the maximum along an axis, int32. */
 export function argmax(x: Tensor, axis = -1): Tensor {
   const at = resolveAxis(axis, x.shape.length, "take the argmax");
   const shape = x.shape.filter((_, index) => index !== at);
   return reshape(apply("argmax", [alongMiddle(x, new Set([at])).rows], {}), shape);
 }
 
-/** The element of ascending rank `rank` (0 is the least) along an axis; NaN ranks last. Gradients do not pass. */
+/** The element of ascending rank `rank` (0 is the smallest) along an axis; NaN ranks last. Gradients do not pass. */
 export function kthValue(x: Tensor, rank: number, axis = -1): Tensor {
   const at = resolveAxis(axis, x.shape.length, "take the element of a rank");
   const shape = x.shape.filter((_, index) => index !== at);
