@@ -20,14 +20,14 @@ import { reductionKernels } from "./kernels/reductions.ts";
 import { type CpuBuffer, CpuMemory } from "./memory.ts";
 import { hasThreads, type Machine, MOST_THREADS, startMachine } from "./threads.ts";
 
-/** How the device is opened. */
+/** Options of the device. */
 export interface CpuOptions {
-  /** Threads, the main one included; by default as many as there are cores, up to 256, and one in a browser. */
+  /** The number of threads, including the main one; by default one per core up to 256, and one in a browser. */
   readonly threads?: number;
-  /** The system's BLAS for the products: `auto`, the default, takes one that is there and may be called; `off` none; a
-   * path that library. Results differ in their last bits. */
+  /** The system's BLAS for the matrix products. `auto`, the default, uses one that is installed and allowed; `off` uses
+   * none; a path uses that library. Results differ in the last bits. */
   readonly blas?: string;
-  /** The system's oneDNN for the convolutions, likewise. */
+  /** The system's oneDNN for the convolutions; the same choices. */
   readonly dnn?: string;
 }
 
@@ -42,7 +42,7 @@ function kernelsOf(machine: Machine, products: ProductKernels): Kernels<CpuBuffe
     ...maxPoolKernels(machine),
     ...codesKernels(machine),
     ...crossEntropyKernels(machine),
-    ...nearestKernels(machine), // not by BLAS, which may round equal keys in different columns differently
+    ...nearestKernels(machine), // not by BLAS, which may round equal keys differently in different columns
     ...randomKernels(machine),
     ...optimizerKernels(machine),
   };
@@ -52,9 +52,9 @@ function usualThreads(): number {
   return Math.min(navigator.hardwareConcurrency, MOST_THREADS);
 }
 
-/** Opens the cpu device. A kernel is done when its call returns; results do not depend on the number of threads.
+/** Opens the cpu device. A kernel is finished when its call returns. Results do not depend on the number of threads.
  *
- * `openDevice("cpu")` wraps it for tensors; by itself:
+ * `openDevice("cpu")` wraps it for tensors. Used directly:
  *
  * ```ts
  * import { openCpuBackend } from "./backend.ts";

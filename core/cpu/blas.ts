@@ -1,9 +1,9 @@
-/** The system's BLAS: finding it, and calling its matrix product from every thread. */
+/** Finds the system's BLAS, and calls its matrix product from every thread. */
 
 import { usualBlasPaths } from "../library_paths.ts";
 import { baseOf, findLibrary, type LibraryKind } from "./libraries.ts";
 
-/** What is called of a library; `optional` symbols are null where it lacks them. */
+/** The functions of the library; `optional` symbols are null if it lacks them. */
 const SYMBOLS = {
   cblas_sgemm: {
     parameters: [
@@ -20,17 +20,17 @@ const SYMBOLS = {
 
 type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
 
-/** A BLAS library that is loaded. */
+/** A loaded BLAS library. */
 export interface Blas {
-  /** Its path, or the name by which the system finds it. */
+  /** Its path, or the name under which the system finds it. */
   readonly path: string;
-  /** What it is, for people. */
+  /** A description of the library. */
   readonly description: string;
-  /** Sets how many threads of its own a product takes, for the whole process, if the library lets itself be told. */
+  /** Sets how many of its own threads a product uses, for the whole process, if the library allows that. */
   setThreads(threads: number): void;
 }
 
-/** The libraries by path. They stay loaded as long as the process lives, as threads may be inside them until then. */
+/** The libraries by path. They stay loaded until the process ends, since threads may still be running inside them. */
 const libraries = new Map<string, Blas>();
 
 function load(path: string): Blas {
@@ -74,9 +74,9 @@ const KIND: LibraryKind<Blas> = {
  * import { findBlas } from "./blas.ts";
  * console.log(findBlas("auto")?.description ?? "none");
  * ```
- * @param choice `auto` for the first that this system has, if foreign functions may be called; `off` for none; or the
- * path of a library
- * @returns undefined where there is none
+ * @param choice `auto` for the first one found, if foreign functions are allowed; `off` for none; or the path of a
+ * library
+ * @returns undefined if there is none
  * @throws {RangeError} the library at the path cannot be loaded, or lacks `cblas_sgemm`
  */
 export function findBlas(choice: string): Blas | undefined {
@@ -89,7 +89,7 @@ export interface GemmSource {
   readonly path: string;
   /** Its symbols. */
   readonly symbols: typeof SYMBOLS;
-  /** Where the kernels' memory begins in the process. */
+  /** The address of the kernels' memory in the process. */
   readonly base: bigint;
 }
 
@@ -101,8 +101,8 @@ export function gemmSource({ path }: Blas, memory: WebAssembly.Memory): GemmSour
 /** What the kernels import as `gemm`; see assembly/blas/gemm.ts. */
 export type Gemm = (...numbers: number[]) => void;
 
-/** The product of a BLAS, on the thread that calls this. Workers get this function as text, so it uses nothing from
- * outside. */
+/** The product of a BLAS on the calling thread. Workers get this function as source text, so it must not use anything
+ * from outside. */
 export function bindGemm({ path, symbols, base }: GemmSource): Gemm {
   const { cblas_sgemm } = Deno.dlopen(path, symbols).symbols;
   const rowMajor = 101, asItLies = 111; // and 112 for transposed

@@ -1,17 +1,17 @@
 /** What the WebAssembly module exports. */
 
-/** An elementwise operation, which finds its operands in the job. */
+/** An elementwise operation, which reads its operands from the job. */
 export type MapName = `map${string}`;
 
-/** The module's functions. Addresses are in bytes; what else they need they find in the job. */
+/** The module's functions. Addresses are in bytes. The functions read all other arguments from the job. */
 export interface Exports {
-  /** Gives the calling thread its slot of the scratch memory. */
+  /** Assigns the calling thread its slot of the scratch memory. */
   enter(slot: number, address: number, threads: number): void;
   /** The first address that the module itself does not use. */
   heapBase(): number;
-  /** Where the arguments of a job are written. */
+  /** The address for the arguments of a job. */
   jobAddress(): number;
-  /** Scratch memory a thread. */
+  /** Scratch memory per thread. */
   scratchBytes(): number;
   /** Ends the workers. */
   leave(): void;
@@ -84,7 +84,7 @@ export interface Exports {
   dnnRun(count: number): void;
   /** See assembly/dnn/tasks.ts. */
   dnnSum(from: number, to: number, size: number, count: number): void;
-  /** How many parts a sum or maximum makes of its middle axis; see assembly/reductions.ts. */
+  /** Into how many parts a sum or maximum splits its middle axis; see assembly/reductions.ts. */
   reductionParts(): number;
   /** See assembly/reductions.ts. */
   sum(): void;
@@ -106,7 +106,7 @@ export interface Exports {
   groupNorm(): void;
   /** See assembly/group_norm.ts. */
   groupNormGradient(): void;
-  /** Into how many parts the sums of the parameters' gradients are cut; see assembly/group_norm.ts. */
+  /** Into how many parts the sums for the parameters' gradients are split; see assembly/group_norm.ts. */
   groupNormParts(): number;
   /** See assembly/group_norm.ts. */
   groupNormParameterGradient(partials: number): void;

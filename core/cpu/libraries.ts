@@ -1,14 +1,14 @@
-/** Libraries of the system: finding them, and what they see of the kernels' memory. */
+/** Finds system libraries, and gives them access to the kernels' memory. */
 
 /** A kind of library. */
 export interface LibraryKind<T> {
-  /** What it is, with its article, for messages. */
+  /** Its name with an article, for messages. */
   readonly name: string;
   /** What a library at a path must be. */
   readonly requirement: string;
-  /** Where one may be. */
+  /** The usual paths. */
   readonly paths: () => readonly string[];
-  /** Loads the one at a path, or throws. */
+  /** Loads the library at a path, or throws. */
   readonly load: (path: string) => T;
 }
 
@@ -21,8 +21,8 @@ export interface LibraryKind<T> {
  * assert.equal(findLibrary(kind, "auto"), undefined);
  * assert.equal(findLibrary(kind, "/opt/library.so"), "/opt/library.so");
  * ```
- * @param choice `auto` for the first that this system has, if foreign functions may be called; `off` for none; or a path
- * @returns undefined where there is none
+ * @param choice `auto` for the first one found, if foreign functions are allowed; `off` for none; or a path
+ * @returns undefined if there is none
  * @throws {RangeError} the library at the path cannot be loaded
  */
 export function findLibrary<T>(kind: LibraryKind<T>, choice: string): T | undefined {
@@ -42,17 +42,17 @@ export function findLibrary<T>(kind: LibraryKind<T>, choice: string): T | undefi
 
 function findUsual<T>({ paths, load }: LibraryKind<T>): T | undefined {
   for (const path of paths()) {
-    // Asked for, a permission that is neither given nor denied would stop the program with a question.
+    // Requesting a permission that is neither granted nor denied would stop the program with a prompt.
     if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
     try {
       return load(path);
     } catch {
-      // Not on this machine: the next one may be.
+      // Not on this machine: try the next one.
     }
   }
 }
 
-/** Where a memory begins in the process. Foreign functions may be called. */
+/** The address of a memory in the process. Needs permission for foreign functions. */
 export function baseOf(memory: WebAssembly.Memory): bigint {
   return Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(memory.buffer)));
 }

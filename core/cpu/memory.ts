@@ -2,9 +2,9 @@
 import type { Buffer } from "../backend.ts";
 
 const PAGE = 65536;
-/** All that WebAssembly can address: 4 GiB. */
+/** The most that WebAssembly can address: 4 GiB. */
 const MAXIMUM_PAGES = 65536;
-/** The least that is worth opening the device for: 64 MiB. */
+/** The minimum for opening the device: 64 MiB. */
 const MINIMUM_PAGES = 1024;
 const ALIGNMENT = 64;
 /** Bytes kept free at the end, as kernels may read (never write) a few floats beyond an array. */
@@ -12,12 +12,12 @@ const SLACK = 256;
 
 /** A piece of the CPU device's memory. */
 export class CpuBuffer implements Buffer {
-  /** Where it begins, in bytes from the start of the memory. */
+  /** Its start, in bytes from the start of the memory. */
   readonly address: number;
   /** Usable length in bytes. */
   readonly bytes: number;
 
-  /** Names the piece; only `CpuMemory` makes them. */
+  /** Called by `CpuMemory` only. */
   constructor(address: number, bytes: number) {
     this.address = address;
     this.bytes = bytes;
@@ -29,8 +29,8 @@ interface Gap {
   bytes: number;
 }
 
-/** Takes as much address space as there is; the system provides the memory when it is touched. The memory never
- * grows afterwards, because threads learn of a growth late, and until then trap on what was added.
+/** Reserves as much address space as possible; the system provides the memory on first access. The memory never grows
+ * afterwards, because threads notice growth late, and until then accesses to the new part trap.
  */
 function reserve(): WebAssembly.Memory {
   for (let pages = MAXIMUM_PAGES;; pages /= 2) {
@@ -59,13 +59,13 @@ export class CpuMemory {
   readonly #integers = new Int32Array(this.memory.buffer);
   #workspace: CpuBuffer = new CpuBuffer(0, 0);
 
-  /** Says where the kernels' own data end; called once, before anything is allocated. */
+  /** Sets the end of the kernels' own data. Called once, before anything is allocated. */
   begin(heapBase: number): void {
     this.#top = Math.ceil(heapBase / ALIGNMENT) * ALIGNMENT;
   }
 
   /** Memory of at least `bytes` bytes; its contents are undefined.
-   * @throws {RangeError} the device's address space does not suffice
+   * @throws {RangeError} the device's address space is too small
    */
   allocate(bytes: number): CpuBuffer {
     const length = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
@@ -76,8 +76,8 @@ export class CpuMemory {
     return buffer;
   }
 
-  /** Takes memory back.
-   * @throws {Error} it is not in use
+  /** Frees memory.
+   * @throws {Error} the memory is not in use
    */
   free(buffer: CpuBuffer): void {
     if (!this.#live.delete(buffer)) {

@@ -5,7 +5,7 @@ import { bindExecute, type Dnn } from "./dnn/library.ts";
 import type { Exports } from "./exports.ts";
 import type { CpuMemory } from "./memory.ts";
 
-/** The most threads a machine may have. */
+/** The maximum number of threads of a machine. */
 export const MOST_THREADS = 256;
 
 /** The kernels, their memory and the threads that run them. */
@@ -16,7 +16,7 @@ export class Machine {
   /** Made by `startMachine`.
    * @param exports what the kernels export, on the main thread
    * @param memory their memory
-   * @param threads how many threads work, the main one included
+   * @param threads the number of threads, including the main one
    */
   constructor(
     readonly exports: Exports,
@@ -26,17 +26,17 @@ export class Machine {
     this.#job = exports.jobAddress();
   }
 
-  /** Writes integers, or addresses in bytes, to the job, from its word number `first` on. */
+  /** Writes integers, or addresses in bytes, to the job, from word number `first` on. */
   readonly describe = (words: ArrayLike<number>, first = 0): void => {
     if (this.#failure !== undefined) throw new Error(this.#failure);
     this.memory.integers(this.#job + first * 4, words.length).set(words);
   };
 
-  /** Writes float32 numbers to the job, from its word number `first` on. */
+  /** Writes float32 numbers to the job, from word number `first` on. */
   readonly describeFloats = (words: readonly number[], first: number): void =>
     this.memory.floats(this.#job + first * 4, words.length).set(words);
 
-  /** Has every later kernel throw an error with these words: a thread has ended that it would wait for. */
+  /** Makes every later kernel throw an error with this message, because a thread that it would wait for has ended. */
   fail(reason: string): void {
     this.#failure ??= reason;
   }
@@ -47,7 +47,7 @@ export class Machine {
   }
 }
 
-/** A worker's whole program: it lives inside `work`, and reports a trap through `fail`. */
+/** The whole program of a worker: it runs inside `work`, and reports a trap through `fail`. */
 const PROGRAM = `{
   const { parentPort, workerData } = require("node:worker_threads");
   const { kernels, module, memory, slot, scratch, threads, blas, dnn } = workerData;
@@ -64,9 +64,9 @@ const PROGRAM = `{
   }
 }`;
 
-/** Waits until a worker has started, and listens for its end from then on; it does not keep the process alive.
- * @param onEnd told, with what to do, if it ends
- * @throws {Error} it ends before it has started
+/** Waits until a worker has started, then listens for its end. The worker does not keep the process alive.
+ * @param onEnd called with an error message if the worker ends
+ * @throws {Error} the worker ends before it has started
  */
 export async function watchWorker(
   worker: Worker,
@@ -88,7 +88,7 @@ export async function watchWorker(
   worker.unref();
 }
 
-/** Libraries of the system that kernels may call. */
+/** System libraries that kernels may call. */
 export interface Libraries {
   /** For products. */
   readonly blas?: Blas;
@@ -96,10 +96,10 @@ export interface Libraries {
   readonly dnn?: Dnn;
 }
 
-/** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive. A kernel that traps on
- * any thread throws `WebAssembly.RuntimeError`, and so does every later one of the machine.
- * @param memory one that no other machine has
- * @param libraries what the kernels by BLAS and by oneDNN call; without one, its kernels must not run
+/** Compiles the kernels and starts `threads − 1` workers, which do not keep the process alive. If a kernel traps on any
+ * thread, it throws `WebAssembly.RuntimeError`, and so does every later kernel of the machine.
+ * @param memory a memory that no other machine uses
+ * @param libraries the libraries for the BLAS and oneDNN kernels; without a library, its kernels must not be run
  * @throws {RangeError} the number of threads is not an integer in [1, 256], or not 1 in a browser
  */
 export async function startMachine(
@@ -120,7 +120,7 @@ export async function startMachine(
   const kernels = await WebAssembly.compileStreaming(
     fetch(new URL("./kernels.wasm", import.meta.url)),
   );
-  // As the sources say, `env`; `deno publish` takes it for a path, and the published file says `./env`.
+  // `env` in the sources. `deno publish` mistakes it for a path, so the published file has `./env`.
   const [{ module }] = WebAssembly.Module.imports(kernels);
   const blas = libraries.blas === undefined ? undefined : gemmSource(libraries.blas, memory.memory);
   const dnn = libraries.dnn?.source;
@@ -143,13 +143,13 @@ export async function startMachine(
   return machine;
 }
 
-/** The part of Node's `process` that is looked for: browsers have none, and an import of `node:` would not load there. */
+/** The part of Node's `process` that is used. Browsers have none, and could not load an import of `node:`. */
 interface Process {
   getBuiltinModule(name: "node:worker_threads"): typeof import("node:worker_threads");
 }
 
-/** Whether this program can start threads that share the kernels' memory: not in a browser, whose main thread may not
- * wait for them. */
+/** Whether this program can start threads that share the kernels' memory. Not in a browser, where the main thread must
+ * not block. */
 export function hasThreads(): boolean {
   return "Deno" in globalThis;
 }

@@ -1,6 +1,7 @@
-/** The reference device: every kernel in plain TypeScript, the specification of the others and their oracle.
+/** The reference device: every kernel in plain TypeScript. It specifies the other devices, and tests compare them with
+ * it.
  *
- * It is written to be read: the equation, then loops. Sums are taken in float64 and stored as float32.
+ * It is written for readers: the equation, then loops. Sums are computed in float64 and stored as float32.
  */
 import type { Backend, HostArray, Kernels } from "../backend.ts";
 import type { DType } from "../shape.ts";
@@ -47,7 +48,7 @@ function host({ memory }: ReferenceBuffer, dtype: DType, length: number): HostAr
     : new Int32Array(memory, 0, length);
 }
 
-/** Opens the reference device. A kernel is done when its call returns.
+/** Opens the reference device. A kernel is finished when its call returns.
  *
  * ```ts
  * import { openReferenceBackend } from "./backend.ts";

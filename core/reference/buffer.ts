@@ -2,7 +2,7 @@
 import type { Buffer, Kernel, View } from "../backend.ts";
 import { sizeOf } from "../shape.ts";
 
-/** A piece of host memory. Fresh memory holds NaN, so that a kernel that reads it by mistake is found out. */
+/** A piece of host memory. New memory contains NaN, to expose kernels that read it by mistake. */
 export class ReferenceBuffer implements Buffer {
   /** Usable length in bytes. */
   readonly bytes: number;
@@ -25,7 +25,7 @@ export class ReferenceBuffer implements Buffer {
     return this.#memory;
   }
 
-  /** Gives the memory back; a later use throws. */
+  /** Frees the memory. Any later use throws. */
   free(): void {
     this.#memory = undefined;
   }

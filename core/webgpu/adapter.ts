@@ -1,21 +1,21 @@
-/** The GPU adapter: the one place that knows how Deno and the browsers differ. */
+/** The GPU adapter. Only this file handles the differences between Deno and browsers. */
 import type { Precision } from "../precision.ts";
 import { tilingName, tilingsFor } from "./tilings.ts";
 import { readTuning, type TilingNames } from "./tuning.ts";
 
-/** The limits of an adapter that decide what this device can run. */
+/** The limits of an adapter that matter for this device. */
 export interface AdapterLimits {
-  /** The longest buffer, in bytes. */
+  /** The maximum size of a buffer, in bytes. */
   readonly maxBufferSize: number;
-  /** The longest piece of a buffer that a kernel can see, in bytes. */
+  /** The maximum part of a buffer that a kernel can access, in bytes. */
   readonly maxStorageBufferBindingSize: number;
-  /** Buffers that a kernel can see. */
+  /** The maximum number of buffers per kernel. */
   readonly maxStorageBuffersPerShaderStage: number;
-  /** Threads in a workgroup. */
+  /** The maximum number of threads per workgroup. */
   readonly maxComputeInvocationsPerWorkgroup: number;
-  /** Bytes that the threads of a workgroup can share. */
+  /** The maximum shared memory of a workgroup, in bytes. */
   readonly maxComputeWorkgroupStorageSize: number;
-  /** Workgroups in one dimension of a dispatch. */
+  /** The maximum number of workgroups in one dimension of a dispatch. */
   readonly maxComputeWorkgroupsPerDimension: number;
 }
 
@@ -23,26 +23,26 @@ export interface AdapterLimits {
 export interface AdapterReport {
   /** The adapter's own description of itself, such as "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
-  /** The maker, as the adapter gives it: a name or a number. */
+  /** The vendor as the adapter reports it: a name or a number. */
   readonly vendor: string;
-  /** Whether it computes on the processor: correct, and slower than the `cpu` device. */
+  /** Whether it computes on the CPU: correct, but slower than the `cpu` device. */
   readonly isSoftware: boolean;
   /** The limits that matter. */
   readonly limits: AdapterLimits;
   /** The optional features, by WebGPU's names. */
   readonly features: readonly string[];
-  /** How matrix products are cut into tiles on it. */
+  /** How it tiles matrix products. */
   readonly tilings: TilingReport;
 }
 
-/** How an adapter's matrix products are cut into tiles, by the tilings' names: rows, columns and, where the tiles pass
- * through workgroup memory, their depth and each thread's part (`64x64x16/4x4`). */
+/** How an adapter tiles matrix products, by the tilings' names: rows, columns and, for tiles in workgroup memory, their
+ * depth and each thread's part (`64x64x16/4x4`). */
 export interface TilingReport extends TilingNames {
   /** Whether they were measured by `deno task tune`. */
   readonly tuned: boolean;
-  /** All that the adapter can run. */
+  /** All tilings that the adapter can run. */
   readonly candidates: readonly string[];
-  /** Why what was measured is ignored, if it is. */
+  /** Why the measurements are ignored, if they are. */
   readonly complaint?: string;
 }
 
@@ -54,13 +54,13 @@ export interface OpenedGpu {
   readonly report: AdapterReport;
 }
 
-/** Features that are asked for where the adapter has them. */
+/** Features to request if the adapter has them. */
 const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
 
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i;
 
-/** Without a desktop, Linux's graphics drivers complain several times that this variable is not set, and then do
- * without it; where it may be set, it is. */
+/** Sets an environment variable if allowed. Without a desktop, Linux's graphics drivers warn several times that it is
+ * missing, though they work without it. */
 async function quietDriver(): Promise<void> {
   if (!("Deno" in globalThis) || Deno.build.os !== "linux") return;
   const variable = "XDG_RUNTIME_DIR";
@@ -99,7 +99,7 @@ async function chooseTilings(
   return { ...usual, ...tilings, tuned: tilings !== undefined, candidates, complaint };
 }
 
-/** How an adapter's matrix products are cut by what is known now. */
+/** The tilings of an adapter according to the current measurements. */
 export function tilingsNow(
   { name, isSoftware, limits }: Pick<AdapterReport, "name" | "isSoftware" | "limits">,
 ): Promise<TilingReport> {
@@ -123,15 +123,15 @@ async function reportOf(adapter: GPUAdapter): Promise<AdapterReport> {
 }
 
 /** Looks for an adapter without opening it.
- * @returns undefined where there is none, or no WebGPU at all
+ * @returns undefined if there is none, or no WebGPU at all
  */
 export async function findAdapter(): Promise<AdapterReport | undefined> {
   const adapter = await requestAdapter();
   return adapter === undefined ? undefined : await reportOf(adapter);
 }
 
-/** Opens the adapter, asking for its own limits and, for precision `mixed`, for float16.
- * @throws {Error} there is no adapter; the message says what to install; or it has no float16
+/** Opens the adapter with its own limits and, for precision `mixed`, with float16.
+ * @throws {Error} there is no adapter (the message says what to install), or it has no float16
  */
 export async function openGpu(precision: Precision = "float32"): Promise<OpenedGpu> {
   const adapter = await requestAdapter();

@@ -30,13 +30,13 @@ import type { WebGpuBuffer } from "./memory.ts";
 import { CommandQueue } from "./queue.ts";
 import { type Tiling, tilingName, type Tilings, tilingsFor } from "./tilings.ts";
 
-/** How the device is opened. */
+/** Options of the device. */
 export interface WebGpuOptions {
-  /** Submits each kernel by itself and reports what the GPU refuses with the kernel's name and shapes. Slow. */
+  /** Whether to submit each kernel separately and report GPU errors with the kernel's name and shapes. Slow. */
   readonly debug?: boolean;
-  /** Whether the adapter is taken for a software one; by default, whether it is. */
+  /** Whether to treat the adapter as a software adapter; by default, if it is one. */
   readonly software?: boolean;
-  /** The name of the tiling of all products, instead of those chosen for the adapter. */
+  /** The name of a tiling for all products, instead of those chosen for the adapter. */
   readonly tiling?: string;
   /** `mixed` rounds the operands of products to float16; `float32` by default. */
   readonly precision?: Precision;
@@ -67,7 +67,7 @@ function kernelsOf(launcher: Launcher): GpuKernels {
 const show = (views: readonly View[]): string =>
   views.map(({ dtype, shape }) => `${dtype} ${showShape(shape)}`).join(", ");
 
-/** The same kernels, each inside an error scope of its own. */
+/** Wraps each kernel in its own error scope. */
 function watchedKernels(kernels: GpuKernels, queue: CommandQueue, device: GPUDevice): GpuKernels {
   return wrapKernels(kernels, (name, kernel) => (inputs, outputs, attributes) => {
     queue.flush();
@@ -89,7 +89,7 @@ function watchedKernels(kernels: GpuKernels, queue: CommandQueue, device: GPUDev
   });
 }
 
-/** The tilings of a report, or else the usual ones of the kind of adapter that it is taken for, or one by its name. */
+/** The tilings of a report, or the default ones for the assumed kind of adapter, or a single one by name. */
 function tilingsOf(
   { isSoftware, limits, tilings }: AdapterReport,
   software: boolean,
@@ -122,8 +122,8 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
   readonly #onClose: () => void;
   #isClosed = false;
 
-  /** Takes charge of an opened GPU device.
-   * @param onClose called at the end where the device can serve another; by default it is destroyed
+  /** Takes ownership of an opened GPU device.
+   * @param onClose called at the end if the device can be reused; by default the device is destroyed
    */
   constructor(
     device: GPUDevice,
@@ -186,11 +186,11 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
   }
 }
 
-/** Devices that were closed in good order. Each new one would start threads that never end: Deno's implementation of
+/** Devices that were closed without errors. A new device would start threads that never end: Deno's implementation of
  * WebGPU keeps them even after the device is destroyed. */
 const idle: OpenedGpu[] = [];
 
-/** Keeps a device for whoever opens one next, unless it is lost before. */
+/** Keeps a device for reuse, unless it is lost before. */
 function keep(opened: OpenedGpu): void {
   idle.push(opened);
   opened.device.lost.then(() => {
@@ -199,7 +199,7 @@ function keep(opened: OpenedGpu): void {
   });
 }
 
-/** An idle device that does what is asked for, with what `deno task tune` has found out by now. */
+/** An idle device with the required precision, and the latest results of `deno task tune`. */
 async function reopened(precision: Precision = "float32"): Promise<OpenedGpu | undefined> {
   const place = idle.findLastIndex(({ device }) =>
     precision === "float32" || device.features.has("shader-f16")
@@ -209,8 +209,8 @@ async function reopened(precision: Precision = "float32"): Promise<OpenedGpu | u
   return { device, report: { ...report, tilings: await tilingsNow(report) } };
 }
 
-/** Opens the webgpu device: one that this process has closed, or a new one.
- * @throws {Error} there is no adapter; the message says what to install
+/** Opens the webgpu device: reuses one that this process has closed, or opens a new one.
+ * @throws {Error} there is no adapter (the message says what to install)
  */
 export async function openWebGpuBackend(
   options: WebGpuOptions = {},

@@ -1,20 +1,21 @@
-/** Times kernels on the GPU: a pass of its own for each, between two timestamps. */
+/** Times kernels on the GPU: each runs in a separate pass between two timestamps. */
 import type { KernelClock, Span } from "../backend.ts";
 
-/** Passes that a set of queries has room for: two timestamps each, of WebGPU's most. */
+/** How many passes fit into a query set: two timestamps each, up to WebGPU's maximum. */
 const PASSES_PER_SET = 2048;
 const CALIBRATION_MS = 50;
 
-/** Length of a tick in nanoseconds: 1 by the standard, which Deno does not keep where the adapter counts otherwise.
- * @param ticks that went by
- * @param ms that went by meanwhile, measured within a tenth
+/** The length of a tick in nanoseconds. The standard says 1, but Deno does not convert if the adapter counts
+ * differently.
+ * @param ticks the number of ticks that passed
+ * @param ms the milliseconds that passed meanwhile, accurate to a tenth
  */
 export function tickOf(ticks: number, ms: number): number {
   const measured = ms * 1e6 / ticks;
   return Math.abs(measured - 1) < 0.1 ? 1 : measured;
 }
 
-/** Times kernels by timestamp queries. */
+/** Times kernels with timestamp queries. */
 export class PassClock implements KernelClock {
   readonly description = "timestamp queries on the GPU, each kernel in a pass of its own";
   readonly #device: GPUDevice;
@@ -26,8 +27,8 @@ export class PassClock implements KernelClock {
   #timing = false;
   #tick: number | undefined;
 
-  /** @param device with the feature `timestamp-query`
-   * @param endPass ends the pass that is open, so that the next launch begins one
+  /** @param device a device with the feature `timestamp-query`
+   * @param endPass ends the open pass, so that the next launch begins a new one
    */
   constructor(device: GPUDevice, endPass: () => void) {
     this.#device = device;
@@ -46,7 +47,7 @@ export class PassClock implements KernelClock {
     }
   }
 
-  /** Where a pass that begins now leaves its timestamps; nowhere outside of `time`. */
+  /** Where the next pass writes its timestamps; undefined outside of `time`. */
   pass(): GPUComputePassTimestampWrites | undefined {
     if (!this.#timing) return undefined;
     const slot = this.#begun++ % PASSES_PER_SET;
@@ -55,12 +56,12 @@ export class PassClock implements KernelClock {
     return { querySet, beginningOfPassWriteIndex: 2 * slot, endOfPassWriteIndex: 2 * slot + 1 };
   }
 
-  /** Says that the passes begun so far are about to be submitted. */
+  /** Called before the passes begun so far are submitted. */
   submitting(): void {
     while (this.#submitted.length < this.#begun) this.#submitted.push(performance.now());
   }
 
-  /** The GPU's clock is laid beside the host's as early as it can be: no pass begins before it was submitted. */
+  /** Aligns the GPU's clock with the host's as early as possible: no pass can begin before it was submitted. */
   async take(): Promise<readonly Span[]> {
     const tick = this.#tick ??= await this.#calibrate();
     const stamps = await Promise.all(
@@ -93,7 +94,7 @@ export class PassClock implements KernelClock {
     return this.#device.createQuerySet({ type: "timestamp", count });
   }
 
-  /** Measures a tick: two empty passes, some time apart. */
+  /** Measures the length of a tick with two empty passes, some time apart. */
   async #calibrate(): Promise<number> {
     const querySet = this.#querySet(4);
     const submit = (index: number): number => {
@@ -116,7 +117,7 @@ export class PassClock implements KernelClock {
     return tickOf(Number(stamps[2] - stamps[0]), second - first);
   }
 
-  /** Reads the first `count` timestamps: asked for one that no pass wrote, some drivers wait for ever. */
+  /** Reads the first `count` timestamps. Some drivers wait forever for a timestamp that no pass wrote. */
   async #read(set: GPUQuerySet, count: number): Promise<BigUint64Array> {
     const size = count * 8;
     const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;

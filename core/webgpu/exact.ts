@@ -1,9 +1,9 @@
-/** WGSL: products and sums that are rounded once, for comparisons that rounding must not decide.
+/** WGSL: products and sums that are rounded only once, for comparisons that rounding must not decide.
  *
- * A number is cut into an upper half of twelve bits and a rest. The product of two upper halves is exact; what the
- * rests bring, and what the sum loses, is gathered apart (Knuth's TwoSum, as in Ogita, Rump and Oishi 2005). WGSL
- * has `fma`, but an adapter may round it twice; and its compilers may turn (a + b) − a into b, so that what must be
- * computed as it stands passes through a sum with a zero that they do not know.
+ * A number is split into an upper half of twelve bits and a rest. The product of two upper halves is exact. The
+ * contributions of the rests and the rounding errors of the sum are accumulated separately (Knuth's TwoSum, as in
+ * Ogita, Rump and Oishi 2005). WGSL has `fma`, but an adapter may round it twice. Compilers may also simplify (a + b) −
+ * a to b. To prevent that, such values are added to a zero that the compiler cannot know.
  */
 
 /** The `numbers` that the functions need. */

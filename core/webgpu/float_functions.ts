@@ -1,6 +1,6 @@
 /** WGSL functions over float32 that keep the operations' semantics on every adapter: NaN, the infinities, and an
- * accuracy of a few units in the last place where WGSL's own functions may be looser. They are written over the
- * aliases F, U, I and B, so that the same text serves one element or four. */
+ * accuracy of a few units in the last place where WGSL's own functions may be less accurate. They are written with the
+ * aliases F, U, I and B, so that the same text works for one element or four. */
 
 /** The aliases: float32, uint32, int32 and bool, `width` elements at a time. */
 export function widthAliases(width: 1 | 4): string {
@@ -15,7 +15,8 @@ fn is_nan(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u);
 fn infinity() -> F { var bits = U(0x7f800000u); return bitcast<F>(bits); }
 fn not_a_number() -> F { var bits = U(0x7fc00000u); return bitcast<F>(bits); }`;
 
-// e^x = 2^n · e^r, |r| ≤ ln 2 / 2, the latter by its Taylor series; 2^n in two factors, to reach the ends of the range.
+// e^x = 2^n · e^r, |r| ≤ ln 2 / 2, the latter by its Taylor series; 2^n is applied as two factors, to cover the whole
+// range.
 const EXPONENTIAL = `
 fn exponential(x: F) -> F {
   let bounded = clamp(x, F(-104.0), F(89.0));
@@ -101,7 +102,7 @@ fn error_function(x: F) -> F {
   return select(select(y, -y, x < F(0.0)), x, is_nan(x));
 }`;
 
-// |a|^b = e^(b ln|a|), with the signs and ends of ECMAScript's Math.pow.
+// |a|^b = e^(b ln|a|), with the signs and special cases of ECMAScript's Math.pow.
 const POWER = `
 fn power(a: F, b: F) -> F {
   let size = exponential(b * logarithm(abs(a)));
@@ -128,7 +129,7 @@ fn turn_cosine_sine(u: f32) -> vec2<f32> {
   return select(turned, -turned, q >= 2u);
 }`;
 
-// Unsigned words in the order of the floats they stand for; 0 is under all of them, and so is free for "none".
+// Unsigned words in the order of the floats they represent. 0 is below all of them, so it can mean "none".
 const ORDERED = `
 fn ordered(x: F) -> U {
   let bits = bitcast<U>(x);

@@ -1,12 +1,12 @@
 /** Operands as halves (float16), for products in mixed precision.
  *
- * An operand is rounded once, in a launch of its own, and lies in memory as halves: a product's tiles read each element
- * many times, so that both tilings then move half the bytes, and the tiles in workgroup memory take half the room.
+ * An operand is rounded once, in a separate launch, and stored as halves. Since the tiles of a product read each
+ * element many times, both tilings then move half the bytes, and tiles in workgroup memory take half the space.
  *
- * What gradients are made of is often smaller than the least float16. So a tensor is multiplied by the power of two
- * that brings its largest magnitude into [32, 64), and the product's float32 sums are divided by it again: both are
- * exact. Four products of such halves add up to less than the greatest float16, 65,504; elements down to 2⁻¹⁹ of the
- * largest keep all their bits.
+ * Gradients are often smaller than the smallest float16. So a tensor is multiplied by the power of two that brings its
+ * largest magnitude into [32, 64), and the product's float32 sums are divided by it again. Both steps are exact. Four
+ * products of such halves sum to less than the largest float16, 65,504. Elements down to 2⁻¹⁹ of the largest keep all
+ * their bits.
  */
 import type { View } from "../backend.ts";
 import type { Precision } from "../precision.ts";
@@ -19,12 +19,12 @@ import type { WebGpuBuffer } from "./memory.ts";
 export interface Source {
   /** float32 elements or, with `largest`, scaled float16 ones. */
   readonly buffer: WebGpuBuffer;
-  /** One word: the bits of the largest magnitude among them before they were scaled. */
+  /** One word: the bits of the largest magnitude among the elements before scaling. */
   readonly largest?: WebGpuBuffer;
 }
 
-/** WGSL: the scale of halves by the word of their largest magnitude, and what undoes it. Zeros, and tensors that are not
- * finite, are not scaled. */
+/** WGSL: computes the scale of halves from the word of their largest magnitude, and its inverse. Zeros, and tensors
+ * that are not finite, are not scaled. */
 export const SCALES = `
 fn exponent(largest: u32) -> u32 {
   let e = largest >> 23u;
@@ -33,11 +33,11 @@ fn exponent(largest: u32) -> u32 {
 fn scaled_up(largest: u32) -> f32 { return bitcast<f32>((259u - exponent(largest)) << 23u); }
 fn scaled_back(largest: u32) -> f32 { return bitcast<f32>((exponent(largest) - 5u) << 23u); }`;
 
-// The working space of products: their parts take slot 2, and sums take 0 and 1.
+// The scratch slots of products: their parts use slot 2, and sums use 0 and 1.
 const SLOTS = 3;
 
-/** The operands of a product: as they are or, if both the product's precision and the device's are mixed, made halves in
- * working space that lasts until the next product. */
+/** The operands of a product. If both the product's precision and the device's are mixed, they are converted to halves
+ * in scratch space that lasts until the next product. */
 export function sourcesOf(
   launcher: Launcher,
   operands: readonly View<WebGpuBuffer>[],

@@ -1,23 +1,23 @@
-/** Lines that one workgroup holds in its memory: read once, folded by a tree, written once. */
+/** Lines that fit into one workgroup's memory: read once, reduced in a tree, written once. */
 import type { Launcher } from "./launch.ts";
 
 /** How a workgroup holds a line. */
 export interface HeldLine {
   /** Threads of the workgroup, a power of two. */
   readonly threads: number;
-  /** Elements that there is room for; not less than the line has. */
+  /** The number of elements there is room for, at least the length of the line. */
   readonly places: number;
 }
 
-/** A vector of the software adapter's: with no more threads, a barrier costs it nothing. */
+/** The vector width of the software adapter: with no more threads than this, a barrier costs nothing. */
 const SOFTWARE_THREADS = 8;
 const MOST_THREADS = 256;
 const ELEMENTS_PER_THREAD = 4;
 
 const powerOfTwo = (least: number): number => 2 ** Math.ceil(Math.log2(least));
 
-/** How a line of `count` elements of so many words is held, or undefined where it is longer than half of a workgroup's
- * memory: the other half is for its neighbour. */
+/** How to hold a line of `count` elements of so many words. Undefined if it is longer than half of a workgroup's
+ * memory; the other half is for its neighbour. */
 export function holdLine(
   { isSoftware, limits }: Launcher,
   count: number,

@@ -1,15 +1,15 @@
-/** What kernels ask of the device: a shader, run over buffers with a few numbers. */
+/** How kernels use the device: they run a shader over buffers, with a few numbers. */
 import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
 import type { WebGpuBuffer } from "./memory.ts";
 import type { Tilings } from "./tilings.ts";
 
-/** A compute shader without its boilerplate. The body sees `index` (the thread's number over the whole launch),
+/** A compute shader without its boilerplate. The body can use `index` (the thread's number over the whole launch),
  * `group` (its workgroup's number), `local` (its number in the workgroup), the buffers, and `numbers`. */
 export interface ComputeShader {
   /** Bindings that are read, as `name: type of an element`. */
   readonly inputs: readonly string[];
-  /** Bindings that are written (and may be read), likewise. */
+  /** Bindings that are written (and may be read), in the same form. */
   readonly outputs: readonly string[];
   /** Fields of `numbers`, each four bytes, as `name: type`. */
   readonly numbers: readonly string[];
@@ -25,9 +25,9 @@ export interface ComputeShader {
 
 /** One run of a shader. */
 export interface Launch {
-  /** Names the shader: equal keys must mean equal shaders. */
+  /** Identifies the shader: equal keys must mean equal shaders. */
   readonly key: string;
-  /** Makes the shader, when the key is new. */
+  /** Makes the shader, if the key is new. */
   readonly shader: () => ComputeShader;
   /** The buffers read, in the shader's order. */
   readonly inputs: readonly WebGpuBuffer[];
@@ -41,26 +41,26 @@ export interface Launch {
 
 /** Runs launches in order; each sees what those before it wrote. */
 export interface Launcher {
-  /** Whether the adapter is a software one, or taken for one. */
+  /** Whether the adapter is, or is treated as, a software adapter. */
   readonly isSoftware: boolean;
-  /** How products are cut into tiles. */
+  /** How products are tiled. */
   readonly tilings: Tilings;
   /** Whether the operands of products are rounded to float16. */
   readonly precision: Precision;
-  /** What the device can do at most. */
+  /** The device's limits. */
   readonly limits: AdapterLimits;
   /** Runs a shader. */
   launch(launch: Launch): void;
-  /** Working space number `slot`, for the launches of one kernel. */
+  /** Scratch space number `slot`, for the launches of one kernel. */
   scratch(slot: number, bytes: number): WebGpuBuffer;
-  /** Copies host data to the start of a buffer, in order with the launches. */
+  /** Copies host data to the start of a buffer, in sequence with the launches. */
   write(buffer: WebGpuBuffer, data: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void;
 }
 
-/** Threads in a workgroup where nothing speaks for another number. */
+/** The default number of threads per workgroup. */
 export const WORKGROUP_SIZE = 64;
 
-/** How many workgroups of `size` threads hold `threads` threads. */
+/** How many workgroups of `size` threads are needed for `threads` threads. */
 export function workgroupsFor(threads: number, size = WORKGROUP_SIZE): number {
   return Math.ceil(threads / size);
 }

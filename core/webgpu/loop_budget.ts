@@ -1,21 +1,23 @@
-/** How often a thread's loops may turn.
+/** The limit on a thread's loop iterations.
  *
- * Mesa's software adapter compiles shaders with gallivm, which counts down from 65,535 over all loops that a thread
- * runs, inner and outer, by one more than each one's turns; at zero it leaves every loop, and the shader goes on with
- * what it has by then. So kernels cut what a thread does to fewer turns there, and refuse what they cannot cut.
- * Reductions need no care: they share what a buffer of that adapter holds, 2²⁵ elements, among a thousand threads.
+ * Mesa's software adapter compiles shaders with gallivm, which counts down from 65,535 over all loops of a thread,
+ * inner and outer. Each loop costs its iterations plus one. At zero every loop ends early, and the shader continues
+ * with the values so far. So kernels split the work of a thread to stay below the limit, and reject what they cannot
+ * split. Reductions are safe: they share at most 2²⁵ elements, the limit of a buffer on that adapter, among a thousand
+ * threads.
  */
 import type { Launcher } from "./launch.ts";
 
 const SOFTWARE_TURNS = 65_000;
 
-/** Turns that a thread's loops may take together, those of inner loops multiplied: no bound on a real GPU. */
+/** How many iterations the loops of a thread may take together, with nested loops multiplied; no limit on a real
+ * GPU. */
 export function loopBudget({ isSoftware }: Pick<Launcher, "isSoftware">): number {
   return isSoftware ? SOFTWARE_TURNS : Infinity;
 }
 
-/** Refuses a kernel whose threads' loops would take more turns than the adapter runs.
- * @throws {RangeError} they would
+/** Rejects a kernel whose threads would exceed the adapter's loop budget.
+ * @throws {RangeError} they would exceed it
  */
 export function checkLoops(launcher: Launcher, name: string, turns: number): void {
   const most = loopBudget(launcher);

@@ -1,10 +1,10 @@
-/** GPU memory: buffers, the limits they must keep, and scratch space for kernels of several passes. */
+/** GPU memory: buffers, their limits, and scratch space for kernels of several passes. */
 import type { Buffer } from "../backend.ts";
 import type { AdapterLimits } from "./adapter.ts";
 
 /** A piece of GPU memory. */
 export interface WebGpuBuffer extends Buffer {
-  /** Its number, never used twice: the identity by which bind groups are cached. */
+  /** Its unique number, the key under which bind groups are cached. */
   readonly id: number;
   /** The memory; a multiple of 16 bytes long, so that it can be seen as vectors of four elements. */
   readonly gpu: GPUBuffer;
@@ -22,7 +22,7 @@ export class GpuMemory {
   readonly #alive = new Set<GPUBuffer>();
   #count = 0;
 
-  /** @param release called for each buffer given up; it destroys the memory when no work is pending on it */
+  /** @param release called for each freed buffer; it destroys the memory when no work is pending on it */
   constructor(
     device: GPUDevice,
     limits: AdapterLimits,
@@ -38,7 +38,7 @@ export class GpuMemory {
   }
 
   /** Memory of at least `bytes` bytes; its contents are undefined.
-   * @throws {RangeError} a kernel of this adapter cannot see that much
+   * @throws {RangeError} a kernel on this adapter cannot access that much
    */
   allocate(bytes: number): WebGpuBuffer {
     const size = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -55,19 +55,19 @@ export class GpuMemory {
     return { id: ++this.#count, bytes: size, gpu };
   }
 
-  /** Gives memory back to the GPU. */
+  /** Frees memory on the GPU. */
   destroy({ gpu }: WebGpuBuffer): void {
     this.#alive.delete(gpu);
     gpu.destroy();
   }
 
-  /** Gives all memory back. */
+  /** Frees all memory. */
   close(): void {
     for (const gpu of this.#alive) gpu.destroy();
     this.#alive.clear();
   }
 
-  /** Working space number `slot`, for use within one kernel: the next kernel that asks gets the same memory. */
+  /** Scratch space number `slot`, for use within one kernel. The next kernel that asks for it gets the same memory. */
   scratch(slot: number, bytes: number): WebGpuBuffer {
     const current = this.#scratch[slot];
     if (current !== undefined && current.bytes >= bytes) return current;

@@ -1,7 +1,7 @@
 /** Philox4x32-10 in WGSL, with the layout of core/random.ts. */
 import type { RandomKey } from "../random.ts";
 
-/** The `numbers` that a key takes. */
+/** The `numbers` for a key. */
 export const KEY_NUMBERS: readonly string[] = [
   "seed_low: u32",
   "seed_high: u32",

@@ -1,4 +1,4 @@
-/** Matrix products as their tilings see them: where the operands' elements lie, in WGSL, and where the results go. */
+/** Matrix products for tilings: WGSL that locates the operands' elements and the results. */
 import { SCALES, type Source } from "./halves.ts";
 import type { ComputeShader } from "./launch.ts";
 import type { WebGpuBuffer } from "./memory.ts";
@@ -8,11 +8,11 @@ import type { Tiling } from "./tilings.ts";
 export interface Operand {
   /** Its elements. */
   readonly source: Source;
-  /** Which index moves to the neighbouring element in memory: k, or the line. */
+  /** The index whose neighbours are adjacent in memory: k, or the line. */
   readonly contiguous: "depth" | "line";
   /** Whether groups of four neighbours start at multiples of four, and never straddle an edge. */
   readonly vectors: boolean;
-  /** WGSL body of (i: u32, item: u32) → vec4<i32>: what is worth knowing about line i before the loop over k. */
+  /** WGSL body of (i: u32, item: u32) → vec4<i32>: what to compute about line i before the loop over k. */
   readonly line: string;
   /** WGSL body of (line: vec4<i32>, k: u32) → E, by `fetch(offset: u32) -> E`; zero is `E(0.0)`. */
   readonly load: string;
@@ -20,9 +20,10 @@ export interface Operand {
 
 /** A product over `items` independent pairs of operands, both float32 or both halves. */
 export interface Product {
-  /** Names the shader, with everything that its WGSL depends on but the tiling and the operands' elements. */
+  /** Identifies the shader: includes everything its WGSL depends on, except the tiling and the operands' element
+   * types. */
   readonly key: string;
-  /** How it is cut into tiles, if it is not too narrow for that. */
+  /** How it is tiled, if it is not too narrow for that. */
   readonly tiling: Tiling;
   readonly a: Operand;
   readonly b: Operand;
@@ -31,13 +32,13 @@ export interface Product {
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
-  /** Whether the depth may be cut into pieces that are summed afterwards; the output must lie plainly. */
+  /** Whether the depth may be split into pieces that are summed afterwards; the output must be plain row-major. */
   readonly splits: boolean;
   /** Further numbers, as `name: type`, with their words. */
   readonly numbers: readonly (readonly [string, number])[];
   /** WGSL body of (m: u32, n: u32, z: u32) → u32: the output's element; plain row-major by default. */
   readonly place?: string;
-  /** What each column's sum begins with. */
+  /** The initial value of each column's sum. */
   readonly bias?: WebGpuBuffer;
   /** Whether negative results become 0. */
   readonly relu?: boolean;
@@ -71,9 +72,9 @@ fn line_${name}(i: u32, item: u32) -> vec4<i32> { ${line} }
 fn load_${name}(line: vec4<i32>, k: u32) -> E_${name} { ${own} }`;
 }
 
-/** What the shaders of all tilings share: line_a, load_a, line_b, load_b, `first(n)`, with which a column's sum begins,
- * and `store(m, n, z, sum)`.
- * @param vectors which of a, b and the output are seen by four
+/** The common part of the shaders of all tilings: line_a, load_a, line_b, load_b, `first(n)` (the initial value of a
+ * column's sum) and `store(m, n, z, sum)`.
+ * @param vectors which of a, b and the output are accessed four elements at a time
  */
 export function productFrame(
   product: Product,
@@ -87,7 +88,7 @@ export function productFrame(
   const out = elementType("f32", vectors.output);
   const offset = vectors.output ? " / 4u" : "";
   const start = bias === undefined ? "C(0.0)" : `data_bias[min(n, numbers.columns - 1u)${offset}]`;
-  // The sums of scaled halves begin with 0, and get their bias when they are scaled back.
+  // The sums of scaled halves start at 0. The bias is added after scaling back.
   const [first, whole] = halved
     ? ["C(0.0)", `sum * scaled_back(largest_a[0]) * scaled_back(largest_b[0]) + ${start}`]
     : [start, "sum"];
@@ -122,7 +123,7 @@ fn store(m: u32, n: u32, z: u32, sum: C) {
   };
 }
 
-/** Statements that find which piece of which item, and so which part of the depth, a tile of number z is about. */
+/** Statements that compute which piece of which item tile number z belongs to, and so which part of the depth. */
 export const PIECE = `
   let item = z / numbers.pieces;
   let begin = (z % numbers.pieces) * numbers.piece_length;

@@ -1,7 +1,7 @@
-/** WGSL to pipelines: the boilerplate round a compute shader, the cache, and messages when it does not compile. */
+/** Compiles WGSL to pipelines: the boilerplate around a compute shader, the cache, and error messages. */
 import type { ComputeShader } from "./launch.ts";
 
-/** Bytes of `numbers` that a shader may have. */
+/** The maximum size of a shader's `numbers` in bytes. */
 export const NUMBERS_BYTES = 256;
 
 function binding(declaration: string, slot: number, access: string): string {
@@ -47,7 +47,7 @@ export class Programs {
   /** The layout of the bind group that holds `numbers`. */
   readonly numbersLayout: GPUBindGroupLayout;
 
-  /** @param report told of every compilation, whose outcome comes later */
+  /** @param report called for every compilation, with a promise of its outcome */
   constructor(device: GPUDevice, report: (outcome: Promise<Error | undefined>) => void) {
     this.#device = device;
     this.#report = report;
@@ -60,7 +60,7 @@ export class Programs {
     });
   }
 
-  /** The layout of bind groups with so many buffers read and written. */
+  /** The layout of bind groups with this many buffers read and written. */
   layout(inputs: number, outputs: number): GPUBindGroupLayout {
     const key = `${inputs}:${outputs}`;
     let layout = this.#layouts.get(key);
@@ -77,7 +77,7 @@ export class Programs {
     return layout;
   }
 
-  /** The pipeline of a shader, compiled when its key is new. */
+  /** The pipeline of a shader, compiled if its key is new. */
   pipeline(key: string, shader: () => ComputeShader): GPUComputePipeline {
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {

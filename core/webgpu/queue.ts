@@ -1,4 +1,4 @@
-/** The order of work on the GPU: launches gathered into one pass, then submitted together. */
+/** The command queue of the GPU: launches are gathered into one pass, then submitted together. */
 import type { HostArray } from "../backend.ts";
 import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
@@ -19,7 +19,7 @@ interface CachedBindGroup {
   readonly buffers: readonly WebGpuBuffer[];
 }
 
-/** Records launches and submits them: when something is read or written, and every few hundred launches. */
+/** Records launches, and submits them when something is read or written, or after a few hundred launches. */
 export class CommandQueue implements Launcher {
   readonly isSoftware: boolean;
   readonly tilings: Tilings;
@@ -27,7 +27,7 @@ export class CommandQueue implements Launcher {
   readonly limits: AdapterLimits;
   /** The device's memory. */
   readonly memory: GpuMemory;
-  /** Times kernels, where the device can. */
+  /** Times kernels, if the device can. */
   readonly clock: PassClock | undefined;
   readonly #device: GPUDevice;
   readonly #programs: Programs;
@@ -37,11 +37,11 @@ export class CommandQueue implements Launcher {
   readonly #bindGroups = new Map<string, CachedBindGroup>();
   readonly #bindGroupsOf = new Map<number, Set<string>>();
   readonly #staging: GPUBuffer[] = [];
-  /** Those that are being read. */
+  /** Buffers that are being read. */
   readonly #mapped = new Set<GPUBuffer>();
   readonly #onRefusal: (event: Event) => void;
   #outcomes: Promise<void> = Promise.resolve();
-  /** The first failure that was looked out for, and the first that was not. What was computed since is worthless. */
+  /** The first expected kind of failure, and the first unexpected one. Everything computed since is invalid. */
   #failure: Error | undefined;
   #refusal: Error | undefined;
   #dying: WebGpuBuffer[] = [];
@@ -50,7 +50,7 @@ export class CommandQueue implements Launcher {
   #launches = 0;
   #unusable: string | undefined;
 
-  /** Takes charge of a freshly opened device. */
+  /** Takes ownership of a newly opened device. */
   constructor(
     device: GPUDevice,
     limits: AdapterLimits,
@@ -158,7 +158,7 @@ export class CommandQueue implements Launcher {
     } catch (error) {
       this.#mapped.delete(staging);
       staging.destroy();
-      await new Promise((resolve) => setTimeout(resolve)); // by then the loss of the device is known
+      await new Promise((resolve) => setTimeout(resolve)); // by then it is known whether the device was lost
       await this.#settle();
       throw error;
     }
@@ -187,7 +187,7 @@ export class CommandQueue implements Launcher {
     else this.#dying.push(buffer);
   }
 
-  /** Has every `read` and `synchronize` from now on wait for an outcome, and throw it if it is an error. */
+  /** Makes every later `read` and `synchronize` wait for an outcome, and throw it if it is an error. */
   expect(outcome: Promise<Error | undefined>): void {
     const settled = outcome.catch((error: Error) => error);
     this.#outcomes = this.#outcomes.then(async () => {
@@ -195,8 +195,8 @@ export class CommandQueue implements Launcher {
     });
   }
 
-  /** Gives back the memory, with whatever was not yet submitted; a second call does nothing.
-   * @returns whether the device can serve another queue: nothing that ran on it failed
+  /** Frees the memory and drops work that was not yet submitted. A second call does nothing.
+   * @returns whether the device can be reused by another queue: nothing that ran on it failed
    */
   close(): boolean {
     if (this.#unusable !== undefined) return false;

@@ -1,4 +1,4 @@
-/** Tiles in registers: each thread computes its own, straight from memory. */
+/** Tiles in registers: each thread computes its own tile, directly from memory. */
 import type { ComputeShader } from "./launch.ts";
 import { elementType, isHalved, PIECE, type Product, productFrame } from "./product.ts";
 import type { RegisterTiling } from "./tilings.ts";
@@ -8,17 +8,17 @@ export const REGISTER_THREADS = 32;
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-/** Columns that one register holds: four where the operands allow. */
+/** How many columns one register holds: four if the operands allow. */
 export function registerWidth({ columns, b }: Product): 1 | 4 {
   return columns % 4 === 0 && (b.vectors || b.contiguous === "depth") ? 4 : 1;
 }
 
-/** Elements of the depth that a turn of the loop takes: four where an operand is read four deep. */
+/** How many elements of the depth one loop iteration takes: four if an operand is read four deep. */
 export function registerDepth({ a, b }: Product): 1 | 4 {
   return [a, b].some((each) => each.vectors && each.contiguous === "depth") ? 4 : 1;
 }
 
-/** The shader of a product in such tiles; the threads are numbered over tiles, row by row, then over pieces. */
+/** The shader of a product with these tiles. Threads are numbered over tiles, row by row, then over pieces. */
 export function registerShader(product: Product, tile: RegisterTiling): ComputeShader {
   const { a, b } = product;
   const width = registerWidth(product);
@@ -48,7 +48,7 @@ export function registerShader(product: Product, tile: RegisterTiling): ComputeS
     lines.push(`let first${j} = first(n + ${j * width}u);`);
     for (const i of range(tile.rows)) lines.push(`var c${i}_${j} = first${j};`);
   }
-  // Halves are multiplied, and up to four products summed, as halves; what they add to is float32.
+  // Halves are multiplied, and up to four products summed, as halves. These sums are added to float32.
   const target = halved ? "p" : "c";
   const vector = elementType(halved ? "f16" : "f32", true);
   const eachCell = (statement: (i: number, j: number) => string) => {

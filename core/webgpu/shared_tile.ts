@@ -1,4 +1,4 @@
-/** The part of an operand that the threads of a workgroup share: brought in four elements at a time, and read so. */
+/** The part of an operand that the threads of a workgroup share. It is loaded and read four elements at a time. */
 import type { Operand } from "./product.ts";
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -9,24 +9,24 @@ export interface TileSide {
   /** The shader has `line_NAME`, `load_NAME` and `E_NAME`, as `productFrame` defines them. */
   readonly name: "a" | "b";
   readonly operand: Pick<Operand, "contiguous" | "vectors">;
-  /** Where the tile begins among the operand's lines, and how many those are, in WGSL. */
+  /** The first line of the tile, and the number of the operand's lines, in WGSL. */
   readonly origin: string;
   readonly bound: string;
-  /** Lines of the tile, and of each thread's part. */
+  /** The number of lines of the tile, and of each thread's part. */
   readonly lines: number;
   readonly own: number;
 }
 
-/** WGSL of one operand's part of a tile. It lies by four: four of the depth of a line, where the operand is contiguous
- * so, with a gap behind each line; else four lines of a depth. Thread `my_NAME` of those beside each other owns groups
- * of four neighbouring lines; what the threads read at the same time lies in banks of its own. */
+/** WGSL of one operand's part of a tile. Elements are stored in groups of four: four along the depth of a line if the
+ * operand is contiguous that way, with a gap after each line; otherwise four lines at the same depth. Thread `my_NAME`
+ * among its neighbours owns groups of four neighbouring lines. Simultaneous reads of the threads hit separate banks. */
 export class SharedTile {
   readonly #side: TileSide;
   readonly #depth: number;
   readonly #threads: number;
 
-  /** @param depth of the tile
-   * @param threads of the workgroup, which bring it in
+  /** @param depth the depth of the tile
+   * @param threads the number of threads of the workgroup, which load the tile
    */
   constructor(side: TileSide, depth: number, threads: number) {
     this.#side = side;
@@ -54,7 +54,7 @@ export class SharedTile {
     return range(this.#side.lines * this.#depth / 4 / this.#threads);
   }
 
-  /** Which group of the tile a thread brings in at a turn. */
+  /** Which group of the tile a thread loads in a turn. */
   #group(turn: number): { readonly along: string; readonly beside: string } {
     const group = `(local + ${turn * this.#threads}u)`;
     return { along: `${group} % ${this.#across}u`, beside: `${group} / ${this.#across}u` };
@@ -96,7 +96,7 @@ export class SharedTile {
     });
   }
 
-  /** Statements that put what was read into workgroup memory. */
+  /** Statements that write what was read to workgroup memory. */
   put(): readonly string[] {
     const { name } = this.#side;
     return this.#turns.map((turn) => {
@@ -108,19 +108,19 @@ export class SharedTile {
     });
   }
 
-  /** Threads beside each other, which share the lines. */
+  /** The number of neighbouring threads that share the lines. */
   get #owners(): number {
     return this.#side.lines / this.#side.own;
   }
 
-  /** Where a line lies: the first of every thread's four lines, then the second ones. */
+  /** The position of a line: first come the first lines of every thread's four, then the second ones. */
   #place(line: string): string {
     const owners = this.#owners;
     const four = `((${line}) / ${4 * owners}u * 4u + (${line}) % 4u)`;
     return `(${four} * ${owners}u + (${line}) / 4u % ${owners}u)`;
   }
 
-  /** Line i of a thread's own, in WGSL, from the tile's first. */
+  /** Line i of a thread's own lines, in WGSL, counted from the first line of the tile. */
   line(i: number): string {
     return `(4u * my_${this.#side.name} + ${Math.floor(i / 4) * 4 * this.#owners + i % 4}u)`;
   }

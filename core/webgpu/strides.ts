@@ -1,7 +1,7 @@
-/** The WGSL that steps through the operands of a kernel. */
+/** WGSL that steps through the operands of a kernel. */
 import type { Walk } from "../walk.ts";
 
-/** Whether the last axis can be walked four elements at a time: each operand moves by vectors or stands still. */
+/** Whether the last axis can be walked four elements at a time: each operand moves by whole vectors or not at all. */
 export function walksByFour({ sizes, strides }: Walk): boolean {
   const last = sizes.length - 1;
   return (last === 0 || sizes[last] % 4 === 0) && strides.every((own) =>
@@ -10,13 +10,13 @@ export function walksByFour({ sizes, strides }: Walk): boolean {
   );
 }
 
-/** Names a walk in a shader's key; the first axis' length does not matter to the shader. */
+/** Identifies a walk in a shader's key. The shader does not depend on the length of the first axis. */
 export function walkKey({ sizes, strides }: Walk, width: number): string {
   return `${width}/${sizes.slice(1).join("x")}/${strides.map((own) => own.join(",")).join("/")}`;
 }
 
-/** WGSL that turns `position` into `at0`, `at1`, …: each operand's place, in vectors of `width` where it moves by
- * vectors, in elements where it stands still on the last axis. */
+/** WGSL that turns `position` into `at0`, `at1`, …: each operand's offset, in vectors of `width` if it moves by
+ * vectors, in elements if it does not move along the last axis. */
 export function walkWgsl({ sizes, strides }: Walk, width: number, position = "index"): string {
   const last = sizes.length - 1;
   const lines: string[] = [];

@@ -1,4 +1,5 @@
-/** Launches matrix products: C(m, n) = Σ_k A(m, k)·B(k, n), where A and B may be matrices, or images seen as ones. */
+/** Launches matrix products: C(m, n) = Σ_k A(m, k)·B(k, n), where A and B may be matrices, or images viewed as
+ * matrices. */
 import { type Launcher, workgroupsFor } from "./launch.ts";
 import { checkLoops } from "./loop_budget.ts";
 import { isHalved, type Product } from "./product.ts";
@@ -11,7 +12,7 @@ import {
 import { fitTiling, tilingName } from "./tilings.ts";
 import { storedWidth, workgroupShader } from "./workgroup_tiles.ts";
 
-/** A launch's cut of the depth. */
+/** The split of the depth for a launch. */
 export interface Cut {
   readonly pieces: number;
   readonly length: number;
@@ -20,8 +21,8 @@ export interface Cut {
 const LONGEST_PIECE = 4096;
 const MOST_PARTS = 2 ** 24;
 
-/** How the depth of a product is cut: long sums for accuracy, and few tiles to fill the device, as far as the pieces'
- * results find room. */
+/** How to split the depth of a product: long sums are split for accuracy, and products with few tiles to fill the
+ * device, as far as there is room for the results of the pieces. */
 export function cutDepth(product: Product, isSoftware: boolean): Cut {
   const { rows, columns, depth, items, splits, tiling } = product;
   if (!splits) return { pieces: 1, length: Math.max(depth, 1) };
@@ -37,7 +38,8 @@ export function cutDepth(product: Product, isSoftware: boolean): Cut {
   return { pieces: Math.ceil(depth / length), length };
 }
 
-/** Launches a product with its depth cut so; with several pieces the output holds [items, pieces, rows, columns]. */
+/** Launches a product with this split of the depth. With several pieces the output is [items, pieces, rows,
+ * columns]. */
 export function launchProduct(launcher: Launcher, product: Product, cut: Cut): void {
   const { a, b, bias, output, rows, columns, depth, items, numbers } = product;
   const tile = fitTiling(product.tiling, rows, columns);

@@ -1,14 +1,14 @@
-/** The ways to cut a matrix product into tiles, and which of them an adapter can run. */
+/** The ways to tile a matrix product, and which of them an adapter can run. */
 
-/** The limits of an adapter that decide what it can run. */
+/** The limits of an adapter that matter for tilings. */
 export interface TilingLimits {
-  /** Threads in a workgroup. */
+  /** The maximum number of threads per workgroup. */
   readonly maxComputeInvocationsPerWorkgroup: number;
-  /** Bytes that the threads of a workgroup can share. */
+  /** The maximum shared memory of a workgroup in bytes. */
   readonly maxComputeWorkgroupStorageSize: number;
 }
 
-/** Each thread computes a tile by itself; its operands come straight from memory. */
+/** Each thread computes one tile and reads its operands directly from memory. */
 export interface RegisterTiling {
   readonly kind: "registers";
   /** Rows and columns of a thread's tile. */
@@ -16,7 +16,8 @@ export interface RegisterTiling {
   readonly columns: number;
 }
 
-/** A workgroup computes a tile together; its operands pass through the workgroup's memory, `depth` at a time. */
+/** The threads of a workgroup compute a tile together. The operands are copied to workgroup memory, `depth` at a
+ * time. */
 export interface WorkgroupTiling {
   readonly kind: "workgroup";
   /** Rows and columns of the workgroup's tile. */
@@ -28,7 +29,7 @@ export interface WorkgroupTiling {
   readonly threadColumns: number;
 }
 
-/** A way to cut a matrix product. */
+/** A way to tile a matrix product. */
 export type Tiling = RegisterTiling | WorkgroupTiling;
 
 function registers(rows: number, columns: number): Tiling {
@@ -42,18 +43,19 @@ function workgroup(
   return { kind: "workgroup", rows, columns, depth, threadRows, threadColumns };
 }
 
-/** The tilings of an adapter's products. */
+/** The tilings that an adapter uses for products. */
 export interface Tilings {
-  /** Of matrix products. */
+  /** For matrix products. */
   readonly matmul: Tiling;
-  /** Of convolutions and their gradients. */
+  /** For convolutions and their gradients. */
   readonly convolution: Tiling;
 }
 
-/** For narrow products, and for adapters that can do no better. */
+/** For narrow products, and for adapters that cannot run a larger tiling. */
 const NARROW = workgroup([32, 32, 16], [4, 4]);
 
-// The first that fits is taken where nothing was measured: of GPUs' the fastest on an H100 (bench/RESULTS.md).
+// Without measurements, the first tiling that fits is used. For GPUs, the first is the fastest on an H100
+// (bench/RESULTS.md).
 const SOFTWARE: readonly Tiling[] = [
   registers(8, 16),
   registers(4, 16),
@@ -79,7 +81,7 @@ export function threadsOf({ rows, columns, threadRows, threadColumns }: Workgrou
   return rows / threadRows * (columns / threadColumns);
 }
 
-/** The most bytes of workgroup memory that a tiling takes: its two operands, with a gap behind each line. */
+/** The maximum workgroup memory of a tiling in bytes: its two operands, with a gap after each line. */
 function sharedBytes({ rows, columns, depth }: WorkgroupTiling): number {
   return (rows + columns) * (depth + 4) * 4;
 }
@@ -91,7 +93,7 @@ export function tilingName(tiling: Tiling): string {
   return `${rows}x${columns}x${tiling.depth}/${tiling.threadRows}x${tiling.threadColumns}`;
 }
 
-/** The tilings that an adapter can run; the first is the one to take where nothing was measured. */
+/** The tilings that an adapter can run. Without measurements, use the first. */
 export function tilingsFor(isSoftware: boolean, limits: TilingLimits): readonly Tiling[] {
   if (isSoftware) return SOFTWARE;
   return GPU.filter((tiling) =>
@@ -101,7 +103,7 @@ export function tilingsFor(isSoftware: boolean, limits: TilingLimits): readonly 
   );
 }
 
-/** The tiling for an output of so many rows and columns: one that is not mostly empty. */
+/** The tiling for an output of a certain size: one whose tiles are not mostly empty. */
 export function fitTiling(tiling: Tiling, rows: number, columns: number): Tiling {
   if (tiling.kind === "registers") {
     return { ...tiling, columns: Math.min(tiling.columns, columns) };

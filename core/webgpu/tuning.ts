@@ -1,18 +1,18 @@
-/** What `deno task tune` found out about an adapter, in a file of the user's cache folder.
+/** The results of `deno task tune` for an adapter, in a file of the user's cache folder.
  *
- * Where there is no Deno (a browser), no permission or no such file, nothing was found out, and nobody is asked.
+ * Without Deno (in a browser), without permission or without the file, there are no results. The user is not prompted.
  */
 import { cacheFolder } from "../cache_folder.ts";
 
-/** The names of the tilings of an adapter's products. */
+/** The names of the tilings that an adapter uses for products. */
 export interface TilingNames {
-  /** Of matrix products. */
+  /** For matrix products. */
   readonly matmul: string;
-  /** Of convolutions and their gradients. */
+  /** For convolutions and their gradients. */
   readonly convolution: string;
 }
 
-/** What the file says, or why it is ignored. */
+/** The contents of the file, or why it is ignored. */
 export interface Tuning {
   readonly tilings?: TilingNames;
   readonly complaint?: string;
@@ -26,7 +26,7 @@ async function permitted(...wanted: Deno.PermissionDescriptor[]): Promise<boolea
   return answers.every(({ state }) => state === "granted");
 }
 
-/** The file for an adapter; undefined where none may be read. */
+/** The path of the file for an adapter; undefined if it may not be read. */
 async function tuningFile(adapter: string): Promise<string | undefined> {
   const asked = VARIABLES.map((variable) => ({ name: "env", variable }) as const);
   if (!await permitted(...asked)) return undefined;
@@ -35,9 +35,9 @@ async function tuningFile(adapter: string): Promise<string | undefined> {
   return folder === undefined ? undefined : `${folder}/tilings/${name}.json`;
 }
 
-/** Reads what was found out about an adapter.
- * @param adapter its name
- * @param candidates the names of the tilings that it can run: a file with another is of no use any more
+/** Reads the results for an adapter.
+ * @param adapter the name of the adapter
+ * @param candidates the names of the tilings that it can run; a file that names another tiling is outdated
  */
 export async function readTuning(
   adapter: string,
@@ -61,8 +61,8 @@ export async function readTuning(
   }
 }
 
-/** Keeps what was found out about an adapter, for whoever opens it next.
- * @returns the file
+/** Saves the results for an adapter, for the next time it is opened.
+ * @returns the path of the file
  * @throws {Error} the file cannot be written
  */
 export async function writeTuning(adapter: string, tilings: TilingNames): Promise<string> {

@@ -1,5 +1,5 @@
-/** Tiles in workgroup memory: the threads of a workgroup bring in the operands together, four elements at a time, and
- * share them. While a tile is multiplied, the next one is on its way. */
+/** Tiles in workgroup memory: the threads of a workgroup load the operands together, four elements at a time, and share
+ * them. While one tile is multiplied, the next is loaded. */
 import type { ComputeShader } from "./launch.ts";
 import { elementType, isHalved, PIECE, type Product, productFrame } from "./product.ts";
 import { SharedTile } from "./shared_tile.ts";
@@ -8,12 +8,12 @@ import { threadsOf, type WorkgroupTiling } from "./tilings.ts";
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const LANES = "xyzw";
 
-/** Columns that are stored at once: four where none straddles the edge. */
+/** How many columns are stored at once: four if no group of four crosses the edge. */
 export function storedWidth({ columns }: Product): 1 | 4 {
   return columns % 4 === 0 ? 4 : 1;
 }
 
-/** The shader of a product in such tiles; the workgroups are numbered over tiles, row by row, then over pieces. */
+/** The shader of a product with these tiles. Workgroups are numbered over tiles, row by row, then over pieces. */
 export function workgroupShader(product: Product, tile: WorkgroupTiling): ComputeShader {
   const { a, b } = product;
   const halved = isHalved(product);
@@ -51,7 +51,7 @@ export function workgroupShader(product: Product, tile: WorkgroupTiling): Comput
   const fours = range(tile.threadColumns / 4);
   const cells = range(tile.threadRows).flatMap((i) => fours.map((j) => [i, j] as const));
   const column = (j: number, lane: number) => `n + ${right.line(4 * j + lane)}`;
-  // Halves are multiplied, and four products summed, as halves; what they add to is float32.
+  // Halves are multiplied, and four products summed, as halves. These sums are added to float32.
   const target = halved ? "p" : "c";
   const multiply = [
     ...(halved ? cells.map(([i, j]) => `var p${i}_${j} = V(0.0);`) : []),

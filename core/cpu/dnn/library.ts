@@ -1,15 +1,15 @@
-/** The system's oneDNN: finding it, and running its primitives from every thread. */
+/** Finds the system's oneDNN, and runs its primitives from every thread. */
 import { usualDnnPaths } from "../../library_paths.ts";
 import { findLibrary, type LibraryKind } from "../libraries.ts";
 
-/** What a thread calls; `optional` symbols are null where the library lacks them. */
+/** The functions that threads call; `optional` symbols are null if the library lacks them. */
 const THREAD_SYMBOLS = {
   omp_set_num_threads: { parameters: ["i32"], result: "void", optional: true },
   dnnl_stream_create: { parameters: ["buffer", "usize", "u32"], result: "i32" },
   dnnl_primitive_execute: { parameters: ["usize", "usize", "i32", "usize"], result: "i32" },
 } as const;
 
-/** What is called of the library, of version 2. Descriptions, handles and lists are passed by their addresses. */
+/** The functions of the library, version 2. Descriptions, handles and lists are passed by address. */
 const SYMBOLS = {
   ...THREAD_SYMBOLS,
   dnnl_version: { parameters: [], result: "pointer" },
@@ -87,22 +87,22 @@ export interface ExecuteSource {
   readonly engine: bigint;
 }
 
-/** A oneDNN that is loaded. */
+/** A loaded oneDNN. */
 export interface Dnn {
-  /** Its path, or the name by which the system finds it. */
+  /** Its path, or the name under which the system finds it. */
   readonly path: string;
-  /** What it is, for people. */
+  /** A description of the library. */
   readonly description: string;
   /** Its functions. */
   readonly symbols: DnnSymbols;
-  /** What threads need of it. */
+  /** What threads need to call it. */
   readonly source: ExecuteSource;
 }
 
-const SEQUENTIAL = 1, OPEN_MP = 2; // the ways of threading whose number of threads each caller can set
+const SEQUENTIAL = 1, OPEN_MP = 2; // the threading kinds for which each caller can set the number of threads
 const CPU = 1; // dnnl_cpu
 
-/** The libraries by path. They stay loaded as long as the process lives, as threads may be inside them until then. */
+/** The libraries by path. They stay loaded until the process ends, since threads may still be running inside them. */
 const libraries = new Map<string, Dnn>();
 
 function load(path: string): Dnn {
@@ -130,14 +130,14 @@ function load(path: string): Dnn {
 }
 
 /** Checks what a function of the library returned.
- * @throws {Error} it did not succeed
+ * @throws {Error} the call failed
  */
 export function succeed(status: number): void {
   if (status !== 0) throw new Error(`Cannot call oneDNN: the status must be 0, got ${status}`);
 }
 
-/** What a function of the library made: the handle that it wrote to the place it was given.
- * @throws {Error} it did not succeed
+/** The handle that a function of the library wrote to a given address.
+ * @throws {Error} the call failed
  */
 export function created(make: (to: BigUint64Array<ArrayBuffer>) => number): bigint {
   const to = new BigUint64Array(1);
@@ -152,16 +152,16 @@ const KIND: LibraryKind<Dnn> = {
   load,
 };
 
-/** Finds and loads a oneDNN.
+/** Finds and loads oneDNN.
  *
  * ```ts
  * import { findDnn } from "./library.ts";
  * console.log(findDnn("auto")?.description ?? "none");
  * ```
- * @param choice `auto` for the first that this system has, if foreign functions may be called; `off` for none; or the
- * path of a library
- * @returns undefined where there is none
- * @throws {RangeError} the library at the path cannot be loaded, is none, or has threads that cannot be held to one
+ * @param choice `auto` for the first one found, if foreign functions are allowed; `off` for none; or the path of a
+ * library
+ * @returns undefined if there is none
+ * @throws {RangeError} the library at the path cannot be loaded, is not oneDNN, or cannot be limited to one thread
  */
 export function findDnn(choice: string): Dnn | undefined {
   return findLibrary(KIND, choice);
@@ -170,8 +170,8 @@ export function findDnn(choice: string): Dnn | undefined {
 /** What the kernels import as `execute`; see assembly/dnn/tasks.ts. */
 export type Execute = (primitive: bigint, count: number, operands: bigint) => void;
 
-/** Runs primitives on the thread that calls this, and on no other. Workers get this function as text, so it uses
- * nothing from outside. */
+/** Runs primitives on the calling thread only. Workers get this function as source text, so it must not use anything
+ * from outside. */
 export function bindExecute({ path, symbols, engine }: ExecuteSource): Execute {
   const library = Deno.dlopen(path, symbols).symbols;
   library.omp_set_num_threads?.(1);

@@ -1,5 +1,5 @@
-/** How a convolution is cut into pieces that threads compute by themselves: some images each, or a band of an image's
- * rows. The number of threads does not matter, so neither do the results depend on it.
+/** Splits a convolution into pieces that threads compute independently: some images each, or a band of an image's rows.
+ * The split does not depend on the number of threads, so the results do not either.
  */
 import type { ConvAttributes } from "../../ops.ts";
 import { type Shape, sizeOf } from "../../shape.ts";
@@ -22,7 +22,7 @@ export interface Band {
 export interface Piece {
   /** Its first image. */
   readonly image: number;
-  /** How many it has; if more than 1, all their rows. */
+  /** The number of images; if more than 1, the piece has all their rows. */
   readonly images: number;
   /** The rows of x. */
   readonly x: Band;
@@ -30,24 +30,24 @@ export interface Piece {
   readonly y: Band;
   /** Rows of padding above those of x. */
   readonly low: number;
-  /** And below them; negative where y does not reach the last ones. */
+  /** Rows of padding below those of x; negative if y does not reach the last rows. */
   readonly high: number;
 }
 
-/** The most pieces that a convolution is cut into. */
+/** The maximum number of pieces of a convolution. */
 export const MOST_PIECES = 32;
-/** Floating-point operations that are worth a piece. */
+/** The minimum number of floating-point operations per piece. */
 const WORTH = 4e6;
-/** The fewest rows of y in a band. */
+/** The minimum number of rows of y in a band. */
 const FEWEST_ROWS = 8;
-/** Pixels of y for which the gradient of a filter is summed before it is added to others. */
+/** Over how many pixels of y a filter gradient is summed before it is added to others. */
 const FILTER_PIXELS = 1024;
-/** Bytes that the gradients of pieces may take, if there are more than four. */
+/** The maximum memory in bytes for the gradients of pieces, if there are more than four. */
 const FILTER_BYTES = 1 << 25;
 
 const kernelRows = ({ w, dilation }: Geometry): number => (w[0] - 1) * dilation[0] + 1;
 
-/** Into how many pieces it is best cut. */
+/** The best number of pieces. */
 function wanted(direction: Direction, { w, y }: Geometry): number {
   const pixels = y[0] * y[1] * y[2], floats = sizeOf(w);
   const byWork = Math.min(MOST_PIECES, Math.floor(2 * pixels * floats / WORTH));
@@ -56,7 +56,7 @@ function wanted(direction: Direction, { w, y }: Geometry): number {
   return Math.max(1, Math.min(byWork, Math.floor(pixels / FILTER_PIXELS), byMemory));
 }
 
-/** A piece with rows [first, last) of y, of one image, and all the rows of x that they are made of. */
+/** A piece with rows [first, last) of y of one image, and all the rows of x that they depend on. */
 function ofResults(geometry: Geometry, image: number, first: number, last: number): Piece {
   const { x: { 1: height }, stride: [stride], padding: [padding] } = geometry;
   const top = first * stride - padding;
@@ -65,7 +65,7 @@ function ofResults(geometry: Geometry, image: number, first: number, last: numbe
   return { image, images: 1, x, y: { first, last }, low: x.first - top, high: bottom - x.last };
 }
 
-/** A piece with rows [first, last) of x, of one image, and all the rows of y that they make. */
+/** A piece with rows [first, last) of x of one image, and all the rows of y that depend on them. */
 function ofImages(geometry: Geometry, image: number, first: number, last: number): Piece {
   const { y: { 1: rows }, stride: [stride], padding: [padding] } = geometry;
   const size = kernelRows(geometry);
@@ -78,8 +78,8 @@ function ofImages(geometry: Geometry, image: number, first: number, last: number
   return { image, images: 1, x: { first, last }, y, low, high };
 }
 
-/** Cuts a convolution, or one of its gradients. Of the gradient by the images the pieces have no row of x in common, of
- * the others none of y.
+/** Splits a convolution or one of its gradients. For the gradient of the images, no two pieces share a row of x;
+ * otherwise no two share a row of y.
  *
  * ```ts
  * import { cut } from "./pieces.ts";

@@ -1,4 +1,4 @@
-/** A convolution that was prepared once for its shapes: primitives, pieces of memory and the threads' tasks. */
+/** A convolution prepared for certain shapes: primitives, memory objects and the tasks of the threads. */
 import type { Machine } from "../threads.ts";
 import { cut, type Geometry, type Piece } from "./pieces.ts";
 import {
@@ -10,7 +10,7 @@ import {
   ROLE,
 } from "./primitives.ts";
 
-/** Where the operands of a call lie. */
+/** The addresses of the operands of a call. */
 export interface Places {
   readonly x: number;
   readonly w: number;
@@ -19,22 +19,23 @@ export interface Places {
   readonly bias: number;
 }
 
-/** What is done with the results of a call. */
+/** What to do with the results of a call. */
 export interface Ending {
-  /** Whether a bias is added. */
+  /** Whether to add a bias. */
   readonly bias: boolean;
-  /** Whether only the positive is kept. */
+  /** Whether to apply relu. */
   readonly relu: boolean;
 }
 
-/** Places of a call, with those in the workspace: the filter as the library lays it, and scratch memory. */
+/** The addresses of a call, including those in the workspace: the filter in the library's layout, and scratch
+ * memory. */
 type Place = keyof Places | "packed" | "scratch";
 
 interface Operand {
   readonly memory: bigint;
   readonly place: Place;
   readonly offset: number;
-  /** Where it was said to be last. */
+  /** Its last known address. */
   address: number;
 }
 
@@ -42,18 +43,18 @@ interface Task {
   readonly operands: readonly Operand[];
   /** The list of dnnl_exec_arg_t, which must live as long as the task. */
   readonly list: BigUint64Array<ArrayBuffer>;
-  /** What the kernels read; see assembly/dnn/tasks.ts. */
+  /** The words that the kernels read; see assembly/dnn/tasks.ts. */
   readonly words: Int32Array<ArrayBuffer>;
-  /** Where the results lie that the kernels finish. */
+  /** The address of the results that the kernels finish. */
   readonly finish: number;
 }
 
 /** The words of a task, and the first task's in the job. */
 const TASK_WORDS = 10, TASKS = 64;
 const ALIGNMENT = 64;
-/** Output channels of a filter that are laid by one task: a multiple of every block of the library's. */
+/** How many output channels of a filter one task lays out: a multiple of all block sizes of the library. */
 const CHANNELS = 64;
-/** Floats of a filter that are worth a task. */
+/** The minimum number of floats of a filter per task. */
 const FILTER_FLOATS = 1 << 15;
 const MOST_FILTER_TASKS = 16;
 
@@ -119,8 +120,8 @@ export class Plan {
     this.#made = [...new Set(pieces.values()), ...layers];
   }
 
-  /** Prepares one.
-   * @returns undefined where the library has no fast implementation for it
+  /** Prepares a plan.
+   * @returns undefined if the library has no fast implementation
    */
   static make(
     machine: Machine,
@@ -169,7 +170,7 @@ export class Plan {
     return new Plan(machine, primitives, direction, geometry, ending, pieces, packed);
   }
 
-  /** Computes one call, and returns when it is done. */
+  /** Computes one call. Returns when it is finished. */
   run(places: Places): void {
     const { exports, memory } = this.#machine;
     const filter = this.#direction === "filter";
@@ -184,7 +185,7 @@ export class Plan {
     this.#runTasks(this.#lay, all);
   }
 
-  /** Gives back what the library holds for it. */
+  /** Frees the library's resources. */
   release(): void {
     const tasks = [...this.#convolve, ...this.#lay];
     const memories = tasks.flatMap(({ operands }) => operands.map(({ memory }) => memory));
@@ -227,7 +228,8 @@ export class Plan {
     return { operands, list: argument, words, finish: finish.at };
   }
 
-  /** What lays the filter as the library likes it, or its gradient as it lies in a tensor, some channels each. */
+  /** The primitives that convert the filter to the library's layout, or its gradient to that of a tensor, some channels
+   * each. */
   #layers(w: Geometry["w"], packed: Description): readonly Primitive[] {
     const plain = this.#primitives.plainFilter(w), outputs = w[3];
     const floats = w[0] * w[1] * w[2] * outputs;

@@ -1,4 +1,4 @@
-/** What oneDNN is asked for: descriptions of memory, convolutions and reorders. */
+/** Makes oneDNN's objects: memory descriptions, convolutions and reorders. */
 import type { Pair } from "../../ops.ts";
 import type { Shape } from "../../shape.ts";
 import { baseOf } from "../libraries.ts";
@@ -7,7 +7,7 @@ import { created, type Dnn, succeed } from "./library.ts";
 /** A description of memory: a dnnl_memory_desc_t. */
 export type Description = Uint8Array<ArrayBuffer>;
 
-/** What is computed: y from x and w, x from y and w, or w from x and y. */
+/** What to compute: y from x and w, x from y and w, or w from x and y. */
 export type Direction = "forward" | "images" | "filter";
 
 /** A convolution of x [batch, height, width, inputs] with w [kernelY, kernelX, inputs, outputs] to
@@ -20,11 +20,11 @@ export interface Convolution {
   readonly dilation: Pair;
   /** Rows above and columns left of x. */
   readonly low: Pair;
-  /** Rows below and columns right of x; negative where y does not reach the last ones. */
+  /** Rows below and columns right of x; negative if y does not reach the last ones. */
   readonly high: Pair;
-  /** Whether there is a bias, forward. */
+  /** Whether there is a bias (forward only). */
   readonly bias: boolean;
-  /** Whether only the positive is kept, forward. */
+  /** Whether to apply relu (forward only). */
   readonly relu: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface Convolution {
 export interface Primitive {
   /** The library's handle. */
   readonly handle: bigint;
-  /** What its operands are, by their numbers. */
+  /** The descriptions of its operands, by their numbers. */
   readonly operands: ReadonlyMap<number, Description>;
   /** Bytes of scratch memory; 0: none. */
   readonly scratchBytes: number;
@@ -50,17 +50,17 @@ export const ROLE = {
   wGradient: 161,
 } as const;
 
-// As the library's headers have them.
+// Constants from the library's headers.
 const DESCRIPTION_BYTES = 696; // sizeof(dnnl_memory_desc_t)
 const CONVOLUTION_BYTES = 8192; // at least sizeof(dnnl_convolution_desc_t)
 const FLOAT32 = 3, ANY_FORMAT = 1;
 const FORWARD = 64, DIRECT = 1, RELU = 31;
 const USER_SCRATCHPAD = 1;
 const QUERY_NAME = 8, QUERY_SCRATCH = 136;
-/** What a query calls the filter, which the library lays as it likes. */
+/** The query for the layout of the filter, which the library chooses. */
 const QUERY_FILTER = { forward: 131, images: 131, filter: 132 } as const;
 
-/** The library's general implementations, slower than the device's own kernels. */
+/** Names of the library's generic implementations, which are slower than the device's own kernels. */
 const SLOW = /\b(?:ref|gemm)\b/;
 
 const lengths = (values: readonly number[]): BigInt64Array<ArrayBuffer> =>
@@ -73,7 +73,7 @@ export class Primitives {
   readonly #relu: bigint;
   readonly #base: bigint;
 
-  /** Of a library that is loaded, on the memory of the kernels. */
+  /** Uses a loaded library on the memory of the kernels. */
   constructor(dnn: Dnn, memory: WebAssembly.Memory) {
     this.#dnn = dnn;
     this.#base = baseOf(memory);
@@ -90,7 +90,7 @@ export class Primitives {
     succeed(symbols.dnnl_primitive_attr_set_post_ops(this.#relu, ending));
   }
 
-  /** A filter [kernelY, kernelX, inputs, outputs] as it lies in a tensor. */
+  /** A filter [kernelY, kernelX, inputs, outputs] in the layout of a tensor. */
   plainFilter([height, width, inputs, outputs]: Shape): Description {
     const strides = [1, outputs, width * inputs * outputs, inputs * outputs];
     return this.#strided([outputs, inputs, height, width], strides);
@@ -104,14 +104,14 @@ export class Primitives {
     return part;
   }
 
-  /** Bytes of memory that is so described. */
+  /** The size in bytes of the memory described. */
   bytesOf(description: Description): number {
     return Number(this.#dnn.symbols.dnnl_memory_desc_get_size(description));
   }
 
   /** A convolution or one of its gradients.
-   * @param packed how the filter lies; by default as the library likes it
-   * @returns undefined where the library has no fast implementation
+   * @param packed the layout of the filter; by default the one that the library chooses
+   * @returns undefined if the library has no fast implementation
    */
   convolution(
     direction: Direction,
@@ -188,7 +188,7 @@ export class Primitives {
     }
   }
 
-  /** Lays memory in another way. */
+  /** Converts memory to another layout. */
   reorder(from: Description, to: Description): Primitive {
     const { symbols, source: { engine } } = this.#dnn;
     const description = created((made) =>
@@ -201,25 +201,25 @@ export class Primitives {
     }
   }
 
-  /** A piece of memory, nowhere until `place` says where it is. */
+  /** A memory object without an address; `place` sets it. */
   memory(description: Description): bigint {
     const { symbols, source: { engine } } = this.#dnn;
     return created((to) => symbols.dnnl_memory_create(to, description, engine, 0n));
   }
 
-  /** Says where a piece of memory is: its address in the kernels' memory. */
+  /** Sets the address of a memory object, within the kernels' memory. */
   place(memory: bigint, address: number): void {
     const { dnnl_memory_set_data_handle: place } = this.#dnn.symbols;
     succeed(place(memory, this.#base + BigInt(address)));
   }
 
-  /** Gives back what was made here, once nothing runs it. */
+  /** Frees objects made here, when nothing uses them any more. */
   release(primitives: Iterable<Primitive>, memories: Iterable<bigint>): void {
     for (const memory of memories) this.#dnn.symbols.dnnl_memory_destroy(memory);
     for (const { handle } of primitives) this.#dnn.symbols.dnnl_primitive_destroy(handle);
   }
 
-  /** Images [batch, height, width, channels] as they lie in a tensor. */
+  /** Images [batch, height, width, channels] in the layout of a tensor. */
   #channelsLast([batch, height, width, channels]: Shape): Description {
     const strides = [height * width * channels, 1, width * channels, channels];
     return this.#strided([batch, channels, height, width], strides);

@@ -21,12 +21,13 @@ const COLUMNS = 8;
 const MOST_ROWS = 96;
 const TILE = 64;
 const ENOUGH_TASKS = 16;
-/** Floats of a thread's scratch memory for a task. */
+/** The size of a thread's scratch memory for a task, in floats. */
 const ROOM = 480_000;
-/** The widest head of which a panel and a tile fit there. */
+/** The widest head for which a panel and a tile fit into the scratch memory. */
 const WIDEST = 16_384;
 
-/** Rows of a task and columns of a tile: as many as the scratch memory holds, and fewer rows where tasks are few. */
+/** The rows of a task and the columns of a tile: as many as fit into the scratch memory, with fewer rows if there are
+ * few tasks. */
 function blockOf(items: number, rows: number, width: number): readonly [number, number] {
   if (width > WIDEST) {
     throw new RangeError(
@@ -43,7 +44,7 @@ function blockOf(items: number, rows: number, width: number): readonly [number, 
   return [height, tile];
 }
 
-/** What a run of the module multiplies and weighs; see assembly/attention.ts. */
+/** The operands of a run of the module; see assembly/attention.ts. */
 interface Run {
   readonly kind: number;
   readonly rows: Tensor;

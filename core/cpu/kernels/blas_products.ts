@@ -3,7 +3,7 @@ import { sizeOf } from "../../shape.ts";
 import type { Machine } from "../threads.ts";
 import { addressOf, describeConvolution, type ProductKernels, splitsOf } from "./products.ts";
 
-/** The kernels of products by BLAS, for a machine that has one. */
+/** The kernels of products by BLAS, for a machine with that library. */
 export function blasProductKernels(machine: Machine): ProductKernels {
   const { exports, memory } = machine;
   return {

@@ -7,26 +7,27 @@ import { type Direction, Primitives } from "../dnn/primitives.ts";
 import type { Machine } from "../threads.ts";
 import { addressOf, type ProductKernels } from "./products.ts";
 
-/** Plans that are kept; the one that was not used for longest goes first. */
+/** How many plans are kept; the least recently used is dropped first. */
 const MOST_PLANS = 256;
-/** The fewest channels of images whose gradient the library finds faster than the other kernels. */
+/** The minimum number of image channels for which the library computes the images' gradient faster than the other
+ * kernels. */
 const FEWEST_CHANNELS = 8;
 
-/** Convolutions by oneDNN, for a machine that has one. */
+/** Convolutions by oneDNN, for a machine with that library. */
 export class DnnConvolutions {
   readonly #machine: Machine;
   readonly #primitives: Primitives;
-  /** By what they are for; undefined where the library has none. */
+  /** By shapes and direction; undefined if the library has no fast implementation. */
   readonly #plans = new Map<string, Plan | undefined>();
 
-  /** Of a library that the machine was started with. */
+  /** Uses the library that the machine was started with. */
   constructor(machine: Machine, dnn: Dnn) {
     this.#machine = machine;
     this.#primitives = new Primitives(dnn, machine.memory.memory);
   }
 
-  /** The kernels of products, of which the convolutions are the library's where it has a fast implementation.
-   * @param others those of everything else
+  /** The kernels of products. Convolutions use the library if it has a fast implementation.
+   * @param others the kernels for everything else
    */
   kernels(others: ProductKernels): ProductKernels {
     return {
@@ -59,7 +60,7 @@ export class DnnConvolutions {
     };
   }
 
-  /** Gives back what the library holds. */
+  /** Frees the library's resources. */
   close(): void {
     for (const plan of this.#plans.values()) plan?.release();
     this.#plans.clear();

@@ -1,4 +1,4 @@
-/** Pooling that takes the greatest, and its adjoint. */
+/** Max pooling and its gradient. */
 import type { Kernels, View } from "../../backend.ts";
 import type { MaxPoolName, PoolAttributes } from "../../ops.ts";
 import type { CpuBuffer } from "../memory.ts";

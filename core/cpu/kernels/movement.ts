@@ -12,19 +12,19 @@ type Table = Pick<Kernels<CpuBuffer>, MovementName>;
 interface Side {
   readonly buffer: CpuBuffer;
   readonly strides: readonly number[];
-  /** Elements before the first. */
+  /** The offset of the first element. */
   readonly offset?: number;
 }
 
 const WORD = 10; // in words: where the module leaves room for a word that fills
-const WALK_TABLE = 32; // and where it expects the outer axes
+const WALK_TABLE = 32; // in words: where it expects the outer axes
 const MOST_AXES = 160;
 
 const offsetOf = (index: readonly number[], strides: readonly number[]): number =>
   index.reduce((offset, at, axis) => offset + at * strides[axis], 0);
 
-/** Copies `shape` elements from one strided place to another. The planes in which the module works have the target's
- * innermost axis as columns, and as rows the source's innermost, or the next one where that is the same.
+/** Copies `shape` elements from one strided place to another. The module works in planes. Their columns are the
+ * target's innermost axis. Their rows are the source's innermost axis, or the next one if both are the same.
  */
 function move({ describe, exports }: Machine, shape: Shape, from: Side, to: Side): void {
   const { sizes, strides: [source, target] } = mergeAxes(shape, [from.strides, to.strides]);
@@ -45,7 +45,7 @@ function move({ describe, exports }: Machine, shape: Shape, from: Side, to: Side
   exports.move();
 }
 
-/** Fills a tensor's memory with a value: a copy from a word that stands still. */
+/** Fills a tensor's memory with a value: a copy from one word with stride 0. */
 function fill(
   { describe, describeFloats, exports }: Machine,
   { buffer, shape }: View<CpuBuffer>,

@@ -1,11 +1,11 @@
-/** The optimiser's step. */
+/** The optimiser step. */
 import type { Kernel } from "../../backend.ts";
 import type { Attributes } from "../../ops.ts";
 import { sizeOf } from "../../shape.ts";
 import type { CpuBuffer } from "../memory.ts";
 import type { Machine } from "../threads.ts";
 
-/** Elements that one thread updates at a time. */
+/** How many elements one thread updates at a time. */
 const BLOCK = 8192;
 
 /** The optimisers' kernels. */

@@ -15,17 +15,17 @@ const GEOMETRY = 512; // in words: where the module expects a convolution's size
 const ENOUGH_TASKS = 24;
 const BLOCK = [96, 512] as const; // rows and columns of a task
 const SHORTEST_SPLIT = 512;
-const MOST_PRODUCTS = 2048; // of a pixel: 96 pixels' fill most of half a thread's scratch memory
+const MOST_PRODUCTS = 2048; // per pixel: those of 96 pixels fill most of half a thread's scratch memory
 
 const packedColumns = (columns: number): number => Math.ceil(columns / PANEL) * PANEL;
 
-/** Into how many parts the reduction axis is cut, so that a small result keeps many threads busy. */
+/** Into how many parts to split the reduction axis, so that a small result keeps many threads busy. */
 export function splitsOf(batch: number, rows: number, columns: number, depth: number): number {
   const tasks = batch * Math.ceil(rows / BLOCK[0]) * Math.ceil(columns / BLOCK[1]);
   return Math.max(1, Math.min(Math.ceil(ENOUGH_TASKS / tasks), Math.floor(depth / SHORTEST_SPLIT)));
 }
 
-/** Where a tensor's elements begin; 0 for one that is not there. */
+/** The address of a tensor's elements; 0 if there is no tensor. */
 export function addressOf(view: View<CpuBuffer> | undefined): number {
   return view?.buffer.address ?? 0;
 }

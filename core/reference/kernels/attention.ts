@@ -5,11 +5,12 @@ import { floats, ints, type ReferenceBuffer, type ReferenceKernel } from "../buf
 
 type Tensor = View<ReferenceBuffer>;
 
-/** One query of one head: where its elements begin, its own number over all (for l and d), and the keys it sees. */
+/** One query of one head: the offset of its elements, its number among all queries (for l and d), and the keys it
+ * sees. */
 interface Query {
   readonly at: number;
   readonly number: number;
-  /** Where the elements of each visible key and its value begin. */
+  /** The offset of the elements of each visible key and of its value. */
   readonly keys: readonly number[];
 }
 

@@ -70,7 +70,7 @@ function rowsOf(values: Float32Array, width: number, distance: Distance): Float3
   });
 }
 
-/** out[n] = argmaxₖ similarity(q[n], k[k]) + noise[n, k]; the highest index among equals, 0 where all are NaN. */
+/** out[n] = argmaxₖ similarity(q[n], k[k]) + noise[n, k]; the highest index among equals, 0 if all are NaN. */
 const nearest: ReferenceKernel<Attributes["nearest"]> = (
   [features, codes],
   [output],

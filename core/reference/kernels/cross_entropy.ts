@@ -18,8 +18,8 @@ function eachRow(
   }
 }
 
-/** With z = x − max x: ln Σ exp z − (1 − smoothing)·z[target] − smoothing·mean z; no smoothing reads no mean, which may
- * be −∞. */
+/** With z = x − max x: ln Σ exp z − (1 − smoothing)·z[target] − smoothing·mean z; without smoothing the mean is not
+ * read, because it may be −∞. */
 const crossEntropy: ReferenceKernel<Attributes["crossEntropy"]> = (
   inputs,
   [output],

@@ -12,7 +12,7 @@ function unary<A = None>(f: (x: number, attributes: A) => number): ReferenceKern
   };
 }
 
-/** out[i] = f(a[i], b[i]), both read where broadcasting puts them; integers have a function of their own. */
+/** out[i] = f(a[i], b[i]), with broadcasting; integers have a separate function. */
 function binary(
   f: (a: number, b: number) => number,
   onIntegers = f,
@@ -40,7 +40,7 @@ function erf(x: number): number {
   return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
 }
 
-/** Truncates towards zero, saturates at the ends of int32, makes NaN 0. */
+/** Truncates towards zero, saturates at the ends of int32, and turns NaN into 0. */
 function toInteger(x: number): number {
   return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), -(2 ** 31)), 2 ** 31 - 1);
 }

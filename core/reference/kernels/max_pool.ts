@@ -1,4 +1,4 @@
-/** Pooling that takes the greatest, and its adjoint. */
+/** Max pooling and its gradient. */
 import type { PoolAttributes } from "../../ops.ts";
 import { floats, type ReferenceKernel } from "../buffer.ts";
 import { eachPooled } from "./movement.ts";
@@ -11,7 +11,7 @@ const maxPool: ReferenceKernel<PoolAttributes> = ([operand], [output], attribute
   });
 };
 
-/** x[b, h, w, c] = Σ g[b, p, q, c] over the windows in which (h, w) is the first, by rows, of the greatest. */
+/** x[b, h, w, c] = Σ g[b, p, q, c] over the windows in which (h, w) is the first maximum in row order. */
 const maxPoolGradient: ReferenceKernel<PoolAttributes> = (
   [operand, pooled, gradient],
   [output],

@@ -1,4 +1,4 @@
-/** Operations that move elements, and the pooling that averages them. */
+/** Operations that move elements, and average pooling. */
 import type { Attributes, None, PoolAttributes } from "../../ops.ts";
 import { broadcastStrides, type Shape, stridesOf } from "../../shape.ts";
 import { elements, floats, type ReferenceKernel } from "../buffer.ts";
@@ -45,13 +45,13 @@ const pad: ReferenceKernel<Attributes["pad"]> = ([operand], [output], { before, 
   );
 };
 
-/** A step along a repeated axis is no step in the operand. */
+/** A step along a repeated axis does not move in the operand. */
 const broadcast: ReferenceKernel<unknown> = ([operand], [output]) => {
   const strides = broadcastStrides(operand.shape, output.shape);
   pick(elements(operand), offsetsOf(output.shape, strides), elements(output));
 };
 
-/** The operands one after the other along `axis`. */
+/** The operands one after another along `axis`. */
 const concatenate: ReferenceKernel<Attributes["concatenate"]> = (operands, [output], { axis }) => {
   const strides = stridesOf(output.shape);
   const out = elements(output);

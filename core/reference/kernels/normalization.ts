@@ -62,7 +62,7 @@ const normalizeGradient: ReferenceKernel<Attributes["normalizeGradient"]> = (
 
 const sigmoid = (u: number): number => 1 / (1 + Math.exp(-u));
 
-/** y = gain·(x − mean)/σ + shift, then y·sigmoid(y) if asked */
+/** y = gain·(x − mean)/σ + shift, then optionally y·sigmoid(y) */
 const groupNorm: ReferenceKernel<Attributes["groupNorm"]> = (
   [operand, gains, shifts],
   [output, statistics],
@@ -83,7 +83,7 @@ const groupNorm: ReferenceKernel<Attributes["groupNorm"]> = (
   });
 };
 
-/** Calls `visit` with every group and, of an element's place, x̂ and g·(dy/du). */
+/** Calls `visit` with every group, and functions that give x̂ and g·(dy/du) at an element. */
 function eachSlope(
   [operand, statistics, gradient, gains, shifts]: Parameters<ReferenceKernel<unknown>>[0],
   { groups, silu }: GroupNormAttributes,
@@ -108,7 +108,7 @@ function eachSlope(
   });
 }
 
-/** With h = g·(dy/du)·gain: dx = (h − mean h − x̂·mean(h·x̂))/σ, without mean h where x was not centred */
+/** With h = g·(dy/du)·gain: dx = (h − mean h − x̂·mean(h·x̂))/σ, without mean h if x was not centred */
 const groupNormGradient: ReferenceKernel<Attributes["groupNormGradient"]> = (
   inputs,
   [output],

@@ -1,4 +1,4 @@
-/** The optimiser's step. */
+/** The optimiser step. */
 import type { Attributes } from "../../ops.ts";
 import { floats, type ReferenceKernel } from "../buffer.ts";
 

@@ -28,8 +28,8 @@ const matmul: ReferenceKernel<Attributes["matmul"]> = ([left, right], [output], 
   }
 };
 
-/** The tie between an image and its convolution: every (pixel of x, tap of w, pixel of y) that meet, with
- * h = p·stride − padding + i·dilation. Calls `visit` with the offsets of their first channels. */
+/** Visits every combination (pixel of x, tap of w, pixel of y) that a convolution multiplies, with h = p·stride −
+ * padding + i·dilation. Calls `visit` with the offsets of their first channels. */
 function eachTap(
   x: Shape,
   w: Shape,
@@ -57,7 +57,7 @@ function eachTap(
   }
 }
 
-/** Stores float64 sums as float32: plus the bias of the last axis, then relu if asked. */
+/** Stores float64 sums as float32: plus the bias of the last axis, then optionally relu. */
 function finish(
   sums: Float64Array,
   bias: Float32Array | undefined,
@@ -85,7 +85,7 @@ const conv2d: ReferenceKernel<Attributes["conv2d"]> = (inputs, [output], attribu
   finish(sums, bias && floats(bias), attributes.relu, floats(output));
 };
 
-/** x[b, h, v, c] = relu?(bias[c] + Σ g[b, p, q, d] · w[i, j, c, d]) over what a convolution of x ties to (h, v). */
+/** x[b, h, v, c] = relu?(bias[c] + Σ g[b, p, q, d] · w[i, j, c, d]) over all combinations at (h, v). */
 const convTranspose2d: ReferenceKernel<Attributes["convTranspose2d"]> = (
   inputs,
   [output],
@@ -104,7 +104,7 @@ const convTranspose2d: ReferenceKernel<Attributes["convTranspose2d"]> = (
   finish(sums, bias && floats(bias), attributes.relu, floats(output));
 };
 
-/** w[i, j, c, d] = Σ x[b, h, v, c] · g[b, p, q, d] over the images and the pixels that tap (i, j) ties. */
+/** w[i, j, c, d] = Σ x[b, h, v, c] · g[b, p, q, d] over the images and the combinations at tap (i, j). */
 const conv2dFilter: ReferenceKernel<Attributes["conv2dFilter"]> = (
   [image, gradient],
   [output],

@@ -3,7 +3,7 @@ import type { Attributes } from "../../ops.ts";
 import { boxMuller, permutation, philox, type RandomKey, unitInterval } from "../../random.ts";
 import { floats, ints, type ReferenceKernel } from "../buffer.ts";
 
-/** Fills `out` four elements at a time, each four made of one block's words. */
+/** Fills `out` four elements at a time, each four from the words of one block. */
 function fillByBlock(
   out: Float32Array,
   key: RandomKey,

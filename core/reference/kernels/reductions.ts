@@ -33,12 +33,12 @@ function sum(line: Float64Array): number {
   return line.reduce((total, x) => total + x, 0);
 }
 
-/** The greatest; NaN if any is NaN. */
+/** The maximum; NaN if any is NaN. */
 function max(line: Float64Array): number {
   return line.reduce((greatest, x) => Math.max(greatest, x), -Infinity);
 }
 
-/** The lowest index of the greatest; NaN never wins; 0 where all are NaN. */
+/** The lowest index of the maximum; NaN is never the maximum; 0 if all are NaN. */
 function argmax(line: Float64Array): number {
   let best = -1;
   for (let c = 0; c < line.length; c++) {

@@ -1,10 +1,10 @@
 /** Attention and its gradients, tile by tile: the matrix of weights is never in memory.
  *
  * A workgroup takes a block of rows of one head and walks over tiles of its columns. It multiplies rows and columns to
- * a tile of logits, makes weights of them, and adds the weighed columns to a sum for each row. The rows are queries and
- * the columns keys; for the gradients of keys and values it is the other way round. Forward, a row's greatest logit so
- * far is taken off, and the sum is scaled when a greater one comes (arXiv 2205.14135). Backward, the kept logarithms of
- * the sums give the weights again.
+ * get a tile of logits, converts them to weights, and adds the weighted columns to a sum for each row. The rows are
+ * queries and the columns keys; for the gradients of keys and values it is the other way round. In the forward pass,
+ * the largest logit of a row so far is subtracted, and the sum is rescaled when a larger one comes (arXiv 2205.14135).
+ * In the backward pass, the weights are recomputed from the saved logarithms of the sums.
  */
 import type { Kernel, View } from "../../backend.ts";
 import type {
@@ -23,7 +23,7 @@ const each = (count: number, text: (index: number) => string): string =>
   range(count).map(text).join("\n");
 const LANES = "xyzw";
 
-/** How a workgroup shares a tile: thread (y, x) has the rows y, y + down, … and the columns x, x + across, … */
+/** How a workgroup shares a tile: thread (y, x) handles the rows y, y + down, … and the columns x, x + across, … */
 interface Tile {
   /** Threads above and beside each other. */
   readonly down: number;
@@ -32,7 +32,7 @@ interface Tile {
   readonly own: number;
 }
 
-/** Vectors of the width that are multiplied at a time, and a gap that keeps the tile's rows in banks of their own. */
+/** How many vectors of the width are multiplied at a time, and a gap that keeps the tile's rows in separate banks. */
 const DEPTH = 4;
 const PITCH = DEPTH + 1;
 
@@ -43,21 +43,21 @@ type Kind = "forward" | AttentionOperand;
 interface Shape {
   readonly kind: Kind;
   readonly tile: Tile;
-  /** Vectors of four that a thread sums of each row; see `accumulate`. */
+  /** How many vectors of four a thread sums for each row; see `accumulate`. */
   readonly sums: number;
   /** Whether rows are read four elements at a time. */
   readonly vectors: boolean;
-  /** Whether each query says how many keys it sees. */
+  /** Whether there is a number of visible keys for each query. */
   readonly masked: boolean;
 }
 
-/** A vector of the software adapter's is eight threads. A narrow head leaves few threads beside each other work. */
+/** The software adapter's vectors have eight threads. A narrow head keeps only few neighbouring threads busy. */
 function tileFor({ isSoftware }: Launcher, width: number): Tile {
   if (isSoftware) return { down: 1, across: 8, own: 4 };
   return width <= 32 ? { down: 16, across: 8, own: 4 } : { down: 8, across: 16, own: 4 };
 }
 
-/** WGSL that brings in four elements of a row of a tensor, zeros beyond the width. */
+/** WGSL that loads four elements of a row of a tensor; zeros beyond the width. */
 function loader(name: string, vectors: boolean): string {
   const one = (lane: number) =>
     `select(0.0, ${name}[row * width + min(4u * d + ${lane}u, width - 1u)], 4u * d + ${lane}u < width)`;
@@ -100,11 +100,11 @@ function multiply(sum: string, rows: string, columns: string, { tile }: Shape): 
     }`;
 }
 
-/** Where a thread's weights of row i lie, and those of thread `t` beside it. */
+/** The offset of a thread's weights of row i, or of those of its neighbour `t`. */
 const weightsAt = ({ tile: { down, across } }: Shape, i: number, t = "x"): string =>
   `weights[(y + ${i * down}u) * ${across}u + ${t}]`;
 
-/** Statements that make weights of the logits s, forward, and scale the sums so far. */
+/** Statements of the forward pass that convert the logits s to weights and rescale the sums so far. */
 function weighForward(shape: Shape): string {
   const { tile: { across, own }, sums } = shape;
   const fours = range(own / 4);
@@ -141,7 +141,8 @@ function weighForward(shape: Shape): string {
   }`;
 }
 
-/** Statements that make weights of the logits s and the products p of the gradient with the values. */
+/** Statements of the backward pass that compute weights from the logits s and from p, the products of the gradient with
+ * the values. */
 function weighBackward(shape: Shape): string {
   const { kind, tile: { own } } = shape;
   const place = (query: string) =>
@@ -173,7 +174,7 @@ function weighBackward(shape: Shape): string {
     ${each(own, (i) => weigh(i, "l", "d", `vec4<i32>(i32(row${i})) < limits`))}`;
 }
 
-/** Statements that add the weighed columns to the sums: thread x has the vectors x, x + across, … of the width. */
+/** Statements that add the weighted columns to the sums: thread x handles the vectors x, x + across, … of the width. */
 function accumulate(shape: Shape, weighed: string): string {
   const { tile: { across, own }, sums } = shape;
   return `
@@ -194,7 +195,7 @@ function accumulate(shape: Shape, weighed: string): string {
     }`;
 }
 
-/** Statements that write the rows' sums, forward divided by the sums of the weights. */
+/** Statements that write the rows' sums; in the forward pass divided by the sums of the weights. */
 function finish(shape: Shape): string {
   const { kind, sums, vectors, tile: { across, own } } = shape;
   const divide = `
@@ -235,8 +236,8 @@ function finish(shape: Shape): string {
   }`;
 }
 
-/** The tensors of a shader: what makes the logits, what makes the products of the gradient with the values, and what
- * is weighed. */
+/** The tensors of a shader: those for the logits, those for the products of the gradient with the values, and the one
+ * that is weighted. */
 interface Names {
   readonly bound: readonly string[];
   readonly weighed: string;
@@ -277,7 +278,7 @@ function shaderOf(shape: Shape): ComputeShader {
       "columns: u32",
       "heads: u32",
       "width: u32",
-      "ahead: i32", // a query sees the keys before its own number plus this
+      "ahead: i32", // a query sees the keys below its own number plus this
       "blocks: u32",
       "groups: u32",
       "scale: f32",

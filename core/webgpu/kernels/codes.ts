@@ -1,8 +1,8 @@
 /** Kernels over rows and codes: gather, and sums and counts by segment.
  *
- * A segment sum sorts the rows by segment with integer work alone (a stable counting sort over chunks of rows), adds the
- * rows of each segment within pieces of that order, and then each segment's pieces: no atomics on floats, one result,
- * and no thread with much more to do than the others where most rows fall in one segment.
+ * A segment sum first sorts the rows by segment with integer operations only (a stable counting sort over chunks of
+ * rows). It then adds the rows of each segment within pieces of that order, and then the pieces of each segment. This
+ * needs no float atomics, is deterministic, and balances the threads even if most rows are in one segment.
  */
 import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
@@ -18,11 +18,11 @@ const SCAN_THREADS = 256;
 const PIECE = 64;
 const MOST_PIECES = 2 ** 15;
 
-/** WGSL: the threads beyond the last one end. */
+/** WGSL: threads beyond the last one return. */
 const WITHIN = "  if (index >= numbers.threads) { return; }";
 
-/** The launches of a segment sum: for each chunk of rows how many fall in each segment, where each segment
- * starts in the sorted order, and the order itself. */
+/** The launches that sort for a segment sum: they count the rows of each chunk by segment, find where each segment
+ * starts in the sorted order, and compute the order itself. */
 class SegmentSort {
   readonly #launcher: Launcher;
   readonly #rows: number;
@@ -40,7 +40,7 @@ class SegmentSort {
     this.#chunks = Math.ceil(rows / this.#chunkLength);
   }
 
-  /** The rows in order of segment, and where each segment starts (one element more than segments). */
+  /** The rows in order of segment, and the start of each segment (one element more than there are segments). */
   sort(indices: WebGpuBuffer): { readonly order: WebGpuBuffer; readonly starts: WebGpuBuffer } {
     const launcher = this.#launcher;
     const cells = this.#chunks * this.#segments;
@@ -114,7 +114,7 @@ class SegmentSort {
     return { order, starts };
   }
 
-  // Exclusive sums of the totals: each thread of one workgroup has a run of them.
+  // Exclusive sums of the totals: each thread of one workgroup handles a range of them.
   #scan(totals: WebGpuBuffer, starts: WebGpuBuffer): void {
     const length = Math.ceil(this.#segments / SCAN_THREADS);
     checkLoops(this.#launcher, "segmentSum", 2 * length + SCAN_THREADS);
@@ -217,7 +217,7 @@ export function codesKernels(launcher: Launcher): Table {
       const piece = Math.max(PIECE, Math.ceil(rows / MOST_PIECES));
       const pieces = Math.ceil(rows / piece);
       checkLoops(launcher, "segmentSum", Math.max(piece, pieces));
-      // Along the order either the piece or the segment grows, so that their sum numbers the parts.
+      // Along the order either the piece or the segment increases, so their sum numbers the parts.
       const parts = launcher.scratch(0, (pieces + segments) * length * 4);
       launcher.launch({
         key: `segmentParts/${width}`,

@@ -1,4 +1,4 @@
-/** The convolution kernels, as matrix products whose left operand is read straight from the images (implicit GEMM). */
+/** The convolution kernels: matrix products whose left operand is read directly from the images (implicit GEMM). */
 import type { Attributes, ConvAttributes } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
 import { type Source, sourcesOf } from "../halves.ts";
@@ -8,7 +8,7 @@ import type { Operand } from "../product.ts";
 import { launchProduct } from "../tiles.ts";
 import { runPlainProduct } from "./matmul.ts";
 
-/** A filter or gradient that lies [k, n] as it is. */
+/** A filter or gradient that is stored as [k, n] already. */
 function plainOperand(source: Source, columns: number): Operand {
   return {
     source,
@@ -250,7 +250,7 @@ type Table = { readonly [N in Convolution]: Kernel<Attributes[N], WebGpuBuffer> 
 export function convolutionKernels(launcher: Launcher): Table {
   return {
     conv2d: (inputs, [output], attributes) => convolve(launcher, inputs, output, attributes),
-    // Output pixels that are reached by the same taps form a phase: one product each, without multiplied zeros.
+    // Output pixels reached by the same taps form a phase. Each phase is one product, without multiplications by zero.
     convTranspose2d: (inputs, [output], attributes) => {
       const [, height, width] = output.shape;
       const [g, w] = inputs;

@@ -6,7 +6,7 @@ import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../laun
 import type { WebGpuBuffer } from "../memory.ts";
 import { softmaxPairs, sumLines } from "./reductions.ts";
 
-/** Where the pairs (maximum, Σ exp(x − maximum)) of the rows lie, and their sums. */
+/** The scratch slots of the rows' pairs (maximum, Σ exp(x − maximum)) and of their sums. */
 const PAIRS = 2, SUMS = 3;
 
 /** The kernels of the cross-entropy. */

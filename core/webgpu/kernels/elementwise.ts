@@ -11,7 +11,7 @@ import { walkKey, walksByFour, walkWgsl } from "../strides.ts";
 type Gpu = View<WebGpuBuffer>;
 type Numbers = Readonly<Record<string, number>>;
 
-/** What an elementwise kernel computes of its operands a, b and c. */
+/** What an elementwise kernel computes from its operands a, b and c. */
 interface Formula {
   /** The key of its shaders. */
   readonly name: string;
@@ -71,12 +71,12 @@ export function mapElements(
   });
 }
 
-// Written out, because WGSL's max and min may drop a NaN.
+// Written out, because WGSL's max and min may ignore a NaN.
 const EXTREMA = { maximum: ">", minimum: "<" } as const;
 
 type Table = Pick<Kernels<WebGpuBuffer>, ElementwiseName>;
 
-// To int32: towards zero, the ends saturate, NaN becomes 0.
+// To int32: rounds towards zero, saturates, and NaN becomes 0.
 const TO_INTEGER =
   "select(select(select(I(a), I(2147483647), a >= F(2147483648.0)), I(-2147483647) - I(1), a < F(-2147483648.0)), I(0), is_nan(a))";
 

@@ -1,5 +1,6 @@
 /** Group normalisation with gain and shift, and SiLU: x [B, S, C], each group the C/G neighbouring channels of one
- * sample at all positions. As in normalization.ts, a workgroup holds a group; those that are too long take passes. */
+ * sample at all positions. As in normalization.ts, a workgroup holds a group; groups that are too long take several
+ * passes. */
 import type { Kernel, View } from "../../backend.ts";
 import type { Attributes, GroupNormAttributes } from "../../ops.ts";
 import { sizeOf } from "../../shape.ts";
@@ -177,11 +178,11 @@ function gradientInPasses(
   });
 }
 
-/** Threads that share the sums over positions, and the positions that each should have. */
+/** How many threads share the sums over positions, and how many positions each should have. */
 const THREADS = { software: 256, gpu: 16384 };
 const LEAST_POSITIONS = 16;
 
-/** Sums over all positions: each thread takes a channel and every so many positions. */
+/** Sums over all positions: each thread takes a channel and positions at a fixed step. */
 function parameterGradient(
   launcher: Launcher,
   operands: Views,

@@ -8,7 +8,7 @@ import { cutDepth, launchProduct } from "../tiles.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 import { sumLines } from "./reductions.ts";
 
-/** Runs a product whose output lies plainly, its depth cut where that helps. */
+/** Runs a product with a plain row-major output, and splits its depth if that helps. */
 export function runPlainProduct(launcher: Launcher, product: Product): void {
   const cut = cutDepth(product, launcher.isSoftware);
   if (cut.pieces === 1) {
@@ -32,7 +32,7 @@ export function matmulKernels(
       const [sourceA, sourceB] = sourcesOf(launcher, [a, b], precision);
       const depth = a.shape[transposeA ? 1 : 2];
       const [fromA, fromB] = [a, b].map(({ shape }) => shape[0] === 1 ? 0 : shape[1] * shape[2]);
-      // As it lies, a line of A is contiguous in k and a line of B is not; transposed, the other way round.
+      // Not transposed, a line of A is contiguous in k and a line of B is not; transposed, it is the other way round.
       const line = (numbers: string, lies: boolean, length: string) =>
         `return vec4<i32>(i32(item * numbers.${numbers} + i${
           lies ? ` * numbers.${length}` : ""

@@ -1,4 +1,4 @@
-/** Pooling that takes the greatest, and its adjoint. */
+/** Max pooling and its gradient. */
 import type { Kernels, View } from "../../backend.ts";
 import type { MaxPoolName, PoolAttributes } from "../../ops.ts";
 import { sizeOf } from "../../shape.ts";
@@ -7,8 +7,8 @@ import { type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
 import { checkLoops } from "../loop_budget.ts";
 import type { WebGpuBuffer } from "../memory.ts";
 
-/** What both shaders know: the shapes as constants, four channels at a time where they divide, and where an element
- * of the images or of the pooled maps lies. */
+/** The common part of both shaders: the shapes as constants, four channels at a time if they divide evenly, and the
+ * offsets of elements of the images and of the pooled maps. */
 function prologue(
   images: View,
   pooled: View,
@@ -31,7 +31,7 @@ function prologue(
   return { key: JSON.stringify([constants, pairs]), vector, declarations };
 }
 
-/** The place of the thread's element among those of `width` columns and `height` rows. */
+/** The position of the thread's element among `width` columns and `height` rows. */
 const place = (width: string, height: string): string => `
   if (index >= numbers.count) { return; }
   let at = i32(index);
@@ -91,7 +91,7 @@ export function maxPoolKernels(launcher: Launcher): Pick<Kernels<WebGpuBuffer>, 
           numbers: ["count: u32"],
           workgroupSize: WORKGROUP_SIZE,
           declarations,
-          // Windows that hold the pixel; in each, whether a pixel that comes before it is as great.
+          // Windows that contain the pixel; in each, whether an earlier pixel is at least as large.
           body: `${place("width", "height")}
   let value = images[index];
   let own = vec2<i32>(y, x) + padding;

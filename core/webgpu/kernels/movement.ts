@@ -12,7 +12,7 @@ import { walkKey, walksByFour, walkWgsl } from "../strides.ts";
 interface Side {
   readonly buffer: WebGpuBuffer;
   readonly strides: readonly number[];
-  /** Elements before the first. */
+  /** The offset of the first element. */
   readonly offset: number;
 }
 
@@ -44,7 +44,7 @@ ${walkWgsl(walk, width)}
   });
 }
 
-// Whole vectors, beyond the last element too: buffers are whole vectors long.
+// Copies whole vectors, even beyond the last element, since buffers are whole vectors long.
 function copyWhole(
   launcher: Launcher,
   { buffer, shape }: View<WebGpuBuffer>,

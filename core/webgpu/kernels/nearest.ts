@@ -1,10 +1,10 @@
-/** The nearest-code kernel: for every query the most similar key, tile by tile, never the matrix of similarities.
+/** The nearest-code kernel: for every query the most similar key, tile by tile, without the matrix of similarities.
  *
  * A similarity is (nq + nk) + factor·(q·k): with the negated squared norms and 2 for l2, with zeros and 1 for the
- * cosine of normalised rows. One pass over the rows prepares those; then each tile of queries walks through a range
- * of keys and keeps its best; where several ranges share the queries, their bests are merged in order. Keys so near
- * to each other that a tile's rounding could decide are compared again, by sums rounded as the operation says.
- * (Drawn keys are not: their noise is far coarser.)
+ * cosine of normalised rows. One pass over the rows prepares those. Then each tile of queries goes through a range of
+ * keys and keeps the best. If several ranges share the queries, their best keys are merged in order. Keys that are so
+ * close that a tile's rounding could decide are compared again, with sums rounded as the operation defines. (Not with
+ * noise, which is far coarser than the rounding.)
  */
 import type { Attributes, Distance } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
@@ -27,13 +27,13 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, ind
 
 // ---- rows --------------------------------------------------------------------------------------------------
 
-/** Rows as they are multiplied, and each one's part of the similarity. */
+/** Rows prepared for the product, and the part of the similarity that depends on each row alone. */
 interface Prepared {
   readonly rows: WebGpuBuffer;
   readonly norms: WebGpuBuffer;
 }
 
-// Root and quotients are corrected by what they leave over, as WGSL's own may be a few ulps off.
+// Root and quotients are corrected by their remainders, because WGSL's may be a few ulps off.
 const NORMALIZE = `
   norms[index] = 0.0;
   let root = sqrt(square);
@@ -86,7 +86,7 @@ interface Kind {
   readonly noisy: boolean;
   /** Whether rows are read four elements at a time. */
   readonly vectors: boolean;
-  /** Whether this launch writes indices, not partial bests. */
+  /** Whether this launch writes indices instead of partial results. */
   readonly final: boolean;
 }
 
@@ -107,7 +107,7 @@ const NUMBERS = [
 const BEST = "struct Best { similarity: f32, key: u32 }";
 const NONE = "Best(-infinity(), 0u)";
 
-// Passes by four keys: `statements` see each one's place `at`, its `norms` and its `similarity`, a number.
+// Loops over four keys: `statements` can use each one's position `at`, its `norms` and its `similarity`, a number.
 const eachKey = (noise: string, statements: string): string => `
   for (var j = 0u; j < 4u; j++) {
     let at = min(key + j, end - 1u);
@@ -117,7 +117,7 @@ const eachKey = (noise: string, statements: string): string => `
     }
   }`;
 
-// A draw takes the greater of the tiles' sums.
+// A draw takes the larger of the tiles' sums.
 const DRAWN = `
 fn exact_best(query: u32, best: Best) -> Best { return best; }
 fn is_near(similarity: f32, best: Best, norms: f32) -> bool { return true; }
@@ -133,7 +133,7 @@ fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Be
   return result;
 }`;
 
-// Four keys are compared again together with the best one, where any of them is near to the best so far.
+// If any of four keys is close to the best so far, all four are compared again with it.
 const compared = (vectors: boolean): string => `
 alias Row = ${vectors ? "vec4<f32>" : "f32"};
 fn plus_products(sum: f32, q: Row, k: Row) -> f32 {
@@ -197,7 +197,7 @@ fn better(best: Best, query: u32, key: u32, products: vec4<f32>, end: u32) -> Be
   return result;
 }`;
 
-// Among equals the later key wins, NaN never.
+// Among equals the later key wins; NaN never wins.
 function declarations({ noisy, vectors, final }: Kind): string {
   return `${floatFunctions(1, [noisy ? "logarithm" : "special"])}
 ${BEST}
@@ -274,7 +274,8 @@ ${lines.map((line) => `  ${line}`).join("\n")}
   };
 }
 
-/** Keys that a range may have, so that its thread's loops end by themselves even where all keys are near. */
+/** The maximum number of keys in a range, so that its thread's loops stay within the loop budget even if all keys are
+ * close. */
 function longestRange(launcher: Launcher, noisy: boolean, length: number): number {
   const blocks = ROWS * COLUMNS / 4;
   const step = length + blocks * ((noisy ? 10 : length) + 2) + 3;
@@ -287,7 +288,7 @@ const TILE = 64;
 const DEPTH = 16;
 const OWN_QUERIES = 8;
 const OWN_KEYS = 4;
-/** Threads beside each other, which have the same queries and share the keys. */
+/** Neighbouring threads that have the same queries and share the keys. */
 const BESIDE = TILE / OWN_KEYS;
 const THREADS = TILE / OWN_QUERIES * BESIDE;
 
@@ -364,7 +365,7 @@ fn load_${name}(line: vec4<i32>, k: u32) -> E_${name} {
       `best${i} = better(best${i}, ${query(i)}, key + ${keys.line(0)}, c${i}, last);`
     ),
     "}",
-    // Exact sums are for those alone that could be a query's best.
+    // Exact sums are only computed for keys that could be a query's best.
     ...own.map((i) => `${bestOf(i)} = best${i};`),
     "workgroupBarrier();",
     ...own.map((i) => `best${i} = contender(${query(i)}, best${i}, best_of(${queries.line(i)}));`),

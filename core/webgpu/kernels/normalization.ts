@@ -1,7 +1,7 @@
 /** Normalisation over groups: x [B, S, C], each group the C/G neighbouring channels of one sample at all positions.
  *
- * A workgroup holds a group and reads it once; groups that are too long for that take several passes. Either way the
- * variance is taken about the mean, so that a large mean costs it no accuracy.
+ * A workgroup holds a group and reads it once; groups that are too long for that take several passes. In both cases the
+ * variance is computed around the mean, so that a large mean does not cost accuracy.
  */
 import type { Kernel, View } from "../../backend.ts";
 import type { Attributes } from "../../ops.ts";
@@ -15,12 +15,12 @@ export interface GroupProgram {
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** The type of what is held of an element, and of what is summed; and its words. */
+  /** The type of what is held per element and summed, and its size in words. */
   readonly type: string;
   readonly words: number;
   /** Functions that the statements call. */
   readonly functions?: string;
-  /** Statements; `each` makes those for every element e of the thread's, which lies `at`. */
+  /** Statements; `each` makes those for every element e of the thread, at offset `at`. */
   readonly body: (each: (statements: string) => string) => string;
 }
 

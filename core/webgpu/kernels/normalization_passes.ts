@@ -1,7 +1,7 @@
 /** Normalisation over groups that are too long for a workgroup to hold, in several passes.
  *
- * A group's elements are shared among `chunks` threads, each taking every `chunks`-th; their partial sums are then
- * added in order.
+ * A group's elements are shared among `chunks` threads, each taking every `chunks`-th element. Their partial sums are
+ * then added in order.
  */
 import type { View } from "../../backend.ts";
 import type { Attributes } from "../../ops.ts";
@@ -12,13 +12,13 @@ import type { WebGpuBuffer } from "../memory.ts";
 
 type Views = readonly View<WebGpuBuffer>[];
 
-/** How a tensor falls into groups. */
+/** How a tensor is divided into groups. */
 export interface Groups {
   /** Groups over all samples. */
   readonly total: number;
   /** Elements of one group. */
   readonly count: number;
-  /** Channels of a sample, and of one group. */
+  /** The number of channels of a sample, and of one group. */
   readonly channels: number;
   readonly width: number;
   readonly positions: number;
@@ -35,13 +35,13 @@ export function groupsOf(shape: Shape, groups: number, launcher: Launcher): Grou
   const width = channels / groups;
   const count = positions * width;
   const wanted = Math.max(Math.ceil((isSoftware ? 256 : 16384) / total), isSoftware ? 1 : 32);
-  // A thread passes by its elements and by a group's chunks, and each loop takes no more than half of its turns.
+  // A thread loops over its elements and over a group's chunks. Each loop may use half of its loop budget.
   const least = Math.max(1, Math.ceil(2 * count / loopBudget(launcher)));
   const chunks = Math.max(least, Math.min(wanted, Math.floor(count / 16), 64));
   return { total, count, channels, width, positions, chunks };
 }
 
-/** WGSL: the place of element `e` of group `owner`, the groups being `width` of the `channels` wide. */
+/** WGSL: the offset of element `e` of group `owner`; a group is `width` of the `channels` wide. */
 export function placeText(channels: number, width: number): string {
   const groups = channels / width;
   return `
@@ -67,7 +67,7 @@ export interface GroupLaunch {
   readonly outputs: Readonly<Record<string, WebGpuBuffer>>;
   readonly threads: number;
   readonly body: string;
-  /** What the body calls. */
+  /** Functions that the body calls. */
   readonly functions?: string;
   readonly epsilon?: number;
 }
@@ -94,7 +94,7 @@ export function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaun
 }
 
 /** WGSL: adds up a term of two numbers over the elements of a chunk.
- * @param before statements before the loop; `each` those for every element, which lies `at`
+ * @param before statements before the loop; `each` those for every element, at offset `at`
  */
 export function chunkSum({ width }: Groups, before: string, term: string, each = ""): string {
   return `
@@ -115,8 +115,8 @@ export function groupOfElement({ channels, width }: Groups): string {
   }u + (index % ${channels}u) / ${width}u;`;
 }
 
-/** The mean and 1/σ of groups of any length, or where they are not `centred` 0 and 1/σ about it.
- * @param statistics one vec2<f32> a group; `scale` gets the second of each
+/** The mean and 1/σ of groups of any length; if they are not `centred`, 0 and 1/σ around 0.
+ * @param statistics one vec2<f32> per group; `scale` gets the second element of each
  */
 export function statisticsInPasses(
   launcher: Launcher,

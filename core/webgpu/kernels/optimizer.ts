@@ -1,5 +1,5 @@
-/** The optimiser's kernel: Adam, in place, over as many parameters at once as a kernel can see buffers. Software
- * adapters run every branch for every thread, and so get a launch for each parameter. */
+/** The optimiser's kernel: Adam, in place, over as many parameters at once as the limit on buffers allows. Software
+ * adapters run every branch for every thread, so they get one launch per parameter. */
 import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
 import { sizeOf } from "../../shape.ts";
@@ -37,7 +37,7 @@ fn updated(gradient: vec4<f32>, p: vec4<f32>, first: vec4<f32>, second: vec4<f32
   return Updated(p * numbers.kept - step, m, v);
 }`;
 
-/** The parameters lie one after another along the threads. */
+/** Consecutive ranges of threads handle the parameters. */
 function adamShader(parameters: number): ComputeShader {
   const each = Array.from({ length: parameters }, (_, at) => at);
   const named = (name: string) => each.map((at) => `${name}${at}: vec4<f32>`);

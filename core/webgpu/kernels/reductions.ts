@@ -1,8 +1,8 @@
 /** Reductions over the middle axis of [outer, count, inner].
  *
- * A thread folds every `chunks`-th element of one line, so that neighbouring threads read neighbouring elements
- * whether `inner` is 1 or large; the `chunks` results of a line are then folded the same way, until one is left.
- * The partition depends on the shape and the adapter's kind alone.
+ * A thread folds every `chunks`-th element of one line, so that neighbouring threads read neighbouring elements for any
+ * `inner`. The `chunks` results of a line are then folded the same way, until one is left. The partition depends only
+ * on the shape and the kind of adapter.
  */
 import type { Attributes } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
@@ -16,7 +16,7 @@ interface Fold {
   readonly name: string;
   /** The type of the accumulator. */
   readonly accumulator: string;
-  /** Words that an accumulator takes. */
+  /** The size of an accumulator in words. */
   readonly words: number;
   /** The type of the result. */
   readonly result: string;
@@ -38,7 +38,7 @@ fn merge(a: A, b: A) -> A { return a + b; }
 fn finish(a: A) -> f32 { return a; }`,
 };
 
-// Over ordered words, in which NaN is the greatest.
+// Over ordered words, in which NaN is the largest.
 const MAX: Fold = {
   name: "max",
   accumulator: "u32",
@@ -52,7 +52,7 @@ fn merge(a: A, b: A) -> A { return max(a, b); }
 fn finish(a: A) -> f32 { return from_ordered(a); }`,
 };
 
-// Over the words of magnitudes, which lie in their order; NaN is the greatest.
+// Over the words of magnitudes, whose order is the same; NaN is the largest.
 const LARGEST: Fold = {
   name: "largest",
   accumulator: "u32",
@@ -66,7 +66,7 @@ fn merge(a: A, b: A) -> A { return max(a, b); }
 fn finish(a: A) -> u32 { return a; }`,
 };
 
-// Over pairs (ordered word, index), in which NaN is the least.
+// Over pairs (ordered word, index), in which NaN is the smallest.
 const ARGMAX: Fold = {
   name: "argmax",
   accumulator: "vec2<u32>",
@@ -106,7 +106,7 @@ const SOFTMAX_PAIR: Fold = {
   text: LOGSUMEXP.text.replace(/fn finish.*$/m, "fn finish(a: A) -> A { return a; }"),
 };
 
-/** Where a fold's operand lies. */
+/** The layout of a fold's operand. */
 interface Lines {
   readonly outer: number;
   readonly count: number;
@@ -115,7 +115,7 @@ interface Lines {
 
 const SHORT_LINE = 64;
 
-/** How many threads share a line: enough to fill the device, each with work worth its start. */
+/** How many threads share a line: enough to fill the device, but each with enough work. */
 function chunksOf({ outer, count, inner }: Lines, isSoftware: boolean): number {
   if (count <= SHORT_LINE) return 1;
   const wanted = Math.ceil((isSoftware ? 1024 : 65536) / (outer * inner));
@@ -208,7 +208,7 @@ function linesOf({ shape: [outer, count, inner] }: View): Lines {
   return { outer, count, inner };
 }
 
-/** The softmax of rows that a workgroup can hold, each read once. */
+/** The softmax of rows that fit into a workgroup's memory. Each row is read once. */
 function softmaxHeld(
   launcher: Launcher,
   line: HeldLine,

@@ -1,7 +1,8 @@
 /** The kernel that selects the element of a rank in every line.
  *
- * A workgroup takes a line and finds the element's word digit by digit, the highest first: it counts the elements
- * that begin with the digits found so far by their next one, and goes on with the digit in which the rank falls.
+ * A workgroup takes a line and finds the element's word digit by digit, the most significant first. It takes the
+ * elements that start with the digits found so far, counts them by their next digit, and chooses the digit that
+ * contains the rank.
  */
 import type { Attributes } from "../../ops.ts";
 import type { Kernel } from "../../backend.ts";
