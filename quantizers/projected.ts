@@ -91,7 +91,7 @@ export function projectable<Settings extends object>(
 ): QuantizerMethod<Settings & LookupSettings>;
 export function projectable(method: QuantizerMethod): QuantizerMethod {
   const lookupDim = z.int().min(1).nullable().default(null)
-    .describe("the dimension that features are projected to for the look-up; null: no projection");
+    .describe("the dimension that features are projected to for the look-up; none: no projection");
   const schema = method.schema.extend({ codebookDim: codebookSizes.codebookDim, lookupDim });
   return {
     schema,
