@@ -19,7 +19,7 @@ const MOST_DEPTH = 64;
  * @throws {RangeError} its values need far more memory than its length allows, or are nested too deep
  * @throws {SyntaxError} it is not JSON
  */
-// deno-lint-ignore no-explicit-any -- as `JSON.parse` gives it; whoever calls checks it.
+// deno-lint-ignore no-explicit-any -- as from `JSON.parse`; the caller checks it.
 export function parseJson(text: string, source: string): any {
   checkJson(text, source);
   return JSON.parse(text);

@@ -147,7 +147,7 @@ function lpips(network: LpipsNetwork, name: string): MetricKind {
   };
 }
 
-/** Images in [−1, 1] on the scale [0, 1]: similarity of structure depends on where 0 lies. */
+/** Rescales images from [−1, 1] to [0, 1], because structural similarity depends on the zero point. */
 function toUnit({ values, shape }: Images): Images {
   return { values: values.map((value) => (value + 1) / 2), shape };
 }

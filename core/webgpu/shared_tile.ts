@@ -136,7 +136,7 @@ export class SharedTile {
     );
   }
 
-  /** Statements that bring a thread's own lines at depth `k + lane` by four, as `${name}_${four}`. */
+  /** Statements that load a thread's own lines at depth `k + lane` in groups of four, as `${name}_${four}`. */
   openOne(lane: number): readonly string[] {
     const { name, own } = this.#side;
     return range(own / 4).map((four) => {

@@ -25,7 +25,7 @@ const LANES = "xyzw";
 
 /** How a workgroup shares a tile: thread (y, x) handles the rows y, y + down, … and the columns x, x + across, … */
 interface Tile {
-  /** Threads above and beside each other. */
+  /** The number of threads in a column and in a row. */
   readonly down: number;
   readonly across: number;
   /** Rows of a thread, a multiple of 4; its columns are four. */
