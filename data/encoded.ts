@@ -1,56 +1,56 @@
-/** Encoded images (JPEG, PNG, WebP, …): where their bytes lie, and how they are looked at. */
+/** Encoded images (JPEG, PNG, WebP, …): where their bytes are, and how they are cropped. */
 import { philox, type RandomKey, unitInterval } from "../core/random.ts";
 
-/** Most bytes of one encoded image. */
+/** The maximum number of bytes of an encoded image. */
 export const MOST_IMAGE_BYTES = 2 ** 27;
-/** Most pixels of one image, before it is resized: a file that says more is not decoded. */
+/** The maximum number of pixels of an image before resizing. Larger images are not decoded. */
 export const MOST_PIXELS = 1e8;
 
-/** One encoded image: bytes of a file, which are read where they are decoded, or bytes at hand. */
+/** An encoded image: a part of a file, which the decoding thread reads, or bytes in memory. */
 export type EncodedImage = FilePart | BytesAtHand;
 
-/** Bytes of a file. */
+/** An image as a part of a file. */
 export interface FilePart {
-  /** What messages call the image. */
+  /** The name of the image in error messages. */
   readonly name: string;
   /** The file. */
   readonly path: string;
-  /** Where in the file the image starts; 0. */
+  /** The offset of the image in the file; by default 0. */
   readonly offset?: number;
-  /** How many bytes it has; all that follow. */
+  /** Its length in bytes; by default up to the end of the file. */
   readonly length?: number;
 }
 
-/** Bytes at hand. */
+/** An image as bytes in memory. */
 export interface BytesAtHand {
-  /** What messages call the image. */
+  /** The name of the image in error messages. */
   readonly name: string;
-  /** All of it. */
+  /** The encoded image. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** What becomes of every image: its shorter side is made `size`, transparency is laid over `background`. */
+/** How every image is converted: its shorter side is scaled to `size`, and transparent parts show `background`. */
 export interface ImageView {
-  /** The side of the square that is given. */
+  /** The side of the resulting square. */
   readonly size: number;
-  /** What shows through, a grey in 0 … 255. */
+  /** The background, a grey value in 0 … 255. */
   readonly background: number;
 }
 
-/** Which square of an image is given, and which way round. */
+/** Which square of an image to crop, and whether to mirror it. */
 export interface Placement {
-  /** Where the square lies in its play to the right, in [0, 1). */
+  /** The horizontal position of the square in [0, 1), from the left end (0) towards the right end (1). */
   readonly left: number;
-  /** Where it lies in its play downwards, in [0, 1). */
+  /** The vertical position of the square in [0, 1), from the top (0) towards the bottom (1). */
   readonly top: number;
-  /** Whether left and right change places. */
+  /** Whether to swap left and right. */
   readonly mirrored: boolean;
 }
 
-/** The middle square, as it is. */
+/** The centre square, not mirrored. */
 export const CENTRED: Placement = { left: 0.5, top: 0.5, mirrored: false };
 
-/** Draws the placement of an image: a function of the key and the image's number, and of nothing else.
+/** Draws the placement of an image. It depends only on the key and the number of the image.
  * @param index which image, in [0, 2^32)
  */
 export function drawPlacement(

@@ -1,17 +1,17 @@
-/** A part of the training images that is kept for choosing between models. */
+/** Holds out a part of the training images for choosing between models. */
 import { permutation, randomKey } from "../core/random.ts";
 import type { Dataset, Split } from "./dataset.ts";
 
-/** A data set whose training images were parted. */
+/** A data set with a validation part. */
 export interface HeldOut {
   /** The set without the images that were held out. */
   readonly training: Dataset;
-  /** Those images, as the test part of a set. */
+  /** The held-out images, as the test part of a set. */
   readonly validation: Dataset;
 }
 
-/** Holds out a share of the training images, drawn by the seed. The test images stay as they are, and so does the variance,
- * which is that of all training images.
+/** Holds out a random share of the training images, determined by the seed. The test images do not change, and neither
+ * does the variance, which is that of all training images.
  *
  * ```ts
  * import { holdOut, openDigits } from "@codebook/codebook";
@@ -61,7 +61,7 @@ export function holdOut(dataset: Dataset, share: number, seed: number): HeldOut 
   };
 }
 
-/** What both have of the set. */
+/** What both sets share. */
 function shared({ name, imageShape, variance, classes }: Dataset) {
   return { name, imageShape, variance, classes };
 }

@@ -1,49 +1,49 @@
-/** Images of a folder as a model takes them: whole, in batches of one size. */
+/** Images of a folder for a model: uncropped, in batches of one size. */
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { findImages } from "./folder.ts";
 import { BrokenFileError, decodeImage, openImage } from "./image_file.ts";
 
-/** An image that was found, and what a model is given of it. */
+/** An image that was found, and the part of it for the model. */
 export interface FoundImage {
-  /** Its path from the folder on, with `/` between names. */
+  /** Its path relative to the folder, with `/` between names. */
   readonly name: string;
   /** The file. */
   readonly path: string;
-  /** The side that the model is given. */
+  /** The height of the part for the model. */
   readonly height: number;
-  /** Likewise. */
+  /** The width of the part for the model. */
   readonly width: number;
   /** Whether it has no colour. */
   readonly isGrey: boolean;
 }
 
-/** Images of one size on the host. */
+/** Images of the same size on the host. */
 export interface ImageBatch {
-  /** Which they are. */
+  /** The files of the images. */
   readonly images: readonly FoundImage[];
   /** The values of `shape`, in [−1, 1]. */
   readonly values: Float32Array<ArrayBuffer>;
-  /** How many, and what each is. */
+  /** The number of images and their size. */
   readonly shape: readonly [count: number, height: number, width: number, channels: number];
 }
 
-/** What is done with images that a model cannot take as they are. */
+/** What to do with images that a model cannot accept unchanged. */
 export interface ImageRules {
   /** What the sides must be divisible by. */
   readonly divisor: number;
-  /** Whether only the largest central part with such sides is taken. */
+  /** Whether to crop images to the largest central part with such sides. */
   readonly crop: boolean;
-  /** Called for each file that cannot be decoded, which is left out then; without it, the error is thrown. */
+  /** Called for each file that cannot be decoded; the file is then skipped. Without it, the error is thrown. */
   readonly onBroken?: (error: BrokenFileError) => void;
 }
 
-/** Headers that are read at a time. */
+/** How many headers are read at a time. */
 const HEADERS = 16;
-/** Pixels of a batch, and images, where nobody says how many images. */
+/** The default limits of a batch: pixels and images. */
 const BATCH_PIXELS = 2 ** 20, BATCH_IMAGES = 128;
 
-/** The images of a folder and of the folders in it, or a single one; only their headers are read.
+/** Lists the images of a folder and its subfolders, or a single image. Only their headers are read.
  * @param path the folder, searched as `findImages` does, or the image
  * @param signal ends the search
  * @throws {Error} there is nothing at the path, or it cannot be read
@@ -77,8 +77,7 @@ export async function listImages(
   return { folder, images };
 }
 
-/** Puts what has a size in groups of one size each, in the order in which the sizes first come, and cuts the groups
- * into batches.
+/** Groups items by size, in the order in which the sizes first appear, and splits the groups into batches.
  *
  * ```ts
  * import { batchesBySize } from "./image_batches.ts";
@@ -86,7 +85,7 @@ export async function listImages(
  * const [a, b, c] = [8, 4, 8].map((side) => ({ height: side, width: side }));
  * assert.deepEqual(batchesBySize([a, b, c], 2), [[a, c], [b]]);
  * ```
- * @param batchSize images of a batch; null: as many as have about a million pixels, 128 at most
+ * @param batchSize images per batch; null: about a million pixels, at most 128 images
  */
 export function batchesBySize<Item extends { readonly height: number; readonly width: number }>(
   items: readonly Item[],
@@ -103,9 +102,9 @@ export function batchesBySize<Item extends { readonly height: number; readonly w
   });
 }
 
-/** Decodes a batch of images of one size. Transparency is laid over white, as in training.
- * @returns undefined where all of them are broken and left out
- * @throws {RangeError} an image is broken, or was changed meanwhile
+/** Decodes a batch of images of the same size. Transparent images get a white background, as in training.
+ * @returns undefined if all of them are broken and were skipped
+ * @throws {RangeError} an image is broken, or has changed meanwhile
  */
 export async function readBatch(
   images: readonly FoundImage[],
@@ -124,7 +123,7 @@ export async function readBatch(
   return { images: whole, values, shape: [whole.length, height, width, channels] };
 }
 
-/** What a promise gives; undefined where the file is broken and may be left out. */
+/** The result of a promise; undefined if the file is broken and may be skipped. */
 async function leavingOut<T>(
   promise: Promise<T>,
   onBroken: ImageRules["onBroken"],

@@ -1,4 +1,4 @@
-/** Files of one image each, of any program. */
+/** Files with one image each, from any program. */
 import type { Sharp } from "sharp";
 import { regularSize } from "../files/regular_file.ts";
 import { scaleBytes } from "./bytes.ts";
@@ -7,15 +7,15 @@ import { loadOnDemand } from "./on_demand.ts";
 
 /** An image on the host. */
 export interface DecodedImage {
-  /** The values of `[height, width, channels]` in [−1, 1], each a byte's. */
+  /** The values of `[height, width, channels]` in [−1, 1], converted from bytes. */
   readonly values: Float32Array<ArrayBuffer>;
   /** Its sides, and 1 channel for grey or 3 for colour. */
   readonly shape: readonly [height: number, width: number, channels: number];
 }
 
-/** A file of an image that cannot be decoded. */
+/** An image file that cannot be decoded. */
 export class BrokenFileError extends RangeError {
-  /** Says which file, what it must be, and what it is. */
+  /** Takes the path, the requirement, and what the file is instead. */
   constructor(path: string, requirement: string, actual: string, options?: ErrorOptions) {
     super(`Cannot read ${path}: ${requirement}, got ${actual}`, options);
   }
@@ -23,17 +23,17 @@ export class BrokenFileError extends RangeError {
 
 /** An image whose header was read. */
 export interface OpenedImage {
-  /** Its side, as it is shown: a photograph may be stored on its side. */
+  /** Its height as displayed; photographs may be stored rotated. */
   readonly height: number;
-  /** Likewise. */
+  /** Its width as displayed. */
   readonly width: number;
   /** Whether it has no colour. */
   readonly isGrey: boolean;
-  /** Decodes it, upright. */
+  /** Decodes it upright. */
   readonly image: Sharp;
 }
 
-/** Opens an image. The limits are those of training: 128 MiB a file and 10⁸ pixels an image.
+/** Opens an image. The limits are those of training: 128 MiB per file and 10⁸ pixels per image.
  * @throws {BrokenFileError} the file is missing, broken or too large
  */
 export async function openImage(path: string): Promise<OpenedImage> {
@@ -69,7 +69,7 @@ export async function decodeImage(
   const pixels = info.width * info.height;
   const values = new Float32Array(pixels * channels);
   if (info.channels === channels) scaleBytes(data, values, 0);
-  else { // A grey image may come with one channel, whatever was asked.
+  else { // A grey image may have one channel, whatever was requested.
     const spread = new Uint8Array(values.length);
     for (let at = 0; at < spread.length; at++) {
       spread[at] = data[Math.floor(at / channels) * info.channels];

@@ -1,17 +1,17 @@
-/** Pairs of images from two folders, made by any program. */
+/** Pairs of images from two folders, from any program. */
 import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
 import { type DecodedImage, decodeImage, openImage } from "./image_file.ts";
 
 export type { DecodedImage };
 
-/** Two paths that belong together. */
+/** The paths of a pair. */
 export type PathPair = readonly [original: string, reconstruction: string];
 
 const EXTENSIONS = new Set([".png", ".jpg", ".jpeg"]);
 
-/** Pairs the PNG and JPEG files of two folders: by their names without the extension if every name is in both, else in
- * the order of their names if there are equally many.
+/** Pairs the PNG and JPEG files of two folders: by their names without the extension if every name is in both folders,
+ * otherwise in the order of their names if both have equally many.
  * @throws {Error} a folder cannot be read
  * @throws {RangeError} a folder has no image, or the files cannot be paired
  */
@@ -44,7 +44,7 @@ export async function pairImages(
   return { pairs, matched: "order" };
 }
 
-/** The names of a folder's images, sorted by code units, numbers in them as they are written. */
+/** The names of a folder's images, sorted by code units; numbers in names are not treated specially. */
 async function imagesOf(folder: string): Promise<readonly string[]> {
   const names = await readdir(folder).catch((cause: Error) => {
     throw new Error(`Cannot read ${folder}: it must be a folder, got ${cause.message}`, { cause });
@@ -56,8 +56,8 @@ async function imagesOf(folder: string): Promise<readonly string[]> {
   );
 }
 
-/** Decodes both images of a pair; where one is grey and the other in colour, both are given three channels. An alpha
- * channel is dropped. The limits are those of training: 128 MiB a file and 10⁸ pixels an image.
+/** Decodes both images of a pair. If one is grey and the other in colour, both get three channels. An alpha channel is
+ * dropped. The limits are those of training: 128 MiB per file and 10⁸ pixels per image.
  * @throws {RangeError} a file is broken or too large, or the images have different sides
  */
 export async function decodePair(

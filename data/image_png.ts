@@ -1,9 +1,9 @@
 /** Images on the host as PNG files. */
 import { encode } from "fast-png";
 
-/** The bytes of a PNG of 8 bits, grey or RGB: −1 becomes 0, 1 becomes 255, values outside are the nearest inside.
- * @param values those of `[height, width, channels]`, row-major
- * @throws {TypeError} they are not so many, or not of 1 or 3 channels
+/** Encodes an image as an 8-bit PNG, grey or RGB. −1 becomes 0 and 1 becomes 255; values outside are clipped.
+ * @param values the values of `[height, width, channels]`, row-major
+ * @throws {TypeError} the number of values does not match, or there are not 1 or 3 channels
  */
 export function encodePng(
   values: Float32Array,

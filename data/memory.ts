@@ -1,20 +1,20 @@
-/** Data sets whose images lie in memory. */
+/** Data sets whose images are in memory. */
 import { checkShape, showShape, sizeOf } from "../core/shape.ts";
 import { checkIndices, checkLabels, type Dataset, type Split } from "./dataset.ts";
 
-/** What a data set in memory is made of. */
+/** Options of `memoryDataset`. */
 export interface MemoryDatasetOptions {
-  /** What it is called. */
+  /** Its name. */
   readonly name: string;
   /** Height, width and channels of every image. */
   readonly imageShape: readonly [height: number, width: number, channels: number];
-  /** The training images one after another, in [−1, 1], row-major; kept, not copied. */
+  /** The training images one after another, in [−1, 1], row-major. The array is not copied. */
   readonly train: Float32Array<ArrayBuffer>;
-  /** The test images, likewise. */
+  /** The test images, in the same form. */
   readonly test: Float32Array<ArrayBuffer>;
   /** The class of every image; none by default. */
   readonly labels?: Readonly<Record<Split, Int32Array>>;
-  /** What the classes are called. */
+  /** The names of the classes. */
   readonly classes?: readonly string[];
 }
 
@@ -51,7 +51,7 @@ class MemoryDataset implements Dataset {
     return await Promise.resolve(result);
   }
 
-  /** How many images a part holds; checks them. */
+  /** Checks the images of a part and returns their number. */
   #count(split: Split): number {
     const values = this.#values[split];
     const images = values.length / this.#imageSize;
@@ -72,7 +72,7 @@ class MemoryDataset implements Dataset {
   }
 }
 
-/** The variance of values in [−1, 1] once they are put on the [0, 1] scale. */
+/** The variance of values in [−1, 1] after rescaling to [0, 1]. */
 function unitVariance(values: Float32Array): number {
   let sum = 0, squares = 0;
   for (const value of values) sum += value;
@@ -92,8 +92,8 @@ function unitVariance(values: Float32Array): number {
  * assert.deepEqual(dataset.sizes, { train: 3, test: 1 });
  * assert.equal(dataset.variance, 0.25);
  * ```
- * @throws {RangeError} a side is not a positive integer, a part does not hold whole images and at least one, or a
- * value is not in [−1, 1]
+ * @throws {RangeError} a side is not a positive integer, a part is empty or has an incomplete image, or a value is not
+ * in [−1, 1]
  */
 export function memoryDataset(options: MemoryDatasetOptions): Dataset {
   return new MemoryDataset(options);

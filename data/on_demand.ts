@@ -1,7 +1,7 @@
-/** Loads what only some programs need. */
+/** Loads modules that only some programs need. */
 
-/** A module of this folder that stands on a large package. Deno fetches the packages of every module that it can see
- * ahead, run or not; a specifier that is computed keeps this one's until it is called for.
+/** Imports a module of this folder that depends on a large package. Deno downloads the packages of every statically
+ * imported module, even if it is never run. A computed specifier delays that until the module is needed.
  * @param name the file, such as "emoji_files.ts"
  */
 export async function loadOnDemand(name: string): Promise<unknown> {

@@ -1,2 +1,2 @@
-/** The decoder of images, native code of the npm package `sharp` (37 MB); `image_pairs.ts` loads this module on demand. */
+/** The image decoder: native code of the npm package `sharp` (37 MB). `image_pairs.ts` loads this module on demand. */
 export { default as sharp } from "sharp";

@@ -1,9 +1,9 @@
-/** Shuffles what comes in a row and is too much to hold. */
+/** Shuffles a sequence that is too long to hold in memory. */
 import { philox, type RandomKey } from "../core/random.ts";
 
-/** Gives items in an order that the key determines, holding at most so many: each time one of those held, drawn
- * uniformly, whose place the next item takes. A buffer as long as the row shuffles it uniformly; of one item, it keeps
- * the order.
+/** Yields items in an order that the key determines. The buffer holds a limited number of items. Each step draws one of
+ * them uniformly, and the next item takes its place. A buffer as long as the sequence shuffles it uniformly; a buffer
+ * of one item keeps the order.
  *
  * ```ts
  * import { shuffled } from "./shuffle_buffer.ts";

@@ -1,4 +1,4 @@
-/** Data sets whose images come in shards, each read from its start to its end. */
+/** Data sets in shards, each read from start to end. */
 import { permutation, type RandomKey, randomKey } from "../core/random.ts";
 import { BrokenImages } from "./broken.ts";
 import { byteVariance, scaleBytes } from "./bytes.ts";
@@ -10,27 +10,27 @@ import type { OpenOptions } from "./kind.ts";
 import type { StreamedSettings } from "./shards.ts";
 import { shuffled } from "./shuffle_buffer.ts";
 
-/** Some of the images of a part, in one file. */
+/** A file with some of the images of a part. */
 export interface Shard {
-  /** Gives its images in their order, as often as it is asked to. */
+  /** Yields its images in order. May be called repeatedly. */
   images(): AsyncIterable<EncodedImage>;
 }
 
-/** What a data set of shards is made of. */
+/** Options of `openStreamed`. */
 export interface StreamedDatasetOptions {
-  /** What it is called. */
+  /** Its name. */
   readonly name: string;
   /** Its shards. */
   readonly shards: Readonly<Record<Split, readonly Shard[]>>;
-  /** How many images each part has at least; no more are read. */
+  /** The minimum number of images in each part; no more than this are read. */
   readonly sizes: Readonly<Record<Split, number>>;
-  /** How they are looked at. */
+  /** How the images are decoded and ordered. */
   readonly settings: StreamedSettings;
 }
 
 type Values = Float32Array<ArrayBuffer>;
 
-/** Shards that the variance is measured on, at most: each is opened. */
+/** The maximum number of shards used to measure the variance; each has to be opened. */
 const MEASURED_SHARDS = 16;
 
 class StreamedDataset implements Dataset {
@@ -63,7 +63,7 @@ class StreamedDataset implements Dataset {
     return this;
   }
 
-  /** The first images of shards that lie evenly among all: sets are often sorted. */
+  /** The first images of evenly spaced shards, since sets are often sorted. */
   async #spread(): Promise<EncodedImage[]> {
     const { train } = this.#shards;
     const opened = Math.min(train.length, MEASURED_SHARDS);
@@ -116,7 +116,7 @@ class StreamedDataset implements Dataset {
     if (batch.length > 0) yield await this.#values(split, batch, position - batch.length, key);
   }
 
-  /** The images of a part, still encoded: shards in an order that is drawn, images through a buffer. */
+  /** The images of a part, still encoded: shards in random order, images through a shuffle buffer. */
   async *#encoded(split: Split, key?: RandomKey): AsyncGenerator<EncodedImage> {
     const shards = this.#shards[split];
     const order = key === undefined ? shards.keys() : permutation(key, shards.length);
@@ -152,9 +152,9 @@ class StreamedDataset implements Dataset {
     return values;
   }
 
-  /** Decodes images that come one after another; a broken one's place takes the next whole one of them, from the last
-   * on the first. So it is known without decoding what a later batch holds.
-   * @param first the position of the first in the sequence
+  /** Decodes a sequence of images. A broken one is replaced by the next intact one of the sequence, wrapping around at
+   * the end. So the contents of later batches are known without decoding.
+   * @param first the position of the first image in the sequence
    */
   async #decode(
     split: Split,
@@ -181,18 +181,18 @@ class StreamedDataset implements Dataset {
   }
 }
 
-/** The key of the shuffle buffer, beside that of the shards' order. */
+/** The key of the shuffle buffer, different from that of the order of the shards. */
 const buffered = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "shuffle buffer", step);
 /** The key of crops and flips. */
 const augmented = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "augment", step);
 
-/** Opens a data set of shards: `[size, size, 3]`, transparency over white. In memory are the images in the shuffle
- * buffer, encoded (or only where they lie, if the shard is a file), what the shard under way holds, the batches under
- * way, and an image a thread.
+/** Opens a data set of shards: `[size, size, 3]`, with a white background behind transparency. Memory holds the encoded
+ * images in the shuffle buffer (or only their positions, if the shard is a file), what the current shard needs, the
+ * current batches, and one image per thread.
  *
- * The order of an epoch is a function of the seed and the epoch: the shards in a drawn order, then the images through
- * the buffer. A run that is resumed reads the epoch's shards from the first again, and leaves out undecoded what it has
- * trained on.
+ * The order of an epoch depends only on the seed and the epoch: the shards in random order, then the images through the
+ * buffer. A resumed run reads the epoch's shards again from the first, and skips the images already used without
+ * decoding them.
  * @throws {Error} a part has no shard, or a shard cannot be read
  */
 export async function openStreamed(

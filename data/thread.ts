@@ -1,9 +1,9 @@
-/** Threads whose program is a module of this folder. */
+/** Starts threads that run a module of this folder. */
 import { Worker, type WorkerOptions } from "node:worker_threads";
 
-/** Starts a thread. Threads take no module from the web themselves, where this package may lie; a program of one line
- * imports it.
- * @param module its address: `import.meta.resolve("./work.ts")`
+/** Starts a thread. Threads cannot load a module from the web, where this package may be, so a one-line program imports
+ * it.
+ * @param module the address of the module: `import.meta.resolve("./work.ts")`
  */
 export function startThread(module: string, options: WorkerOptions): Worker {
   const program = `import ${JSON.stringify(module)}`;

@@ -1,9 +1,9 @@
-/** The grid that charts are drawn over, as SVG. A page can run these functions too: they use nothing but `markup` and
+/** The grid behind charts, as SVG. A page can run these functions too, because they only use `markup` and
  * `showTick`. */
 import { type Html, markup } from "./html.ts";
 import { type Scale, showTick } from "./scale.ts";
 
-/** Where a chart's grid ends, in pixels. */
+/** The edges of a chart's grid, in pixels. */
 export interface GridFrame {
   /** Its left end. */
   readonly left: number;
@@ -14,7 +14,7 @@ export interface GridFrame {
 }
 
 /** Draws a line at every mark of the vertical scale, with its value on the left.
- * @param unit what stands behind the values
+ * @param unit the text after the values
  */
 export function drawLevels(
   vertical: Scale,

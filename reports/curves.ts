@@ -1,10 +1,10 @@
-/** What a run recorded as it trained, as lines. */
+/** Line charts of a run's training records. */
 import { type Html, joinHtml } from "./html.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { drawLineChart, type Series } from "./line_chart.ts";
 
-/** Draws the losses, the errors, how the codebook was used, and both players of an adversarial run. Numbers of test images that were measured by different
- * protocols are lines of their own. */
+/** Draws the losses, the errors, the codebook usage and, for an adversarial run, the losses of generator and
+ * discriminator. Test numbers with different protocols get separate lines. */
 export function drawCurves(records: readonly RunRecord[], codebookSize: number): Html {
   const steps = records.filter(({ kind }) => kind === "step");
   const epochs = records.filter(({ kind }) => kind === "epoch")

@@ -4,24 +4,24 @@ import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { drawImages, type GridOptions } from "../objectives/image_grid.ts";
 
-/** Images that a notebook shows as one picture; made by `displayImages`. */
+/** Images that a notebook shows as one picture; the result of `displayImages`. */
 export class DisplayedImages {
   /** The bytes of the picture, a PNG. */
   readonly png: () => Promise<Uint8Array<ArrayBuffer>>;
 
-  /** Takes what draws the picture. */
+  /** Takes a function that draws the picture. */
   constructor(png: () => Promise<Uint8Array<ArrayBuffer>>) {
     this.png = png;
   }
 
-  /** What a notebook asks for. */
+  /** Called by notebooks. */
   async [Symbol.for("Jupyter.display")](): Promise<{ readonly "image/png": string }> {
     return { "image/png": Buffer.from(await this.png()).toString("base64") };
   }
 }
 
-/** Images in a grid, which Deno's Jupyter kernel shows where they are the value of a cell. They are read when they are
- * shown. RGB where the images have 3 channels, else grey, of the first channel.
+/** Images in a grid, which Deno's Jupyter kernel shows if they are the value of a cell. The tensor is read when they
+ * are shown. Images with 3 channels are shown in RGB, others in grey from the first channel.
  *
  * ```ts
  * import { displayImages, openDevice, randomKey, uniform } from "@codebook/codebook";
@@ -30,9 +30,9 @@ export class DisplayedImages {
  * const png = await displayImages(images).png();
  * console.log(`${png.length} bytes`);
  * ```
- * @param images float32 `[B, H, W, C]` in [−1, 1]; other values are shown as the nearest of these
- * @throws {TypeError} the tensor is not of this form
- * @throws {RangeError} an option is no positive integer
+ * @param images float32 `[B, H, W, C]` in [−1, 1]; other values are clipped
+ * @throws {TypeError} the tensor does not have this form
+ * @throws {RangeError} an option is not a positive integer
  */
 export function displayImages(
   images: Tensor,

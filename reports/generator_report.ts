@@ -1,4 +1,4 @@
-/** The report of a generator: one page that needs no other file. */
+/** The report of a generator: one self-contained page. */
 import { sizeOf } from "../core/shape.ts";
 import type { Images } from "../metrics/images.ts";
 import type { Config } from "../training/config.ts";
@@ -10,17 +10,17 @@ import { page, section } from "./page.ts";
 import { drawPictureRow } from "./pictures.ts";
 import { drawProtocols } from "./protocols.ts";
 
-/** What a report is made of. */
+/** The contents of a report. */
 export interface GeneratorReportOptions {
-  /** What the run is called. */
+  /** The name of the run. */
   readonly title: string;
   /** Its configuration. */
   readonly config: Config;
-  /** What it recorded as it trained. */
+  /** The records of its training. */
   readonly records: readonly RunRecord[];
-  /** What was found. */
+  /** Its evaluation. */
   readonly evaluation: GeneratorEvaluation;
-  /** What the classes are called, of a generator that knows them. */
+  /** The names of the classes, for a class-conditional generator. */
   readonly classes: readonly string[];
 }
 
@@ -76,7 +76,7 @@ function shapeOf(
   return [height, width, channels];
 }
 
-/** Rows of samples: one a class where there are classes, else of eight. */
+/** Rows of samples: one per class if there are classes, otherwise rows of eight. */
 function drawSamples(samples: Images, classes: readonly string[]): Html {
   const shape = shapeOf(samples), size = sizeOf(shape), count = samples.shape[0];
   const image = (index: number) => samples.values.subarray(index * size, (index + 1) * size);

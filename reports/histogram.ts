@@ -1,4 +1,4 @@
-/** How often each code is chosen, from the most to the least, as SVG. */
+/** A histogram of how often each code is chosen, in descending order, as SVG. */
 import type { CodebookReport } from "../metrics/codebook.ts";
 import { drawLevels } from "./axes.ts";
 import { type Html, joinHtml, markup } from "./html.ts";
@@ -6,8 +6,8 @@ import { linearScale } from "./scale.ts";
 
 const LEFT = 48, TOP = 12;
 
-/** Draws the histogram: a bar a code, and a line under those that are dead.
- * @param histogram counts from the most to the least
+/** Draws the histogram: one bar per code, and a line under dead codes.
+ * @param histogram counts in descending order
  */
 export function drawHistogram(
   { histogram }: Pick<CodebookReport, "histogram">,
@@ -46,7 +46,7 @@ ${marks}
 </svg>`;
 }
 
-/** Bars without gaps, as one path: down a step only where the next bar is lower. */
+/** Bars without gaps, as one path, with a step only where the next bar is lower. */
 function stairs(tops: readonly string[], at: (rank: number) => string, bottom: number): string {
   const steps = tops.map((y, rank) => tops[rank + 1] === y ? "" : `V${y}H${at(rank + 1)}`);
   return `M${at(0)} ${bottom}${steps.join("")}V${bottom}z`;

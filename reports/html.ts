@@ -1,15 +1,16 @@
-/** HTML and SVG whose every value is escaped. A page can run this file's functions too: they use nothing but each other. */
+/** HTML and SVG with every value escaped. A page can run the functions of this file too, because they only use each
+ * other. */
 
-/** Markup that is safe to stand in a page. */
+/** Markup that is safe to insert into a page. */
 export class Html {
   readonly #markup: string;
 
-  /** Takes markup as it is: only for what this program wrote itself. Everything else goes through `markup`. */
+  /** Takes markup unchanged. Only for markup that this program wrote itself; use `markup` for everything else. */
   constructor(markup: string) {
     this.#markup = markup;
   }
 
-  /** Whether there is nothing. */
+  /** Whether it is empty. */
   get isEmpty(): boolean {
     return this.#markup === "";
   }
@@ -20,11 +21,12 @@ export class Html {
   }
 }
 
-/** What can stand in a template: markup as it is, a list one after another, anything else as text. */
+/** A value in a template: markup is inserted unchanged, the items of a list one after another, anything else as
+ * text. */
 export type HtmlValue = Html | string | number | readonly HtmlValue[];
 
-/** A value as markup: the one way by which values get into pages. It is safe as text and between the quotes of an
- * attribute. */
+/** Converts a value to markup. All values in pages go through this. The result is safe as text and between the quotes
+ * of an attribute. */
 export function escapeHtml(value: HtmlValue): string {
   if (value instanceof Html) return value.toString();
   if (Array.isArray(value)) return value.map(escapeHtml).join("");
@@ -39,7 +41,7 @@ export function escapeHtml(value: HtmlValue): string {
   return String(value).replace(/[&<>"'`]/g, (letter) => entities[letter]);
 }
 
-/** A template of markup, with its values escaped. Attributes must stand in quotes.
+/** A template of markup, with its values escaped. Attribute values must be quoted.
  *
  * ```ts
  * import { markup } from "./html.ts";
@@ -54,7 +56,7 @@ export function markup(parts: TemplateStringsArray, ...values: readonly HtmlValu
   );
 }
 
-/** Values below each other, without those that are empty. */
+/** Joins values on separate lines, without the empty ones. */
 export function joinHtml(values: readonly HtmlValue[]): Html {
   return new Html(values.map(escapeHtml).filter((part) => part !== "").join("\n"));
 }

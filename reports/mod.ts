@@ -1,4 +1,4 @@
-/** The pages that show runs.
+/** Report pages of runs.
  *
  * @module
  */

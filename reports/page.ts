@@ -1,8 +1,8 @@
-/** The page that a report's parts stand on. */
+/** The page of a report. */
 import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
 import { codeBlock, contentPolicy, type PageCode } from "./page_content.ts";
 
-/** Quiet, in light and dark; nothing is loaded from anywhere. */
+/** Plain, with light and dark themes; nothing is loaded. */
 const STYLE = `
 :root {
   color-scheme: light dark;
@@ -59,15 +59,15 @@ td.value { font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 40rem) { .charts { grid-template-columns: 1fr; } .pictures { grid-template-columns: repeat(var(--count), 1fr); } .pictures span { grid-column: 1 / -1; } :is(.chart, .blobs) .tick { font-size: 17px; } }
 `;
 
-/** A section with a title and a line below it; nothing where it has no content. */
+/** A section with a title and a line of text; empty if it has no content. */
 export function section(title: string, about: HtmlValue, content: Html): Html {
   if (content.isEmpty) return content;
   return markup`<section><h2>${title}</h2><p class="faint">${about}</p>
 ${content}</section>`;
 }
 
-/** The whole page: one file that needs no other, and that may run nothing but its own script.
- * @param code what it has over the style of every page
+/** The whole page: one self-contained file that can only run its own script.
+ * @param code additions to the style of every page
  */
 export function page(
   title: string,

@@ -1,4 +1,4 @@
-/** What a page may do, and what it carries besides markup. */
+/** The content policy of a page, and its scripts, styles and data. */
 import { createHash } from "node:crypto";
 import { Html } from "./html.ts";
 
@@ -12,8 +12,8 @@ export function dataBlock(value: unknown): Html {
   return new Html(`<script type="application/json">${json}</script>`);
 }
 
-/** A script or a style sheet of this program itself.
- * @throws {TypeError} its text would end before its end
+/** A script or a style sheet written by this program.
+ * @throws {TypeError} its text contains an end tag or a comment that would end the block early
  */
 export function codeBlock(element: "script" | "style", code: string): Html {
   const [end] = /<\/?script|<\/style|<!--/i.exec(code) ?? [];
@@ -25,9 +25,9 @@ export function codeBlock(element: "script" | "style", code: string): Html {
   return new Html(`<${element}>${code}</${element}>`);
 }
 
-/** The policy of a page that loads nothing, sends nothing, and runs the one script that it is given: neither another nor
- * a handler in an attribute. Pictures lie in the page. Attributes may hold styles, which have colours.
- * @param script its text, if it has one
+/** The policy of a page that loads nothing, sends nothing, and runs only the given script: no other script, and no
+ * handlers in attributes. Pictures are embedded in the page. Attributes may contain styles, for colours.
+ * @param script the text of the script, if there is one
  */
 export function contentPolicy({ style, script }: PageCode): string {
   return [
@@ -41,7 +41,7 @@ export function contentPolicy({ style, script }: PageCode): string {
   ].join("; ");
 }
 
-/** What a page carries besides markup. */
+/** The styles and the script of a page. */
 export interface PageCode {
   /** The text of its style sheet. */
   readonly style: string;

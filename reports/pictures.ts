@@ -1,12 +1,12 @@
-/** Originals, reconstructions and their differences, as pictures inside the page. */
+/** Originals, reconstructions and their differences, as embedded pictures. */
 import { Buffer } from "node:buffer";
 import { sizeOf } from "../core/shape.ts";
 import { Picture } from "../objectives/picture.ts";
 import type { Samples } from "../objectives/sample_grid.ts";
 import { type Html, type HtmlValue, joinHtml, markup } from "./html.ts";
 
-/** Three rows: originals, reconstructions, and their differences, in which middle grey is none and the contrast is
- * doubled. */
+/** Three rows: originals, reconstructions, and their differences, where middle grey means no difference and the
+ * contrast is doubled. */
 export function drawPictures({ originals, reconstructions, imageShape }: Samples): Html {
   const differences = reconstructions.map((value, at) => 2 * (value - originals[at]));
   return joinHtml([
@@ -16,9 +16,9 @@ export function drawPictures({ originals, reconstructions, imageShape }: Samples
   ]);
 }
 
-/** A row of pictures beside its name.
+/** A row of pictures with its name.
  * @param values of `[n, height, width, channels]` in [−1, 1]
- * @param label what stands there; by default the name
+ * @param label the text shown; by default the name
  */
 export function drawPictureRow(
   name: string,
@@ -34,7 +34,7 @@ export function drawPictureRow(
   return markup`<div class="pictures" style="--count: ${count}"><span>${label}</span>${pictures}</div>`;
 }
 
-/** An image in [−1, 1] as the address of a PNG: RGB where it has 3 channels, else grey, of the first channel. */
+/** An image in [−1, 1] as a PNG data URL: RGB if it has 3 channels, otherwise grey from the first channel. */
 function pngAddress(values: Float32Array, imageShape: Samples["imageShape"]): string {
   const [height, width, channels] = imageShape;
   const picture = new Picture(height, width, channels === 3 ? 3 : 1);

@@ -1,4 +1,4 @@
-/** Codes among the features that they stand for, in two dimensions (UMAP, arXiv 1802.03426), as SVG. */
+/** A two-dimensional plot of codes and features (UMAP, arXiv 1802.03426), as SVG. */
 import { UMAP } from "umap-js";
 import { greatestOf, leastOf } from "../core/extremes.ts";
 import { philox, randomKey, unitInterval } from "../core/random.ts";
@@ -8,13 +8,13 @@ import { linearScale } from "./scale.ts";
 
 const WIDTH = 1132, HEIGHT = 620, MARGIN = 20;
 const NEIGHBOURS = 15, EPOCHS = 200;
-/** Codes that are shown at most, spread evenly. */
+/** The maximum number of codes shown, evenly spaced. */
 const MOST_CODES = 1024;
 
 /** A point of the plane. */
 type Point = readonly [x: number, y: number];
 
-/** Draws features as dots, codes in use as discs, dead codes as crosses. Nothing where there are too few points. */
+/** Draws features as dots, codes in use as discs, dead codes as crosses. Empty if there are too few points. */
 export function drawProjection({ width, codes, counts, features }: CodeSpace): Html {
   const shown = chosenCodes(counts.length);
   const row = (values: Float32Array, index: number) =>
@@ -45,7 +45,7 @@ export function drawProjection({ width, codes, counts, features }: CodeSpace): H
         counts[code]
       }</title></circle>`;
   });
-  // Dead codes lie on top.
+  // Dead codes are drawn on top.
   const onTop = [false, true].flatMap((dead) =>
     marks.filter((_, at) => isDead(shown[at]) === dead)
   );
@@ -60,7 +60,7 @@ function chosenCodes(codes: number): readonly number[] {
   return Array.from({ length: count }, (_, at) => Math.floor(at * codes / count));
 }
 
-/** The same numbers in every report. */
+/** A generator of the same random numbers in every report. */
 function seededRandom(): () => number {
   const key = randomKey(0, "projection"), words = new Uint32Array(4);
   let drawn = 0;
@@ -70,7 +70,7 @@ function seededRandom(): () => number {
   };
 }
 
-/** Fits points into the picture. */
+/** Scales points to fit the picture. */
 function placing(points: readonly Point[]): (point: Point) => Point {
   const scaleOf = (axis: 0 | 1, pixels: number) => {
     const values = points.map((point) => point[axis]);

@@ -1,4 +1,4 @@
-/** What protocols say, in words. */
+/** Protocols in words. */
 import { type Html, joinHtml, markup } from "./html.ts";
 
 /** Draws a table of protocols by hash. */

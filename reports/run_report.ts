@@ -1,4 +1,4 @@
-/** The report of a run: one page that needs no other file. */
+/** The report of a run: one self-contained page. */
 import { fromJsonNumber } from "../files/json_number.ts";
 import type { Config } from "../training/config.ts";
 import { remarksOn } from "../objectives/protocol.ts";
@@ -12,20 +12,20 @@ import { drawProjection } from "./projection.ts";
 import { drawProtocols } from "./protocols.ts";
 import type { RunEvaluation } from "../training/run_evaluation.ts";
 
-/** What a report is made of. */
+/** The contents of a report. */
 export interface ReportOptions {
-  /** What the run is called. */
+  /** The name of the run. */
   readonly title: string;
   /** Its configuration. */
   readonly config: Config;
-  /** What it recorded as it trained. */
+  /** The records of its training. */
   readonly records: readonly RunRecord[];
-  /** What was measured of it. */
+  /** Its evaluation. */
   readonly evaluation: RunEvaluation;
 }
 
-/** Draws the report as HTML: curves, pictures, the codebook's histogram and its codes among the features, and every
- * number with the protocol by which it was measured. The same run gives the same bytes. */
+/** Draws the report as HTML: curves, pictures, the histogram of the codebook, a plot of codes and features, and every
+ * number with its measurement protocol. The same run gives the same bytes. */
 export function drawReport({ title, config, records, evaluation }: ReportOptions): string {
   const { numbers, codebook, samples, space } = evaluation;
   const { data, quantizer } = config;
@@ -77,7 +77,7 @@ function wrapped(name: string, content: Html): Html {
   return content.isEmpty ? content : markup`<div class="${name}">${content}</div>`;
 }
 
-/** Every number with its protocol, and what the protocols are. */
+/** Every number with its protocol, and the contents of the protocols. */
 function drawNumbers({ numbers, measurements, unmeasured, protocols }: RunEvaluation): Html {
   const { equalImages, psnr, psnrOfMse } = numbers;
   const own: readonly (readonly [string, string, string])[] = [

@@ -1,24 +1,24 @@
-/** Bytes that are read once, from the start to the end: of a file, of the web, of what is unpacked on the way. */
+/** Bytes that are read once from start to end: from a file, from the web, or while unpacking. */
 import type { FileHandle } from "node:fs/promises";
 
-/** Bytes in a row. */
+/** A sequence of bytes. */
 export interface ByteSource {
-  /** How many have been read or skipped. */
+  /** How many bytes have been read or skipped. */
   readonly position: number;
   /** Reads the next bytes.
-   * @returns as many as asked for, or all that are left
+   * @returns as many as requested, or all that are left
    */
   read(length: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Leaves bytes out; past the end, nothing is left. */
+  /** Skips bytes. Past the end, nothing is left. */
   skip(length: number): Promise<void>;
 }
 
-/** The bytes of an open file; what is skipped is not read. */
+/** The bytes of an open file. Skipped bytes are not read. */
 export class FileSource implements ByteSource {
   position = 0;
 
-  /** Starts at the start of the file, which stays the caller's to close.
-   * @param size the file's length
+  /** Starts at the beginning of the file. The caller must close the file.
+   * @param size the length of the file
    */
   constructor(readonly file: FileHandle, readonly size: number) {}
 
@@ -46,7 +46,7 @@ export class StreamSource implements ByteSource {
   readonly #chunks: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = new Uint8Array(0);
 
-  /** Takes the stream over. */
+  /** Takes ownership of the stream. */
   constructor(chunks: AsyncIterable<Uint8Array>) {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
@@ -77,12 +77,12 @@ export class StreamSource implements ByteSource {
     }
   }
 
-  /** Ends the stream before its end. */
+  /** Cancels the stream. */
   async close(): Promise<void> {
     await this.#chunks.return?.();
   }
 
-  /** At most so many of the next bytes; undefined at the end. */
+  /** At most `most` of the next bytes; undefined at the end. */
   async #next(most: number): Promise<Uint8Array | undefined> {
     while (this.#chunk.length === 0) {
       const { done, value } = await this.#chunks.next();

@@ -1,18 +1,19 @@
-/** Unpacks gzip without trusting what it unpacks to. */
+/** Unpacks gzip with limits on the unpacked size. */
 import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { regularSize } from "../../files/regular_file.ts";
 
-/** A file may unpack to so many bytes, and to so many for each of its own: MNIST's images to five times as many. */
+/** The maximum unpacked size: a constant, plus so many bytes per packed byte. MNIST's images unpack to five times their
+ * size. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
 
-/** So much is unpacked at a time. */
+/** How many bytes are unpacked at a time. */
 const CHUNK_BYTES = 2 ** 16;
 
-/** The bytes that a gzip file unpacks to, as they come.
- * @param mostBytes how many they may be
- * @throws {RangeError} the file is no whole gzip file, or unpacks to more, or to more than 24 MiB and three times its
- * size
+/** Yields the unpacked bytes of a gzip file.
+ * @param mostBytes the maximum number of bytes
+ * @throws {RangeError} the file is not a complete gzip file, or unpacks to more than that, or to more than 24 MiB plus
+ * three times its size
  * @throws {Error} the file cannot be read
  */
 export async function* unpackFile(path: string, mostBytes: number): AsyncGenerator<Uint8Array> {

@@ -1,8 +1,8 @@
 /** IDX, the format of MNIST's files (LeCun et al.): a header of big-endian lengths, then the values. */
 
-/** An array of bytes as an IDX file holds it. */
+/** The array of bytes in an IDX file. */
 export interface IdxArray {
-  /** Its lengths. */
+  /** The lengths of its axes. */
   readonly shape: readonly number[];
   /** Its values, row-major, in the file's own memory. */
   readonly values: Uint8Array;
@@ -10,13 +10,14 @@ export interface IdxArray {
 
 /** The type of unsigned bytes, in the header's third byte. */
 const UNSIGNED_BYTES = 8;
-/** Axes, at most: images have three, in colour four. */
+/** The maximum number of axes: grey images have three, colour images four. */
 const MOST_AXES = 8;
 
 /** Reads an IDX file of unsigned bytes.
- * @param file all of it, uncompressed
- * @param name what messages call it
- * @throws {RangeError} the header is not that of an IDX file of unsigned bytes, or does not fit the file's length
+ * @param file the whole file, uncompressed
+ * @param name the name of the file in error messages
+ * @throws {RangeError} the header is not that of an IDX file of unsigned bytes, or does not match the length of the
+ * file
  */
 export function readIdx(file: Uint8Array, name: string): IdxArray {
   const refuse = (requirement: string, actual: string) =>

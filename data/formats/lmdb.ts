@@ -1,11 +1,11 @@
 /** Finds the values of an LMDB file (Lightning Memory-Mapped Database, data version 1 on 64-bit little-endian machines,
- * which LSUN's files are; source: `lmdb.h` and `mdb.c` of OpenLDAP). Only where they lie is read: the B+ tree's pages,
- * not the values. */
+ * the format of LSUN's files; source: `lmdb.h` and `mdb.c` of OpenLDAP). Only the pages of the B+ tree are read, not
+ * the values. */
 import type { RandomAccess } from "./random_access.ts";
 
-/** Where a value lies in the file. */
+/** The position of a value in the file. */
 export interface LmdbValue {
-  /** Its first byte. */
+  /** The offset of its first byte. */
   readonly offset: number;
   /** Its length. */
   readonly length: number;
@@ -16,13 +16,13 @@ const NODE_HEADER = 8;
 const MAGIC = 0xbeefc0de;
 /** Flags of pages. */
 const BRANCH = 1, LEAF = 2, OVERFLOW = 4;
-/** Flags of nodes: the value lies on pages of its own; it is a database or a set of duplicates. */
+/** Flags of nodes: the value has its own pages; the value is a database or a set of duplicates. */
 const BIG = 1, NESTED = 6;
-/** No tree is deeper. */
+/** The maximum depth of a tree. */
 const MOST_DEPTH = 32;
 const NO_PAGE = 0xffffffffffffffffn;
 
-/** A state of the database; a file has two, written in turn. */
+/** A state of the database. A file has two, written alternately. */
 interface Meta {
   readonly pageSize: number;
   readonly root: bigint;
@@ -30,8 +30,8 @@ interface Meta {
 }
 
 /** The values of a file in the order of their keys.
- * @param name what messages call the file
- * @throws {RangeError} the file is no LMDB file of version 1, or is broken
+ * @param name the name of the file in error messages
+ * @throws {RangeError} the file is not an LMDB file of version 1, or is broken
  */
 export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenerator<LmdbValue> {
   const refuse = (requirement: string, actual: string) =>
@@ -88,7 +88,7 @@ export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenera
       }
     }
   }
-  /** A value on pages of its own: whole behind the header of the first. */
+  /** A value with its own pages: it follows the header of the first page. */
   async function bigValue(number: bigint, length: number): Promise<LmdbValue> {
     const { start, view } = await readPage(number);
     const whole = PAGE_HEADER + length <= view.getUint32(12, true) * pageSize;

@@ -1,31 +1,31 @@
-/** Reads a column of bytes from a Parquet file, a row group at a time. A file takes memory and time in proportion to
- * its bytes, whatever it claims. */
+/** Reads a column of bytes from a Parquet file, one row group at a time. Memory and time are proportional to the size
+ * of the file, whatever its headers claim. */
 import { type ColumnChunk, readFooter } from "./parquet_footer.ts";
 import { PageDictionary, pageValues, readPageHeader, unpackPage } from "./parquet_page.ts";
 import type { RandomAccess } from "./random_access.ts";
 import { ThriftReader } from "./thrift.ts";
 
-/** What is unpacked of a file, and given from it, may be so many bytes, and so many for each that its chunks have:
- * values may be repeated by a dictionary. */
+/** The limit on unpacked and returned bytes: a constant, plus so many per byte of the chunks, since dictionaries can
+ * repeat values. */
 const FREE_BYTES = 2 ** 25, EXPANSION = 64;
-/** The value of every row that has none. */
+/** The value of rows without a value. */
 const NONE = new Uint8Array(0);
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A Parquet file that is open at a column of bytes. */
+/** A column of bytes in an open Parquet file. */
 export interface ParquetColumn {
   /** How many rows each row group has. */
   readonly rows: readonly number[];
-  /** The values of a row group, each a copy; empty where there is none. The group is held in memory as it lies in the
-   * file, and one page of it as it is unpacked.
+  /** Yields copies of the values of a row group; empty for rows without a value. Memory holds the packed group and one
+   * unpacked page.
    * @throws {RangeError} the file is broken
    */
   read(group: number): AsyncGenerator<Bytes>;
 }
 
-/** Opens a file at a column of bytes, or of structures with a field `bytes`.
- * @param name what messages call the file
+/** Opens a column of bytes, or of structures with a field `bytes`, in a file.
+ * @param name the name of the file in error messages
  * @throws {RangeError} the file is broken, claims more than its bytes can hold, or has no such column
  */
 export async function openParquetColumn(
@@ -59,7 +59,7 @@ export async function openParquetColumn(
 }
 
 /** The values of a column in a row group.
- * @param most bytes that may be unpacked and given
+ * @param most the maximum number of bytes to unpack and return
  */
 function* chunkValues(
   bytes: Bytes,

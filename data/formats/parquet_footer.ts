@@ -1,35 +1,35 @@
-/** The footer of a Parquet file, as far as one column of bytes needs it.
- * Source: github.com/apache/parquet-format, parquet.thrift. */
+/** Reads the footer of a Parquet file, as far as needed for one column of bytes. Source:
+ * github.com/apache/parquet-format, parquet.thrift. */
 import type { RandomAccess } from "./random_access.ts";
 import { ThriftReader } from "./thrift.ts";
 
-/** Most rows of a row group. */
+/** The maximum number of rows in a row group. */
 const MOST_ROWS = 2 ** 20;
-/** Most rows of a file: so many, and eight for each of its bytes; no image is smaller, whatever a run claims. */
+/** The maximum number of rows in a file: a constant, plus eight per byte of the file. */
 const FREE_ROWS = 2 ** 16, ROWS_A_BYTE = 8;
-/** Most row groups: the format numbers them with 16 bits. */
+/** The maximum number of row groups: the format numbers them with 16 bits. */
 const MOST_GROUPS = 2 ** 15;
-/** Columns that a message names. */
+/** How many columns an error message lists. */
 const NAMED = 20;
 const BYTE_ARRAY = 6;
 const REQUIRED = 0, REPEATED = 2;
 
-/** How the pages of a chunk are packed, by the format's numbers. */
+/** The compression codecs of pages, by the format's numbers. */
 const CODECS = ["UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW"];
 
-/** Where a row group keeps the column. */
+/** The position of the column in a row group. */
 export interface ColumnChunk {
-  /** How many rows the group has. */
+  /** The number of rows in the group. */
   readonly rows: number;
-  /** Its first byte. */
+  /** The offset of its first byte. */
   readonly start: number;
   /** Its length in bytes. */
   readonly size: number;
-  /** How its pages are packed. */
+  /** The compression codec of its pages. */
   readonly codec: string;
 }
 
-/** What a footer says of a column. */
+/** What a footer contains for a column. */
 export interface ParquetFooter {
   /** The column in each row group. */
   readonly chunks: readonly ColumnChunk[];
@@ -73,7 +73,7 @@ interface Element {
   children: number;
 }
 
-/** Finds the column in the schema, whose elements lie depth first in one list. */
+/** Finds the column in the schema, which lists its elements depth first. */
 function readSchema(
   reader: ThriftReader,
   column: string,
@@ -143,7 +143,7 @@ function readGroups(reader: ThriftReader, path: readonly string[]): readonly Col
   return chunks;
 }
 
-/** Reads what a row group says of a column; undefined where it is another than the wanted. */
+/** Reads a row group's entry for a column; undefined if it is not the requested column. */
 function readChunk(
   reader: ThriftReader,
   wanted: readonly Uint8Array[],
@@ -167,8 +167,8 @@ function sameBytes(some: Uint8Array, others: Uint8Array | undefined): boolean {
   return some.length === others?.length && some.every((byte, at) => byte === others[at]);
 }
 
-/** Refuses chunks that claim more rows than a file of images holds, or that lie outside of the file or on each other:
- * what is read of a file is bounded by the bytes that it has. */
+/** Rejects chunks that claim too many rows, lie outside of the file or overlap, so that what is read is limited by the
+ * size of the file. */
 function checkedChunks(
   chunks: readonly ColumnChunk[],
   byteLength: number,

@@ -1,37 +1,36 @@
-/** The pages of a Parquet column of bytes. Their headers are not trusted: what is allocated is bounded by the bytes that
- * are there, and by what the caller allows.
- * Source: github.com/apache/parquet-format, parquet.thrift and Encodings. */
+/** The pages of a Parquet column of bytes. Their headers are not trusted: allocations are limited by the bytes that
+ * exist and by what the caller allows. Source: github.com/apache/parquet-format, parquet.thrift and Encodings. */
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readRuns } from "./runs.ts";
 import { unpackSnappy } from "./snappy.ts";
 import type { ThriftField, ThriftReader } from "./thrift.ts";
 
-/** A page may unpack to so many bytes, and to so many for each of its own. */
+/** The maximum unpacked size of a page: a constant, plus so many bytes per packed byte. */
 const FREE_BYTES = 2 ** 23, EXPANSION = 3;
 
 const PLAIN = 0, PLAIN_DICTIONARY = 2, RLE_DICTIONARY = 8;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What the header of a page says. */
+/** The header of a page. */
 export interface PageHeader {
-  /** Which kind of page. */
+  /** The kind of page. */
   readonly type: "data" | "dictionary" | "other";
-  /** Bytes that follow the header. */
+  /** The number of bytes after the header. */
   readonly size: number;
-  /** Bytes that they unpack to. */
+  /** The unpacked size in bytes. */
   readonly unpackedSize: number;
   /** How many values there are. */
   readonly count: number;
-  /** How they are written. */
+  /** The encoding of the values. */
   readonly encoding: number;
-  /** What only the second form of data pages says. */
+  /** Fields that only version 2 of data pages has. */
   readonly second?: {
     /** The length of the definition levels. */
     readonly definitions: number;
     /** The length of the repetition levels. */
     readonly repetitions: number;
-    /** Whether the values are packed. */
+    /** Whether the values are compressed. */
     readonly packed: boolean;
   };
 }
@@ -42,7 +41,7 @@ const TYPES: Readonly<Record<number, PageHeader["type"]>> = {
   3: "data",
 };
 
-/** Reads the header of the page that the reader stands before. */
+/** Reads the page header at the reader's position. */
 export function readPageHeader(reader: ThriftReader): PageHeader {
   let type = -1, size = -1, unpackedSize = -1, count = 0, encoding = -1;
   let definitions = 0, repetitions = 0, packed = true;
@@ -71,7 +70,7 @@ export function readPageHeader(reader: ThriftReader): PageHeader {
   return { type: TYPES[type] ?? "other", size, unpackedSize, count, encoding, second };
 }
 
-/** Values that each follow their length, one after another in a page. */
+/** The values of a page, each preceded by its length. */
 export class PlainValues {
   readonly #page: Bytes;
   #offset = 0;
@@ -95,7 +94,7 @@ export class PageDictionary {
   readonly #page: Bytes;
   readonly #ends: Uint32Array;
 
-  /** Finds the values; a dictionary that claims more than its bytes can hold is refused. */
+  /** Finds the values. Rejects a dictionary that claims more than its bytes can hold. */
   constructor(page: Bytes, count: number) {
     if (!(count >= 0 && 4 * count <= page.length)) {
       throw new RangeError(`a dictionary of ${count} values in ${page.length} bytes`);
@@ -119,9 +118,9 @@ export class PageDictionary {
   }
 }
 
-/** The values of a data page in order, each a view; undefined where a definition level says that there is none.
+/** Yields the values of a data page in order, as views; undefined if a definition level says that there is no value.
  * @param levels how many of the elements on the path to the value may be missing
- * @param unpack what unpacks the page
+ * @param unpack unpacks the page
  */
 export function* pageValues(
   page: Bytes,
@@ -152,7 +151,7 @@ export function* pageValues(
   }
 }
 
-/** What gives the values of a page one by one. */
+/** Returns a function that reads the values of a page one by one. */
 function reading(
   body: Bytes,
   encoding: number,
@@ -178,7 +177,7 @@ function reading(
 }
 
 /** Unpacks a page.
- * @throws {RangeError} it does not give so many bytes, they are too many for its own, or it is packed in another way
+ * @throws {RangeError} it unpacks to another number of bytes, to too many for its size, or uses another codec
  */
 export function unpackPage(page: Bytes, size: number, codec: string): Bytes {
   const most = FREE_BYTES + EXPANSION * page.length;

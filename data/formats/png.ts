@@ -1,6 +1,5 @@
-/** Reads the PNG files that this toolkit writes: 8 bits, grey or RGB, in one pass. The caller knows their sides, so that
- * nothing is unpacked of a file that says another.
- * Source: the PNG specification, sections 5, 7, 9 and 11. */
+/** Reads the PNG files that this toolkit writes: 8 bits, grey or RGB, not interlaced. The caller knows the size, so a
+ * file with another size is not unpacked. Source: the PNG specification, sections 5, 7, 9 and 11. */
 import { inflateSync } from "node:zlib";
 
 /** The pixels of a picture, row-major. */
@@ -12,13 +11,13 @@ export interface PngPixels {
 }
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-/** A chunk has its length, its type and its checksum beside its data. */
+/** The overhead of a chunk in bytes: its length, its type and its checksum. */
 const CHUNK_BYTES = 12;
 const HEADER_BYTES = 13;
 
 /** Reads a PNG of the given sides.
  * @param name what messages call it
- * @throws {RangeError} it is no such PNG, or broken
+ * @throws {RangeError} it is not such a PNG, or is broken
  */
 export function readPng(png: Uint8Array, width: number, height: number, name: string): PngPixels {
   const refuse = (requirement: string, actual: string): never => {
@@ -77,7 +76,7 @@ function unpack(packed: Uint8Array, bytes: number): Uint8Array | undefined {
   }
 }
 
-/** Undoes the filter of each line, in place, and gives the lines without their filters' numbers. */
+/** Undoes the filter of each line in place, and returns the lines without the filter numbers. */
 function unfiltered(
   lines: Uint8Array,
   height: number,

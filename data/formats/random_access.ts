@@ -1,18 +1,18 @@
-/** Bytes at any place: of a file, or of a file on the web by requests for ranges. */
+/** Random access to the bytes of a file, or of a file on the web by range requests. */
 import { type FileHandle, open } from "node:fs/promises";
 import { regularSize } from "../../files/regular_file.ts";
 
-/** Bytes that are read by their places. */
+/** Bytes that can be read at any position. */
 export interface RandomAccess {
-  /** How many there are. */
+  /** The number of bytes. */
   readonly byteLength: number;
-  /** Reads those from `start` on, up to `end` or the last.
-   * @throws {RangeError} they do not lie in the file, or are more than 1 GiB
+  /** Reads the bytes from `start` to `end`, or to the last.
+   * @throws {RangeError} they are not within the file, or are more than 1 GiB
    */
   slice(start: number, end?: number): Promise<ArrayBuffer>;
 }
 
-/** Most bytes that are read at a time. */
+/** The maximum number of bytes per read. */
 const MOST_BYTES = 2 ** 30;
 
 function checkRange(start: number, end: number, byteLength: number): void {
@@ -34,8 +34,8 @@ export function bytesAccess(bytes: Uint8Array<ArrayBuffer>): RandomAccess {
   };
 }
 
-/** The bytes of an open file, which stays the caller's to close.
- * @param byteLength the file's
+/** The bytes of an open file. The caller must close the file.
+ * @param byteLength the length of the file
  */
 export function handleAccess(file: FileHandle, byteLength: number): RandomAccess {
   return {
@@ -54,7 +54,7 @@ export function handleAccess(file: FileHandle, byteLength: number): RandomAccess
   };
 }
 
-/** The bytes of a file, which is opened for every read: there may be thousands.
+/** The bytes of a file. It is opened for every read, because there may be thousands of files.
  * @throws {Error} the file cannot be read
  */
 export async function fileAccess(path: string): Promise<RandomAccess> {
@@ -69,7 +69,7 @@ export async function fileAccess(path: string): Promise<RandomAccess> {
 }
 
 /** The bytes of a file on the web.
- * @throws {Error} the server does not answer requests for ranges
+ * @throws {Error} the server does not support range requests
  */
 export async function webAccess(address: string): Promise<RandomAccess> {
   const request = async (range: string) => {

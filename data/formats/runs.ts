@@ -1,9 +1,9 @@
-/** Parquet's hybrid of runs and packed bits, for levels and for places in a dictionary.
- * Source: the Parquet format, Encodings, "Run Length Encoding / Bit-Packing Hybrid (RLE = 3)". */
+/** Parquet's hybrid of run lengths and packed bits, for levels and dictionary indices. Source: the Parquet format,
+ * Encodings, "Run Length Encoding / Bit-Packing Hybrid (RLE = 3)". */
 
-/** Reads integers of so many bits.
- * @param bits of each, in [0, 32]
- * @param count how many there are; what follows them is left
+/** Reads integers of a certain number of bits.
+ * @param bits the bits of each integer, in [0, 32]
+ * @param count the number of integers; bytes after them are ignored
  * @throws {RangeError} the bytes end before, or the bits are out of range
  */
 export function readRuns(bytes: Uint8Array, bits: number, count: number): Int32Array<ArrayBuffer> {

@@ -1,8 +1,8 @@
 /** Unpacks Snappy.
  * Source: github.com/google/snappy, format_description.txt. */
 
-/** Unpacks a block that must give so many bytes.
- * @throws {RangeError} the block is broken, or gives another number of bytes
+/** Unpacks a block to a known number of bytes.
+ * @throws {RangeError} the block is broken, or unpacks to another number of bytes
  */
 export function unpackSnappy(packed: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
   const output = new Uint8Array(size);

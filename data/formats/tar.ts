@@ -3,26 +3,26 @@ import type { ByteSource } from "./byte_source.ts";
 
 /** A file in an archive. */
 export interface TarEntry {
-  /** Its path in the archive; it stays inside. */
+  /** Its path in the archive, which never leads outside. */
   readonly name: string;
   /** Its length in bytes. */
   readonly size: number;
-  /** Where its first byte lies in the archive. */
+  /** The offset of its first byte in the archive. */
   readonly offset: number;
 }
 
-/** What the header of an entry says. */
+/** The header of an entry. */
 export interface TarHeader {
   /** The path. */
   readonly name: string;
-  /** Bytes that follow, without those that fill the last block. */
+  /** The number of bytes that follow, without the padding of the last block. */
   readonly size: number;
   /** The kind of entry: `0` for a file. */
   readonly type: string;
 }
 
 const BLOCK = 512;
-/** Most bytes of a long name, or of the records that hold it. */
+/** The maximum number of bytes in a long name, or in the records that contain it. */
 const MOST_NAME_BYTES = 2 ** 16;
 
 const ascii = new TextDecoder("latin1");
@@ -40,9 +40,9 @@ function numberOf(field: Uint8Array): number {
   return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : NaN;
 }
 
-/** Reads the header of an entry, 512 bytes; undefined where it is all zeros, the archive's end.
- * @param archive what messages call the archive
- * @throws {RangeError} the checksum is wrong, or the length is none
+/** Reads the header of an entry, 512 bytes. Undefined if it is all zeros, which marks the end of the archive.
+ * @param archive the name of the archive in error messages
+ * @throws {RangeError} the checksum is wrong, or the length is not a number
  */
 export function readTarHeader(block: Uint8Array, archive: string): TarHeader | undefined {
   if (block.every((byte) => byte === 0)) return undefined;
@@ -66,16 +66,16 @@ export function readTarHeader(block: Uint8Array, archive: string): TarHeader | u
   return { name: prefix === "" ? name : `${prefix}/${name}`, size, type };
 }
 
-/** The files of an archive in order. A file's bytes are the next of the source when it is given; those that the
- * caller does not read are skipped. Folders, links and devices are left out; nothing is ever written.
- * @param archive what messages call the archive
- * @throws {RangeError} the archive is cut short or broken, or a name leads out of it
+/** Yields the files of an archive in order. When a file is yielded, its bytes are next in the source; bytes that the
+ * caller does not read are skipped. Folders, links and devices are left out. Nothing is ever written.
+ * @param archive the name of the archive in error messages
+ * @throws {RangeError} the archive is truncated or broken, or a name leads out of it
  */
 export async function* readTar(source: ByteSource, archive: string): AsyncGenerator<TarEntry> {
   let longName: string | undefined;
   while (true) {
     const block = await source.read(BLOCK);
-    if (block.length === 0) return; // Some programs leave the closing blocks away.
+    if (block.length === 0) return; // Some programs omit the closing blocks.
     if (block.length < BLOCK) throw cutShort(archive, BLOCK, block.length);
     const header = readTarHeader(block, archive);
     if (header === undefined) return;

@@ -1,13 +1,13 @@
-/** Thrift's compact protocol, as far as Parquet's footers and page headers need it. Nothing is kept but what the caller
- * asks for; the rest is stepped over, so that a footer takes no more memory than its reader keeps of it.
+/** Thrift's compact protocol, as far as Parquet's footers and page headers need it. Only requested values are kept. The
+ * rest is skipped, so that a footer takes no more memory than the reader keeps.
  *
  * Source: Apache Thrift, doc/specs/thrift-compact-protocol.md.
  */
 
-/** The types of values that are read; the rest is only stepped over. */
+/** The types of values that can be read; others are only skipped. */
 export type ThriftType = "boolean" | "integer" | "bytes" | "list" | "struct";
 
-/** A field that the caller wants: its type, and what reads its value from the reader. */
+/** A field that the caller wants: its type, and a function that reads its value. */
 export type ThriftField = readonly [type: ThriftType, read: () => void];
 
 /** The codes of the types in the headers of fields and lists. */
@@ -20,14 +20,14 @@ const CODES: Readonly<Record<ThriftType, readonly number[]>> = {
   list: [LIST],
   struct: [STRUCT],
 };
-/** What is stepped over may be nested so deep. */
+/** The maximum nesting depth of skipped values. */
 const MOST_DEPTH = 32;
-/** A number of 64 bits has at most so many bytes. */
+/** The maximum number of bytes of a 64-bit number. */
 const MOST_VARINT = 10;
 
-/** Reads values one after another. All methods throw a RangeError where the bytes are not what they must be. */
+/** Reads values one after another. All methods throw a RangeError if the bytes are invalid. */
 export class ThriftReader {
-  /** The place of the next byte. */
+  /** The position of the next byte. */
   offset = 0;
   #boolean = false;
   #depth = 0;
@@ -35,7 +35,7 @@ export class ThriftReader {
   /** Starts at the first byte. */
   constructor(readonly bytes: Uint8Array<ArrayBuffer>) {}
 
-  /** Reads a struct: the fields that are named by their numbers; the others are stepped over. */
+  /** Reads a struct: the fields with the given numbers. Others are skipped. */
   struct(fields: Readonly<Record<number, ThriftField>>): void {
     let field = 0;
     for (;;) {
@@ -60,12 +60,12 @@ export class ThriftReader {
     for (let element = 0; element < length; element++) read();
   }
 
-  /** Steps over a list. */
+  /** Skips a list. */
   skipList(): void {
     this.#skip(LIST);
   }
 
-  /** The boolean whose field was just read: its header holds it. */
+  /** The value of the boolean field just read; its header contains the value. */
   boolean(): boolean {
     return this.#boolean;
   }
@@ -88,7 +88,7 @@ export class ThriftReader {
   #listHeader(): { code: number; length: number } {
     const header = this.#byte();
     const length = header >> 4 === 15 ? this.#varint() : header >> 4;
-    // Every element has a byte at least.
+    // Every element has at least one byte.
     if (length > this.bytes.length - this.offset) {
       throw new RangeError(
         `a list of ${length} where ${this.bytes.length - this.offset} bytes are`,
