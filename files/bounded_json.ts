@@ -53,7 +53,7 @@ export function checkJson(text: string, source: string): void {
     } else if (letter === "]" || letter === "}") depth--;
     if (bytes > most) {
       throw new RangeError(
-        `Cannot read ${source}: its values must take at most ${most} bytes, got more in ${text.length} letters`,
+        `Cannot read ${source}: its values must take at most ${most} bytes, got more in ${text.length} characters`,
       );
     }
   }

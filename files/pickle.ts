@@ -115,7 +115,10 @@ class PickleReader {
   #charge(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) {
-      this.#owner.fail("its pickle must make no more than its bytes may", "too many values");
+      this.#owner.fail(
+        "its pickle must create values in proportion to its size",
+        "too many values",
+      );
     }
   }
 

@@ -102,11 +102,16 @@ export function decodePyTorch(bytes: Uint8Array, source: string): ReadonlyMap<st
     const { storage, shape } = tensor;
     const size = checkView(name, tensor, fail);
     left -= 4 * size;
-    if (left < 0) fail(`its tensors must not be ${MOST_EXPANSION} times as large as it`, "more");
+    if (left < 0) {
+      fail(`its tensors must be at most ${MOST_EXPANSION} times as large as the file`, "more");
+    }
     const [known, values] = elements.get(storage.key) ??
       [storage, elementsOf(storage, storages(storage), fail)];
     if (known.type !== storage.type || known.length !== storage.length) {
-      fail(`storage ${JSON.stringify(storage.key)} must be named alike everywhere`, "another type");
+      fail(
+        `storage ${JSON.stringify(storage.key)} must have one type and length everywhere`,
+        "another one",
+      );
     }
     elements.set(storage.key, [known, values]);
     tensors.set(name, { shape, values: viewed(values, tensor, size) });
@@ -268,8 +273,10 @@ function tensorsOf(root: Pickled, bytes: number, fail: Fail): NamedTensors {
     if (++values > mostValues) fail(`it must hold at most ${mostValues} values`, "more");
     if (value instanceof TensorObject) {
       letters += path.length;
-      if (letters > mostLetters) fail(`its names must have ${mostLetters} letters`, "more");
-      if (found.length === mostTensors) fail(`it must hold ${mostTensors} tensors`, "more");
+      if (letters > mostLetters) {
+        fail(`its names must have at most ${mostLetters} characters in all`, "more");
+      }
+      if (found.length === mostTensors) fail(`it must hold at most ${mostTensors} tensors`, "more");
       found.push([path, value.value]);
     }
     if (value instanceof PickledDictionary) {

@@ -150,9 +150,9 @@ class HeaderReader {
     do {
       const name = this.#string();
       if (names.has(name)) {
-        this.#fail("every name must come once in the header", `${show(name)} twice`);
+        this.#fail("every name must appear once in the header", `${show(name)} twice`);
       }
-      if (names.size === most) this.#fail(`the header may have ${most} ${what}`, "more");
+      if (names.size === most) this.#fail(`the header may have at most ${most} ${what}`, "more");
       names.add(name);
       this.#expect(":");
       member(name);
@@ -215,7 +215,7 @@ class HeaderReader {
   #notJson(): never {
     return this.#fail(
       "the header must be JSON",
-      this.#next() === "" ? "text that ends too soon" : `${this.#shown()} at letter ${this.#at}`,
+      this.#next() === "" ? "text that ends too soon" : `${this.#shown()} at character ${this.#at}`,
     );
   }
 

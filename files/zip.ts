@@ -84,7 +84,7 @@ export class ZipArchive {
       }
     }
     if (bytes.length !== wanted || crc32(bytes) !== entry.checksum) {
-      return this.#fail(`${show(name)} must have its checksum`, "other bytes: it is damaged");
+      return this.#fail(`${show(name)} must match its checksum`, "other bytes: it is damaged");
     }
     return bytes;
   }
@@ -133,7 +133,7 @@ export class ZipArchive {
     let end = 0, unpacked = 0;
     for (const { name, header, start, packedBytes, bytes } of entries) {
       if (header < end || start + packedBytes > directory) {
-        this.#fail("its entries must not lie on each other", show(name));
+        this.#fail("its entries must not overlap", show(name));
       }
       end = start + packedBytes;
       unpacked += bytes;

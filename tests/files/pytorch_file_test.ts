@@ -108,7 +108,7 @@ const REFUSED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   ],
   "a tensor that repeats one element": [
     archive(tensor("K\x01", "J\xff\xff\xff\x7fK\xff", "K\x00K\x00")),
-    /must not be 4 times as large as it/,
+    /must be at most 4 times as large as the file/,
   ],
   "strides below zero": [
     archive(tensor("K\x01", "K\x01", "J\xff\xff\xff\xff")),

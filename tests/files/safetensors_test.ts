@@ -170,7 +170,7 @@ const MALFORMED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   "a name that comes twice": [file(`{${entry("x", 0, 4)},${entry("x", 4, 8)}}`, 8), /"x" twice/],
   "a name that comes twice, once escaped": [
     file(`{${entry("x", 0, 4)},${entry("\\u0078", 4, 8)}}`, 8),
-    /every name must come once in the header, got "x" twice/,
+    /every name must appear once in the header, got "x" twice/,
   ],
   "a property that comes twice": [
     file('{"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4),
