@@ -15,6 +15,16 @@ export interface Batch {
   readonly indices?: Int32Array<ArrayBuffer>;
 }
 
+/** One of the equal parts of every batch, one after another along it. */
+export interface BatchPart {
+  /** Which, in [0, count). */
+  readonly rank: number;
+  /** How many there are. */
+  readonly count: number;
+}
+
+const WHOLE: BatchPart = { rank: 0, count: 1 };
+
 /** Which training batches. */
 export interface TrainingBatchesOptions {
   /** Of the order. */
@@ -25,6 +35,8 @@ export interface TrainingBatchesOptions {
   readonly epoch: number;
   /** How many batches to leave out at the start, unloaded; 0. */
   readonly skip?: number;
+  /** Which part of each; by default the whole. */
+  readonly part?: BatchPart;
 }
 
 /** Which batches to evaluate on. */
@@ -60,22 +72,27 @@ export function stepsPerEpoch({ name, sizes }: Dataset, batchSize: number): numb
  *   assert.equal(images.length, 2);
  * }
  * ```
- * @throws {RangeError} as `stepsPerEpoch`, at once
+ * @throws {RangeError} as `stepsPerEpoch`, or the parts do not divide the batch; at once
  */
 export function trainingBatches(
   dataset: Dataset,
-  { seed, batchSize, epoch, skip = 0 }: TrainingBatchesOptions,
+  { seed, batchSize, epoch, skip = 0, part = WHOLE }: TrainingBatchesOptions,
 ): AsyncIterableIterator<Batch> {
   const steps = stepsPerEpoch(dataset, batchSize);
+  if (batchSize % part.count !== 0) {
+    throw new RangeError(
+      `Cannot make batches: the batch size must be a multiple of the ${part.count} parts, got ${batchSize}`,
+    );
+  }
   const shuffle = randomKey(seed, "shuffle", epoch);
   if (dataset.sequence !== undefined) {
     const batches = dataset.sequence("train", { batchSize, skip, key: shuffle });
-    return ahead(dataset, take(unlabelled(batches), steps - skip));
+    return ahead(dataset, take(unlabelled(batches, part), steps - skip));
   }
   const order = permutation(shuffle, dataset.sizes.train)
     .subarray(skip * batchSize, steps * batchSize);
   const key = randomKey(seed, "augment", epoch);
-  return ahead(dataset, byIndex(dataset, "train", order, batchSize, key));
+  return ahead(dataset, byIndex(dataset, "train", order, batchSize, part, key));
 }
 
 /** All images of one part in the data set's own order; the last batch is smaller where they do not divide.
@@ -87,10 +104,10 @@ export function evaluationBatches(
 ): AsyncIterableIterator<Batch> {
   checkBatchSize(batchSize);
   if (dataset.sequence !== undefined) {
-    return ahead(dataset, unlabelled(dataset.sequence(split, { batchSize })));
+    return ahead(dataset, unlabelled(dataset.sequence(split, { batchSize }), WHOLE));
   }
   const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
-  return ahead(dataset, byIndex(dataset, split, order, batchSize));
+  return ahead(dataset, byIndex(dataset, split, order, batchSize, WHOLE));
 }
 
 function checkBatchSize(batchSize: number): void {
@@ -109,11 +126,12 @@ async function* byIndex(
   split: Split,
   order: Int32Array<ArrayBuffer>,
   batchSize: number,
+  part: BatchPart,
   key?: RandomKey,
 ): AsyncGenerator<Loaded> {
   const all = dataset.labels?.[split];
   for (let start = 0; start < order.length; start += batchSize) {
-    const indices = order.subarray(start, start + batchSize);
+    const indices = partOf(order.subarray(start, start + batchSize), part);
     const images = await dataset.images(split, indices, key);
     const labels = all === undefined ? undefined : indices.map((index) => all[index]);
     yield { images, labels, indices };
@@ -122,8 +140,17 @@ async function* byIndex(
 
 async function* unlabelled(
   batches: AsyncIterableIterator<Float32Array<ArrayBuffer>>,
+  part: BatchPart,
 ): AsyncGenerator<Loaded> {
-  for await (const images of batches) yield { images };
+  for await (const images of batches) yield { images: partOf(images, part) };
+}
+
+function partOf<A extends Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
+  batch: A,
+  { rank, count }: BatchPart,
+): A {
+  const size = batch.length / count;
+  return batch.subarray(rank * size, (rank + 1) * size) as A;
 }
 
 async function* take(

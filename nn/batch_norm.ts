@@ -7,6 +7,7 @@ import { mean } from "../core/functions/reductions.ts";
 import { showShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { type Context, Layer } from "./module.ts";
+import { meanOverRanks, type Replicas, SINGLE } from "./replicas.ts";
 
 /** Options of a batch norm. */
 export interface BatchNormOptions {
@@ -19,7 +20,8 @@ export interface BatchNormOptions {
 /** Batch normalisation over all axes but the last (arXiv 1502.03167), then scale and shift; PyTorch's conventions.
  *
  * In training it normalises with the batch's mean and biased variance, and moves the running statistics towards the
- * batch's mean and unbiased variance. In evaluation it uses the running statistics.
+ * batch's mean and unbiased variance. In evaluation it uses the running statistics. The batch is
+ * that of all processes that share it.
  *
  * ```ts
  * import { BatchNorm, openDevice, randomKey } from "@codebook/codebook";
@@ -62,13 +64,13 @@ export class BatchNorm extends Layer {
   forward(x: Tensor, context?: Context): Tensor {
     const rows = toRows(x, this.weight.size, "normalise a batch");
     const normalized = context?.training
-      ? this.#byBatch(rows, x)
+      ? this.#byBatch(rows, x, context.replicas ?? SINGLE)
       : this.#scaled(sub(rows, this.runningMean), this.runningVariance);
     return reshape(normalized, x.shape);
   }
 
-  #byBatch(rows: Tensor, x: Tensor): Tensor {
-    const [count] = rows.shape;
+  #byBatch(rows: Tensor, x: Tensor, replicas: Replicas): Tensor {
+    const count = rows.shape[0] * replicas.count;
     if (count < 2) {
       throw new TypeError(
         `Cannot normalise a batch: in training each channel needs two values or more, got shape ${
@@ -76,9 +78,9 @@ export class BatchNorm extends Layer {
         }`,
       );
     }
-    const batchMean = mean(rows, 0);
+    const batchMean = meanOverRanks(mean(rows, 0), replicas);
     const centred = sub(rows, batchMean);
-    const variance = mean(square(centred), 0);
+    const variance = meanOverRanks(mean(square(centred), 0), replicas);
     withoutGradients(() => {
       this.#move(this.runningMean, batchMean, 1);
       this.#move(this.runningVariance, variance, count / (count - 1));

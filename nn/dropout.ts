@@ -3,10 +3,11 @@ import { uniform } from "../core/functions/creation.ts";
 import { greaterEqual, mul, where } from "../core/functions/elementwise.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type Context, Layer } from "./module.ts";
+import { drawOwnRows, SINGLE } from "./replicas.ts";
 
 /** In training, sets each element to 0 with probability `rate` and divides the others by 1 − `rate` (Srivastava et al.
  * 2014). In evaluation, changes nothing. The context's key determines which elements are dropped, the same on every
- * device.
+ * device and for any number of processes that share a batch.
  *
  * ```ts
  * import { Dropout, openDevice, randomKey } from "@codebook/codebook";
@@ -37,7 +38,9 @@ export class Dropout extends Layer {
   /** Any shape → the same shape. */
   forward(x: Tensor, context?: Context): Tensor {
     if (this.#rate === 0 || !context?.training) return x;
-    const isKept = greaterEqual(uniform(x.device, x.shape, context.key), this.#rate);
+    const { key, replicas = SINGLE } = context;
+    const drawn = drawOwnRows(x.shape, replicas, (shape) => uniform(x.device, shape, key));
+    const isKept = greaterEqual(drawn, this.#rate);
     return where(isKept, mul(x, 1 / (1 - this.#rate)), 0);
   }
 }

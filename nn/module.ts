@@ -4,6 +4,7 @@ import type { RandomKey } from "../core/random.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { partKey } from "./initializers.ts";
+import type { Replicas } from "./replicas.ts";
 
 /** An integer on the host that is part of a module's state, such as a flag or a fill level. */
 export class Counter {
@@ -185,6 +186,8 @@ export interface Context {
   readonly training: boolean;
   /** Key for the layer's random numbers; different for each layer and step. */
   readonly key: RandomKey;
+  /** The processes that train together, one by default; all have the same key, each an equal part of the batch. */
+  readonly replicas?: Replicas;
 }
 
 /** A module that maps one tensor to one tensor. */

@@ -1,4 +1,7 @@
 /** The interface between the processes that train one model together, each on its part of every batch. */
+import { mul } from "../core/functions/elementwise.ts";
+import { slice } from "../core/functions/movement.ts";
+import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 
 /** Communication with the other processes that train the same model.
@@ -47,3 +50,59 @@ export const SINGLE: Replicas = {
   sumAll: (tensors) => tensors,
   gather: (x) => x,
 };
+
+/** The mean over all ranks, elementwise; gradients pass.
+ *
+ * ```ts
+ * import { meanOverRanks, openDevice, SINGLE } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const loss = device.tensor([2], []);
+ * assert.equal(meanOverRanks(loss, SINGLE), loss);
+ * ```
+ * @param x float32
+ */
+export function meanOverRanks(x: Tensor, replicas: Replicas): Tensor {
+  return replicas.count === 1 ? x : mul(replicas.sum(x), 1 / replicas.count);
+}
+
+/** The means over all ranks of several tensors, in few messages; gradients do not pass.
+ *
+ * ```ts
+ * import { averageOverRanks, openDevice, SINGLE } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const gradients = [device.tensor([2], [])];
+ * assert.deepEqual(averageOverRanks(gradients, SINGLE), gradients);
+ * ```
+ * @param tensors each float32
+ */
+export function averageOverRanks(
+  tensors: readonly Tensor[],
+  replicas: Replicas,
+): readonly Tensor[] {
+  if (replicas.count === 1) return tensors;
+  return replicas.sumAll(tensors).map((total) => mul(total, 1 / replicas.count));
+}
+
+/** A rank's rows of what one process would draw for the whole batch, all of which every rank draws.
+ *
+ * ```ts
+ * import { drawOwnRows, normal, openDevice, randomKey, SINGLE } from "@codebook/codebook";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "noise");
+ * const noise = drawOwnRows([4, 3], SINGLE, (shape) => normal(device, shape, key));
+ * console.log(await noise.floats());
+ * ```
+ * @param shape of the rank's own, the images along its first axis or along a part of it
+ * @param draw gives random numbers of a shape
+ */
+export function drawOwnRows(
+  shape: Shape,
+  { rank, count }: Pick<Replicas, "rank" | "count">,
+  draw: (shape: Shape) => Tensor,
+): Tensor {
+  if (count === 1) return draw(shape);
+  const [rows, ...rest] = shape;
+  return slice(draw([count * rows, ...rest]), [rank * rows, ...rest.map(() => 0)], shape);
+}

@@ -2,6 +2,7 @@
 import type { Tensor } from "../core/tensor.ts";
 import { clipGradients, withoutShare } from "./gradients.ts";
 import type { Optimizer } from "./optimizers.ts";
+import { averageOverRanks, type Replicas, SINGLE } from "./replicas.ts";
 import type { Schedule } from "./schedules.ts";
 
 /** Options of an update. */
@@ -56,10 +57,20 @@ export class Update {
    * @param gradients in the order of the parameters
    * @param step counted from 0
    * @param replaced rows that were changed; their old gradients and moments are dropped
+   * @param replicas the processes whose gradients are averaged first; by default only this one
    */
-  step(gradients: readonly Tensor[], step: number, replaced: readonly ReplacedRows[] = []): void {
+  step(
+    gradients: readonly Tensor[],
+    step: number,
+    replaced: readonly ReplacedRows[] = [],
+    replicas: Replicas = SINGLE,
+  ): void {
+    const { device } = gradients[0];
+    device.phase("all-reduce");
+    const averaged = averageOverRanks(gradients, replicas);
+    device.phase("optimizer");
     for (const { codes, share } of replaced) this.#optimizer.forget(codes, share);
-    const [first, ...rest] = gradients.map((gradient, index) =>
+    const [first, ...rest] = averaged.map((gradient, index) =>
       replaced.filter(({ codes }) => codes === this.parameters[index])
         .reduce((left, { share }) => withoutShare(left, share), gradient)
     );

@@ -7,6 +7,7 @@ import { sum } from "../core/functions/reductions.ts";
 import type { Scope, Tensor } from "../core/tensor.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import { meanSquaredError } from "../nn/losses.ts";
+import { meanOverRanks, SINGLE } from "../nn/replicas.ts";
 import type { QuantizeContext } from "../quantizers/quantizer.ts";
 import type { TrainingPass } from "./training_pass.ts";
 
@@ -57,7 +58,8 @@ export function accumulatedGradients(
   const leaf = parameter(detach(features));
   const quantized = quantizer.quantize(leaf, context);
   const quantizerLoss = Object.values(quantized.losses).reduce(add, full(device, [], 0));
-  const mse = parameter(decodeParts(images, quantized.quantized, context, model, parts));
+  const own = decodeParts(images, quantized.quantized, context, model, parts);
+  const mse = parameter(meanOverRanks(own, context.replicas ?? SINGLE));
   const imageSize = images.size / images.shape[0];
   const fidelity = quantizer.reconstructionLoss(mse, { variance, imageSize });
   const loss = add(fidelity, quantizerLoss);

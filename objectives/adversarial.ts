@@ -9,6 +9,7 @@ import { globalNorm } from "../nn/gradients.ts";
 import { meanAbsoluteError, meanSquaredError } from "../nn/losses.ts";
 import { type Context, freeze } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
+import { averageOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update } from "../nn/update.ts";
 import { ADVERSARIAL_LOSSES, type AdversarialLossName } from "./adversarial_losses.ts";
 import { FirstStageObjective, type FirstStageOptions } from "./first_stage.ts";
@@ -157,7 +158,12 @@ export class AdversarialObjective extends FirstStageObjective {
     const fidelity = this.#fidelity(seen, images);
     const generator = this.#generator(seen, context, step);
     device.phase("backward");
-    const weight = this.#adaptiveWeight(reconstruction, fidelity.gradient, generator?.gradient);
+    const { replicas = SINGLE } = context;
+    const weight = this.#adaptiveWeight(
+      reconstruction,
+      [fidelity.gradient, generator?.gradient],
+      replicas,
+    );
     const { loss, upstream } = withoutGradients(() => {
       const own = add(fidelity.loss, mul(quantizerLoss, this.#options.quantizerWeight));
       if (generator === undefined) return { loss: own, upstream: fidelity.gradient };
@@ -178,10 +184,10 @@ export class AdversarialObjective extends FirstStageObjective {
     );
     const gradients = backward(surrogate, this.#update.parameters, { spent: scope });
     const measured = updateModel(model, pass, context, scope, (moves) => {
-      this.#update.step(gradients, step, moves);
+      this.#update.step(gradients, step, moves, replicas);
     });
     const rivalry = this.#trainDiscriminator(images, seen, context, step);
-    this.codebook.add(quantized.usage);
+    this.codebook.add(replicas.sum(quantized.usage));
     for (const tensor of Object.values(rivalry)) scope.keep(tensor);
     return {
       ...{ loss, mse, quantizerLoss, ...measured, ...fidelity.scalars },
@@ -261,14 +267,19 @@ export class AdversarialObjective extends FirstStageObjective {
    * @param byFidelity of nll by the reconstruction
    * @param byGenerator of g by the reconstruction
    */
-  #adaptiveWeight(reconstruction: Tensor, byFidelity: Tensor, byGenerator?: Tensor): Tensor {
+  #adaptiveWeight(
+    reconstruction: Tensor,
+    [byFidelity, byGenerator]: readonly [Tensor, Tensor | undefined],
+    replicas: Replicas,
+  ): Tensor {
     const { device } = reconstruction;
     if (byGenerator === undefined) return full(device, [], 0);
     using scope = device.scope();
-    const [fidelity, generator] = [byFidelity, byGenerator].map((gradient) => {
-      const along = sum(mul(reconstruction, gradient));
-      return globalNorm([backward(along, [this.model.lastWeight])[0]]);
-    });
+    const byWeight = [byFidelity, byGenerator].map((gradient) =>
+      backward(sum(mul(reconstruction, gradient)), [this.model.lastWeight])[0]
+    );
+    const [fidelity, generator] = averageOverRanks(byWeight, replicas)
+      .map((gradient) => globalNorm([gradient]));
     return scope.keep(withoutGradients(() => {
       const ratio = clamp(div(fidelity, add(generator, EPSILON)), 0, MOST);
       return mul(ratio, this.#options.generatorWeight);
@@ -292,7 +303,7 @@ export class AdversarialObjective extends FirstStageObjective {
     for (const tensor of [loss, logitsReal, logitsFake]) scope.keep(tensor);
     const update = this.#discriminatorUpdate;
     const gradients = backward(loss, update.parameters, { spent: scope });
-    withoutGradients(() => update.step(gradients, step));
+    withoutGradients(() => update.step(gradients, step, [], context.replicas));
     return { discriminatorLoss: loss, logitsReal, logitsFake };
   }
 }

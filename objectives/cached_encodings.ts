@@ -67,15 +67,16 @@ export class CachedEncodings {
 
   /** What some images are encoded to, `[B, ...]`.
    * @param key draws which of them are mirrored
+   * @param first the place of the first in the batch
    */
-  read(device: Device, indices: Int32Array, key: RandomKey): Tensor {
+  read(device: Device, indices: Int32Array, key: RandomKey, first: number): Tensor {
     const size = sizeOf(this.#shape), words = new Uint32Array(4);
     const all = indices.length * size;
     const values = this.#values instanceof Float32Array
       ? new Float32Array(all)
       : new Int32Array(all);
     indices.forEach((index, place) => {
-      philox(key, place, 0, words);
+      philox(key, first + place, 0, words);
       const row = this.#flipped === undefined || words[0] % 2 === 0 ? index : index + this.#flipped;
       values.set(this.#values.subarray(row * size, (row + 1) * size), place * size);
     });

@@ -15,6 +15,7 @@ import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import type { NearTargets } from "../nn/soft_cross_entropy.ts";
+import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
 import { CodeStatistics } from "./code_statistics.ts";
@@ -230,18 +231,28 @@ export abstract class CodeGenerator<
     device: Device,
     count: number,
     labels: Tensor | undefined,
-    { training, key }: Context,
+    { training, key, replicas = SINGLE }: Context,
   ): Tensor {
     const { classes } = this, { classDropout } = this.#options;
     if (classes === 0 || labels === undefined) return full(device, [count], classes, "int32");
     if (!training || classDropout === 0) return labels;
-    return where(less(uniform(device, [count], partKey(key, 0)), classDropout), classes, labels);
+    const drawn = drawOwnRows(
+      [count],
+      replicas,
+      (shape) => uniform(device, shape, partKey(key, 0)),
+    );
+    return where(less(drawn, classDropout), classes, labels);
   }
 
   /** The codes that a step learns from; by default those of the images.
    * @param key of what is drawn
+   * @param replicas whose images make the batch
    */
-  protected encodeInTraining(images: Tensor, _key: RandomKey): EncodedCodes {
+  protected encodeInTraining(
+    images: Tensor,
+    _key: RandomKey,
+    _replicas: Replicas,
+  ): EncodedCodes {
     return { codes: this.encode(images) };
   }
 
@@ -281,22 +292,23 @@ export abstract class CodeGenerator<
     { images, labels, indices }: TrainingBatch,
     { step, ...context }: StepContext,
   ): Readonly<Record<string, Tensor>> {
-    const { device } = images, { smoothing } = this.#options;
+    const { device, shape: [count] } = images, { smoothing } = this.#options;
+    const { replicas = SINGLE } = context, first = replicas.rank * count;
     using scope = device.scope();
     device.phase("codes");
     const key = partKey(context.key, 2);
     const encoded = this.#cached === undefined || indices === undefined
-      ? withoutGradients(() => this.encodeInTraining(images, key))
-      : { codes: this.#cached.read(device, indices, key) };
+      ? withoutGradients(() => this.encodeInTraining(images, key, replicas))
+      : { codes: this.#cached.read(device, indices, key, first) };
     device.phase("forward");
-    const told = this.told(device, images.shape[0], labels, context);
-    const { losses, targets } = this.losses(encoded, told, context, { smoothing, first: 0 });
-    const counted = sum(cast(greaterEqual(targets, 0), "float32"));
-    const loss = scope.keep(div(sum(losses), maximum(counted, 1)));
+    const told = this.told(device, count, labels, context);
+    const { losses, targets } = this.losses(encoded, told, context, { smoothing, first });
+    const counted = meanOverRanks(sum(cast(greaterEqual(targets, 0), "float32")), replicas);
+    const loss = scope.keep(div(sum(losses), maximum(counted, 1 / replicas.count)));
     device.phase("backward");
     const gradients = backward(loss, this.#update.parameters, { spent: scope });
     device.phase("optimizer");
-    this.#update.step(gradients, step);
+    this.#update.step(gradients, step, [], replicas);
     return { loss };
   }
 

@@ -14,6 +14,7 @@ import { partKey } from "../nn/initializers.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Context } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
+import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
 import { type Cache, CachedEncodings } from "./cached_encodings.ts";
@@ -150,26 +151,34 @@ export class DiffusionObjective extends Generator {
   }
 
   /** Takes a step. */
-  step(batch: TrainingBatch, { key, step }: StepContext): Readonly<Record<"loss", Tensor>> {
+  step(
+    batch: TrainingBatch,
+    { key, step, replicas = SINGLE }: StepContext,
+  ): Readonly<Record<"loss", Tensor>> {
     const { schedule } = this.#options;
     const { device, shape: [count] } = batch.images;
+    const first = replicas.rank * count;
     using scope = device.scope();
     device.phase("forward");
-    const original = withoutGradients(() => this.#originals(batch, partKey(key, 0)));
+    const original = withoutGradients(() => this.#originals(batch, partKey(key, 0), first));
     const words = new Uint32Array(4), drawn = partKey(key, 1);
     const times = Array.from({ length: count }, (_, image) => {
-      philox(drawn, image, 0, words);
+      philox(drawn, first + image, 0, words);
       return Math.floor(words[0] * 2 ** -32 * schedule.times);
     });
-    const noise = normal(device, original.shape, partKey(key, 2));
-    const labels = this.#toldLabels(batch, partKey(key, 3));
-    const context = { training: true, key: partKey(key, 4) };
+    const noise = drawOwnRows(
+      original.shape,
+      replicas,
+      (shape) => normal(device, shape, partKey(key, 2)),
+    );
+    const labels = this.#toldLabels(batch, partKey(key, 3), replicas);
+    const context = { training: true, key: partKey(key, 4), replicas };
     const { output, target } = this.#predict({ original, noise, times, labels }, context);
     const loss = scope.keep(meanSquaredError(output, target));
     device.phase("backward");
     const gradients = backward(loss, this.#update.parameters, { spent: scope });
     device.phase("optimizer");
-    withoutGradients(() => this.#update.step(gradients, step));
+    withoutGradients(() => this.#update.step(gradients, step, [], replicas));
     return { loss };
   }
 
@@ -308,13 +317,15 @@ export class DiffusionObjective extends Generator {
     return { output, target: predictionTarget(prediction, { original, noise }, strength) };
   }
 
-  /** What the diffusion is of: a batch's latents, or the images themselves. */
-  #originals({ images, indices }: TrainingBatch, key: RandomKey): Tensor {
+  /** What the diffusion is of: a batch's latents, or the images themselves.
+   * @param first as of `CachedEncodings.read`
+   */
+  #originals({ images, indices }: TrainingBatch, key: RandomKey, first: number): Tensor {
     const { latents } = this.model;
     if (this.#cached === undefined || latents === undefined || indices === undefined) {
       return this.#encode(images);
     }
-    return latents.encode(this.#cached.read(images.device, indices, key));
+    return latents.encode(this.#cached.read(images.device, indices, key, first));
   }
 
   #encode(images: Tensor): Tensor {
@@ -324,12 +335,17 @@ export class DiffusionObjective extends Generator {
   }
 
   /** The classes that a step tells the network. */
-  #toldLabels({ images: { device, shape: [count] }, labels }: TrainingBatch, key: RandomKey) {
+  #toldLabels(
+    { images: { device, shape: [count] }, labels }: TrainingBatch,
+    key: RandomKey,
+    replicas: Replicas,
+  ) {
     const { dropClass = 0 } = this.#options;
     if (this.classes === 0 || labels === undefined) return undefined;
     if (dropClass === 0) return labels;
+    const drawn = drawOwnRows([count], replicas, (shape) => uniform(device, shape, key));
     return where(
-      less(uniform(device, [count], key), dropClass),
+      less(drawn, dropClass),
       full(device, [count], this.classes, "int32"),
       labels,
     );

@@ -16,7 +16,7 @@ export interface TrainingBatch {
   readonly indices?: Int32Array;
 }
 
-/** Which step it is. */
+/** Which step it is, and who takes it: where several processes train together, each has an equal part of the batch. */
 export interface StepContext extends Context {
   /** The training step, counted from 0. */
   readonly step: number;
@@ -83,7 +83,10 @@ export abstract class Objective extends Module {
   }
 
   /** Takes a training step: the forward pass, the gradients, the optimisers' steps. Nothing is read back.
-   * @returns scalars on the device, one of each name
+   *
+   * One that several processes can train together hands `context.replicas` to `Update.step`, and asks it for whatever
+   * else is of the whole batch: the state is then the same on all of them after the step.
+   * @returns scalars on the device, one of each name: means over this process's part of the batch, or the same on all
    */
   abstract step(batch: TrainingBatch, context: StepContext): Readonly<Record<string, Tensor>>;
 

@@ -11,6 +11,7 @@ import type { ResidualTransformer } from "../models/transformer/residual_transfo
 import { StackCache } from "../models/transformer/stack.ts";
 import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
+import type { Replicas } from "../nn/replicas.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
 import { softCrossEntropy } from "../nn/soft_cross_entropy.ts";
 import { CodebookQuantizer } from "../quantizers/codebook.ts";
@@ -101,9 +102,13 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
   }
 
   /** Draws each code from those near to what is left of the feature, where targets are soft. */
-  protected override encodeInTraining(images: Tensor, key: RandomKey): EncodedCodes {
+  protected override encodeInTraining(
+    images: Tensor,
+    key: RandomKey,
+    replicas: Replicas,
+  ): EncodedCodes {
     const { softening, stage1 } = this.#options, { depth } = this.model;
-    if (softening === 0) return super.encodeInTraining(images, key);
+    if (softening === 0) return super.encodeInTraining(images, key, replicas);
     const codebook = sharedCodebook(stage1)!.codes();
     const features = stage1.features(images), width = stage1.codebookDim;
     const places = features.size / width, scaled = (x: Tensor) => mul(x, softening ** -0.5);
@@ -111,7 +116,12 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     let rest = reshape(features, [places, width]);
     for (let level = 0; level < depth; level++) {
       const noise = partKey(key, level);
-      const drawn = nearest(scaled(rest), scaled(codebook), { distance: "l2", noise });
+      // What is drawn for a row depends on its place in the batch.
+      const all = nearest(scaled(replicas.gather(rest)), scaled(codebook), {
+        distance: "l2",
+        noise,
+      });
+      const drawn = slice(all, [replicas.rank * places], [places]);
       indices.push(reshape(drawn, [places, 1]));
       residuals.push(reshape(rest, [places, 1, width]));
       rest = sub(rest, gather(codebook, drawn));

@@ -6,6 +6,7 @@ import { sum } from "../core/functions/reductions.ts";
 import type { Device, Scope, Tensor } from "../core/tensor.ts";
 import { meanSquaredError } from "../nn/losses.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
+import { meanOverRanks, SINGLE } from "../nn/replicas.ts";
 import { Update } from "../nn/update.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
@@ -30,7 +31,7 @@ export interface StepOptions {
   readonly parts?: number;
 }
 
-/** The scalars that a step gives: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
+/** The scalars that a step gives, means over the batch or over a rank's part of it: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
  * the share of the codes that were moved outside of the gradient (by re-anchoring or replacement, each by its share of
  * the way). */
 export const STEP_SCALARS = ["loss", "mse", "quantizerLoss", "featureLength", "moved"] as const;
@@ -39,12 +40,13 @@ export const STEP_SCALARS = ["loss", "mse", "quantizerLoss", "featureLength", "m
 export interface StepResult {
   /** Of the step, each a scalar. */
   readonly scalars: Readonly<Record<typeof STEP_SCALARS[number], Tensor>>;
-  /** int32 `[K]`: how often each code was chosen. */
+  /** int32 `[K]`: how often each code was chosen in the batch, by all ranks together. */
   readonly usage: Tensor;
 }
 
 /** One training step: the quantiser's `begin`; loss = mse/v + its losses; the gradients; its `update`, after
- * which gradients and moments of codes that are no more are dropped; the optimiser's step. Nothing is read back. What the
+ * which gradients and moments of codes that are no more are dropped; the optimiser's step, by the mean of the gradients of
+ * all ranks. Nothing is read back. What the
  * forward pass made is recycled on the way back, but for the results and what `update` is handed.
  *
  * Run it in a scope, so that what it makes is recycled:
@@ -84,9 +86,12 @@ export function trainingStep(
     : accumulatedGradients(images, context, { model, variance, parts }, scope);
   const { loss, mse, quantizerLoss, quantized, gradients } = pass;
   const measured = updateModel(model, pass, context, scope, (moves) => {
-    update.step(gradients, 0, moves);
+    update.step(gradients, 0, moves, context.replicas);
   });
-  return { scalars: { loss, mse, quantizerLoss, ...measured }, usage: quantized.usage };
+  return {
+    scalars: { loss, mse, quantizerLoss, ...measured },
+    usage: scope.keep((context.replicas ?? SINGLE).sum(quantized.usage)),
+  };
 }
 
 /** The forward and the backward pass over a batch at once. */
@@ -98,11 +103,12 @@ function wholePass(
   scope: Scope,
 ): AccumulatedPass {
   const pass = forwardInTraining(model, images, context, scope);
+  const mse = scope.keep(meanOverRanks(pass.mse, context.replicas ?? SINGLE));
   const imageSize = images.size / images.shape[0];
-  const fidelity = model.quantizer.reconstructionLoss(pass.mse, { variance, imageSize });
+  const fidelity = model.quantizer.reconstructionLoss(mse, { variance, imageSize });
   const loss = scope.keep(add(fidelity, pass.quantizerLoss));
   images.device.phase("backward");
-  return { ...pass, loss, gradients: backward(loss, model.parameters(), { spent: scope }) };
+  return { ...pass, mse, loss, gradients: backward(loss, model.parameters(), { spent: scope }) };
 }
 
 /** The forward pass of a training step: the quantiser's `begin`, then the reconstruction.

@@ -1,12 +1,10 @@
 /** Functions for methods that draw codes from a softmax over all codes. */
 import { add, exp, log, mul, neg, sub } from "../core/functions/elementwise.ts";
 import { uniform } from "../core/functions/creation.ts";
-import { slice } from "../core/functions/movement.ts";
 import { logsumexp, sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
-import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { type Replicas, SINGLE } from "../nn/replicas.ts";
+import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 
 /** Standard Gumbel noise, −ln(−ln u), in the shape of the logits. The argmax of logits plus noise is a sample from
  * their softmax (the Gumbel-max trick). The noise is never infinite: u lies between 2⁻²⁴ and 1 − 2⁻²⁴.
@@ -17,14 +15,14 @@ import { type Replicas, SINGLE } from "../nn/replicas.ts";
 export function gumbelNoise(
   { device, shape }: Tensor,
   key: RandomKey,
-  { rank, count }: Replicas = SINGLE,
+  replicas: Replicas = SINGLE,
 ): Tensor {
-  const draw = (shape: Shape) => uniform(device, shape, key, 2 ** -24, 1 - 2 ** -24);
-  const [rows, ...rest] = shape;
-  const own = count === 1
-    ? draw(shape)
-    : slice(draw([count * rows, ...rest]), [rank * rows, ...rest.map(() => 0)], shape);
-  return neg(log(neg(log(own))));
+  const drawn = drawOwnRows(
+    shape,
+    replicas,
+    (all) => uniform(device, all, key, 2 ** -24, 1 - 2 ** -24),
+  );
+  return neg(log(neg(log(drawn))));
 }
 
 /** KL(q ‖ uniform) = Σ_k q_k·ln(q_k·K) for each row, with q = softmax(logits).

@@ -4,18 +4,16 @@ import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Context } from "../nn/module.ts";
 import { Module } from "../nn/module.ts";
-import type { Replicas } from "../nn/replicas.ts";
 
-/** The context of a quantisation: training or not, random key, mask and processes. */
+/** The context of a quantisation: training or not, random key, mask and processes.
+ *
+ * If several processes train together, each quantises an equal part of the batch, and either all or none have a mask.
+ * State and losses are those of the global batch: after `begin` and `update` the state is the same on all ranks, and the
+ * mean of their losses is the loss of the whole batch. Results per feature cover only the rank's own features. */
 export interface QuantizeContext extends Context {
   /** float32 or int32 `[...]`: 1 for a feature, 0 for padding; by default all are features. Padding becomes index −1
    * and a vector of zeros. It does not count in losses, usage, updates and gradients. */
   readonly mask?: Tensor;
-  /** The processes that train together, one by default. Each quantises an equal part of the batch. All use the same
-   * key, and either all or none have a mask. State and losses are those of the global batch: after `begin` and `update`
-   * the state is the same on all ranks, and the mean of their losses is the loss of the whole batch. Results per
-   * feature cover only the rank's own features. */
-  readonly replicas?: Replicas;
 }
 
 /** The result of `quantize`. */

@@ -10,7 +10,12 @@ export {
   type TrainingConfig,
 } from "./config.ts";
 export * from "./construct.ts";
-export { type Communicator, type Numbers } from "./distributed/communicator.ts";
+export {
+  type Communicator,
+  gatherTexts,
+  isAnyRank,
+  type Numbers,
+} from "./distributed/communicator.ts";
 export { type MpiOptions, openMpi } from "./distributed/mpi.ts";
 export {
   findLaunch,
@@ -38,6 +43,7 @@ export { type RunRecord } from "./run_record.ts";
 export * from "./tensorboard/events.ts";
 export * from "./checkpoint.ts";
 export { DivergedError } from "./diverged.ts";
+export { ReadOnlyRunFolder } from "./read_only_run_folder.ts";
 export * from "./run_folder.ts";
 export { DamagedFileError } from "./read_back.ts";
 export * from "./trainer.ts";

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { parseJson } from "../files/bounded_json.ts";
 import { PARTIAL_SUFFIX, writeAtomically } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";
+import type { StateDictionary } from "../nn/module.ts";
+import { type CheckpointHeader, saveCheckpoint } from "./checkpoint.ts";
 import { DamagedFileError, readWhole } from "./read_back.ts";
 import type { RunRecord } from "./run_record.ts";
 import { readCounts, readRecords } from "./run_files.ts";
@@ -126,6 +128,17 @@ export class RunFolder {
   /** Where a checkpoint is. */
   checkpoint(name: "last" | "best" | "weights"): string {
     return join(this.path, "checkpoints", `${name}.safetensors`);
+  }
+
+  /** Writes a state and its header as a checkpoint.
+   * @throws {Error} the file cannot be written
+   */
+  async saveCheckpoint(
+    name: "last" | "best" | "weights",
+    state: StateDictionary,
+    header: CheckpointHeader,
+  ): Promise<void> {
+    await saveCheckpoint(this.checkpoint(name), state, header);
   }
 
   /** Appends a record to `metrics.jsonl`, and its numbers to the event files: those of steps to that of the training,

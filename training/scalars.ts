@@ -2,16 +2,21 @@
 import { withoutGradients } from "../core/execute.ts";
 import { reshape, stack } from "../core/functions/movement.ts";
 import type { Scope, Tensor } from "../core/tensor.ts";
+import { meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import type { Scalars } from "../objectives/objective.ts";
 
 /** Collects the scalars of several steps and reads them together: reading waits for the device. */
 export class ScalarBuffer implements Disposable {
   readonly #names: readonly string[];
+  readonly #replicas: Replicas;
   readonly #rows: Tensor[] = [];
 
-  /** Collects scalars of these names. */
-  constructor(names: readonly string[]) {
+  /** Collects scalars of these names.
+   * @param replicas over which they are averaged when they are read
+   */
+  constructor(names: readonly string[], replicas: Replicas = SINGLE) {
     this.#names = names;
+    this.#replicas = replicas;
   }
 
   /** How many steps wait to be read. */
@@ -34,7 +39,7 @@ export class ScalarBuffer implements Disposable {
     if (rows.length === 0) return [];
     const [first, ...rest] = rows;
     using _scope = first.device.scope();
-    const values = await stack([first, ...rest]).floats();
+    const values = await meanOverRanks(stack([first, ...rest]), this.#replicas).floats();
     for (const row of rows) row.dispose();
     return rows.map((_, step) => {
       const row = values.subarray(step * this.#names.length);

@@ -8,6 +8,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 import { AveragedWeights } from "../nn/averaged_weights.ts";
 import { Counter, Module, type StateDictionary } from "../nn/module.ts";
+import type { Replicas } from "../nn/replicas.ts";
 import type {
   Inspection,
   Objective,
@@ -18,9 +19,12 @@ import {
   checkIdentity,
   isOfLoop,
   readCheckpoint,
-  saveCheckpoint,
   stateOfObjective,
 } from "./checkpoint.ts";
+import { type Communicator, isAnyRank } from "./distributed/communicator.ts";
+import { replicasOver } from "./distributed/replicas.ts";
+import { checkSameOnAll } from "./distributed/same_on_all.ts";
+import { SingleCommunicator } from "./distributed/single.ts";
 import { DivergedError } from "./diverged.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { addScalars, meansOf, noSums, ScalarBuffer, type ScalarSums } from "./scalars.ts";
@@ -125,6 +129,9 @@ export interface TrainOptions {
   readonly resume?: boolean;
   /** Ends the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** The processes that train together, one by default: each has an equal part of every batch. All take the same options but
+   * for the folder, which one of them writes; see `ReadOnlyRunFolder`. */
+  readonly communicator?: Communicator;
   /** Hears where the run is. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Hears that what was recorded ends before the checkpoint that the run goes on from, as a loss of power can leave it. */
@@ -137,6 +144,8 @@ export interface TrainOptions {
 
 /** Steps before the one that is profiled: by then kernels are compiled, and memory is at hand. */
 const WARM_UP = 9;
+
+const ALONE = new SingleCommunicator();
 
 /** Trains towards an objective and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
  * folder.
@@ -184,9 +193,11 @@ const WARM_UP = 9;
  * await Deno.remove(path, { recursive: true });
  * ```
  * @throws {DivergedError} a loss or a part of the state is no longer finite; the last good checkpoint is kept
- * @throws {Error} there is no checkpoint to resume from, or the folder cannot be written
+ * @throws {Error} there is no checkpoint to resume from, the folder cannot be written, or the processes that train together
+ * have come to different states
+ * @throws {TypeError} several train together on a device whose memory the host does not see
  * @throws {RangeError} the checkpoint to resume from is broken or of another configuration, or the batch size is larger
- * than the training set
+ * than the training set or no multiple of the number of processes
  */
 export async function train(options: TrainOptions): Promise<TrainingSummary> {
   using run = new Run(options);
@@ -195,6 +206,8 @@ export async function train(options: TrainOptions): Promise<TrainingSummary> {
 
 class Run implements Disposable {
   readonly #options: TrainOptions;
+  readonly #communicator: Communicator;
+  readonly #replicas: Replicas;
   readonly #state: LoopState;
   readonly #pending: ScalarBuffer;
   readonly #stepsPerEpoch: number;
@@ -205,12 +218,14 @@ class Run implements Disposable {
   #profiledStep: number | undefined;
 
   constructor(options: TrainOptions) {
-    const { objective, dataset, batchSize, epochs, maxSteps = Infinity, averageDecay = null } =
-      options;
+    const { device, objective, dataset, batchSize, epochs } = options;
+    const { maxSteps = Infinity, averageDecay = null, communicator = ALONE } = options;
     this.#options = options;
+    this.#communicator = communicator;
+    this.#replicas = replicasOver(communicator, device);
     this.#stepsPerEpoch = stepsPerEpoch(dataset, batchSize);
     this.#state = new LoopState(objective, averageDecay);
-    this.#pending = new ScalarBuffer(objective.scalars);
+    this.#pending = new ScalarBuffer(objective.scalars, this.#replicas);
     this.#carried = { ...noSums(objective.scalars), best: null };
     this.#totalSteps = Math.min(epochs * this.#stepsPerEpoch, maxSteps);
   }
@@ -224,6 +239,8 @@ class Run implements Disposable {
     const { device, objective, resume = false, folder, onProfile } = this.#options;
     if (resume) await this.#restore();
     await objective.prepare(device);
+    this.#communicator.barrier("for all ranks to be ready", Infinity);
+    if (this.#replicas.count > 1) this.#checkSame(await this.#wholeState());
     const end = await folder.begin(this.#step);
     if (end !== undefined) this.#options.onGap?.(end, this.#step);
     if (!resume) await this.#save("last");
@@ -272,13 +289,12 @@ class Run implements Disposable {
 
   /** Trains to the end of the epoch or of the run; false if it was interrupted. */
   async #epoch(): Promise<boolean> {
-    const { dataset, seed, batchSize, logEverySteps, checkpointEverySteps, signal } = this.#options;
-    const epoch = this.#epochIndex;
+    const { dataset, seed, batchSize, logEverySteps, checkpointEverySteps } = this.#options;
+    const epoch = this.#epochIndex, part = this.#replicas;
     const skip = this.#step % this.#stepsPerEpoch;
     let started = performance.now();
-    for await (const batch of trainingBatches(dataset, { seed, batchSize, epoch, skip })) {
-      await turn(); // Lets a signal come in where a step never waits.
-      if (signal?.aborted) {
+    for await (const batch of trainingBatches(dataset, { seed, batchSize, epoch, skip, part })) {
+      if (await this.#isStopped()) {
         await this.#report(started);
         await this.#save("last");
         return false;
@@ -297,16 +313,23 @@ class Run implements Disposable {
     return true;
   }
 
-  #trainOn({ images, labels, indices }: Batch): void {
-    const { device, objective, dataset, seed, batchSize } = this.#options;
+  /** Whether the signal has come to any rank. */
+  async #isStopped(): Promise<boolean> {
+    await turn(); // Lets it come in where a step never waits.
+    const { signal } = this.#options;
+    return isAnyRank(this.#communicator, signal?.aborted === true, "to stop");
+  }
+
+  #trainOn({ images, labels, indices, count }: Batch): void {
+    const { device, objective, dataset, seed } = this.#options;
     using scope = device.scope();
     const batch = {
-      images: device.tensor(images, [batchSize, ...dataset.imageShape]),
-      labels: labels && device.tensor(labels, [batchSize]),
+      images: device.tensor(images, [count, ...dataset.imageShape]),
+      labels: labels && device.tensor(labels, [count]),
       indices,
     };
-    const step = this.#step;
-    const context = { training: true, key: randomKey(seed, "quantizer", step), step };
+    const step = this.#step, replicas = this.#replicas;
+    const context = { training: true, key: randomKey(seed, "quantizer", step), step, replicas };
     this.#pending.add(objective.step(batch, context), scope);
     this.#state.average?.update();
     this.#state.step.value++;
@@ -366,12 +389,22 @@ class Run implements Disposable {
    * @throws {Interrupted} the signal came
    */
   async #evaluate(split: "validation" | "test"): Promise<ObjectiveEvaluation> {
-    const { objective, dataset, heldOut, batchSize, seed, signal } = this.#options;
+    const { objective, dataset, heldOut, batchSize, seed } = this.#options;
     using _averaged = this.#state.average?.apply();
     const measured = split === "validation" && heldOut !== undefined ? heldOut : dataset;
     const batches = evaluationBatches(measured, { split: "test", batchSize });
     const context = { training: false, key: randomKey(seed, "evaluation") };
-    return await objective.evaluate(split, untilAborted(batches, signal), context);
+    return await objective.evaluate(split, this.#untilStopped(batches), context);
+  }
+
+  /** Batches until the signal comes.
+   * @throws {Interrupted} it came
+   */
+  async *#untilStopped(batches: AsyncIterable<Batch>): AsyncGenerator<Batch> {
+    for await (const batch of batches) {
+      if (await this.#isStopped()) throw new Interrupted();
+      yield batch;
+    }
   }
 
   async #endEpoch(): Promise<ObjectiveEvaluation> {
@@ -407,7 +440,13 @@ class Run implements Disposable {
     return test;
   }
 
+  /** One rank draws them; the others wait. */
   async #saveSamples(epoch: number): Promise<void> {
+    if (this.#communicator.rank === 0) await this.#drawSamples(epoch);
+    this.#communicator.barrier("for the samples", Infinity);
+  }
+
+  async #drawSamples(epoch: number): Promise<void> {
     const { device, folder, objective, seed } = this.#options;
     using _averaged = this.#state.average?.apply();
     const context = { training: false, key: randomKey(seed, "samples") };
@@ -415,23 +454,36 @@ class Run implements Disposable {
     if (png !== undefined) await folder.saveSamples({ epoch, step: this.#step }, png);
   }
 
-  /** Writes the state under each of the names, unless it is broken. */
-  async #save(...names: readonly ("last" | "best")[]): Promise<void> {
-    const { folder, identity, objective } = this.#options;
+  /** The state of the loop and the objective. */
+  async #wholeState(): Promise<StateDictionary> {
     const { step, ...loop } = Object.fromEntries(await this.#state.stateDictionary());
-    const state: StateDictionary = new Map([
+    return new Map([
       ["step", step],
-      ...await objective.stateDictionary(),
+      ...await this.#options.objective.stateDictionary(),
       ...Object.entries(loop),
     ]);
+  }
+
+  /** Refuses to go on where ranks have come to different states. */
+  #checkSame(state: StateDictionary): void {
+    const values = new Map([...state].map(([name, entry]) => [name, entry.values]));
+    checkSameOnAll(this.#communicator, values, `after step ${this.#step}`);
+  }
+
+  /** Writes the state under each of the names, unless it is broken. One rank writes; the others wait. */
+  async #save(...names: readonly ("last" | "best")[]): Promise<void> {
+    const { folder, identity } = this.#options;
+    const state = await this.#wholeState();
     const broken = findNonFinite(state);
     if (broken !== undefined) {
       throw new DivergedError(this.#step, ...broken, folder.checkpoint("last"));
     }
+    this.#checkSame(state);
     await folder.sync();
     for (const name of names) {
-      await saveCheckpoint(folder.checkpoint(name), state, { identity, carried: this.#carried });
+      await folder.saveCheckpoint(name, state, { identity, carried: this.#carried });
     }
+    this.#communicator.barrier("for the checkpoint", Infinity);
   }
 
   /** Writes the model alone, as it is evaluated: what is needed to use it, and not to go on training. */
@@ -441,7 +493,7 @@ class Run implements Disposable {
     const state = [...await objective.model.stateDictionary()]
       .map(([name, entry]) => [`model.${name}`, entry] as const);
     const header = { identity, carried: null };
-    await saveCheckpoint(folder.checkpoint("weights"), new Map(state), header);
+    await folder.saveCheckpoint("weights", new Map(state), header);
   }
 
   async #restore(): Promise<void> {
@@ -457,20 +509,6 @@ class Run implements Disposable {
 
 /** Ends an evaluation that a signal has made pointless: the checkpoint before it is there to go on from. */
 class Interrupted extends Error {}
-
-/** Batches until a signal comes.
- * @throws {Interrupted} it came
- */
-async function* untilAborted(
-  batches: AsyncIterable<Batch>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Batch> {
-  for await (const batch of batches) {
-    await turn();
-    if (signal?.aborted) throw new Interrupted();
-    yield batch;
-  }
-}
 
 /** The name of the first entry with a value that is not finite, and the value. */
 function findNonFinite(state: StateDictionary): [name: string, value: number] | undefined {

@@ -45,10 +45,57 @@ export interface Communicator extends Disposable {
   gather(values: Numbers, into: Numbers, purpose: string): void;
   /** Waits until every rank has come here.
    * @param purpose what for, for messages
+   * @param timeout how long a late rank is waited for, in seconds; by default as long as by every call
    */
-  barrier(purpose: string): void;
+  barrier(purpose: string, timeout?: number): void;
   /** Ends all ranks, after this one has said why. */
   abort(message: string): never;
+}
+
+/** Whether any rank says yes: every rank gets the same answer.
+ *
+ * ```ts
+ * import { isAnyRank, SingleCommunicator } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using communicator = new SingleCommunicator();
+ * assert.equal(isAnyRank(communicator, false, "to stop"), false);
+ * ```
+ * @param own what this rank says
+ * @param purpose to what, for messages
+ */
+export function isAnyRank(communicator: Communicator, own: boolean, purpose: string): boolean {
+  const count = Int32Array.of(own ? 1 : 0);
+  communicator.allReduce(count, `whether ${purpose}`);
+  return count[0] > 0;
+}
+
+/** The texts of all ranks, on every rank.
+ *
+ * ```ts
+ * import { gatherTexts, SingleCommunicator } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using communicator = new SingleCommunicator();
+ * assert.deepEqual(gatherTexts(communicator, "here", "the hosts"), ["here"]);
+ * ```
+ * @param purpose what they are, for messages
+ */
+export function gatherTexts(
+  communicator: Communicator,
+  text: string,
+  purpose: string,
+): readonly string[] {
+  const units = Int32Array.from(text, (_, at) => text.charCodeAt(at));
+  const lengths = new Int32Array(communicator.size);
+  communicator.gather(Int32Array.of(units.length), lengths, `the lengths of ${purpose}`);
+  const longest = Math.max(...lengths);
+  const own = new Int32Array(longest), all = new Int32Array(longest * lengths.length);
+  own.set(units);
+  communicator.gather(own, all, purpose);
+  return Array.from(lengths, (length, rank) => {
+    const start = rank * longest;
+    return Array.from(all.subarray(start, start + length), (unit) => String.fromCharCode(unit))
+      .join("");
+  });
 }
 
 /** Checks the memory that `gather` writes to.

@@ -5,6 +5,7 @@ import {
   type Handle,
   type Launch,
   loadMpi,
+  MPI_VARIABLES,
   type MpiLibrary,
   pinLibrary,
 } from "./mpi_library.ts";
@@ -138,8 +139,8 @@ class MpiCommunicator implements Communicator {
   }
 
   /** Waits for all ranks. */
-  barrier(purpose: string): void {
-    this.#meet("wait", purpose);
+  barrier(purpose: string, timeout: number = this.#timeout): void {
+    if (!this.#arrive(`wait ${purpose}`, "wait", timeout)) this.#complain(`wait ${purpose}`);
   }
 
   /** Says why on stderr, and ends all ranks. */
@@ -174,7 +175,11 @@ class MpiCommunicator implements Communicator {
   #meet(kind: string, purpose: string, values?: Numbers, root = 0): void {
     const action = `${kind} ${purpose}`;
     const call = `${kind} ${values?.constructor.name} ${values?.length} ${root}`;
-    if (this.#arrive(action, call)) return;
+    if (!this.#arrive(action, call)) this.#complain(action);
+  }
+
+  /** Ends the run, as a rank has come to another call. */
+  #complain(action: string): never {
     sleep(BEFORE_COMPLAINT);
     this.abort(
       `Cannot ${action}: all ${this.size} ranks must make the same call, got another from one of them`,
@@ -184,9 +189,10 @@ class MpiCommunicator implements Communicator {
   /** Waits until every rank has come to a call.
    * @param action what for
    * @param call what must be the same on all ranks
+   * @param timeout in seconds
    * @returns whether it is
    */
-  #arrive(action: string, call: string): boolean {
+  #arrive(action: string, call: string, timeout: number = this.#timeout): boolean {
     if (!this.#isOpen) {
       throw new Error(`Cannot ${action}: the communicator must be open, got one that was closed`);
     }
@@ -201,14 +207,23 @@ class MpiCommunicator implements Communicator {
       functions.MPI_Test(request, this.#arrived, ignored);
       if (this.#arrived[0] !== 0) return this.#call[0] === -this.#call[1];
       const waited = performance.now() - start;
-      if (waited > this.#timeout * 1000) {
+      if (waited > timeout * 1000) {
         this.abort(
-          `Cannot ${action}: all ${this.size} ranks must come to it within ${this.#timeout} s, got fewer`,
+          `Cannot ${action}: all ${this.size} ranks must come to it within ${timeout} s, got fewer`,
         );
       }
       if (waited > BUSY_MILLISECONDS) sleep(PAUSE);
     }
   }
+}
+
+/** Lets the first rank tell an error first, which mpirun then ends the others for: where all come to the same error, it is
+ * told once. A process that mpirun did not start, or that may not ask, goes on at once.
+ */
+export function awaitTurnToFail(): void {
+  const query = (variable: string) =>
+    Deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  if (MPI_VARIABLES.every(query) && (findLaunch()?.rank ?? 0) > 0) sleep(MILLISECONDS_A_RANK);
 }
 
 /** FNV-1a, 31 bits. */

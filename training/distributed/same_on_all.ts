@@ -18,6 +18,7 @@ export function checkSameOnAll(
   when: string,
 ): void {
   const { size } = communicator;
+  if (size === 1) return;
   const names = [...values.keys()];
   const own = Int32Array.from([...values.values()], hashOf);
   const all = new Int32Array(size * own.length);
