@@ -46,6 +46,28 @@ export class Output {
   }
 }
 
+/** Prints nothing: of the processes that train together one speaks. */
+export class Silence extends Output {
+  /** Prints nothing. */
+  constructor() {
+    super(false);
+  }
+
+  /** Prints nothing. */
+  override say(): void {}
+
+  /** Prints nothing. */
+  override result(): void {}
+
+  /** Prints nothing. */
+  override redraw(): void {}
+
+  /** Nobody watches. */
+  override get isTerminal(): boolean {
+    return false;
+  }
+}
+
 function print(stream: "stdout" | "stderr", line: string): void {
   try {
     if (stream === "stdout") console.log(line);

@@ -13,23 +13,27 @@ import { openDataset } from "../data/registry.ts";
 import { checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
 import { constructObjective, totalSteps } from "../training/construct.ts";
+import { type Communicator, isAnyRank } from "../training/distributed/communicator.ts";
+import { awaitTurnToFail } from "../training/distributed/mpi.ts";
 import { identityOf } from "../training/identity.ts";
 import { openRun } from "../training/open_run.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { resolveConfig, resolveUnchecked } from "../training/resolve.ts";
+import { ReadOnlyRunFolder } from "../training/read_only_run_folder.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { quoteShell } from "../studies/launchers/shell.ts";
 import { train } from "../training/trainer.ts";
 import { taskCall } from "./call.ts";
 import { readConfigFile } from "./config_file.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
-import { type Command, readCommandLine } from "./flags.ts";
+import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
 import { peakMemoryBytes, showEvaluation, showTracePath } from "./measured.ts";
-import { Output } from "./output.ts";
+import { Output, Silence } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { openRanks, RANK_OPTIONS, shareConfig } from "./train_ranks.ts";
 
 const OPTIONS = z.strictObject({
   config: z.string().min(1).nullable().default(null)
@@ -38,6 +42,7 @@ const OPTIONS = z.strictObject({
   overwrite: z.boolean().default(false).describe("replaces the run that the folder holds"),
   profile: z.boolean().default(false)
     .describe("times the kernels of one early step: prints the dearest, and leaves trace.json"),
+  ...RANK_OPTIONS,
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });
@@ -72,22 +77,49 @@ const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
  * @param args of the command line
  */
 export async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await run(args);
+  } catch (error) {
+    awaitTurnToFail();
+    throw error;
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
   if (line.help) {
     console.log(showHelp(COMMAND, PRESET_NOTES));
     return 0;
   }
-  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const options = asUsage(() =>
+    readSettings(OPTIONS, nest(Object.entries(line.options)), "read the command line")
+  );
   const config = await configure(options, line.settings);
-  const folder = new RunFolder(config.out);
+  const communicator = openRanks(options, line.options);
+  const { rank } = communicator;
+  const folder = rank === 0 ? new RunFolder(config.out) : new ReadOnlyRunFolder(config.out);
+  const output = rank === 0 ? new Output(options.json) : new Silence();
+  const shared = shareConfig(config, communicator);
   await checkFolder(folder, options);
-  return await trainInto(folder, config, options);
+  const code = await trainInto(folder, config, { ...options, shared, communicator, output });
+  communicator[Symbol.dispose](); // Not after an error: that is to be told, and ends the other processes.
+  return code;
+}
+
+/** What a run is computed with. */
+interface Means extends Options {
+  /** The configuration as this process computes it. */
+  readonly shared: Config;
+  /** The processes. */
+  readonly communicator: Communicator;
+  /** Where this one's words go. */
+  readonly output: Output;
 }
 
 /** Trains, after everything that can be refused was checked: only then the folder is touched. */
-async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
-  const { seed, data, training, cpu } = config;
-  const output = new Output(options.json);
+async function trainInto(folder: RunFolder, config: Config, means: Means): Promise<number> {
+  const { seed, data, training } = config;
+  const { shared, communicator, output, ...options } = means;
   let progress: Progress | undefined;
   using interruption = new Interruption(() => {
     progress?.clear();
@@ -99,8 +131,8 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     ? { training: opened, validation: undefined }
     : asUsage(() => holdOut(opened, training.validation, seed));
   const steps = totalSteps(config, dataset);
-  const { threads, blas, dnn } = cpu;
-  using device = await openDevice(config.device, {
+  const { threads, blas, dnn } = shared.cpu;
+  using device = await openDevice(shared.device, {
     threads: threads ?? undefined,
     blas,
     dnn,
@@ -116,9 +148,13 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   if (resume) await checkResumable(folder, identity, steps);
 
   const parameters = objective.model.parameters().reduce((sum, { size }) => sum + size, 0);
-  output.say(`training on ${device.description} into ${folder.path}`);
+  const place = communicator.size === 1
+    ? device.description
+    : `${device.description}, ${communicator.description}`;
+  output.say(`training on ${place} into ${folder.path}`);
   output.say(`the model has ${parameters.toLocaleString("en")} parameters`);
-  if (interruption.signal.aborted) {
+  communicator.barrier("for the images", Infinity);
+  if (isAnyRank(communicator, interruption.signal.aborted, "to stop")) {
     output.result({ finished: false, steps: 0, out: folder.path }, [
       "stopped before the first step; nothing was written",
     ]);
@@ -129,7 +165,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     batchSize: training.batchSize,
   });
   using _lock = await folder.lock();
-  await checkFolder(folder, options); // Another process may have trained there since.
+  if (communicator.rank === 0) await checkFolder(folder, options); // Another run may have been there since.
   if (options.overwrite) await folder.clear();
   await folder.writeConfig(config);
   const trained = await train({
@@ -144,6 +180,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     identity,
     resume,
     signal: interruption.signal,
+    communicator,
     onGap: (recorded, step) => {
       shown.clear();
       output.say(
@@ -176,7 +213,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     preset: config.preset,
     seed,
     steps: trained.steps,
-    device: device.description,
+    device: place,
     test: { ...test.numbers, protocol: test.protocol },
     best: best === null ? null : { ...best, protocol: test.protocol },
     imagesPerSecond,
@@ -188,7 +225,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     ...showEvaluation(test),
     imagesPerSecond === null
       ? "speed        not measured: no step was left to take"
-      : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${device.description}`,
+      : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${place}`,
     `peak memory  ${(summary.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`,
     `the run is in ${folder.path}`,
   ]);

@@ -15,12 +15,7 @@ import type {
   ObjectiveEvaluation,
   Scalars,
 } from "../objectives/objective.ts";
-import {
-  checkIdentity,
-  isOfLoop,
-  readCheckpoint,
-  stateOfObjective,
-} from "./checkpoint.ts";
+import { checkIdentity, isOfLoop, readCheckpoint, stateOfObjective } from "./checkpoint.ts";
 import { type Communicator, isAnyRank } from "./distributed/communicator.ts";
 import { replicasOver } from "./distributed/replicas.ts";
 import { checkSameOnAll } from "./distributed/same_on_all.ts";

@@ -1,0 +1,105 @@
+/** Training that several processes share: its flags, and what they must agree in. */
+import { z } from "zod";
+import { type Communicator, gatherTexts } from "../training/distributed/communicator.ts";
+import { openMpi } from "../training/distributed/mpi.ts";
+import { SingleCommunicator } from "../training/distributed/single.ts";
+import type { Config } from "../training/config.ts";
+import { nest } from "./flags.ts";
+import { asUsage, UsageError } from "./fail.ts";
+
+/** The flags. They say how a run is computed, and not what it is: no configuration holds them. */
+export const RANK_OPTIONS = {
+  distributed: z.enum(["none", "mpi"]).default("none").describe(
+    "mpi: the processes that mpirun has started train together, each on its part of every batch",
+  ),
+  mpi: z.strictObject({
+    timeout: z.number().positive().default(600)
+      .describe("how long a process waits for a late one, in seconds"),
+    library: z.string().min(1).default("auto")
+      .describe("the system's MPI: auto the one of the launcher, a path that library"),
+  }).prefault({}),
+};
+
+/** The flags' values. */
+export type RankFlags = z.output<z.ZodObject<typeof RANK_OPTIONS>>;
+
+/** Connects the processes that train together.
+ * @param given the flags that stood on the command line, by name
+ * @throws {UsageError} a flag of MPI stands without MPI, mpirun did not start this process, or there is no library
+ */
+export function openRanks(
+  { distributed, mpi }: RankFlags,
+  given: Readonly<Record<string, unknown>>,
+): Communicator {
+  if (distributed === "mpi") return asUsage(() => openMpi(mpi));
+  const [flag] = Object.keys(nest(Object.entries(given)).mpi ?? {});
+  if (flag === undefined) return new SingleCommunicator();
+  throw new UsageError(
+    `Cannot read the command line: --mpi.${flag} must stand with --distributed mpi, got it without`,
+  );
+}
+
+/** The configuration as the processes compute it together: on the device cpu unless another is named, with the threads that
+ * the machine has for each of them unless their number is set.
+ * @throws {UsageError} they cannot train so together, or have other settings than the first
+ */
+export function shareConfig(config: Config, communicator: Communicator): Config {
+  const { size } = communicator;
+  if (size === 1) return config;
+  return asUsage(() => {
+    checkSame(config, communicator);
+    const { device, training: { batchSize, accumulate }, cpu } = config;
+    if (device === "webgpu") {
+      throw new RangeError(
+        `Cannot train over ${size} processes: device must be auto, cpu or reference, whose memory MPI sends as it lies, got webgpu`,
+      );
+    }
+    if (batchSize % (size * accumulate) !== 0) {
+      throw new RangeError(
+        `Cannot train over ${size} processes: training.batchSize must be a multiple of ${
+          accumulate === 1 ? "their number" : `their number times training.accumulate ${accumulate}`
+        }, got ${batchSize}`,
+      );
+    }
+    const threads = cpu.threads ?? threadsOfEach(communicator);
+    return { ...config, device: device === "auto" ? "cpu" : device, cpu: { ...cpu, threads } };
+  });
+}
+
+/** How many threads there are for each process on this machine; mpirun may have bound it to some cores. */
+function threadsOfEach(communicator: Communicator): number {
+  const isAllowed = Deno.permissions.querySync({ name: "sys", kind: "hostname" }).state ===
+    "granted";
+  const hosts = gatherTexts(communicator, isAllowed ? Deno.hostname() : "", "the hosts");
+  const here = hosts.filter((host) => host === hosts[communicator.rank]).length;
+  return Math.max(1, Math.floor(navigator.hardwareConcurrency / here));
+}
+
+/** Refuses to train where a process has other settings than the first; all processes name the same setting. */
+function checkSame(config: Config, communicator: Communicator): void {
+  const own = JSON.stringify(config);
+  const all = gatherTexts(communicator, own, "the settings").map((text) =>
+    settingsOf(JSON.parse(text))
+  );
+  const [first, ...others] = all;
+  for (const [index, settings] of others.entries()) {
+    for (const path of new Set([...first.keys(), ...settings.keys()])) {
+      if (settings.get(path) === first.get(path)) continue;
+      throw new RangeError(
+        `Cannot train over ${all.length} processes: ${path} must be the same for all, got ${
+          first.get(path) ?? "nothing"
+        } of rank 0 and ${settings.get(path) ?? "nothing"} of rank ${index + 1}`,
+      );
+    }
+  }
+}
+
+/** Values by dotted path. */
+function settingsOf(section: object, before = ""): Map<string, string> {
+  const entries = Object.entries(section).flatMap(([name, value]): [string, string][] =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? [...settingsOf(value, `${before}${name}.`)]
+      : [[`${before}${name}`, JSON.stringify(value)]]
+  );
+  return new Map(entries);
+}
