@@ -1,0 +1,226 @@
+/** Run by mpirun: every objective of the registry trained over the ranks, against one process. */
+import assert from "node:assert/strict";
+import { openDevice } from "../../../core/device.ts";
+import type { Dataset } from "../../../data/dataset.ts";
+import { modelSchema } from "../../../models/registry.ts";
+import type { Objective } from "../../../objectives/objective.ts";
+import { OPTIMIZER_SETTINGS } from "../../../objectives/optimizer_settings.ts";
+import { OBJECTIVE_TYPES, objectiveKind } from "../../../objectives/registry.ts";
+import type { QuantizerConfig } from "../../../quantizers/registry.ts";
+import { DivergedError } from "../../../training/diverged.ts";
+import { openMpi } from "../../../training/distributed/mpi.ts";
+import { SingleCommunicator } from "../../../training/distributed/single.ts";
+import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
+import { RunFolder } from "../../../training/run_folder.ts";
+import { train, type TrainingProgress, type TrainOptions } from "../../../training/trainer.ts";
+import { stripes, tinyFirstStage } from "../../objectives/second_stage.ts";
+
+/** Of a scalar's size; rounding is all that may differ. */
+const TOLERANCE = 1e-4;
+/** What is 0 but for rounding may be any small number. */
+const ROUNDING = 1e-6;
+
+interface Case {
+  readonly type: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly model?: Readonly<Record<string, unknown>>;
+  readonly quantizer?: QuantizerConfig;
+  /** Codes a position of the first stage that it stands on. */
+  readonly depth?: number;
+  readonly accumulate?: number;
+  readonly averageDecay?: number;
+  readonly steps?: number;
+  readonly clipNorm?: number;
+  /** Of the test numbers, where it is not that of the steps. */
+  readonly tolerance?: number;
+}
+
+const small = { hidden: 8, residualHidden: 4 };
+const codes = { codebookSize: 8, codebookDim: 4 };
+const unet = { width: 8, groups: 4, headChannels: 8, multipliers: [1, 1], dropout: 0.1 };
+const transformer = { width: 16, layers: 1, heads: 2, dropout: 0.1 };
+const told = { conditional: true, classDropout: 0.3 };
+
+const CASES: readonly Case[] = [
+  {
+    type: "reconstruction",
+    model: small,
+    quantizer: { type: "vanilla", ...codes },
+    steps: 50,
+    clipNorm: 1,
+  },
+  {
+    type: "reconstruction",
+    model: small,
+    quantizer: { type: "clustered-ema", ...codes },
+    steps: 20,
+    averageDecay: 0.9,
+    // A bias before a batch normalisation has no gradient but rounding, of which Adam makes whole steps: the running mean
+    // comes after it.
+    tolerance: 0.05,
+  },
+  {
+    type: "reconstruction",
+    model: small,
+    quantizer: { type: "sq", ...codes },
+    accumulate: 3,
+  },
+  {
+    type: "adversarial",
+    settings: { perceptual: "none", discLayers: 1, discChannels: 4, discWarmupSteps: 2 },
+    model: {
+      type: "vqgan",
+      ...{ ch: 8, chMult: [1, 1], numResBlocks: 1, resolution: 12, attnResolutions: [6], groups: 4 },
+      dropout: 0.1,
+    },
+    quantizer: { type: "clustered", ...codes },
+  },
+  { type: "diffusion", settings: { classes: true, dropClass: 0.3, times: 20 }, model: unet },
+  {
+    type: "latent-diffusion",
+    settings: { classes: true, cache: "flips", times: 20 },
+    model: unet,
+    averageDecay: 0.9,
+  },
+  { type: "autoregression", settings: { ...told, cache: "flips" }, model: transformer },
+  { type: "masking", settings: told, model: transformer },
+  {
+    type: "residual-autoregression",
+    settings: { ...told, softening: 0.5 },
+    model: { ...transformer, depthLayers: 1 },
+    depth: 2,
+  },
+];
+assert.deepEqual([...new Set(CASES.map(({ type }) => type))], OBJECTIVE_TYPES);
+
+using communicator = openMpi({ timeout: 60 });
+using alone = new SingleCommunicator();
+const { rank, size } = communicator;
+const [shared] = Deno.args;
+const own = await Deno.makeTempDir({ prefix: "codebook-rank-" });
+using device = await openDevice("cpu", { threads: 1, blas: "off", dnn: "off" });
+
+const dataset = stripes();
+const BATCH = 12, STEPS_PER_EPOCH = dataset.sizes.train / BATCH, STEPS = 6;
+
+async function make(one: Case, learningRate = 3e-3): Promise<Objective> {
+  const { type, settings = {}, model = {}, quantizer, depth, accumulate = 1, clipNorm = null } =
+    one;
+  const kind = objectiveKind(type);
+  return await kind.make(device, {
+    seed: 5,
+    dataset,
+    settings: kind.schema.parse(settings),
+    model: modelSchema(kind.models, model).parse(model),
+    quantizer,
+    optimizer: OPTIMIZER_SETTINGS.parse({ learningRate, clipNorm }),
+    steps: one.steps ?? STEPS,
+    stepsPerEpoch: STEPS_PER_EPOCH,
+    accumulate,
+    stage1: kind.stage1 === "required" ? await tinyFirstStage(device, depth) : undefined,
+  });
+}
+
+/** What a run told of its steps and of its end. */
+interface Told {
+  readonly steps: readonly TrainingProgress[];
+  readonly numbers: Readonly<Record<string, unknown>>;
+}
+
+/** Trains by all ranks, or by this one. */
+async function run(
+  one: Case,
+  by: typeof communicator,
+  path: string,
+  options: Partial<TrainOptions> & { readonly learningRate?: number } = {},
+): Promise<Told> {
+  using objective = await make(one, options.learningRate);
+  const steps: TrainingProgress[] = [];
+  const { test } = await train({
+    ...{ device, objective, dataset, seed: 7, batchSize: BATCH, epochs: 100 },
+    ...{ maxSteps: one.steps ?? STEPS, averageDecay: one.averageDecay },
+    ...{ logEverySteps: 1, checkpointEverySteps: by.size === 1 ? 100 : 1, identity: {} },
+    communicator: by,
+    folder: by.rank === 0 ? new RunFolder(path) : new ReadOnlyRunFolder(path),
+    onProgress: (progress) => steps.push(progress),
+    ...options,
+  });
+  return { steps, numbers: test?.numbers ?? {} };
+}
+
+function assertNear(got: number, expected: number, what: string, tolerance = TOLERANCE): void {
+  const most = Math.max(tolerance * Math.abs(expected), ROUNDING);
+  assert.ok(Math.abs(got - expected) <= most, `${what}: ${got}, by one process ${expected}`);
+}
+
+function compare(got: Told, expected: Told, { type, quantizer, tolerance }: Case): void {
+  const what = `${type} ${quantizer?.type ?? ""}`;
+  assert.equal(got.steps.length, expected.steps.length);
+  got.steps.forEach(({ step, scalars, inspection: { record } }, index) => {
+    const one = expected.steps[index];
+    for (const [name, value] of Object.entries(scalars)) {
+      assertNear(value, one.scalars[name], `${what}, step ${step}, ${name}`);
+    }
+    const counted = ({ codebook }: typeof record) => {
+      const { codesInUse, deadCodes } = (codebook ?? {}) as Record<string, unknown>;
+      return { codesInUse, deadCodes };
+    };
+    assert.deepEqual(counted(record), counted(one.inspection.record), `${what}, step ${step}`);
+  });
+  for (const [name, value] of Object.entries(expected.numbers)) {
+    if (typeof value !== "number") assert.equal(got.numbers[name], value, name);
+    else assertNear(Number(got.numbers[name]), value, `${what}, test ${name}`, tolerance);
+  }
+}
+
+for (const [index, one] of CASES.entries()) {
+  const expected = await run(one, alone, `${own}/${index}`);
+  const got = await run(one, communicator, `${shared}/${index}`);
+  compare(got, expected, one);
+}
+
+// A run goes on with another number of processes.
+{
+  const [one] = CASES, whole = { ...one, steps: 20 };
+  const { steps, numbers } = await run(whole, alone, `${own}/whole`);
+  await run(whole, communicator, `${shared}/resumed`, { maxSteps: 7 });
+  if (rank === 0) {
+    compare(await run(whole, alone, `${shared}/resumed`, { maxSteps: 13, resume: true }), {
+      steps: steps.slice(7, 13),
+      numbers: {},
+    }, one);
+  }
+  communicator.barrier("for the first rank", Infinity);
+  const rest = await run(whole, communicator, `${shared}/resumed`, { resume: true });
+  compare(rest, { steps: steps.slice(13), numbers }, one);
+}
+
+// What breaks, or differs, on one rank ends all of them, with the same words.
+{
+  const [one] = CASES;
+  const broken: Dataset = {
+    name: dataset.name,
+    imageShape: dataset.imageShape,
+    sizes: dataset.sizes,
+    variance: dataset.variance,
+    images: async (split, indices, key) => {
+      const images = await dataset.images(split, indices, key);
+      if (rank === size - 1 && split === "train") images[0] = NaN;
+      return images;
+    },
+  };
+  await assert.rejects(
+    run(one, communicator, `${shared}/broken`, { dataset: broken, logEverySteps: 2 }),
+    (error: Error) => error instanceof DivergedError && /step 1\b/.test(error.message),
+  );
+  await assert.rejects(
+    run(one, communicator, `${shared}/apart`, { learningRate: rank === 0 ? 1e-3 : 1e-2 }),
+    /^Error: Cannot go on after step 1: .* must be the same on all ranks, got another on rank 1 than on rank 0$/,
+  );
+  await assert.rejects(
+    run(one, communicator, `${shared}/uneven`, { batchSize: size + 1 }),
+    /^RangeError: Cannot make batches: the batch size must be a multiple of the 2 parts, got 3$/,
+  );
+}
+await Deno.remove(own, { recursive: true });
+console.log(`rank ${rank} of ${size}: ${CASES.length} runs agree`);
