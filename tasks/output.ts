@@ -46,8 +46,16 @@ export class Output {
   }
 }
 
+/** Prints whole lines wherever they go: mpirun shows its processes a terminal, whatever it has itself. */
+export class LineOutput extends Output {
+  /** Nothing is redrawn. */
+  override get isTerminal(): boolean {
+    return false;
+  }
+}
+
 /** Prints nothing: of the processes that train together one speaks. */
-export class Silence extends Output {
+export class Silence extends LineOutput {
   /** Prints nothing. */
   constructor() {
     super(false);
@@ -58,14 +66,6 @@ export class Silence extends Output {
 
   /** Prints nothing. */
   override result(): void {}
-
-  /** Prints nothing. */
-  override redraw(): void {}
-
-  /** Nobody watches. */
-  override get isTerminal(): boolean {
-    return false;
-  }
 }
 
 function print(stream: "stdout" | "stderr", line: string): void {

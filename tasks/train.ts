@@ -31,7 +31,7 @@ import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
 import { peakMemoryBytes, showEvaluation, showTracePath } from "./measured.ts";
-import { Output, Silence } from "./output.ts";
+import { LineOutput, Output, Silence } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { openRanks, RANK_OPTIONS, shareConfig } from "./train_ranks.ts";
 
@@ -98,7 +98,9 @@ async function run(args: readonly string[]): Promise<number> {
   const communicator = openRanks(options, line.options);
   const { rank } = communicator;
   const folder = rank === 0 ? new RunFolder(config.out) : new ReadOnlyRunFolder(config.out);
-  const output = rank === 0 ? new Output(options.json) : new Silence();
+  const output = rank > 0
+    ? new Silence()
+    : new (options.distributed === "none" ? Output : LineOutput)(options.json);
   const shared = shareConfig(config, communicator);
   await checkFolder(folder, options);
   const code = await trainInto(folder, config, { ...options, shared, communicator, output });

@@ -40,6 +40,7 @@ export async function findTestMpis(): Promise<readonly TestMpi[]> {
 /** How a run ended. */
 export interface Ended {
   readonly success: boolean;
+  readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
   readonly milliseconds: number;
@@ -50,6 +51,18 @@ export interface Launched {
   /** What it prints, as it comes. */
   readonly lines: AsyncIterable<string>;
   readonly ended: Promise<Ended>;
+  /** Of mpirun. */
+  readonly pid: number;
+}
+
+/** The process of a rank that Open MPI's mpirun has started on Linux. */
+export async function processOf({ pid }: Launched, rank: number): Promise<number> {
+  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+  for (const child of children.trim().split(" ").map(Number)) {
+    const environment = await Deno.readTextFile(`/proc/${child}/environ`);
+    if (environment.split("\0").includes(`OMPI_COMM_WORLD_RANK=${rank}`)) return child;
+  }
+  throw new Error(`Cannot find the process of rank ${rank}: got ${children}`);
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>, seen: string[]) {
@@ -91,12 +104,12 @@ export function start(
   const lines = linesOf(child.stdout, seen);
   const stderr = new Response(child.stderr).text();
   const end = async (): Promise<Ended> => {
-    const { success } = await child.status;
+    const { success, code } = await child.status;
     const milliseconds = performance.now() - started;
     for await (const _ of lines); // What nobody read.
-    return { success, stdout: seen.join("\n"), stderr: await stderr, milliseconds };
+    return { success, code, stdout: seen.join("\n"), stderr: await stderr, milliseconds };
   };
-  return { lines, ended: end() };
+  return { lines, ended: end(), pid: child.pid };
 }
 
 /** Runs a program to its end. */

@@ -7,10 +7,12 @@ import type { Objective } from "../../../objectives/objective.ts";
 import { OPTIMIZER_SETTINGS } from "../../../objectives/optimizer_settings.ts";
 import { OBJECTIVE_TYPES, objectiveKind } from "../../../objectives/registry.ts";
 import type { QuantizerConfig } from "../../../quantizers/registry.ts";
+import { shareConfig } from "../../../tasks/train_ranks.ts";
 import { DivergedError } from "../../../training/diverged.ts";
 import { openMpi } from "../../../training/distributed/mpi.ts";
 import { SingleCommunicator } from "../../../training/distributed/single.ts";
 import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
+import { type PartialConfig, resolveConfig } from "../../../training/resolve.ts";
 import { RunFolder } from "../../../training/run_folder.ts";
 import { train, type TrainingProgress, type TrainOptions } from "../../../training/trainer.ts";
 import { stripes, tinyFirstStage } from "../../objectives/second_stage.ts";
@@ -70,7 +72,14 @@ const CASES: readonly Case[] = [
     settings: { perceptual: "none", discLayers: 1, discChannels: 4, discWarmupSteps: 2 },
     model: {
       type: "vqgan",
-      ...{ ch: 8, chMult: [1, 1], numResBlocks: 1, resolution: 12, attnResolutions: [6], groups: 4 },
+      ...{
+        ch: 8,
+        chMult: [1, 1],
+        numResBlocks: 1,
+        resolution: 12,
+        attnResolutions: [6],
+        groups: 4,
+      },
       dropout: 0.1,
     },
     quantizer: { type: "clustered", ...codes },
@@ -221,6 +230,35 @@ for (const [index, one] of CASES.entries()) {
     run(one, communicator, `${shared}/uneven`, { batchSize: size + 1 }),
     /^RangeError: Cannot make batches: the batch size must be a multiple of the 2 parts, got 3$/,
   );
+}
+
+// What cannot be trained together is refused on all ranks, with the same words.
+{
+  const config = resolveConfig();
+  const share = (flags: PartialConfig) => shareConfig(resolveConfig({ flags }), communicator);
+  assert.throws(() => share({ training: { epochs: 3 + rank } }), {
+    name: "UsageError",
+    message:
+      "Cannot train over 2 processes: training.epochs must be the same for all, got 3 of rank 0 and 4 of rank 1",
+  });
+  assert.throws(() => share({ quantizer: { type: rank === 0 ? "fsq" : "lfq" } }), {
+    name: "UsageError",
+    message:
+      /^Cannot train over 2 processes: quantizer\.type must be the same for all, got "fsq" of/,
+  });
+  assert.throws(() => share({ device: "webgpu" }), {
+    name: "UsageError",
+    message:
+      /^Cannot train over 2 processes: device must be auto, cpu or reference, .* got webgpu$/,
+  });
+  assert.throws(() => share({ training: { batchSize: 6, accumulate: 2 } }), {
+    name: "UsageError",
+    message:
+      "Cannot train over 2 processes: training.batchSize must be a multiple of their number times training.accumulate 2, got 6",
+  });
+  const shared = share({});
+  const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / 2));
+  assert.deepEqual(shared, { ...config, device: "cpu", cpu: { ...config.cpu, threads } });
 }
 await Deno.remove(own, { recursive: true });
 console.log(`rank ${rank} of ${size}: ${CASES.length} runs agree`);

@@ -1,0 +1,130 @@
+/** Runs that a real mpirun starts. */
+import assert from "node:assert/strict";
+import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
+import { RunFolder } from "../../../training/run_folder.ts";
+import { openRanks } from "../../../tasks/train_ranks.ts";
+import { UsageError } from "../../../tasks/fail.ts";
+import { TINY } from "../../tasks/child.ts";
+import { assertSameEnd, withFolder } from "../tiny.ts";
+import { type Ended, findTestMpis, launch, type Launched, processOf, start } from "./launch.ts";
+
+const mpi = (await findTestMpis()).find(({ name }) => name === "Open MPI");
+const TRAIN = "../../../tasks/train.ts";
+/** Milliseconds within which a run ends of which a rank died; the time-out is much longer. */
+const SOON = 20_000;
+
+const argsFor = (out: string) => [
+  ...TINY,
+  ...["--out", out, "--distributed", "mpi", "--cpu.threads", "1", "--training.maxSteps", "150"],
+  ...["--training.checkpointEverySteps", "10", "--training.logEverySteps", "1"],
+];
+
+/** The step that a run tells of first. */
+async function firstStep({ lines }: Launched): Promise<number> {
+  const told = lines[Symbol.asyncIterator]();
+  for (;;) { // Not for await: at its end it would close the run's output.
+    const { done, value } = await told.next();
+    const step = value?.match(/^step (\d+)\//);
+    if (step) return Number(step[1]);
+    assert.ok(!done, "the run must tell of a step");
+  }
+}
+
+/** Sends a signal to a rank of a run that has taken some steps. */
+async function disturb(run: Launched, rank: number, signal: Deno.Signal): Promise<Ended> {
+  const victim = await processOf(run, rank);
+  const sent = performance.now();
+  Deno.kill(victim, signal);
+  const ended = await run.ended;
+  assert.ok(performance.now() - sent < SOON, ended.stderr);
+  return ended;
+}
+
+if (mpi !== undefined) {
+  Deno.test("over two ranks every objective has the losses and numbers of one process", () =>
+    withFolder(async (folder) => {
+      const { success, stdout, stderr } = await launch(mpi, 2, "training_ranks.ts", [folder]);
+      assert.ok(success, `${stdout}\n${stderr}`);
+      assert.equal(stdout.match(/^rank \d of 2: \d+ runs agree$/gm)?.length, 2);
+    }));
+
+  Deno.test("a run of two ranks, of which one gets SIGTERM and then one SIGKILL, ends as one never stopped", () =>
+    withFolder(async (folder) => {
+      const [path, whole] = [`${folder}/run`, `${folder}/whole`];
+      const again = () => start(mpi, 2, TRAIN, [...argsFor(path), "--resume"]);
+      const undisturbed = await launch(mpi, 2, TRAIN, argsFor(whole));
+      assert.ok(undisturbed.success, undisturbed.stderr);
+      assert.match(
+        undisturbed.stdout,
+        /^training on cpu: .* on 1 thread.*, Open MPI .*, 2 ranks into/m,
+      );
+      assert.equal(undisturbed.stdout.match(/^the run is in /gm)?.length, 1, "one rank speaks");
+
+      const stopped = start(mpi, 2, TRAIN, argsFor(path));
+      assert.equal(await firstStep(stopped), 1);
+      const { code, stdout, stderr } = await disturb(stopped, 1, "SIGTERM");
+      assert.equal(code, 130, stderr);
+      const at = Number(stdout.match(/^stopped after step (\d+) of 150; go on with /m)?.[1]);
+      assert.ok(at >= 1 && at < 150, `${stdout}\n${stderr}`);
+
+      const killed = again();
+      assert.equal(await firstStep(killed), at + 1);
+      assert.equal((await disturb(killed, 0, "SIGKILL")).success, false);
+
+      const { success, ...last } = await again().ended;
+      assert.ok(success, `${last.stdout}\n${last.stderr}`);
+      await assertSameEnd(path, whole);
+      const [metrics, expected] = await Promise.all(
+        [path, whole].map((run) => Deno.readTextFile(`${run}/metrics.jsonl`)),
+      );
+      assert.equal(metrics, expected);
+    }));
+
+  Deno.test("what a run of several ranks cannot be is told once, before anything is written", () =>
+    withFolder(async (folder) => {
+      const args = [...argsFor(`${folder}/run`), "--training.batchSize", "15"];
+      const { code, stderr } = await launch(mpi, 2, TRAIN, args);
+      assert.equal(code, 2, stderr);
+      assert.deepEqual(stderr.match(/^Cannot .*$/gm), [
+        "Cannot train over 2 processes: training.batchSize must be a multiple of their number, got 15",
+      ]);
+      assert.deepEqual([...Deno.readDirSync(folder)], []);
+    }));
+}
+
+Deno.test("flags of MPI that cannot be followed are refused", () => {
+  const mpi = { timeout: 1, library: "auto" };
+  assert.throws(
+    () => openRanks({ distributed: "mpi", mpi }, {}),
+    new UsageError(
+      "Cannot start MPI: mpirun must start the processes, as in `mpirun -n 4 deno task train …`, got one that was started by itself",
+    ),
+  );
+  assert.throws(
+    () => openRanks({ distributed: "none", mpi }, { "mpi.timeout": 1 }),
+    new UsageError(
+      "Cannot read the command line: --mpi.timeout must stand with --distributed mpi, got it without",
+    ),
+  );
+  assert.equal(openRanks({ distributed: "none", mpi }, { json: true }).size, 1);
+});
+
+Deno.test("a folder that another process writes is read, and what is written to it is dropped", () => {
+  const reading = [
+    "constructor",
+    "state",
+    "isUntouched",
+    "checkpoint",
+    "readConfig",
+    "records",
+    "counts",
+    "lastSamples",
+  ];
+  const methods = ({ prototype }: { readonly prototype: object }) =>
+    Object.getOwnPropertyNames(prototype);
+  const writing = methods(RunFolder).filter((name) => !reading.includes(name));
+  assert.deepEqual(
+    methods(ReadOnlyRunFolder).filter((name) => name !== "constructor").sort(),
+    writing.sort(),
+  );
+});
