@@ -189,6 +189,9 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
         "Cannot update the codebook: begin must have started its codes by k-means, got no begin",
       );
     }
+    // Where nothing learns, the rows of the other ranks need not come here.
+    const learns = this.learn !== CodebookQuantizer.prototype.learn;
+    if (!learns && this.deadCodes === undefined) return [];
     return withoutGradients(() => {
       using scope = features.device.scope();
       const { mask, key, replicas = SINGLE } = context;

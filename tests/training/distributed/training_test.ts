@@ -15,7 +15,7 @@ const SOON = 20_000;
 
 const argsFor = (out: string) => [
   ...TINY,
-  ...["--out", out, "--distributed", "mpi", "--cpu.threads", "1", "--training.maxSteps", "150"],
+  ...["--out", out, "--distributed", "mpi", "--cpu.threads", "1", "--training.maxSteps", "100"],
   ...["--training.checkpointEverySteps", "10", "--training.logEverySteps", "1"],
 ];
 
@@ -64,8 +64,8 @@ if (mpi !== undefined) {
       assert.equal(await firstStep(stopped), 1);
       const { code, stdout, stderr } = await disturb(stopped, 1, "SIGTERM");
       assert.equal(code, 130, stderr);
-      const at = Number(stdout.match(/^stopped after step (\d+) of 150; go on with /m)?.[1]);
-      assert.ok(at >= 1 && at < 150, `${stdout}\n${stderr}`);
+      const at = Number(stdout.match(/^stopped after step (\d+) of 100; go on with /m)?.[1]);
+      assert.ok(at >= 1 && at < 100, `${stdout}\n${stderr}`);
 
       const killed = again();
       assert.equal(await firstStep(killed), at + 1);
