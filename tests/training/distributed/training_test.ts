@@ -1,5 +1,7 @@
 /** Runs that a real mpirun starts. */
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { philox, randomKey } from "../../../core/random.ts";
 import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
 import { RunFolder } from "../../../training/run_folder.ts";
 import { openRanks } from "../../../tasks/train_ranks.ts";
@@ -10,6 +12,11 @@ import { type Ended, findTestMpis, launch, type Launched, processOf, start } fro
 
 const mpi = (await findTestMpis()).find(({ name }) => name === "Open MPI");
 const TRAIN = "../../../tasks/train.ts";
+/** How often a rank is killed, at random moments after the first step that a life tells of. */
+const KILLS = Number(Deno.env.get("CODEBOOK_MPI_KILLS") ?? 1);
+const SEED = Number(Deno.env.get("CODEBOOK_KILL_SEED") ?? 1);
+/** Milliseconds, at most, between that step and the kill. */
+const PAUSE = 60;
 /** Milliseconds within which a run ends of which a rank died; the time-out is much longer. */
 const SOON = 20_000;
 
@@ -32,7 +39,8 @@ async function firstStep({ lines }: Launched): Promise<number> {
 
 /** Sends a signal to a rank of a run that has taken some steps. */
 async function disturb(run: Launched, rank: number, signal: Deno.Signal): Promise<Ended> {
-  const victim = await processOf(run, rank);
+  const victim = await processOf(run, rank).catch(() => undefined);
+  if (victim === undefined) return await run.ended; // It was faster.
   const sent = performance.now();
   Deno.kill(victim, signal);
   const ended = await run.ended;
@@ -67,9 +75,20 @@ if (mpi !== undefined) {
       const at = Number(stdout.match(/^stopped after step (\d+) of 100; go on with /m)?.[1]);
       assert.ok(at >= 1 && at < 100, `${stdout}\n${stderr}`);
 
-      const killed = again();
-      assert.equal(await firstStep(killed), at + 1);
-      assert.equal((await disturb(killed, 0, "SIGKILL")).success, false);
+      for (let kill = 0, from = at; kill < KILLS; kill++) {
+        const words = new Uint32Array(4);
+        philox(randomKey(SEED, "kill", kill), 0, 0, words);
+        const killed = again(), step = await firstStep(killed);
+        assert.ok(step > from, `a life goes on where one ended: after step ${from}, got ${step}`);
+        from = step - 1;
+        await delay(words[0] % PAUSE);
+        const rank = words[1] % 2;
+        const { success, stdout } = await disturb(killed, rank, "SIGKILL");
+        const last = stdout.match(/^step (\d+)\//gm)?.at(-1);
+        console.log(`seed ${SEED}, kill ${kill + 1}: rank ${rank}, from step ${step} to ${last}`);
+        assert.ok(kill > 0 || !success, "one life at least ends by a kill");
+        if (success) break;
+      }
 
       const { success, ...last } = await again().ended;
       assert.ok(success, `${last.stdout}\n${last.stderr}`);
