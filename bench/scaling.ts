@@ -1,0 +1,172 @@
+/** A model of a step over many ranks: what it computes and what it sends, counted, by rates that are given.
+ *
+ *     deno run --allow-read --allow-env --allow-ffi bench/scaling.ts --compute 1000 --links 10,100 --latency 2
+ *
+ * A step of one rank is run with kernels that compute nothing: their operations are counted by their shapes, and so is
+ * every message. Each rank has as many images whatever the number of ranks, as in training on a batch that grows with them.
+ *
+ *     seconds(n) = operations/compute + Σ over messages of wait(n) + message(n)
+ *     wait(n)    = 2·⌈log₂ n⌉·α                              the 8 bytes before each, by which ranks meet
+ *     a sum      = min(2·(n − 1)·α + 2·(n − 1)/n·bytes/β,    a ring
+ *                      ⌈log₂ n⌉·(α + bytes/β))                recursive doubling
+ *     a gather   = ⌈log₂ n⌉·α + (n − 1)·bytes/β               bytes of one rank
+ *
+ * α is a message's latency, β a link's rate. Nothing is sent while a rank computes, as in `train`.
+ */
+import { parseArgs } from "node:util";
+import { withKernels, wrapKernels } from "../core/backend.ts";
+import { costOf } from "../core/cost.ts";
+import type { Attributes } from "../core/ops.ts";
+import { randomKey } from "../core/random.ts";
+import { openReferenceBackend } from "../core/reference/backend.ts";
+import { sizeOf } from "../core/shape.ts";
+import { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { FirstStage } from "../models/first_stage.ts";
+import { constructModel, constructObjective } from "../training/construct.ts";
+import type { Communicator, Numbers } from "../training/distributed/communicator.ts";
+import { replicasOver } from "../training/distributed/replicas.ts";
+import { resolveUnchecked } from "../training/resolve.ts";
+
+/** A message of a step. */
+interface Message {
+  readonly kind: "sum" | "gather";
+  /** Of one rank. */
+  readonly bytes: number;
+}
+
+/** What a step of one rank does. */
+interface StepCost {
+  readonly images: number;
+  readonly parameters: number;
+  readonly operations: number;
+  readonly messages: readonly Message[];
+}
+
+/** One of two ranks, whose messages are written down and go nowhere. */
+class Scribe implements Communicator {
+  readonly rank = 0;
+  readonly size = 2;
+  readonly description = "counted";
+  readonly messages: Message[] = [];
+  allReduce({ byteLength }: Numbers): void {
+    this.messages.push({ kind: "sum", bytes: byteLength });
+  }
+  gather({ byteLength }: Numbers): void {
+    this.messages.push({ kind: "gather", bytes: byteLength });
+  }
+  broadcast(): void {}
+  barrier(): void {}
+  abort(message: string): never {
+    throw new Error(message);
+  }
+  [Symbol.dispose](): void {}
+}
+
+/** The presets, each with the images that a rank has and the side of an image. */
+const CASES = [
+  { preset: "digits", images: 64, imageShape: [28, 28, 1] },
+  { preset: "ldm", images: 64, imageShape: [28, 28, 1] },
+  { preset: "vqgan-f16", images: 4, imageShape: [256, 256, 3] },
+] as const;
+
+async function count({ preset, images, imageShape }: typeof CASES[number]): Promise<StepCost> {
+  const backend = openReferenceBackend();
+  let operations = 0;
+  const kernels = wrapKernels(backend.kernels, (name) => (inputs, outputs, attributes) => {
+    operations += costOf(name, inputs, outputs, attributes as Attributes[typeof name]).operations ??
+      0;
+  });
+  // deno-lint-ignore no-explicit-any -- a backend sees the buffers that it made itself alone
+  using device = new Device(withKernels(backend, kernels) as any);
+  const dataset: Dataset = {
+    name: "counted",
+    imageShape,
+    sizes: { train: 1e4, test: 1 },
+    variance: 1,
+    images: (_, indices) => Promise.resolve(new Float32Array(indices.length * sizeOf(imageShape))),
+  };
+  const isAdversarial = preset.startsWith("vqgan");
+  const config = resolveUnchecked({
+    flags: {
+      preset,
+      ...isAdversarial && { objective: { perceptual: "none", discStart: 0 } },
+      ...preset === "ldm" && { stage1: "counted", objective: { cache: "none" } },
+    },
+  });
+  const key = randomKey(1, "counted");
+  const stage1 = preset === "ldm"
+    ? new FirstStage(constructModel(resolveUnchecked({}), device, dataset), key)
+    : undefined;
+  using objective = await constructObjective(config, device, dataset, stage1);
+  const scribe = new Scribe(), replicas = replicasOver(scribe, device);
+  operations = 0;
+  using _scope = device.scope();
+  const batch = device.tensor(new Float32Array(images * sizeOf(imageShape)), [
+    images,
+    ...imageShape,
+  ]);
+  objective.step({ images: batch }, { training: true, key, step: 0, replicas });
+  return {
+    images,
+    parameters: objective.parameters().reduce((sum, { size }) => sum + size, 0),
+    operations,
+    messages: [...scribe.messages, { kind: "sum", bytes: 4 }], // Whether a signal has come.
+  };
+}
+
+/** Seconds that a step's messages take over n ranks. */
+function exchange(messages: readonly Message[], n: number, alpha: number, beta: number): number {
+  if (n === 1) return 0;
+  const rounds = Math.ceil(Math.log2(n));
+  return messages.reduce((seconds, { kind, bytes }) => {
+    const own = kind === "gather" ? rounds * alpha + (n - 1) * bytes / beta : Math.min(
+      2 * (n - 1) * alpha + 2 * (n - 1) / n * bytes / beta,
+      rounds * (alpha + bytes / beta),
+    );
+    return seconds + 2 * rounds * alpha + own;
+  }, 0);
+}
+
+const { values } = parseArgs({
+  options: {
+    compute: { type: "string", default: "1000" },
+    links: { type: "string", default: "10,100" },
+    latency: { type: "string", default: "2" },
+    ranks: { type: "string", default: "1,2,4,8,16,32,64,128,256,512,1024" },
+  },
+});
+const compute = Number(values.compute) * 1e9, alpha = Number(values.latency) * 1e-6;
+const links = values.links.split(",").map(Number), ranks = values.ranks.split(",").map(Number);
+console.log(
+  `A rank computes ${values.compute} GFLOP/s; a message takes ${values.latency} µs; the share of a step's time that is not exchange.\n`,
+);
+const costs = new Map<string, StepCost>();
+for (const one of CASES) costs.set(one.preset, await count(one));
+for (const [preset, { images, parameters, operations, messages }] of costs) {
+  const bytes = (kind: Message["kind"]) =>
+    messages.filter((message) => message.kind === kind).reduce((sum, m) => sum + m.bytes, 0);
+  console.log(
+    `- \`${preset}\`, ${images} images a rank: ${
+      (parameters / 1e6).toFixed(2)
+    } million parameters, ${
+      (operations / 1e9).toFixed(1)
+    } GFLOP a step, ${messages.length} messages: sums of ${
+      (bytes("sum") / 1e6).toFixed(2)
+    } MB, gathers of ${(bytes("gather") / 1e6).toFixed(2)} MB a rank`,
+  );
+}
+const columns = [...costs.keys()].flatMap((preset) => links.map((link) => ({ preset, link })));
+console.log(
+  `\n| ranks | ${columns.map(({ preset, link }) => `${preset}, ${link} GB/s`).join(" | ")} |`,
+);
+console.log(`|---:|${columns.map(() => "---:|").join("")}`);
+for (const n of ranks) {
+  const cells = columns.map(({ preset, link }) => {
+    const { operations, messages } = costs.get(preset)!;
+    const computing = operations / compute;
+    const share = computing / (computing + exchange(messages, n, alpha, link * 1e9));
+    return `${(100 * share).toFixed(share > 0.995 ? 1 : 0)} %`;
+  });
+  console.log(`| ${n} | ${cells.join(" | ")} |`);
+}
