@@ -67,9 +67,9 @@ export class CachedEncodings {
 
   /** What some images are encoded to, `[B, ...]`.
    * @param key draws which of them are mirrored
-   * @param first the place of the first in the batch
+   * @param first the place of the first in the batch; 0
    */
-  read(device: Device, indices: Int32Array, key: RandomKey, first: number): Tensor {
+  read(device: Device, indices: Int32Array, key: RandomKey, first: number = 0): Tensor {
     const size = sizeOf(this.#shape), words = new Uint32Array(4);
     const all = indices.length * size;
     const values = this.#values instanceof Float32Array
