@@ -13,6 +13,8 @@ export interface Batch {
   readonly labels?: Int32Array<ArrayBuffer>;
   /** Which images of the part they are, where those lie by index. */
   readonly indices?: Int32Array<ArrayBuffer>;
+  /** The place of the first of them among all images that are measured; of evaluation batches. */
+  readonly first?: number;
 }
 
 /** One of the equal parts of every batch, one after another along it. */
@@ -45,6 +47,8 @@ export interface EvaluationBatchesOptions {
   readonly split: Split;
   /** Images a batch. */
   readonly batchSize: number;
+  /** Which of the batches: every `count`-th from the `rank`-th on; by default all. */
+  readonly part?: BatchPart;
 }
 
 /** How many batches one pass over the training images gives. Only whole batches are trained on: what is left of an
@@ -91,8 +95,9 @@ export function trainingBatches(
   }
   const order = permutation(shuffle, dataset.sizes.train)
     .subarray(skip * batchSize, steps * batchSize);
+  const batches = cut(order, batchSize).map((batch) => partOf(batch, part));
   const key = randomKey(seed, "augment", epoch);
-  return ahead(dataset, byIndex(dataset, "train", order, batchSize, part, key));
+  return ahead(dataset, byIndex(dataset, "train", batches, key));
 }
 
 /** All images of one part in the data set's own order; the last batch is smaller where they do not divide.
@@ -100,14 +105,17 @@ export function trainingBatches(
  */
 export function evaluationBatches(
   dataset: Dataset,
-  { split, batchSize }: EvaluationBatchesOptions,
+  { split, batchSize, part = WHOLE }: EvaluationBatchesOptions,
 ): AsyncIterableIterator<Batch> {
   checkBatchSize(batchSize);
+  const isOwn = (batch: number) => batch % part.count === part.rank;
   if (dataset.sequence !== undefined) {
-    return ahead(dataset, unlabelled(dataset.sequence(split, { batchSize }), WHOLE));
+    const own = only(unlabelled(dataset.sequence(split, { batchSize }), WHOLE), isOwn);
+    return ahead(dataset, placed(own, batchSize, part));
   }
   const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
-  return ahead(dataset, byIndex(dataset, split, order, batchSize, WHOLE));
+  const own = cut(order, batchSize).filter((_, batch) => isOwn(batch));
+  return ahead(dataset, placed(byIndex(dataset, split, own), batchSize, part));
 }
 
 function checkBatchSize(batchSize: number): void {
@@ -124,17 +132,45 @@ type Loaded = Omit<Batch, "count">;
 async function* byIndex(
   dataset: Dataset,
   split: Split,
-  order: Int32Array<ArrayBuffer>,
-  batchSize: number,
-  part: BatchPart,
+  batches: readonly Int32Array<ArrayBuffer>[],
   key?: RandomKey,
 ): AsyncGenerator<Loaded> {
   const all = dataset.labels?.[split];
-  for (let start = 0; start < order.length; start += batchSize) {
-    const indices = partOf(order.subarray(start, start + batchSize), part);
+  for (const indices of batches) {
     const images = await dataset.images(split, indices, key);
     const labels = all === undefined ? undefined : indices.map((index) => all[index]);
     yield { images, labels, indices };
+  }
+}
+
+/** An order in batches; the last is smaller where they do not divide it. */
+function cut(order: Int32Array<ArrayBuffer>, batchSize: number): Int32Array<ArrayBuffer>[] {
+  return Array.from(
+    { length: Math.ceil(order.length / batchSize) },
+    (_, batch) => order.subarray(batch * batchSize, (batch + 1) * batchSize),
+  );
+}
+
+async function* only(
+  batches: AsyncIterable<Loaded>,
+  isWanted: (batch: number) => boolean,
+): AsyncGenerator<Loaded> {
+  let number = 0;
+  for await (const batch of batches) {
+    if (isWanted(number++)) yield batch;
+  }
+}
+
+/** Tells batches, of which every `count`-th from the `rank`-th on are there, their places. */
+async function* placed(
+  batches: AsyncIterable<Loaded>,
+  batchSize: number,
+  { rank, count }: BatchPart,
+): AsyncGenerator<Loaded> {
+  let number = rank;
+  for await (const batch of batches) {
+    yield { ...batch, first: number * batchSize };
+    number += count;
   }
 }
 

@@ -317,6 +317,11 @@ export abstract class CodeGenerator<
     return { learningRate: this.#update.learningRate(step) };
   }
 
+  /** Each process measures its batches. */
+  override get measuresParts(): boolean {
+    return true;
+  }
+
   /** Measures how well codes are told, beside the entropies of their frequencies. */
   async evaluate(
     split: Split,
@@ -326,8 +331,9 @@ export abstract class CodeGenerator<
     const { dataset } = this.#options, { imageShape } = dataset;
     const [{ device }] = this.model.parameters();
     const statistics = new CodeStatistics(sizeOf(this.codeShape), this.codebookSize);
-    let first = 0;
+    let done = 0;
     for await (const batch of batches) {
+      const { first = done } = batch;
       using _scope = device.scope();
       const images = device.tensor(batch.images, [batch.count, ...imageShape]);
       const given = batch.labels && device.tensor(batch.labels, [batch.count]);
@@ -336,14 +342,16 @@ export abstract class CodeGenerator<
         const labels = this.told(device, batch.count, given, context);
         return { codes, ...this.losses({ codes }, labels, context, { smoothing: 0, first }) };
       });
-      first += batch.count;
+      done = first + batch.count;
       statistics.add({
         codes: await codes.integers(),
         targets: await targets.integers(),
         losses: await losses.floats(),
       });
     }
-    if (first === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
+    await statistics.addAll(device, context.replicas ?? SINGLE);
+    const { images } = statistics;
+    if (images === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
     const { bits, bitsOfPositions, unigramBits, positionBits } = statistics;
     const [name, description] = this.measure;
     const protocol: CodesProtocol = {
@@ -359,7 +367,7 @@ export abstract class CodeGenerator<
     };
     const hash = await protocolHash(protocol);
     return {
-      numbers: { images: first, [name]: bits, unigramBits, positionBits },
+      numbers: { images, [name]: bits, unigramBits, positionBits },
       series: { [`${name}OfPositions`]: bitsOfPositions },
       protocol: hash,
       rankBy: name,

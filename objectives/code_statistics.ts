@@ -1,5 +1,8 @@
 /** How well codes are predicted, beside what their frequencies alone tell. */
 
+import type { Device } from "../core/tensor.ts";
+import type { Replicas } from "../nn/replicas.ts";
+
 /** Codes of images, and what it cost to tell them. */
 export interface MeasuredCodes {
   /** `[images, positions]`: every code; −1 for none. */
@@ -25,9 +28,10 @@ export interface MeasuredCodes {
 export class CodeStatistics {
   readonly #positions: number;
   readonly #codebookSize: number;
-  readonly #counts: Int32Array;
-  readonly #losses: Float64Array;
-  readonly #targets: Float64Array;
+  readonly #counts: Int32Array<ArrayBuffer>;
+  readonly #losses: Float64Array<ArrayBuffer>;
+  readonly #targets: Float64Array<ArrayBuffer>;
+  #images = 0;
 
   /** Starts without images.
    * @param positions codes of an image
@@ -43,6 +47,7 @@ export class CodeStatistics {
 
   /** Takes up some images. */
   add({ codes, targets, losses }: MeasuredCodes): void {
+    this.#images += codes.length / this.#positions;
     codes.forEach((code, at) => {
       const position = at % this.#positions;
       if (code >= 0) this.#counts[position * this.#codebookSize + code]++;
@@ -50,6 +55,31 @@ export class CodeStatistics {
       this.#losses[position] += losses[at];
       this.#targets[position]++;
     });
+  }
+
+  /** Takes up the images of the other processes. Afterwards all of them have the same sums. */
+  async addAll(device: Device, replicas: Replicas): Promise<void> {
+    if (replicas.count === 1) return;
+    using _scope = device.scope();
+    const own = Float64Array.of(this.#images, ...this.#losses, ...this.#targets);
+    const words = new Int32Array(own.buffer); // The bits of float64, which tensors have not.
+    const gathered = await replicas.gather(device.tensor(words, [1, words.length])).integers();
+    const all = new Float64Array(gathered.slice().buffer);
+    const sums = own.map((_, at) => {
+      let total = 0;
+      for (let rank = 0; rank < replicas.count; rank++) total += all[rank * own.length + at];
+      return total;
+    });
+    this.#images = sums[0];
+    this.#losses.set(sums.subarray(1, 1 + this.#positions));
+    this.#targets.set(sums.subarray(1 + this.#positions));
+    const counts = device.tensor(this.#counts, [this.#counts.length]);
+    this.#counts.set(await replicas.sum(counts).integers());
+  }
+
+  /** How many images were taken up. */
+  get images(): number {
+    return this.#images;
   }
 
   /** Bits a code: −log₂ of the probability of each target, the mean over all. */

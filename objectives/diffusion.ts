@@ -29,6 +29,7 @@ import { DIFFUSION_SAMPLING, type DiffusionSampling } from "./diffusion/sampling
 import type { NoiseSchedule } from "./diffusion/schedule.ts";
 import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
+import { inOrder, type MeasuredBatch } from "./measured_parts.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { measuredImages, protocolHash } from "./protocol.ts";
 import { guide } from "./samplers/guidance.ts";
@@ -182,14 +183,23 @@ export class DiffusionObjective extends Generator {
     return { loss };
   }
 
+  /** Each process measures its batches. */
+  override get measuresParts(): boolean {
+    return true;
+  }
+
   /** The mean loss of the test images, each at one time and with one noise, which are the same in every run. */
-  async evaluate(split: Split, batches: AsyncIterable<Batch>): Promise<ObjectiveEvaluation> {
+  async evaluate(
+    split: Split,
+    batches: AsyncIterable<Batch>,
+    context?: Context,
+  ): Promise<ObjectiveEvaluation> {
     const { dataset, schedule, prediction } = this.#options;
     const { device } = this.#update.parameters[0];
     using _all = device.scope();
-    const losses: Tensor[] = [];
-    let first = 0;
-    for await (const { images, labels, count } of batches) {
+    const losses: Tensor[] = [], measured: MeasuredBatch[] = [];
+    let done = 0;
+    for await (const { images, labels, count, first = done } of batches) {
       using scope = device.scope();
       const told = this.classes === 0 || labels === undefined
         ? undefined
@@ -206,16 +216,14 @@ export class DiffusionObjective extends Generator {
         return mean(square(sub(output, target)), [1, 2, 3]);
       });
       losses.push(scope.keep(error));
-      first += count;
+      measured.push({ first, count });
+      done = first + count;
     }
-    if (losses.length === 0) {
-      throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
-    }
-    const values = (await Promise.all(losses.map((tensor) => tensor.floats())))
-      .flatMap((part) => [...part]);
+    const own = joined(Float32Array, await Promise.all(losses.map((tensor) => tensor.floats())));
+    const values = await inOrder(device, own, measured, context?.replicas);
     const loss = values.reduce((sum, value) => sum + value, 0) / values.length;
     const protocol = {
-      ...measuredImages(dataset, { split, images: first, precision: device.precision }),
+      ...measuredImages(dataset, { split, images: values.length, precision: device.precision }),
       metrics: {
         loss:
           `mean squared error of the predicted ${prediction}, at one fixed time and noise an image`,
@@ -223,7 +231,7 @@ export class DiffusionObjective extends Generator {
     };
     const hash = await protocolHash(protocol);
     return {
-      numbers: { images: first, loss },
+      numbers: { images: values.length, loss },
       protocol: hash,
       rankBy: "loss",
       better: "lower",

@@ -10,7 +10,9 @@ import type { Precision } from "../core/precision.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { PsnrSums } from "../metrics/psnr.ts";
 import { imageErrors } from "../metrics/reconstruction.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import type { Autoencoder, Reconstruction } from "../models/autoencoder.ts";
+import { inOrder, type MeasuredBatch } from "./measured_parts.ts";
 
 /** What a model does on a set of images. */
 export interface Evaluation {
@@ -59,6 +61,7 @@ export interface EvaluatedBatch extends Reconstruction {
  * ```
  * @param key for the quantiser's choices, if it makes any in evaluation
  * @param watch is shown every batch; its tensors are recycled afterwards
+ * @param replicas processes of which each has other batches; by default this one has all
  * @throws {RangeError} there is no batch
  */
 export async function evaluate(
@@ -68,11 +71,15 @@ export async function evaluate(
   imageShape: readonly [number, number, number],
   key: RandomKey,
   watch?: (batch: EvaluatedBatch) => Promise<void>,
+  replicas: Replicas = SINGLE,
 ): Promise<Evaluation> {
   using _all = device.scope();
-  const errors: Tensor[] = [];
+  const errors: Tensor[] = [], measured: MeasuredBatch[] = [];
   let counts = zeros(device, [model.quantizer.codebookSize], "int32");
-  for await (const { images, count } of batches) {
+  let done = 0;
+  for await (const { images, count, first = done } of batches) {
+    measured.push({ first, count });
+    done = first + count;
     using batch = device.scope();
     const originals = device.tensor(images, [count, ...imageShape]);
     const made = withoutGradients(() => model.forward(originals, { training: false, key }));
@@ -84,13 +91,11 @@ export async function evaluate(
     await watch?.({ ...made, originals: images, originalTensor: originals });
   }
   const [first, ...rest] = errors;
-  if (first === undefined) {
-    throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
-  }
-  const [perImage, histogram] = await Promise.all([
-    concatenate([first, ...rest]).floats(),
-    counts.integers(),
-  ]);
+  const own = first === undefined
+    ? new Float32Array(0)
+    : await concatenate([first, ...rest]).floats();
+  const perImage = await inOrder(device, own, measured, replicas);
+  const histogram = await replicas.sum(counts).integers();
   const ratios = new PsnrSums(2);
   for (const error of perImage) ratios.add(error);
   return {

@@ -65,6 +65,11 @@ export abstract class FirstStageObjective extends Objective {
     this.optimizer = optimizer;
   }
 
+  /** Each process measures its batches. */
+  override get measuresParts(): boolean {
+    return true;
+  }
+
   /** Measures the reconstructions and how the codebook is used. */
   async evaluate(
     split: Split,
@@ -74,7 +79,11 @@ export abstract class FirstStageObjective extends Objective {
     const { model } = this;
     const { dataset } = this.#options;
     const { device } = this.codebook.ages;
-    const evaluation = await evaluate(device, model, batches, dataset.imageShape, context.key);
+    const evaluation = await evaluate(
+      ...[device, model, batches, dataset.imageShape, context.key] as const,
+      undefined,
+      context.replicas,
+    );
     const measured = measuredImages(dataset, { split, precision: device.precision });
     const { protocol, ...numbers } = await testNumbers(evaluation, dataset, measured);
     const { mse, psnr, usage, perplexity } = numbers;

@@ -90,7 +90,14 @@ export abstract class Objective extends Module {
    */
   abstract step(batch: TrainingBatch, context: StepContext): Readonly<Record<string, Tensor>>;
 
-  /** Measures the model as it is.
+  /** Whether several processes can measure the model together, each other batches; by default every process measures all
+   * of them. */
+  get measuresParts(): boolean {
+    return false;
+  }
+
+  /** Measures the model as it is. If `context.replicas` is given, the batches are those of this process; what is
+   * returned is of the images of all, the same on each.
    * @param split which part of the data set the batches are
    * @throws {RangeError} there is no batch
    */

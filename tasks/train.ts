@@ -100,7 +100,9 @@ async function run(args: readonly string[]): Promise<number> {
   const folder = rank === 0 ? new RunFolder(config.out) : new ReadOnlyRunFolder(config.out);
   const output = rank > 0
     ? new Silence()
-    : new (options.distributed === "none" ? Output : LineOutput)(options.json);
+    : options.distributed === "mpi"
+    ? new LineOutput(options.json)
+    : new Output(options.json);
   const shared = shareConfig(config, communicator);
   await checkFolder(folder, options);
   const code = await trainInto(folder, config, { ...options, shared, communicator, output });

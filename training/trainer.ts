@@ -8,7 +8,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 import { AveragedWeights } from "../nn/averaged_weights.ts";
 import { Counter, Module, type StateDictionary } from "../nn/module.ts";
-import type { Replicas } from "../nn/replicas.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import type {
   Inspection,
   Objective,
@@ -387,19 +387,28 @@ class Run implements Disposable {
     const { objective, dataset, heldOut, batchSize, seed } = this.#options;
     using _averaged = this.#state.average?.apply();
     const measured = split === "validation" && heldOut !== undefined ? heldOut : dataset;
-    const batches = evaluationBatches(measured, { split: "test", batchSize });
-    const context = { training: false, key: randomKey(seed, "evaluation") };
-    return await objective.evaluate(split, this.#untilStopped(batches), context);
+    const part = objective.measuresParts ? this.#replicas : SINGLE;
+    const batches = evaluationBatches(measured, { split: "test", batchSize, part });
+    const most = Math.ceil(measured.sizes.test / batchSize / part.count);
+    const context = { training: false, key: randomKey(seed, "evaluation"), replicas: part };
+    return await objective.evaluate(split, this.#untilStopped(batches, most), context);
   }
 
   /** Batches until the signal comes.
+   * @param most how many a rank has at most: all ask as often for the signal
    * @throws {Interrupted} it came
    */
-  async *#untilStopped(batches: AsyncIterable<Batch>): AsyncGenerator<Batch> {
-    for await (const batch of batches) {
+  async *#untilStopped(batches: AsyncIterable<Batch>, most: number): AsyncGenerator<Batch> {
+    const goOn = async () => {
       if (await this.#isStopped()) throw new Interrupted();
+    };
+    let taken = 0;
+    for await (const batch of batches) {
+      await goOn();
       yield batch;
+      taken++;
     }
+    for (; taken < most; taken++) await goOn();
   }
 
   async #endEpoch(): Promise<ObjectiveEvaluation> {

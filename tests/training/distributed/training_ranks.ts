@@ -1,8 +1,11 @@
 /** Run by mpirun: every objective of the registry trained over the ranks, against one process. */
 import assert from "node:assert/strict";
 import { openDevice } from "../../../core/device.ts";
+import { randomKey } from "../../../core/random.ts";
+import { evaluationBatches } from "../../../data/batches.ts";
 import type { Dataset } from "../../../data/dataset.ts";
 import { modelSchema } from "../../../models/registry.ts";
+import { type Replicas, SINGLE } from "../../../nn/replicas.ts";
 import type { Objective } from "../../../objectives/objective.ts";
 import { OPTIMIZER_SETTINGS } from "../../../objectives/optimizer_settings.ts";
 import { OBJECTIVE_TYPES, objectiveKind } from "../../../objectives/registry.ts";
@@ -10,6 +13,7 @@ import type { QuantizerConfig } from "../../../quantizers/registry.ts";
 import { shareConfig } from "../../../tasks/train_ranks.ts";
 import { DivergedError } from "../../../training/diverged.ts";
 import { openMpi } from "../../../training/distributed/mpi.ts";
+import { replicasOver } from "../../../training/distributed/replicas.ts";
 import { SingleCommunicator } from "../../../training/distributed/single.ts";
 import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
 import { type PartialConfig, resolveConfig } from "../../../training/resolve.ts";
@@ -182,10 +186,31 @@ function compare(got: Told, expected: Told, { type, quantizer, tolerance }: Case
   }
 }
 
+/** One model, measured by the ranks together and by each alone, in batches of which the last is smaller. */
+async function compareMeasured(one: Case): Promise<void> {
+  using objective = await make(one);
+  await objective.prepare(device);
+  const measure = async (replicas: Replicas) => {
+    const options = { split: "test", batchSize: 5, part: replicas } as const;
+    const context = { training: false, key: randomKey(1, "measured"), replicas };
+    return await objective.evaluate("test", evaluationBatches(dataset, options), context);
+  };
+  const [whole, parts] = [
+    await measure(SINGLE),
+    await measure(replicasOver(communicator, device)),
+  ];
+  assert.deepEqual(parts.counts, whole.counts);
+  for (const [name, value] of Object.entries(whole.numbers)) {
+    const found = Number(parts.numbers[name]);
+    assert.ok(Math.abs(found - Number(value)) <= 1e-12, `${one.type}, ${name}: ${found}, ${value}`);
+  }
+}
+
 for (const [index, one] of CASES.entries()) {
   const expected = await run(one, alone, `${own}/${index}`);
   const got = await run(one, communicator, `${shared}/${index}`);
   compare(got, expected, one);
+  await compareMeasured(one);
 }
 
 // A run goes on with another number of processes.

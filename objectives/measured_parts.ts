@@ -1,0 +1,45 @@
+/** What several processes measured of the same images, put together. */
+import type { Device } from "../core/tensor.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
+
+/** Images that were measured together. */
+export interface MeasuredBatch {
+  /** The place of the first among all images. */
+  readonly first: number;
+  /** How many there are. */
+  readonly count: number;
+}
+
+/** A value of each image, in the order of the images, on every rank.
+ *
+ * ```ts
+ * import { inOrder, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const errors = await inOrder(device, Float32Array.of(3, 4), [{ first: 0, count: 2 }]);
+ * assert.deepEqual([...errors], [3, 4]);
+ * ```
+ * @param own the values of this rank's batches, one batch after another
+ * @param batches this rank's; every image is in a batch of one rank
+ * @throws {RangeError} no rank has an image
+ */
+export async function inOrder(
+  device: Device,
+  own: Float32Array<ArrayBuffer>,
+  batches: readonly MeasuredBatch[],
+  replicas: Replicas = SINGLE,
+): Promise<Float32Array<ArrayBuffer>> {
+  using _scope = device.scope();
+  const [total] = await replicas.sum(device.tensor(Int32Array.of(own.length), [1])).integers();
+  if (total === 0) {
+    throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
+  }
+  if (replicas.count === 1) return own;
+  const all = new Float32Array(total);
+  let taken = 0;
+  for (const { first, count } of batches) {
+    all.set(own.subarray(taken, taken + count), first);
+    taken += count;
+  }
+  return await replicas.sum(device.tensor(all, [total])).floats();
+}
