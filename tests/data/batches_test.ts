@@ -145,3 +145,56 @@ Deno.test("a batch size that cannot be is refused at once", () => {
     assert.throws(() => evaluationBatches(dataset, { split: "test", batchSize }), { message });
   }
 });
+
+/** The same images, read in sequence. */
+function inSequence(dataset: Dataset): Dataset {
+  const { name, imageShape, sizes, variance } = dataset;
+  return {
+    ...{ name, imageShape, sizes, variance, images: dataset.images.bind(dataset) },
+    async *sequence(split, { batchSize, skip = 0 }) {
+      for (let start = skip * batchSize; start < sizes[split]; start += batchSize) {
+        const length = Math.min(batchSize, sizes[split] - start);
+        yield await dataset.images(split, Int32Array.from({ length }, (_, place) => start + place));
+      }
+    },
+  };
+}
+
+for (
+  const [what, make] of [["by index", (set: Dataset) => set], ["in sequence", inSequence]] as const
+) {
+  Deno.test(`the parts of a batch are the batch, read ${what}`, async () => {
+    const dataset = make(numbered(30, 11)), options = { seed: 7, epoch: 2, batchSize: 12, skip: 1 };
+    const part = (rank: number) => ({ rank, count: 3 });
+    const parts = await Promise.all(
+      [0, 1, 2].map((rank) => read(trainingBatches(dataset, { ...options, part: part(rank) }))),
+    );
+    const [whole] = await read(trainingBatches(dataset, options));
+    assert.deepEqual(parts.map((batches) => batches.length), [1, 1, 1]);
+    assert.deepEqual(parts.flatMap(([batch]) => batch), whole);
+
+    const firsts: number[][] = [];
+    for (const rank of [0, 1, 2]) {
+      const own = evaluationBatches(dataset, { split: "test", batchSize: 2, part: part(rank) });
+      for await (const { first, images } of own) {
+        firsts.push([first!, ...Array.from(images, (value) => Math.round(value * 1e4))]);
+      }
+    }
+    assert.deepEqual(firsts.map(([first]) => first), [0, 6, 2, 8, 4, 10]);
+    assert.ok(firsts.every(([first, image]) => first === image));
+    assert.equal(firsts.reduce((sum, { length }) => sum + length - 1, 0), 11);
+  });
+}
+
+Deno.test("parts that do not divide a batch are refused at once", () => {
+  assert.throws(
+    () =>
+      trainingBatches(numbered(9), {
+        ...{ seed: 7, epoch: 0, batchSize: 4 },
+        part: { rank: 0, count: 3 },
+      }),
+    new RangeError(
+      "Cannot make batches: the batch size must be a multiple of the 3 parts, got 4",
+    ),
+  );
+});
