@@ -26,7 +26,7 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
 export const OBJECTIVE_TYPES: readonly string[] = [...OBJECTIVES.keys()];
 
 /** The objective that is meant where none is named. */
-export const DEFAULT_OBJECTIVE = "reconstruction";
+export const DEFAULT_OBJECTIVE: string = OBJECTIVE_TYPES[0];
 
 /** The objective of a name.
  * @throws {RangeError} there is none
