@@ -9,7 +9,7 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import { Update } from "../nn/update.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
-import { accumulatedGradients, type AccumulatedPass } from "./accumulated_gradients.ts";
+import { accumulatedGradients, type PassWithGradients } from "./accumulated_gradients.ts";
 import { meanLength } from "./codebook_watch.ts";
 import type { TrainingPass } from "./training_pass.ts";
 
@@ -96,7 +96,7 @@ function wholePass(
   model: Autoencoder,
   variance: number,
   scope: Scope,
-): AccumulatedPass {
+): PassWithGradients {
   const pass = forwardInTraining(model, images, context, scope);
   const imageSize = images.size / images.shape[0];
   const fidelity = model.quantizer.reconstructionLoss(pass.mse, { variance, imageSize });
