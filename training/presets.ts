@@ -65,6 +65,12 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
+  ["imagebart", {
+    // Stands on a run of the digits; as gpt otherwise. Three encoder-decoders, of 1.3 million weights each.
+    objective: { type: "imagebart", cache: "images" }, // The digits are as they are in every epoch.
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 10 },
+  }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
     seed: 42,
