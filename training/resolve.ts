@@ -227,7 +227,8 @@ export function merge(below: Settings, above: Settings): Settings {
   return Object.fromEntries(merged);
 }
 
-function section(value: unknown): Settings {
+/** A value as settings; none where it is no object of them. */
+export function section(value: unknown): Settings {
   return isSection(value) ? value : {};
 }
 
