@@ -1,4 +1,4 @@
-/** ImageBART: a chain of transformers that take noise off the codes of an image step by step. */
+/** ImageBART: a chain of transformers that remove noise from the codes of an image, step by step. */
 import { withoutGradients } from "../core/execute.ts";
 import { add, equal, greaterEqual, mul, sub, where } from "../core/functions/elementwise.ts";
 import { gather } from "../core/functions/indexing.ts";
@@ -25,7 +25,7 @@ import { type CodeRange, MultinomialDiffusion } from "./diffusion/multinomial.ts
 import { CachedTransformer, repeated } from "./next_code.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
 
-/** Some codes, int32 `[B, positions]`, at both ends of a step. */
+/** Codes before and after a step, int32 `[B, positions]`. */
 interface NoisySteps {
   /** Which step, from 1. */
   readonly t: number;
@@ -37,13 +37,13 @@ interface NoisySteps {
   readonly after: Tensor;
 }
 
-/** Minimises a bound on −ln p of the codes: the sum of D(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)) over the steps t of a
- * multinomial diffusion, of which the first is −ln p(x_0 | x_1) (ImageBART, arXiv 2108.08827). A transformer of its own
- * tells the codes before each step one after another from all codes after it. Its number is the bound in bits a code, with
- * noise that is the same in every evaluation.
+/** Minimises an upper bound on −ln p of the codes: the sum of KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)) over the steps t
+ * of a multinomial diffusion; the first term is −ln p(x_0 | x_1) (ImageBART, arXiv 2108.08827). Each step has its own
+ * transformer, which predicts the codes before the step one by one from all codes after it. Evaluation reports the bound in
+ * bits a code, with the same noise every time.
  *
- * `generate` draws the codes after the last step, which are uniform, and takes the steps back. It completes images of which
- * any codes are known: those take their noise with the steps.
+ * `generate` draws the uniform codes after the last step and undoes the steps. It completes images of which any codes are
+ * known: known codes get the noise of each step too.
  *
  * ```ts
  * import {
@@ -94,8 +94,8 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
   protected override readonly measure: readonly [string, string] = [
     "boundBits",
     "upper bound on -log2 of the probability of the codes, the mean over all codes: the sum over the steps of a " +
-    "multinomial diffusion of the divergence of the model from the codes before a step given those after it and the " +
-    "image's; one draw of the noise an image",
+    "multinomial diffusion of KL(q(codes before | codes after, codes) || p(codes before | codes after)); one draw of " +
+    "the noise for each image",
   ];
 
   /** Checks settings of sampling and fills in the defaults. */
@@ -127,7 +127,7 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
     return { targets: reshape(codes, [size]), losses: divergences.reduce(add) };
   }
 
-  /** Σ q ln(q/p) of each code before a step: float32 `[codes]`. */
+  /** KL(q ‖ p) of each code before a step: float32 `[codes]`. */
   #divergence(
     model: EncoderDecoder,
     { t, original, before, after }: NoisySteps,

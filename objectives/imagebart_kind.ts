@@ -11,16 +11,16 @@ import type { ObjectiveKind } from "./kind.ts";
 
 /** The settings of ImageBART. */
 export interface ImageBartSettings extends CodeGeneratorSettings {
-  /** In how many steps noise takes the place of all codes. */
+  /** The number of steps until all codes are random. */
   readonly steps: number;
 }
 
 /** ImageBART, with an encoder-decoder a step and one optimiser. */
 export const imageBartKind: ObjectiveKind<ImageBartSettings> = {
-  description: "take noise off the codes of a first stage in a few steps, each code by code",
+  description: "remove noise from the codes of a first stage in a few steps: a generator",
   schema: codeGeneratorSchema(0).extend({
     steps: z.int().min(1).default(3)
-      .describe("steps in which noise takes the place of all codes, each with a model of its own"),
+      .describe("steps until all codes are random; each has its own model"),
   }),
   models: ENCODER_DECODERS,
   quantizes: false,

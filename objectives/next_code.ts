@@ -1,4 +1,4 @@
-/** What a causal transformer tells of the next code. */
+/** The next code by a causal transformer. */
 import { withoutGradients } from "../core/execute.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -19,7 +19,7 @@ export interface NextCodeOptions {
   readonly memory?: Tensor;
 }
 
-/** Tells the next code of some images with a transformer, which sees each code once. */
+/** Predicts the next code of some images with a transformer and its KV cache. */
 export class CachedTransformer implements NextCode, Disposable {
   readonly #device: Device;
   readonly #model: CodeTransformer;
@@ -60,7 +60,7 @@ export class CachedTransformer implements NextCode, Disposable {
     });
   }
 
-  /** Gives the memory back. */
+  /** Frees the memory. */
   [Symbol.dispose](): void {
     this.#cache[Symbol.dispose]();
   }

@@ -17,9 +17,11 @@ const OPTIONS = z.strictObject({
   config: z.string().min(1).nullable().default(null)
     .describe("a JSON file of settings that the weights do not say, under the flags"),
   classes: z.int().min(0).default(0)
-    .describe("how many classes taming's transformer was told of; the file does not say; 0: none"),
+    .describe(
+      "classes that taming's transformer is conditioned on, which the file does not say; 0: none",
+    ),
   "first-stage-only": z.boolean().default(false)
-    .describe("leaves out a transformer that the file has besides"),
+    .describe("imports only the first stage of a file that has a transformer too"),
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });

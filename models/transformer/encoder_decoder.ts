@@ -41,9 +41,8 @@ export interface EncoderDecoderOptions extends EncoderDecoderNeeds, EncoderDecod
   readonly key: RandomKey;
 }
 
-/** Tells the codes of an image one after another from those before and from other codes of the same grid: an encoder sees
- * all of the others, and every token of a causal decoder attends to what it makes of them (arXiv 1706.03762, 3.1; over
- * codes: arXiv 2108.08827).
+/** Predicts the codes of an image one by one, given other codes of the same grid: an encoder sees all of those, and a
+ * causal decoder attends to its output (arXiv 1706.03762, 3.1; over codes: arXiv 2108.08827).
  *
  * ```ts
  * import { EncoderDecoder, openDevice, randomKey } from "@codebook/codebook";
@@ -69,7 +68,7 @@ export class EncoderDecoder extends Module {
   readonly positions: Tensor;
   /** Sees all codes. */
   readonly encoder: TransformerStack;
-  /** Sees the codes before, and what the encoder made. */
+  /** Sees the codes before, and the encoder's output. */
   readonly decoder: CodeTransformer;
   readonly #dropout: Dropout;
 
@@ -131,9 +130,9 @@ export interface EncoderDecoderChainOptions
   readonly key: RandomKey;
 }
 
-/** Encoder-decoders, one for each step that goes from some codes to other ones. */
+/** Encoder-decoders, one for each step of a diffusion. */
 export class EncoderDecoderChain extends Module {
-  /** That of each step; the last step's first: it makes the codes of images. */
+  /** That of each step t, from t = 1, whose output are the codes of images. */
   readonly steps: readonly EncoderDecoder[];
   /** How many classes the decoders are told of. */
   readonly classes: number;

@@ -70,7 +70,7 @@ export class StackCache implements Disposable {
     return this.layers[0].length;
   }
 
-  /** Gives the memory back. */
+  /** Frees the memory. */
   [Symbol.dispose](): void {
     for (const cache of [...this.layers, ...this.memories]) cache[Symbol.dispose]();
   }

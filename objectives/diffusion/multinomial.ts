@@ -1,4 +1,4 @@
-/** Multinomial diffusion: codes that random ones take the place of, more with every step. */
+/** Multinomial diffusion: each step replaces some codes by random ones. */
 import type { RandomKey } from "../../core/random.ts";
 import { partKey } from "../../nn/initializers.ts";
 import { drawOf } from "../samplers/choice.ts";
@@ -27,12 +27,12 @@ export interface Posterior {
   readonly entropy: number;
 }
 
-/** A few steps from codes to codes of which nothing is left:
+/** A few steps from the codes of an image to random ones:
  *
  *     q(x_t | x_{t−1}) = (1 − β_t)·onehot(x_{t−1}) + β_t/K    q(x_t | x_0) = ᾱ_t·onehot(x_0) + (1 − ᾱ_t)/K
  *
- * Source: arXiv 2102.05379, 4; over codes of images, in a few steps: arXiv 2108.08827. Here ᾱ_t = 1 − t/T: every step
- * loses as many codes, and the codes after the last one are uniform.
+ * Source: arXiv 2102.05379, 4; over codes of images, in a few steps: arXiv 2108.08827. Here ᾱ_t = 1 − t/T, our
+ * choice: every step loses as many codes, and the codes after the last step are uniform.
  *
  * ```ts
  * import { MultinomialDiffusion, randomKey } from "@codebook/codebook";
@@ -70,9 +70,9 @@ export class MultinomialDiffusion {
     return this.kept(t) / this.kept(t - 1);
   }
 
-  /** What a code was before step t, of which is known what it is after it and without noise.
+  /** The distribution of a code before step t, given the code after the step and the code without noise.
    * @param t from 1 to T
-   * @param isSame whether it is the same in both
+   * @param isSame whether those two are the same
    */
   posterior(t: number, isSame: boolean): Posterior {
     const { codebookSize: size } = this;
@@ -103,7 +103,7 @@ export class MultinomialDiffusion {
     });
   }
 
-  /** Codes after step t: those before it, of which some are replaced; one below 0 is none and stays. */
+  /** The codes after step t, given those before it; a negative one stands for no code and stays. */
   noise(codes: Int32Array, t: number, range: CodeRange): Int32Array<ArrayBuffer> {
     const replacements = this.replacements(t, range);
     return Int32Array.from(

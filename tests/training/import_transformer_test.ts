@@ -131,7 +131,7 @@ Deno.test("every tensor of a transformer's file is taken over, or left out with 
     assert.deepEqual(new Set(others).size, others.length);
     assert.equal(loaded + others.length, all.size);
     assert.deepEqual(leftOut[0], {
-      reason: "which codes are seen, which the model knows",
+      reason: "the causal mask, which the model has by itself",
       names: [0, 1].map((block) => `state_dict.transformer.blocks.${block}.attn.mask`),
     });
     assert.deepEqual(leftOut.map(({ reason }) => reason).slice(1), [
@@ -180,11 +180,11 @@ Deno.test("transformers that have no place here are refused by name, and nothing
     };
     await refused(
       (all) => all.set("cond_stage_model.encoder.conv_in.weight", small),
-      /transformer must be told a class or nothing, got one with state_dict\.cond_stage_model\.encoder\.conv_in\.weight; --first-stage-only takes/,
+      /transformer must be conditioned on a class or on nothing, got one with state_dict\.cond_stage_model\.encoder\.conv_in\.weight; --first-stage-only takes/,
     );
     await refused(
       (all) => all.set("permuter.forward_shuffle_idx", small),
-      /must draw codes by rows, got one with state_dict\.permuter\.forward_shuffle_idx/,
+      /must order the codes row by row, got one with state_dict\.permuter\.forward_shuffle_idx/,
     );
     await refused(
       (all) => all.set("transformer.extra.weight", small),
@@ -202,15 +202,19 @@ Deno.test("transformers that have no place here are refused by name, and nothing
     await refused(
       (all) =>
         all.set("transformer.pos_emb", { shape: [1, 32, 16], values: new Float32Array(512) }),
-      /pos_emb must have as many positions as a square of codes, .*, got 32$/,
+      /pos_emb must have as many positions as a square grid of codes; .*, got 32$/,
     );
     const nothing = () => {};
     await refused(nothing, /classes are codes too, so there must be at most 16, got 17$/, {
       classes: 17,
     });
-    await refused(nothing, /--model\.heads must \(n_head of its settings\), got none$/, {
-      flags: { out, data: FLAGS.data },
-    });
+    await refused(
+      nothing,
+      /--model\.heads must say how many heads the transformer has \(n_head in its YAML file\), got none$/,
+      {
+        flags: { out, data: FLAGS.data },
+      },
+    );
     await refused(nothing, /model\.heads must divide the width 16, got 3$/, {
       flags: { ...FLAGS, out, model: { heads: 3 } },
     });

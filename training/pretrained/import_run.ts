@@ -25,9 +25,9 @@ export interface ImportSources {
   readonly file?: unknown;
   /** What the command line says; `out` is the run's folder. */
   readonly flags?: unknown;
-  /** How many classes a transformer was told of; 0, none. */
+  /** The number of classes that a transformer is conditioned on; 0, none. */
   readonly classes?: number;
-  /** Leaves out a transformer that a file has besides. */
+  /** Imports only the first stage of a file that has a transformer too. */
   readonly firstStageOnly?: boolean;
 }
 
@@ -95,7 +95,7 @@ async function firstStageIn(
  *     await importRun("ffhq.ckpt", { flags: { out: "runs/faces", model: { heads: 16 }, data: { name: "ffhq" } } });
  *
  * @throws {Error} the folder has a run, or cannot be written; or as `importWeights`
- * @throws {RangeError} as `importWeights`, or a transformer is told anything but a class
+ * @throws {RangeError} as `importWeights`, or a transformer is conditioned on anything but a class
  */
 export async function importRun(path: string, sources: ImportSources): Promise<ImportedWeights> {
   const whole = await readPretrained(path);
@@ -115,15 +115,15 @@ async function importGenerator(
   const { out, data, model } = given, { heads } = section(model);
   if (typeof heads !== "number") {
     throw new RangeError(
-      `Cannot import ${path}: it does not say how many heads the attentions have, so --model.heads must (n_head of its ` +
-        `settings), got ${heads === undefined ? "none" : heads}`,
+      `Cannot import ${path}: --model.heads must say how many heads the transformer has (n_head in its YAML file), ` +
+        `got ${heads === undefined ? "none" : heads}`,
     );
   }
   const stage1 = join(typeof out === "string" ? out : ".", "first-stage");
   const below = await firstStageIn(parts.rest, { flags: { out: stage1, data } });
   const { codebookSize } = quantizerOf(below.config);
   const own = takeNet2Net(parts, { codebookSize: Number(codebookSize), classes, heads });
-  // What it was told in training, it must be told.
+  // It was always conditioned on a class, so no class cannot be asked for.
   const objective = { type: "autoregression", conditional: classes > 0, classDropout: 0 };
   const config = resolveUnchecked({ saved: { objective, stage1, model: own.model }, file, flags });
   const { state, leftOut } = own;

@@ -17,11 +17,11 @@ export interface Net2NetFile {
   readonly rest: PretrainedFile;
 }
 
-/** What the user has to say of a transformer. */
+/** What the file does not say of a transformer. */
 export interface Net2NetOptions {
   /** K of the first stage. */
   readonly codebookSize: number;
-  /** How many classes the transformer was told of; 0: none. */
+  /** The number of classes that it is conditioned on; 0: none. */
   readonly classes: number;
   /** Heads of its attentions. */
   readonly heads: number;
@@ -40,7 +40,7 @@ export interface Net2NetWeights {
 }
 
 /** Takes a file with a transformer apart; none of another file.
- * @throws {RangeError} the transformer is told images, or draws codes in another order than by rows
+ * @throws {RangeError} the transformer is conditioned on images, or orders the codes in another way than row by row
  */
 export function splitNet2Net(file: PretrainedFile): Net2NetFile | undefined {
   const { path, tensors } = file, names = [...tensors.keys()];
@@ -49,8 +49,8 @@ export function splitNet2Net(file: PretrainedFile): Net2NetFile | undefined {
   const place = sign.slice(0, -SIGN.length), prefix = `${place}transformer.`;
   for (
     const [part, requirement] of [
-      ["cond_stage_model.", "its transformer must be told a class or nothing"],
-      ["permuter.", "its transformer must draw codes by rows"],
+      ["cond_stage_model.", "its transformer must be conditioned on a class or on nothing"],
+      ["permuter.", "its transformer must order the codes row by row"],
     ]
   ) {
     const name = names.find((name) => name.startsWith(place + part));
@@ -68,8 +68,8 @@ export function splitNet2Net(file: PretrainedFile): Net2NetFile | undefined {
   };
 }
 
-/** Gives the transformer's tensors our names and layouts. A class is a code's vector there, and so is the token that
- * begins where no class is told: code 0.
+/** Gives the transformer's tensors our names and layouts. There, class c has the vector of code c, and the start token of
+ * an unconditional model is code 0.
  * @throws {RangeError} a tensor is missing, unknown or of another shape, or the sizes do not fit each other
  */
 export function takeNet2Net(
@@ -97,7 +97,7 @@ export function takeNet2Net(
   if (width % heads !== 0) fail(`model.heads must divide the width ${width}`, heads);
   if (!Number.isInteger(Math.sqrt(length))) {
     fail(
-      `${prefix}pos_emb must have as many positions as a square of codes, the class or the start being the first of them`,
+      `${prefix}pos_emb must have as many positions as a square grid of codes; a model conditioned on more than a class has others`,
       length,
     );
   }
@@ -142,7 +142,7 @@ export function takeNet2Net(
   if (unknown !== undefined) {
     fail("every tensor of its transformer must have a place in the model", `${prefix}${unknown}`);
   }
-  const reason = "which codes are seen, which the model knows";
+  const reason = "the causal mask, which the model has by itself";
   return {
     model: {
       ...{ type: "transformer", width, layers, heads, dropout: 0, positions: "learned" },
