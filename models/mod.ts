@@ -15,6 +15,15 @@ export {
   type CodeTransformerSettings,
 } from "./transformer/code_transformer.ts";
 export {
+  EncoderDecoder,
+  EncoderDecoderChain,
+  type EncoderDecoderChainNeeds,
+  type EncoderDecoderChainOptions,
+  type EncoderDecoderNeeds,
+  type EncoderDecoderOptions,
+  type EncoderDecoderSettings,
+} from "./transformer/encoder_decoder.ts";
+export {
   ResidualTransformer,
   type ResidualTransformerInput,
   type ResidualTransformerNeeds,
@@ -23,6 +32,7 @@ export {
 } from "./transformer/residual_transformer.ts";
 export type { FeedForwardType } from "./transformer/feed_forward.ts";
 export {
+  type BlockInput,
   type BlockSettings,
   StackCache,
   type StackInput,

@@ -17,6 +17,11 @@ import {
   type CodeTransformerNeeds,
 } from "./transformer/code_transformer.ts";
 import {
+  type EncoderDecoderChain,
+  type EncoderDecoderChainNeeds,
+  encoderDecoderKind,
+} from "./transformer/encoder_decoder.ts";
+import {
   type ResidualTransformer,
   residualTransformerKind,
   type ResidualTransformerNeeds,
@@ -63,6 +68,14 @@ export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTran
   new Map<string, ModelKind<ResidualTransformer, ResidualTransformerNeeds>>(Object.entries({
     "rq-transformer": residualTransformerKind,
   }));
+
+/** The chains of transformers that each see other codes of the same grid. */
+export const ENCODER_DECODERS: ModelTable<EncoderDecoderChain, EncoderDecoderChainNeeds> = new Map<
+  string,
+  ModelKind<EncoderDecoderChain, EncoderDecoderChainNeeds>
+>(Object.entries({
+  "encoder-decoder": encoderDecoderKind,
+}));
 
 /** The schema of a model's configuration: its type and its settings.
  * @param table the models that can be chosen; the first is the default

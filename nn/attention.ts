@@ -37,7 +37,8 @@ export interface Attended {
   readonly visible?: Tensor;
   /** Rotates the queries and keys by the positions of the input. */
   readonly rotation?: Rotation;
-  /** Keeps the keys and values; the input then continues the cached tokens. */
+  /** Keeps the keys and values; the input then continues the cached tokens. Those of a memory, which does not change, are
+   * computed once. */
   readonly cache?: AttentionCache;
 }
 
@@ -98,7 +99,8 @@ export class Attention extends Layer {
    * @throws {TypeError} the shapes do not match
    */
   forward(x: Tensor, _context?: Context, attended: Attended = {}): Tensor {
-    const { memory = x, visible, rotation, cache } = attended;
+    const { memory, visible, rotation, cache } = attended;
+    const source = memory ?? x;
     const turned = (part: Tensor) =>
       rotation === undefined ? part : rotateByPosition(part, rotation);
     const head = (made: Tensor, norm: RMSNorm | undefined) => {
@@ -106,11 +108,12 @@ export class Attention extends Layer {
       return turned(norm === undefined ? own : norm.forward(own));
     };
     const queries = head(this.query.forward(x), this.queryNorm);
-    const own = {
-      keys: head(this.key.forward(memory), this.keyNorm),
-      values: this.#split(this.value.forward(memory)),
-    };
-    const { keys, values } = cache?.append(own) ?? own;
+    const make = () => ({
+      keys: head(this.key.forward(source), this.keyNorm),
+      values: this.#split(this.value.forward(source)),
+    });
+    const known = memory === undefined ? undefined : cache?.held;
+    const { keys, values } = known ?? cache?.append(make()) ?? make();
     const mixed = attention(queries, keys, values, { causal: this.#causal, visible });
     return this.output.forward(reshape(mixed, x.shape));
   }

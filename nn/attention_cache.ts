@@ -34,6 +34,11 @@ export class AttentionCache implements Disposable {
     return this.#held?.keys.shape[1] ?? 0;
   }
 
+  /** The keys and values of all tokens so far; none before the first. */
+  get held(): KeysAndValues | undefined {
+    return this.#held;
+  }
+
   /** Appends the next tokens.
    * @returns the keys and values of all tokens so far, in order
    * @throws {TypeError} the batch size or the heads differ from earlier ones

@@ -12,7 +12,7 @@ import type { QuantizeContext } from "../quantizers/quantizer.ts";
 import type { TrainingPass } from "./training_pass.ts";
 
 /** What a step's forward and backward passes give. */
-export interface AccumulatedPass extends Omit<TrainingPass, "reconstruction"> {
+export interface PassWithGradients extends Omit<TrainingPass, "reconstruction"> {
   /** The loss, a scalar. */
   readonly loss: Tensor;
   /** By every parameter of the model, in their order. */
@@ -40,7 +40,7 @@ export function accumulatedGradients(
   context: QuantizeContext,
   { model, variance, parts }: AccumulationOptions,
   scope: Scope,
-): AccumulatedPass {
+): PassWithGradients {
   const { device } = images;
   const { quantizer } = model;
   const parameters = model.parameters();

@@ -1,7 +1,7 @@
 /** Autoregression: a transformer that tells each code of an image from those before it. */
 import * as z from "zod";
-import { withoutGradients } from "../core/execute.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { CodeTransformer } from "../models/transformer/code_transformer.ts";
 import type { Context } from "../nn/module.ts";
@@ -16,8 +16,8 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+import { CachedTransformer } from "./next_code.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
-import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** How the codes are sampled. */
 export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
@@ -72,44 +72,24 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     "-log2 of the probability of each code after those before it, the mean over all codes",
   ];
   /** Draws codes. */
-  protected override draw(
+  protected override async draw(
     device: Device,
     { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
   ): Promise<Int32Array<ArrayBuffer>> {
-    const { codeShape: [height, width], model } = this, { guidance } = settings;
-    const length = height * width, rows = labels.length;
+    const length = sizeOf(this.codeShape);
     checkPrefix(given, length);
-    const drawAll = async () => {
-      using cache = model.cache();
-      const next = (codes: Int32Array<ArrayBuffer> | undefined) => {
-        using scope = device.scope();
-        const features = model.forward(
-          {
-            labels: cache.length === 0 ? device.tensor(labels, [rows]) : undefined,
-            codes: codes && device.tensor(repeated(codes, rows / request.count), [
-              rows,
-              codes.length / request.count,
-            ]),
-          },
-          undefined,
-          cache,
-        );
-        const [, count, channels] = features.shape;
-        const last = slice(features, [0, count - 1, 0], [rows, 1, channels]);
-        const logits = model.logits(reshape(last, [rows, channels]));
-        return scope.keep(
-          guidance === 1 || rows === request.count ? logits : guidedLogits(logits, guidance),
-        );
-      };
-      return await drawInOrder({ next: (codes) => withoutGradients(() => next(codes)) }, {
-        ...request,
-        ...settings,
-        length,
-        given,
-        onCode: (done) => onShare(done / length),
-      });
-    };
-    return drawAll();
+    using model = new CachedTransformer(device, this.model, {
+      labels,
+      count: request.count,
+      guidance: settings.guidance,
+    });
+    return await drawInOrder(model, {
+      ...request,
+      ...settings,
+      length,
+      given,
+      onCode: (done) => onShare(done / length),
+    });
   }
 
   /** Checks settings of sampling and fills in the defaults. */
@@ -134,14 +114,6 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     const { weight } = this.model.head;
     return { targets, losses: projectedCrossEntropy(rows, weight, targets, { smoothing }) };
   }
-}
-
-/** The same rows several times. */
-function repeated(rows: Int32Array<ArrayBuffer>, times: number): Int32Array<ArrayBuffer> {
-  if (times === 1) return rows;
-  const all = new Int32Array(rows.length * times);
-  for (let start = 0; start < all.length; start += rows.length) all.set(rows, start);
-  return all;
 }
 
 /** Refuses known codes that come after some that are not.

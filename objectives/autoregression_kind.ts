@@ -4,6 +4,7 @@ import { createModel, TRANSFORMERS } from "../models/registry.ts";
 import { AutoregressionObjective, AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import { checkOneCode, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 
 /** Autoregression, with a transformer and one optimiser. */
@@ -15,10 +16,11 @@ export const autoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
   stage1: "required",
   sampling: AUTOREGRESSIVE_SAMPLING,
   make(device, needs) {
-    checkOneCode(needs.stage1!, "an autoregressive model");
+    const stage1 = firstStageOf(needs, "codes");
+    checkOneCode(stage1, "an autoregressive model");
     const key = randomKey(needs.seed, "initial model");
-    const wanted = { ...codeModelNeeds(needs), causal: true };
+    const wanted = { ...codeModelNeeds(needs, stage1), causal: true };
     const model = createModel(TRANSFORMERS, device, wanted, needs.model, key);
-    return new AutoregressionObjective(codeGeneratorOptions(needs, model));
+    return new AutoregressionObjective(codeGeneratorOptions(needs, stage1, model));
   },
 };

@@ -9,7 +9,7 @@ import type { RandomKey } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Batch } from "../data/batches.ts";
-import type { Dataset, Split } from "../data/dataset.ts";
+import type { Dataset, MeasuredSplit } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
@@ -324,7 +324,7 @@ export abstract class CodeGenerator<
 
   /** Measures how well codes are told, beside the entropies of their frequencies. */
   async evaluate(
-    split: Split,
+    split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
     context: Context,
   ): Promise<ObjectiveEvaluation> {

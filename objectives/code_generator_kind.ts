@@ -1,5 +1,6 @@
 /** What the kinds of generators of codes share. */
 import type { Tensor } from "../core/tensor.ts";
+import type { FirstStage } from "../models/first_stage.ts";
 import {
   classCount,
   type CodeGeneratorOptions,
@@ -7,7 +8,6 @@ import {
   type CodeModel,
   codeShapeOf,
 } from "./code_generator.ts";
-import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 
@@ -24,31 +24,32 @@ export interface CodeModelNeeds {
 }
 
 /** What a model is made for by a configuration.
- * @throws {RangeError} there is no first stage that fits the images, or the model is to be told classes and the data set
- * has none
+ * @param stage1 as `firstStageOf` gives it
+ * @throws {RangeError} the model is to be told classes and the data set has none
  */
 export function codeModelNeeds(
-  needs: ObjectiveNeeds<CodeGeneratorSettings>,
+  { dataset, settings, recompute }: ObjectiveNeeds<CodeGeneratorSettings>,
+  stage1: FirstStage,
 ): CodeModelNeeds {
-  const { dataset, settings } = needs, stage1 = firstStageOf(needs, "codes");
   const [height, width] = codeShapeOf(stage1, dataset);
   return {
     codebookSize: stage1.codebookSize,
     grid: [height, width],
-    recompute: needs.recompute,
+    recompute,
     classes: settings.conditional ? classCount(dataset) : 0,
   };
 }
 
 /** What a generator is made of by a configuration. Weight decay is for matrices only, as transformers have it. */
 export function codeGeneratorOptions<Model extends CodeModel>(
-  { stage1, dataset, settings, optimizer, steps }: ObjectiveNeeds<CodeGeneratorSettings>,
+  { dataset, settings, optimizer, steps }: ObjectiveNeeds<CodeGeneratorSettings>,
+  stage1: FirstStage,
   model: Model,
 ): CodeGeneratorOptions<Model> {
   const { classDropout, smoothing, cache } = settings;
   const isMatrix = ({ shape }: Tensor) => shape.length === 2;
   return {
-    ...{ model, stage1: stage1!, dataset, classDropout, smoothing, cache },
+    ...{ model, stage1, dataset, classDropout, smoothing, cache },
     optimizer: constructOptimizer(optimizer, model.namedParameters(), isMatrix),
     learningRate: constructLearningRate(optimizer, steps),
     clipNorm: optimizer.clipNorm ?? undefined,

@@ -8,7 +8,7 @@ import { philox, type RandomKey, randomKey } from "../core/random.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Batch } from "../data/batches.ts";
-import type { Dataset, Split } from "../data/dataset.ts";
+import type { Dataset, MeasuredSplit } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 import { partKey } from "../nn/initializers.ts";
 import { meanSquaredError } from "../nn/losses.ts";
@@ -190,7 +190,7 @@ export class DiffusionObjective extends Generator {
 
   /** The mean loss of the test images, each at one time and with one noise, which are the same in every run. */
   async evaluate(
-    split: Split,
+    split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
     context?: Context,
   ): Promise<ObjectiveEvaluation> {

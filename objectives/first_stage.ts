@@ -3,7 +3,7 @@ import { withoutGradients } from "../core/execute.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
-import type { Dataset, Split } from "../data/dataset.ts";
+import type { Dataset, MeasuredSplit } from "../data/dataset.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Context } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
@@ -72,7 +72,7 @@ export abstract class FirstStageObjective extends Objective {
 
   /** Measures the reconstructions and how the codebook is used. */
   async evaluate(
-    split: Split,
+    split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
     context: Context,
   ): Promise<ObjectiveEvaluation> {

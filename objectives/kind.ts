@@ -51,7 +51,7 @@ export interface ObjectiveKind<Settings extends object = object> {
   /** Whether a step can compute its batch in parts, with the result of the whole; by default not. */
   readonly accumulates?: boolean;
   /** Whether it stands on a finished run. */
-  readonly stage1: "none" | "optional" | "required";
+  readonly stage1: "none" | "required";
   /** How its model can be sampled, of one that makes images: settings of `deno task sample`, with their defaults. */
   readonly sampling?: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;
   /** Makes it, with its model and optimisers.

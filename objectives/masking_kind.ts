@@ -3,6 +3,7 @@ import { randomKey } from "../core/random.ts";
 import { createModel, TRANSFORMERS } from "../models/registry.ts";
 import { checkOneCode, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { MASKED_SAMPLING, MaskingObjective } from "./masking.ts";
 
@@ -15,10 +16,11 @@ export const maskingKind: ObjectiveKind<CodeGeneratorSettings> = {
   stage1: "required",
   sampling: MASKED_SAMPLING,
   make(device, needs) {
-    checkOneCode(needs.stage1!, "a masking model");
+    const stage1 = firstStageOf(needs, "codes");
+    checkOneCode(stage1, "a masking model");
     const key = randomKey(needs.seed, "initial model");
-    const wanted = { ...codeModelNeeds(needs), causal: false };
+    const wanted = { ...codeModelNeeds(needs, stage1), causal: false };
     const model = createModel(TRANSFORMERS, device, wanted, needs.model, key);
-    return new MaskingObjective(codeGeneratorOptions(needs, model));
+    return new MaskingObjective(codeGeneratorOptions(needs, stage1, model));
   },
 };

@@ -38,6 +38,7 @@ export * from "./code_statistics.ts";
 export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
 export { drawMask } from "./masks.ts";
 export type { MaskedSettings } from "./samplers/masked.ts";
+export { ImageBartObjective } from "./imagebart.ts";
 export {
   ResidualAutoregressionObjective,
   type ResidualAutoregressionOptions,
@@ -55,6 +56,7 @@ export * from "./diffusion.ts";
 export { type Cache, CACHES } from "./cached_encodings.ts";
 export * from "./diffusion/latents.ts";
 export * from "./diffusion/model.ts";
+export * from "./diffusion/multinomial.ts";
 export * from "./diffusion/prediction.ts";
 export { type DiffusionSampling } from "./diffusion/sampling.ts";
 export * from "./diffusion/schedule.ts";

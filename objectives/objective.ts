@@ -3,8 +3,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import type { JsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { MeasuredSplit } from "../data/dataset.ts";
-import type { Context } from "../nn/module.ts";
-import { Module } from "../nn/module.ts";
+import { type Context, Module } from "../nn/module.ts";
 
 /** What a step works on, on the device. */
 export interface TrainingBatch {

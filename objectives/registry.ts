@@ -4,6 +4,7 @@ import { suggestName } from "../settings/nearest_name.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
 import { autoregressionKind } from "./autoregression_kind.ts";
 import { diffusionKind } from "./diffusion_kind.ts";
+import { imageBartKind } from "./imagebart_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
 import { maskingKind } from "./masking_kind.ts";
@@ -19,6 +20,7 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
     "autoregression": autoregressionKind as unknown as ObjectiveKind,
     "masking": maskingKind as unknown as ObjectiveKind,
     "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
+    "imagebart": imageBartKind as unknown as ObjectiveKind,
   }),
 );
 
@@ -26,7 +28,7 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
 export const OBJECTIVE_TYPES: readonly string[] = [...OBJECTIVES.keys()];
 
 /** The objective that is meant where none is named. */
-export const DEFAULT_OBJECTIVE = "reconstruction";
+export const DEFAULT_OBJECTIVE: string = OBJECTIVE_TYPES[0];
 
 /** The objective of a name.
  * @throws {RangeError} there is none

@@ -6,6 +6,7 @@ import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
 import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
 
@@ -28,11 +29,12 @@ export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSet
   stage1: "required",
   sampling: AUTOREGRESSIVE_SAMPLING,
   make(device, needs) {
+    const stage1 = firstStageOf(needs, "codes");
     const key = randomKey(needs.seed, "initial model");
-    const wanted = { ...codeModelNeeds(needs), depth: sizeOf(needs.stage1!.codeAxes) };
+    const wanted = { ...codeModelNeeds(needs, stage1), depth: sizeOf(stage1.codeAxes) };
     const model = createModel(RESIDUAL_TRANSFORMERS, device, wanted, needs.model, key);
     return new ResidualAutoregressionObjective({
-      ...codeGeneratorOptions(needs, model),
+      ...codeGeneratorOptions(needs, stage1, model),
       softening: needs.settings.softening,
     });
   },

@@ -10,7 +10,7 @@ import { meanOverRanks, SINGLE } from "../nn/replicas.ts";
 import { Update } from "../nn/update.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
 import type { Move, QuantizeContext } from "../quantizers/quantizer.ts";
-import { accumulatedGradients, type AccumulatedPass } from "./accumulated_gradients.ts";
+import { accumulatedGradients, type PassWithGradients } from "./accumulated_gradients.ts";
 import { meanLength } from "./codebook_watch.ts";
 import type { TrainingPass } from "./training_pass.ts";
 
@@ -101,7 +101,7 @@ function wholePass(
   model: Autoencoder,
   variance: number,
   scope: Scope,
-): AccumulatedPass {
+): PassWithGradients {
   const pass = forwardInTraining(model, images, context, scope);
   const mse = scope.keep(meanOverRanks(pass.mse, context.replicas ?? SINGLE));
   const imageSize = images.size / images.shape[0];

@@ -16,6 +16,12 @@ import { Output } from "./output.ts";
 const OPTIONS = z.strictObject({
   config: z.string().min(1).nullable().default(null)
     .describe("a JSON file of settings that the weights do not say, under the flags"),
+  classes: z.int().min(0).default(0)
+    .describe(
+      "classes that taming's transformer is conditioned on, which the file does not say; 0: none",
+    ),
+  "first-stage-only": z.boolean().default(false)
+    .describe("imports only the first stage of a file that has a transformer too"),
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });
@@ -29,7 +35,7 @@ const COMMAND: Command = {
   call: taskCall("import"),
   summary:
     "Makes a run of published weights, which evaluate and openRun take: of the reference implementation of " +
-    "CVQ-VAE (.pt), taming's VQGAN (.ckpt), LDM's first stages (.ckpt, also inside a whole LDM), and diffusers' " +
+    "CVQ-VAE (.pt), taming's VQGAN (.ckpt) and its transformers over codes (a run that sample takes), LDM's first stages (.ckpt, also inside a whole LDM), and diffusers' " +
     "VQModel (a folder). The kind and the sizes are told by the tensors; nothing in the file is run.",
   operands: [{ name: "FILE", description: "the file of weights, or the folder of diffusers" }],
   options: settingsOf(OPTIONS),
@@ -47,19 +53,23 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(showHelp(COMMAND));
     return 0;
   }
-  const { config: path, json } = asUsage(() =>
+  const { config: path, json, classes, "first-stage-only": firstStageOnly } = asUsage(() =>
     readSettings(OPTIONS, line.options, "read the command line")
   );
   const file = path === null ? undefined : await readConfigFile(path);
   const flags = { out: OUT, ...line.settings };
   const { FILE } = line.operands;
-  const { kind, config, loaded, leftOut } = await asInput(() => importRun(FILE, { file, flags }));
-  const { model, quantizer, out } = config;
-  new Output(json).result({ kind, model, quantizer, loaded, leftOut, out }, [
+  const { kind, config, loaded, leftOut } = await asInput(() =>
+    importRun(FILE, { file, flags, classes, firstStageOnly })
+  );
+  const { model, quantizer, stage1, out } = config;
+  new Output(json).result({ kind, model, quantizer, stage1, loaded, leftOut, out }, [
     `weights of ${kind}: ${loaded} tensors taken over`,
     ...leftOut.map(showLeftOut),
     `model      ${JSON.stringify(model)}`,
-    `quantizer  ${JSON.stringify(quantizer)}`,
+    stage1 === null
+      ? `quantizer  ${JSON.stringify(quantizer)}`
+      : `first stage in ${stage1}; sample makes images`,
     `the run is in ${out}; evaluate measures it on the images that --data.name of this task names`,
   ]);
   return 0;

@@ -9,7 +9,7 @@ import type { Module, StateDictionary } from "../nn/module.ts";
 import type { Objective } from "../objectives/objective.ts";
 import { constructFor } from "../objectives/reconstruction_kind.ts";
 import { objectiveKind } from "../objectives/registry.ts";
-import { type Checkpoint, stateOfObjective } from "./checkpoint.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 
 /** The objective of a configuration, with its model and optimisers as they are before the first step.
@@ -87,19 +87,6 @@ export function restoreModel(
     );
   }
   model.loadStateDictionary(weights === "trained" ? own : new Map([...own, ...averages]));
-}
-
-/** Gives an objective the state that it has in a checkpoint, its model the weights that are meant.
- * @throws {TypeError} the checkpoint is of an objective of other settings
- * @throws {RangeError} averaged weights are asked for, and it has none
- */
-export function restoreObjective(
-  objective: Objective,
-  checkpoint: Pick<Checkpoint, "state">,
-  weights: ModelWeights = "auto",
-): void {
-  objective.loadStateDictionary(stateOfObjective(checkpoint.state));
-  restoreModel(objective.model, checkpoint, weights);
 }
 
 /** The entries whose names begin with a prefix, without it. */

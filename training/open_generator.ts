@@ -4,8 +4,9 @@ import type { Dataset } from "../data/dataset.ts";
 import { openDataset } from "../data/registry.ts";
 import { Generator } from "../objectives/generator.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "./checkpoint.ts";
+import { checkpointFile } from "./checkpoint_file.ts";
 import type { Config } from "./config.ts";
-import { constructObjective, restoreObjective } from "./construct.ts";
+import { constructObjective, restoreModel } from "./construct.ts";
 import { identityOf } from "./identity.ts";
 import { openRun, type OpenRunOptions } from "./open_run.ts";
 import { resolveConfig } from "./resolve.ts";
@@ -36,7 +37,7 @@ export async function openGenerator(
     throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
   }
   const config = resolveConfig({ saved: await folder.readConfig() });
-  const file = which === "last" || which === "best" ? folder.checkpoint(which) : which;
+  const file = await checkpointFile(folder, which);
   const checkpoint = await readCheckpoint(file);
   const dataset = await openDataset(config.data);
   const resources = new DisposableStack();
@@ -55,7 +56,7 @@ export async function openGenerator(
         `Cannot sample ${path}: its objective must train a generator, got ${config.objective.type}`,
       );
     }
-    restoreObjective(generator, checkpoint, weights);
+    restoreModel(generator.model, checkpoint, weights);
     return { config, generator, dataset, [Symbol.dispose]: () => resources.dispose() };
   } catch (error) {
     resources.dispose();

@@ -1,12 +1,12 @@
 /** Opens a run that was trained: images to codes and back in a few lines. */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { randomKey } from "../core/random.ts";
 import { Device } from "../core/tensor.ts";
 import { FirstStage } from "../models/first_stage.ts";
 import type { StateDictionary } from "../nn/module.ts";
 import { constructAutoencoder } from "../objectives/reconstruction_kind.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "./checkpoint.ts";
+import { checkpointFile } from "./checkpoint_file.ts";
 import type { Config } from "./config.ts";
 import { type ModelWeights, quantizerOf, restoreModel, WEIGHTS } from "./construct.ts";
 import { identityOf } from "./identity.ts";
@@ -77,14 +77,6 @@ export async function openRun(
     network.dispose();
     throw error;
   }
-}
-
-/** The file of a checkpoint; of a folder that holds no last one, the weights. */
-async function checkpointFile(folder: RunFolder, which: string): Promise<string> {
-  if (which !== "last" && which !== "best" && which !== "weights") return which;
-  const file = folder.checkpoint(which), weights = folder.checkpoint("weights");
-  const exists = async (path: string) => await stat(path).then(() => true, () => false);
-  return which === "last" && !await exists(file) && await exists(weights) ? weights : file;
 }
 
 function checkArguments(path: unknown, device: unknown, which: unknown, weights: unknown): void {

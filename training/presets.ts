@@ -65,6 +65,17 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
+  ["imagebart", {
+    // Stands on a run of the digits; as gpt otherwise.
+    objective: {
+      type: "imagebart",
+      steps: 2, // Each costs half as much again as all of gpt.
+      cache: "images", // The digits are as they are in every epoch.
+    },
+    model: { layers: 3 },
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 10 },
+  }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
     seed: 42,

@@ -136,14 +136,13 @@ function withoutQuantizer(merged: Settings, layers: readonly Settings[]): Settin
 /** Refuses a first stage where the objective stands on none, and none where it stands on one. */
 function checkStage1({ objective, stage1 = null }: Settings): void {
   const type = objectiveType(objective);
-  const needed = objectiveKind(type).stage1;
-  if (needed === "required" && stage1 === null || needed === "none" && stage1 !== null) {
-    throw new RangeError(
-      `Cannot read the configuration: stage1 must be ${
-        needed === "none" ? "none" : "the folder of a finished run"
-      } where objective.type is ${type}, got ${showSetting(stage1)}`,
-    );
-  }
+  const isNeeded = objectiveKind(type).stage1 === "required";
+  if (isNeeded === (stage1 !== null)) return;
+  throw new RangeError(
+    `Cannot read the configuration: stage1 must be ${
+      isNeeded ? "the folder of a finished run" : "none"
+    } where objective.type is ${type}, got ${showSetting(stage1)}`,
+  );
 }
 
 /** Refuses to compute a batch in parts that do not divide it, or where the objective cannot. */
@@ -228,7 +227,8 @@ export function merge(below: Settings, above: Settings): Settings {
   return Object.fromEntries(merged);
 }
 
-function section(value: unknown): Settings {
+/** A value as settings; none where it is no object of them. */
+export function section(value: unknown): Settings {
   return isSection(value) ? value : {};
 }
 

@@ -37,6 +37,8 @@ export interface CodeTransformerNeeds {
   /** Whether a code is predicted from those before it. Otherwise all codes see each other, and there is a token more,
    * K, which stands for a code that is hidden. */
   readonly causal: boolean;
+  /** Channels of the tokens of another sequence that every token attends to besides; none by default. */
+  readonly memoryWidth?: number;
   /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
   readonly recompute?: boolean;
 }
@@ -54,6 +56,8 @@ export interface CodeTransformerInput {
   readonly labels?: Tensor;
   /** int32 `[B, n]`: codes by rows; a hidden one is K. Left away where only the first token is asked about. */
   readonly codes?: Tensor;
+  /** float32 `[B, T, memoryWidth]`: the other sequence, of a model that attends to one. */
+  readonly memory?: Tensor;
 }
 
 /** A transformer over the codes of images, by rows, behind a token that says the class (or that begins the sequence, where
@@ -141,7 +145,7 @@ export class CodeTransformer extends Module {
   }
 
   /** The features of a sequence, or of a part that continues what the cache holds: float32 `[B, s, width]`.
-   * @throws {TypeError} there is neither a label nor a code
+   * @throws {TypeError} there is neither a label nor a code, or a memory is missing or not attended to
    * @throws {RangeError} the sequence is too long, or the host wrote a label or a code that does not exist
    */
   forward(input: CodeTransformerInput, context?: Context, cache?: StackCache): Tensor {
@@ -160,7 +164,8 @@ export class CodeTransformer extends Module {
       : add(tokens, slice(positions, [at, 0], [count, positions.shape[1]]));
     const own = (part: number) => context && { ...context, key: partKey(context.key, part) };
     const rotation = positions === undefined ? this.#rotation(at, count) : undefined;
-    return this.stack.forward(this.#dropout.forward(placed, own(0)), own(1), { rotation, cache });
+    const seen = { rotation, cache, memory: input.memory };
+    return this.stack.forward(this.#dropout.forward(placed, own(0)), own(1), seen);
   }
 
   /** How likely each code is: float32 `[..., width]` → `[..., K]`. */

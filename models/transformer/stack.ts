@@ -52,14 +52,17 @@ export interface StackInput extends Pick<Attended, "visible" | "rotation" | "mem
   readonly cache?: StackCache;
 }
 
-/** The keys and values of earlier tokens, of every block of a stack. */
+/** The keys and values of earlier tokens, and of another sequence, of every block of a stack. */
 export class StackCache implements Disposable {
   /** Those of each block. */
   readonly layers: readonly AttentionCache[];
+  /** Those of the other sequence, of each block. */
+  readonly memories: readonly AttentionCache[];
 
   /** Starts without tokens. */
   constructor({ blocks }: TransformerStack) {
     this.layers = blocks.map(() => new AttentionCache());
+    this.memories = blocks.map(() => new AttentionCache());
   }
 
   /** How many tokens it holds. */
@@ -67,14 +70,20 @@ export class StackCache implements Disposable {
     return this.layers[0].length;
   }
 
-  /** Gives the memory back. */
+  /** Frees the memory. */
   [Symbol.dispose](): void {
-    for (const layer of this.layers) layer[Symbol.dispose]();
+    for (const cache of [...this.layers, ...this.memories]) cache[Symbol.dispose]();
   }
 }
 
 function makeNorm(device: Device, { norm, width }: BlockSettings): LayerNorm | RMSNorm {
   return norm === "layer" ? new LayerNorm(device, width) : new RMSNorm(device, width);
+}
+
+/** What a block sees besides its input. */
+export interface BlockInput extends Attended {
+  /** Keeps the keys and values of the other sequence. */
+  readonly memoryCache?: AttentionCache;
 }
 
 /** x + attention(norm x), then x + crossAttention(norm x) where there is another sequence, then x + feedForward(norm x):
@@ -112,7 +121,11 @@ export class TransformerBlock extends Layer {
   }
 
   /** `[B, S, width]` → `[B, S, width]`. */
-  forward(x: Tensor, context?: Context, { memory, ...attended }: Attended = {}): Tensor {
+  forward(
+    x: Tensor,
+    context?: Context,
+    { memory, memoryCache, ...attended }: BlockInput = {},
+  ): Tensor {
     let part = 0;
     const join = (x: Tensor, y: Tensor) => {
       const own = context && { ...context, key: partKey(context.key, part++) };
@@ -121,7 +134,8 @@ export class TransformerBlock extends Layer {
     let y = join(x, this.attention.forward(this.norm.forward(x), context, attended));
     if (this.memoryAttention !== undefined) {
       const normalized = this.memoryNorm!.forward(y);
-      y = join(y, this.memoryAttention.forward(normalized, context, { memory }));
+      const other = { memory, cache: memoryCache };
+      y = join(y, this.memoryAttention.forward(normalized, context, other));
     }
     return join(y, this.feedForward.forward(this.feedForwardNorm.forward(y)));
   }
@@ -179,7 +193,8 @@ export class TransformerStack extends Layer {
     }
     const output = this.blocks.reduce((y, block, index) => {
       const own = context && { ...context, key: partKey(context.key, index) };
-      const attended = { ...input, cache: cache?.layers[index] };
+      const memoryCache = cache?.memories[index];
+      const attended = { ...input, cache: cache?.layers[index], memoryCache };
       const body = (y: Tensor) => block.forward(y, own, attended);
       return this.#recompute ? checkpoint(body, y) : body(y);
     }, x);

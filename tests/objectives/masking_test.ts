@@ -19,7 +19,7 @@ import {
   trainFor,
 } from "./second_stage.ts";
 
-const devices = await openTestDevices();
+const devices = await openTestDevices(), fast = devices.filter(({ name }) => name === "cpu");
 const key = randomKey(11, "samples");
 const LENGTH = 9;
 
@@ -146,7 +146,31 @@ testOnEach(devices, "a code is known where all of its pixels are", async (device
   });
 });
 
+testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
+  await withObjective(device, {}, async (objective) => {
+    await trainFor(objective, device, 10);
+    const { model } = objective, settings = { temperature: 0, steps: 1 };
+    const { codes } = await objective.generate(device, { count: 1, key, settings });
+    const hidden = new Int32Array(LENGTH).fill(CODEBOOK_SIZE);
+    const labels = device.tensor(Int32Array.of(0), [1]);
+    const features = model.forward({ labels, codes: device.tensor(hidden, [1, LENGTH]) });
+    const logits = await model.logits(features).floats();
+    const likeliest = Array.from({ length: LENGTH }, (_, at) => {
+      const own = logits.subarray((at + 1) * CODEBOOK_SIZE, (at + 2) * CODEBOOK_SIZE);
+      return own.indexOf(Math.max(...own));
+    });
+    assert.deepEqual([...codes!], likeliest);
+  });
+});
+
 testOnEach(devices, "what does not fit is refused", async (device) => {
+  await withObjective(device, { settings: { conditional: true } }, async (objective) => {
+    const labels = Int32Array.of(2);
+    await assert.rejects(objective.generate(device, { count: 1, key, labels, settings: {} }), {
+      name: "RangeError",
+      message: "Cannot sample: a class must be in [0, 2), got 2",
+    });
+  });
   await withObjective(device, {}, async (objective) => {
     await assert.rejects(objective.generate(device, { count: 1, key, settings: { topK: 9 } }), {
       name: "RangeError",

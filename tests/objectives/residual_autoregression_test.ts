@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
 import type { Device } from "../../core/tensor.ts";
 import { evaluationBatches } from "../../data/batches.ts";
+import type { GenerateRequest } from "../../objectives/generator.ts";
 import type { ResidualAutoregressionObjective } from "../../objectives/residual_autoregression.ts";
 import { chooseCode, drawOf } from "../../objectives/samplers/choice.ts";
 import { testOnEach } from "../each_device.ts";
@@ -16,7 +17,7 @@ import {
   trainFor,
 } from "./second_stage.ts";
 
-const devices = await openTestDevices();
+const devices = await openTestDevices(), fast = devices.filter(({ name }) => name === "cpu");
 const key = randomKey(11, "samples");
 const POSITIONS = 9;
 
@@ -144,6 +145,36 @@ testOnEach(
     assert.ok(soft.at(-1)! < soft[0], `${soft[0]} became ${soft.at(-1)}`);
   },
 );
+
+testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
+  await withObjective(device, 2, {}, async (objective) => {
+    await trainFor(objective, device, 6);
+    const { codes } = await objective.generate(device, {
+      ...{ count: 1, key, settings: { temperature: 0 } },
+    });
+    const drawn: number[] = [];
+    while (drawn.length < 2 * POSITIONS) {
+      const logits = await logitsAt(objective, 0, drawn);
+      drawn.push(logits.indexOf(Math.max(...logits)));
+    }
+    assert.deepEqual([...codes!], drawn);
+  });
+});
+
+testOnEach(fast, "codes and classes that do not exist are refused", async (device) => {
+  await withObjective(device, 2, { settings: { conditional: true } }, async (objective) => {
+    const refused = (request: Partial<GenerateRequest>, message: string) =>
+      assert.rejects(objective.generate(device, { count: 1, key, settings: {}, ...request }), {
+        name: "RangeError",
+        message,
+      });
+    await refused(
+      { settings: { topK: 9 } },
+      "Cannot sample: topK must be at most the 8 codes, got 9",
+    );
+    await refused({ labels: Int32Array.of(2) }, "Cannot sample: a class must be in [0, 2), got 2");
+  });
+});
 
 testOnEach(devices, "soft targets that cannot be made are refused", async (device) => {
   const make = async (depth: number | undefined, settings: Record<string, unknown>) =>

@@ -1,5 +1,6 @@
 /** Published weights by the command line: taken over, measured, and written again. */
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 import { unpack } from "../pytorch_weights.ts";
 import { withFolder } from "../training/tiny.ts";
 import { lastLine, runTask } from "./child.ts";
@@ -25,6 +26,22 @@ Deno.test("weights of taming are taken over, measured on images, and written for
     const again = await runTask("import", [out, "--out", run]);
     assert.equal(again.code, 1, "a run is not overwritten");
     assert.match(again.stderr, /Cannot import into .*the folder must not have a run, got one/);
+  }));
+
+Deno.test("a transformer of taming is taken over, and makes images", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/net2net.ckpt`, run = `${folder}/run`, out = `${folder}/samples`;
+    const packed = new URL("../fixtures/net2net/net2net.ckpt.gz", import.meta.url);
+    await Deno.writeFile(path, gunzipSync(await Deno.readFile(packed)));
+    const images = ["--data.name", "shapes", "--data.size", "8"];
+    const flags = ["--out", run, ...images, "--model.heads", "2", "--json"];
+    const imported = await runTask("import", [path, ...flags]);
+    assert.equal(imported.code, 0, imported.stderr);
+    assert.equal(lastLine(imported.stdout).stage1, `${run}/first-stage`);
+    const device = ["--device", "reference"];
+    const made = await runTask("sample", [run, ...device, "--count", "2", "--out", out, "--json"]);
+    assert.equal(made.code, 0, made.stderr);
+    assert.equal(lastLine(made.stdout).images, 2);
   }));
 
 Deno.test("what cannot be taken over is told with an exit code of 2", () =>

@@ -84,6 +84,10 @@ Deno.test("a generator of codes writes them; one of images cannot", async () => 
   await ok("sample", `${folder}/gpt`, ...onCpu, "--count", "3", "--save-codes", "--out", out);
   const { tensors } = await readSafetensors(`${out}/codes.safetensors`);
   assert.deepEqual(tensors.get("codes")?.shape, [3, 7, 7]);
+  const weights = ["--checkpoint", "weights", "--save-codes", "--out", out];
+  await ok("sample", `${folder}/gpt`, ...onCpu, "--count", "3", ...weights);
+  const { tensors: again } = await readSafetensors(`${out}/codes.safetensors`);
+  assert.deepEqual(again, tensors, "the weights alone are enough");
 });
 
 Deno.test("images are completed, several times each; what is given comes first", async () => {

@@ -11,7 +11,12 @@ import { assertSameEnd, withFolder } from "./tiny.ts";
 const device = await openDevice("reference");
 Deno.test.afterAll(() => device.close());
 
-const DEPTHS = { "autoregression": undefined, "masking": undefined, "residual-autoregression": 2 };
+const DEPTHS = {
+  "autoregression": undefined,
+  "masking": undefined,
+  "residual-autoregression": 2,
+  "imagebart": undefined,
+};
 
 async function trainSecond(
   type: keyof typeof DEPTHS,
@@ -19,12 +24,12 @@ async function trainSecond(
   path: string,
   options: Partial<TrainOptions> = {},
 ): Promise<TrainingSummary> {
-  const depth = type === "residual-autoregression" ? { depthLayers: 1 } : {};
+  const own = { "residual-autoregression": { depthLayers: 1 }, "imagebart": { encoderLayers: 1 } };
   using objective = makeObjective(device, {
     type,
     stage1,
     settings: { conditional: true },
-    model: { layers: 1, dropout: 0.2, ...depth },
+    model: { layers: 1, dropout: 0.2, ...own[type as keyof typeof own] },
   }) as Generator;
   return await train({
     device,

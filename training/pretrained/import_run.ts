@@ -1,18 +1,23 @@
 /** Takes published weights over: makes a run of them. */
+import { join } from "node:path";
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { openDevice } from "../../core/device.ts";
 import { sameShape, showShape } from "../../core/shape.ts";
 import type { StateDictionary } from "../../nn/module.ts";
 import { constructAutoencoder } from "../../objectives/reconstruction_kind.ts";
-import { saveCheckpoint } from "../checkpoint.ts";
+import { type CheckpointHeader, saveCheckpoint } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
 import { identityOf } from "../identity.ts";
 import { quantizerOf } from "../construct.ts";
-import { resolveUnchecked } from "../resolve.ts";
+import { openRun } from "../open_run.ts";
+import { merge, resolveUnchecked, section } from "../resolve.ts";
 import { RunFolder } from "../run_folder.ts";
 import { PRETRAINED_KINDS, type PretrainedKind, type PretrainedModel } from "./kinds.ts";
 import { fromPyTorch, type NameTable } from "./layout.ts";
-import { type PretrainedFile, readPretrained } from "./weights.ts";
+import { type Net2NetFile, splitNet2Net, takeNet2Net } from "./net2net.ts";
+import { type LeftOut, type PretrainedFile, readPretrained } from "./weights.ts";
+
+export type { LeftOut } from "./weights.ts";
 
 /** Where settings come from that the weights do not say. */
 export interface ImportSources {
@@ -20,14 +25,10 @@ export interface ImportSources {
   readonly file?: unknown;
   /** What the command line says; `out` is the run's folder. */
   readonly flags?: unknown;
-}
-
-/** Tensors that were not taken over, and why. */
-export interface LeftOut {
-  /** Why not. */
-  readonly reason: string;
-  /** Their names in the file. */
-  readonly names: readonly string[];
+  /** The number of classes that a transformer is conditioned on; 0, none. */
+  readonly classes?: number;
+  /** Imports only the first stage of a file that has a transformer too. */
+  readonly firstStageOnly?: boolean;
 }
 
 /** What became of a file. */
@@ -56,9 +57,16 @@ export interface ImportedWeights {
  */
 export async function importWeights(
   path: string,
-  { file, flags }: ImportSources = {},
+  sources: ImportSources = {},
 ): Promise<ImportedWeights> {
-  const whole = withOldNames(await readPretrained(path));
+  return await firstStageIn(await readPretrained(path), sources);
+}
+
+async function firstStageIn(
+  given: PretrainedFile,
+  { file, flags }: ImportSources,
+): Promise<ImportedWeights> {
+  const whole = withOldNames(given), { path } = whole;
   const { kind, prefix } = recognise(whole);
   const own = [...whole.tensors].filter(([name]) => name.startsWith(prefix));
   const model: PretrainedModel = {
@@ -81,30 +89,81 @@ export async function importWeights(
   return { kind: kind.name, config, state: loaded, loaded: taken.size, leftOut };
 }
 
-/** Makes a run of published weights, in the folder that the settings name: its configuration and its only checkpoint.
+/** Makes a run of published weights, in the folder that the settings name: its configuration and its only checkpoint. Of
+ * taming's transformers it makes two, that of the first stage in the folder `first-stage` of the other.
+ *
+ *     await importRun("ffhq.ckpt", { flags: { out: "runs/faces", model: { heads: 16 }, data: { name: "ffhq" } } });
+ *
  * @throws {Error} the folder has a run, or cannot be written; or as `importWeights`
- * @throws {RangeError} as `importWeights`
+ * @throws {RangeError} as `importWeights`, or a transformer is conditioned on anything but a class
  */
 export async function importRun(path: string, sources: ImportSources): Promise<ImportedWeights> {
-  const imported = await importWeights(path, sources);
-  const { config, state, kind, loaded, leftOut } = imported;
-  const folder = new RunFolder(config.out);
-  if (await folder.state() !== "empty") {
-    throw new Error(
-      `Cannot import into ${config.out}: the folder must not have a run, got one; --out chooses another`,
+  const whole = await readPretrained(path);
+  const net2net = sources.firstStageOnly ? undefined : splitNet2Net(whole);
+  if (net2net !== undefined) return await importGenerator(net2net, sources);
+  const imported = await firstStageIn(whole, sources);
+  await writeRun(path, imported, identityOf(imported.config));
+  return imported;
+}
+
+/** Makes runs of a transformer and of the first stage below it. */
+async function importGenerator(
+  parts: Net2NetFile,
+  { file, flags, classes = 0 }: ImportSources,
+): Promise<ImportedWeights> {
+  const { path } = parts.rest, given = merge(section(file), section(flags));
+  const { out, data, model } = given, { heads } = section(model);
+  if (typeof heads !== "number") {
+    throw new RangeError(
+      `Cannot import ${path}: --model.heads must say how many heads the transformer has (n_head in its YAML file), ` +
+        `got ${heads === undefined ? "none" : heads}`,
     );
   }
+  const stage1 = join(typeof out === "string" ? out : ".", "first-stage");
+  const below = await firstStageIn(parts.rest, { flags: { out: stage1, data } });
+  const { codebookSize } = quantizerOf(below.config);
+  const own = takeNet2Net(parts, { codebookSize: Number(codebookSize), classes, heads });
+  // It was always conditioned on a class, so no class cannot be asked for.
+  const objective = { type: "autoregression", conditional: classes > 0, classDropout: 0 };
+  const config = resolveUnchecked({ saved: { objective, stage1, model: own.model }, file, flags });
+  const { state, leftOut } = own;
+  const imported = {
+    kind: "taming's transformer",
+    ...{ config, state },
+    loaded: own.loaded + below.loaded,
+    leftOut: [...leftOut, ...below.leftOut],
+  };
+  await checkEmpty(config.out);
+  await writeRun(path, below, identityOf(below.config));
+  using device = await openDevice("reference");
+  using opened = await openRun(stage1, device);
+  await writeRun(path, imported, { ...identityOf(config), stage1: opened.identity });
+  return imported;
+}
+
+async function checkEmpty(path: string): Promise<void> {
+  if (await new RunFolder(path).state() === "empty") return;
+  throw new Error(
+    `Cannot import into ${path}: the folder must not have a run, got one; --out chooses another`,
+  );
+}
+
+/** Writes a run's configuration and its only checkpoint. */
+async function writeRun(
+  from: string,
+  { config, state, kind, loaded, leftOut }: ImportedWeights,
+  identity: CheckpointHeader["identity"],
+): Promise<void> {
+  await checkEmpty(config.out);
+  const folder = new RunFolder(config.out);
   using _lock = await folder.lock();
   await folder.begin(0);
   await folder.writeConfig(config);
   const step: HostTensor = { shape: [], values: Int32Array.of(0) };
   const named = [...state].map(([name, tensor]): [string, HostTensor] => [`model.${name}`, tensor]);
-  await saveCheckpoint(folder.checkpoint("last"), new Map([["step", step], ...named]), {
-    identity: identityOf(config),
-    carried: {},
-  });
-  await folder.writeSummary({ imported: { from: path, kind, loaded, leftOut } });
-  return imported;
+  const header = { identity, carried: {} };
+  await saveCheckpoint(folder.checkpoint("last"), new Map([["step", step], ...named]), header);
+  await folder.writeSummary({ imported: { from, kind, loaded, leftOut } });
 }
 
 /** The state of a configuration's model with its initial weights. */

@@ -17,6 +17,14 @@ export interface PretrainedFile {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
+/** Tensors that were not taken over, and why. */
+export interface LeftOut {
+  /** Why not. */
+  readonly reason: string;
+  /** Their names in the file. */
+  readonly names: readonly string[];
+}
+
 /** The weights in a folder of diffusers, in the order that they are looked for. */
 const IN_FOLDER = ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"];
 

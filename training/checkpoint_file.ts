@@ -1,0 +1,11 @@
+/** Which file of a run is meant by a checkpoint's name. */
+import { stat } from "node:fs/promises";
+import type { RunFolder } from "./run_folder.ts";
+
+/** The file of a checkpoint; of a folder that holds no last one, the weights. */
+export async function checkpointFile(folder: RunFolder, which: string): Promise<string> {
+  if (which !== "last" && which !== "best" && which !== "weights") return which;
+  const file = folder.checkpoint(which), weights = folder.checkpoint("weights");
+  const exists = async (path: string) => await stat(path).then(() => true, () => false);
+  return which === "last" && !await exists(file) && await exists(weights) ? weights : file;
+}
