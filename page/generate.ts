@@ -1,0 +1,168 @@
+/** The part where digits are generated, code by code. */
+import {
+  chooseCode,
+  type CodeTransformer,
+  type Device,
+  type StackCache,
+  withoutGradients,
+} from "@codebook/codebook/web";
+import { CodeGrid, PLACES } from "./code_grid.ts";
+import { BLANK, type Codec } from "./codec.ts";
+import type { Turns } from "./device.ts";
+import { find, make, type Part } from "./dom.ts";
+import { onThemeChange, paintImage, SIDE } from "./pictures.ts";
+
+/** How many of the likeliest codes are listed. */
+const LISTED = 8;
+/** How many samples are kept in view. */
+const KEPT = 12;
+
+/** What a step of the transformer is told: the digit at the start, then the code that was drawn. */
+interface Input {
+  readonly label?: number;
+  readonly code?: number;
+}
+
+/** Wires the part up. */
+export async function startGenerate(
+  part: Part,
+  model: CodeTransformer,
+  codec: Codec,
+  device: Device,
+  turns: Turns,
+): Promise<void> {
+  const button = find("#sample", HTMLButtonElement), classes = find("#class", HTMLSelectElement);
+  const temperature = find("#temperature", HTMLInputElement);
+  const picture = find("#sampled", HTMLCanvasElement), gallery = find("#gallery", HTMLElement);
+  const grid = new CodeGrid(find("#sample-codes", HTMLElement), codec.colours);
+  const guesses = new Guesses(codec);
+  let shown: Float32Array = BLANK, running: AbortController | undefined;
+
+  classes.append(
+    make("option", { value: String(model.classes), textContent: "any" }),
+    ...Array.from(
+      { length: model.classes },
+      (_, digit) => make("option", { value: String(digit), textContent: String(digit) }),
+    ),
+  );
+
+  /** Shows the codes so far; the decoder is given those of a blank digit for the others. */
+  async function show(codes: Int32Array<ArrayBuffer>, bits: number): Promise<void> {
+    const count = codes.findIndex((code) => code < 0), drawn = count < 0 ? PLACES : count;
+    shown = await codec.decode(codes.map((code, place) => code < 0 ? codec.blank[place] : code));
+    grid.show(codes);
+    grid.choose(drawn);
+    paintImage(picture, shown);
+    find("#drawn", HTMLElement).textContent = `${drawn} of ${PLACES}`;
+    find("#bits", HTMLElement).textContent = drawn === 0 ? "" : `${bits.toFixed(0)} bits`;
+  }
+
+  /** The logits of the next code. */
+  const logitsOf = (cache: StackCache, input: Input): Promise<Float32Array<ArrayBuffer>> =>
+    turns.take(async () => {
+      using _scope = device.scope();
+      const tensor = (value: number | undefined, shape: readonly number[]) =>
+        value === undefined ? undefined : device.tensor(Int32Array.of(value), shape);
+      const logits = withoutGradients(() =>
+        model.logits(model.forward(
+          { labels: tensor(input.label, [1]), codes: tensor(input.code, [1, 1]) },
+          undefined,
+          cache,
+        ))
+      );
+      return await logits.floats();
+    });
+
+  async function sample(signal: AbortSignal): Promise<void> {
+    const settings = { temperature: temperature.valueAsNumber, topK: null, topP: null };
+    const codes = new Int32Array(PLACES).fill(-1);
+    using cache = model.cache();
+    let bits = 0, input: Input = { label: Number(classes.value) };
+    await show(codes, bits);
+    for (let place = 0; place < PLACES && !signal.aborted; place++) {
+      const logits = await logitsOf(cache, input);
+      const { code, logProbability } = chooseCode(logits, settings, Math.random());
+      codes[place] = code;
+      bits -= logProbability / Math.LN2;
+      input = { code };
+      guesses.show(logits, code);
+      await show(codes, bits);
+      await new Promise(requestAnimationFrame);
+    }
+    if (!signal.aborted) keep(codes);
+  }
+
+  /** Puts the picture before the others; its button shows its codes again. */
+  function keep(codes: Int32Array<ArrayBuffer>): void {
+    const image = shown, canvas = make("canvas", { width: SIDE, height: SIDE });
+    const again = make("button", { type: "button", ariaLabel: "Show this picture’s codes" });
+    paintImage(canvas, image);
+    again.append(canvas);
+    again.onclick = part.does(async () => {
+      running?.abort();
+      shown = image;
+      grid.show(codes);
+      paintImage(picture, image);
+      await Promise.resolve();
+    });
+    gallery.prepend(again);
+    while (gallery.children.length > KEPT) gallery.lastElementChild!.remove();
+    find("#gallery-title", HTMLElement).hidden = false;
+  }
+
+  button.onclick = part.does(async () => {
+    if (running !== undefined) return running.abort();
+    running = new AbortController();
+    button.textContent = "Stop";
+    try {
+      await sample(running.signal);
+    } finally {
+      running = undefined;
+      button.textContent = "Generate";
+    }
+  });
+  const showTemperature = () => {
+    find("#temperature-value", HTMLOutputElement).value = temperature.valueAsNumber.toFixed(2);
+  };
+  temperature.oninput = showTemperature;
+  showTemperature();
+  onThemeChange(() => paintImage(picture, shown));
+  await show(new Int32Array(PLACES).fill(-1), 0);
+  using cache = model.cache();
+  guesses.show(await logitsOf(cache, { label: model.classes }));
+}
+
+/** The likeliest next codes, with their probabilities as bars. */
+class Guesses {
+  readonly #codec: Codec;
+  readonly #rows: readonly HTMLElement[];
+
+  constructor(codec: Codec) {
+    this.#codec = codec;
+    this.#rows = Array.from({ length: LISTED }, () => {
+      const row = make("li");
+      row.append(make("b"), make("i"), make("span"));
+      return row;
+    });
+    find("#guesses", HTMLElement).append(...this.#rows);
+  }
+
+  /** Lists them.
+   * @param drawn is marked
+   */
+  show(logits: Float32Array, drawn?: number): void {
+    const most = Math.max(...logits);
+    const weights = logits.map((logit) => Math.exp(logit - most));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const likeliest = [...weights.keys()].sort((a, b) => weights[b] - weights[a]);
+    this.#rows.forEach((row, at) => {
+      const code = likeliest[at], share = weights[code] / total;
+      const [number, bar, percent] = row.children as unknown as readonly HTMLElement[];
+      number.textContent = String(code);
+      bar.style.width = `${(share * 100).toFixed(1)}%`;
+      bar.style.background = this.#codec.colours[code].ground;
+      percent.textContent = `${(share * 100).toFixed(0)} %`;
+      row.classList.toggle("drawn", code === drawn);
+    });
+  }
+}
