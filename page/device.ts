@@ -26,7 +26,7 @@ export function askedDevice(): DeviceChoice {
 }
 
 const WORDS: Readonly<Record<Device["name"], (device: Device) => string>> = {
-  webgpu: ({ description }) => `Computing on the GPU (${description}).`,
+  webgpu: ({ description }) => `Computing with WebGPU on ${description.replace("webgpu: ", "")}.`,
   cpu: () => "Computing on the CPU, with WebAssembly on one thread.",
   reference: () => "Computing in plain JavaScript, which is slow.",
 };

@@ -28,7 +28,7 @@ interface Square {
 }
 
 /** Where most codes reach less far than this share of the plot, they are shown enlarged as well. */
-const SMALL = 0.15;
+const SMALL = 0.04;
 /** The side of that part of the plot. */
 const INSET = 0.4;
 
