@@ -7,16 +7,20 @@ export interface Chosen {
   readonly words: string;
 }
 
-/** Opens the device that the address names, or the best one there is: WebGPU on a real GPU, else the CPU, else plain
+/** Opens the device that the address names, else the best one there is: WebGPU on a real GPU, the CPU, plain
  * JavaScript. */
 export async function chooseDevice(): Promise<Chosen> {
   const asked = askedDevice();
-  const device = await openDevice(asked).catch(async (error: Error) => {
-    if (asked === "reference") throw error;
-    console.warn(error.message);
-    return await openDevice("reference");
-  });
-  return { device, words: `${reason(asked, device)} ${WORDS[device.name](device)}` };
+  for (const choice of [asked, "auto"] as const) {
+    try {
+      const device = await openDevice(choice);
+      return { device, words: wordsOf(asked, device) };
+    } catch (error) {
+      console.warn(error);
+    }
+  }
+  const device = await openDevice("reference");
+  return { device, words: wordsOf(asked, device) };
 }
 
 /** What the address asks for: `?device=cpu`. */
@@ -25,20 +29,20 @@ export function askedDevice(): DeviceChoice {
   return DEVICE_CHOICES.find((choice) => choice === asked) ?? "auto";
 }
 
-const WORDS: Readonly<Record<Device["name"], (device: Device) => string>> = {
-  webgpu: ({ description }) => `Computing with WebGPU on ${description.replace("webgpu: ", "")}.`,
-  cpu: () => "Computing on the CPU, with WebAssembly on one thread.",
-  reference: () => "Computing in plain JavaScript, which is slow.",
+const WORDS: Readonly<Record<Device["name"], string>> = {
+  webgpu: "with WebGPU",
+  cpu: "on the CPU, with WebAssembly on one thread",
+  reference: "in plain JavaScript, which is slow",
 };
 
-/** Why it is not what one would expect. */
-function reason(asked: DeviceChoice, { name }: Device): string {
-  if (name === "webgpu" || asked === name) return "";
-  if (name === "reference" && asked !== "auto") return `This browser cannot open ${asked}.`;
+/** Where the page computes and, if that is not what one would expect, why. */
+function wordsOf(asked: DeviceChoice, { name, description }: Device): string {
+  const adapter = name === "webgpu" ? ` on ${description.replace("webgpu: ", "")}` : "";
+  const where = `Computing ${WORDS[name]}${adapter}.`;
+  if (name === asked || name === "webgpu") return where;
+  if (asked !== "auto") return `Computing ${WORDS[asked]} is not possible here. ${where}`;
   const { gpu } = navigator as { readonly gpu?: unknown };
-  return gpu === undefined
-    ? "This browser has no WebGPU here."
-    : "This browser’s WebGPU has no GPU behind it.";
+  return `${gpu === undefined ? "There is no WebGPU here." : "WebGPU finds no GPU here."} ${where}`;
 }
 
 /** Lets works on one device take turns: each has scopes of its own on it, which must not be open at the same time. */

@@ -3,6 +3,8 @@ import {
   chooseCode,
   type CodeTransformer,
   type Device,
+  guidedLogits,
+  reshape,
   type StackCache,
   withoutGradients,
 } from "@codebook/codebook/web";
@@ -33,9 +35,11 @@ export async function startGenerate(
 ): Promise<void> {
   const button = find("#sample", HTMLButtonElement), classes = find("#class", HTMLSelectElement);
   const temperature = find("#temperature", HTMLInputElement);
+  const guidance = find("#guidance", HTMLInputElement);
   const picture = find("#sampled", HTMLCanvasElement), gallery = find("#gallery", HTMLElement);
   const grid = new CodeGrid(find("#sample-codes", HTMLElement), codec.colours);
   const guesses = new Guesses(codec);
+  const kept: { readonly canvas: HTMLCanvasElement; readonly image: Float32Array }[] = [];
   let shown: Float32Array = BLANK, running: AbortController | undefined;
 
   classes.append(
@@ -57,19 +61,27 @@ export async function startGenerate(
     find("#bits", HTMLElement).textContent = drawn === 0 ? "" : `${bits.toFixed(0)} bits`;
   }
 
-  /** The logits of the next code. */
+  /** The logits of the next code: of the digit that is wanted, further from those of any digit the more guidance there
+   * is. */
   const logitsOf = (cache: StackCache, input: Input): Promise<Float32Array<ArrayBuffer>> =>
     turns.take(async () => {
       using _scope = device.scope();
-      const tensor = (value: number | undefined, shape: readonly number[]) =>
-        value === undefined ? undefined : device.tensor(Int32Array.of(value), shape);
-      const logits = withoutGradients(() =>
-        model.logits(model.forward(
-          { labels: tensor(input.label, [1]), codes: tensor(input.code, [1, 1]) },
+      const both = (first?: number, second = first) =>
+        first === undefined ? undefined : Int32Array.of(first, second!);
+      const labels = both(input.label, model.classes), codes = both(input.code);
+      const logits = withoutGradients(() => {
+        const features = model.forward(
+          {
+            labels: labels && device.tensor(labels, [2]),
+            codes: codes && device.tensor(codes, [2, 1]),
+          },
           undefined,
           cache,
-        ))
-      );
+        );
+        const [rows, , width] = features.shape;
+        const logits = model.logits(reshape(features, [rows, width]));
+        return guidedLogits(logits, guidance.valueAsNumber);
+      });
       return await logits.floats();
     });
 
@@ -79,8 +91,9 @@ export async function startGenerate(
     using cache = model.cache();
     let bits = 0, input: Input = { label: Number(classes.value) };
     await show(codes, bits);
-    for (let place = 0; place < PLACES && !signal.aborted; place++) {
+    for (let place = 0; place < PLACES; place++) {
       const logits = await logitsOf(cache, input);
+      if (signal.aborted) return;
       const { code, logProbability } = chooseCode(logits, settings, Math.random());
       codes[place] = code;
       bits -= logProbability / Math.LN2;
@@ -88,25 +101,34 @@ export async function startGenerate(
       guesses.show(logits, code);
       await show(codes, bits);
       await new Promise(requestAnimationFrame);
+      if (signal.aborted) return;
     }
-    if (!signal.aborted) keep(codes);
+    keep(codes);
+  }
+
+  /** Paints all pictures. */
+  function paint(): void {
+    paintImage(picture, shown);
+    for (const { canvas, image } of kept) paintImage(canvas, image);
   }
 
   /** Puts the picture before the others; its button shows its codes again. */
   function keep(codes: Int32Array<ArrayBuffer>): void {
     const image = shown, canvas = make("canvas", { width: SIDE, height: SIDE });
     const again = make("button", { type: "button", ariaLabel: "Show this picture’s codes" });
-    paintImage(canvas, image);
     again.append(canvas);
-    again.onclick = part.does(async () => {
+    again.onclick = () => {
       running?.abort();
       shown = image;
       grid.show(codes);
+      grid.choose(PLACES);
       paintImage(picture, image);
-      await Promise.resolve();
-    });
+    };
     gallery.prepend(again);
-    while (gallery.children.length > KEPT) gallery.lastElementChild!.remove();
+    kept.unshift({ canvas, image });
+    if (kept.length > KEPT) gallery.lastElementChild!.remove();
+    kept.splice(KEPT);
+    paint();
     find("#gallery-title", HTMLElement).hidden = false;
   }
 
@@ -121,15 +143,21 @@ export async function startGenerate(
       button.textContent = "Generate";
     }
   });
-  const showTemperature = () => {
-    find("#temperature-value", HTMLOutputElement).value = temperature.valueAsNumber.toFixed(2);
-  };
-  temperature.oninput = showTemperature;
-  showTemperature();
-  onThemeChange(() => paintImage(picture, shown));
+  showNumber(temperature, find("#temperature-value", HTMLOutputElement));
+  showNumber(guidance, find("#guidance-value", HTMLOutputElement));
+  classes.onchange = () => guidance.disabled = Number(classes.value) === model.classes;
+  guidance.disabled = true;
+  onThemeChange(paint);
   await show(new Int32Array(PLACES).fill(-1), 0);
   using cache = model.cache();
   guesses.show(await logitsOf(cache, { label: model.classes }));
+}
+
+/** Shows the number that a slider stands for. */
+function showNumber(slider: HTMLInputElement, output: HTMLOutputElement): void {
+  const show = () => output.value = slider.valueAsNumber.toFixed(2);
+  slider.oninput = show;
+  show();
 }
 
 /** The likeliest next codes, with their probabilities as bars. */

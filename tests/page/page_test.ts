@@ -85,7 +85,7 @@ if (site !== undefined) {
     const { page } = visit;
     assert.equal(
       await visit.text("#device"),
-      "This browser has no WebGPU here. Computing on the CPU, with WebAssembly on one thread.",
+      "There is no WebGPU here. Computing on the CPU, with WebAssembly on one thread.",
     );
     await visit.checkWidth();
     await drawAndChange(visit);
@@ -121,7 +121,7 @@ if (site !== undefined) {
     const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
     await using visit = await site.visit({ query: "?device=webgpu", flags });
     const { page } = visit, { keyboard } = page;
-    assert.match(await visit.text("#device"), /^ ?Computing with WebGPU on .*swiftshader/i);
+    assert.match(await visit.text("#device"), /^Computing with WebGPU on .*swiftshader/i);
     await page.focus("#clear");
     await keyboard.press("Enter");
     await page.focus("#pad");
