@@ -18,7 +18,8 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
   let image = await codec.decode(codes);
   let chosen = Math.floor(PLACES / 2);
 
-  const grid = new CodeGrid(find("#draw-codes", HTMLElement), codec.colours, {
+  const frame = find("#draw-codes", HTMLElement);
+  const grid = new CodeGrid(frame, codec.colours, {
     onChoose: (place) => {
       chosen = place;
       grid.choose(place);
@@ -65,6 +66,7 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
     isStale = true;
     if (isEncoding) return;
     isEncoding = true;
+    frame.ariaBusy = "true";
     try {
       while (isStale) {
         isStale = false;
@@ -74,6 +76,7 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
       }
     } finally {
       isEncoding = false;
+      frame.ariaBusy = "false";
     }
   });
   const sketch = new Sketch(find("#pad-frame", HTMLElement), encode);

@@ -7,7 +7,7 @@ import { writeAtomically } from "../../files/atomic_write.ts";
 import { Site, type Visit } from "./visit_page.ts";
 
 /** Of the window and of the picture, in pixels. */
-const WINDOW = { width: 900, height: 740 }, WIDTH = 660;
+const WINDOW = { width: 900, height: 740 }, WIDTH = 640;
 
 /** A three in one stroke, in shares of the drawing area. */
 const THREE = [
@@ -88,7 +88,7 @@ async function collapse(visit: Visit, film: Film): Promise<void> {
   for (let step = 1; step <= STEPS; step++) {
     await page.click("#step");
     await visit.until(`Number(document.querySelector("#steps").value) === ${step}`);
-    if (step % 15 === 0) await film.take(160);
+    if (step % 20 === 0) await film.take(200);
   }
   await film.take(2500);
 }

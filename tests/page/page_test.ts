@@ -12,14 +12,16 @@ Deno.test.afterAll(async () => await site?.[Symbol.asyncDispose]());
 
 const SEVEN = [[0.25, 0.25], [0.75, 0.25], [0.5, 0.8]] as const;
 
+/** The picture as it is now has been encoded. */
+const ENCODED = `document.querySelector("#draw-codes").ariaBusy === "false"`;
+
 /** Draws a seven, then puts another code in the place of one, and takes it back. */
 async function drawAndChange(visit: Visit): Promise<void> {
   const { page } = visit;
   const codes = () => visit.texts("#draw-codes .codes > *");
   await page.click("#clear");
   await visit.stroke(SEVEN);
-  await visit.until("document.querySelector('#draw-error').textContent !== ''");
-  await new Promise((resolve) => setTimeout(resolve, 300)); // The last of the strokes is encoded.
+  await visit.until(ENCODED);
   const marked = await visit.marked("#pad");
   assert.ok(marked > 0.05 && marked < 0.4, `a share of ${marked} is drawn`);
   const drawn = await codes();
@@ -128,7 +130,9 @@ if (site !== undefined) {
     await keyboard.press("Space");
     for (let step = 0; step < 8; step++) await keyboard.press("ArrowDown");
     await keyboard.press("Space");
-    await visit.until(`Number(document.querySelector("#draw-error").textContent.slice(6)) < 0.1`);
+    await visit.until(ENCODED);
+    const error = (await visit.text("#draw-error")).slice("error ".length);
+    assert.ok(Number(error) < 0.1, `the stroke is rebuilt, got an error of ${error}`);
     assert.ok(await visit.marked("#pad") > 0.02);
     assert.ok(await visit.marked("#rebuilt") > 0.2);
 
