@@ -60,12 +60,11 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
     palette.show(place, codes[place], image);
   }
 
-  let isEncoding = false, isStale = false;
+  let isStale = false;
   /** Encodes the picture; while that runs, only the last change is remembered. */
   const encode = part.does(async () => {
     isStale = true;
-    if (isEncoding) return;
-    isEncoding = true;
+    if (frame.ariaBusy === "true") return;
     frame.ariaBusy = "true";
     try {
       while (isStale) {
@@ -75,7 +74,6 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
         await show();
       }
     } finally {
-      isEncoding = false;
       frame.ariaBusy = "false";
     }
   });
