@@ -1,6 +1,6 @@
-/** A colour for each code: codes that are near each other have similar colours. */
+/** Gives each code a colour. Similar codes get similar colours. */
 
-/** The code vectors of a codebook on the host. */
+/** The vectors of a codebook, read back from the device. */
 export interface Codes {
   /** `[K, D]`, row-major. */
   readonly values: Float32Array;
@@ -10,15 +10,15 @@ export interface Codes {
   readonly width: number;
 }
 
-/** A colour, and that of text upon it. */
+/** A background colour and a text colour that is legible on it. */
 export interface CodeColour {
   readonly ground: string;
   readonly text: string;
 }
 
-/** Hue and saturation are the direction and the distance from the codes of blank paper in the plane of the first two
- * principal components, lightness is the third one.
- * @param blank the codes of a picture with nothing on it: they are grey
+/** Chooses colours by the first three principal components of the codebook. The first two give hue and saturation: their
+ * direction and distance from the codes of a blank image, which are therefore greyish. The third gives the lightness.
+ * @param blank the codes of a blank image
  */
 export function codeColours(codes: Codes, blank: Int32Array): readonly CodeColour[] {
   const [first, second, third] = principalComponents(codes, 3).map((component) => {
@@ -36,7 +36,7 @@ export function codeColours(codes: Codes, blank: Int32Array): readonly CodeColou
   });
 }
 
-/** The other codes by their distance from one, the nearest first. */
+/** Sorts all other codes by their distance from a code, nearest first. */
 export function nearestCodes({ values, size, width }: Codes, code: number): readonly number[] {
   const distances = Float64Array.from({ length: size }, (_, other) => {
     let sum = 0;
@@ -49,7 +49,7 @@ export function nearestCodes({ values, size, width }: Codes, code: number): read
     .sort((a, b) => distances[a] - distances[b]);
 }
 
-/** The codes along their first principal components, each of deviation 1, by power iteration. */
+/** Projects the codes onto their first principal components, found by power iteration and scaled to unit deviation. */
 function principalComponents({ values, size, width }: Codes, count: number): Float64Array[] {
   const rows = Float64Array.from(values);
   for (let at = 0; at < width; at++) {

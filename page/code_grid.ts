@@ -1,26 +1,26 @@
-/** A grid of codes, each with its colour and its number. */
+/** A grid that shows codes as numbers on coloured cells. */
 import type { CodeColour } from "./code_colours.ts";
 import { make } from "./dom.ts";
 
-/** Rows and columns of the codes of a digit. */
+/** Number of rows and columns. */
 export const GRID = 7;
-/** The codes of a digit. */
+/** Number of codes in a digit. */
 export const PLACES: number = GRID * GRID;
 
-/** What a grid tells. */
+/** Callbacks of a grid. */
 export interface GridListeners {
-  /** A place was chosen. */
+  /** The user has selected a cell. */
   readonly onChoose: (place: number) => void;
-  /** The pointer, or the keyboard's focus, is on a place; none when it left. */
+  /** The pointer or the keyboard focus has entered a cell, or left it (`undefined`). */
   readonly onPoint: (place: number | undefined) => void;
 }
 
-/** The codes of a picture, by rows. With listeners its places are buttons: the arrow keys go from one to the next. */
+/** Shows the codes of an image, row by row. With listeners, the cells are buttons, and the arrow keys move between them. */
 export class CodeGrid {
   readonly #cells: readonly HTMLElement[];
   readonly #colours: readonly CodeColour[];
 
-  /** Fills an element of the page. */
+  /** Creates the cells inside an element. */
   constructor(host: HTMLElement, colours: readonly CodeColour[], listeners?: GridListeners) {
     this.#colours = colours;
     const grid = make("div", { className: "codes" });
@@ -39,8 +39,8 @@ export class CodeGrid {
     host.append(grid);
   }
 
-  /** Shows codes; those that are −1 are not known yet.
-   * @param changed places that are marked
+  /** Shows codes. −1 stands for a code that is not known yet.
+   * @param changed the cells to mark as changed
    */
   show(codes: Int32Array, changed: ReadonlySet<number> = new Set()): void {
     this.#cells.forEach((cell, place) => {
@@ -55,7 +55,7 @@ export class CodeGrid {
     });
   }
 
-  /** Marks the place that is chosen. */
+  /** Marks a cell as selected. */
   choose(place: number): void {
     this.#cells.forEach((cell, at) => {
       cell.classList.toggle("chosen", at === place);

@@ -1,33 +1,33 @@
-/** The first stage on numbers of the host: pictures to codes and back. */
+/** Encodes images to codes and decodes codes to images, with plain arrays in and out. */
 import type { Device, FirstStage } from "@codebook/codebook/web";
 import { type CodeColour, codeColours, type Codes } from "./code_colours.ts";
 import { GRID, PLACES } from "./code_grid.ts";
 import type { Turns } from "./device.ts";
 import { PIXELS, SIDE } from "./pictures.ts";
 
-/** Pixels of a code's side. */
+/** Pixels per code along each side. */
 const SCALE = SIDE / GRID;
-/** Pixels of the side of a patch: a code with those around it. */
+/** Side of a patch in pixels: a code and its direct neighbours. */
 export const PATCH_SIDE = 3 * SCALE;
-/** The values of a digit with nothing on it. */
+/** A blank image. */
 export const BLANK: Float32Array<ArrayBuffer> = new Float32Array(PIXELS).fill(-1);
 
 type Encode = (image: Float32Array<ArrayBuffer>) => Promise<Int32Array<ArrayBuffer>>;
 type Decode = (codes: Int32Array<ArrayBuffer>) => Promise<Float32Array<ArrayBuffer>>;
 
-/** Encodes and decodes digits on one device. */
+/** Encodes and decodes digits. */
 export class Codec {
-  /** The codebook, in the space in which codes are compared. */
+  /** The codebook, in the space where distances are measured. */
   readonly codes: Codes;
-  /** The codes of a digit with nothing on it. */
+  /** The codes of a blank image. */
   readonly blank: Int32Array<ArrayBuffer>;
   /** The colour of each code. */
   readonly colours: readonly CodeColour[];
   readonly #encode: Encode;
   readonly #decode: Decode;
 
-  /** Reads the codebook.
-   * @throws {Error} the first stage has none
+  /** Reads the codebook of a first stage.
+   * @throws {Error} the first stage has no codebook
    */
   static async open(stage: FirstStage, device: Device, turns: Turns): Promise<Codec> {
     const take = <T>(work: () => Promise<T>) =>
@@ -61,18 +61,18 @@ export class Codec {
     this.#decode = decode;
   }
 
-  /** The codes of a digit, `[49]`. */
+  /** Encodes an image `[28, 28]` to codes `[49]`. */
   encode(image: Float32Array<ArrayBuffer>): Promise<Int32Array<ArrayBuffer>> {
     return this.#encode(image);
   }
 
-  /** The digits of codes: `[B, 49]` → `[B, 28, 28]`. */
+  /** Decodes codes `[B, 49]` to images `[B, 28, 28]`. */
   decode(codes: Int32Array<ArrayBuffer>): Promise<Float32Array<ArrayBuffer>> {
     return this.#decode(codes);
   }
 }
 
-/** The pixels of a code's place and of those around it, `[12, 12]`; beyond the digit there is nothing. */
+/** Crops the pixels of a code and its neighbours, `[12, 12]`. Outside the image, the patch is blank. */
 export function patchOf(image: Float32Array, place: number): Float32Array {
   const top = (Math.floor(place / GRID) - 1) * SCALE, left = (place % GRID - 1) * SCALE;
   return Float32Array.from({ length: PATCH_SIDE ** 2 }, (_, at) => {
@@ -81,7 +81,7 @@ export function patchOf(image: Float32Array, place: number): Float32Array {
   });
 }
 
-/** The mean squared difference of two digits. */
+/** Mean squared difference of two images. */
 export function meanSquaredDifference(a: Float32Array, b: Float32Array): number {
   return a.reduce((sum, value, at) => sum + (value - b[at]) ** 2, 0) / PIXELS;
 }

@@ -1,4 +1,4 @@
-/** The part where a codebook collapses, beside one that does not. */
+/** The second part: a codebook that collapses, beside one that does not. */
 import { type Device, permutation, type QuantizerConfig, randomKey } from "@codebook/codebook/web";
 import type { Turns } from "./device.ts";
 import { find, make, type Part } from "./dom.ts";
@@ -6,32 +6,32 @@ import { CODES, Learner, type Look } from "./learner.ts";
 import { type Digits, onThemeChange, paintImage, PIXELS, SIDE } from "./pictures.ts";
 import { Arena, drawCurves } from "./plots.ts";
 
-/** A code is dead that was not chosen in so many steps. */
+/** A code counts as dead if it was not chosen in this many steps. */
 const MEMORY = 20;
-/** Digits of a batch. */
+/** Batch size. */
 const BATCH = 16;
-/** Test digits that are shown rebuilt, by their place among the test digits. */
+/** The test digits whose reconstructions are shown, by index. */
 const SHOWN = [1, 8, 15, 21, 30];
-/** Steps between two rebuilds. */
+/** Steps between updates of the reconstructions. */
 const REBUILD_EVERY = 10;
-/** Steps a second that the slider stands for; the last is more than a browser can take. */
+/** Steps per second at each position of the slider. The last one is effectively unlimited. */
 const SPEEDS = [1, 2, 5, 10, 20, 40, 1000];
-/** The longest that steps are taken without showing them, in milliseconds. */
+/** Longest time between redraws, in milliseconds. */
 const FRAME = 40;
-/** How far a curve goes towards the error of the last batch. */
+/** Weight of the latest batch in the running error. */
 const SMOOTHING = 0.15;
 
-/** The methods on the right, by name. All start where the left side starts. */
+/** The methods for the right side. All start with the same weights and codes as the left side. */
 const METHODS: Readonly<Record<string, QuantizerConfig>> = {
   "this toolkit’s": { type: "clustered-ema", initialization: "uniform", normalization: "batch" },
   "the paper’s": { type: "clustered", distance: "l2" },
 };
 
-/** One of the two sides: a learner and where it is shown. */
+/** One of the two models, with its plot and its numbers. */
 class Side {
-  /** Share of the codes in use, in %, by step; the first is before any. */
+  /** Percentage of codes in use after each step, and before the first. */
   readonly usage: number[] = [];
-  /** The running mean of the error, by step. */
+  /** Running mean of the error, in the same order. */
   readonly error: number[] = [];
   readonly #article: HTMLElement;
   readonly #arena: Arena;
@@ -49,7 +49,7 @@ class Side {
     this.#show(".size", String(CODES));
   }
 
-  /** Starts anew, and looks at a batch. */
+  /** Creates a new model and evaluates it on a batch. */
   async begin(
     device: Device,
     settings: QuantizerConfig,
@@ -65,7 +65,7 @@ class Side {
     this.#take(await this.#learner.look(batch));
   }
 
-  /** Takes a step. */
+  /** Trains on a batch. */
   async step(batch: Float32Array<ArrayBuffer>): Promise<void> {
     this.#take(await this.#learner!.step(batch));
   }
@@ -81,12 +81,12 @@ class Side {
     this.usage.push(100 * this.#used(step) / CODES);
   }
 
-  /** Rebuilds the test digits. */
+  /** Reconstructs the test digits. */
   async rebuild(digits: Float32Array<ArrayBuffer>): Promise<void> {
     this.#rebuilt = await this.#learner!.rebuild(digits);
   }
 
-  /** Shows where it is. */
+  /** Redraws the plot, the numbers and the reconstructions. */
   draw(): void {
     const step = this.usage.length - 1;
     if (this.#look !== undefined) this.#arena.draw(this.#look, (code) => this.#isAlive(code, step));
@@ -111,7 +111,7 @@ class Side {
   }
 }
 
-/** Wires the part up. */
+/** Connects the controls. */
 export async function startCollapse(
   part: Part,
   device: Device,
@@ -126,7 +126,7 @@ export async function startCollapse(
   const stepsTaken = () => left.usage.length - 1;
   let seed = 1, isRunning = false;
 
-  /** The digits of a step: each comes once an epoch, in an order of its own. */
+  /** The batch of a step. Each epoch has an order of its own. */
   function batchOf(step: number): Float32Array<ArrayBuffer> {
     const perEpoch = Math.floor(digits.train.length / BATCH);
     const key = randomKey(seed, "batches", Math.floor(step / perEpoch));
@@ -168,7 +168,7 @@ export async function startCollapse(
       if (stepsTaken() % REBUILD_EVERY === 0) await rebuild();
     });
 
-  /** Takes steps at the pace of the slider and shows the last one at each frame, until it is paused. */
+  /** Trains at the speed of the slider and redraws once per frame, until paused. */
   async function run(): Promise<void> {
     let due = 1, before = performance.now();
     while (isRunning) {
@@ -228,7 +228,7 @@ function concatenate(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> 
   return all;
 }
 
-/** Lets the page be drawn; where it is not shown, waits a little. */
+/** Waits for the next frame. A hidden page has no frames and waits a moment instead. */
 function nextFrame(): Promise<unknown> {
   return new Promise((resolve) => {
     if (document.hidden) setTimeout(resolve, 100);

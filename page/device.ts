@@ -1,13 +1,13 @@
-/** The device that the page computes on. */
+/** Chooses the device. */
 import { type Device, DEVICE_CHOICES, type DeviceChoice, openDevice } from "@codebook/codebook/web";
 
-/** A device, and what the page says of it. */
+/** A device with its description for the user. */
 export interface Chosen {
   readonly device: Device;
   readonly words: string;
 }
 
-/** Opens the device that the address names, else the best one there is: WebGPU on a real GPU, the CPU, plain
+/** Opens the device named in the address. Otherwise, or if that fails, opens WebGPU on a real GPU, else the CPU, else plain
  * JavaScript. */
 export async function chooseDevice(): Promise<Chosen> {
   const asked = askedDevice();
@@ -23,7 +23,7 @@ export async function chooseDevice(): Promise<Chosen> {
   return { device, words: wordsOf(asked, device) };
 }
 
-/** What the address asks for: `?device=cpu`. */
+/** The device named in the address, such as `?device=cpu`. */
 export function askedDevice(): DeviceChoice {
   const asked = new URLSearchParams(location.search).get("device");
   return DEVICE_CHOICES.find((choice) => choice === asked) ?? "auto";
@@ -35,7 +35,7 @@ const WORDS: Readonly<Record<Device["name"], string>> = {
   reference: "in plain JavaScript, which is slow",
 };
 
-/** Where the page computes and, if that is not what one would expect, why. */
+/** Says where the page computes, and why it is not the expected device, if so. */
 function wordsOf(asked: DeviceChoice, { name, description }: Device): string {
   const adapter = name === "webgpu" ? ` on ${description.replace("webgpu: ", "")}` : "";
   const where = `Computing ${WORDS[name]}${adapter}.`;
@@ -45,11 +45,11 @@ function wordsOf(asked: DeviceChoice, { name, description }: Device): string {
   return `${gpu === undefined ? "There is no WebGPU here." : "WebGPU finds no GPU here."} ${where}`;
 }
 
-/** Lets works on one device take turns: each has scopes of its own on it, which must not be open at the same time. */
+/** Runs tasks on a device one after another. Their scopes would interfere if they overlapped. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Does a work once all earlier ones are done. */
+  /** Runs a task after all earlier ones have finished. */
   take<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(work);
     this.#last = done.catch(() => {});

@@ -1,7 +1,7 @@
-/** The elements of the page, and how a part of it says how it is. */
+/** Helpers for the page's elements, and the states of its parts. */
 
-/** An element by its id or, within another, by a selector.
- * @throws {Error} the page has none, or one of another kind
+/** Finds an element by a selector.
+ * @throws {Error} there is no such element, or it is of another type
  */
 export function find<E extends Element>(
   selector: string,
@@ -13,7 +13,7 @@ export function find<E extends Element>(
   throw new Error(`The page must have ${selector} as ${kind.name}, got ${element?.tagName}`);
 }
 
-/** Makes an element. */
+/** Creates an element. */
 export function make<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   properties: Partial<HTMLElementTagNameMap[Tag]> = {},
@@ -21,7 +21,7 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return Object.assign(document.createElement(tag), properties);
 }
 
-/** Shows an error where it happened. */
+/** Shows an error to the user. */
 export function showError(alert: Element, error: unknown): void {
   console.error(error);
   const message = error instanceof Error ? error.message : String(error);
@@ -29,9 +29,9 @@ export function showError(alert: Element, error: unknown): void {
   (alert as HTMLElement).hidden = false;
 }
 
-/** A part of the page: its section, which is loading, ready or failed. */
+/** A section of the page. It is loading, ready or failed. */
 export class Part {
-  /** Its section. */
+  /** The element. */
   readonly section: HTMLElement;
   readonly #alert: HTMLElement;
 
@@ -41,12 +41,12 @@ export class Part {
     this.#alert = find(".alert", HTMLElement, this.section);
   }
 
-  /** Shows which share of what it loads is there. */
+  /** Shows the loading progress, from 0 to 1. */
   progress(share: number): void {
     find("progress", HTMLProgressElement, this.section).value = share;
   }
 
-  /** Starts the part: what fails on the way is shown, with a button to try again. */
+  /** Loads and starts the part. If that fails, shows the error and a button to try again. */
   async start(begin: () => Promise<void>): Promise<void> {
     this.section.dataset.state = "loading";
     this.#alert.hidden = true;
@@ -62,8 +62,7 @@ export class Part {
     }
   }
 
-  /** Makes a listener of something that takes time and may fail: then the error is shown, and the next success hides
-   * it. */
+  /** Turns an asynchronous function into an event listener. A failure is shown in this part until the next success. */
   does<Arguments extends unknown[]>(
     work: (...values: Arguments) => Promise<void>,
   ): (...values: Arguments) => void {

@@ -1,4 +1,4 @@
-/** The part where a digit is drawn and its codes are changed. */
+/** The first part: draw a digit and change its codes. */
 import { CodeGrid, GRID, PLACES } from "./code_grid.ts";
 import { type Codec, meanSquaredDifference } from "./codec.ts";
 import { find, make, type Part } from "./dom.ts";
@@ -6,10 +6,10 @@ import { Palette } from "./palette.ts";
 import { digitOf, type Digits, onThemeChange, paintImage, SIDE } from "./pictures.ts";
 import { Sketch } from "./sketch.ts";
 
-/** The test digits that are offered: one of each kind, by their place among the test digits. */
+/** The test digits that serve as examples, by index. */
 const EXAMPLES = [8, 1, 11, 15, 21, 30];
 
-/** Wires the part up. */
+/** Connects the controls. */
 export async function startDraw(part: Part, codec: Codec, digits: Digits): Promise<void> {
   const rebuilt = find("#rebuilt", HTMLCanvasElement);
   const undo = find("#undo", HTMLButtonElement);
@@ -37,7 +37,7 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
   );
   const offer = part.does(() => palette.offer(chosen, codes));
 
-  /** Decodes the codes and shows all of it. */
+  /** Decodes the codes and shows the result. */
   async function show(): Promise<void> {
     const changed = new Set([...codes.keys()].filter((at) => codes[at] !== encoded[at]));
     image = await codec.decode(codes);
@@ -50,7 +50,7 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
     offer();
   }
 
-  /** Marks a place in the pictures and shows its code. */
+  /** Marks the position of a code in both images and shows its patch. */
   function point(place: number): void {
     for (const mark of part.section.querySelectorAll<HTMLElement>(".place")) {
       mark.hidden = false;
@@ -61,7 +61,7 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
   }
 
   let isStale = false;
-  /** Encodes the picture; while that runs, only the last change is remembered. */
+  /** Encodes the drawing. Changes made in the meantime are encoded together afterwards. */
   const encode = part.does(async () => {
     isStale = true;
     if (frame.ariaBusy === "true") return;
@@ -103,7 +103,7 @@ export async function startDraw(part: Part, codec: Codec, digits: Digits): Promi
   grid.choose(chosen);
 }
 
-/** Takes pictures that are opened, or dropped on the page. */
+/** Loads images that the user opens or drops on the page. */
 function takeFiles(part: Part, onImage: (image: Float32Array<ArrayBuffer>) => void): void {
   const open = find("#open", HTMLInputElement);
   const take = part.does(async (file: File | undefined) => {

@@ -1,4 +1,4 @@
-/** The part where digits are generated, code by code. */
+/** The third part: generate digits code by code. */
 import {
   chooseCode,
   type CodeTransformer,
@@ -14,18 +14,18 @@ import type { Turns } from "./device.ts";
 import { find, make, type Part } from "./dom.ts";
 import { onThemeChange, paintImage, SIDE } from "./pictures.ts";
 
-/** How many of the likeliest codes are listed. */
+/** Number of codes in the list of the likeliest. */
 const LISTED = 8;
-/** How many samples are kept in view. */
+/** Number of samples that stay visible. */
 const KEPT = 12;
 
-/** What a step of the transformer is told: the digit at the start, then the code that was drawn. */
+/** The input of one step of the transformer: the class at the start, the previous code afterwards. */
 interface Input {
   readonly label?: number;
   readonly code?: number;
 }
 
-/** Wires the part up. */
+/** Connects the controls. */
 export async function startGenerate(
   part: Part,
   model: CodeTransformer,
@@ -50,7 +50,7 @@ export async function startGenerate(
     ),
   );
 
-  /** Shows the codes so far; the decoder is given those of a blank digit for the others. */
+  /** Shows the codes so far. The decoder gets the codes of a blank image for the missing ones. */
   async function show(codes: Int32Array<ArrayBuffer>, bits: number): Promise<void> {
     const count = codes.findIndex((code) => code < 0), drawn = count < 0 ? PLACES : count;
     shown = await codec.decode(codes.map((code, place) => code < 0 ? codec.blank[place] : code));
@@ -61,8 +61,7 @@ export async function startGenerate(
     find("#bits", HTMLElement).textContent = drawn === 0 ? "" : `${bits.toFixed(0)} bits`;
   }
 
-  /** The logits of the next code: of the digit that is wanted, further from those of any digit the more guidance there
-   * is. */
+  /** The logits of the next code, guided towards the class. */
   const logitsOf = (cache: StackCache, input: Input): Promise<Float32Array<ArrayBuffer>> =>
     turns.take(async () => {
       using _scope = device.scope();
@@ -106,13 +105,13 @@ export async function startGenerate(
     keep(codes);
   }
 
-  /** Paints all pictures. */
+  /** Redraws all images. */
   function paint(): void {
     paintImage(picture, shown);
     for (const { canvas, image } of kept) paintImage(canvas, image);
   }
 
-  /** Puts the picture before the others; its button shows its codes again. */
+  /** Adds the image to the gallery. A click on it shows its codes again. */
   function keep(codes: Int32Array<ArrayBuffer>): void {
     const image = shown, canvas = make("canvas", { width: SIDE, height: SIDE });
     const again = make("button", { type: "button", ariaLabel: "Show this picture’s codes" });
@@ -153,14 +152,14 @@ export async function startGenerate(
   guesses.show(await logitsOf(cache, { label: model.classes }));
 }
 
-/** Shows the number that a slider stands for. */
+/** Shows the value of a slider beside it. */
 function showNumber(slider: HTMLInputElement, output: HTMLOutputElement): void {
   const show = () => output.value = slider.valueAsNumber.toFixed(2);
   slider.oninput = show;
   show();
 }
 
-/** The likeliest next codes, with their probabilities as bars. */
+/** Lists the likeliest next codes with their probabilities. */
 class Guesses {
   readonly #codec: Codec;
   readonly #rows: readonly HTMLElement[];
@@ -175,8 +174,8 @@ class Guesses {
     find("#guesses", HTMLElement).append(...this.#rows);
   }
 
-  /** Lists them.
-   * @param drawn is marked
+  /** Updates the list.
+   * @param drawn the code to mark
    */
   show(logits: Float32Array, drawn?: number): void {
     const most = Math.max(...logits);

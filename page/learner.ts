@@ -1,4 +1,4 @@
-/** A small VQ-VAE that learns in the page, by the library's own quantisers and optimiser. */
+/** A small VQ-VAE that trains in the page, with the library's quantisers and optimiser. */
 import {
   Adam,
   add,
@@ -21,20 +21,20 @@ import { PIXELS, SIDE } from "./pictures.ts";
 
 /** K. */
 export const CODES = 128;
-/** Features and codes lie in a plane. */
+/** D: two, so that features and codes can be plotted directly. */
 const DIMENSIONS = 2;
 const HIDDEN = 16;
 const LEARNING_RATE = 1e-3;
-/** Of the digits' values on the [0, 1] scale. */
+/** Variance of the pixels on the [0, 1] scale. */
 const VARIANCE = 0.094;
 
-/** What came of a batch. */
+/** Results on a batch. */
 export interface Look {
   /** How often each code was chosen, `[K]`. */
   readonly usage: Int32Array;
   /** The mean squared error of the reconstructions. */
   readonly error: number;
-  /** The features as they were compared with the codes, `[N, 2]`. */
+  /** The features in the space where distances to codes are measured, `[N, 2]`. */
   readonly features: Float32Array;
   /** The codes, `[K, 2]`. */
   readonly codes: Float32Array;
@@ -63,9 +63,9 @@ export class Learner implements Disposable {
   readonly #update: Update;
   #steps = 0;
 
-  /** Makes the model.
-   * @param settings of the quantiser; its size is that of all
-   * @param seed of the initial weights and codes: the same for the same start
+  /** Creates the model.
+   * @param settings of the quantiser, without its sizes
+   * @param seed determines the initial weights and codes
    */
   constructor(device: Device, settings: QuantizerConfig, seed: number) {
     const key = randomKey(seed, "page");
@@ -82,13 +82,13 @@ export class Learner implements Disposable {
     });
   }
 
-  /** Looks at a batch of digits, `[B, 28, 28]`, without learning from it. */
+  /** Evaluates a batch of digits `[B, 28, 28]` without training. */
   async look(batch: Float32Array<ArrayBuffer>): Promise<Look> {
     using _scope = this.#device.scope();
     return await read(withoutGradients(() => this.#quantize(this.#encode(batch))));
   }
 
-  /** Learns from a batch of digits, `[B, 28, 28]`. */
+  /** Trains on a batch of digits `[B, 28, 28]`. */
   async step(batch: Float32Array<ArrayBuffer>): Promise<Look> {
     using _scope = this.#device.scope();
     const encoded = this.#encode(batch), { features, context } = encoded;
@@ -108,7 +108,7 @@ export class Learner implements Disposable {
     return await read(pass);
   }
 
-  /** Digits through the codes and back, `[B, 28, 28]`. */
+  /** Reconstructs digits `[B, 28, 28]`. */
   async rebuild(digits: Float32Array<ArrayBuffer>): Promise<Float32Array<ArrayBuffer>> {
     using _scope = this.#device.scope();
     const images = this.#device.tensor(digits, [digits.length / PIXELS, SIDE, SIDE, 1]);
@@ -140,7 +140,7 @@ export class Learner implements Disposable {
   }
 }
 
-/** Waits for what a pass gave. */
+/** Reads the results back from the device. */
 async function read({ quantized, error, compared, codes }: Pass): Promise<Look> {
   return {
     usage: await quantized.usage.integers(),

@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   ]);
 }
 
-/** Loads something for whoever asks first, and again after it failed. */
+/** Loads something at the first request only, or again after a failure. */
 function once<T>(load: () => Promise<T>): () => Promise<T> {
   let loaded: Promise<T> | undefined;
   return () =>

@@ -1,16 +1,16 @@
-/** What a code makes of its place, and the codes that could stand there instead. */
+/** Shows the patch of a code, and the codes that could replace it. */
 import { nearestCodes } from "./code_colours.ts";
 import { GRID } from "./code_grid.ts";
 import { type Codec, PATCH_SIDE, patchOf } from "./codec.ts";
 import { find, make } from "./dom.ts";
 import { onThemeChange, paintImage, PIXELS } from "./pictures.ts";
 
-/** Which codes are offered, by their rank among the others from the nearest on. */
+/** The codes on offer, by their rank in distance from the current one. */
 const OFFERED = [0, 1, 2, 4, 7, 11, 17, 26, 40, 60, 90, 130, 190, 280, 400];
-/** How long the picture must rest before others are offered, in milliseconds. */
+/** Delay before the offer is updated after a change, in milliseconds. */
 const REST = 120;
 
-/** Shows a place and its code, and beside it what other codes would make of the place, each a button. */
+/** Shows the patch of a code, and a button for each replacement with the patch that it would give. */
 export class Palette {
   readonly #codec: Codec;
   readonly #onReplace: (code: number) => void;
@@ -22,8 +22,8 @@ export class Palette {
   #shown: Float32Array | undefined;
   #offers = 0;
 
-  /** Fills the page's palette.
-   * @param onReplace a code was chosen for the place that others are offered for
+  /** Creates the buttons.
+   * @param onReplace called with the replacement that the user has chosen
    */
   constructor(codec: Codec, onReplace: (code: number) => void) {
     this.#codec = codec;
@@ -40,7 +40,7 @@ export class Palette {
     onThemeChange(() => this.#paint());
   }
 
-  /** Shows a place of a picture and its code. */
+  /** Shows the code and the patch at a position. */
   show(place: number, code: number, image: Float32Array): void {
     const row = Math.floor(place / GRID) + 1, column = place % GRID + 1;
     const number = make("b", { textContent: `Code ${code}` });
@@ -50,7 +50,7 @@ export class Palette {
     paintImage(this.#patch, this.#shown);
   }
 
-  /** Offers other codes for a place, once the picture has not changed for a while. */
+  /** Offers replacements for the code at a position, once there has been no change for a moment. */
   async offer(place: number, codes: Int32Array): Promise<void> {
     const own = ++this.#offers;
     await new Promise((resolve) => setTimeout(resolve, REST));

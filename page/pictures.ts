@@ -1,12 +1,12 @@
-/** Images of one channel in [−1, 1], from files and on canvases. */
+/** Reads and shows greyscale images with values in [−1, 1]. */
 
 /** The side of a digit in pixels. */
 export const SIDE = 28;
-/** The values of a digit. */
+/** The number of pixels of a digit. */
 export const PIXELS: number = SIDE * SIDE;
 
-/** A canvas's context.
- * @throws {Error} the browser gives none
+/** The 2D context of a canvas.
+ * @throws {Error} the browser provides none
  */
 export function contextOf(
   canvas: HTMLCanvasElement | OffscreenCanvas,
@@ -16,12 +16,12 @@ export function contextOf(
   return context as CanvasRenderingContext2D;
 }
 
-/** The colour that a custom property of the page's style has now. */
+/** The current value of a custom property in the style sheet. */
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** Calls back when the page turns dark or light. */
+/** Calls back when the colour scheme changes between dark and light. */
 export function onThemeChange(redraw: () => void): void {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
@@ -33,7 +33,7 @@ function rgb(hex: string): Rgb {
   return [value >> 16, value >> 8 & 255, value & 255];
 }
 
-/** Paints an image onto a canvas of its size: −1 is the page's paper and 1 its ink. */
+/** Paints an image onto a canvas of its size, −1 as paper and 1 as ink. */
 export function paintImage(canvas: HTMLCanvasElement, values: ArrayLike<number>): void {
   const paper = rgb(colour("--paper")), ink = rgb(colour("--ink"));
   const data = new ImageData(canvas.width, canvas.height);
@@ -47,7 +47,7 @@ export function paintImage(canvas: HTMLCanvasElement, values: ArrayLike<number>)
   contextOf(canvas).putImageData(data, 0, 0);
 }
 
-/** The grey values of what a canvas shows: black −1, white 1. */
+/** Reads the pixels of a canvas as grey values: black is −1, white is 1. */
 export function greyOf(canvas: HTMLCanvasElement | OffscreenCanvas): Float32Array<ArrayBuffer> {
   const { data } = contextOf(canvas).getImageData(0, 0, canvas.width, canvas.height);
   return Float32Array.from(
@@ -57,8 +57,8 @@ export function greyOf(canvas: HTMLCanvasElement | OffscreenCanvas): Float32Arra
   );
 }
 
-/** A picture of any size as a digit: its middle square, made small; a dark figure on light ground turns light on dark.
- * @throws {Error} the browser cannot read it
+/** Turns an image file into a digit: crops the central square and resizes it. If the border is light, inverts it.
+ * @throws {Error} the browser cannot read the file
  */
 export async function digitOf(file: Blob): Promise<Float32Array<ArrayBuffer>> {
   const image = await createImageBitmap(file).catch(() => {
@@ -82,14 +82,14 @@ export async function digitOf(file: Blob): Promise<Float32Array<ArrayBuffer>> {
 
 /** The digits that the page ships with. */
 export interface Digits {
-  /** To learn from, one after another. */
+  /** Training images. */
   readonly train: readonly Float32Array<ArrayBuffer>[];
-  /** That no model learned from. */
+  /** Test images. */
   readonly test: readonly Float32Array<ArrayBuffer>[];
 }
 
-/** Loads them: rows of digits in one picture, the last row those of the test.
- * @throws {Error} the picture cannot be fetched
+/** Loads the digits from one image. Its last row holds the test digits.
+ * @throws {Error} the image cannot be fetched
  */
 export async function loadDigits(): Promise<Digits> {
   const image = new Image();

@@ -1,8 +1,8 @@
-/** Plots: features and codes in the plane, and curves over the steps. */
+/** Plots of features and codes, and of curves. */
 import { colour, contextOf } from "./pictures.ts";
 import type { Look } from "./learner.ts";
 
-/** Makes a canvas as sharp as the screen and gives its context, cleared, in the page's pixels. */
+/** Clears a canvas and sets its resolution to the screen's. The context is scaled to CSS pixels. */
 function begin(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   const ratio = devicePixelRatio, { clientWidth, clientHeight } = canvas;
   canvas.width = Math.round(clientWidth * ratio);
@@ -13,26 +13,26 @@ function begin(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   return context;
 }
 
-/** A part of the plane: its middle, and how far it reaches from there. */
+/** A square region of the feature space: its centre and half its side. */
 interface Window {
   readonly x: number;
   readonly y: number;
   readonly reach: number;
 }
 
-/** A square of a canvas. */
+/** A square on a canvas: its centre and half its side, in CSS pixels. */
 interface Square {
   readonly x: number;
   readonly y: number;
   readonly half: number;
 }
 
-/** Where most codes reach less far than this share of the plot, they are shown enlarged as well. */
+/** If most codes lie within less than this share of the plot, an inset enlarges them. */
 const SMALL = 0.04;
-/** The side of that part of the plot. */
+/** Side of the inset as a share of the plot. */
 const INSET = 0.4;
 
-/** Features and codes in a plane whose scale follows them. */
+/** A scatter plot of features and codes that adjusts its scale. */
 export class Arena {
   readonly #canvas: HTMLCanvasElement;
   #all: Window | undefined;
@@ -47,8 +47,8 @@ export class Arena {
     this.#all = this.#codes = undefined;
   }
 
-  /** Draws what came of a batch.
-   * @param isAlive whether a code is in use
+  /** Draws the features of a batch and all codes.
+   * @param isAlive tells whether a code is in use
    */
   draw({ features, codes }: Look, isAlive: (code: number) => boolean): void {
     const around = spanOf(features, 0.005), within = spanOf(codes, 0);
@@ -70,7 +70,7 @@ export class Arena {
     if (zoom * SMALL > 1) this.#enlarge(context, { features, codes, isAlive }, zoom);
   }
 
-  /** Shows the codes again, enlarged, in the corner where the fewest features are. */
+  /** Draws the inset in an upper corner, away from the features. */
   #enlarge(context: CanvasRenderingContext2D, points: Points, zoom: number): void {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const half = Math.min(width, height) * INSET / 2, margin = half + 8;
@@ -101,7 +101,7 @@ export class Arena {
   }
 }
 
-/** What is plotted. */
+/** The points to plot. */
 interface Points {
   readonly features: Float32Array;
   readonly codes: Float32Array;
@@ -137,7 +137,7 @@ function drawPoints(
   dots("--accent", codes, radius, isAlive);
 }
 
-/** Along each axis, from where to where points lie, but for a share of them at either end. */
+/** The range of the points along each axis, without a share of them at either end. */
 function spanOf(points: Float32Array, left: number): [least: number, most: number][] {
   return [0, 1].map((axis) => {
     const own = points.filter((_, at) => at % 2 === axis).sort();
@@ -151,14 +151,14 @@ function windowOf(spans: readonly (readonly [least: number, most: number])[]): W
   return { x, y, reach: Math.max(...spans.map(([a, b]) => (b - a) / 2)) * 1.12 + 1e-6 };
 }
 
-/** A part of the way from a window to the next. */
+/** Moves a window part of the way towards another, so that the scale changes smoothly. */
 function follow(from: Window | undefined, to: Window): Window {
   if (from === undefined) return to;
   const part = (name: keyof Window) => from[name] + 0.15 * (to[name] - from[name]);
   return { x: part("x"), y: part("y"), reach: part("reach") };
 }
 
-/** A length of 1, 2 or 5 times a power of ten, for the eye. */
+/** Draws a scale bar of 1, 2 or 5 times a power of ten. */
 function drawScale(
   context: CanvasRenderingContext2D,
   left: number,
@@ -176,14 +176,14 @@ function drawScale(
   context.fillText(String(Number(length.toPrecision(1))), left, bottom - 5);
 }
 
-/** A curve: its values by step, and the custom property of its colour. */
+/** The values of a curve, and the custom property with its colour. */
 export interface Curve {
   readonly values: readonly number[];
   readonly colour: string;
 }
 
-/** Draws curves over the same steps.
- * @param top the greatest value that fits
+/** Draws curves over the steps.
+ * @param top the upper end of the vertical axis
  */
 export function drawCurves(
   canvas: HTMLCanvasElement,

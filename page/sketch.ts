@@ -1,8 +1,8 @@
-/** The area where digits are drawn: by pointer, by keyboard, or from a picture. */
+/** The drawing area. */
 import { find } from "./dom.ts";
 import { contextOf, greyOf, onThemeChange, paintImage, SIDE } from "./pictures.ts";
 
-/** The width of the pen in pixels of a digit, about that of the digits that the model learned from. */
+/** Width of the pen in pixels, similar to the strokes in the training images. */
 const PEN = 2.6;
 
 type Point = readonly [x: number, y: number];
@@ -14,19 +14,19 @@ const STEPS: Readonly<Record<string, Point>> = {
   ArrowDown: [0, 1],
 };
 
-/** Draws light strokes on dark ground in the pixels that the model sees. */
+/** Draws strokes by pointer or keyboard, at the resolution of the model. */
 export class Sketch {
   readonly #canvas: HTMLCanvasElement;
   readonly #cursor: HTMLElement;
   readonly #strokes: CanvasRenderingContext2D;
   readonly #onChange: () => void;
-  /** A picture, until something is drawn. */
+  /** A loaded image, until the user draws. */
   #picture: Float32Array<ArrayBuffer> | undefined;
   #pen: Point = [SIDE / 2, SIDE / 2];
   #isDown = false;
 
-  /** Takes up the page's canvas.
-   * @param frame the element that holds it, and a cursor for the keyboard
+  /** Listens to the canvas.
+   * @param frame contains the canvas and the keyboard cursor
    * @param onChange called after each change
    */
   constructor(frame: HTMLElement, onChange: () => void) {
@@ -58,18 +58,18 @@ export class Sketch {
     onThemeChange(() => this.#paint());
   }
 
-  /** The values of `[28, 28]` in [−1, 1]. */
+  /** The drawing, `[28, 28]` in [−1, 1]. */
   get values(): Float32Array<ArrayBuffer> {
     return this.#picture ?? greyOf(this.#strokes.canvas);
   }
 
-  /** Shows a picture; the first stroke takes its place. */
+  /** Shows an image. The first stroke replaces it. */
   load(values: Float32Array<ArrayBuffer>): void {
     this.#picture = values;
     this.#changed();
   }
 
-  /** Begins anew. */
+  /** Removes everything. */
   clear(): void {
     this.#picture = undefined;
     this.#erase();

@@ -1,4 +1,4 @@
-/** Loads the models that the page ships with. */
+/** Loads the page's trained models. */
 import {
   CodeTransformer,
   type CodeTransformerOptions,
@@ -13,13 +13,13 @@ import {
   type SafetensorsContents,
 } from "@codebook/codebook/web";
 
-/** Of initial weights, which those that are loaded replace. */
+/** For the initial weights, which loading overwrites. */
 const KEY = randomKey(1, "page");
 
-/** Hears which share of a file has come. */
+/** Receives the loading progress, from 0 to 1. */
 export type OnShare = (share: number) => void;
 
-/** The first stage: digits to 7×7 codes, and back. */
+/** Loads the first stage. */
 export async function loadFirstStage(device: Device, onShare: OnShare): Promise<FirstStage> {
   const { tensors, metadata } = await load("stage1.safetensors", onShare);
   const quantizer = createQuantizer(device, setting<QuantizerConfig>(metadata, "quantizer"), KEY);
@@ -29,7 +29,7 @@ export async function loadFirstStage(device: Device, onShare: OnShare): Promise<
   return new FirstStage(network, KEY);
 }
 
-/** The transformer over its codes. */
+/** Loads the transformer. */
 export async function loadTransformer(device: Device, onShare: OnShare): Promise<CodeTransformer> {
   const { tensors, metadata } = await load("transformer.safetensors", onShare);
   const options = setting<CodeTransformerOptions>(metadata, "transformer");
@@ -46,8 +46,8 @@ async function load(name: string, onShare: OnShare): Promise<SafetensorsContents
   return decodeSafetensors(await fetchBytes(name, onShare), name);
 }
 
-/** Fetches a file that lies beside the page.
- * @throws {Error} the server does not give it
+/** Fetches a file of the page.
+ * @throws {Error} the server cannot be reached or answers with an error
  */
 async function fetchBytes(name: string, onShare: OnShare): Promise<Uint8Array> {
   const response = await fetch(new URL(name, document.baseURI)).catch((cause: Error) => {

@@ -1,4 +1,4 @@
-/** Builds the page that shows what this project is about, and serves it.
+/** Builds the demonstration page and serves it.
  *
  *     deno task page --serve
  */
@@ -12,7 +12,7 @@ import { showHelp } from "./help.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** What the page is made of besides its program: places in the project and names in the page's folder. */
+/** The page's files besides its program: their paths in the project and their names in the output. */
 const FILES: readonly (readonly [from: string, to: string])[] = [
   ["page/index.html", "index.html"],
   ["page/style.css", "style.css"],
@@ -30,7 +30,7 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: "application/wasm",
 };
 
-/** With these two a browser gives a page shared memory, which the device `cpu` needs outside of Chromium. */
+/** Some browsers allow shared memory, which the device `cpu` needs, only with these headers. */
 const ISOLATED = {
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",
@@ -51,7 +51,7 @@ const COMMAND: Command = {
 };
 
 /** Writes the page's files into a folder.
- * @param folder an empty one, or one that is yet to be made
+ * @param folder empty or not yet existing
  * @throws {Error} the program cannot be bundled, or a file cannot be written
  */
 export async function buildPage(folder: string): Promise<void> {
@@ -69,7 +69,7 @@ export async function buildPage(folder: string): Promise<void> {
   for (const [from, to] of FILES) await Deno.copyFile(new URL(from, ROOT), join(folder, to));
 }
 
-/** Serves a folder's files.
+/** Serves the files of a folder.
  * @throws {Error} the port is taken
  */
 export function servePage(
@@ -86,7 +86,7 @@ export function servePage(
   });
 }
 
-/** Builds into a folder beside, so that what is there stays whole if the build fails. */
+/** Builds into a temporary folder first, so that a failed build leaves the existing one intact. */
 async function rebuild(folder: string): Promise<void> {
   const partial = `${folder}.partial`;
   const remove = async (path: string) =>

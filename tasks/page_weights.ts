@@ -1,5 +1,4 @@
-/** Writes what the page ships with: the weights of a transformer's run and of the first stage that it stands on, in
- * float16, and some of the digits that both were trained on.
+/** Writes the page's data: the weights of a transformer and of its first stage in float16, and some digits.
  *
  *     deno task page:weights runs/page-transformer
  */
@@ -25,7 +24,7 @@ const COMMAND: Command = {
   settings: [],
 };
 
-/** The digits in `digits.png`: so many a row, rows of training images, and a last row of test images. */
+/** The layout of `digits.png`: rows of training images, then one row of test images. */
 const COLUMNS = 32, TRAINING_ROWS = 15;
 
 const pathOf = (file: string) => fileURLToPath(new URL(`../page/${file}`, import.meta.url));
@@ -38,7 +37,7 @@ async function writeModel(name: string, model: Module, settings: object): Promis
   console.log(`${path}: ${((await Deno.stat(path)).size / 1000).toFixed(0)} kB`);
 }
 
-/** Writes images that are spread evenly over the data set. */
+/** Writes images taken at even intervals from the data set. */
 async function writeDigits(dataset: Dataset): Promise<void> {
   const [height, width, channels] = dataset.imageShape, size = height * width * channels;
   const picture = new Picture(height * (TRAINING_ROWS + 1), width * COLUMNS, 1);

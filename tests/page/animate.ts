@@ -1,4 +1,4 @@
-/** Makes the README's animated picture of the page: a browser uses its three parts.
+/** Records the animated picture of the page for the README.
  *
  *     deno run -A tests/page/animate.ts docs/images/page.gif
  */
@@ -6,10 +6,10 @@ import sharp from "sharp";
 import { writeAtomically } from "../../files/atomic_write.ts";
 import { Site, type Visit } from "./visit_page.ts";
 
-/** Of the window and of the picture, in pixels. */
+/** Size of the window and width of the picture, in pixels. */
 const WINDOW = { width: 900, height: 740 }, WIDTH = 640;
 
-/** A three in one stroke, in shares of the drawing area. */
+/** A three in one stroke, relative to the size of the drawing area. */
 const THREE = [
   ...[[0.28, 0.24], [0.38, 0.17], [0.52, 0.15], [0.64, 0.2], [0.67, 0.3], [0.6, 0.41], [
     0.47,
@@ -17,12 +17,12 @@ const THREE = [
   ]],
   ...[[0.6, 0.5], [0.7, 0.6], [0.69, 0.73], [0.58, 0.83], [0.43, 0.85], [0.29, 0.78]],
 ] as const;
-/** Places where other codes are put, and which of the codes that are offered. */
+/** The codes to replace, by position, and the index of each replacement on offer. */
 const CHANGES = [[10, 14], [17, 13], [24, 12]] as const;
-/** Steps at which the training is shown, at last. */
+/** Number of training steps. */
 const STEPS = 300;
 
-/** Pictures, and how long each is shown in milliseconds. */
+/** Frames and their durations in milliseconds. */
 class Film {
   readonly frames: Uint8Array[] = [];
   readonly delays: number[] = [];
@@ -32,7 +32,7 @@ class Film {
     this.#visit = visit;
   }
 
-  /** Shows a part of the page from its top on. */
+  /** Scrolls to a part of the page. */
   async turnTo(part: string): Promise<void> {
     await this.#visit.page.evaluate((id) => {
       document.documentElement.style.scrollBehavior = "auto";
@@ -41,13 +41,13 @@ class Film {
     }, part);
   }
 
-  /** Takes a picture. */
+  /** Records a frame. */
   async take(delay: number): Promise<void> {
     this.frames.push(await this.#visit.page.screenshot());
     this.delays.push(delay);
   }
 
-  /** The bytes of an animated GIF. */
+  /** Encodes the frames as an animated GIF. */
   async gif(): Promise<Uint8Array> {
     const frames = await Promise.all(
       this.frames.map((frame) => sharp(frame).resize(WIDTH).removeAlpha().png().toBuffer()),
@@ -98,7 +98,7 @@ async function generate(visit: Visit, film: Film): Promise<void> {
   await film.turnTo("generate");
   await page.select("#class", "8");
   await page.evaluate(() => {
-    // A picture takes longer than a code: frames come when they are asked for.
+    // A screenshot takes longer than a code, so the page must wait for each frame.
     const waiting: FrameRequestCallback[] = [];
     globalThis.requestAnimationFrame = (callback) => waiting.push(callback);
     Object.assign(globalThis, { nextFrame: () => waiting.shift()?.(performance.now()) });

@@ -1,10 +1,10 @@
-/** The page that shows what this project is about: every part is used in a browser, and looked at. */
+/** Uses every part of the page in a browser and checks what it shows. */
 import assert from "node:assert/strict";
 import { Site, type Visit } from "./visit_page.ts";
 
-/** The most bytes that the page may have, weights included. */
+/** Limit for the whole page in bytes. */
 const MOST_BYTES = 3_500_000;
-/** The most that its weights may have. */
+/** Limit for the weights in bytes. */
 const MOST_WEIGHTS = 3_000_000;
 
 const site = await Site.open();
@@ -12,10 +12,10 @@ Deno.test.afterAll(async () => await site?.[Symbol.asyncDispose]());
 
 const SEVEN = [[0.25, 0.25], [0.75, 0.25], [0.5, 0.8]] as const;
 
-/** The picture as it is now has been encoded. */
+/** True once the current drawing has been encoded. */
 const ENCODED = `document.querySelector("#draw-codes").ariaBusy === "false"`;
 
-/** Draws a seven, then puts another code in the place of one, and takes it back. */
+/** Draws a seven, replaces one of its codes and undoes that. */
 async function drawAndChange(visit: Visit): Promise<void> {
   const { page } = visit;
   const codes = () => visit.texts("#draw-codes .codes > *");
@@ -46,12 +46,12 @@ async function drawAndChange(visit: Visit): Promise<void> {
   assert.deepEqual(await visit.pixels("#rebuilt"), before);
 }
 
-/** How many codes each side has in use. */
+/** The number of codes in use on each side. */
 async function used(visit: Visit): Promise<readonly number[]> {
   return (await visit.texts(".used")).map(Number);
 }
 
-/** Generates a digit and gives its codes. */
+/** Generates a digit and returns its codes. */
 async function generate(visit: Visit, digit: string): Promise<readonly string[]> {
   const { page } = visit;
   const before = (await page.$$("#gallery button")).length;

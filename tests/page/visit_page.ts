@@ -1,4 +1,4 @@
-/** Opens the project's page in a browser that a test can use. */
+/** Opens the page in a browser that tests can control. */
 import assert from "node:assert/strict";
 import { type Browser, launch, type Page } from "puppeteer-core";
 import { buildPage, servePage } from "../../tasks/page.ts";
@@ -6,19 +6,17 @@ import { findBrowser } from "../browser.ts";
 
 /** How the page is opened. */
 export interface VisitOptions {
-  /** What follows the address: `?device=webgpu`. */
+  /** The query of the address, such as `?device=webgpu`. */
   readonly query?: string;
-  /** The window's width in pixels. */
+  /** Width of the window in pixels. */
   readonly width?: number;
   /** Flags of the browser. */
   readonly flags?: readonly string[];
-  /** Runs in the page before its own program. */
+  /** A script to run before those of the page. */
   readonly before?: string;
-  /** Whether the page's parts are waited for; they are. */
-  readonly waits?: boolean;
 }
 
-/** The page's files on a server of this machine, and the browser that visits them. */
+/** A local server with the built page, and the path of the browser. */
 export class Site implements AsyncDisposable {
   readonly #browser: string;
   readonly #folder: string;
@@ -30,26 +28,27 @@ export class Site implements AsyncDisposable {
     this.#server = servePage(folder, { port: 0, hostname: "localhost", onListen() {} });
   }
 
-  /** Builds the page and serves it; none where there is no browser. */
+  /** Builds and serves the page, if there is a browser. */
   static async open(): Promise<Site | undefined> {
     const browser = await findBrowser();
     if (browser === undefined) return undefined;
     const folder = await Deno.makeTempDir({ prefix: "codebook-page-" });
     await buildPage(folder);
-    return new Site(browser, folder);
+    const { stdout } = await new Deno.Command("which", { args: [browser] }).output();
+    return new Site(new TextDecoder().decode(stdout).trim(), folder);
   }
 
-  /** Where the files lie. */
+  /** The folder of the built page. */
   get folder(): string {
     return this.#folder;
   }
 
-  /** Opens the page and waits until its parts are ready. */
+  /** Opens the page and waits until its parts are ready or have failed. */
   async visit(
-    { query = "", width = 1180, flags = [], before, waits = true }: VisitOptions = {},
+    { query = "", width = 1180, flags = [], before }: VisitOptions = {},
   ): Promise<Visit> {
     const browser = await launch({
-      executablePath: `/usr/bin/${this.#browser}`,
+      executablePath: this.#browser,
       args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags],
       defaultViewport: { width, height: 900 },
     });
@@ -58,10 +57,8 @@ export class Site implements AsyncDisposable {
     const visit = new Visit(browser, page);
     if (before !== undefined) await page.evaluateOnNewDocument(before);
     await page.goto(`http://localhost:${this.#server.addr.port}/${query}`);
-    if (waits) {
-      for (const part of ["draw", "collapse", "generate"]) {
-        await page.waitForSelector(`#${part}:not([data-state="loading"])`);
-      }
+    for (const part of ["draw", "collapse", "generate"]) {
+      await page.waitForSelector(`#${part}:not([data-state="loading"])`);
     }
     return visit;
   }
@@ -75,7 +72,7 @@ export class Site implements AsyncDisposable {
 
 /** An open page. */
 export class Visit implements AsyncDisposable {
-  /** What the page has complained of. */
+  /** Errors in the console and uncaught exceptions. */
   readonly errors: string[] = [];
 
   constructor(readonly browser: Browser, readonly page: Page) {
@@ -98,7 +95,7 @@ export class Visit implements AsyncDisposable {
     );
   }
 
-  /** The share of a canvas's pixels that are not of its first pixel's colour. */
+  /** The share of pixels in a canvas whose colour differs from the first pixel. */
   async marked(selector: string): Promise<number> {
     return await this.page.$eval(selector, (element) => {
       const canvas = element as unknown as HTMLCanvasElement;
@@ -109,7 +106,7 @@ export class Visit implements AsyncDisposable {
     });
   }
 
-  /** The values of a canvas's pixels. */
+  /** The RGBA values of a canvas. */
   async pixels(selector: string): Promise<readonly number[]> {
     return await this.page.$eval(selector, (element) => {
       const canvas = element as unknown as HTMLCanvasElement;
@@ -118,7 +115,7 @@ export class Visit implements AsyncDisposable {
     });
   }
 
-  /** Draws a stroke in the drawing area, through points in shares of its sides. */
+  /** Draws a stroke through points, given relative to the size of the drawing area. */
   async stroke(points: readonly (readonly [x: number, y: number])[]): Promise<void> {
     const pad = await this.page.waitForSelector("#pad");
     await pad!.scrollIntoView();
@@ -131,7 +128,7 @@ export class Visit implements AsyncDisposable {
     await mouse.up();
   }
 
-  /** Waits until something holds in the page. */
+  /** Waits until an expression is true in the page. */
   async until(expression: string): Promise<void> {
     await this.page.waitForFunction(expression, { polling: 50 });
   }
