@@ -25,6 +25,8 @@ export * from "./core/mod.ts";
 export * from "./nn/mod.ts";
 export * from "./quantizers/mod.ts";
 export * from "./models/mod.ts";
+export { type Choice, type ChoiceSettings, chooseCode } from "./objectives/samplers/choice.ts";
+export { guidedLogits } from "./objectives/samplers/guided_logits.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

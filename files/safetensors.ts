@@ -59,6 +59,7 @@ async function readAt(
 }
 
 /** Writes a safetensors file atomically: a crash leaves either the old file or the new one.
+ * @param floats as in `encodeSafetensors`
  * @throws {TypeError | RangeError} as in `encodeSafetensors`
  * @throws {Error} the file cannot be written
  */
@@ -66,6 +67,7 @@ export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, HostTensor>,
   metadata: ReadonlyMap<string, string> = new Map(),
+  floats: "F32" | "F16" = "F32",
 ): Promise<void> {
-  await writeAtomically(path, encodeSafetensors(tensors, metadata));
+  await writeAtomically(path, encodeSafetensors(tensors, metadata, floats));
 }

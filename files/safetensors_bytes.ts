@@ -2,12 +2,12 @@
  *
  * Source: the format of github.com/huggingface/safetensors. The first eight bytes are the header's length
  * (little-endian). The header is JSON (name → dtype, shape, byte range; `__metadata__` → strings). The rest is the
- * little-endian elements of the arrays, without gaps. Only the element types of this toolkit, F32 and I32, are read and
- * written.
+ * little-endian elements of the arrays, without gaps. The element types are F32, I32 and F16. F16 is read as float32.
  */
 import type { HostTensor } from "../core/host_tensor.ts";
 import { showShape } from "../core/shape.ts";
 import {
+  type ElementType,
   type Fail,
   type Header,
   type HeaderEntry,
@@ -47,13 +47,15 @@ function sortedByName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
  * assert.deepEqual([...tensors.get("scale")!.values], [1, 2]);
  * assert.equal(metadata.get("step"), "70");
  * ```
+ * @param floats the element type of float32 arrays in the file: F32, or F16 to round them and halve the size
  * @throws {TypeError} an array's length does not match its shape
- * @throws {RangeError} an array is named `__metadata__`, there are more than 32,768, or the header would be longer than
- * 16 MiB
+ * @throws {RangeError} an array is named `__metadata__`, there are more than 32,768, the header would be longer than
+ * 16 MiB, or a finite value is beyond float16's largest, 65,504
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, HostTensor>,
   metadata: ReadonlyMap<string, string> = new Map(),
+  floats: "F32" | "F16" = "F32",
 ): Uint8Array<ArrayBuffer> {
   const entries: string[] = [];
   if (metadata.size > 0) {
@@ -63,6 +65,7 @@ export function encodeSafetensors(
     entries.push(`"${METADATA}":{${texts.join(",")}}`);
   }
   const sorted = sortedByName(tensors);
+  const stored: Stored[] = [];
   let end = 0;
   for (const [name, { shape, values }] of sorted) {
     const size = shape.reduce((product, length) => product * length, 1);
@@ -76,8 +79,15 @@ export function encodeSafetensors(
     if (name === METADATA) {
       throw new RangeError(`Cannot encode "${name}": the name is reserved for the metadata`);
     }
-    const dtype = values instanceof Float32Array ? "F32" : "I32";
-    const entry = { dtype, shape, data_offsets: [end, end += values.byteLength] };
+    const elements = floats === "F16" && values instanceof Float32Array
+      ? roundToHalves(name, values)
+      : values;
+    stored.push(elements);
+    const entry = {
+      dtype: dtypeOf(elements),
+      shape,
+      data_offsets: [end, end += elements.byteLength],
+    };
     entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
   }
   const text = new TextEncoder().encode(`{${entries.join(",")}}`);
@@ -96,11 +106,27 @@ export function encodeSafetensors(
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
   bytes.fill(0x20, 8, 8 + headerBytes).set(text, 8);
   let start = 8 + headerBytes;
-  for (const [, { values }] of sorted) {
-    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), start);
-    start += values.byteLength;
+  for (const { buffer, byteOffset, byteLength } of stored) {
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), start);
+    start += byteLength;
   }
   return bytes;
+}
+
+type Stored = Float32Array | Float16Array | Int32Array;
+
+function dtypeOf(elements: Stored): ElementType {
+  if (elements instanceof Int32Array) return "I32";
+  return elements instanceof Float32Array ? "F32" : "F16";
+}
+
+function roundToHalves(name: string, values: Float32Array): Float16Array<ArrayBuffer> {
+  const halves = new Float16Array(values);
+  const large = values.find((value, at) => Number.isFinite(value) && !Number.isFinite(halves[at]));
+  if (large === undefined) return halves;
+  throw new RangeError(
+    `Cannot encode "${name}": a value must be at most 65504 to be stored in float16, got ${large}`,
+  );
 }
 
 /** Parses the bytes of a safetensors file, strictly: the ranges must cover the data exactly, without gaps or overlaps,
@@ -134,7 +160,11 @@ export function failing(source: string): Fail {
 
 /** Makes an array from the bytes of a header entry. */
 export function tensorOf({ dtype, shape }: HeaderEntry, buffer: ArrayBuffer): HostTensor {
-  return { shape, values: dtype === "F32" ? new Float32Array(buffer) : new Int32Array(buffer) };
+  if (dtype === "I32") return { shape, values: new Int32Array(buffer) };
+  const values = dtype === "F32"
+    ? new Float32Array(buffer)
+    : new Float32Array(new Float16Array(buffer));
+  return { shape, values };
 }
 
 /** Finds the end of the header, where the data begin.

@@ -1,12 +1,18 @@
 /** Parses the JSON header of a safetensors file, name by name. Only names, types, shapes and ranges are built in
  * memory, whatever the text contains. */
 
+/** The element types that can be read, with their sizes in bytes. */
+const ELEMENT_BYTES = { F32: 4, F16: 2, I32: 4 } as const;
+
+/** An element type. */
+export type ElementType = keyof typeof ELEMENT_BYTES;
+
 /** A header's entry for an array. */
 export interface HeaderEntry {
   /** Its name. */
   readonly name: string;
   /** The type of its elements. */
-  readonly dtype: "F32" | "I32";
+  readonly dtype: ElementType;
   /** The lengths of its axes. */
   readonly shape: readonly number[];
   /** The offset of its first byte in the data. */
@@ -31,6 +37,8 @@ export const MOST_TENSORS = 2 ** 15;
 const MOST_TEXTS = 10_000;
 /** The maximum number of axes of an array. */
 const MOST_AXES = 64;
+/** The element types in messages. */
+const DTYPES = "F32, F16 or I32";
 /** A non-negative integer, followed by a space, a comma or a bracket. */
 const COUNT = /(?:0|[1-9]\d{0,15})(?=[\s,\]])/y;
 
@@ -91,7 +99,7 @@ class HeaderReader {
   }
 
   #entry(name: string): HeaderEntry {
-    let dtype: HeaderEntry["dtype"] | undefined;
+    let dtype: ElementType | undefined;
     let shape: readonly number[] | undefined, range: readonly number[] | undefined;
     this.#object(4, `properties of ${show(name)}`, (property) => {
       const from = this.#at;
@@ -106,12 +114,12 @@ class HeaderReader {
       }
     });
     if (dtype === undefined) {
-      return this.#fail(`${show(name)} must be of dtype F32 or I32`, "nothing");
+      return this.#fail(`${show(name)} must be of dtype ${DTYPES}`, "nothing");
     }
     shape ??= this.#badShape(name);
     range ??= this.#badRange(name);
     const [start, end] = range;
-    const bytes = 4 * shape.reduce((product, length) => product * length, 1);
+    const bytes = ELEMENT_BYTES[dtype] * shape.reduce((product, length) => product * length, 1);
     if (bytes !== end - start) {
       this.#fail(
         `${show(name)} of shape [${`${shape}`.slice(0, 80)}] takes ${bytes} bytes`,
@@ -121,11 +129,11 @@ class HeaderReader {
     return { name, dtype, shape, start, end };
   }
 
-  #dtype(name: string): HeaderEntry["dtype"] {
+  #dtype(name: string): ElementType {
     const from = this.#at;
-    const dtype = this.#next() === '"' ? this.#string() : undefined;
-    if (dtype === "F32" || dtype === "I32") return dtype;
-    return this.#fail(`${show(name)} must be of dtype F32 or I32`, this.#shown(from));
+    const dtype = this.#next() === '"' ? this.#string() : "";
+    if (Object.hasOwn(ELEMENT_BYTES, dtype)) return dtype as ElementType;
+    return this.#fail(`${show(name)} must be of dtype ${DTYPES}`, this.#shown(from));
   }
 
   #badShape(name: string, from?: number): never {

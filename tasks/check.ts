@@ -17,6 +17,7 @@ const CHECKED = [
   "bench/*.ts",
   "bench/peers/*.ts",
   "examples",
+  "page",
 ];
 const LIBRARIES = "bench/peers/libraries";
 

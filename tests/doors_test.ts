@@ -22,7 +22,7 @@ const DOORS: Readonly<
     packages: ["ml-matrix"],
   },
   "./web": {
-    folders: ["core", "files", "settings", "nn", "quantizers", "models"],
+    folders: ["core", "files", "settings", "nn", "quantizers", "models", "objectives"],
     packages: ["zod"],
   },
   "./cli": { folders: ["core", "files", "settings", "training", "tasks"], packages: [] },

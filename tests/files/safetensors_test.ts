@@ -74,6 +74,32 @@ Deno.test("bytes that lie within a larger buffer are decoded", () => {
   assert.deepEqual(tensors.get("x")?.values, Float32Array.of(1, 2), "the arrays are copies");
 });
 
+Deno.test("floats can be stored in float16: half the bytes, the nearest half of each value", async () => {
+  const values = Float32Array.of(1, -0.1, 65504, 2 ** -24, 2 ** -26, Infinity, NaN, 2049);
+  const tensors = new Map<string, HostTensor>([
+    ["counts", { shape: [2], values: Int32Array.of(7, 70_000) }],
+    ["halves", { shape: [2, 4], values }],
+  ]);
+  const bytes = encodeSafetensors(tensors, new Map(), "F16");
+  assert.equal(encodeSafetensors(tensors).length - bytes.length, 2 * values.length);
+  const path = await Deno.makeTempFile();
+  await writeSafetensors(path, tensors, new Map(), "F16");
+  assert.deepEqual(await Deno.readFile(path), bytes);
+  const expected = Float32Array.of(
+    ...[1, -0.0999755859375, 65504, 2 ** -24, 0, Infinity, NaN, 2048],
+  );
+  for (const read of [decodeSafetensors(bytes, "memory"), await readSafetensors(path)]) {
+    assert.deepEqual(read.tensors.get("halves"), { shape: [2, 4], values: expected });
+    assert.deepEqual(read.tensors.get("counts"), tensors.get("counts"));
+  }
+  await Deno.remove(path);
+  const large = new Map([["x", { shape: [1], values: Float32Array.of(1e5) }]]);
+  assert.throws(() => encodeSafetensors(large, new Map(), "F16"), {
+    name: "RangeError",
+    message: 'Cannot encode "x": a value must be at most 65504 to be stored in float16, got 100000',
+  });
+});
+
 Deno.test("what cannot be written is refused", () => {
   const values = Float32Array.of(1, 2);
   assert.throws(() => encodeSafetensors(new Map([["x", { shape: [3], values }]])), {
@@ -157,7 +183,7 @@ const MALFORMED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   ],
   "another dtype": [
     file('{"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}', 8),
-    /"x" must be of dtype F32 or I32, got "F64"/,
+    /"x" must be of dtype F32, F16 or I32, got "F64"/,
   ],
   "an unknown property": [
     file('{"x":{"dtype":"F32","shape":[],"data_offsets":[0,4],"stride":1}}', 4),

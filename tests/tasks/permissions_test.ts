@@ -180,7 +180,7 @@ Deno.test("the tasks of deno.json have what they need, and say what they lack", 
   for (const [name, command] of Object.entries<string>(tasks)) {
     const confined = !["test", "bench:peers"].includes(name);
     assert.equal(/ (-A|--allow-all)\b/.test(command), !confined, name);
-    const runs = ["ablate", "check", "fuzz"].includes(name);
+    const runs = ["ablate", "check", "fuzz", "page"].includes(name);
     if (confined) assert.equal(command.includes("--allow-run"), runs, name);
   }
   const file = study("task", {});

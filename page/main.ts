@@ -1,0 +1,51 @@
+/** The page that shows what this project is about. */
+import { Codec } from "./codec.ts";
+import { startCollapse } from "./collapse.ts";
+import { askedDevice, chooseDevice, Turns } from "./device.ts";
+import { find, Part, showError } from "./dom.ts";
+import { startDraw } from "./draw.ts";
+import { startGenerate } from "./generate.ts";
+import { loadDigits } from "./pictures.ts";
+import { loadFirstStage, loadTransformer } from "./weights.ts";
+
+async function main(): Promise<void> {
+  const alert = find("#page-alert", HTMLElement);
+  addEventListener("error", ({ error }) => showError(alert, error));
+  addEventListener("unhandledrejection", ({ reason }) => showError(alert, reason));
+  const devices = find("#devices", HTMLSelectElement);
+  devices.value = askedDevice();
+  devices.onchange = () => location.search = `?device=${devices.value}`;
+  const { device, words } = await chooseDevice();
+  find("#device", HTMLElement).textContent = words;
+
+  const turns = new Turns();
+  const draw = new Part("draw"), collapse = new Part("collapse"), generate = new Part("generate");
+  const digits = once(loadDigits);
+  const codec = once(async () =>
+    await Codec.open(
+      await loadFirstStage(device, (share) => draw.progress(share)),
+      device,
+      turns,
+    )
+  );
+  await Promise.all([
+    collapse.start(async () => await startCollapse(collapse, device, turns, await digits())),
+    draw.start(async () => await startDraw(draw, await codec(), await digits())),
+    generate.start(async () => {
+      const model = await loadTransformer(device, (share) => generate.progress(share));
+      await startGenerate(generate, model, await codec(), device, turns);
+    }),
+  ]);
+}
+
+/** Loads something at the first request only, or again after a failure. */
+function once<T>(load: () => Promise<T>): () => Promise<T> {
+  let loaded: Promise<T> | undefined;
+  return () =>
+    loaded ??= load().catch((error) => {
+      loaded = undefined;
+      throw error;
+    });
+}
+
+await main().catch((error) => showError(find("#page-alert", HTMLElement), error));
