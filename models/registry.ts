@@ -21,6 +21,11 @@ import {
   residualTransformerKind,
   type ResidualTransformerNeeds,
 } from "./transformer/residual_transformer.ts";
+import {
+  type ScaleTransformer,
+  scaleTransformerKind,
+  type ScaleTransformerNeeds,
+} from "./transformer/scale_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -63,6 +68,14 @@ export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTran
   new Map<string, ModelKind<ResidualTransformer, ResidualTransformerNeeds>>(Object.entries({
     "rq-transformer": residualTransformerKind,
   }));
+
+/** The transformers over the codes of a first stage that codes grids scale by scale. */
+export const SCALE_TRANSFORMERS: ModelTable<ScaleTransformer, ScaleTransformerNeeds> = new Map<
+  string,
+  ModelKind<ScaleTransformer, ScaleTransformerNeeds>
+>(Object.entries({
+  "scale-transformer": scaleTransformerKind,
+}));
 
 /** The schema of a model's configuration: its type and its settings.
  * @param table the models that can be chosen; the first is the default

@@ -5,7 +5,7 @@ import {
   type CodeGeneratorOptions,
   type CodeGeneratorSettings,
   type CodeModel,
-  codeShapeOf,
+  gridOf,
 } from "./code_generator.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
@@ -15,7 +15,7 @@ import { constructLearningRate, constructOptimizer } from "./optimizer_settings.
 export interface CodeModelNeeds {
   /** K. */
   readonly codebookSize: number;
-  /** Rows and columns of the codes of an image. */
+  /** Rows and columns of the grid of an image. */
   readonly grid: readonly [height: number, width: number];
   /** How many classes it is told of. */
   readonly classes: number;
@@ -31,10 +31,9 @@ export function codeModelNeeds(
   needs: ObjectiveNeeds<CodeGeneratorSettings>,
 ): CodeModelNeeds {
   const { dataset, settings } = needs, stage1 = firstStageOf(needs, "codes");
-  const [height, width] = codeShapeOf(stage1, dataset);
   return {
     codebookSize: stage1.codebookSize,
-    grid: [height, width],
+    grid: gridOf(stage1, dataset),
     recompute: needs.recompute,
     classes: settings.conditional ? classCount(dataset) : 0,
   };

@@ -7,6 +7,7 @@ import { diffusionKind } from "./diffusion_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
 import { maskingKind } from "./masking_kind.ts";
+import { nextScaleKind } from "./next_scale_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 import { residualAutoregressionKind } from "./residual_autoregression_kind.ts";
 
@@ -19,6 +20,7 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
     "autoregression": autoregressionKind as unknown as ObjectiveKind,
     "masking": maskingKind as unknown as ObjectiveKind,
     "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
+    "next-scale": nextScaleKind as unknown as ObjectiveKind,
   }),
 );
 
