@@ -8,7 +8,7 @@ import type { Autoencoder } from "./autoencoder.ts";
 
 /** What images are encoded to. */
 export interface Encoded {
-  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices; `[B, ...codeAxes]` where codes are of whole grids. */
+  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices; `[B, ...codeAxes]` if codes are of whole grids. */
   readonly indices: Tensor;
   /** float32 `[B, h, w, D]`: the features before they were quantised. */
   readonly features: Tensor;
@@ -71,13 +71,13 @@ export class FirstStage implements Disposable {
     return this.network.quantizer.codeAxes;
   }
 
-  /** Rows and columns of the grid, where codes are of whole grids of one size; none: any grid, of which each place has
-   * codes of its own. */
+  /** Rows and columns of the grid, if codes are of whole grids of one size; none: a grid of any size, each position with its
+   * own codes. */
   get grid(): readonly [height: number, width: number] | undefined {
     return this.network.quantizer.grid;
   }
 
-  /** The shape of the indices of a grid of features: `[h, w, ...codeAxes]`, or `codeAxes` where codes are of whole grids. */
+  /** The shape of the indices of a grid of features: `[h, w, ...codeAxes]`, or `codeAxes` if codes are of whole grids. */
   codeShape(height: number, width: number): Shape {
     const { codeAxes, grid } = this;
     return grid === undefined ? [height, width, ...codeAxes] : codeAxes;
@@ -108,13 +108,13 @@ export class FirstStage implements Disposable {
   }
 
   /** Features to the indices of the codes that take their place: float32 `[B, h, w, D]` → int32
-   * `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` where codes are of whole grids. */
+   * `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes are of whole grids. */
   quantize(features: Tensor): Tensor {
     return withoutGradients(() => this.network.quantizer.quantize(features, this.#context).indices);
   }
 
   /** Codes to images.
-   * @param indices int32 `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` where codes are of whole grids
+   * @param indices int32 `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes are of whole grids
    * @returns float32 `[B, H, W, C]`, unbounded
    * @throws {TypeError} the indices have other axes
    * @throws {RangeError} there is no code of an index

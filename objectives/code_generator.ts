@@ -144,7 +144,7 @@ export function classCount({ name, labels, classes }: Dataset): number {
   );
 }
 
-/** Rows and columns of the grid of an image, as a first stage has it. */
+/** Rows and columns of an image's grid of features. */
 export function gridOf(
   { downsampling }: FirstStage,
   { imageShape: [height, width] }: Dataset,
@@ -152,13 +152,13 @@ export function gridOf(
   return [height / downsampling, width / downsampling];
 }
 
-/** Refuses a first stage whose codes are not of places but of whole grids.
+/** Refuses a first stage whose codes are of whole grids instead of positions.
  * @throws {RangeError} they are
  */
-export function checkPlaces({ grid }: FirstStage, what: string): void {
+export function checkPositions({ grid }: FirstStage, what: string): void {
   if (grid === undefined) return;
   throw new RangeError(
-    `Cannot make ${what}: each place must have codes of its own, got a first stage with codes of whole grids; ` +
+    `Cannot make ${what}: each position must have its own codes, got a first stage with codes of whole grids; ` +
       "--objective.type next-scale takes those of a multi-scale quantizer",
   );
 }
@@ -167,7 +167,7 @@ export function checkPlaces({ grid }: FirstStage, what: string): void {
  * @throws {RangeError} it has, or its codes are of whole grids
  */
 export function checkOneCode(stage1: FirstStage, what: string): void {
-  checkPlaces(stage1, what);
+  checkPositions(stage1, what);
   const { codeAxes } = stage1;
   if (codeAxes.length === 0) return;
   throw new RangeError(
@@ -223,7 +223,7 @@ export abstract class CodeGenerator<
     return this.model.classes;
   }
 
-  /** `[h, w, ...codeAxes]`, or `codeAxes` where codes are of whole grids. */
+  /** `[h, w, ...codeAxes]`, or `codeAxes` if codes are of whole grids. */
   get codeShape(): Shape {
     const { stage1, dataset } = this.#options;
     return stage1.codeShape(...gridOf(stage1, dataset));
@@ -275,7 +275,7 @@ export abstract class CodeGenerator<
    */
   protected abstract readSampling(settings: Readonly<Record<string, unknown>>): Settings;
 
-  /** What is told of every position, by name. */
+  /** Numbers for every position, by name. */
   protected series({ bitsOfPositions }: CodeStatistics): Record<string, readonly number[]> {
     return { [`${this.measure[0]}OfPositions`]: bitsOfPositions };
   }
@@ -475,7 +475,7 @@ export abstract class CodeGenerator<
   #checkCompletes(): void {
     if (this.#options.stage1.grid === undefined) return;
     throw new RangeError(
-      "Cannot complete images: each place must have codes of its own, got codes of whole grids",
+      "Cannot complete images: each position must have its own codes, got codes of whole grids",
     );
   }
 

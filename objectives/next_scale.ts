@@ -1,4 +1,4 @@
-/** Next-scale prediction: a transformer that tells all codes of a scale at once from the scales before. */
+/** Next-scale prediction: a transformer that predicts all codes of a scale at once from the scales before. */
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -28,9 +28,9 @@ export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer>
   readonly quantizer: MultiScaleQuantizer;
 }
 
-/** Minimises −ln p of every code after the scales before its own (VAR, arXiv 2404.02905, 3.1), all scales in one pass: each
- * is shown what the codes of the image have come to before it. Its number is bits a code, as autoregression's; its series
- * have it of every scale, beside the entropy of the codes' frequencies there.
+/** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1), all scales in one pass: the
+ * input of each scale is the sum of the image's own codes before it. The number is bits a code, as in autoregression; the
+ * series has it for every scale, beside the entropy of the code frequencies of that scale.
  *
  * `generate` takes as many passes as there are scales.
  *
@@ -171,7 +171,7 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     return scope.keep(times === 1 ? logits : guidedLogits(logits, guidance));
   }
 
-  /** What the scale after the given ones is told from: int32 `[B, n]` → float32 `[B, s², D]`. */
+  /** The input for the scale after the given ones: int32 `[B, n]` → float32 `[B, s², D]`. */
   #lastSums(codes: Tensor): Tensor {
     const sums = this.#quantizer.before(codes), [batch, count, width] = sums.shape;
     const first = this.#lengths[0], own = count + first - codes.shape[1];

@@ -10,7 +10,7 @@ import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { NextScaleObjective } from "./next_scale.ts";
 
-/** The quantiser of a first stage that codes grids scale by scale, one code a place.
+/** The quantiser of a first stage that codes grids scale by scale, one code per position.
  * @throws {RangeError} it has another
  */
 function multiScaleOf({ network }: FirstStage): MultiScaleQuantizer {
@@ -18,14 +18,14 @@ function multiScaleOf({ network }: FirstStage): MultiScaleQuantizer {
   const quantizer = whole instanceof NormalizedQuantizer ? whole.inner : whole;
   if (quantizer instanceof MultiScaleQuantizer && quantizer.codeAxes.length === 1) return quantizer;
   throw new RangeError(
-    "Cannot make a next-scale model: the first stage must have a multi-scale quantizer with one code a place " +
+    "Cannot make a next-scale model: the first stage must have a multi-scale quantizer with one code per position " +
       "(--quantizer.type multi-scale), got another",
   );
 }
 
 /** Next-scale prediction, with a transformer and one optimiser. */
 export const nextScaleKind: ObjectiveKind<CodeGeneratorSettings> = {
-  description: "tell all codes of a scale of a multi-scale first stage from the scales before",
+  description: "predict all codes of a scale of a multi-scale first stage from the scales before",
   schema: codeGeneratorSchema(0),
   models: SCALE_TRANSFORMERS,
   quantizes: false,

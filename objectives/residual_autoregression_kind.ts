@@ -4,7 +4,11 @@ import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
 import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
-import { checkPlaces, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import {
+  checkPositions,
+  codeGeneratorSchema,
+  type CodeGeneratorSettings,
+} from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
@@ -28,7 +32,7 @@ export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSet
   stage1: "required",
   sampling: AUTOREGRESSIVE_SAMPLING,
   make(device, needs) {
-    checkPlaces(needs.stage1!, "a residual autoregressive model");
+    checkPositions(needs.stage1!, "a residual autoregressive model");
     const key = randomKey(needs.seed, "initial model");
     const wanted = { ...codeModelNeeds(needs), depth: sizeOf(needs.stage1!.codeAxes) };
     const model = createModel(RESIDUAL_TRANSFORMERS, device, wanted, needs.model, key);

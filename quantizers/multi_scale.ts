@@ -22,7 +22,7 @@ import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./
 export interface MultiScaleSettings {
   /** The sides of the grids of codes, from the coarsest to that of the features. */
   readonly scales: readonly number[];
-  /** How many convolutions smooth what was enlarged; neighbouring scales share one. 0: none. */
+  /** How many convolutions φ there are; neighbouring scales share one. 0: none. */
   readonly convolutions: number;
 }
 
@@ -34,22 +34,23 @@ export interface MultiScaleOptions extends Partial<MultiScaleSettings> {
   readonly key: RandomKey;
 }
 
-/** Quantises a grid of features as a whole, scale by scale: first its average, then what is left of it at 2×2 places, and
- * so on to its own size. All scales have one codebook.
+/** Quantises a grid of features as a whole, scale by scale: first its average, then the remainder at 2×2 positions, and so
+ * on up to the size of the grid. All scales share one codebook.
  *
- * Source: VAR, arXiv 2404.02905, algorithms 1 and 2; `averageTo` makes smaller, `bicubicTo` larger, as in its public code.
+ * Source: VAR, arXiv 2404.02905, algorithms 1 and 2; `averageTo` makes grids smaller and `bicubicTo` makes them
+ * larger, as in its public code.
  *
  *     r₁ = z    c_k = inner(average(r_k, s_k))    r_{k+1} = r_k − sg(φ_k(bicubic(c_k)))    ẑ = Σ_k φ_k(bicubic(c_k))
  *     φ(x) = ½x + ½(3×3 convolution of x)
  *     loss = mean over k of the inner quantiser's, at average(r_k, s_k), and of mean ‖sg(z) − Σ_{j≤k} φ_j(…)‖² for the φ
  *
- * The gradient of ẑ is that of the last scale's codes, those of the grid's own size: unchanged where it is
- * straight-through. Differs from the paper: codes learn by the inner quantiser's rule from what it saw at each scale.
- * Codes that start at k-means start at that of what all scales would see if those before them left nothing behind.
+ * The gradient of ẑ is that of the codes of the last scale, which has the size of the grid: a straight-through gradient passes
+ * unchanged. Differs from the paper: the codes learn by the rule of the inner quantiser, from its input at each scale.
+ * k-means gets the inputs that all scales would have if each scale before them were exact.
  *
  * Features are `[..., h, w, D]` with h and w the last scale; indices int32 `[..., Σ s²]`, scale after scale, by rows.
- * `lookup` takes the indices of the first few scales as a coarser code. A grid with a feature that is not finite becomes
- * no code at all. There is no padding.
+ * `lookup` also takes the indices of the first few scales, as a coarser code. If a feature of a grid is not finite, the whole
+ * grid gets index −1. There is no padding.
  *
  * ```ts
  * import { MultiScaleQuantizer, openDevice, randomKey, uniform, VanillaQuantizer } from "@codebook/codebook";
@@ -121,7 +122,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return [side, side];
   }
 
-  /** The inner quantiser begins with what all scales would see if those before them left nothing behind. */
+  /** The inner quantiser begins with the inputs that all scales would have if each scale before them were exact. */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!this.awaitsBatch) return;
     withoutGradients(() => {
@@ -136,7 +137,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** What the inner quantiser compares at every scale: float32 `[..., Σ s², D']`. Finding it costs what `quantize` costs. */
+  /** What the inner quantiser compares at every scale: float32 `[..., Σ s², D']`. It costs as much as `quantize`. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     let rest = this.#gridsOf(features, context).grids;
     const seen = this.#scales.map((side, scale) => {
@@ -149,8 +150,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return reshape(joined, [...features.shape.slice(0, -3), ...joined.shape.slice(1)]);
   }
 
-  /** Losses: the means of the inner quantiser's over the scales; `convolutions`, what they leave of the features, if there
-   * are some.
+  /** Losses: the means of the inner quantiser's over the scales, and with convolutions their own, `convolutions`.
    * @throws {TypeError} the features are not grids of the last scale's size, or there is a mask
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
@@ -187,23 +187,25 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return reshape(rebuilt, [...lead, ...rebuilt.shape.slice(1)]);
   }
 
-  /** What the scales after the first are told from: at each one's own size, the sum of all scales before it.
-   * @param indices int32 `[B, n]`: of the first few scales, but not of the last
-   * @returns float32 `[B, m, D]`: for each scale from the second to the one after the last given, by rows
-   * @throws {TypeError} the indices are not of whole scales, or of the last too
+  /** The input for predicting each scale after the first: the sum of all scales before it, averaged to its size.
+   * @param indices int32 `[B, n]`: of the first few scales, without the last
+   * @returns float32 `[B, m, D]`: for each scale from the second to the one after the given ones, by rows
+   * @throws {TypeError} the indices are not of whole scales, or include the last scale
    */
   before(indices: Tensor): Tensor {
     let total: Tensor | undefined;
-    const told = this.#lookupScales(indices).map((own, scale) => {
+    const sums = this.#lookupScales(indices).map((own, scale) => {
       total = total === undefined ? own : add(total, own);
       const side = this.#scales[scale + 1];
       if (side !== undefined) return averageTo(total, side, side);
-      throw new TypeError("Cannot tell a scale from those before: there is none after the last");
+      throw new TypeError(
+        "Cannot sum the scales before another: indices must be without the last scale, got all",
+      );
     });
-    return joinScales(told);
+    return joinScales(sums);
   }
 
-  /** The inner quantiser learns from what it saw at all scales. */
+  /** The inner quantiser learns from its inputs at all scales. */
   override update(
     { features, indices, usage }: Assignment,
     context: QuantizeContext,
@@ -300,7 +302,7 @@ export const multiScaleMethod: CompositeMethod<MultiScaleSettings> = {
     scales: z.array(z.int().min(1)).min(1).default([1, 2, 3, 4, 5, 7])
       .describe("sides of the grids of codes; the last is that of the features"),
     convolutions: z.int().min(0).default(4)
-      .describe("convolutions that smooth what is enlarged, shared by neighbouring scales"),
+      .describe("convolutions after the enlargement, shared by neighbouring scales"),
   }),
   makeOf: (device, inner, settings, key) =>
     new MultiScaleQuantizer(device, { ...settings, inner, key }),

@@ -83,8 +83,8 @@ export abstract class Quantizer extends Module {
     return [];
   }
 
-  /** Rows and columns of the features, where codes are of whole grids of one size: features are `[..., h, w, D]` then, and
-   * indices `[..., ...codeAxes]`. By default none: each feature has codes of its own. */
+  /** Rows and columns of the features, if codes are of whole grids of one size: features are then `[..., h, w, D]` and
+   * indices `[..., ...codeAxes]`. By default none: each feature has its own codes. */
   get grid(): readonly [height: number, width: number] | undefined {
     return undefined;
   }

@@ -25,7 +25,7 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codeAxes;
   }
 
-  /** The inner quantiser's. */
+  /** That of the inner quantiser. */
   override get grid(): readonly [height: number, width: number] | undefined {
     return this.inner.grid;
   }

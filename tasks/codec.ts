@@ -189,7 +189,7 @@ export function stopInOrder(
   });
 }
 
-/** Counts the codes of a model: those of a place each by itself, those of a whole grid together. */
+/** Counts the codes of a model: those of a position separately, those of a whole grid together. */
 export function rateOf({ choices, codeAxes, grid }: FirstStage): CodeRate {
   return new CodeRate({ choices, codesPerPlace: grid === undefined ? sizeOf(codeAxes) : 1 });
 }

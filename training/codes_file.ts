@@ -25,7 +25,7 @@ export interface CodesOrigin {
 
 /** The codes of an image. */
 export interface ImageCodes {
-  /** `[h, w, ...codeAxes]`; `codeAxes` alone where codes are of whole grids. */
+  /** `[h, w, ...codeAxes]`; `codeAxes` alone if codes are of whole grids. */
   readonly shape: readonly number[];
   /** The indices, in [0, K). */
   readonly values: Int32Array<ArrayBuffer>;
@@ -79,8 +79,8 @@ export function checkCodesPath(path: string, names: readonly string[], sameSize:
 }
 
 /** Writes codes in one step. A `.safetensors` file has the int32 entry `codes`, `[N, h, w, ...codeAxes]` (`[N, ...codeAxes]`
- * where codes are of whole grids), or, where the images' sizes differ, an entry `codes.0`, `codes.1`, … an image; its
- * metadata are `format`, `names` (a JSON list), `run`, `codebookSize`, `downsampling` and, of places of one size,
+ * if codes are of whole grids), or, where the images' sizes differ, an entry `codes.0`, `codes.1`, … an image; its
+ * metadata are `format`, `names` (a JSON list), `run`, `codebookSize`, `downsampling` and, for grids of one size,
  * `imageSize` (`[height, width]`). A `.npy` file has the array alone, and a `.json` file beside it the rest.
  *
  * ```ts

@@ -44,18 +44,18 @@ export interface ScaleTransformerOptions extends ScaleTransformerNeeds, ScaleTra
 
 /** Whole scales, one after another. */
 export interface ScaleTransformerInput {
-  /** int32 `[B]`: the class of each image, or the number of classes where none is known. Its token stands at every place of
-   * the first scale; left away in a later part. */
+  /** int32 `[B]`: the class of each image, or the number of classes if the class is unknown. Its token stands at every
+   * position of the first scale; omitted in a later part. */
   readonly labels?: Tensor;
-  /** float32 `[B, n, D]`: what each further scale is told from, at its own size, by rows: the sum of the codes of all scales
-   * before it (`MultiScaleQuantizer.before`). Left away where only the first scale is asked about. */
+  /** float32 `[B, n, D]`: the input for each scale after the first, by rows: the sum of the codes of all scales before it,
+   * averaged to its size (`MultiScaleQuantizer.before`). Omitted if only the first scale is wanted. */
   readonly sums?: Tensor;
 }
 
-/** A transformer that tells all codes of a scale at once, from the class and the scales before: what it makes of a place's
- * token tells the code there. A token sees those of its own scale and of the scales before.
+/** A transformer that predicts all codes of a scale at once, from the class and the scales before. The features of a
+ * position's token predict the code of that position. A token sees the tokens of its own scale and of the scales before.
  *
- *     x_1 = the class's token, at every place    x_k = project(average(Σ_{j<k} codes, s_k))
+ *     x_1 = the class's token, at every position    x_k = project(average(Σ_{j<k} codes, s_k))
  *     logits = head(stack(x + positions + scale's vector))
  *
  * Source: VAR, arXiv 2404.02905, 3.2 and 3.3. Differs: the blocks are those of the other transformers here, without the
@@ -82,7 +82,7 @@ export class ScaleTransformer extends Module {
   readonly firstTokens: Tensor;
   /** Sums of codes to tokens. */
   readonly project: Linear;
-  /** `[Σ s², width]`: a vector for every place of every scale. */
+  /** `[Σ s², width]`: a vector for every position of every scale. */
   readonly positions: Tensor;
   /** `[scales, width]`: a vector for every scale. */
   readonly scaleVectors: Tensor;
@@ -92,7 +92,7 @@ export class ScaleTransformer extends Module {
   readonly head: Linear;
   readonly #options: ScaleTransformerOptions;
   readonly #dropout: Dropout;
-  /** Places of each scale. */
+  /** Positions of each scale. */
   readonly #lengths: readonly number[];
 
   /** Makes the initial weights.
@@ -147,13 +147,13 @@ export class ScaleTransformer extends Module {
     this.#checkScales(at, at + count);
     const scaleOf = this.#lengths.flatMap((length, scale) => new Array<number>(length).fill(scale));
     const scales = device.tensor(Int32Array.from(scaleOf.slice(at, at + count)), [count]);
-    const places = add(
+    const vectors = add(
       slice(this.positions, [at, 0], [count, width]),
       gather(this.scaleVectors, scales),
     );
     const visible = slice(blockVisibility(device, this.#lengths), [at], [count]);
     const own = (part: number) => context && { ...context, key: partKey(context.key, part) };
-    const dropped = this.#dropout.forward(add(tokens, places), own(0));
+    const dropped = this.#dropout.forward(add(tokens, vectors), own(0));
     return this.stack.forward(dropped, own(1), { visible, cache });
   }
 

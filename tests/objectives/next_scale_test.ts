@@ -149,7 +149,7 @@ Deno.test("what does not fit is refused", async () => {
     using other = await tinyFirstStage(device, codes);
     refused(
       () => makeObjective(device, { type: "next-scale", stage1: other }),
-      "Cannot make a next-scale model: the first stage must have a multi-scale quantizer with one code a place " +
+      "Cannot make a next-scale model: the first stage must have a multi-scale quantizer with one code per position " +
         "(--quantizer.type multi-scale), got another",
     );
   }
@@ -162,7 +162,7 @@ Deno.test("what does not fit is refused", async () => {
   for (const [type, what] of Object.entries(others)) {
     refused(
       () => makeObjective(device, { type, stage1 }),
-      `Cannot make ${what}: each place must have codes of its own, got a first stage with codes of whole grids; ` +
+      `Cannot make ${what}: each position must have its own codes, got a first stage with codes of whole grids; ` +
         "--objective.type next-scale takes those of a multi-scale quantizer",
     );
   }
@@ -182,7 +182,7 @@ Deno.test("what does not fit is refused", async () => {
     );
     const codes = new Int32Array(LENGTH), known = new Uint8Array(9);
     const message =
-      "Cannot complete images: each place must have codes of its own, got codes of whole grids";
+      "Cannot complete images: each position must have its own codes, got codes of whole grids";
     await rejected(
       objective.generate(device, { count: 1, key, settings: {}, given: { codes, known } }),
       message,

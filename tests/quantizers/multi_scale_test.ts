@@ -250,7 +250,7 @@ Deno.test("what does not fit is refused", () => {
   refused(
     () => quantizer.before(codes(1, 21)),
     "TypeError",
-    "Cannot tell a scale from those before: there is none after the last",
+    "Cannot sum the scales before another: indices must be without the last scale, got all",
   );
   refused(
     () => make(reference, small, { scales: [1, 3, 3] }),
