@@ -127,26 +127,20 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     if (!this.awaitsBatch) return;
     withoutGradients(() => {
       using _scope = features.device.scope();
-      let rest = this.#gridsOf(features, context).grids;
-      const seen = this.#scales.map((side) => {
-        const own = averageTo(rest, side, side);
-        rest = sub(rest, this.#enlarge(own));
-        return own;
-      });
-      this.beginPart(0, joinScales(seen), context, 0);
+      const { grids } = this.#gridsOf(features, context);
+      const inputs = this.#descend(grids, (own) => this.#enlarge(own));
+      this.beginPart(0, joinScales(inputs), context, 0);
     });
   }
 
   /** What the inner quantiser compares at every scale: float32 `[..., Σ s², D']`. It costs as much as `quantize`. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
-    let rest = this.#gridsOf(features, context).grids;
-    const seen = this.#scales.map((side, scale) => {
-      const own = averageTo(rest, side, side);
+    const { grids } = this.#gridsOf(features, context);
+    const inputs = this.#descend(grids, (own, scale) => {
       const { quantized } = this.quantizePart(0, own, context, scale);
-      rest = sub(rest, detach(this.#rebuilt(detach(quantized), scale)));
-      return this.comparedPart(0, own, context);
+      return detach(this.#rebuilt(detach(quantized), scale));
     });
-    const joined = joinScales(seen);
+    const joined = joinScales(inputs.map((own) => this.comparedPart(0, own, context)));
     return reshape(joined, [...features.shape.slice(0, -3), ...joined.shape.slice(1)]);
   }
 
@@ -155,24 +149,21 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     const { grids, finite } = this.#gridsOf(features, context);
-    const target = detach(grids), sums: Tensor[] = [];
-    let rest = grids;
-    const results = this.#scales.map((side, scale) => {
-      const result = this.quantizePart(0, averageTo(rest, side, side), context, scale);
+    const results: Quantized[] = [], added: Tensor[] = [];
+    this.#descend(grids, (own, scale) => {
+      const result = this.quantizePart(0, own, context, scale);
       const rebuilt = this.#rebuilt(detach(result.quantized), scale);
-      rest = sub(rest, detach(rebuilt));
-      sums.push(scale === 0 ? rebuilt : add(sums[scale - 1], rebuilt));
-      return result;
+      results.push(result);
+      added.push(rebuilt);
+      return detach(rebuilt);
     });
-    const { losses, usage } = combined(results);
-    const errors = sums.map((sum) => meanSquaredError(sum, target));
-    const convolutions = { convolutions: mul(errors.reduce(add), 1 / errors.length) };
-    const [last, total] = [results[results.length - 1].quantized, sums[sums.length - 1]];
+    const { losses, usage } = combined(results), last = results[results.length - 1];
+    const total = added.reduce(add);
     const indices = joinScales(results.map(({ indices }) => indices));
     return {
-      quantized: reshape(straightThrough(last, total), features.shape),
+      quantized: reshape(straightThrough(last.quantized, total), features.shape),
       indices: reshape(indices, [...features.shape.slice(0, -3), ...this.codeAxes]),
-      losses: this.convolutions.length === 0 ? losses : { ...losses, ...convolutions },
+      losses: { ...losses, ...this.#convolutionLoss(added, grids) },
       usage,
       nonFinite: countNonFinite(finite),
     };
@@ -211,16 +202,33 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     context: QuantizeContext,
   ): readonly Move[] {
     return withoutGradients(() => {
-      let rest = this.#gridsOf(features, context).grids;
-      const rebuilt = this.#lookupScales(indices);
-      const seen = this.#scales.map((side, scale) => {
-        const own = averageTo(rest, side, side);
-        rest = sub(rest, rebuilt[scale]);
-        return own;
-      });
-      const own = reshape(indices, [rest.shape[0], ...this.codeAxes]);
-      return this.updatePart(0, { features: joinScales(seen), indices: own, usage }, context);
+      const { grids } = this.#gridsOf(features, context), added = this.#lookupScales(indices);
+      const inputs = joinScales(this.#descend(grids, (_, scale) => added[scale]));
+      const own = reshape(indices, [grids.shape[0], ...this.codeAxes]);
+      return this.updatePart(0, { features: inputs, indices: own, usage }, context);
     });
+  }
+
+  /** The input of every scale: the average of what the scales before it leave, `[B, s, s, D]`.
+   * @param addedBy what a scale adds, `[B, h, w, D]`, given its input
+   */
+  #descend(grids: Tensor, addedBy: (input: Tensor, scale: number) => Tensor): Tensor[] {
+    let rest = grids;
+    return this.#scales.map((side, scale) => {
+      const input = averageTo(rest, side, side);
+      rest = sub(rest, addedBy(input, scale));
+      return input;
+    });
+  }
+
+  /** How far the sums of the first scales are from the features, the mean over the scales, if there are convolutions. */
+  #convolutionLoss(added: readonly Tensor[], grids: Tensor): Record<string, Tensor> {
+    if (this.convolutions.length === 0) return {};
+    const target = detach(grids);
+    const errors = added.map((_, scale) =>
+      meanSquaredError(added.slice(0, scale + 1).reduce(add), target)
+    );
+    return { convolutions: mul(errors.reduce(add), 1 / errors.length) };
   }
 
   /** The features as `[B, h, w, D]`, NaN throughout a grid with one that is not finite. */
@@ -232,11 +240,8 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     const at = shape.length - 3;
     if (shape[at] !== height || shape[at + 1] !== columns || shape[at + 2] !== width) {
       throw new TypeError(
-        `Cannot quantize: with the scales ${
-          this.#scales.join(", ")
-        } features must be [..., ${height}, ${columns}, ${width}], got shape ${
-          showShape(shape)
-        }; ` +
+        `Cannot quantize: with the scales ${this.#scales.join(", ")} features must be ` +
+          `[..., ${height}, ${columns}, ${width}], got shape ${showShape(shape)}; ` +
           "the last of --quantizer.scales must be the side of the grid",
       );
     }
