@@ -8,7 +8,7 @@ import type { Autoencoder } from "./autoencoder.ts";
 
 /** What images are encoded to. */
 export interface Encoded {
-  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices. */
+  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices; `[B, ...codeAxes]` if codes are of whole grids. */
   readonly indices: Tensor;
   /** float32 `[B, h, w, D]`: the features before they were quantised. */
   readonly features: Tensor;
@@ -71,6 +71,18 @@ export class FirstStage implements Disposable {
     return this.network.quantizer.codeAxes;
   }
 
+  /** Rows and columns of the grid, if codes are of whole grids of one size; none: a grid of any size, each position with its
+   * own codes. */
+  get grid(): readonly [height: number, width: number] | undefined {
+    return this.network.quantizer.grid;
+  }
+
+  /** The shape of the indices of a grid of features: `[h, w, ...codeAxes]`, or `codeAxes` if codes are of whole grids. */
+  codeShape(height: number, width: number): Shape {
+    const { codeAxes, grid } = this;
+    return grid === undefined ? [height, width, ...codeAxes] : codeAxes;
+  }
+
   /** How many codes an index is chosen from: K, or that of one of several codebooks. */
   get choices(): number {
     return this.network.quantizer.choices;
@@ -96,24 +108,23 @@ export class FirstStage implements Disposable {
   }
 
   /** Features to the indices of the codes that take their place: float32 `[B, h, w, D]` → int32
-   * `[B, h, w, ...codeAxes]`. */
+   * `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes are of whole grids. */
   quantize(features: Tensor): Tensor {
     return withoutGradients(() => this.network.quantizer.quantize(features, this.#context).indices);
   }
 
   /** Codes to images.
-   * @param indices int32 `[B, h, w, ...codeAxes]`
+   * @param indices int32 `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes are of whole grids
    * @returns float32 `[B, H, W, C]`, unbounded
    * @throws {TypeError} the indices have other axes
    * @throws {RangeError} there is no code of an index
    */
   decode(indices: Tensor): Tensor {
-    const { codeAxes } = this, { shape } = indices;
-    if (shape.length !== 3 + codeAxes.length) {
+    const { codeAxes, grid } = this, { shape } = indices;
+    const axes = ["B", ...grid === undefined ? ["h", "w"] : [], ...codeAxes];
+    if (shape.length !== axes.length) {
       throw new TypeError(
-        `Cannot decode: indices must be [${["B", "h", "w", ...codeAxes].join(", ")}], got shape ${
-          showShape(shape)
-        }`,
+        `Cannot decode: indices must be [${axes.join(", ")}], got shape ${showShape(shape)}`,
       );
     }
     return withoutGradients(() => this.decodeCodes(this.network.quantizer.lookup(indices)));

@@ -30,6 +30,13 @@ export {
   type ResidualTransformerOptions,
   type ResidualTransformerSettings,
 } from "./transformer/residual_transformer.ts";
+export {
+  ScaleTransformer,
+  type ScaleTransformerInput,
+  type ScaleTransformerNeeds,
+  type ScaleTransformerOptions,
+  type ScaleTransformerSettings,
+} from "./transformer/scale_transformer.ts";
 export type { FeedForwardType } from "./transformer/feed_forward.ts";
 export {
   type BlockInput,

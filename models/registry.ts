@@ -26,6 +26,11 @@ import {
   residualTransformerKind,
   type ResidualTransformerNeeds,
 } from "./transformer/residual_transformer.ts";
+import {
+  type ScaleTransformer,
+  scaleTransformerKind,
+  type ScaleTransformerNeeds,
+} from "./transformer/scale_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
@@ -75,6 +80,14 @@ export const ENCODER_DECODERS: ModelTable<EncoderDecoderChain, EncoderDecoderCha
   ModelKind<EncoderDecoderChain, EncoderDecoderChainNeeds>
 >(Object.entries({
   "encoder-decoder": encoderDecoderKind,
+}));
+
+/** The transformers over the codes of a first stage that codes grids scale by scale. */
+export const SCALE_TRANSFORMERS: ModelTable<ScaleTransformer, ScaleTransformerNeeds> = new Map<
+  string,
+  ModelKind<ScaleTransformer, ScaleTransformerNeeds>
+>(Object.entries({
+  "scale-transformer": scaleTransformerKind,
 }));
 
 /** The schema of a model's configuration: its type and its settings.

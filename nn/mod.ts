@@ -18,6 +18,7 @@ export * from "./normalization.ts";
 export * from "./optimizers.ts";
 export * from "./projected_cross_entropy.ts";
 export * from "./replicas.ts";
+export * from "./resampling.ts";
 export * from "./rotary.ts";
 export * from "./schedules.ts";
 export * from "./soft_cross_entropy.ts";

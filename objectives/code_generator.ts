@@ -145,16 +145,31 @@ export function classCount({ name, labels, classes }: Dataset): number {
   );
 }
 
-/** Rows and columns of the codes of an image, and the axes of the codes of a position. */
-export function codeShapeOf(stage1: FirstStage, { imageShape }: Dataset): Shape {
-  const [height, width] = imageShape.map((side) => side / stage1.downsampling);
-  return [height, width, ...stage1.codeAxes];
+/** Rows and columns of an image's grid of features. */
+export function gridOf(
+  { downsampling }: FirstStage,
+  { imageShape: [height, width] }: Dataset,
+): readonly [height: number, width: number] {
+  return [height / downsampling, width / downsampling];
+}
+
+/** Refuses a first stage whose codes are of whole grids instead of positions.
+ * @throws {RangeError} they are
+ */
+export function checkPositions({ grid }: FirstStage, what: string): void {
+  if (grid === undefined) return;
+  throw new RangeError(
+    `Cannot make ${what}: each position must have its own codes, got a first stage with codes of whole grids; ` +
+      "--objective.type next-scale takes those of a multi-scale quantizer",
+  );
 }
 
 /** Refuses a first stage with several codes a position.
- * @throws {RangeError} it has
+ * @throws {RangeError} it has, or its codes are of whole grids
  */
-export function checkOneCode({ codeAxes }: FirstStage, what: string): void {
+export function checkOneCode(stage1: FirstStage, what: string): void {
+  checkPositions(stage1, what);
+  const { codeAxes } = stage1;
   if (codeAxes.length === 0) return;
   throw new RangeError(
     `Cannot make ${what}: the first stage must have one code a position, got [${codeAxes}]; ` +
@@ -209,10 +224,10 @@ export abstract class CodeGenerator<
     return this.model.classes;
   }
 
-  /** `[h, w, ...codeAxes]`. */
+  /** `[h, w, ...codeAxes]`, or `codeAxes` if codes are of whole grids. */
   get codeShape(): Shape {
     const { stage1, dataset } = this.#options;
-    return codeShapeOf(stage1, dataset);
+    return stage1.codeShape(...gridOf(stage1, dataset));
   }
 
   /** K of the first stage. */
@@ -270,6 +285,11 @@ export abstract class CodeGenerator<
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   protected abstract readSampling(settings: Readonly<Record<string, unknown>>): Settings;
+
+  /** Numbers for every position, by name. */
+  protected series({ bitsOfPositions }: CodeStatistics): Record<string, readonly number[]> {
+    return { [`${this.measure[0]}OfPositions`]: bitsOfPositions };
+  }
 
   /** Draws codes.
    * @returns `[count, positions]`
@@ -352,7 +372,7 @@ export abstract class CodeGenerator<
     await statistics.addAll(device, context.replicas ?? SINGLE);
     const { images } = statistics;
     if (images === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
-    const { bits, bitsOfPositions, unigramBits, positionBits } = statistics;
+    const { bits, unigramBits, positionBits } = statistics;
     const [name, description] = this.measure;
     const protocol: CodesProtocol = {
       ...measuredImages(dataset, { split, precision: device.precision }),
@@ -368,7 +388,7 @@ export abstract class CodeGenerator<
     const hash = await protocolHash(protocol);
     return {
       numbers: { images, [name]: bits, unigramBits, positionBits },
-      series: { [`${name}OfPositions`]: bitsOfPositions },
+      series: this.series(statistics),
       protocol: hash,
       rankBy: name,
       better: "lower",
@@ -420,9 +440,10 @@ export abstract class CodeGenerator<
    * encoder looks beyond a code's own pixels: blank the hidden ones where codes must not know of them.
    * @param images the values of `[count, H, W, C]` in [−1, 1]
    * @param pixels `[count, H, W]`: 1 where a pixel is known, 0 where it is hidden
-   * @throws {RangeError} they are not of as many whole images
+   * @throws {RangeError} they are not of as many whole images, or codes are of whole grids
    */
   async given(device: Device, images: Float32Array, pixels: Uint8Array): Promise<Given> {
+    this.#checkCompletes();
     const { imageShape: [height, width, channels] } = this.#options.dataset;
     const [rows, columns] = this.codeShape, each = sizeOf(this.codeShape);
     const count = images.length / (height * width * channels);
@@ -471,6 +492,13 @@ export abstract class CodeGenerator<
     return guidance === 1 ? own : Int32Array.of(...own, ...none);
   }
 
+  #checkCompletes(): void {
+    if (this.#options.stage1.grid === undefined) return;
+    throw new RangeError(
+      "Cannot complete images: each position must have its own codes, got codes of whole grids",
+    );
+  }
+
   #checkGuidance({ labels }: GenerateRequest, { guidance }: Settings): void {
     const { classDropout } = this.#options;
     if (guidance !== 1 && labels === undefined) {
@@ -491,6 +519,7 @@ export abstract class CodeGenerator<
   /** What is known of the codes, −1 where a code is to be drawn. */
   #given({ given, count }: GenerateRequest): Int32Array | undefined {
     if (given === undefined) return undefined;
+    this.#checkCompletes();
     const [height, width, ...axes] = this.codeShape;
     const { codes, known } = given, each = sizeOf(axes);
     const places = count * height * width;

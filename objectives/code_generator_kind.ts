@@ -6,7 +6,7 @@ import {
   type CodeGeneratorOptions,
   type CodeGeneratorSettings,
   type CodeModel,
-  codeShapeOf,
+  gridOf,
 } from "./code_generator.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
@@ -15,7 +15,7 @@ import { constructLearningRate, constructOptimizer } from "./optimizer_settings.
 export interface CodeModelNeeds {
   /** K. */
   readonly codebookSize: number;
-  /** Rows and columns of the codes of an image. */
+  /** Rows and columns of the grid of an image. */
   readonly grid: readonly [height: number, width: number];
   /** How many classes it is told of. */
   readonly classes: number;
@@ -31,10 +31,9 @@ export function codeModelNeeds(
   { dataset, settings, recompute }: ObjectiveNeeds<CodeGeneratorSettings>,
   stage1: FirstStage,
 ): CodeModelNeeds {
-  const [height, width] = codeShapeOf(stage1, dataset);
   return {
     codebookSize: stage1.codebookSize,
-    grid: [height, width],
+    grid: gridOf(stage1, dataset),
     recompute,
     classes: settings.conditional ? classCount(dataset) : 0,
   };

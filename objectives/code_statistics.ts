@@ -94,19 +94,52 @@ export class CodeStatistics {
 
   /** The entropy of the codes' frequencies in these images, in bits. */
   get unigramBits(): number {
-    const counts = new Float64Array(this.#codebookSize);
-    this.#counts.forEach((count, at) => counts[at % this.#codebookSize] += count);
-    return entropyOf(counts);
+    return this.#entropyOf(0, this.#positions);
+  }
+
+  /** Bits a code of stretches of positions, one after another.
+   * @param lengths of the stretches, in positions
+   */
+  bitsOfParts(lengths: readonly number[]): number[] {
+    return partsOf(
+      lengths,
+      ([start, end]) =>
+        bitsOf(sumOf(this.#losses.slice(start, end)), sumOf(this.#targets.slice(start, end))),
+    );
+  }
+
+  /** The entropies of the codes' frequencies in stretches of positions, one after another, in bits.
+   * @param lengths of the stretches, in positions
+   */
+  unigramBitsOfParts(lengths: readonly number[]): number[] {
+    return partsOf(lengths, ([start, end]) => this.#entropyOf(start, end));
   }
 
   /** The entropies of the codes' frequencies at every position, the mean over the positions, in bits. */
   get positionBits(): number {
-    const entropies = Array.from({ length: this.#positions }, (_, position) => {
-      const start = position * this.#codebookSize;
-      return entropyOf(this.#counts.subarray(start, start + this.#codebookSize));
-    });
+    const entropies = Array.from(
+      { length: this.#positions },
+      (_, position) => this.#entropyOf(position, position + 1),
+    );
     return entropies.reduce((a, b) => a + b) / entropies.length;
   }
+
+  /** Of the frequencies at positions from `start` to before `end`. */
+  #entropyOf(start: number, end: number): number {
+    const counts = new Float64Array(this.#codebookSize);
+    this.#counts.subarray(start * this.#codebookSize, end * this.#codebookSize)
+      .forEach((count, at) => counts[at % this.#codebookSize] += count);
+    return entropyOf(counts);
+  }
+}
+
+/** Something of each stretch of positions. */
+function partsOf(
+  lengths: readonly number[],
+  valueOf: (part: readonly [start: number, end: number]) => number,
+): number[] {
+  let start = 0;
+  return lengths.map((length) => valueOf([start, start += length]));
 }
 
 function sumOf(values: Float64Array): number {
@@ -118,7 +151,7 @@ function bitsOf(loss: number, targets: number): number {
 }
 
 /** −Σ p log₂ p of the frequencies. */
-function entropyOf(counts: Float64Array | Int32Array): number {
+function entropyOf(counts: Float64Array): number {
   let total = 0, sum = 0;
   for (const count of counts) total += count;
   for (const count of counts) if (count > 0) sum -= count / total * Math.log2(count / total);

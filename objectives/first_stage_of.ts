@@ -13,14 +13,21 @@ export function firstStageOf(
   if (stage1 === undefined) {
     throw new RangeError(`Cannot make ${what}: a finished first stage is needed, got none`);
   }
-  const { imageShape: [height, width, channels] } = dataset, { downsampling } = stage1;
+  const { imageShape: [height, width, channels] } = dataset, { downsampling, grid } = stage1;
   if (stage1.channels !== channels) {
     throw new RangeError(
       `Cannot make ${what}: the images must have ${stage1.channels} channels, as those of the first stage, got ${channels}`,
     );
   }
-  if (height % downsampling === 0 && width % downsampling === 0) return stage1;
+  if (height % downsampling !== 0 || width % downsampling !== 0) {
+    throw new RangeError(
+      `Cannot make ${what}: the images' sides must be divisible by ${downsampling}, got ${height}×${width}`,
+    );
+  }
+  if (grid === undefined) return stage1;
+  const [rows, columns] = grid.map((side) => side * downsampling);
+  if (rows === height && columns === width) return stage1;
   throw new RangeError(
-    `Cannot make ${what}: the images' sides must be divisible by ${downsampling}, got ${height}×${width}`,
+    `Cannot make ${what}: the images must be ${rows}×${columns}, as the first stage has codes of whole grids of that size, got ${height}×${width}`,
   );
 }

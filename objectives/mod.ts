@@ -43,6 +43,7 @@ export {
   ResidualAutoregressionObjective,
   type ResidualAutoregressionOptions,
 } from "./residual_autoregression.ts";
+export { NextScaleObjective, type NextScaleOptions } from "./next_scale.ts";
 export * from "./samplers/guidance.ts";
 export * from "./samplers/guided_logits.ts";
 export {

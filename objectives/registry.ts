@@ -8,6 +8,7 @@ import { imageBartKind } from "./imagebart_kind.ts";
 import type { ObjectiveConfig, ObjectiveKind } from "./kind.ts";
 import { latentDiffusionKind } from "./latent_diffusion_kind.ts";
 import { maskingKind } from "./masking_kind.ts";
+import { nextScaleKind } from "./next_scale_kind.ts";
 import { reconstructionKind } from "./reconstruction_kind.ts";
 import { residualAutoregressionKind } from "./residual_autoregression_kind.ts";
 
@@ -21,6 +22,7 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
     "masking": maskingKind as unknown as ObjectiveKind,
     "residual-autoregression": residualAutoregressionKind as unknown as ObjectiveKind,
     "imagebart": imageBartKind as unknown as ObjectiveKind,
+    "next-scale": nextScaleKind as unknown as ObjectiveKind,
   }),
 );
 

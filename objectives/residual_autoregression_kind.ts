@@ -4,7 +4,11 @@ import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
 import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
-import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import {
+  checkPositions,
+  codeGeneratorSchema,
+  type CodeGeneratorSettings,
+} from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
@@ -30,6 +34,7 @@ export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSet
   sampling: AUTOREGRESSIVE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");
+    checkPositions(stage1, "a residual autoregressive model");
     const key = randomKey(needs.seed, "initial model");
     const wanted = { ...codeModelNeeds(needs, stage1), depth: sizeOf(stage1.codeAxes) };
     const model = createModel(RESIDUAL_TRANSFORMERS, device, wanted, needs.model, key);

@@ -38,12 +38,19 @@ export abstract class CompositeQuantizer extends Quantizer {
   /** How many codes there are per feature. */
   protected readonly count: number;
 
-  /** Makes the inner quantisers. */
+  /** Makes the inner quantisers.
+   * @throws {RangeError} their codes are of whole grids
+   */
   constructor({ inner, count, shared, key }: CompositeOptions) {
     super();
     this.count = count;
     const length = shared ? 1 : count;
     this.parts = Array.from({ length }, (_, part) => inner(partKey(key, part)));
+    if (this.parts[0].grid !== undefined) {
+      throw new RangeError(
+        "Cannot make a quantizer of quantizers: the inner one must code each feature by itself, got one whose codes are of whole grids",
+      );
+    }
     this.codebookSize = length * this.parts[0].codebookSize;
   }
 

@@ -34,6 +34,7 @@ export interface CompositeMethod<Settings extends object = object> {
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   makeOf(
+    device: Device,
     inner: (key: RandomKey) => Quantizer,
     settings: Partial<Settings>,
     key: RandomKey,

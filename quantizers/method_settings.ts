@@ -6,6 +6,7 @@ import type { FSQSettings } from "./fsq.ts";
 import type { GumbelSettings } from "./gumbel.ts";
 import type { HardFeaturesSettings } from "./hard_features.ts";
 import type { LFQSettings } from "./lfq.ts";
+import type { MultiScaleSettings } from "./multi_scale.ts";
 import type { NearCodesSettings } from "./near_codes.ts";
 import type { NormalizationSettings } from "./normalized.ts";
 import type { ProductSettings } from "./product.ts";
@@ -50,6 +51,8 @@ export interface MethodSettings {
   readonly residual: ResidualSettings;
   /** `ProductQuantizer`. */
   readonly product: ProductSettings;
+  /** `MultiScaleQuantizer`. */
+  readonly "multi-scale": MultiScaleSettings & NormalizationSettings;
 }
 
 /** The inner quantiser of a composite one. It is an interface because the inner one may be composite again. */
@@ -62,7 +65,7 @@ export interface WithInner {
 export type ChosenMethod<Type extends keyof MethodSettings, Left extends string> =
   & { readonly type: Type }
   & Partial<Omit<MethodSettings[Type], Left>>
-  & (Type extends "residual" | "product" ? WithInner : unknown);
+  & (Type extends "residual" | "product" | "multi-scale" ? WithInner : unknown);
 
 /** The input of `createQuantizer`: the name of a method, and the settings that differ from its defaults. */
 export type QuantizerSettings = {

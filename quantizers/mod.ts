@@ -56,6 +56,11 @@ export { type CompositeOptions, CompositeQuantizer } from "./composite.ts";
 export { type ResidualOptions, ResidualQuantizer, type ResidualSettings } from "./residual.ts";
 export { type ProductOptions, ProductQuantizer, type ProductSettings } from "./product.ts";
 export {
+  type MultiScaleOptions,
+  MultiScaleQuantizer,
+  type MultiScaleSettings,
+} from "./multi_scale.ts";
+export {
   createQuantizer,
   DEFAULT_QUANTIZER,
   QUANTIZER_TYPES,

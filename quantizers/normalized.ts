@@ -8,7 +8,7 @@ import {
   makeNormalization,
 } from "./feature_normalization.ts";
 import { maskFeatures } from "./masks.ts";
-import type { QuantizerMethod } from "./method.ts";
+import type { CompositeMethod, QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 import { WrappedQuantizer } from "./wrapped.ts";
 
@@ -89,6 +89,24 @@ export interface NormalizationSettings {
   readonly normalization: "none" | "batch" | "deviation";
 }
 
+/** The setting's schema, to be spread into that of a method. */
+const schemaOf = (usual: NormalizationSettings["normalization"]) => ({
+  normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default(usual).describe(
+    "how features are normalised before the look-up",
+  ),
+});
+
+/** A quantiser, behind a normalisation where there is one. */
+function normalized(
+  device: Device,
+  quantizer: Quantizer,
+  normalization: NormalizationSettings["normalization"],
+): Quantizer {
+  if (normalization === "none") return quantizer;
+  const made = makeNormalization(device, normalization, quantizer.codebookDim);
+  return new NormalizedQuantizer(quantizer, made);
+}
+
 /** The same method with the setting `normalization`.
  * @param usual the setting's default
  */
@@ -100,21 +118,33 @@ export function normalizable(
   method: QuantizerMethod,
   usual: NormalizationSettings["normalization"] = "none",
 ): QuantizerMethod {
-  const schema = method.schema.extend({
-    normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default(usual).describe(
-      "how features are normalised before the look-up",
-    ),
-  });
+  const schema = method.schema.extend(schemaOf(usual));
   return {
     schema,
-    make: (device: Device, settings, key) => {
+    make: (device, settings, key) => {
       const { normalization, ...rest } = readSettings(schema, settings, "make a quantizer");
-      const inner = method.make(device, rest, key);
-      if (normalization === "none") return inner;
-      return new NormalizedQuantizer(
-        inner,
-        makeNormalization(device, normalization, inner.codebookDim),
-      );
+      return normalized(device, method.make(device, rest, key), normalization);
+    },
+  };
+}
+
+/** The same for a method that is made of quantisers of another: the features are normalised before all of them.
+ * @param usual its default
+ */
+export function normalizableAsWhole<Settings extends object>(
+  method: CompositeMethod<Settings>,
+  usual: NormalizationSettings["normalization"],
+): CompositeMethod<Settings & NormalizationSettings>;
+export function normalizableAsWhole(
+  method: CompositeMethod,
+  usual: NormalizationSettings["normalization"],
+): CompositeMethod {
+  const schema = method.schema.extend(schemaOf(usual));
+  return {
+    schema,
+    makeOf: (device, inner, settings, key) => {
+      const { normalization, ...rest } = readSettings(schema, settings, "make a quantizer");
+      return normalized(device, method.makeOf(device, inner, rest, key), normalization);
     },
   };
 }

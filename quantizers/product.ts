@@ -154,5 +154,5 @@ export const productMethod: CompositeMethod<ProductSettings> = {
     heads: z.int().min(1).default(4).describe("how many parts to split the channels into"),
     shared: z.boolean().default(false).describe("whether all parts share one codebook"),
   }),
-  makeOf: (inner, settings, key) => new ProductQuantizer({ ...settings, inner, key }),
+  makeOf: (_device, inner, settings, key) => new ProductQuantizer({ ...settings, inner, key }),
 };

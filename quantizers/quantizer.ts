@@ -81,6 +81,12 @@ export abstract class Quantizer extends Module {
     return [];
   }
 
+  /** Rows and columns of the features, if codes are of whole grids of one size: features are then `[..., h, w, D]` and
+   * indices `[..., ...codeAxes]`. By default none: each feature has its own codes. */
+  get grid(): readonly [height: number, width: number] | undefined {
+    return undefined;
+  }
+
   /** How many codes an index is chosen from: K by default, fewer if there are several quantisers with separate
    * codes. */
   get choices(): number {

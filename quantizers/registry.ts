@@ -14,8 +14,9 @@ import { hardFeaturesMethod } from "./hard_features.ts";
 import { lfqMethod } from "./lfq.ts";
 import type { CompositeMethod, QuantizerMethod } from "./method.ts";
 import type { MethodSettings, QuantizerSettings } from "./method_settings.ts";
+import { multiScaleMethod } from "./multi_scale.ts";
 import { nearCodesMethod } from "./near_codes.ts";
-import { normalizable } from "./normalized.ts";
+import { normalizable, normalizableAsWhole } from "./normalized.ts";
 import { productMethod } from "./product.ts";
 import { projectable } from "./projected.ts";
 import type { Quantizer } from "./quantizer.ts";
@@ -54,6 +55,7 @@ const TABLE: {
   "vq-wae": withProjection(vqwaeMethod),
   "residual": residualMethod,
   "product": productMethod,
+  "multi-scale": normalizableAsWhole(multiScaleMethod, "batch"),
 };
 
 const METHODS: ReadonlyMap<string, QuantizerMethod | CompositeMethod> = new Map<
@@ -150,7 +152,7 @@ export function createQuantizer<const Config extends QuantizerConfig>(
   const { inner, ...own } = settings;
   const nested = readSettings(quantizerSchema(inner, true), inner ?? {}, "make a quantizer");
   const plain = isComposite(nested.type) ? nested : { ...nested, ...NOT_NESTABLE };
-  return method.makeOf((key) => createQuantizer(device, plain, key), own, key);
+  return method.makeOf(device, (key) => createQuantizer(device, plain, key), own, key);
 }
 
 /** Adds the default type to a configuration without one. */

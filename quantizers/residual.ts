@@ -193,5 +193,5 @@ export const residualMethod: CompositeMethod<ResidualSettings> = {
     dropout: z.number().min(0).max(1).default(0)
       .describe("the share of the training steps that stop at a random level"),
   }),
-  makeOf: (inner, settings, key) => new ResidualQuantizer({ ...settings, inner, key }),
+  makeOf: (_device, inner, settings, key) => new ResidualQuantizer({ ...settings, inner, key }),
 };

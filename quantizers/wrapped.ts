@@ -25,6 +25,11 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codeAxes;
   }
 
+  /** That of the inner quantiser. */
+  override get grid(): readonly [height: number, width: number] | undefined {
+    return this.inner.grid;
+  }
+
   /** Those of the inner quantiser. */
   override get choices(): number {
     return this.inner.choices;

@@ -3,6 +3,7 @@ import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
 import {
   batchesBySize,
@@ -188,9 +189,9 @@ export function stopInOrder(
   });
 }
 
-/** Counts the codes of a model. */
-export function rateOf({ choices, codeAxes }: FirstStage): CodeRate {
-  return new CodeRate({ choices, codesPerPlace: codeAxes.reduce((a, b) => a * b, 1) });
+/** Counts the codes of a model: those of a position separately, those of a whole grid together. */
+export function rateOf({ choices, codeAxes, grid }: FirstStage): CodeRate {
+  return new CodeRate({ choices, codesPerPlace: grid === undefined ? sizeOf(codeAxes) : 1 });
 }
 
 /** A rate as people read it. */

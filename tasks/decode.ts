@@ -81,8 +81,9 @@ export async function main(args: readonly string[]): Promise<number> {
     ]);
     return INTERRUPTED;
   }
-  const rate = rateOf(model), { downsampling } = model;
-  for (const { shape: [height, width], values } of saved.codes) {
+  const rate = rateOf(model), { downsampling, grid } = model;
+  for (const { shape, values } of saved.codes) {
+    const [height, width] = grid ?? shape;
     rate.add(values, height * width * downsampling ** 2);
   }
   const bits = rate.result();
@@ -104,9 +105,9 @@ async function decodeInto(
   { batch }: Options,
   output: Output,
 ): Promise<number> {
-  const { downsampling, channels } = model;
+  const { downsampling, channels, grid } = model;
   const pictures = pngNames(names).map((name, at) => {
-    const [height, width] = codes[at].shape.map((side) => side * downsampling);
+    const [height, width] = (grid ?? codes[at].shape).map((side) => side * downsampling);
     return { name, codes: codes[at], height, width };
   });
   const progress = new ImageProgress(output, pictures.length);

@@ -103,13 +103,14 @@ export function checkCodes(
       `those of ${origin.run}; --checkpoint and --weights choose others, --force decodes them all the same`,
     );
   }
-  const { codeAxes, choices, downsampling } = model;
+  const { codeAxes, choices, downsampling, grid } = model;
   const starts = model.network.quantizer.codeStarts;
   codes.forEach(({ shape, values }, at) => {
     const of = `the codes of ${names[at]} must be`;
-    const [height, width, ...axes] = shape;
+    const [height, width, ...axes] = [...grid ?? [], ...shape];
     if (!(height >= 1 && width >= 1) || !sameShape(axes, codeAxes)) {
-      refuse(`${of} [${["h", "w", ...codeAxes].join(", ")}]`, `shape [${shape.join(", ")}]`);
+      const wanted = [...grid === undefined ? ["h", "w"] : [], ...codeAxes];
+      refuse(`${of} [${wanted.join(", ")}]`, `shape [${shape.join(", ")}]`);
     }
     if (height * width * downsampling ** 2 > MOST_PIXELS) {
       refuse(

@@ -25,7 +25,7 @@ export interface CodesOrigin {
 
 /** The codes of an image. */
 export interface ImageCodes {
-  /** `[h, w, ...codeAxes]`. */
+  /** `[h, w, ...codeAxes]`; `codeAxes` alone if codes are of whole grids. */
   readonly shape: readonly number[];
   /** The indices, in [0, K). */
   readonly values: Int32Array<ArrayBuffer>;
@@ -78,10 +78,10 @@ export function checkCodesPath(path: string, names: readonly string[], sameSize:
   }
 }
 
-/** Writes codes in one step. A `.safetensors` file has the int32 entry `codes`, `[N, h, w, ...codeAxes]`, or, where the
- * images' sizes differ, an entry `codes.0`, `codes.1`, … `[h, w, ...codeAxes]` an image; its metadata are `format`,
- * `names` (a JSON list), `run`, `codebookSize`, `downsampling` and, of one size, `imageSize` (`[height, width]`). A
- * `.npy` file has the array alone, and a `.json` file beside it the rest.
+/** Writes codes in one step. A `.safetensors` file has the int32 entry `codes`, `[N, h, w, ...codeAxes]` (`[N, ...codeAxes]`
+ * if codes are of whole grids), or, where the images' sizes differ, an entry `codes.0`, `codes.1`, … an image; its
+ * metadata are `format`, `names` (a JSON list), `run`, `codebookSize`, `downsampling` and, for grids of one size,
+ * `imageSize` (`[height, width]`). A `.npy` file has the array alone, and a `.json` file beside it the rest.
  *
  * ```ts
  * import { readCodes, writeCodes } from "@codebook/codebook";
@@ -104,7 +104,9 @@ export async function writeCodes(
   const sameSize = codes.every((one) => sameShape(one.shape, shape));
   checkCodesPath(path, names, sameSize);
   const { run, codebookSize, downsampling } = origin;
-  const imageSize = sameSize ? shape.slice(0, 2).map((side) => side * downsampling) : undefined;
+  const imageSize = sameSize && shape.length > 1
+    ? shape.slice(0, 2).map((side) => side * downsampling)
+    : undefined;
   const header = { format: FORMAT, names, run, codebookSize, downsampling, imageSize };
   if (isNpy(path)) {
     await writeAtomically(besideNpy(path), `${JSON.stringify(header)}\n`);
@@ -209,10 +211,10 @@ function apart(
   values: Int32Array<ArrayBuffer>,
 ): ImageCodes[] {
   const size = sizeOf(shape);
-  if (shape.length < 2 || count * size === 0) {
+  if (shape.length === 0 || count * size === 0) {
     fail(
       path,
-      "codes must be [N, h, w, …], none of them 0",
+      "codes must be [N, h, w, …], or [N, …] of whole grids, none of them 0",
       `shape ${showShape([count, ...shape])}`,
     );
   }

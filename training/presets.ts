@@ -76,6 +76,12 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
+  ["var", {
+    // Stands on a run with a multi-scale quantizer; as gpt otherwise.
+    objective: { type: "next-scale", cache: "images" }, // The digits are as they are in every epoch.
+    optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 10 },
+  }],
   ["digits-reference", {
     // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
     seed: 42,

@@ -26,7 +26,7 @@ class Keeping extends Module implements Optimizer {
 /** What a step in so many parts gives: its scalars and counts, and the gradients by name. */
 async function takeStep(device: Device, type: string, parts: number) {
   using _scope = device.scope();
-  const wanted = { initialization: "kmeans", codebookSize: 8, codebookDim: 4 };
+  const wanted = { initialization: "kmeans", codebookSize: 8, codebookDim: 4, scales: [1, 2] };
   const { shape } = quantizerMethod(type).schema;
   const settings = Object.entries(wanted).filter(([name]) => name in shape);
   const inner = type === "product" ? { inner: { type: "vanilla", codebookSize: 4 } } : {};

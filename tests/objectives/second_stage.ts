@@ -11,6 +11,7 @@ import { freeze } from "../../nn/module.ts";
 import type { Objective } from "../../objectives/objective.ts";
 import { objectiveKind } from "../../objectives/registry.ts";
 import { OPTIMIZER_SETTINGS } from "../../objectives/optimizer_settings.ts";
+import { MultiScaleQuantizer } from "../../quantizers/multi_scale.ts";
 import type { Quantizer } from "../../quantizers/quantizer.ts";
 import { ResidualQuantizer } from "../../quantizers/residual.ts";
 import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
@@ -40,9 +41,12 @@ export function stripes(): Dataset {
 }
 
 /** A first stage with random layers whose codes are features of the images, so that all of them are used.
- * @param depth codes a position; none: one, without an axis
+ * @param codes of a position; a list: the scales of a multi-scale quantiser; none: one, without an axis
  */
-export async function tinyFirstStage(device: Device, depth?: number): Promise<FirstStage> {
+export async function tinyFirstStage(
+  device: Device,
+  codes?: number | readonly number[],
+): Promise<FirstStage> {
   const key = randomKey(3, "first stage");
   const books: VanillaQuantizer[] = [];
   const inner = (key: RandomKey) => {
@@ -50,9 +54,11 @@ export async function tinyFirstStage(device: Device, depth?: number): Promise<Fi
     books.push(book);
     return book;
   };
-  const quantizer: Quantizer = depth === undefined
+  const quantizer: Quantizer = codes === undefined
     ? inner(key)
-    : new ResidualQuantizer({ inner, depth, key });
+    : typeof codes === "number"
+    ? new ResidualQuantizer({ inner, depth: codes, key })
+    : new MultiScaleQuantizer(device, { inner, scales: codes, key });
   const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
   freeze(network);
   const dataset = stripes();
@@ -63,11 +69,11 @@ export async function tinyFirstStage(device: Device, depth?: number): Promise<Fi
     ...dataset.imageShape,
   ]);
   const features = await withoutGradients(() => network.encode(images)).floats();
-  const codes = chosen.reduce((codes, code) => {
-    codes.set(features.subarray(code * 9 * 4 + code * 4, code * 9 * 4 + code * 4 + 4), code * 4);
-    return codes;
+  const vectors = chosen.reduce((vectors, code) => {
+    vectors.set(features.subarray(code * 9 * 4 + code * 4, code * 9 * 4 + code * 4 + 4), code * 4);
+    return vectors;
   }, new Float32Array(CODEBOOK_SIZE * 4));
-  for (const { codebook } of books) codebook.write(codes);
+  for (const { codebook } of books) codebook.write(vectors);
   return new FirstStage(network, key);
 }
 

@@ -24,7 +24,8 @@ for (const { name, make } of VARIANTS) {
     const property = fc.property(positions, (indices) => {
       const wrong = indices.filter((index) => index < -1 || index >= K);
       if (wrong.length === 0) {
-        assert.deepEqual(look(indices), [indices.length, quantizer.codebookDim]);
+        const shape = [indices.length, ...quantizer.grid ?? [], quantizer.codebookDim];
+        assert.deepEqual(look(indices), shape);
         return;
       }
       const least = Math.min(...wrong), got = least < -1 ? least : Math.max(...wrong);

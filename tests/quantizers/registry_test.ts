@@ -14,6 +14,7 @@ Deno.test("every method is made by its name, with the settings it is given", () 
     fsq: [{ levels: [3, 5] }, 15, 2],
     lfq: [{ bits: 3 }, 8, 3],
     residual: [{ depth: 2, shared: false, inner: { type: "vanilla", ...sizes } }, 16, 4],
+    "multi-scale": [{ scales: [1, 3], inner: { type: "vanilla", ...sizes } }, 8, 4],
     product: [{ heads: 3, inner: { type: "residual", inner: sizes } }, 24, 12],
   };
   for (const type of QUANTIZER_TYPES) {

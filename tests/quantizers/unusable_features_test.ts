@@ -15,7 +15,7 @@ import { draw, testOnEach } from "../each_device.ts";
 import { openTestDevices } from "../helpers.ts";
 import { assertClose, EQUATIONS } from "../tolerances.ts";
 import { rowsOf } from "./plain.ts";
-import { contextOf, featuresOf, judge, VARIANTS } from "./variants.ts";
+import { contextOf, featuresOf, FEATUREWISE, judge } from "./variants.ts";
 
 const devices = await openTestDevices();
 
@@ -63,7 +63,7 @@ function step(quantizer: Quantizer, features: Tensor, mask: Tensor | undefined, 
   return result;
 }
 
-for (const { name, make } of VARIANTS) {
+for (const { name, make } of FEATUREWISE) {
   testOnEach(devices, `${name}: a feature that is not finite does no harm`, async (device) => {
     const property = fc.asyncProperty(batch, fc.nat(2), async (given, at) => {
       using _scope = device.scope();

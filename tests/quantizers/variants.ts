@@ -58,6 +58,10 @@ const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<strin
   ["residual", { shared: false, dropout: 0.5, inner: { type: "ema", codebookSize: 5 } }],
   ["product", { heads: 2, inner: { type: "ema", codebookDim: 3, initialization: "kmeans++" } }],
   ["product", { heads: 2, shared: true, inner: { type: "fsq", levels: [3, 5] } }],
+  ["multi-scale", {
+    convolutions: 0,
+    inner: { type: "ema", codebookSize: 6, initialization: "kmeans" },
+  }],
 ];
 
 function variant(type: string, settings: Readonly<Record<string, unknown>>): Variant {
@@ -66,7 +70,12 @@ function variant(type: string, settings: Readonly<Record<string, unknown>>): Var
     make: (device, codebookSize = 6, seed = 3) => {
       const sizes = { codebookSize, codebookDim: 4 };
       const own = isComposite(type) ? { inner: sizes } : taken(type, sizes);
-      return createQuantizer(device, { type, ...own, ...settings }, randomKey(seed, "initial"));
+      const grid = taken(type, { scales: [1, 2] });
+      return createQuantizer(
+        device,
+        { type, ...own, ...grid, ...settings },
+        randomKey(seed, "initial"),
+      );
     },
   };
 }
@@ -79,19 +88,24 @@ export const VARIANTS: readonly Variant[] = [
   ...CHOICES.map(([type, settings]) => variant(type, settings)),
 ];
 
+/** Those that code each feature by itself: they take a mask, and a feature that is not finite spoils no other. */
+export const FEATUREWISE: readonly Variant[] = VARIANTS.filter(({ name }) =>
+  !/multi-scale/.test(name)
+);
+
 /** A loss that every output has a part in. */
 export function judge({ quantized, losses }: ReturnType<Quantizer["quantize"]>): Tensor {
   const upstream = quantized.device.tensor(draw(quantized.shape, "upstream"), quantized.shape);
   return Object.values(losses).reduce(add, sum(mul(quantized, upstream)));
 }
 
-/** Features `[..., D]` that are different for every purpose. */
+/** Features `[..., D]` that are different for every purpose: grids of them, for a quantiser of grids. */
 export function featuresOf(
   quantizer: Quantizer,
   batch: Shape,
   purpose: string,
   device: Device,
 ): Tensor {
-  const shape = [...batch, quantizer.codebookDim];
+  const shape = [...batch, ...quantizer.grid ?? [], quantizer.codebookDim];
   return parameter(device.tensor(draw(shape, purpose, -1, 2), shape));
 }

@@ -20,6 +20,11 @@ const QUANTIZERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = 
     inner: { type: "vanilla", codebookSize: 8, codebookDim: 4 },
   },
   fsq: { type: "fsq", levels: [5, 4, 3] },
+  "multi-scale": {
+    type: "multi-scale",
+    scales: [1, 2],
+    inner: { type: "vanilla", codebookSize: 16, codebookDim: 4 },
+  },
 };
 const SIZES = [[8, 8], [12, 20], [8, 8], [16, 8], [8, 8]] as const;
 
@@ -36,10 +41,14 @@ for (const device of devices) {
       withFolder(async (path) => {
         const channels = name === "fsq" ? 3 : 1;
         await makeRun(join(path, "run"), quantizer, channels);
+        const isOfGrid = name === "multi-scale";
         await writeFiles(
           join(path, "images"),
           Object.fromEntries(
-            SIZES.map(([h, w], at) => [`${at}.png`, noisePng(h, w, channels, at)]),
+            SIZES.map(([h, w], at) => {
+              const [height, width] = isOfGrid ? [8, 8] : [h, w];
+              return [`${at}.png`, noisePng(height, width, channels, at)];
+            }),
           ),
         );
         const before = device.liveBytes;
@@ -52,7 +61,8 @@ for (const device of devices) {
             downsampling: model.downsampling,
           };
           const all = await batches(join(path, "images"), channels);
-          assert.deepEqual(all.map(({ shape: [count] }) => count), [2, 1, 1, 1]);
+          const counts = isOfGrid ? [2, 2, 1] : [2, 1, 1, 1];
+          assert.deepEqual(all.map(({ shape: [count] }) => count), counts);
           const codes = (await Promise.all(all.map((batch) => encodeBatch(model, device, batch))))
             .flat();
           const names = all.flatMap(({ images }) => images.map(({ name }) => name));
@@ -61,7 +71,9 @@ for (const device of devices) {
           const saved = await readCodes(file);
           checkCodes(file, saved, run, false);
           assert.deepEqual(saved, { names, codes, origin });
-          assert.deepEqual(saved.names, ["0.png", "2.png", "4.png", "1.png", "3.png"]);
+          const order = isOfGrid ? [0, 1, 2, 3, 4] : [0, 2, 4, 1, 3];
+          assert.deepEqual(saved.names, order.map((at) => `${at}.png`));
+          if (isOfGrid) assert.deepEqual(saved.codes[0].shape, [5]);
           const kinds = new Set(saved.codes.flatMap(({ values }) => [...values]));
           assert.ok(kinds.size > 2, `the codes must differ, got ${[...kinds]}`);
           let at = 0;
@@ -124,5 +136,30 @@ Deno.test("codes that the run cannot decode are refused, with the image's name",
     assert.throws(() => run.model.decode(device.tensor(new Int32Array(4), [1, 2, 2])), {
       name: "TypeError",
       message: "Cannot decode: indices must be [B, h, w, 3], got shape [1, 2, 2]",
+    });
+  }));
+
+Deno.test("codes of whole grids are checked and decoded as such", () =>
+  withFolder(async (path) => {
+    const [device] = devices;
+    await makeRun(path, QUANTIZERS["multi-scale"], 1);
+    using run = await openRun(path, device);
+    const check = (shape: number[], values = new Int32Array(5)) =>
+      checkCodes("it", { names: ["a"], codes: [{ shape, values }] }, run, false);
+    check([5]);
+    const cases: [() => void, RegExp][] = [
+      [() => check([2, 2]), /the codes of a must be \[5\], got shape \[2, 2\]$/],
+      [() => check([4]), /the codes of a must be \[5\], got shape \[4\]$/],
+      [() => check([5], Int32Array.of(0, 16, 0, 0, 0)), /must be in \[0, 16\), got 16 at place 1$/],
+    ];
+    for (const [call, message] of cases) assert.throws(call, { name: "RangeError", message });
+    using _scope = device.scope();
+    assert.throws(() => run.model.decode(device.tensor(new Int32Array(4), [1, 2, 2])), {
+      name: "TypeError",
+      message: "Cannot decode: indices must be [B, 5], got shape [1, 2, 2]",
+    });
+    assert.throws(() => run.model.encode(device.tensor(new Float32Array(144), [1, 12, 12, 1])), {
+      name: "TypeError",
+      message: /^Cannot quantize: with the scales 1, 2 features must be \[\.\.\., 2, 2, 4\]/,
     });
   }));

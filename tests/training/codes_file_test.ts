@@ -87,7 +87,11 @@ testInFolder("files that lie are refused by name", async (folder) => {
   const floats = new Map([["codes", { shape: [2, 1, 1], values: new Float32Array(2) }]]);
   await reads({}, /codes must be integers, got floats$/, floats);
   const flat = new Map([["codes", { shape: [2], values: new Int32Array(2) }]]);
-  await reads({}, /codes must be \[N, h, w, …\], none of them 0, got shape \[2\]$/, flat);
+  await reads(
+    {},
+    /codes must be \[N, h, w, …\], or \[N, …\] of whole grids, none of them 0, got shape \[2\]$/,
+    flat,
+  );
   const one = new Map([["codes.0", { shape: [1, 1], values: new Int32Array(1) }]]);
   await reads({}, /it must hold codes, or codes\.1, got neither$/, one);
   await assert.rejects(

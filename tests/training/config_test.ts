@@ -143,7 +143,7 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     ],
     [
       { quantizer: { type: "vanilla", inner: { type: "ema" } } },
-      /no setting quantizer\.inner where quantizer\.type is vanilla, only where it is residual or product$/,
+      /no setting quantizer\.inner where quantizer\.type is vanilla, only where it is residual, product or multi-scale$/,
     ],
     [
       { quantizer: { type: "residual", inner: { type: "ema", levels: [3] } } },

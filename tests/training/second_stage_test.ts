@@ -11,15 +11,17 @@ import { assertSameEnd, withFolder } from "./tiny.ts";
 const device = await openDevice("reference");
 Deno.test.afterAll(() => device.close());
 
-const DEPTHS = {
+/** Codes of a position of the first stage, or its scales. */
+const CODES = {
   "autoregression": undefined,
   "masking": undefined,
   "residual-autoregression": 2,
   "imagebart": undefined,
+  "next-scale": [1, 2, 3],
 };
 
 async function trainSecond(
-  type: keyof typeof DEPTHS,
+  type: keyof typeof CODES,
   stage1: FirstStage,
   path: string,
   options: Partial<TrainOptions> = {},
@@ -47,11 +49,11 @@ async function trainSecond(
   });
 }
 
-for (const [name, depth] of Object.entries(DEPTHS)) {
-  const type = name as keyof typeof DEPTHS;
+for (const [name, codes] of Object.entries(CODES)) {
+  const type = name as keyof typeof CODES;
   Deno.test(`${type}: a run stopped and resumed ends with the bytes of one never stopped`, () =>
     withFolder(async (whole) => {
-      using stage1 = await tinyFirstStage(device, depth);
+      using stage1 = await tinyFirstStage(device, codes);
       const before = device.liveBytes;
       const { test } = await trainSecond(type, stage1, whole);
       assert.equal(device.liveBytes, before, "bytes alive after the run");
@@ -74,7 +76,7 @@ for (const [name, depth] of Object.entries(DEPTHS)) {
       const epochs = text.trimEnd().split("\n").map((line) => JSON.parse(line))
         .filter(({ kind }) => kind === "epoch");
       const [series] = Object.values(epochs[0].series) as number[][];
-      assert.equal(series.length, 9 * (depth ?? 1));
+      assert.equal(series.length, codes instanceof Array ? 14 : 9 * (codes ?? 1));
       assert.deepEqual(
         Array.from(Deno.readDirSync(`${whole}/samples`), ({ name }) => name).sort(),
         ["epoch-001.png", "epoch-002.png"],

@@ -160,15 +160,16 @@ Deno.test("a run stopped in any step and resumed ends with the bytes of one neve
 
 Deno.test("every method is resumed as it was, with k-means and replacement of dead codes", async () => {
   for (const type of QUANTIZER_TYPES) {
-    const wanted = { initialization: "kmeans", replaceBelow: 1, codebookSize: 8, codebookDim: 4 };
+    const sizes = { codebookSize: 8, codebookDim: 4, scales: [1, 2] };
+    const wanted = { initialization: "kmeans", replaceBelow: 1, ...sizes };
     const { shape } = quantizerMethod(type).schema;
     const settings = Object.entries(wanted).filter(([name]) => name in shape);
     const inner = isComposite(type) ? { inner: { codebookSize: 8 } } : {};
     const config = { type, ...Object.fromEntries(settings), ...inner };
     const trainMethod = async (path: string, options: Partial<TinyOptions> = {}) => {
       const key = randomKey(7, "model");
-      const sizes = { channels: 1, hidden: 8, residualHidden: 4, key };
-      using model = new VQVAE(device, createQuantizer(device, config, key), sizes);
+      const layers = { channels: 1, hidden: 8, residualHidden: 4, key };
+      using model = new VQVAE(device, createQuantizer(device, config, key), layers);
       using optimizer = new Adam(model.namedParameters());
       return await trainTiny({ device, path, model, optimizer, ...options });
     };

@@ -13,7 +13,7 @@ import { createQuantizer, type QuantizerConfig } from "../../../quantizers/regis
 import type { Quantized, Quantizer } from "../../../quantizers/quantizer.ts";
 import { openMpi } from "../../../training/distributed/mpi.ts";
 import { replicasOver } from "../../../training/distributed/replicas.ts";
-import { contextOf, VARIANTS } from "../../quantizers/variants.ts";
+import { contextOf, FEATUREWISE, VARIANTS } from "../../quantizers/variants.ts";
 import { draw } from "../../each_device.ts";
 import { assertClose, CANCELLING } from "../../tolerances.ts";
 
@@ -50,9 +50,9 @@ const own = (config: QuantizerConfig): Case => ({
     ),
 });
 
-const plain: readonly Case[] = VARIANTS;
+const plain: readonly Case[] = FEATUREWISE;
 const CASES: readonly Case[] = [
-  ...plain,
+  ...VARIANTS,
   ...more.map(own),
   ...plain.map(({ name, make }): Case => ({ name: `${name}, masked`, make, masked: "some" })),
   ...plain.map(({ name, make }): Case => ({
@@ -161,7 +161,7 @@ async function check(device: Device, { name, make, masked }: Case): Promise<void
   const replicas = replicasOver(communicator, device);
   using _case = device.scope();
   const [part, one] = [make(device), make(device)];
-  const shape = [size * IMAGES, POSITIONS, one.codebookDim];
+  const shape = [size * IMAGES, ...one.grid ?? [POSITIONS], one.codebookDim];
   for (let step = 0; step < STEPS; step++) {
     using _step = device.scope();
     const what = `${device.name}, ${name}, step ${step}`;

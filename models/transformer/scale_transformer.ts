@@ -1,0 +1,211 @@
+/** A transformer over the codes of images scale by scale. */
+import * as z from "zod";
+import { blockVisibility } from "../../core/functions/attention.ts";
+import { add } from "../../core/functions/elementwise.ts";
+import { gather } from "../../core/functions/indexing.ts";
+import { broadcast, concatenate, reshape, slice } from "../../core/functions/movement.ts";
+import type { RandomKey } from "../../core/random.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { Dropout } from "../../nn/dropout.ts";
+import { partKey } from "../../nn/initializers.ts";
+import { Linear } from "../../nn/linear.ts";
+import { type Context, Module } from "../../nn/module.ts";
+import type { ModelKind } from "../kind.ts";
+import { FEED_FORWARDS } from "./feed_forward.ts";
+import { initializeWeights, normalParameter } from "./initial.ts";
+import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
+import { checkTable } from "./table.ts";
+
+/** The settings of a transformer over scales, as configurations hold them. */
+export interface ScaleTransformerSettings extends BlockSettings {
+  /** How many blocks. */
+  readonly layers: number;
+}
+
+/** What a transformer over scales is made for. */
+export interface ScaleTransformerNeeds {
+  /** K. */
+  readonly codebookSize: number;
+  /** D. */
+  readonly codebookDim: number;
+  /** The sides of the grids of codes, from the coarsest to the finest. */
+  readonly scales: readonly number[];
+  /** How many classes there are; 0 without. */
+  readonly classes: number;
+  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  readonly recompute?: boolean;
+}
+
+/** How a transformer over scales is made. */
+export interface ScaleTransformerOptions extends ScaleTransformerNeeds, ScaleTransformerSettings {
+  /** Of the initial weights. */
+  readonly key: RandomKey;
+}
+
+/** Whole scales, one after another. */
+export interface ScaleTransformerInput {
+  /** int32 `[B]`: the class of each image, or the number of classes if the class is unknown. Its token stands at every
+   * position of the first scale; omitted in a later part. */
+  readonly labels?: Tensor;
+  /** float32 `[B, n, D]`: the input for each scale after the first, by rows: the sum of the codes of all scales before it,
+   * averaged to its size (`MultiScaleQuantizer.before`). Omitted if only the first scale is wanted. */
+  readonly sums?: Tensor;
+}
+
+/** A transformer that predicts all codes of a scale at once, from the class and the scales before. The features of a
+ * position's token predict the code of that position. A token sees the tokens of its own scale and of the scales before.
+ *
+ *     x_1 = the class's token, at every position    x_k = project(average(Σ_{j<k} codes, s_k))
+ *     logits = head(stack(x + positions + scale's vector))
+ *
+ * Source: VAR, arXiv 2404.02905, 3.2 and 3.3. Differs: the blocks are those of the other transformers here, without the
+ * modulation of their norms by the class (AdaLN).
+ *
+ * ```ts
+ * import { openDevice, randomKey, ScaleTransformer } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const model = new ScaleTransformer(device, {
+ *   ...{ codebookSize: 16, codebookDim: 4, scales: [1, 2], classes: 0 },
+ *   ...{ width: 8, heads: 2, layers: 1, dropout: 0 },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false },
+ *   key: randomKey(1, "model"),
+ * });
+ * const labels = device.tensor(Int32Array.of(0), [1]);
+ * const sums = device.tensor(new Float32Array(16), [1, 4, 4]);
+ * const features = model.forward({ labels, sums });
+ * assert.deepEqual(model.logits(features).shape, [1, 5, 16]);
+ * ```
+ */
+export class ScaleTransformer extends Module {
+  /** `[classes + 1, width]`: the first token of each class, and the one of no class. */
+  readonly firstTokens: Tensor;
+  /** Sums of codes to tokens. */
+  readonly project: Linear;
+  /** `[Σ s², width]`: a vector for every position of every scale. */
+  readonly positions: Tensor;
+  /** `[scales, width]`: a vector for every scale. */
+  readonly scaleVectors: Tensor;
+  /** The blocks. */
+  readonly stack: TransformerStack;
+  /** Features to logits. */
+  readonly head: Linear;
+  readonly #options: ScaleTransformerOptions;
+  readonly #dropout: Dropout;
+  /** Positions of each scale. */
+  readonly #lengths: readonly number[];
+
+  /** Makes the initial weights.
+   * @throws {RangeError} the heads do not divide the width
+   */
+  constructor(device: Device, options: ScaleTransformerOptions) {
+    super();
+    const { codebookSize, codebookDim, scales, classes, width, dropout, key } = options;
+    const table = (rows: number, part: number) =>
+      normalParameter(device, [rows, width], partKey(key, part));
+    this.#lengths = scales.map((side) => side ** 2);
+    this.firstTokens = table(classes + 1, 0);
+    this.project = new Linear(device, codebookDim, width, { key: partKey(key, 1) });
+    this.positions = table(this.#lengths.reduce((total, length) => total + length, 0), 2);
+    this.scaleVectors = table(scales.length, 3);
+    const own = { ...options, causal: false, key: partKey(key, 4) };
+    this.stack = new TransformerStack(device, own);
+    this.head = new Linear(device, width, codebookSize, { bias: false, key: partKey(key, 5) });
+    initializeWeights(this.project, partKey(key, 1));
+    initializeWeights(this.head, partKey(key, 5));
+    this.#dropout = new Dropout(dropout);
+    this.#options = options;
+  }
+
+  /** K. */
+  get codebookSize(): number {
+    return this.#options.codebookSize;
+  }
+
+  /** The sides of the grids of codes. */
+  get scales(): readonly number[] {
+    return this.#options.scales;
+  }
+
+  /** How many classes there are; also the label of an image whose class is not known. */
+  get classes(): number {
+    return this.#options.classes;
+  }
+
+  /** A memory of earlier scales, for `forward`: whoever asks for it gives it back. */
+  cache(): StackCache {
+    return new StackCache(this.stack);
+  }
+
+  /** The features of whole scales, those after what the cache holds: float32 `[B, s, width]`.
+   * @throws {TypeError} there is neither a label nor a sum
+   * @throws {RangeError} they are not whole scales, or the host wrote a label that does not exist
+   */
+  forward(input: ScaleTransformerInput, context?: Context, cache?: StackCache): Tensor {
+    const tokens = this.#embed(input), { device } = tokens;
+    const at = cache?.length ?? 0, [, count, width] = tokens.shape;
+    this.#checkScales(at, at + count);
+    const scaleOf = this.#lengths.flatMap((length, scale) => new Array<number>(length).fill(scale));
+    const scales = device.tensor(Int32Array.from(scaleOf.slice(at, at + count)), [count]);
+    const vectors = add(
+      slice(this.positions, [at, 0], [count, width]),
+      gather(this.scaleVectors, scales),
+    );
+    const visible = slice(blockVisibility(device, this.#lengths), [at], [count]);
+    const own = (part: number) => context && { ...context, key: partKey(context.key, part) };
+    const dropped = this.#dropout.forward(add(tokens, vectors), own(0));
+    return this.stack.forward(dropped, own(1), { visible, cache });
+  }
+
+  /** How likely each code is: float32 `[..., width]` → `[..., K]`. */
+  logits(features: Tensor): Tensor {
+    return this.head.forward(features);
+  }
+
+  #embed({ labels, sums }: ScaleTransformerInput): Tensor {
+    const parts: Tensor[] = [];
+    if (labels !== undefined) {
+      checkTable(labels, this.firstTokens, "class");
+      const rows = gather(this.firstTokens, labels), [batch, width] = rows.shape;
+      const first = reshape(rows, [batch, 1, width]);
+      parts.push(broadcast(first, [batch, this.#lengths[0], width]));
+    }
+    if (sums !== undefined) parts.push(this.project.forward(sums));
+    const [first, ...rest] = parts;
+    if (first !== undefined) return rest.length === 0 ? first : concatenate([first, ...rest], 1);
+    throw new TypeError("Cannot run a transformer: there must be labels or sums, got neither");
+  }
+
+  #checkScales(from: number, to: number): void {
+    let end = 0;
+    const ends = this.#lengths.map((length) => end += length);
+    if (ends.includes(to)) return;
+    throw new RangeError(
+      `Cannot run a transformer: tokens must be those of whole scales, which end at ${
+        ends.join(", ")
+      }, got ${to - from} after ${from}`,
+    );
+  }
+}
+
+/** Transformers over scales in the registry. */
+export const scaleTransformerKind: ModelKind<
+  ScaleTransformer,
+  ScaleTransformerNeeds,
+  ScaleTransformerSettings
+> = {
+  schema: z.strictObject({
+    width: z.int().min(1).default(128).describe("channels of the tokens"),
+    layers: z.int().min(1).default(4).describe("blocks of the transformer"),
+    heads: z.int().min(1).default(4).describe("heads of an attention"),
+    dropout: z.number().min(0).lt(1).default(0.1).describe(
+      "share of the elements that are dropped",
+    ),
+    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
+    queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
+  }),
+  make(device, needs, settings, key) {
+    return new ScaleTransformer(device, { ...needs, ...settings, key });
+  },
+};

@@ -1,0 +1,190 @@
+/** Next-scale prediction: a transformer that predicts all codes of a scale at once from the scales before. */
+import { withoutGradients } from "../core/execute.ts";
+import { concatenate, reshape, slice } from "../core/functions/movement.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
+import type { ScaleTransformer } from "../models/transformer/scale_transformer.ts";
+import type { StackCache } from "../models/transformer/stack.ts";
+import type { Context } from "../nn/module.ts";
+import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import type { MultiScaleQuantizer } from "../quantizers/multi_scale.ts";
+import { readSettings } from "../settings/settings.ts";
+import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
+import {
+  CodeGenerator,
+  type CodeGeneratorOptions,
+  type CodeLosses,
+  type CodeRequest,
+  type CodeSamplingSettings,
+  type EncodedCodes,
+  type LossOptions,
+} from "./code_generator.ts";
+import type { CodeStatistics } from "./code_statistics.ts";
+import { chooseCode, drawOf } from "./samplers/choice.ts";
+import { guidedLogits } from "./samplers/guided_logits.ts";
+
+/** What the objective is made of. */
+export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer> {
+  /** The first stage's. */
+  readonly quantizer: MultiScaleQuantizer;
+}
+
+/** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1), all scales in one pass: the
+ * input of each scale is the sum of the image's own codes before it. The number is bits a code, as in autoregression; the
+ * series has it for every scale, beside the entropy of the code frequencies of that scale.
+ *
+ * `generate` takes as many passes as there are scales.
+ *
+ * ```ts
+ * import {
+ *   Adam, FirstStage, memoryDataset, MultiScaleQuantizer, NextScaleObjective, openDevice, randomKey, ScaleTransformer,
+ *   uniform, VanillaQuantizer, VQVAE,
+ * } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const key = randomKey(1, "example"), sizes = { codebookSize: 8, codebookDim: 4 };
+ * const quantizer = new MultiScaleQuantizer(device, {
+ *   inner: (key) => new VanillaQuantizer(device, { ...sizes, key }),
+ *   scales: [1, 2],
+ *   key,
+ * });
+ * const network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
+ * const images = uniform(device, [4, 8, 8, 1], key, -1, 1);
+ * const train = await images.floats();
+ * const model = new ScaleTransformer(device, {
+ *   ...{ ...sizes, scales: [1, 2], classes: 0, width: 8, heads: 2, layers: 1, dropout: 0 },
+ *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
+ * });
+ * const objective = new NextScaleObjective({
+ *   ...{ model, quantizer, classDropout: 0, smoothing: 0 },
+ *   optimizer: new Adam(model.namedParameters()),
+ *   learningRate: () => 1e-3,
+ *   stage1: new FirstStage(network, key),
+ *   dataset: memoryDataset({ name: "noise", imageShape: [8, 8, 1], train, test: train }),
+ * });
+ * {
+ *   using _scope = device.scope();
+ *   const { loss } = objective.step({ images }, { training: true, key, step: 0 });
+ *   console.log(await loss.item()); // About ln 8: nothing is learned yet.
+ * }
+ * const { codes } = await objective.generate(device, { count: 3, key, settings: { topK: 4 } });
+ * assert.equal(codes?.length, 3 * 5);
+ * ```
+ */
+export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
+  readonly #quantizer: MultiScaleQuantizer;
+
+  /** Takes up a model, its optimiser and a first stage with a multi-scale quantiser. */
+  constructor(options: NextScaleOptions) {
+    super(options);
+    this.#quantizer = options.quantizer;
+  }
+
+  /** Bits. */
+  protected override readonly measure: readonly [string, string] = [
+    "bits",
+    "-log2 of the probability of each code after the scales before its own, the mean over all codes",
+  ];
+
+  /** Checks settings of sampling and fills in the defaults. */
+  protected override readSampling(
+    settings: Readonly<Record<string, unknown>>,
+  ): CodeSamplingSettings {
+    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
+  }
+
+  /** Of every scale too. */
+  protected override series(statistics: CodeStatistics): Record<string, readonly number[]> {
+    const lengths = this.#lengths;
+    return {
+      ...super.series(statistics),
+      bitsOfScales: statistics.bitsOfParts(lengths),
+      unigramBitsOfScales: statistics.unigramBitsOfParts(lengths),
+    };
+  }
+
+  /** What the model makes of codes. */
+  protected override losses(
+    { codes }: EncodedCodes,
+    labels: Tensor,
+    context: Context,
+    { smoothing }: LossOptions,
+  ): CodeLosses {
+    const [batch, length] = codes.shape, shown = length - this.#lengths.at(-1)!;
+    const sums = shown === 0
+      ? undefined
+      : withoutGradients(() => this.#quantizer.before(slice(codes, [0, 0], [batch, shown])));
+    const features = this.model.forward({ labels, sums }, context);
+    const targets = reshape(codes, [codes.size]);
+    const rows = reshape(features, [codes.size, features.shape[2]]);
+    const { weight } = this.model.head;
+    return { targets, losses: projectedCrossEntropy(rows, weight, targets, { smoothing }) };
+  }
+
+  /** Draws codes, all of a scale at once. */
+  protected override async draw(
+    device: Device,
+    request: CodeRequest<CodeSamplingSettings>,
+  ): Promise<Int32Array<ArrayBuffer>> {
+    const { count, first, key, settings, onShare, signal } = request, lengths = this.#lengths;
+    const length = lengths.reduce((total, own) => total + own),
+      codes = new Int32Array(count * length);
+    using cache = this.model.cache();
+    let at = 0;
+    for (const [scale, own] of lengths.entries()) {
+      signal?.throwIfAborted();
+      const known = Int32Array.from(
+        { length: count * at },
+        (_, index) => codes[Math.floor(index / at) * length + index % at],
+      );
+      using tensor = withoutGradients(() => this.#logits(device, request, known, cache));
+      const logits = await tensor.floats(), size = logits.length / count / own;
+      for (let row = 0; row < count; row++) {
+        for (let place = 0; place < own; place++) {
+          const start = (row * own + place) * size, position = at + place;
+          const { chance } = drawOf(key, first + row, position);
+          const of = logits.subarray(start, start + size);
+          codes[row * length + position] = chooseCode(of, settings, chance).code;
+        }
+      }
+      at += own;
+      onShare((scale + 1) / lengths.length);
+    }
+    return codes;
+  }
+
+  /** The logits of the next scale, `[count, s², K]`.
+   * @param codes `[count, n]`, those of the scales that the cache holds
+   */
+  #logits(
+    device: Device,
+    { count, labels, settings: { guidance } }: CodeRequest<CodeSamplingSettings>,
+    codes: Int32Array<ArrayBuffer>,
+    cache: StackCache,
+  ): Tensor {
+    using scope = device.scope();
+    const times = labels.length / count, known = codes.length / count;
+    const input = known === 0
+      ? { labels: device.tensor(labels, [labels.length]) }
+      : { sums: repeated(this.#lastSums(device.tensor(codes, [count, known])), times) };
+    const features = this.model.forward(input, undefined, cache);
+    const logits = this.model.logits(features);
+    return scope.keep(times === 1 ? logits : guidedLogits(logits, guidance));
+  }
+
+  /** The input for the scale after the given ones: int32 `[B, n]` → float32 `[B, s², D]`. */
+  #lastSums(codes: Tensor): Tensor {
+    const sums = this.#quantizer.before(codes), [batch, count, width] = sums.shape;
+    const first = this.#lengths[0], own = count + first - codes.shape[1];
+    return slice(sums, [0, count - own, 0], [batch, own, width]);
+  }
+
+  /** Codes of each scale. */
+  get #lengths(): readonly number[] {
+    return this.model.scales.map((side) => side ** 2);
+  }
+}
+
+/** The same rows several times. */
+function repeated(rows: Tensor, times: number): Tensor {
+  return times === 1 ? rows : concatenate([rows, ...new Array<Tensor>(times - 1).fill(rows)]);
+}
