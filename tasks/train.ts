@@ -6,6 +6,7 @@ import { z } from "zod";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
+import { readyForJson } from "../files/json_number.ts";
 import { chromeTrace, showDearest } from "../core/trace.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import { holdOut } from "../data/held_out.ts";
@@ -27,7 +28,7 @@ import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
-import { peakMemoryBytes, showEvaluation, showTracePath } from "./measured.ts";
+import { peakMemoryBytes, showEvaluation, showMeasurements, showTracePath } from "./measured.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 
@@ -87,6 +88,7 @@ export async function main(args: readonly string[]): Promise<number> {
 /** Trains, after everything that can be refused was checked: only then the folder is touched. */
 async function trainInto(folder: RunFolder, config: Config, options: Options): Promise<number> {
   const { seed, data, training, cpu } = config;
+  const metrics = training.metrics === null ? undefined : await openMetrics(training.metrics);
   const output = new Output(options.json);
   let progress: Progress | undefined;
   using interruption = new Interruption(() => {
@@ -172,6 +174,7 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
   }
 
   const { test, best, imagesPerSecond } = trained;
+  const besides = await metrics?.measure(config, device, dataset, folder);
   const summary = {
     preset: config.preset,
     seed,
@@ -182,10 +185,12 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     imagesPerSecond,
     peakMemoryBytes: peakMemoryBytes(),
     protocols: test.protocols,
+    ...readyForJson(besides ?? {}) as typeof besides,
   };
   await folder.writeSummary(summary);
   output.result(summary, [
     ...showEvaluation(test),
+    ...besides === undefined ? [] : showMeasurements(besides),
     imagesPerSecond === null
       ? "speed        not measured: no step was left to take"
       : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${device.description}`,
@@ -193,6 +198,16 @@ async function trainInto(folder: RunFolder, config: Config, options: Options): P
     `the run is in ${folder.path}`,
   ]);
   return 0;
+}
+
+/** Makes ready what measures the finished run, whose networks no other run loads.
+ * @throws {UsageError} there is no metric of a name
+ */
+async function openMetrics(names: string) {
+  // Computed, so that Deno does not fetch its packages for every run.
+  const module = new URL("final_metrics.ts", import.meta.url).href;
+  const { FinalMetrics } = await import(module) as typeof import("./final_metrics.ts");
+  return asUsage(() => new FinalMetrics(names));
 }
 
 /** The configuration of the command line; a run that is resumed has its own saved one below it, whose folder is the one
