@@ -105,6 +105,30 @@ export async function findDnn(choice: string = "auto"): Promise<Dnn | undefined>
   return findDnn(choice);
 }
 
+/** Memory limits of a device. Null means: unknown, or only limited by the machine's memory. */
+export interface MemoryLimits {
+  /** For all tensors together, in bytes. */
+  readonly totalBytes: number | null;
+  /** For one tensor, in bytes. */
+  readonly longestBytes: number | null;
+}
+
+/** Gives the memory limits of a device of this machine, without opening it. WebGPU reports the longest allowed buffer, but not
+ * how much memory the GPU has. */
+export async function memoryLimits(name: DeviceName): Promise<MemoryLimits> {
+  if (name === "reference") return { totalBytes: null, longestBytes: null };
+  if (name === "cpu") {
+    const { MOST_BYTES } = await import("./cpu/memory.ts");
+    return { totalBytes: MOST_BYTES, longestBytes: null };
+  }
+  const { findAdapter } = await import("./webgpu/adapter.ts");
+  const limits = (await findAdapter())?.limits;
+  const longestBytes = limits === undefined
+    ? null
+    : Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  return { totalBytes: null, longestBytes };
+}
+
 /** A device of this machine, or why it is not available. */
 export interface DeviceReport {
   /** Which device. */

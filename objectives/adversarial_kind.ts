@@ -32,13 +32,16 @@ const count = () => z.int().min(0);
 const weight = () => z.number().min(0);
 
 /** Loads the perceptual term.
+ * @param blank whether to use zeros in place of the weights
  * @throws {Error} there are no weights
  */
 async function loadPerceptual(
   device: Device,
   { perceptual, weights }: AdversarialSettings,
+  blank: boolean,
 ): Promise<Perceptual | "none"> {
   if (perceptual === "none") return "none";
+  if (blank) return Lpips.blank(device, perceptual);
   if (weights !== null) return await Lpips.load(device, perceptual, weights);
   throw new RangeError(
     "Cannot make the perceptual term: --objective.weights must name the folder of LPIPS's weights, got none; " +
@@ -71,6 +74,9 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
       .describe("steps that the discriminator learns before the generator's term counts"),
     generatorRampSteps: count().default(ADVERSARIAL_DEFAULTS.generatorRampSteps)
       .describe("steps over which the generator's term then grows to its weight"),
+    discAugment: z.boolean().default(ADVERSARIAL_DEFAULTS.discAugment).describe(
+      "augments the images that the discriminator sees (DiffAugment: colours, shifts, cutouts); for small data sets",
+    ),
     discLayers: z.int().min(1).default(3)
       .describe("convolutions of the discriminator that halve the side"),
     discChannels: z.int().min(1).default(64)
@@ -90,7 +96,7 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
           `got ${height}×${side}; --objective.discLayers chooses fewer`,
       );
     }
-    const perceptual = await loadPerceptual(device, settings);
+    const perceptual = await loadPerceptual(device, settings, needs.blank ?? false);
     const model = constructFor(device, needs, dataset);
     const key = randomKey(seed, "initial discriminator");
     const discriminator = new Discriminator(device, { channels, width, layers, key });

@@ -33,6 +33,8 @@ export interface ObjectiveNeeds<Settings extends object = object> {
   readonly stepsPerEpoch: number;
   /** The finished first stage that it stands on, where it stands on one. */
   readonly stage1?: FirstStage;
+  /** Whether frozen networks get zeros as weights, so that their files are not needed: for a dry run. */
+  readonly blank?: boolean;
 }
 
 /** An objective that can be chosen by name. */

@@ -4,7 +4,7 @@
  */
 export * from "./objective.ts";
 export * from "./generator.ts";
-export type { ObjectiveConfig } from "./kind.ts";
+export type { ObjectiveConfig, ObjectiveNeeds } from "./kind.ts";
 export {
   constructLearningRate,
   constructOptimizer,
@@ -15,6 +15,7 @@ export * from "./protocol.ts";
 export * from "./first_stage.ts";
 export * from "./adversarial.ts";
 export * from "./adversarial_losses.ts";
+export * from "./differentiable_augmentation.ts";
 export * from "./reconstruction.ts";
 export * from "./training_pass.ts";
 export * from "./training_step.ts";

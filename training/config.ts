@@ -52,6 +52,8 @@ export interface TrainingConfig {
   readonly averageDecay: number | null;
   /** Whether large models compute anew in the backward pass what they would have to keep. */
   readonly recompute: boolean;
+  /** Additional metrics at the end of the run of a first stage: names separated by commas. */
+  readonly metrics: string | null;
 }
 
 /** Everything that a run is made of; plain JSON. */
@@ -125,6 +127,9 @@ const sections = {
       ),
     recompute: z.boolean().default(false).describe(
       "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
+    ),
+    metrics: z.string().min(1).nullable().default(null).describe(
+      "additional metrics at the end of the run, separated by commas, with the names of evaluate; only for first stages",
     ),
   }).prefault({}),
   cpu: z.strictObject({
