@@ -120,7 +120,10 @@ if (site !== undefined) {
   });
 
   Deno.test("with WebGPU every part works, by the keyboard alone", async () => {
-    const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+    const flags = [
+      ...["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+      "--disable-gpu-watchdog", // On a busy machine, compiling the shaders takes longer than it allows.
+    ];
     await using visit = await site.visit({ query: "?device=webgpu", flags });
     const { page } = visit, { keyboard } = page;
     assert.match(await visit.text("#device"), /^Computing with WebGPU on .*swiftshader/i);

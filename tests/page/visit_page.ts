@@ -128,9 +128,14 @@ export class Visit implements AsyncDisposable {
     await mouse.up();
   }
 
-  /** Waits until an expression is true in the page. */
+  /** Waits until an expression is true in the page.
+   * @throws {Error} the page shows an error instead
+   */
   async until(expression: string): Promise<void> {
-    await this.page.waitForFunction(expression, { polling: 50 });
+    const alert = `document.querySelector("section .alert:not([hidden])")?.textContent`;
+    const found = await this.page.waitForFunction(`(${expression}) || ${alert}`, { polling: 50 });
+    const value = await found.jsonValue();
+    if (typeof value === "string") throw new Error(`The page shows an error: ${value}`);
   }
 
   /** Checks that nothing is wider than the window. */
