@@ -13,6 +13,7 @@ import { InceptionV3 } from "./networks/inception.ts";
 import { toThreeChannels } from "./networks/layers.ts";
 import { loadWeights, type WeightFile } from "./networks/weights.ts";
 import { MeanPsnr, PsnrOfMeanError } from "./psnr_metrics.ts";
+import { SHARPNESS, Sharpness } from "./sharpness.ts";
 import { imageSsim, type SsimOptions } from "./ssim.ts";
 
 /** What metrics may need besides images. */
@@ -239,6 +240,10 @@ export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, Met
       decimals: 4,
     }, (a, b) => imageMsSsim(toUnit(a), toUnit(b), 1)),
   ],
+  ["sharpness", {
+    needs: "nothing",
+    open: () => Promise.resolve(new Sharpness(SHARPNESS)),
+  }],
   ["lpips", lpips("vgg", "LPIPS (VGG16)")],
   ["lpips-alex", lpips("alex", "LPIPS (AlexNet)")],
   ["lpips-squeeze", lpips("squeeze", "LPIPS (SqueezeNet)")],

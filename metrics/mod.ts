@@ -36,5 +36,6 @@ export * from "./psnr.ts";
 export * from "./psnr_metrics.ts";
 export * from "./reconstruction.ts";
 export * from "./registry.ts";
+export * from "./sharpness.ts";
 export { imageSsim, type SsimOptions } from "./ssim.ts";
 export * from "./statistics_file.ts";

@@ -1,0 +1,146 @@
+/** How sharp reconstructions are: what they have of the originals' fine detail. */
+import { sizeOf } from "../core/shape.ts";
+import type { ImageMetric, MetricDescription } from "./image_metric.ts";
+import { checkPair, type Images } from "./images.ts";
+
+/** The least frequency of the high band, in cycles a pixel: half of the greatest that an axis can have. */
+const LEAST = 0.25;
+
+/** The energy of each image in the high band of its spectrum: the squared coefficients of the cosine transform (DCT-II,
+ * orthonormal, both axes) at frequencies √(u² + v²) of at least a quarter of a cycle a pixel, summed over the channels. A
+ * cosine transform has no edge where the image ends, so that only what is in the image counts.
+ *
+ * ```ts
+ * import { imageHighEnergy } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const board = Float32Array.from({ length: 64 }, (_, at) => (at + Math.floor(at / 8)) % 2);
+ * const flat = new Float32Array(64).fill(1);
+ * const shape = [1, 8, 8, 1] as const;
+ * assert.ok(imageHighEnergy({ values: flat, shape })[0] < 1e-12);
+ * assert.ok(imageHighEnergy({ values: board, shape })[0] > 10);
+ * ```
+ * @returns `[count]`, float64
+ */
+export function imageHighEnergy({ values, shape }: Images): Float64Array<ArrayBuffer> {
+  const [count, height, width, channels] = shape;
+  const columns = cosines(height), rows = cosines(width);
+  const size = sizeOf(shape.slice(1));
+  return Float64Array.from({ length: count }, (_, image) => {
+    let energy = 0;
+    for (let channel = 0; channel < channels; channel++) {
+      const plane = Float64Array.from(
+        { length: height * width },
+        (_, at) => values[image * size + at * channels + channel],
+      );
+      // Each pass transforms the rows and turns the plane.
+      const turned = transformRows(plane, width, rows);
+      energy += highEnergy(transformRows(turned, height, columns), height, width);
+    }
+    return energy;
+  });
+}
+
+/** The orthonormal cosine transform of `length` values, a frequency a row. */
+function cosines(length: number): Float64Array {
+  const matrix = new Float64Array(length * length);
+  for (let frequency = 0; frequency < length; frequency++) {
+    const scale = Math.sqrt((frequency === 0 ? 1 : 2) / length);
+    for (let at = 0; at < length; at++) {
+      matrix[frequency * length + at] = scale * Math.cos(Math.PI * frequency * (at + 0.5) / length);
+    }
+  }
+  return matrix;
+}
+
+/** `[rows, length]` → `[length, rows]`: the transform of each row, in a column. */
+function transformRows(plane: Float64Array, length: number, matrix: Float64Array): Float64Array {
+  const rows = plane.length / length;
+  const result = new Float64Array(plane.length);
+  for (let row = 0; row < rows; row++) {
+    for (let frequency = 0; frequency < length; frequency++) {
+      let sum = 0;
+      for (let at = 0; at < length; at++) {
+        sum += matrix[frequency * length + at] * plane[row * length + at];
+      }
+      result[frequency * rows + row] = sum;
+    }
+  }
+  return result;
+}
+
+/** The squares of the coefficients `[height, width]` in the high band. */
+function highEnergy(coefficients: Float64Array, height: number, width: number): number {
+  let energy = 0;
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      // The k-th cosine of n values has k/(2n) cycles a pixel.
+      const isHigh = Math.hypot(row / (2 * height), column / (2 * width)) >= LEAST;
+      if (isHigh) energy += coefficients[row * width + column] ** 2;
+    }
+  }
+  return energy;
+}
+
+/** The high-band energy of all reconstructions divided by that of all originals: 1 is as sharp as they are, less is blurred,
+ * more has noise that they have not. It does not ask whether the detail is in its place: read it beside an error.
+ *
+ * ```ts
+ * import { Sharpness, SHARPNESS } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using sharpness = new Sharpness(SHARPNESS);
+ * const shape = [1, 8, 8, 1] as const;
+ * const values = Float32Array.from({ length: 64 }, (_, at) => at % 2);
+ * await sharpness.add({ values, shape }, { values: values.map((value) => value / 2), shape });
+ * assert.ok(Math.abs(await sharpness.result() - 0.25) < 1e-12);
+ * ```
+ */
+export class Sharpness implements ImageMetric {
+  /** What it is. */
+  readonly description: MetricDescription;
+  #originals = 0;
+  #reconstructions = 0;
+  #images = 0;
+
+  /** Starts with no pairs. */
+  constructor(description: MetricDescription) {
+    this.description = description;
+  }
+
+  /** Measures pairs.
+   * @throws {TypeError} the shapes differ
+   */
+  async add(originals: Images, reconstructions: Images): Promise<void> {
+    checkPair(originals, reconstructions, "measure sharpness");
+    const total = (images: Images) => imageHighEnergy(images).reduce((sum, one) => sum + one, 0);
+    this.#originals += total(originals);
+    this.#reconstructions += total(reconstructions);
+    this.#images += originals.shape[0];
+    await Promise.resolve();
+  }
+
+  /** The ratio; where the originals have no fine detail, 1 if the reconstructions have none either, else infinite.
+   * @throws {RangeError} there was no image
+   */
+  async result(): Promise<number> {
+    if (this.#images === 0) {
+      throw new RangeError(
+        `Cannot give ${this.description.name}: at least one image is needed, got none`,
+      );
+    }
+    const isFlat = this.#originals === 0 && this.#reconstructions === 0;
+    return await Promise.resolve(isFlat ? 1 : this.#reconstructions / this.#originals);
+  }
+
+  /** Does nothing: there is nothing to free. */
+  [Symbol.dispose](): void {}
+}
+
+/** What `Sharpness` says of itself. */
+export const SHARPNESS: MetricDescription = {
+  name: "sharpness",
+  definition:
+    "energy of the reconstructions over that of the originals, all images together, in the cosine transform's " +
+    "(DCT-II) coefficients at 1/4 of a cycle a pixel and more; 1 is as sharp, above is noise",
+  better: "higher",
+  decimals: 3,
+};
