@@ -105,6 +105,30 @@ export async function findDnn(choice: string = "auto"): Promise<Dnn | undefined>
   return findDnn(choice);
 }
 
+/** What a device can hold, as far as it tells; none where it does not, or knows no bound but the machine's memory. */
+export interface MemoryLimits {
+  /** All tensors together, in bytes. */
+  readonly totalBytes: number | null;
+  /** One tensor, in bytes. */
+  readonly longestBytes: number | null;
+}
+
+/** Says what a device of this machine can hold, without opening it. WebGPU tells how long a buffer may be, and not how much
+ * memory the GPU has. */
+export async function memoryLimits(name: DeviceName): Promise<MemoryLimits> {
+  if (name === "reference") return { totalBytes: null, longestBytes: null };
+  if (name === "cpu") {
+    const { MOST_BYTES } = await import("./cpu/memory.ts");
+    return { totalBytes: MOST_BYTES, longestBytes: null };
+  }
+  const { findAdapter } = await import("./webgpu/adapter.ts");
+  const limits = (await findAdapter())?.limits;
+  const longestBytes = limits === undefined
+    ? null
+    : Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  return { totalBytes: null, longestBytes };
+}
+
 /** A device of this machine, or why it is not available. */
 export interface DeviceReport {
   /** Which device. */

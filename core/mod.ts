@@ -5,6 +5,8 @@
 export * from "./shape.ts";
 export * from "./random.ts";
 export * from "./host_tensor.ts";
+export * from "./dry_run.ts";
+export * from "./memory_watch.ts";
 export { type Precision, PRECISIONS } from "./precision.ts";
 export type {
   Backend,

@@ -4,7 +4,13 @@ import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
 import { filesIn, findImages, requirePath } from "./folder.ts";
 import type { ImageFolderSettings } from "./image_folder.ts";
-import { type DatasetKind, decodedSettings, type OpenOptions, pathSetting } from "./kind.ts";
+import {
+  type DatasetKind,
+  decodedSettings,
+  type OpenOptions,
+  pathSetting,
+  squareInColour,
+} from "./kind.ts";
 
 /** The parts by the number of a file, as `list_eval_partition.txt` has them; the images between are for validation. */
 const LAST_TRAINING = 162_770;
@@ -20,6 +26,7 @@ export const celebaKind: DatasetKind<ImageFolderSettings> = {
     path: pathSetting("the folder img_align_celeba"),
     ...decodedSettings(128),
   }),
+  imageShape: squareInColour,
   open: openCeleba,
 };
 

@@ -24,6 +24,7 @@ const TEST = "test_batch.bin";
 export function cifarKind(name: string, archive: RemoteFile): DatasetKind<DownloadSettings> {
   return {
     schema: z.strictObject({ root: rootSetting }),
+    imageShape: () => [32, 32, 3],
     open: async ({ root }, options) => await openCifar(name, archive, dataRoot(root), options),
   };
 }

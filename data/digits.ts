@@ -75,4 +75,8 @@ export async function digitLabels(split: Split): Promise<Int32Array<ArrayBuffer>
 }
 
 /** `digits` in the registry: it has no settings. */
-export const digitsKind: DatasetKind = { schema: z.strictObject({}), open: openDigits };
+export const digitsKind: DatasetKind = {
+  schema: z.strictObject({}),
+  imageShape: () => [SIDE, SIDE, 1],
+  open: openDigits,
+};

@@ -4,7 +4,7 @@ import { byteDataset } from "./bytes.ts";
 import type { Dataset } from "./dataset.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED } from "./encoded.ts";
-import { type DatasetKind, sizeSetting } from "./kind.ts";
+import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";
 import { loadOnDemand } from "./on_demand.ts";
 
 /** The settings of `emoji`. */
@@ -28,6 +28,7 @@ export const emojiKind: DatasetKind<EmojiSettings> = {
     background: z.enum(["white", "grey", "black"]).default("white")
       .describe("what shows through where a picture is transparent"),
   }),
+  imageShape: squareInColour,
   open: openEmoji,
 };
 

@@ -4,7 +4,13 @@ import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
 import { filesIn, findImages, requirePath } from "./folder.ts";
 import type { ImageFolderSettings } from "./image_folder.ts";
-import { type DatasetKind, decodedSettings, type OpenOptions, pathSetting } from "./kind.ts";
+import {
+  type DatasetKind,
+  decodedSettings,
+  type OpenOptions,
+  pathSetting,
+  squareInColour,
+} from "./kind.ts";
 
 /** The number of the first image that is not for training, as the set's authors divide it. */
 const FIRST_TEST = 60_000;
@@ -18,6 +24,7 @@ export const ffhqKind: DatasetKind<ImageFolderSettings> = {
     path: pathSetting("the folder of FFHQ's images"),
     ...decodedSettings(256),
   }),
+  imageShape: squareInColour,
   open: openFfhq,
 };
 

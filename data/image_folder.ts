@@ -10,6 +10,7 @@ import {
   decodedSettings,
   type OpenOptions,
   pathSetting,
+  squareInColour,
 } from "./kind.ts";
 
 /** The settings of `image-folder`. */
@@ -31,6 +32,7 @@ export const imageFolderKind: DatasetKind<ImageFolderSettings> = {
     path: pathSetting("the folder of the images"),
     ...decodedSettings(256),
   }),
+  imageShape: squareInColour,
   open: openImageFolder,
 };
 

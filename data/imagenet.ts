@@ -5,7 +5,13 @@ import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
 import { filesIn, findImages, foldersIn, requirePath } from "./folder.ts";
 import type { ImageFolderSettings } from "./image_folder.ts";
-import { type DatasetKind, decodedSettings, type OpenOptions, pathSetting } from "./kind.ts";
+import {
+  type DatasetKind,
+  decodedSettings,
+  type OpenOptions,
+  pathSetting,
+  squareInColour,
+} from "./kind.ts";
 
 const HINT = "ImageNet is for non-commercial research, after registration with its authors: name " +
   "the folder with train/ (a folder a class, such as n01440764) and val/ in it";
@@ -17,6 +23,7 @@ export const imagenetKind: DatasetKind<ImageFolderSettings> = {
     path: pathSetting("the folder with ImageNet's train/ and val/"),
     ...decodedSettings(256),
   }),
+  imageShape: squareInColour,
   open: openImagenet,
 };
 

@@ -19,6 +19,8 @@ export interface OpenOptions {
 export interface DatasetKind<Settings extends object = object> {
   /** Checks settings and fills in the defaults. */
   readonly schema: z.ZodObject<DatasetSettingsShape<Settings>, z.core.$strict>;
+  /** Height, width and channels of its images, which is known before it is opened. */
+  imageShape(settings: Settings): Dataset["imageShape"];
   /** Opens the set.
    * @param settings all of them, checked
    */
@@ -57,6 +59,11 @@ export function decodedSettings(size: number): DatasetSettingsShape<DecodedSetti
     workers: z.int().min(1).max(256).nullable().default(null)
       .describe("threads that decode images; none: as many as the machine has cores"),
   };
+}
+
+/** The shape of square images in colour. */
+export function squareInColour({ size }: { readonly size: number }): Dataset["imageShape"] {
+  return [size, size, 3];
 }
 
 /** The schema of the side of square images.

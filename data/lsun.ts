@@ -13,6 +13,7 @@ import {
   decodedSettings,
   type OpenOptions,
   pathSetting,
+  squareInColour,
 } from "./kind.ts";
 import { regularSize } from "../files/regular_file.ts";
 
@@ -36,6 +37,7 @@ export const lsunKind: DatasetKind<LsunSettings> = {
       .describe("which of LSUN's scenes"),
     ...decodedSettings(256),
   }),
+  imageShape: squareInColour,
   open: openLsun,
 };
 

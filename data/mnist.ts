@@ -27,6 +27,7 @@ export function idxKind(
 ): DatasetKind<DownloadSettings> {
   return {
     schema: z.strictObject({ root: rootSetting }),
+    imageShape: () => [28, 28, 1],
     open: async ({ root }, options) => await openIdx(name, files, dataRoot(root), options),
   };
 }

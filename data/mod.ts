@@ -11,4 +11,10 @@ export * from "./image_pairs.ts";
 export * from "./batches.ts";
 export type { OpenOptions } from "./kind.ts";
 export { drawShape, type ShapeFactors, shapeFactors } from "./shapes.ts";
-export { DATASET_NAMES, type DatasetConfig, DEFAULT_DATASET, openDataset } from "./registry.ts";
+export {
+  DATASET_NAMES,
+  type DatasetConfig,
+  DEFAULT_DATASET,
+  imageShapeOf,
+  openDataset,
+} from "./registry.ts";

@@ -4,7 +4,7 @@ import type { Dataset } from "./dataset.ts";
 import type { EncodedImage } from "./encoded.ts";
 import type { ParquetColumn } from "./formats/parquet.ts";
 import { fileAccess, webAccess } from "./formats/random_access.ts";
-import type { DatasetKind, OpenOptions } from "./kind.ts";
+import { type DatasetKind, type OpenOptions, squareInColour } from "./kind.ts";
 import { loadOnDemand } from "./on_demand.ts";
 import {
   findShards,
@@ -29,6 +29,7 @@ export const parquetKind: DatasetKind<ParquetSettings> = {
       .describe("the column of the images: bytes, or structures with a field bytes"),
     ...streamedSettings("files (.parquet)", "as many as the files say"),
   }),
+  imageShape: squareInColour,
   open: openParquet,
 };
 

@@ -75,6 +75,14 @@ export function datasetSchema(config: unknown): z.ZodType<DatasetConfig> {
   }).prefault({});
 }
 
+/** Height, width and channels of the images of a configuration's data set, which is not opened.
+ * @throws {RangeError} there is none of that name, or a setting is not one that it allows
+ */
+export function imageShapeOf({ name, ...given }: DatasetConfig): Dataset["imageShape"] {
+  const kind = datasetKind(name);
+  return kind.imageShape(readSettings(kind.schema, given, `read the settings of ${name}`));
+}
+
 /** Opens a data set by its name, or by its name and what differs from its usual settings.
  *
  * ```ts

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { philox, type RandomKey, randomKey, unitInterval } from "../core/random.ts";
 import { checkIndices, type Dataset, type Split } from "./dataset.ts";
-import { type DatasetKind, sizeSetting } from "./kind.ts";
+import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";
 
 /** What determines a picture. */
 export interface ShapeFactors {
@@ -165,5 +165,6 @@ export const shapesKind: DatasetKind<ShapesSettings> = {
     trainImages: z.int().min(1).max(2 ** 31 - 1).default(10_000)
       .describe("training images an epoch"),
   }),
+  imageShape: squareInColour,
   open: async (settings) => await Promise.resolve(new Shapes(settings)),
 };

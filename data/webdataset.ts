@@ -6,7 +6,7 @@ import type { EncodedImage } from "./encoded.ts";
 import { isImageName } from "./folder.ts";
 import { FileSource, StreamSource } from "./formats/byte_source.ts";
 import { readTar } from "./formats/tar.ts";
-import type { DatasetKind, OpenOptions } from "./kind.ts";
+import { type DatasetKind, type OpenOptions, squareInColour } from "./kind.ts";
 import {
   findShards,
   isAddress,
@@ -27,6 +27,7 @@ export const webdatasetKind: DatasetKind<StreamedSettings> = {
   schema: z.strictObject(
     streamedSettings("shards (.tar)", "counted, which only shards in files can be"),
   ),
+  imageShape: squareInColour,
   open: openWebdataset,
 };
 

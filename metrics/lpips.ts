@@ -10,7 +10,7 @@ import { AlexNet } from "./networks/alexnet.ts";
 import { toThreeChannels } from "./networks/layers.ts";
 import { SqueezeNet } from "./networks/squeezenet.ts";
 import { Vgg16 } from "./networks/vgg16.ts";
-import { loadWeights, type WeightFile, type Weights } from "./networks/weights.ts";
+import { BLANK_WEIGHTS, loadWeights, type WeightFile, type Weights } from "./networks/weights.ts";
 
 /** The name of a network for LPIPS. */
 export type LpipsNetwork = "vgg" | "alex" | "squeeze";
@@ -105,6 +105,11 @@ export class Lpips extends Module {
       LPIPS_FILES[network].map((file) => loadWeights(folder, file)),
     );
     return new Lpips(device, network, backbone, linear);
+  }
+
+  /** LPIPS with weights of zero, which no file is needed for: what it takes, and not what it tells. */
+  static blank(device: Device, network: LpipsNetwork): Lpips {
+    return new Lpips(device, network, BLANK_WEIGHTS, BLANK_WEIGHTS);
   }
 
   /** The distance of each pair: two float32 `[B, H, W, 3]` (or grey) in [−1, 1] → `[B]`, at least 0.

@@ -32,13 +32,16 @@ const count = () => z.int().min(0);
 const weight = () => z.number().min(0);
 
 /** Loads the perceptual term.
+ * @param blank whether it does without its weights
  * @throws {Error} there are no weights
  */
 async function loadPerceptual(
   device: Device,
   { perceptual, weights }: AdversarialSettings,
+  blank: boolean,
 ): Promise<Perceptual | "none"> {
   if (perceptual === "none") return "none";
+  if (blank) return Lpips.blank(device, perceptual);
   if (weights !== null) return await Lpips.load(device, perceptual, weights);
   throw new RangeError(
     "Cannot make the perceptual term: --objective.weights must name the folder of LPIPS's weights, got none; " +
@@ -90,7 +93,7 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
           `got ${height}×${side}; --objective.discLayers chooses fewer`,
       );
     }
-    const perceptual = await loadPerceptual(device, settings);
+    const perceptual = await loadPerceptual(device, settings, needs.blank ?? false);
     const model = constructFor(device, needs, dataset);
     const key = randomKey(seed, "initial discriminator");
     const discriminator = new Discriminator(device, { channels, width, layers, key });

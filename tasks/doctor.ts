@@ -1,6 +1,7 @@
 /** Says what this machine can compute on, and what to install.
  *
  *     deno task doctor
+ *     deno task doctor --plan vqgan-f16 --data.name ffhq --batch 1,2,4
  */
 import { z } from "zod";
 import {
@@ -14,21 +15,30 @@ import {
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { taskCall } from "./call.ts";
 import { findMpi } from "../training/distributed/mpi_library.ts";
-import { asUsage, runTask } from "./fail.ts";
+import { configSettings } from "../training/config.ts";
+import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { showMemoryPlan } from "./memory_plan.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
+  plan: z.string().min(1).nullable().default(null).describe(
+    "says what memory a configuration needs, without computing: a preset, a JSON file of settings or a run's folder",
+  ),
+  batch: z.array(z.int().min(1)).min(1).nullable().default(null)
+    .describe("the batches that the plan is for; none: 1, 2, 4, … up to the configuration's"),
   json: z.boolean().default(false).describe("prints the findings as the last line of stdout"),
 });
 
 const COMMAND: Command = {
   call: taskCall("doctor"),
-  summary: "Says which devices this machine has, which one auto picks, and what to install.",
+  summary:
+    "Says which devices this machine has, which one auto picks, and what to install; with --plan, " +
+    "whether a configuration fits one of them. The settings below are the plan's, over its configuration.",
   operands: [],
   options: settingsOf(OPTIONS),
-  settings: [],
+  settings: configSettings().filter(({ path }) => path !== "preset" && path !== "out"),
 };
 
 const SOFTWARE_ADVICE = "The WebGPU adapter is software: correct and slow. If this machine has a " +
@@ -63,6 +73,17 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  if (options.plan !== null) {
+    return await showMemoryPlan({ ...options, plan: options.plan }, line.settings);
+  }
+  const [stray] = Object.keys(line.settings);
+  if (stray !== undefined || options.batch !== null) {
+    throw new UsageError(
+      `Cannot read the command line: --plan must say which configuration is meant, got none beside --${
+        stray ?? "batch"
+      }`,
+    );
+  }
   const devices = await surveyDevices();
   const auto = await openDevice("auto").then((device) => {
     using opened = device;

@@ -8,6 +8,7 @@ import type { QuantizerConfig } from "../quantizers/registry.ts";
 import type { Module, StateDictionary } from "../nn/module.ts";
 import type { Objective } from "../objectives/objective.ts";
 import { constructFor } from "../objectives/reconstruction_kind.ts";
+import type { ObjectiveNeeds } from "../objectives/kind.ts";
 import { objectiveKind } from "../objectives/registry.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
@@ -22,15 +23,22 @@ export async function constructObjective(
   dataset: Dataset,
   stage1?: FirstStage,
 ): Promise<Objective> {
+  return await objectiveKind(config.objective.type).make(device, needsOf(config, dataset, stage1));
+}
+
+/** What the objective of a configuration is made of.
+ * @throws {RangeError} the batch is larger than the training set
+ */
+export function needsOf(config: Config, dataset: Dataset, stage1?: FirstStage): ObjectiveNeeds {
   const { seed, objective, model, quantizer, optimizer, training } = config;
-  const { type, ...settings } = objective;
-  return await objectiveKind(type).make(device, {
+  const { type: _, ...settings } = objective;
+  return {
     ...{ seed, dataset, settings, model, quantizer, optimizer, stage1 },
     recompute: training.recompute,
     steps: totalSteps(config, dataset),
     stepsPerEpoch: stepsPerEpoch(dataset, training.batchSize),
     accumulate: training.accumulate,
-  });
+  };
 }
 
 /** The first stage of a configuration, with its initial weights, for the images of a data set.

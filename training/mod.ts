@@ -28,6 +28,7 @@ export { type ReplicaOptions, replicasOver } from "./distributed/replicas.ts";
 export { checkSameOnAll } from "./distributed/same_on_all.ts";
 export { SingleCommunicator } from "./distributed/single.ts";
 export * from "./identity.ts";
+export * from "./memory_plan.ts";
 export * from "./open_run.ts";
 export * from "./pretrained/import_run.ts";
 export * from "./pretrained/export_run.ts";

@@ -4,6 +4,8 @@ import type { Buffer } from "../backend.ts";
 const PAGE = 65536;
 /** The most that WebAssembly can address: 4 GiB. */
 const MAXIMUM_PAGES = 65536;
+/** The most bytes that the device can hold. */
+export const MOST_BYTES: number = MAXIMUM_PAGES * PAGE;
 /** The minimum for opening the device: 64 MiB. */
 const MINIMUM_PAGES = 1024;
 const ALIGNMENT = 64;

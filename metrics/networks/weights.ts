@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { decodePyTorch } from "../../files/pytorch_file.ts";
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { decodeSafetensors } from "../../files/safetensors_bytes.ts";
-import { sameShape, showShape } from "../../core/shape.ts";
+import { sameShape, showShape, sizeOf } from "../../core/shape.ts";
 import { regularSize } from "../../files/regular_file.ts";
 
 /** The weights of a network, by PyTorch's names and in PyTorch's layouts. */
@@ -17,6 +17,12 @@ export interface Weights {
    */
   values(name: string, shape: readonly number[]): Float32Array;
 }
+
+/** Weights that are all zero, of any name and shape. */
+export const BLANK_WEIGHTS: Weights = {
+  hash: "",
+  values: (_name, shape) => new Float32Array(sizeOf(shape)),
+};
 
 /** A weight file of a network. */
 export interface WeightFile {

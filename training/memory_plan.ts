@@ -1,0 +1,151 @@
+/** What memory a configuration would need, found by a dry run of its own training step. */
+import type { DeviceName } from "../core/backend.ts";
+import { openDryRun } from "../core/dry_run.ts";
+import { watchMemory } from "../core/memory_watch.ts";
+import { randomKey } from "../core/random.ts";
+import { sizeOf } from "../core/shape.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { AveragedWeights } from "../nn/averaged_weights.ts";
+import { Adam } from "../nn/optimizers.ts";
+import type { Objective } from "../objectives/objective.ts";
+import { objectiveKind } from "../objectives/registry.ts";
+import type { Config } from "./config.ts";
+import { needsOf } from "./construct.ts";
+import { openRun } from "./open_run.ts";
+
+/** What a training step takes. */
+export interface StepPlan {
+  /** Images a step. */
+  readonly batch: number;
+  /** Whether the backward pass computes anew what it would have to keep. */
+  readonly recompute: boolean;
+  /** Bytes alive at the peak of a step: parameters, optimisers' state, activations, gradients. */
+  readonly peakBytes: number;
+  /** Bytes that the device then holds, those ready for reuse counted in; where memory is short, it gives them back. */
+  readonly heldBytes: number;
+  /** Bytes of the longest tensor. */
+  readonly longestBytes: number;
+}
+
+/** What a configuration takes, whatever the batch, and what a step takes. */
+export interface MemoryPlan {
+  /** Numbers that are trained: of the model, and of what is trained beside it. */
+  readonly parameters: number;
+  /** Bytes of the optimisers' state. */
+  readonly optimizerBytes: number;
+  /** Bytes alive between two steps: parameters, optimisers' state, averages, statistics, networks that are not trained. */
+  readonly restingBytes: number;
+  /** Bytes of steps, batch by batch, each without recomputation and with it. */
+  readonly steps: readonly StepPlan[];
+}
+
+/** Of which images, and for which batches, a plan is. */
+export interface PlanOptions {
+  /** The device that is planned for. */
+  readonly device: DeviceName;
+  /** Height, width and channels. */
+  readonly imageShape: Dataset["imageShape"];
+  /** The classes of the images, where the objective needs them. */
+  readonly classes?: readonly string[];
+  /** The batches. */
+  readonly batches: readonly number[];
+}
+
+/** A step so late that everything has begun that begins in the middle of a run. */
+const LATE = 2 ** 30;
+
+/** What a configuration needs, from its own model and its own step on shapes alone: nothing is computed, no image is read,
+ * and weights of networks that are not trained need not be there. Scratch memory of kernels is not counted.
+ *
+ * ```ts
+ * import { planMemory, resolveConfig } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const config = resolveConfig({ flags: { preset: "vqgan-f16", data: { name: "ffhq" } } });
+ * const plan = await planMemory(config, {
+ *   device: "webgpu",
+ *   imageShape: [256, 256, 3],
+ *   batches: [1],
+ * });
+ * const [plain, recomputed] = plan.steps;
+ * assert.ok(recomputed.peakBytes < plain.peakBytes);
+ * ```
+ * @throws {RangeError} the settings do not fit the images or each other
+ * @throws {Error} the first stage that it stands on cannot be opened
+ */
+export async function planMemory(config: Config, options: PlanOptions): Promise<MemoryPlan> {
+  const steps: StepPlan[] = [];
+  let standing: Omit<MemoryPlan, "steps"> | undefined;
+  for (const batch of options.batches) {
+    for (const recompute of [false, true]) {
+      const training = { ...config.training, batchSize: batch, recompute };
+      const planned = await planStep({ ...config, training }, options);
+      standing ??= planned.standing;
+      steps.push({ batch, recompute, ...planned.step });
+    }
+  }
+  if (standing === undefined) {
+    throw new RangeError("Cannot plan: at least one batch is needed, got none");
+  }
+  return { ...standing, steps };
+}
+
+async function planStep(config: Config, { device: name, imageShape, classes }: PlanOptions) {
+  const { seed, training: { batchSize, averageDecay } } = config;
+  using device = openDryRun(name);
+  using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);
+  const dataset = blankDataset(imageShape, batchSize, classes);
+  using objective = await objectiveKind(config.objective.type).make(device, {
+    ...needsOf(config, dataset, stage1?.model),
+    blank: true,
+  });
+  using average = averageDecay === null
+    ? undefined
+    : new AveragedWeights(objective.model.namedParameters(), averageDecay);
+  await objective.prepare(device);
+  const step = () => {
+    using _scope = device.scope();
+    const batch = {
+      images: device.empty([batchSize, ...imageShape]),
+      labels: classes && device.tensor(new Int32Array(batchSize), [batchSize]),
+      indices: Int32Array.from({ length: batchSize }, (_, index) => index),
+    };
+    objective.step(batch, { training: true, key: randomKey(seed, "dry run"), step: LATE });
+    average?.update();
+  };
+  step(); // What is made on first use is there from now on.
+  const restingBytes = device.liveBytes;
+  using watch = watchMemory(device);
+  step();
+  const { peakBytes, heldBytes, longestBytes } = watch;
+  return {
+    standing: { ...standingOf(objective), restingBytes },
+    step: { peakBytes, heldBytes, longestBytes },
+  };
+}
+
+function standingOf(objective: Objective) {
+  const states = [...objective.namedModules().values()]
+    .filter((module) => module instanceof Adam)
+    .flatMap((module) => [...module.firstMoments.values(), ...module.secondMoments.values()]);
+  const total = (sizes: Iterable<{ readonly size: number }>) =>
+    [...sizes].reduce((sum, { size }) => sum + size, 0);
+  return { parameters: total(objective.parameters()), optimizerBytes: 4 * total(states) };
+}
+
+/** A data set of one batch of images without content. */
+function blankDataset(
+  imageShape: Dataset["imageShape"],
+  images: number,
+  classes: readonly string[] | undefined,
+): Dataset {
+  const labels = { train: new Int32Array(images), test: new Int32Array(images) };
+  return {
+    name: "dry run",
+    imageShape,
+    sizes: { train: images, test: images },
+    ...classes !== undefined && { classes, labels },
+    variance: 1,
+    images: (_split, indices) =>
+      Promise.resolve(new Float32Array(indices.length * sizeOf(imageShape))),
+  };
+}
