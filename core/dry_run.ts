@@ -3,8 +3,12 @@ import type { Backend, Buffer, DeviceName, HostArray, Kernels } from "./backend.
 import { operations } from "./ops.ts";
 import { Device } from "./tensor.ts";
 
-/** Opens a device on which tensors have shapes and no values: kernels do nothing, and what is read is zero. It counts its
- * bytes as every device does, so that a model's own step tells what memory the step takes elsewhere.
+/** Differences between the numbers that are read: they vary, as what measures its data asks, and mean nothing. */
+const STRIDE = 0.618;
+
+/** Opens a device on which tensors have shapes and no values: kernels do nothing, integers are read as 0, and floats as numbers
+ * in [0, 1) that mean nothing. It counts its bytes as every device does, so that a model's own step tells what memory the
+ * step takes elsewhere.
  *
  * ```ts
  * import { Linear, openDryRun, randomKey } from "@codebook/codebook";
@@ -29,7 +33,11 @@ export function openDryRun(name: DeviceName): Device {
     free: doNothing,
     write: doNothing,
     read: (_buffer, dtype, length): Promise<HostArray> =>
-      Promise.resolve(dtype === "float32" ? new Float32Array(length) : new Int32Array(length)),
+      Promise.resolve(
+        dtype === "float32"
+          ? Float32Array.from({ length }, (_, at) => (at * STRIDE) % 1)
+          : new Int32Array(length),
+      ),
     synchronize: () => Promise.resolve(),
     close: doNothing,
   };
