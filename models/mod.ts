@@ -58,6 +58,8 @@ export {
   type UNetOptions,
   type UNetSettings,
 } from "./unet/unet.ts";
+export { TiledFirstStage, type TiledValues } from "./tiled_first_stage.ts";
+export { type Tiling, USUAL_TILING } from "./tiles.ts";
 export { VQVAE, type VQVAEOptions } from "./vqvae.ts";
 export { VQGAN, type VQGANNorm, type VQGANOptions, type VQGANSettings } from "./vqgan/vqgan.ts";
 export { type LevelSettings } from "./vqgan/levels.ts";

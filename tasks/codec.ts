@@ -17,9 +17,10 @@ import { encodePng } from "../data/image_png.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { CodeRate, type Rate } from "../metrics/code_rate.ts";
 import type { FirstStage } from "../models/first_stage.ts";
+import { checkTiling, type Tiling, USUAL_TILING } from "../models/tiles.ts";
 import { WEIGHTS } from "../training/construct.ts";
 import { type OpenedRun, openRun } from "../training/open_run.ts";
-import { UsageError } from "./fail.ts";
+import { asUsage, UsageError } from "./fail.ts";
 import { ImageProgress } from "./image_progress.ts";
 import { Interruption } from "./interruption.ts";
 import type { Output } from "./output.ts";
@@ -32,6 +33,11 @@ export const RUN_OPTIONS = {
     .describe("as they were trained, or their averages; auto takes averages where there are some"),
   batch: z.int().min(1).nullable().default(null)
     .describe("images at a time; none: as many as have about a million pixels, 128 at most"),
+  tile: z.int().min(1).nullable().default(null).describe(
+    "the side of the tiles that larger images are cut into, in pixels; none: 512 for images of more than a million pixels",
+  ),
+  overlap: z.int().min(0).nullable().default(null)
+    .describe("pixels that neighbouring tiles share; none: an eighth of a tile"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
@@ -187,6 +193,25 @@ export function stopInOrder(
     progress()?.clear();
     output.say("stopping after this batch; Ctrl-C again stops at once");
   });
+}
+
+/** Images with more pixels are processed in tiles by default. */
+const MOST_WHOLE = 2 ** 20;
+
+/** The tiles for images of a size; undefined if they are processed as a whole.
+ * @throws {UsageError} the tiles do not fit the model
+ */
+export function tilingOf(
+  { tile, overlap }: Pick<RunFlags, "tile" | "overlap">,
+  { downsampling, grid }: FirstStage,
+  [height, width]: readonly [height: number, width: number],
+): Tiling | undefined {
+  if (tile === null && (grid !== undefined || height * width <= MOST_WHOLE)) return undefined;
+  const divisible = (length: number) => Math.floor(length / downsampling) * downsampling;
+  const side = tile ?? divisible(USUAL_TILING.tile);
+  const tiling = { tile: side, overlap: overlap ?? divisible(side / 8) };
+  asUsage(() => checkTiling(tiling, downsampling));
+  return Math.max(height, width) <= side ? undefined : tiling;
 }
 
 /** Counts the codes of a model: those of a position separately, those of a whole grid together. */

@@ -16,6 +16,7 @@ import {
   type RunInUse,
   showRate,
   stopInOrder,
+  tilingOf,
   useRun,
   writePicture,
 } from "./codec.ts";
@@ -102,7 +103,7 @@ async function decodeInto(
   out: string,
   { names, codes }: SavedCodes,
   { model, device }: RunInUse,
-  { batch }: Options,
+  options: Options,
   output: Output,
 ): Promise<number> {
   const { downsampling, channels, grid } = model;
@@ -113,8 +114,10 @@ async function decodeInto(
   const progress = new ImageProgress(output, pictures.length);
   using interruption = stopInOrder(output, () => progress);
   let written = 0;
-  for (const part of batchesBySize(pictures, batch)) {
-    const values = await decodeBatch(model, device, part.map(({ codes }) => codes));
+  for (const part of batchesBySize(pictures, options.batch)) {
+    const [{ height, width }] = part;
+    const tiling = tilingOf(options, model, [height, width]);
+    const values = await decodeBatch(model, device, part.map(({ codes }) => codes), tiling);
     const size = values.length / part.length;
     for (const [at, { name, height, width }] of part.entries()) {
       const own = values.subarray(at * size, (at + 1) * size);

@@ -16,6 +16,7 @@ import {
   requireOut,
   RUN_OPTIONS,
   showRate,
+  tilingOf,
   useRun,
 } from "./codec.ts";
 import { taskCall } from "./call.ts";
@@ -68,7 +69,9 @@ export async function main(args: readonly string[]): Promise<number> {
 
   const rate = rateOf(model), codes = new Map<string, ImageCodes>();
   for await (const batch of work.batches(images)) {
-    const encoded = await encodeBatch(model, device, batch);
+    const [, height, width] = batch.shape;
+    const tiling = tilingOf(options, model, [height, width]);
+    const encoded = await encodeBatch(model, device, batch, tiling);
     batch.images.forEach(({ name, height, width }, at) => {
       codes.set(name, encoded[at]);
       rate.add(encoded[at].values, height * width);

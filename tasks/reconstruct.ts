@@ -22,6 +22,7 @@ import {
   requireOut,
   RUN_OPTIONS,
   showRate,
+  tilingOf,
   useRun,
   writePicture,
 } from "./codec.ts";
@@ -77,8 +78,9 @@ export async function main(args: readonly string[]): Promise<number> {
 
   const rate = rateOf(model), grid = new Grid(), errors: number[] = [];
   for await (const batch of work.batches(images)) {
-    const rebuilt = await reconstructBatch(model, device, batch);
-    const [, ...shape] = batch.shape, size = sizeOf(shape);
+    const [, ...shape] = batch.shape, [height, width] = shape, size = sizeOf(shape);
+    const tiling = tilingOf(options, model, [height, width]);
+    const rebuilt = await reconstructBatch(model, device, batch, tiling);
     for (const [at, { name, height, width }] of batch.images.entries()) {
       const own = rebuilt.values.subarray(at * size, (at + 1) * size);
       await writePicture(out, pictures.get(name)!, own, shape);

@@ -1,10 +1,13 @@
 /** Images to codes and back, on the host. */
+import { imageMse } from "../metrics/mse.ts";
 import { imageErrors } from "../metrics/reconstruction.ts";
 import { MOST_PIXELS } from "../data/encoded.ts";
 import type { ImageBatch } from "../data/image_batches.ts";
 import { sameShape, sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
 import type { FirstStage } from "../models/first_stage.ts";
+import { TiledFirstStage } from "../models/tiled_first_stage.ts";
+import type { Tiling } from "../models/tiles.ts";
 import type { ImageCodes, SavedCodes } from "./codes_file.ts";
 import type { OpenedRun } from "./open_run.ts";
 
@@ -19,26 +22,36 @@ export interface ReconstructedBatch {
 }
 
 /** The codes of each image of a batch.
+ * @param tiling cuts the images into tiles; whole by default
  * @throws {RangeError} an image has a feature that is not finite
  */
 export async function encodeBatch(
   model: FirstStage,
   device: Device,
   batch: ImageBatch,
+  tiling?: Tiling,
 ): Promise<ImageCodes[]> {
+  if (tiling !== undefined) {
+    return await encodeTiles(new TiledFirstStage(model, device, tiling), batch);
+  }
   using _scope = device.scope();
   const { indices } = model.encode(device.tensor(batch.values, batch.shape));
   return imageCodes(batch, indices.shape.slice(1), await indices.integers());
 }
 
 /** The images of codes of one shape.
+ * @param tiling cuts the codes into tiles; whole by default
  * @returns the values of `[count, h·downsampling, w·downsampling, channels]`, unbounded
  */
 export async function decodeBatch(
   model: FirstStage,
   device: Device,
   codes: readonly ImageCodes[],
+  tiling?: Tiling,
 ): Promise<Float32Array<ArrayBuffer>> {
+  if (tiling !== undefined) {
+    return await decodeTiles(new TiledFirstStage(model, device, tiling), codes);
+  }
   const [{ shape }] = codes, size = sizeOf(shape);
   const values = new Int32Array(codes.length * size);
   codes.forEach((one, at) => values.set(one.values, at * size));
@@ -47,13 +60,21 @@ export async function decodeBatch(
 }
 
 /** What a batch of images is rebuilt to from its codes.
+ * @param tiling cuts the images into tiles; whole by default
  * @throws {RangeError} as `encodeBatch`
  */
 export async function reconstructBatch(
   model: FirstStage,
   device: Device,
   batch: ImageBatch,
+  tiling?: Tiling,
 ): Promise<ReconstructedBatch> {
+  if (tiling !== undefined) {
+    const codes = await encodeBatch(model, device, batch, tiling);
+    const values = await decodeBatch(model, device, codes, tiling);
+    const rebuilt = { values, shape: batch.shape };
+    return { codes, values, errors: Float32Array.from(imageMse(batch, rebuilt)) };
+  }
   using _scope = device.scope();
   const images = device.tensor(batch.values, batch.shape);
   const { indices } = model.encode(images);
@@ -66,8 +87,30 @@ export async function reconstructBatch(
   return { codes: imageCodes(batch, indices.shape.slice(1), read), values, errors };
 }
 
+async function encodeTiles(model: TiledFirstStage, batch: ImageBatch): Promise<ImageCodes[]> {
+  const [count, ...shape] = batch.shape, size = sizeOf(shape);
+  const codes: ImageCodes[] = [];
+  for (let at = 0; at < count; at++) {
+    const image = { values: batch.values.subarray(at * size, (at + 1) * size), shape };
+    const { values, shape: own } = await model.encode(image);
+    codes.push(...imageCodes({ images: [batch.images[at]] }, own, values));
+  }
+  return codes;
+}
+
+async function decodeTiles(
+  model: TiledFirstStage,
+  codes: readonly ImageCodes[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const images: Float32Array[] = [];
+  for (const one of codes) images.push((await model.decode(one)).values);
+  const values = new Float32Array(images.reduce((sum, { length }) => sum + length, 0));
+  images.forEach((image, at) => values.set(image, at * image.length));
+  return values;
+}
+
 function imageCodes(
-  { images }: ImageBatch,
+  { images }: Pick<ImageBatch, "images">,
   shape: readonly number[],
   all: Int32Array<ArrayBuffer>,
 ): ImageCodes[] {

@@ -240,3 +240,24 @@ Deno.test("Ctrl-C ends the work in order: no codes, whole pictures, nothing part
   assert.ok(left.length < 600);
   for (const path of left) assert.equal(decode(Deno.readFileSync(path)).width, 28);
 });
+
+Deno.test("large images go through in tiles, and those that do not fit are refused", async () => {
+  const large = `${folder}/large`, tiles = ["--tile", "32", "--overlap", "8"];
+  await writeFiles(large, { "a.png": noisePng(44, 72, 1, 7), "b.png": noisePng(28, 28, 1, 8) });
+  const codes = `${folder}/tiles.safetensors`;
+  const [{ result }] = await Promise.all([
+    run("reconstruct", FIXTURE, large, "--out", `${folder}/tiled`, ...tiles),
+    run("encode", FIXTURE, large, "--out", codes, ...tiles),
+  ]);
+  assert.equal(result.images, 2);
+  await run("decode", FIXTURE, codes, "--out", `${folder}/tiles`, ...tiles);
+  const rebuilt = pictures(`${folder}/tiled`);
+  rebuilt.delete("grid.png");
+  assert.deepEqual(pictures(`${folder}/tiles`), rebuilt);
+  const refused = await runTask("encode", [
+    ...[FIXTURE, large, "--out", codes, "--tile", "30"],
+    ...DEVICE,
+  ]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /tile and overlap must be divisible by 4, .* got 30 and 0/);
+});
