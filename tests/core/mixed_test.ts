@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import type { Backend } from "../../core/backend.ts";
 import { openDevice } from "../../core/device.ts";
+import { backward } from "../../core/execute.ts";
+import { mul, square } from "../../core/functions/elementwise.ts";
 import { matmul } from "../../core/functions/products.ts";
+import { mean } from "../../core/functions/reductions.ts";
+import { randomKey } from "../../core/random.ts";
+import { Conv2d } from "../../nn/convolution.ts";
+import { Linear } from "../../nn/linear.ts";
 import type { Attributes, OperationName } from "../../core/ops.ts";
 import type { Precision } from "../../core/precision.ts";
 import { Device } from "../../core/tensor.ts";
@@ -57,6 +63,37 @@ testMixed("operands far below and above float16's range keep its accuracy", asyn
     assertClose(await product(device), await product(reference), MIXED, `${left}, ${right}`);
   }
 });
+
+testMixed(
+  "a loss times a power of two has the same gradients times it, to the bit, so that no loss need be scaled",
+  async () => {
+    using device = await openDevice("webgpu", { precision: "mixed" });
+    const key = randomKey(1, "loss scale");
+    const geometry = { kernelSize: 3, padding: 1 };
+    using first = new Conv2d(device, 3, 8, { ...geometry, relu: true, key });
+    using down = new Conv2d(device, 8, 8, { ...geometry, stride: 2, key: { ...key, step: 1 } });
+    using last = new Linear(device, 8, 4, { key: { ...key, step: 2 } });
+    const layers = [first, down, last];
+    const parameters = layers.flatMap((layer) => layer.parameters());
+    const gradients = async (scale: number) => {
+      using _scope = device.scope();
+      let x = device.tensor(draw([2, 8, 8, 3], "images"), [2, 8, 8, 3]);
+      for (const layer of layers) x = layer.forward(x);
+      return await Promise.all(
+        backward(mul(mean(square(x)), scale), parameters).map((gradient) => gradient.floats()),
+      );
+    };
+    const plain = await gradients(1);
+    assert.ok(plain.every((gradient) => gradient.some((value) => value !== 0)));
+    // float16 reaches from 2^-24 to 2^16.
+    for (const exponent of [-60, -30, 30, 60]) {
+      const scaled = await gradients(2 ** exponent);
+      scaled.forEach((gradient, at) =>
+        assert.deepEqual(gradient, plain[at].map((value) => value * 2 ** exponent), `2^${exponent}`)
+      );
+    }
+  },
+);
 
 testMixed("a matrix product is rounded only where it may be", async () => {
   using mixed = await openDevice("webgpu", { precision: "mixed" });
