@@ -12,6 +12,22 @@ import {
 /** The names of the metrics. */
 export const METRIC_NAMES: readonly string[] = [...METRIC_KINDS.keys()];
 
+/** The names in a text, with commas between.
+ *
+ * ```ts
+ * import { parseMetricNames } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(parseMetricNames("ssim, sharpness"), ["ssim", "sharpness"]);
+ * ```
+ * @throws {RangeError} there is no metric of a name, or one is named twice
+ */
+export function parseMetricNames(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names) kindOf(name);
+  if (new Set(names).size === names.length) return names;
+  throw new RangeError(`Cannot choose metrics: each must be named once, got ${text}`);
+}
+
 /** What a metric needs besides images, in words.
  * @throws {RangeError} there is no metric of that name
  */

@@ -1,7 +1,14 @@
 /** What a study measures of every run. */
 
 /** The numbers that a study's table can show. */
-export const MEASURES = ["usage", "perplexity", "mse", "psnr", "secondsPerStep"] as const;
+export const MEASURES = [
+  "usage",
+  "perplexity",
+  "mse",
+  "psnr",
+  "sharpness",
+  "secondsPerStep",
+] as const;
 
 /** One of them. */
 export type Measure = typeof MEASURES[number];
@@ -22,7 +29,7 @@ export interface MeasureTitle {
   readonly factor: number;
   /** Digits after the point. */
   readonly decimals: number;
-  /** Which way is better; none where that also says something about the machine. */
+  /** Which way is better; none where neither is, or the number also says something about the machine. */
   readonly better: "higher" | "lower" | null;
 }
 
@@ -32,5 +39,7 @@ export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
   perplexity: { title: "perplexity", factor: 1, decimals: 1, better: "higher" },
   mse: { title: "test mse", factor: 1, decimals: 5, better: "lower" },
   psnr: { title: "PSNR, dB", factor: 1, decimals: 2, better: "higher" },
+  // 1 is as sharp as the originals, more is noise.
+  sharpness: { title: "sharpness", factor: 1, decimals: 3, better: null },
   secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3, better: null },
 };

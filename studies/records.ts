@@ -27,7 +27,8 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly device: string | null;
   /** The hash of the protocol that its numbers were measured by. */
   readonly protocol: string | null;
-  /** Its numbers, where it is finished; seconds a step are none where the last session had no step left to take. */
+  /** Its numbers, where it is finished; none where a run did not measure them, as seconds a step
+   * where the last session had no step left to take. */
   readonly measured: Readonly<Record<Measure, number | null>> | null;
 }
 
@@ -52,10 +53,11 @@ async function readState(
 ): Promise<Omit<StudyRun, "point" | "seed" | "hash" | "folder">> {
   const summary = await readSummary(folder);
   if (summary !== undefined) {
-    const { steps, device, test, imagesPerSecond } = summary;
+    const { steps, device, test, imagesPerSecond, measurements = [] } = summary;
     const { mse, psnr, usage, perplexity, protocol } = test;
     const secondsPerStep = imagesPerSecond === null ? null : batchSize / imagesPerSecond;
-    const measured = { usage, perplexity, mse, psnr, secondsPerStep };
+    const sharpness = measurements.find(({ metric }) => metric === "sharpness")?.value ?? null;
+    const measured = { usage, perplexity, mse, psnr, sharpness, secondsPerStep };
     return { state: "finished", failure: null, steps, device, protocol, measured };
   }
   const failure = await readFailure(failureFile(folder)) ?? null;

@@ -46,7 +46,7 @@ export function showCsv(records: readonly StudyRun[]): string {
  * const common = { point: { "quantizer.codebookSize": 32 }, hash: "0", folder: "0", state: "finished" } as const;
  * const whole = { ...common, failure: null, steps: 9, device: "cpu", protocol: "1f" };
  * const records = [0.5, 0.7].map((usage, seed) => {
- *   return { ...whole, seed, measured: { usage, perplexity: 2, mse: 1, psnr: 6, secondsPerStep: 0.1 } };
+ *   return { ...whole, seed, measured: { usage, perplexity: 2, mse: 1, psnr: 6, sharpness: null, secondsPerStep: 0.1 } };
  * });
  * const text = showMarkdown({ name: "sizes", axes, measure: ["usage"] }, records);
  * assert.match(text, /\| 32 +\| 60\.0 ± 14\.1 +\| 2 +\|/);

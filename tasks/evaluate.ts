@@ -16,7 +16,7 @@ import { evaluationBatches } from "../data/batches.ts";
 import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
 import type { MetricOptions } from "../metrics/metric_kinds.ts";
-import { METRIC_NAMES, metricNeeds } from "../metrics/registry.ts";
+import { METRIC_NAMES, metricNeeds, parseMetricNames } from "../metrics/registry.ts";
 import {
   decodeStatistics,
   readStatisticsBytes,
@@ -144,7 +144,7 @@ async function evaluateFolder(
   if (await folder.state() === "empty") {
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
   }
-  const names = metricNames(options.metrics ?? USUAL_OF_RUN);
+  const names = asUsage(() => parseMetricNames(options.metrics ?? USUAL_OF_RUN));
   const { data, ...sampling } = settings;
   const flags = { ...data === undefined ? {} : { data }, cpu: librariesOf(options) };
   const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
@@ -233,7 +233,7 @@ async function openDeviceOf(config: Config, options: Options): Promise<Device> {
 }
 
 async function evaluateFolders(first: string, second: string, options: Options): Promise<number> {
-  const names = metricNames(options.metrics ?? USUAL_OF_IMAGES);
+  const names = asUsage(() => parseMetricNames(options.metrics ?? USUAL_OF_IMAGES));
   const { pairs, matched } = await pairImages(first, second);
   const chosen = pairs.slice(0, options.limit ?? undefined);
   const output = new Output(options.json);
@@ -261,13 +261,6 @@ async function evaluateFolders(first: string, second: string, options: Options):
     ...showMeasurements({ ...measured, unmeasured }),
   ]);
   return exitCode(unmeasured);
-}
-
-function metricNames(text: string): readonly string[] {
-  const names = text.split(",").map((name) => name.trim());
-  for (const name of names) asUsage(() => metricNeeds(name));
-  if (new Set(names).size === names.length) return names;
-  throw new UsageError(`Cannot choose metrics: each must be named once, got ${text}`);
 }
 
 /** Opens the metrics, and tells of those that cannot be measured before the others take their time. */

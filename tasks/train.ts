@@ -6,6 +6,7 @@ import { z } from "zod";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
+import { readyForJson } from "../files/json_number.ts";
 import { chromeTrace, showDearest } from "../core/trace.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import { holdOut } from "../data/held_out.ts";
@@ -30,7 +31,7 @@ import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
-import { peakMemoryBytes, showEvaluation, showTracePath } from "./measured.ts";
+import { peakMemoryBytes, showEvaluation, showMeasurements, showTracePath } from "./measured.ts";
 import { LineOutput, Output, Silence } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { openRanks, RANK_OPTIONS, shareConfig } from "./train_ranks.ts";
@@ -124,6 +125,7 @@ interface Means extends Options {
 async function trainInto(folder: RunFolder, config: Config, means: Means): Promise<number> {
   const { seed, data, training } = config;
   const { shared, communicator, output, ...options } = means;
+  const metrics = training.metrics === null ? undefined : await openMetrics(training.metrics);
   let progress: Progress | undefined;
   using interruption = new Interruption(() => {
     progress?.clear();
@@ -213,6 +215,9 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   }
 
   const { test, best, imagesPerSecond } = trained;
+  const besides = communicator.rank === 0
+    ? await metrics?.measure(config, device, dataset, folder)
+    : undefined;
   const summary = {
     preset: config.preset,
     seed,
@@ -223,10 +228,12 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
     imagesPerSecond,
     peakMemoryBytes: peakMemoryBytes(),
     protocols: test.protocols,
+    ...readyForJson(besides ?? {}) as typeof besides,
   };
   await folder.writeSummary(summary);
   output.result(summary, [
     ...showEvaluation(test),
+    ...besides === undefined ? [] : showMeasurements(besides),
     imagesPerSecond === null
       ? "speed        not measured: no step was left to take"
       : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${place}`,
@@ -234,6 +241,16 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
     `the run is in ${folder.path}`,
   ]);
   return 0;
+}
+
+/** Makes ready what measures the finished run, whose networks no other run loads.
+ * @throws {UsageError} there is no metric of a name
+ */
+async function openMetrics(names: string) {
+  // Computed, so that Deno does not fetch its packages for every run.
+  const module = new URL("final_metrics.ts", import.meta.url).href;
+  const { FinalMetrics } = await import(module) as typeof import("./final_metrics.ts");
+  return asUsage(() => new FinalMetrics(names));
 }
 
 /** The configuration of the command line; a run that is resumed has its own saved one below it, whose folder is the one

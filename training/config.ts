@@ -52,6 +52,8 @@ export interface TrainingConfig {
   readonly averageDecay: number | null;
   /** Whether large models compute anew in the backward pass what they would have to keep. */
   readonly recompute: boolean;
+  /** The metrics that a first stage is measured by besides at the end of its run, their names with commas between. */
+  readonly metrics: string | null;
 }
 
 /** Everything that a run is made of; plain JSON. */
@@ -125,6 +127,9 @@ const sections = {
       ),
     recompute: z.boolean().default(false).describe(
       "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
+    ),
+    metrics: z.string().min(1).nullable().default(null).describe(
+      "metrics that are measured at the end besides, names with commas between, as evaluate has them; of first stages",
     ),
   }).prefault({}),
   cpu: z.strictObject({

@@ -115,6 +115,7 @@ export function overlaySources(sources: UncheckedSources): Config {
     "read the configuration",
   );
   checkAccumulation(config);
+  checkMetrics(config);
   return config;
 }
 
@@ -156,6 +157,14 @@ function checkAccumulation({ objective, training: { accumulate, batchSize } }: C
   if (batchSize % accumulate === 0) return;
   throw new RangeError(
     `Cannot read the configuration: training.accumulate must divide the batch size ${batchSize}, got ${accumulate}`,
+  );
+}
+
+/** Refuses metrics of reconstructions where the objective makes none. */
+function checkMetrics({ objective: { type }, training: { metrics } }: Config): void {
+  if (metrics === null || objectiveKind(type).quantizes) return;
+  throw new RangeError(
+    `Cannot read the configuration: training.metrics must be none where objective.type is ${type}, got ${metrics}`,
   );
 }
 

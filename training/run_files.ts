@@ -30,6 +30,7 @@ const SUMMARY = z.object({
     protocol: z.string(),
   }),
   imagesPerSecond: z.number().positive().nullable(),
+  measurements: z.array(z.object({ metric: z.string(), value: jsonNumber })).optional(),
   protocols: z.record(z.string(), protocol),
 }).refine(({ test, protocols }) => Object.hasOwn(protocols, test.protocol), {
   path: ["protocols"],

@@ -1,6 +1,7 @@
 /** What is measured beside what: groups of processes that take turns. */
 import { fileURLToPath } from "node:url";
 import type { PyTorch } from "./pytorch.ts";
+import { pythonPlan, VQGAN_NAMES } from "./vqgans.ts";
 import type { WorkName } from "./works.ts";
 
 /** One side's process. It prints a `Sample` a line. */
@@ -26,7 +27,7 @@ export interface Group {
 }
 
 /** The names of the groups. */
-export const GROUP_NAMES = ["matmul", "conv", "nearest", "step", "huge"] as const;
+export const GROUP_NAMES = ["matmul", "conv", "nearest", "step", "vqgan", "huge"] as const;
 
 /** Names a group. */
 export type GroupName = typeof GROUP_NAMES[number];
@@ -103,6 +104,13 @@ function stepProcesses(pytorches: readonly PyTorch[], libraries: Libraries): Sid
   ]);
 }
 
+function vqganProcesses(pytorches: readonly PyTorch[], libraries: Libraries): SideProcess[] {
+  return VQGAN_NAMES.flatMap((preset) => [
+    ...onCpu(libraries, "codebook_vqgan_step.ts", preset),
+    ...pytorches.map((pytorch) => theirs(pytorch, "pytorch_vqgan_step.py", pythonPlan(preset))),
+  ]);
+}
+
 /** All groups, with the PyTorches and the libraries that this machine has. */
 export function groupsOf(
   pytorches: readonly PyTorch[],
@@ -123,6 +131,7 @@ export function groupsOf(
     },
     nearest: { works: ["nearest"], processes: [...cpu, ...kernels] },
     step: { works: [], processes: stepProcesses(pytorches, libraries) },
+    vqgan: { works: [], processes: vqganProcesses(pytorches, libraries) },
     huge: { works: [], processes: [ours(SIDES.cpu, "codebook_huge.ts")], once: true },
   };
 }

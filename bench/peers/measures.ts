@@ -3,6 +3,7 @@ import { BATCHES, SIDES, stepSide } from "./groups.ts";
 import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";
 import type { Sample } from "./side.ts";
+import { VQGAN_NAMES, vqganWork } from "./vqgans.ts";
 import { HUGE } from "./works.ts";
 
 /** A ratio that is asked for. */
@@ -43,9 +44,13 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
       speed(about, `step${batch}`, libraries, stepSide(pytorch, "lean"), 2.2),
     ]);
   });
+  const vqgans = VQGAN_NAMES.map(vqganWork).flatMap((work) =>
+    pytorches.map(({ name }) => speed(work, work, libraries, name, 0.8))
+  );
   return [
     speed("matrix product 1024³", "matmul", cpu, SIDES.openBlas, 0.4),
     ...steps,
+    ...vqgans,
     speed("matrix product 1024³", "matmul", webgpu, SIDES.jaxWebGpu, 3),
     speed("matrix product 1024³", "matmul", webgpu, SIDES.tensorflowWebGpu, 3),
     ...CONVOLUTIONS.map(([work, about]) => speed(about, work, webgpu, SIDES.jaxWebGpu, 3)),

@@ -1,5 +1,6 @@
 /** The pieces of work that are compared, and the files that give every side the same inputs. */
 import type { Shape } from "../../core/shape.ts";
+import { VQGAN_NAMES, VQGANS, vqganWork } from "./vqgans.ts";
 
 /** A piece of work with inputs of its own. */
 export interface Work {
@@ -47,6 +48,8 @@ export function resultPath(folder: string, work: string): string {
 /** What is done in a run of a work, per millisecond to be divided by: floating-point operations in 10⁶, or images of
  * a training step in thousandths. */
 export function rateOf(work: string): { readonly amount: number; readonly unit: string } {
+  const vqgan = VQGAN_NAMES.find((name) => vqganWork(name) === work);
+  if (vqgan !== undefined) return { amount: 1000 * VQGANS[vqgan].batch, unit: "images/s" };
   if (work.startsWith("step")) return { amount: 1000 * Number(work.slice(4)), unit: "images/s" };
   const operations = work === "huge" ? HUGE_OPERATIONS : WORKS[work as WorkName].operations;
   return { amount: operations / 1e6, unit: "GFLOP/s" };

@@ -15,7 +15,14 @@ function row(name: string, errors: Readonly<Record<number, number>>): StudyRow {
   const runs = Object.entries(errors).map(([seed, mse]): StudyRun => ({
     ...{ point: { method: name }, seed: Number(seed), hash: "", folder: "", state: "finished" },
     ...{ failure: null, steps: 1, device: "cpu", protocol: "aa" },
-    measured: { usage: 1 - mse, perplexity: 2, mse, psnr: 12, secondsPerStep: mse },
+    measured: {
+      usage: 1 - mse,
+      perplexity: 2,
+      mse,
+      psnr: 12,
+      sharpness: null,
+      secondsPerStep: mse,
+    },
   }));
   return { point: { method: name }, name, label: name, runs };
 }

@@ -21,7 +21,14 @@ const hostile = PAYLOADS.join(" ");
 /** What stands where a number should, in files that somebody else wrote. */
 const wrong = hostile as unknown as number;
 
-const measured = { usage: 0.5, perplexity: 2, mse: 0.25, psnr: 12, secondsPerStep: 0.1 };
+const measured = {
+  usage: 0.5,
+  perplexity: 2,
+  mse: 0.25,
+  psnr: 12,
+  sharpness: null,
+  secondsPerStep: 0.1,
+};
 
 function run(index: number): StudyRun {
   return {

@@ -17,7 +17,7 @@ const study: Study = {
 const finished = (size: number, method: string, seed: number, mse: number): StudyRun => ({
   ...{ point: { "quantizer.codebookSize": size, method }, seed, hash: "", folder: "" },
   ...{ state: "finished", failure: null, steps: 9, device: "cpu", protocol: "aa" },
-  measured: { usage: 1 - mse, perplexity: 2, mse, psnr: 12, secondsPerStep: 0.1 },
+  measured: { usage: 1 - mse, perplexity: 2, mse, psnr: 12, sharpness: null, secondsPerStep: 0.1 },
 });
 
 const failed: StudyRun = {

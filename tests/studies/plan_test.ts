@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
+import { firstStages } from "../../tasks/studies/first_stages.ts";
 import { STUDIES } from "../../tasks/studies/registry.ts";
 import { planRuns } from "../../studies/plan.ts";
-import { readStudy, type Study } from "../../studies/study.ts";
+import { readStudy, type ScaleName, type Study } from "../../studies/study.ts";
+import type { Config } from "../../training/config.ts";
 
 const out = "runs/study";
 const sizes: Study = {
@@ -107,7 +109,7 @@ Deno.test("what is no study is refused by its place", () => {
     ],
     [
       { name: "a", axes, measure: ["usage", "mes"] },
-      'measure[1] must be one of usage, perplexity, mse, psnr, secondsPerStep, got "mes"',
+      'measure[1] must be one of usage, perplexity, mse, psnr, sharpness, secondsPerStep, got "mes"',
     ],
     [{ name: "a", axes, seeds: [1, -1] }, "seeds[1] must be at least 0, got -1"],
     [{ name: "a", axes, seeds: [] }, "seeds must be a list with a seed, got []"],
@@ -124,9 +126,10 @@ Deno.test("what is no study is refused by its place", () => {
 for (const study of STUDIES) {
   Deno.test(`the study ${study.name} can be planned at every scale`, async () => {
     assert.deepEqual(readStudy(study), study);
-    for (const scale of ["smoke", "small", "paper"] as const) {
+    for (const scale of Object.keys(study.scales!) as ScaleName[]) {
       const runs = await planRuns(study, { out, scale });
       assert.ok(runs.length >= 4);
+      if (study.base?.preset !== "digits") continue;
       const { batchSize, epochs, maxSteps } = runs[0].config.training;
       assert.deepEqual(
         [batchSize, epochs, maxSteps],
@@ -136,20 +139,46 @@ for (const study of STUDIES) {
   });
 }
 
+/** Bits per position; a multi-scale quantiser codes 49 positions together. */
+function bitsOf({ quantizer }: Config): number {
+  const { codebookSize, levels, bits, depth, heads, scales, inner } = quantizer!;
+  const { codebookSize: size } = (inner ?? {}) as { codebookSize?: number };
+  const ofGrid = (scales as number[] | undefined)?.reduce((sum, side) => sum + side ** 2, 0);
+  const codes = (ofGrid === undefined ? depth ?? heads ?? 1 : ofGrid / 49) as number;
+  const product = (levels as number[] | undefined)?.reduce((a, b) => a * b);
+  return (bits as number | undefined) ??
+    codes * Math.log2((size ?? product ?? codebookSize) as number);
+}
+
 Deno.test("the study quantizers has every method, each at 9 bits a position", async () => {
   const [{ axes }] = STUDIES;
   assert.deepEqual(Object.keys(axes[0].values), QUANTIZER_TYPES);
   for (const { config } of await planRuns(STUDIES[0], { out, scale: "paper" })) {
-    const { type, codebookSize, levels, bits, depth, heads, scales, inner } = config.quantizer!;
-    const { codebookSize: size } = (inner ?? {}) as { codebookSize?: number };
-    const ofGrid = (scales as number[] | undefined)?.reduce((sum, side) => sum + side ** 2, 0);
-    const codes = (ofGrid === undefined ? depth ?? heads ?? 1 : ofGrid / 49) as number;
-    const product = (levels as number[] | undefined)?.reduce((a, b) => a * b);
-    const rate = (bits as number | undefined) ??
-      codes * Math.log2((size ?? product ?? codebookSize) as number);
+    const rate = bitsOf(config), { type } = config.quantizer!;
     assert.ok(
       rate === 9 || type === "multi-scale" && Math.abs(rate - 9) < 0.02,
       `${type}: ${rate}`,
     );
+  }
+});
+
+Deno.test("the study first-stages has 9 bits a position, and a discriminator that learns at every scale", async () => {
+  for (const scale of ["smoke", "small"] as const) {
+    const [plain, ...adversarial] = await planRuns(firstStages, { out, scale });
+    for (const { config } of [plain, ...adversarial]) {
+      assert.equal(bitsOf(config), 9);
+      assert.equal(config.training.metrics, "sharpness");
+    }
+    assert.deepEqual(
+      [plain.config.model.type, plain.config.objective.type],
+      ["vqvae", "reconstruction"],
+    );
+    for (const { config: { model, objective, training } } of adversarial) {
+      assert.deepEqual([model.type, objective.type], ["vqgan", "adversarial"]);
+      const steps = Math.min(training.maxSteps ?? Infinity, 213 * training.epochs);
+      const { discStart, discWarmupSteps, generatorRampSteps } = objective;
+      const start = [discStart, discWarmupSteps, generatorRampSteps].map(Number);
+      assert.ok(start.reduce((a, b) => a + b) < steps);
+    }
   }
 });

@@ -19,7 +19,14 @@ function record(size: number, seed: number, changed: Partial<StudyRun>): StudyRu
 }
 
 function finished(size: number, seed: number, usage: number, protocol = "aa"): StudyRun {
-  const measured = { usage, perplexity: 2, mse: 0.25, psnr: 12, secondsPerStep: null };
+  const measured = {
+    usage,
+    perplexity: 2,
+    mse: 0.25,
+    psnr: 12,
+    sharpness: null,
+    secondsPerStep: null,
+  };
   const device = 'cpu, "4" threads';
   return record(size, seed, { state: "finished", steps: 3, device, protocol, measured });
 }
@@ -75,10 +82,10 @@ Deno.test("the files for programs hold every run, with quotes where a comma need
   const lines = showCsv(records).split("\r\n");
   assert.equal(
     lines[0],
-    "quantizer.codebookSize,seed,state,usage,perplexity,mse,psnr,secondsPerStep,steps,device,protocol,run",
+    "quantizer.codebookSize,seed,state,usage,perplexity,mse,psnr,sharpness,secondsPerStep,steps,device,protocol,run",
   );
-  assert.equal(lines[1], '8,1,finished,0.2,2,0.25,12,,3,"cpu, ""4"" threads",aa,8-1');
-  assert.equal(lines[6], "16,3,started,,,,,,,,,16-3");
+  assert.equal(lines[1], '8,1,finished,0.2,2,0.25,12,,,3,"cpu, ""4"" threads",aa,8-1');
+  assert.equal(lines[6], "16,3,started,,,,,,,,,,16-3");
   assert.equal(lines.length, 8);
 });
 

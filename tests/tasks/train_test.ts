@@ -171,3 +171,26 @@ Deno.test("Ctrl-C leaves a checkpoint, and --resume ends with the bytes of a who
   const [first, second] = [interrupted, whole].map((path) => readJson(`${path}/summary.json`));
   assert.deepEqual(first.test, second.test);
 });
+
+Deno.test("training.metrics measures the finished run as evaluate does, and must name metrics", async () => {
+  const measured = `${folder}/measured`;
+  const metrics = ["--training.metrics", "sharpness,mae"];
+  const trained = await runTask("train", [...onCpu, ...metrics, "--out", measured, "--json"]);
+  assert.equal(trained.code, 0, trained.stderr);
+  const evaluated = await runTask("evaluate", [
+    ...[measured, "--metrics", "sharpness,mae", "--device", "cpu", "--report", "false", "--json"],
+  ]);
+  const { measurements } = lastLine(trained.stdout);
+  assert.deepEqual(measurements, lastLine(evaluated.stdout).measurements);
+  assert.deepEqual(readJson(`${measured}/summary.json`).measurements, measurements);
+  for (
+    const [wrong, message] of [
+      ["sharpnes", /did you mean sharpness\?/],
+      ["mae,mae", /each must be named once, got mae,mae/],
+    ] as const
+  ) {
+    const refused = await runTask("train", ["--training.metrics", wrong, "--out", `${folder}/no`]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, message);
+  }
+});

@@ -1,0 +1,48 @@
+/** What a run measures besides at its end, where `training.metrics` asks for it. */
+import { randomKey } from "../core/random.ts";
+import type { Device } from "../core/tensor.ts";
+import { evaluationBatches } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { parseMetricNames } from "../metrics/registry.ts";
+import { readCheckpoint } from "../training/checkpoint.ts";
+import type { Config } from "../training/config.ts";
+import { constructModel, restoreModel } from "../training/construct.ts";
+import { ImageEvaluation, type Measurements } from "../training/image_evaluation.ts";
+import { evaluateRun } from "../training/run_evaluation.ts";
+import type { RunFolder } from "../training/run_folder.ts";
+import { trainOnDigits } from "./evaluate_generator.ts";
+
+/** Measures a first stage that has been trained, on all test images. */
+export class FinalMetrics {
+  readonly #names: readonly string[];
+
+  /** Takes the metrics' names, with commas between.
+   * @throws {RangeError} there is none of a name
+   */
+  constructor(names: string) {
+    this.#names = parseMetricNames(names);
+  }
+
+  /** Measures the run in a folder, with the weights that it is used with. */
+  async measure(
+    config: Config,
+    device: Device,
+    dataset: Dataset,
+    folder: RunFolder,
+  ): Promise<Pick<Measurements, "measurements" | "unmeasured">> {
+    const { seed, training: { batchSize }, objective: { weights } } = config;
+    using evaluation = await ImageEvaluation.open(this.#names, {
+      device,
+      weights: typeof weights === "string" ? weights : null,
+      digitClassifier: () => trainOnDigits(device),
+    }, "float");
+    using model = constructModel(config, device, dataset);
+    restoreModel(model, await readCheckpoint(folder.checkpoint("weights")), "trained");
+    const { measurements, unmeasured } = await evaluateRun(evaluation, {
+      ...{ device, model, dataset, split: "test", limit: Infinity },
+      batches: evaluationBatches(dataset, { split: "test", batchSize }),
+      key: randomKey(seed, "evaluation"),
+    });
+    return { measurements, unmeasured };
+  }
+}

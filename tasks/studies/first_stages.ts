@@ -1,0 +1,49 @@
+/** First stages in colour: the small VQ-VAE beside a small VQGAN with its discriminator, around one quantiser after another. */
+import type { Settings } from "../../training/presets.ts";
+import type { Study } from "../../studies/study.ts";
+
+/** A VQGAN around a quantiser. */
+const vqgan = (type: string, settings: Settings = {}) => ({ quantizer: { type, ...settings } });
+
+/** 64 places of 9 bits an image, for all. */
+export const firstStages: Study = {
+  name: "first-stages",
+  about:
+    "What does a discriminator give at 9 bits a position, and does it matter what it is trained around?",
+  base: {
+    preset: "vqgan-small",
+    quantizer: { codebookSize: 512, codebookDim: 64 },
+    training: { metrics: "sharpness" },
+  },
+  axes: [{
+    name: "first stage",
+    values: {
+      "VQ-VAE": {
+        objective: { type: "reconstruction" },
+        model: { type: "vqvae" },
+        optimizer: { learningRate: 3e-4, beta1: 0.9, beta2: 0.999 }, // As the preset emoji.
+      },
+      "VQGAN, clustered-ema": vqgan("clustered-ema"),
+      "VQGAN, clustered": vqgan("clustered"),
+      "VQGAN, vanilla": vqgan("vanilla"),
+      "VQGAN, fsq": vqgan("fsq", { levels: [8, 8, 8] }),
+      "VQGAN, residual": vqgan("residual", {
+        depth: 3,
+        inner: { type: "ema", codebookSize: 8, replaceBelow: 1 }, // As RQ-VAE's.
+      }),
+    },
+  }],
+  measure: ["usage", "perplexity", "mse", "psnr", "sharpness", "secondsPerStep"],
+  scales: {
+    smoke: {
+      // Shows that everything runs, the discriminator too, in two minutes on two cores; its numbers say nothing.
+      settings: {
+        training: { maxSteps: 20 },
+        objective: { discStart: 5, discWarmupSteps: 5, generatorRampSteps: 5 },
+      },
+      seeds: [42],
+    },
+    // The preset as it is: half an hour or so on two cores.
+    small: { seeds: [42] },
+  },
+};
