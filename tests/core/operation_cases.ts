@@ -341,6 +341,8 @@ const GROUP_NORMS: readonly ({
   ["one channel of two", [3, 5, 2], 2],
   ["one group", [2, 9, 12], 1],
   ["groups of three", [2, 9, 12], 4],
+  ["groups of two", [3, 37, 12], 6],
+  ["each channel a group", [2, 19, 8], 8],
   ["rows of odd length", [33, 1, 17], 1],
   ["long rows", [65, 1, 130], 1],
   ["images", [3, 196, 64], 8],

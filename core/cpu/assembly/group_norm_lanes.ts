@@ -1,0 +1,204 @@
+/** Group normalisation where a vector of four channels lies in one group, or is two or four whole groups: sums go down the
+ * positions, each lane its own in float64, and are put together once at the end. */
+import { GroupNorm, scaled, slope } from "./group_norm_job";
+import { constant, sigmoid } from "./math";
+import { job } from "./pool";
+
+/** Whether the vectors of a norm lie so. */
+export function isInLanes(n: GroupNorm): bool {
+  const width = n.channels / n.groups;
+  return n.channels % 4 == 0 && (width % 4 == 0 || width <= 2);
+}
+
+@inline
+function swap(a: v128): v128 {
+  return v128.shuffle<f64>(a, a, 1, 0);
+}
+
+/** The first two lanes in float64. */
+@inline
+function low(a: v128): v128 {
+  return f64x2.promote_low_f32x4(a);
+}
+
+/** The last two. */
+@inline
+function high(a: v128): v128 {
+  return f64x2.promote_low_f32x4(swap(a));
+}
+
+/** The sums of their groups in two lanes, of those of the lanes themselves and of the other two. */
+@inline
+function ofGroups(own: v128, others: v128, width: i32): v128 {
+  if (width == 1) return own;
+  const both = width == 2 ? own : f64x2.add(own, others);
+  return f64x2.add(both, swap(both));
+}
+
+/** Four lanes of float32 of twice two of float64. */
+@inline
+function joined(low: v128, high: v128): v128 {
+  const a = f32x4.demote_f64x2_zero(low), b = f32x4.demote_f64x2_zero(high);
+  return v128.shuffle<f32>(a, b, 0, 1, 4, 5);
+}
+
+/** What is kept of the groups of four channels, from a sample's first group on: the means (0) or 1/σ (4). */
+@inline
+function keptOf(kept: usize, channel: i32, width: i32, which: usize): v128 {
+  const first = kept + (<usize> (channel / width) << 3) + which;
+  if (width >= 4) return v128.load32_splat(first);
+  const a = load<f32>(first), step: usize = width == 2 ? 0 : 8;
+  const c = first + (width == 2 ? 8 : 16);
+  let all = f32x4.splat(a);
+  all = f32x4.replace_lane(all, 1, load<f32>(first + step));
+  all = f32x4.replace_lane(all, 2, load<f32>(c));
+  return f32x4.replace_lane(all, 3, load<f32>(c + step));
+}
+
+/** Channels that are normed together. */
+@inline
+export function spanOf(n: GroupNorm): i32 {
+  return max(n.channels / n.groups, 4);
+}
+
+export function normalizeLanes(unit: i32): void {
+  const n = changetype<GroupNorm>(job);
+  const width = n.channels / n.groups, span = spanOf(n), units = n.channels / span;
+  const batch = unit / units, first = (unit - batch * units) * span;
+  const offset = <usize> (batch * n.positions * n.channels + first) << 2;
+  const stride = <usize> n.channels << 2, bytes = <usize> span << 2, x = n.x + offset;
+  const size = f64x2.splat(<f64> (n.positions * width)), none = f64x2.splat(0);
+  let centre = constant(0);
+  if (n.centred) {
+    let a = none, b = none;
+    for (let s = 0, row = x; s < n.positions; s++, row += stride) {
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const value = v128.load(row + at);
+        a = f64x2.add(a, low(value));
+        b = f64x2.add(b, high(value));
+      }
+    }
+    // The mean is rounded: what is left of it is taken off the variance.
+    centre = joined(
+      f64x2.div(ofGroups(a, b, width), size),
+      f64x2.div(ofGroups(b, a, width), size),
+    );
+  }
+  let restA = none, restB = none, squaresA = none, squaresB = none;
+  for (let s = 0, row = x; s < n.positions; s++, row += stride) {
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const value = f32x4.sub(v128.load(row + at), centre), a = low(value), b = high(value);
+      restA = f64x2.add(restA, a);
+      restB = f64x2.add(restB, b);
+      squaresA = f64x2.add(squaresA, f64x2.mul(a, a));
+      squaresB = f64x2.add(squaresB, f64x2.mul(b, b));
+    }
+  }
+  let leftA = none, leftB = none;
+  if (n.centred) {
+    leftA = f64x2.div(ofGroups(restA, restB, width), size);
+    leftB = f64x2.div(ofGroups(restB, restA, width), size);
+  }
+  const epsilon = f64x2.splat(<f64> n.epsilon), one = f64x2.splat(1);
+  const varianceA = f64x2.sub(
+    f64x2.div(ofGroups(squaresA, squaresB, width), size),
+    f64x2.mul(leftA, leftA),
+  );
+  const varianceB = f64x2.sub(
+    f64x2.div(ofGroups(squaresB, squaresA, width), size),
+    f64x2.mul(leftB, leftB),
+  );
+  const inverse = joined(
+    f64x2.div(one, f64x2.sqrt(f64x2.add(varianceA, epsilon))),
+    f64x2.div(one, f64x2.sqrt(f64x2.add(varianceB, epsilon))),
+  );
+  const left = joined(leftA, leftB);
+  for (let s = 0, row = offset; s < n.positions; s++, row += stride) {
+    let channel = <usize> first << 2;
+    for (let at = row; at < row + bytes; at += 16, channel += 16) {
+      const centred = f32x4.sub(f32x4.sub(v128.load(n.x + at), centre), left);
+      let u = scaled(n, f32x4.mul(centred, inverse), channel);
+      if (n.silu) u = f32x4.mul(u, sigmoid(u));
+      v128.store(n.out + at, u);
+    }
+  }
+  const mean = joined(f64x2.add(low(centre), leftA), f64x2.add(high(centre), leftB));
+  const kept = n.statistics + (<usize> (batch * n.groups + first / width) << 3);
+  for (let lane = 0; lane < 4; lane += width) {
+    const to = kept + (<usize> (lane / width) << 3);
+    store<f32>(to, laneOf(mean, lane));
+    store<f32>(to, laneOf(inverse, lane), 4);
+  }
+}
+
+function laneOf(a: v128, lane: i32): f32 {
+  if (lane == 0) return f32x4.extract_lane(a, 0);
+  if (lane == 1) return f32x4.extract_lane(a, 1);
+  return lane == 2 ? f32x4.extract_lane(a, 2) : f32x4.extract_lane(a, 3);
+}
+
+export function gradientLanes(unit: i32): void {
+  const n = changetype<GroupNorm>(job);
+  const width = n.channels / n.groups, span = spanOf(n), units = n.channels / span;
+  const batch = unit / units, first = (unit - batch * units) * span;
+  const offset = <usize> (batch * n.positions * n.channels + first) << 2;
+  const stride = <usize> n.channels << 2, bytes = <usize> span << 2;
+  const kept = n.statistics + (<usize> (batch * n.groups) << 3);
+  const mean = keptOf(kept, first, width, 0), inverse = keptOf(kept, first, width, 4);
+  const size = f64x2.splat(<f64> (n.positions * width));
+  let sumA = f64x2.splat(0), sumB = sumA, dotA = sumA, dotB = sumA;
+  for (let s = 0, row = offset; s < n.positions; s++, row += stride) {
+    let channel = <usize> first << 2;
+    for (let at = row; at < row + bytes; at += 16, channel += 16) {
+      const normalized = f32x4.mul(f32x4.sub(v128.load(n.x + at), mean), inverse);
+      const g = slope(n, v128.load(n.gradient + at), normalized, channel);
+      const h = f32x4.mul(g, v128.load(n.gain + channel)), dot = f32x4.mul(h, normalized);
+      v128.store(n.out + at, h);
+      sumA = f64x2.add(sumA, low(h));
+      sumB = f64x2.add(sumB, high(h));
+      dotA = f64x2.add(dotA, low(dot));
+      dotB = f64x2.add(dotB, high(dot));
+    }
+  }
+  let meanH = constant(0);
+  if (n.centred) {
+    meanH = joined(
+      f64x2.div(ofGroups(sumA, sumB, width), size),
+      f64x2.div(ofGroups(sumB, sumA, width), size),
+    );
+  }
+  const meanHX = joined(
+    f64x2.div(ofGroups(dotA, dotB, width), size),
+    f64x2.div(ofGroups(dotB, dotA, width), size),
+  );
+  for (let s = 0, row = offset; s < n.positions; s++, row += stride) {
+    for (let at = row; at < row + bytes; at += 16) {
+      const normalized = f32x4.mul(f32x4.sub(v128.load(n.x + at), mean), inverse);
+      const h = f32x4.sub(v128.load(n.out + at), meanH);
+      v128.store(n.out + at, f32x4.mul(f32x4.sub(h, f32x4.mul(normalized, meanHX)), inverse));
+    }
+  }
+}
+
+/** The sums over rows [from, to) for gain and shift, four channels after four. */
+export function partLanes(n: GroupNorm, from: i32, to: i32, gains: usize, shifts: usize): void {
+  const width = n.channels / n.groups, stride = <usize> n.channels << 2;
+  for (let channel = 0; channel < n.channels; channel += 4) {
+    const bytes = <usize> channel << 2;
+    let gain = constant(0), shift = constant(0), row = from;
+    while (row < to) {
+      const batch = row / n.positions, end = min(to, (batch + 1) * n.positions);
+      const kept = n.statistics + (<usize> (batch * n.groups) << 3);
+      const mean = keptOf(kept, channel, width, 0), inverse = keptOf(kept, channel, width, 4);
+      for (; row < end; row++) {
+        const at = <usize> row * stride + bytes;
+        const normalized = f32x4.mul(f32x4.sub(v128.load(n.x + at), mean), inverse);
+        const g = slope(n, v128.load(n.gradient + at), normalized, bytes);
+        gain = f32x4.add(gain, f32x4.mul(g, normalized));
+        shift = f32x4.add(shift, g);
+      }
+    }
+    v128.store(gains + bytes, gain);
+    v128.store(shifts + bytes, shift);
+  }
+}
