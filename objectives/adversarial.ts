@@ -7,11 +7,13 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import type { Discriminator } from "../models/discriminator.ts";
 import { globalNorm } from "../nn/gradients.ts";
 import { meanAbsoluteError, meanSquaredError } from "../nn/losses.ts";
+import { partKey } from "../nn/initializers.ts";
 import { type Context, freeze } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import { averageOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update } from "../nn/update.ts";
 import { ADVERSARIAL_LOSSES, type AdversarialLossName } from "./adversarial_losses.ts";
+import { augment } from "./differentiable_augmentation.ts";
 import { FirstStageObjective, type FirstStageOptions } from "./first_stage.ts";
 import type { Inspection, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { forwardInTraining, STEP_SCALARS, updateModel } from "./training_step.ts";
@@ -40,6 +42,8 @@ export interface AdversarialWeights {
   readonly discWarmupSteps: number;
   /** Steps over which the generator's term then grows to its weight. */
   readonly generatorRampSteps: number;
+  /** Whether what the discriminator sees is augmented; see `augment`. */
+  readonly discAugment: boolean;
 }
 
 /** What the objective is made of. */
@@ -63,10 +67,13 @@ export const ADVERSARIAL_DEFAULTS: AdversarialWeights = {
   discStart: 0,
   discWarmupSteps: 0,
   generatorRampSteps: 0,
+  discAugment: false,
 };
 
 /** Added to the norm that divides, and the greatest ratio of the norms. */
 const EPSILON = 1e-4, MOST = 1e4;
+/** Tells the augmentation's random numbers from the quantiser's. */
+const AUGMENTATION = 101;
 /** An adaptive weight from which on the discriminator is known to ruin reconstructions. */
 const DANGEROUS = 25;
 
@@ -257,10 +264,20 @@ export class AdversarialObjective extends FirstStageObjective {
     if (this.#generatorShare(step) === 0) return undefined;
     using scope = seen.device.scope();
     using _frozen = freeze(this.discriminator);
-    const logits = this.discriminator.forward(seen, context);
+    const logits = this.#discriminate(seen, context, 0);
     const loss = scope.keep(ADVERSARIAL_LOSSES[this.#options.discLoss].generator(logits));
     const [gradient] = backward(loss, [seen], { spent: scope });
     return { loss, gradient: scope.keep(gradient) };
+  }
+
+  /** The logits of images, which are augmented first where that is set.
+   * @param part tells what is drawn for them from what is drawn for others in the same step
+   */
+  #discriminate(images: Tensor, context: Context, part: number): Tensor {
+    const seen = this.#options.discAugment
+      ? augment(images, partKey(partKey(context.key, AUGMENTATION), part))
+      : images;
+    return this.discriminator.forward(seen, context);
   }
 
   /** λ, a scalar; 0 where there is no generator's term.
@@ -296,8 +313,8 @@ export class AdversarialObjective extends FirstStageObjective {
       return { discriminatorLoss: zero(), logitsReal: zero(), logitsFake: zero() };
     }
     device.phase("discriminator");
-    const real = this.discriminator.forward(images, context);
-    const fake = this.discriminator.forward(detach(seen), context);
+    const real = this.#discriminate(images, context, 1);
+    const fake = this.#discriminate(detach(seen), context, 2);
     const loss = ADVERSARIAL_LOSSES[discLoss].discriminator(real, fake);
     const [logitsReal, logitsFake] = withoutGradients(() => [mean(real), mean(fake)]);
     for (const tensor of [loss, logitsReal, logitsFake]) scope.keep(tensor);

@@ -74,6 +74,9 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
       .describe("steps that the discriminator learns before the generator's term counts"),
     generatorRampSteps: count().default(ADVERSARIAL_DEFAULTS.generatorRampSteps)
       .describe("steps over which the generator's term then grows to its weight"),
+    discAugment: z.boolean().default(ADVERSARIAL_DEFAULTS.discAugment).describe(
+      "shows the discriminator images with other colours, shifted and with a part cut out (DiffAugment), for small sets",
+    ),
     discLayers: z.int().min(1).default(3)
       .describe("convolutions of the discriminator that halve the side"),
     discChannels: z.int().min(1).default(64)

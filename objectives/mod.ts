@@ -15,6 +15,7 @@ export * from "./protocol.ts";
 export * from "./first_stage.ts";
 export * from "./adversarial.ts";
 export * from "./adversarial_losses.ts";
+export * from "./differentiable_augmentation.ts";
 export * from "./reconstruction.ts";
 export * from "./training_pass.ts";
 export * from "./training_step.ts";

@@ -22,6 +22,7 @@ function withoutFolder(value: unknown): unknown {
  * so that runs which were made before go on, and keep their names. */
 const LATER: Readonly<Record<string, unknown>> = {
   "objective.type": "reconstruction",
+  "objective.discAugment": false,
   "model.type": "vqvae",
   "training.averageDecay": null,
   "training.validation": 0,

@@ -280,6 +280,29 @@ testOnEach(devices, "recomputation changes no bit of both networks", async (devi
   assert.deepEqual(frugal, plain);
 });
 
+testOnEach(
+  devices,
+  "an augmented discriminator sees other images in every step, and both networks learn",
+  async (device) => {
+    const taken = async (discAugment: boolean, step: number) => {
+      using objective = makeObjective(device, { discAugment }).objective;
+      using _scope = device.scope();
+      const { logitsReal, logitsFake } = await numbers(
+        objective.step({ images: imagesOn(device) }, stepAt(step)),
+      );
+      const state = await objective.stateDictionary();
+      assert.ok([...state.values()].every(({ values }) => values.every(Number.isFinite)));
+      return [logitsReal, logitsFake];
+    };
+    const plain = await taken(false, 0),
+      first = await taken(true, 0),
+      second = await taken(true, 1);
+    assert.notEqual(first[0], plain[0]);
+    assert.notEqual(second[0], first[0]);
+    assert.deepEqual(await taken(true, 0), first, "the key decides");
+  },
+);
+
 Deno.test("an inspection shows both players, and warns of a weight that ruins reconstructions", async () => {
   using _scope = reference.scope();
   const { objective } = makeObjective(reference);

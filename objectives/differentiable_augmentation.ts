@@ -1,0 +1,84 @@
+/** DiffAugment (Zhao et al. 2020, arXiv 2006.10738): what a discriminator sees is changed by chance, and gradients pass. */
+import { uniform, zeros } from "../core/functions/creation.ts";
+import { add, mul, sub } from "../core/functions/elementwise.ts";
+import { gather } from "../core/functions/indexing.ts";
+import { concatenate, reshape } from "../core/functions/movement.ts";
+import { mean } from "../core/functions/reductions.ts";
+import { philox, type RandomKey } from "../core/random.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
+
+/** The most that an image is shifted, and the side of what is cut out, as shares of its side. */
+const SHIFT = 1 / 8, CUTOUT = 1 / 2;
+
+/** Images as a discriminator that has few of them is shown them, so that it does not learn them by heart: each with its own
+ * brightness (± 0.5), saturation (× [0, 2)) and contrast (× [0.5, 1.5)), shifted by up to an eighth of its sides, and with a
+ * rectangle of half its sides cut out; what is shifted in or cut out is 0. Differentiable by the images.
+ *
+ * ```ts
+ * import { augment, openDevice, randomKey, uniform } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * using device = await openDevice("reference");
+ * const images = uniform(device, [2, 16, 16, 3], randomKey(1, "images"), -1, 1);
+ * const seen = augment(images, randomKey(1, "augmentation"));
+ * assert.deepEqual(seen.shape, images.shape);
+ * ```
+ * @param images float32 `[B, H, W, C]` in [−1, 1]
+ * @param key of what is drawn, anew for each image
+ */
+export function augment(images: Tensor, key: RandomKey): Tensor {
+  return move(recolour(images, key), partKey(key, 3));
+}
+
+/** Other brightness, saturation and contrast, one after the other. */
+function recolour(images: Tensor, key: RandomKey): Tensor {
+  const { device, shape: [batch] } = images;
+  const draw = (part: number, low: number, high: number) =>
+    uniform(device, [batch, 1, 1, 1], partKey(key, part), low, high);
+  const about = (x: Tensor, axes: readonly number[], factor: Tensor) => {
+    const centre = mean(x, axes, { keepAxes: true });
+    return add(mul(sub(x, centre), factor), centre);
+  };
+  const brighter = add(images, draw(0, -0.5, 0.5));
+  const saturated = about(brighter, [3], draw(1, 0, 2));
+  return about(saturated, [1, 2, 3], draw(2, 0.5, 1.5));
+}
+
+/** Shifted, and with a rectangle cut out: each pixel is another one, or 0. */
+function move(images: Tensor, key: RandomKey): Tensor {
+  const { device, shape } = images;
+  const [batch, height, width, channels] = shape, nothing = batch * height * width;
+  const sources = new Int32Array(nothing), words = new Uint32Array(4);
+  for (let image = 0; image < batch; image++) {
+    philox(key, image, 0, words);
+    const [down, right, top, left] = words;
+    const y = shiftOf(height, down), x = shiftOf(width, right);
+    const rows = cutOf(height, top), columns = cutOf(width, left);
+    for (let row = 0; row < height; row++) {
+      for (let column = 0; column < width; column++) {
+        const from = row - y, beside = column - x;
+        const isInside = from >= 0 && from < height && beside >= 0 && beside < width;
+        const isCut = rows(row) && columns(column);
+        sources[(image * height + row) * width + column] = isInside && !isCut
+          ? (image * height + from) * width + beside
+          : nothing;
+      }
+    }
+  }
+  const pixels = reshape(images, [nothing, channels]);
+  const table = concatenate([pixels, zeros(device, [1, channels])]);
+  return reshape(gather(table, device.tensor(sources, [nothing])), shape);
+}
+
+/** A whole number of pixels that a side is shifted by, of a random word. */
+function shiftOf(side: number, word: number): number {
+  const most = Math.round(side * SHIFT);
+  return word % (2 * most + 1) - most;
+}
+
+/** Which places of a side are cut out: half of it, its centre anywhere, so that it may stick out. */
+function cutOf(side: number, word: number): (place: number) => boolean {
+  const length = Math.round(side * CUTOUT), centre = word % (side + 1 - length % 2);
+  const start = centre - Math.floor(length / 2);
+  return (place) => place >= start && place < start + length;
+}
