@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { findMpi } from "../../training/distributed/mpi_library.ts";
-import { lastLine, runTask } from "./child.ts";
+import { folderForTests, lastLine, runTask } from "./child.ts";
 
 Deno.test("doctor names every device, the libraries, and what auto picks", async () => {
   const { code, stdout, stderr } = await runTask("doctor", ["--json"]);
@@ -37,4 +37,49 @@ Deno.test("every task lists its flags with --help", async () => {
     assert.equal(code, 0);
     for (const flag of [...flags[task], "--json", "--help"]) assert.ok(stdout.includes(flag), flag);
   });
+});
+
+Deno.test("doctor --plan says what a preset, a run and a file of settings need, and whether the device has it", async () => {
+  const folder = folderForTests(), file = `${folder}/settings.json`;
+  Deno.writeTextFileSync(file, JSON.stringify({ preset: "digits", model: { hidden: 32 } }));
+  const plan = async (source: string, ...flags: readonly string[]) => {
+    const { code, stdout, stderr } = await runTask("doctor", [
+      ...["--plan", source, "--device", "cpu", "--json", ...flags],
+    ]);
+    return { code, stderr, result: code > 1 ? {} : lastLine(stdout) };
+  };
+  const [large, run, settings] = await Promise.all([
+    plan("vqgan-f16", "--data.name", "ffhq", "--batch", "1,12"),
+    plan("tests/fixtures/run-before-objectives"),
+    plan(file, "--training.accumulate", "2"),
+  ]);
+  assert.equal(large.code, 1, "its own batch of 12 does not fit 4 GiB");
+  type Steps = readonly { batch: number; recompute: boolean; fits: string; peakBytes: number }[];
+  const steps = large.result.steps as Steps;
+  assert.deepEqual(steps.map(({ batch, recompute, fits }) => [batch, recompute, fits]), [
+    [1, false, "yes"],
+    [1, true, "yes"],
+    [12, false, "no"],
+    [12, true, "no"],
+  ]);
+  assert.equal(large.result.parameters, 74_907_332);
+  assert.equal(run.code, 0);
+  assert.deepEqual(run.result.imageShape, [28, 28, 1]);
+  assert.equal(settings.code, 0);
+  assert.equal((settings.result.steps as Steps)[0].batch, 2, "batches that the parts divide");
+
+  const refusals: [string[], RegExp][] = [
+    [["--plan", "vqgan-f17"], /preset must name one, got "vqgan-f17", did you mean vqgan-f16\?/],
+    [["--batch", "4"], /--plan must say which configuration is meant, got none beside --batch/],
+    [
+      ["--plan", "vqgan-small", "--model.attnResolutions", "7"],
+      /must be among .* 32, 16, 8, got 7/,
+    ],
+    [["--plan", "gpt"], /stage1 must be the folder of a finished run/],
+  ];
+  await Promise.all(refusals.map(async ([flags, message]) => {
+    const { code, stderr } = await runTask("doctor", flags);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+  }));
 });
