@@ -105,16 +105,16 @@ export async function findDnn(choice: string = "auto"): Promise<Dnn | undefined>
   return findDnn(choice);
 }
 
-/** What a device can hold, as far as it tells; none where it does not, or knows no bound but the machine's memory. */
+/** Memory limits of a device. Null means: unknown, or only limited by the machine's memory. */
 export interface MemoryLimits {
-  /** All tensors together, in bytes. */
+  /** For all tensors together, in bytes. */
   readonly totalBytes: number | null;
-  /** One tensor, in bytes. */
+  /** For one tensor, in bytes. */
   readonly longestBytes: number | null;
 }
 
-/** Says what a device of this machine can hold, without opening it. WebGPU tells how long a buffer may be, and not how much
- * memory the GPU has. */
+/** Gives the memory limits of a device of this machine, without opening it. WebGPU reports the longest allowed buffer, but not
+ * how much memory the GPU has. */
 export async function memoryLimits(name: DeviceName): Promise<MemoryLimits> {
   if (name === "reference") return { totalBytes: null, longestBytes: null };
   if (name === "cpu") {

@@ -1,14 +1,14 @@
-/** A device without memory and without arithmetic: what runs on it is a matter of shapes alone. */
+/** A device that computes nothing and allocates nothing: it only tracks the shapes of tensors. */
 import type { Backend, Buffer, DeviceName, HostArray, Kernels } from "./backend.ts";
 import { operations } from "./ops.ts";
 import { Device } from "./tensor.ts";
 
-/** Differences between the numbers that are read: they vary, as what measures its data asks, and mean nothing. */
+/** Step between the numbers that reads return. They vary because code that measures its data may require that. */
 const STRIDE = 0.618;
 
-/** Opens a device on which tensors have shapes and no values: kernels do nothing, integers are read as 0, and floats as numbers
- * in [0, 1) that mean nothing. It counts its bytes as every device does, so that a model's own step tells what memory the
- * step takes elsewhere.
+/** Opens a device on which tensors have shapes but no values. Kernels do nothing; reading a tensor gives zeros (int32) or
+ * arbitrary numbers in [0, 1) (float32). It counts bytes like every other device, so running a model's training step on it
+ * shows how much memory the step needs.
  *
  * ```ts
  * import { Linear, openDryRun, randomKey } from "@codebook/codebook";
@@ -18,7 +18,7 @@ const STRIDE = 0.618;
  * assert.ok(device.liveBytes >= 4 * 2 ** 32);
  * huge.dispose();
  * ```
- * @param name of the device that it stands for
+ * @param name of the device that it imitates
  */
 export function openDryRun(name: DeviceName): Device {
   const doNothing = () => {};

@@ -1,18 +1,19 @@
-/** Watches how much memory a device's tensors take. */
+/** Measures how much memory the tensors of a device use. */
 import { type Backend, type Buffer, type View, withKernels, wrapKernels } from "./backend.ts";
 import type { Device } from "./tensor.ts";
 
-/** What was alive on a device since the watch began. */
+/** Memory use of a device since the watch began. */
 export interface MemoryWatch extends Disposable {
-  /** The most bytes that tensors held at once, those from before the watch counted in. */
+  /** Peak of the bytes held by tensors, including tensors from before the watch. */
   readonly peakBytes: number;
-  /** The most bytes that the device held at once, what was ready for reuse counted in. */
+  /** Peak of the bytes held by the device, including buffers kept for reuse. */
   readonly heldBytes: number;
-  /** Bytes of the longest buffer that a kernel saw. */
+  /** Size of the longest buffer that a kernel used, in bytes. */
   readonly longestBytes: number;
 }
 
-/** Watches a device's memory until the result is disposed of: at each kernel, when all that it reads and writes is there.
+/** Watches the memory of a device until the result is disposed of. It looks at every kernel call, when all inputs and outputs
+ * of the kernel are allocated.
  *
  * ```ts
  * import { exp, openDevice, watchMemory } from "@codebook/codebook";
@@ -23,7 +24,7 @@ export interface MemoryWatch extends Disposable {
  * exp(exp(x));
  * assert.equal(watch.peakBytes, 3 * 4096);
  * ```
- * @throws {Error} the device is watched already, by a profile perhaps
+ * @throws {Error} something else (a profile, for example) watches the device already
  */
 export function watchMemory(device: Device): MemoryWatch {
   const watch = { peakBytes: 0, heldBytes: 0, longestBytes: 0 };

@@ -19,7 +19,7 @@ export interface OpenOptions {
 export interface DatasetKind<Settings extends object = object> {
   /** Checks settings and fills in the defaults. */
   readonly schema: z.ZodObject<DatasetSettingsShape<Settings>, z.core.$strict>;
-  /** Height, width and channels of its images, which is known before it is opened. */
+  /** Height, width and channels of the images. Known before the data set is opened. */
   imageShape(settings: Settings): Dataset["imageShape"];
   /** Opens the set.
    * @param settings all of them, checked

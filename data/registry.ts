@@ -75,7 +75,7 @@ export function datasetSchema(config: unknown): z.ZodType<DatasetConfig> {
   }).prefault({});
 }
 
-/** Height, width and channels of the images of a configuration's data set, which is not opened.
+/** Height, width and channels of the images of a data set, without opening it.
  * @throws {RangeError} there is none of that name, or a setting is not one that it allows
  */
 export function imageShapeOf({ name, ...given }: DatasetConfig): Dataset["imageShape"] {

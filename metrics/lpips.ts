@@ -107,7 +107,7 @@ export class Lpips extends Module {
     return new Lpips(device, network, backbone, linear);
   }
 
-  /** LPIPS with weights of zero, which no file is needed for: what it takes, and not what it tells. */
+  /** LPIPS with zeros as weights, which needs no files: for measuring its memory. */
   static blank(device: Device, network: LpipsNetwork): Lpips {
     return new Lpips(device, network, BLANK_WEIGHTS, BLANK_WEIGHTS);
   }

@@ -1,14 +1,14 @@
-/** How sharp reconstructions are: what they have of the originals' fine detail. */
+/** Sharpness: how much of the fine detail of the originals the reconstructions have. */
 import { sizeOf } from "../core/shape.ts";
 import type { ImageMetric, MetricDescription } from "./image_metric.ts";
 import { checkPair, type Images } from "./images.ts";
 
-/** The least frequency of the high band, in cycles a pixel: half of the greatest that an axis can have. */
+/** Lowest frequency of the high band, in cycles per pixel: half of the highest possible frequency along an axis. */
 const LEAST = 0.25;
 
-/** The energy of each image in the high band of its spectrum: the squared coefficients of the cosine transform (DCT-II,
- * orthonormal, both axes) at frequencies √(u² + v²) of at least a quarter of a cycle a pixel, summed over the channels. A
- * cosine transform has no edge where the image ends, so that only what is in the image counts.
+/** The energy of each image in the high band of its spectrum: the sum of the squared coefficients of the two-dimensional cosine
+ * transform (DCT-II, orthonormal) at frequencies √(u² + v²) of at least ¼ cycle per pixel, over all channels. Unlike a Fourier
+ * transform, a cosine transform adds no edge at the image's border.
  *
  * ```ts
  * import { imageHighEnergy } from "@codebook/codebook";
@@ -32,7 +32,7 @@ export function imageHighEnergy({ values, shape }: Images): Float64Array<ArrayBu
         { length: height * width },
         (_, at) => values[image * size + at * channels + channel],
       );
-      // Each pass transforms the rows and turns the plane.
+      // Each pass transforms the rows and transposes the result.
       const turned = transformRows(plane, width, rows);
       energy += highEnergy(transformRows(turned, height, columns), height, width);
     }
@@ -81,8 +81,8 @@ function highEnergy(coefficients: Float64Array, height: number, width: number): 
   return energy;
 }
 
-/** The high-band energy of all reconstructions divided by that of all originals: 1 is as sharp as they are, less is blurred,
- * more has noise that they have not. It does not ask whether the detail is in its place: read it beside an error.
+/** The high-band energy of all reconstructions divided by that of all originals. 1 means as sharp as the originals, less means
+ * blurred, more means added noise. It does not measure whether the detail is correct, so read it together with an error.
  *
  * ```ts
  * import { Sharpness, SHARPNESS } from "@codebook/codebook";
@@ -118,7 +118,7 @@ export class Sharpness implements ImageMetric {
     await Promise.resolve();
   }
 
-  /** The ratio; where the originals have no fine detail, 1 if the reconstructions have none either, else infinite.
+  /** The ratio. If the originals have no fine detail, it is 1 if the reconstructions have none either, otherwise infinite.
    * @throws {RangeError} there was no image
    */
   async result(): Promise<number> {

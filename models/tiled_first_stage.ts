@@ -1,4 +1,4 @@
-/** A first stage on one large image, tile by tile. */
+/** Encodes and decodes large images tile by tile. */
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
 import type { FirstStage } from "./first_stage.ts";
@@ -12,12 +12,12 @@ export interface TiledValues<Values> {
   readonly shape: Shape;
 }
 
-/** Encodes and decodes one image of any size in tiles, so that the device's memory has to hold one tile, and the host's the
- * image.
+/** Encodes and decodes images of any size in tiles. The device only needs memory for one tile.
  *
- * A place takes its codes from the tile in whose middle it lies; decoded tiles are blended about the same cuts, over half
- * of the overlap. Where a network sees no further than a quarter of the overlap, the result is that of the whole image. A
- * network that norms over the whole image or attends to it gives other numbers: each tile is an image of its own to it.
+ * In an overlap each code comes from the tile whose centre is nearer; decoded tiles are blended over half of the overlap. If
+ * the receptive field reaches no further than a quarter of the overlap, the result equals that of the whole image, except for
+ * rounding. Group normalisation and attention depend on the whole image, so networks with these treat each tile as a separate
+ * image, and the result differs.
  *
  * ```ts
  * import {

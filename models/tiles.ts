@@ -1,17 +1,17 @@
-/** How an image that is too large for a network at once is cut into tiles that overlap. */
+/** Splits large images into overlapping tiles. */
 
-/** How images are cut, in pixels. */
+/** Size of the tiles, in pixels. */
 export interface Tiling {
   /** The side of a tile. */
   readonly tile: number;
-  /** The least that neighbours have in common. */
+  /** Minimum overlap of neighbouring tiles. */
   readonly overlap: number;
 }
 
-/** What images are cut into where nobody says otherwise. */
+/** The default. */
 export const USUAL_TILING: Tiling = { tile: 512, overlap: 64 };
 
-/** Refuses tiles that a model cannot take.
+/** Rejects tiles that do not fit a model.
  * @throws {RangeError} a tile or an overlap is not divisible by the downsampling, or tiles overlap by more than half
  */
 export function checkTiling({ tile, overlap }: Tiling, downsampling: number): void {
@@ -27,13 +27,13 @@ export function checkTiling({ tile, overlap }: Tiling, downsampling: number): vo
 export interface TileSpan {
   /** Where it begins. */
   readonly start: number;
-  /** Where what is taken from it begins: halfway through what it shares with the tile before. */
+  /** Start of the part that is used from this tile: the middle of the overlap with the previous tile. */
   readonly from: number;
-  /** Where that ends. */
+  /** End of that part. */
   readonly to: number;
 }
 
-/** The tiles along one axis: as few as reach its end, all of one length, spread evenly.
+/** The tiles along one axis: as few as possible, all of the same length, spread evenly.
  *
  * ```ts
  * import { tileSpans } from "./tiles.ts";
@@ -44,7 +44,7 @@ export interface TileSpan {
  * ]);
  * ```
  * @param side of the image
- * @param tiling in the side's unit; of a side that is no longer than a tile there is one, of the whole side
+ * @param tiling in the unit of the side; a side that is not longer than a tile gets a single tile
  */
 export function tileSpans(side: number, { tile, overlap }: Tiling): readonly TileSpan[] {
   const count = side <= tile ? 1 : Math.ceil((side - overlap) / (tile - overlap));
@@ -52,14 +52,14 @@ export function tileSpans(side: number, { tile, overlap }: Tiling): readonly Til
     { length: count },
     (_, at) => count === 1 ? 0 : Math.round(at * (side - tile) / (count - 1)),
   );
-  // Halfway between where the next one begins and where this one ends.
+  // The middle of each overlap.
   const cuts = starts.slice(1).map((next, at) => Math.floor((next + starts[at] + tile) / 2));
   return starts.map((start, at) => ({ start, from: cuts[at - 1] ?? 0, to: cuts[at] ?? side }));
 }
 
-/** The weight of each place of a tile where tiles are laid over each other: 1 inside, and a ramp about each cut over half
- * of the overlap. What is nearer to an edge than a quarter of the overlap has none: that is where a tile differs from the
- * whole image. At each place of the image the weights of all tiles add up to 1.
+/** Blending weights of a tile along one axis: 1 inside, and a linear ramp around each cut, over half of the overlap. The outer
+ * quarter of the overlap gets weight 0, because there the tile's border influences the result most. The weights of all tiles
+ * sum to 1 at each position.
  * @param span the tile
  * @param length of the tile
  * @param side of the image
@@ -70,7 +70,7 @@ export function tileWeights(
   { length, side, overlap }: { length: number; side: number; overlap: number },
 ): Float32Array<ArrayBuffer> {
   const ramp = Math.max(1, overlap / 2);
-  // The share of what lies behind a cut; there is nothing before the image, nor behind it.
+  // From 0 before a cut to 1 after it.
   const behind = (place: number, cut: number) =>
     Math.min(1, Math.max(0, (place + 0.5 - cut) / ramp + 0.5));
   return Float32Array.from({ length }, (_, at) => {

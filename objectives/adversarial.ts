@@ -42,7 +42,7 @@ export interface AdversarialWeights {
   readonly discWarmupSteps: number;
   /** Steps over which the generator's term then grows to its weight. */
   readonly generatorRampSteps: number;
-  /** Whether what the discriminator sees is augmented; see `augment`. */
+  /** Whether the inputs of the discriminator are augmented; see `augment`. */
   readonly discAugment: boolean;
 }
 
@@ -72,7 +72,7 @@ export const ADVERSARIAL_DEFAULTS: AdversarialWeights = {
 
 /** Added to the norm that divides, and the greatest ratio of the norms. */
 const EPSILON = 1e-4, MOST = 1e4;
-/** Tells the augmentation's random numbers from the quantiser's. */
+/** Separates the random numbers of the augmentation from those of the quantiser. */
 const AUGMENTATION = 101;
 /** An adaptive weight from which on the discriminator is known to ruin reconstructions. */
 const DANGEROUS = 25;
@@ -270,8 +270,8 @@ export class AdversarialObjective extends FirstStageObjective {
     return { loss, gradient: scope.keep(gradient) };
   }
 
-  /** The logits of images, which are augmented first where that is set.
-   * @param part tells what is drawn for them from what is drawn for others in the same step
+  /** The logits of images, augmented first if that is enabled.
+   * @param part separates the random numbers of the calls in one step
    */
   #discriminate(images: Tensor, context: Context, part: number): Tensor {
     const seen = this.#options.discAugment

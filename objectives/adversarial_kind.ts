@@ -32,7 +32,7 @@ const count = () => z.int().min(0);
 const weight = () => z.number().min(0);
 
 /** Loads the perceptual term.
- * @param blank whether it does without its weights
+ * @param blank whether to use zeros in place of the weights
  * @throws {Error} there are no weights
  */
 async function loadPerceptual(
@@ -75,7 +75,7 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
     generatorRampSteps: count().default(ADVERSARIAL_DEFAULTS.generatorRampSteps)
       .describe("steps over which the generator's term then grows to its weight"),
     discAugment: z.boolean().default(ADVERSARIAL_DEFAULTS.discAugment).describe(
-      "shows the discriminator images with other colours, shifted and with a part cut out (DiffAugment), for small sets",
+      "augments the images that the discriminator sees (DiffAugment: colours, shifts, cutouts); for small data sets",
     ),
     discLayers: z.int().min(1).default(3)
       .describe("convolutions of the discriminator that halve the side"),

@@ -1,4 +1,4 @@
-/** DiffAugment (Zhao et al. 2020, arXiv 2006.10738): what a discriminator sees is changed by chance, and gradients pass. */
+/** DiffAugment (Zhao et al. 2020, arXiv 2006.10738): random, differentiable augmentation of the discriminator's inputs. */
 import { uniform, zeros } from "../core/functions/creation.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
 import { gather } from "../core/functions/indexing.ts";
@@ -8,12 +8,12 @@ import { philox, type RandomKey } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
 
-/** The most that an image is shifted, and the side of what is cut out, as shares of its side. */
+/** Maximum shift and side of the cutout, as fractions of the image's side. */
 const SHIFT = 1 / 8, CUTOUT = 1 / 2;
 
-/** Images as a discriminator that has few of them is shown them, so that it does not learn them by heart: each with its own
- * brightness (± 0.5), saturation (× [0, 2)) and contrast (× [0.5, 1.5)), shifted by up to an eighth of its sides, and with a
- * rectangle of half its sides cut out; what is shifted in or cut out is 0. Differentiable by the images.
+/** Augments images for a discriminator, so that it does not memorise a small training set. Each image gets a random brightness
+ * (± 0.5), saturation (× [0, 2)) and contrast (× [0.5, 1.5)), is shifted by up to an eighth of its sides, and a rectangle of half
+ * its sides is cut out. Pixels that are shifted in or cut out are 0. Differentiable by the images.
  *
  * ```ts
  * import { augment, openDevice, randomKey, uniform } from "@codebook/codebook";
@@ -24,13 +24,13 @@ const SHIFT = 1 / 8, CUTOUT = 1 / 2;
  * assert.deepEqual(seen.shape, images.shape);
  * ```
  * @param images float32 `[B, H, W, C]` in [−1, 1]
- * @param key of what is drawn, anew for each image
+ * @param key of the random numbers; each image gets its own
  */
 export function augment(images: Tensor, key: RandomKey): Tensor {
   return move(recolour(images, key), partKey(key, 3));
 }
 
-/** Other brightness, saturation and contrast, one after the other. */
+/** Changes brightness, saturation and contrast, in this order. */
 function recolour(images: Tensor, key: RandomKey): Tensor {
   const { device, shape: [batch] } = images;
   const draw = (part: number, low: number, high: number) =>
@@ -44,7 +44,7 @@ function recolour(images: Tensor, key: RandomKey): Tensor {
   return about(saturated, [1, 2, 3], draw(2, 0.5, 1.5));
 }
 
-/** Shifted, and with a rectangle cut out: each pixel is another one, or 0. */
+/** Shifts the images and cuts out a rectangle: each pixel becomes a copy of another one, or 0. */
 function move(images: Tensor, key: RandomKey): Tensor {
   const { device, shape } = images;
   const [batch, height, width, channels] = shape, nothing = batch * height * width;
@@ -70,13 +70,13 @@ function move(images: Tensor, key: RandomKey): Tensor {
   return reshape(gather(table, device.tensor(sources, [nothing])), shape);
 }
 
-/** A whole number of pixels that a side is shifted by, of a random word. */
+/** The shift in pixels, from a random 32-bit word. */
 function shiftOf(side: number, word: number): number {
   const most = Math.round(side * SHIFT);
   return word % (2 * most + 1) - most;
 }
 
-/** Which places of a side are cut out: half of it, its centre anywhere, so that it may stick out. */
+/** Tells which positions along a side are cut out: half of the side, around a random centre. It may reach over the border. */
 function cutOf(side: number, word: number): (place: number) => boolean {
   const length = Math.round(side * CUTOUT), centre = word % (side + 1 - length % 2);
   const start = centre - Math.floor(length / 2);

@@ -33,7 +33,7 @@ export interface ObjectiveNeeds<Settings extends object = object> {
   readonly stepsPerEpoch: number;
   /** The finished first stage that it stands on, where it stands on one. */
   readonly stage1?: FirstStage;
-  /** Whether networks that are not trained do without their files, with weights of zero: for a dry run. */
+  /** Whether frozen networks get zeros as weights, so that their files are not needed: for a dry run. */
   readonly blank?: boolean;
 }
 

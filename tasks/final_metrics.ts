@@ -1,4 +1,4 @@
-/** What a run measures besides at its end, where `training.metrics` asks for it. */
+/** Additional metrics at the end of a run (`training.metrics`). */
 import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
@@ -12,7 +12,7 @@ import { evaluateRun } from "../training/run_evaluation.ts";
 import type { RunFolder } from "../training/run_folder.ts";
 import { trainOnDigits } from "./evaluate_generator.ts";
 
-/** Measures a first stage that has been trained, on all test images. */
+/** Measures a trained first stage on all test images. */
 export class FinalMetrics {
   readonly #names: readonly string[];
 
@@ -23,7 +23,7 @@ export class FinalMetrics {
     this.#names = parseMetricNames(names);
   }
 
-  /** Measures the run in a folder, with the weights that it is used with. */
+  /** Measures the run in a folder. It uses the averaged weights if the run has some. */
   async measure(
     config: Config,
     device: Device,

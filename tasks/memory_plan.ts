@@ -1,4 +1,4 @@
-/** Says what memory a configuration needs, and whether the device has it: `deno task doctor --plan`. */
+/** `deno task doctor --plan`: shows how much memory a configuration needs, and whether the device has it. */
 import { stat } from "node:fs/promises";
 import type { DeviceName } from "../core/backend.ts";
 import { type MemoryLimits, memoryLimits, openDevice } from "../core/device.ts";
@@ -13,22 +13,22 @@ import { readConfigFile } from "./config_file.ts";
 import { asInput, asUsage } from "./fail.ts";
 import { Output } from "./output.ts";
 
-/** What is asked for. */
+/** Options of the plan. */
 export interface PlanOptions {
-  /** A preset, a JSON file of settings or a run's folder. */
+  /** A preset, a JSON file of settings or the folder of a run. */
   readonly plan: string;
-  /** The batches; none: the usual ones. */
+  /** The batch sizes; none: 1, 2, 4, … up to that of the configuration. */
   readonly batch: readonly number[] | null;
   /** Whether the result is JSON. */
   readonly json: boolean;
 }
 
-/** Whether a step fits: `barely`, where the device must give back what it keeps ready for reuse; `unknown`, where it does
- * not say what it has. */
+/** Whether a step fits. `barely`: only if the device frees the buffers that it keeps for reuse. `unknown`: the device does not
+ * report its memory. */
 type Verdict = "yes" | "barely" | "no" | "unknown";
 
-/** Prints the plan of a configuration, and gives the exit code: 1 where its own batch does not fit.
- * @param flags settings over those of the configuration
+/** Prints the plan of a configuration. The exit code is 1 if the configuration's own batch size does not fit.
+ * @param flags settings that override those of the configuration
  */
 export async function showMemoryPlan(
   { plan: source, batch, json }: PlanOptions,
@@ -55,14 +55,14 @@ export async function showMemoryPlan(
       showStanding(source, plan),
       `images ${imageShape.join("×")}; ${showCapacity(device, limits, freeBytes)}`,
       ...showSteps(steps),
-      "bytes alive at the peak of a training step; scratch memory of kernels and the program itself come on top",
+      "bytes held by tensors at the peak of a training step, without scratch memory of kernels and without the program itself",
     ],
   );
   const own = steps.find((step) => step.batch === batchSize && step.recompute === recompute);
   return own?.fits === "no" ? 1 : 0;
 }
 
-/** The configuration that is meant. */
+/** Reads the configuration. */
 async function configOf(source: string, flags: Readonly<Record<string, unknown>>): Promise<Config> {
   const found = await stat(source).catch(() => undefined);
   if (PRESETS.has(source) || found === undefined) {
@@ -76,13 +76,13 @@ async function configOf(source: string, flags: Readonly<Record<string, unknown>>
   return asUsage(() => resolveUnchecked({ saved, flags }));
 }
 
-/** 1, 2, 4, … up to the configuration's own batch, as far as a step can be computed in its parts. */
+/** 1, 2, 4, … up to the configuration's own batch size, without those that `training.accumulate` does not divide. */
 function usualBatches({ training: { batchSize, accumulate } }: Config): readonly number[] {
   const powers = Array.from({ length: Math.ceil(Math.log2(batchSize)) }, (_, at) => 2 ** at);
   return [...powers, batchSize].filter((batch) => batch % accumulate === 0);
 }
 
-/** The classes of the images, for an objective that may learn them. */
+/** The classes of the images, for generators. */
 async function classesOf(config: Config): Promise<readonly string[] | undefined> {
   if (objectiveKind(config.objective.type).quantizes) return undefined;
   return (await openDataset(config.data)).classes;
@@ -94,7 +94,7 @@ async function deviceOf({ device }: Config): Promise<DeviceName> {
   return opened.name;
 }
 
-/** Memory that this machine has to spare, in bytes; none where this process may not ask. */
+/** Free memory of this machine in bytes; null if this process may not ask. */
 function freeMemory(): number | null {
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
   return state === "granted" ? Deno.systemMemoryInfo().available : null;
@@ -143,7 +143,7 @@ function showCapacity(
   return [`device ${device}`, ...bounds].join(", ");
 }
 
-/** A line a batch, without recomputation and with it. */
+/** One line per batch size, with and without recomputation. */
 function showSteps(steps: readonly (StepPlan & { readonly fits: Verdict })[]): string[] {
   const rows = [...Map.groupBy(steps, ({ batch }) => batch)].map(([batch, both]) => [
     String(batch),

@@ -243,11 +243,11 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   return 0;
 }
 
-/** Makes ready what measures the finished run, whose networks no other run loads.
+/** Loads the metrics for the finished run. Other runs do not load their networks.
  * @throws {UsageError} there is no metric of a name
  */
 async function openMetrics(names: string) {
-  // Computed, so that Deno does not fetch its packages for every run.
+  // A computed specifier, so that Deno does not fetch its packages for every run.
   const module = new URL("final_metrics.ts", import.meta.url).href;
   const { FinalMetrics } = await import(module) as typeof import("./final_metrics.ts");
   return asUsage(() => new FinalMetrics(names));

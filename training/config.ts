@@ -52,7 +52,7 @@ export interface TrainingConfig {
   readonly averageDecay: number | null;
   /** Whether large models compute anew in the backward pass what they would have to keep. */
   readonly recompute: boolean;
-  /** The metrics that a first stage is measured by besides at the end of its run, their names with commas between. */
+  /** Additional metrics at the end of the run of a first stage: names separated by commas. */
   readonly metrics: string | null;
 }
 
@@ -129,7 +129,7 @@ const sections = {
       "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
     ),
     metrics: z.string().min(1).nullable().default(null).describe(
-      "metrics that are measured at the end besides, names with commas between, as evaluate has them; of first stages",
+      "additional metrics at the end of the run, separated by commas, with the names of evaluate; only for first stages",
     ),
   }).prefault({}),
   cpu: z.strictObject({

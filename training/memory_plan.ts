@@ -1,4 +1,4 @@
-/** What memory a configuration would need, found by a dry run of its own training step. */
+/** How much memory a configuration needs, measured by a dry run of its training step. */
 import type { DeviceName } from "../core/backend.ts";
 import { openDryRun } from "../core/dry_run.ts";
 import { watchMemory } from "../core/memory_watch.ts";
@@ -13,49 +13,49 @@ import type { Config } from "./config.ts";
 import { needsOf } from "./construct.ts";
 import { openRun } from "./open_run.ts";
 
-/** What a training step takes. */
+/** Memory of a training step. */
 export interface StepPlan {
   /** Images a step. */
   readonly batch: number;
-  /** Whether the backward pass computes anew what it would have to keep. */
+  /** Whether the backward pass recomputes activations. */
   readonly recompute: boolean;
-  /** Bytes alive at the peak of a step: parameters, optimisers' state, activations, gradients. */
+  /** Bytes held by tensors at the peak of the step: parameters, optimiser state, activations, gradients. */
   readonly peakBytes: number;
-  /** Bytes that the device then holds, those ready for reuse counted in; where memory is short, it gives them back. */
+  /** Bytes held by the device, including buffers kept for reuse. It frees those when memory is short. */
   readonly heldBytes: number;
-  /** Bytes of the longest tensor. */
+  /** Size of the longest tensor, in bytes. */
   readonly longestBytes: number;
 }
 
-/** What a configuration takes, whatever the batch, and what a step takes. */
+/** Memory of a configuration. */
 export interface MemoryPlan {
-  /** Numbers that are trained: of the model, and of what is trained beside it. */
+  /** Number of trained parameters: those of the model and of a discriminator beside it. */
   readonly parameters: number;
-  /** Bytes of the optimisers' state. */
+  /** Size of the optimisers' state, in bytes. */
   readonly optimizerBytes: number;
-  /** Bytes alive between two steps: parameters, optimisers' state, averages, statistics, networks that are not trained. */
+  /** Bytes held by tensors between two steps: parameters, optimiser state, averaged weights, statistics, frozen networks. */
   readonly restingBytes: number;
-  /** Bytes of steps, batch by batch, each without recomputation and with it. */
+  /** Memory of a step for each batch size, first without recomputation, then with it. */
   readonly steps: readonly StepPlan[];
 }
 
-/** Of which images, and for which batches, a plan is. */
+/** What a plan is made for. */
 export interface PlanOptions {
-  /** The device that is planned for. */
+  /** The device. */
   readonly device: DeviceName;
   /** Height, width and channels. */
   readonly imageShape: Dataset["imageShape"];
-  /** The classes of the images, where the objective needs them. */
+  /** The classes of the images, if the objective needs them. */
   readonly classes?: readonly string[];
-  /** The batches. */
+  /** The batch sizes. */
   readonly batches: readonly number[];
 }
 
-/** A step so late that everything has begun that begins in the middle of a run. */
+/** A late step: everything that starts in the middle of a run (a discriminator, for example) has started. */
 const LATE = 2 ** 30;
 
-/** What a configuration needs, from its own model and its own step on shapes alone: nothing is computed, no image is read,
- * and weights of networks that are not trained need not be there. Scratch memory of kernels is not counted.
+/** Plans the memory of a configuration: runs the training step of its model on shapes only. Nothing is computed, no image is
+ * read, and weight files of frozen networks are not needed. Scratch memory of kernels is not counted.
  *
  * ```ts
  * import { planMemory, resolveConfig } from "@codebook/codebook";
@@ -70,7 +70,7 @@ const LATE = 2 ** 30;
  * assert.ok(recomputed.peakBytes < plain.peakBytes);
  * ```
  * @throws {RangeError} the settings do not fit the images or each other
- * @throws {Error} the first stage that it stands on cannot be opened
+ * @throws {Error} the first stage that it uses cannot be opened
  */
 export async function planMemory(config: Config, options: PlanOptions): Promise<MemoryPlan> {
   const steps: StepPlan[] = [];
@@ -112,7 +112,7 @@ async function planStep(config: Config, { device: name, imageShape, classes }: P
     objective.step(batch, { training: true, key: randomKey(seed, "dry run"), step: LATE });
     average?.update();
   };
-  step(); // What is made on first use is there from now on.
+  step(); // Allocates what is created on first use.
   const restingBytes = device.liveBytes;
   using watch = watchMemory(device);
   step();
@@ -132,7 +132,7 @@ function standingOf(objective: Objective) {
   return { parameters: total(objective.parameters()), optimizerBytes: 4 * total(states) };
 }
 
-/** A data set of one batch of images without content. */
+/** A data set with one batch of blank images. */
 function blankDataset(
   imageShape: Dataset["imageShape"],
   images: number,

@@ -160,7 +160,7 @@ function checkAccumulation({ objective, training: { accumulate, batchSize } }: C
   );
 }
 
-/** Refuses metrics of reconstructions where the objective makes none. */
+/** Rejects metrics of reconstructions if the objective makes no reconstructions. */
 function checkMetrics({ objective: { type }, training: { metrics } }: Config): void {
   if (metrics === null || objectiveKind(type).quantizes) return;
   throw new RangeError(

@@ -1,8 +1,8 @@
-/** The VQGANs whose training steps are compared. */
+/** The VQGANs whose training steps are measured. */
 import type { Config } from "../../training/config.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 
-/** By preset: images a step, their side, and how many steps are counted. */
+/** Batch size, image side and number of measured steps for each preset. */
 export const VQGANS = {
   "vqgan-small": { batch: 16, side: 32, steps: 5 },
   "vqgan-f8": { batch: 1, side: 128, steps: 2 },
@@ -20,7 +20,7 @@ export function vqganWork(name: VqganName): string {
   return `${name} step, ${side}x${side}, batch ${batch}`;
 }
 
-/** The preset as both sides compute it: plain codes, no perceptual term, the discriminator from the first step on. */
+/** The preset with the settings that both sides use: vanilla quantiser, no perceptual term, discriminator from the start. */
 export function configOf(preset: VqganName): Config {
   const { batch } = VQGANS[preset];
   return resolveConfig({
@@ -36,7 +36,7 @@ export function configOf(preset: VqganName): Config {
   });
 }
 
-/** The same for the Python side, as JSON. */
+/** The same as JSON, for the Python script. */
 export function pythonPlan(preset: VqganName): string {
   const { model, objective, quantizer, optimizer } = configOf(preset);
   const { codebookSize: K, codebookDim: embed } = quantizer!;

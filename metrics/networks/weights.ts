@@ -18,7 +18,7 @@ export interface Weights {
   values(name: string, shape: readonly number[]): Float32Array;
 }
 
-/** Weights that are all zero, of any name and shape. */
+/** Zeros in place of weights of any name and shape. */
 export const BLANK_WEIGHTS: Weights = {
   hash: "",
   values: (_name, shape) => new Float32Array(sizeOf(shape)),

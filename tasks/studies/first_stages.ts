@@ -1,15 +1,14 @@
-/** First stages in colour: the small VQ-VAE beside a small VQGAN with its discriminator, around one quantiser after another. */
+/** First stages for colour images: the small VQ-VAE and a small VQGAN with several quantisers. */
 import type { Settings } from "../../training/presets.ts";
 import type { Study } from "../../studies/study.ts";
 
-/** A VQGAN around a quantiser. */
+/** A VQGAN with a quantiser. */
 const vqgan = (type: string, settings: Settings = {}) => ({ quantizer: { type, ...settings } });
 
-/** 64 places of 9 bits an image, for all. */
+/** All have 64 codes of 9 bits per image. */
 export const firstStages: Study = {
   name: "first-stages",
-  about:
-    "What does a discriminator give at 9 bits a position, and does it matter what it is trained around?",
+  about: "What does a discriminator change at 9 bits per position, and does the quantiser matter?",
   base: {
     preset: "vqgan-small",
     quantizer: { codebookSize: 512, codebookDim: 64 },
@@ -36,14 +35,14 @@ export const firstStages: Study = {
   measure: ["usage", "perplexity", "mse", "psnr", "sharpness", "secondsPerStep"],
   scales: {
     smoke: {
-      // Shows that everything runs, the discriminator too, in two minutes on two cores; its numbers say nothing.
+      // Shows that everything runs, including the discriminator, in two minutes on two cores. The numbers mean nothing.
       settings: {
         training: { maxSteps: 20 },
         objective: { discStart: 5, discWarmupSteps: 5, generatorRampSteps: 5 },
       },
       seeds: [42],
     },
-    // The preset as it is: half an hour or so on two cores.
+    // The preset unchanged: about half an hour on two cores.
     small: { seeds: [42] },
   },
 };

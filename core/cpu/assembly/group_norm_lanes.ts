@@ -1,5 +1,5 @@
-/** Group normalisation where a vector of four channels lies in one group, or is two or four whole groups: sums go down the
- * positions, each lane its own in float64, and are put together once at the end. */
+/** Group normalisation if each vector of four channels lies in one group, or consists of two or four whole groups. Each lane
+ * sums over the positions in float64; the sums of a group's lanes are added at the end. */
 import { GroupNorm, scaled, slope } from "./group_norm_job";
 import { constant, sigmoid } from "./math";
 import { job } from "./pool";
