@@ -4,7 +4,7 @@
  */
 export * from "./objective.ts";
 export * from "./generator.ts";
-export type { ObjectiveConfig } from "./kind.ts";
+export type { ObjectiveConfig, ObjectiveNeeds } from "./kind.ts";
 export {
   constructLearningRate,
   constructOptimizer,

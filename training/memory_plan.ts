@@ -40,7 +40,7 @@ export interface MemoryPlan {
 }
 
 /** What a plan is made for. */
-export interface PlanOptions {
+export interface MemoryPlanOptions {
   /** The device. */
   readonly device: DeviceName;
   /** Height, width and channels. */
@@ -72,7 +72,7 @@ const LATE = 2 ** 30;
  * @throws {RangeError} the settings do not fit the images or each other
  * @throws {Error} the first stage that it uses cannot be opened
  */
-export async function planMemory(config: Config, options: PlanOptions): Promise<MemoryPlan> {
+export async function planMemory(config: Config, options: MemoryPlanOptions): Promise<MemoryPlan> {
   const steps: StepPlan[] = [];
   let standing: Omit<MemoryPlan, "steps"> | undefined;
   for (const batch of options.batches) {
@@ -89,7 +89,7 @@ export async function planMemory(config: Config, options: PlanOptions): Promise<
   return { ...standing, steps };
 }
 
-async function planStep(config: Config, { device: name, imageShape, classes }: PlanOptions) {
+async function planStep(config: Config, { device: name, imageShape, classes }: MemoryPlanOptions) {
   const { seed, training: { batchSize, averageDecay } } = config;
   using device = openDryRun(name);
   using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);

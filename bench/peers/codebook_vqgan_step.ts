@@ -11,7 +11,8 @@ import { constructObjective } from "../../training/construct.ts";
 import { fastest } from "../row.ts";
 import { openOwnDevice } from "./own_device.ts";
 import { report } from "./side.ts";
-import { configOf, type VqganName, VQGANS, vqganWork } from "./vqgans.ts";
+import { configOf } from "./vqgan_settings.ts";
+import { type VqganName, VQGANS, vqganWork } from "./vqgans.ts";
 
 const [name, preset] = Deno.args as [string, VqganName];
 const { batch, side, steps } = VQGANS[preset];

@@ -1,7 +1,8 @@
 /** What is measured beside what: groups of processes that take turns. */
 import { fileURLToPath } from "node:url";
 import type { PyTorch } from "./pytorch.ts";
-import { pythonPlan, VQGAN_NAMES } from "./vqgans.ts";
+import { pythonPlan } from "./vqgan_settings.ts";
+import { VQGAN_NAMES } from "./vqgans.ts";
 import type { WorkName } from "./works.ts";
 
 /** One side's process. It prints a `Sample` a line. */
