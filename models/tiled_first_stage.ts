@@ -42,10 +42,18 @@ export class TiledFirstStage {
 
   /** Takes up a model.
    * @param device where it is
-   * @throws {RangeError} a tile or an overlap is not divisible by the downsampling, or tiles overlap by more than half
+   * @throws {RangeError} a tile or an overlap is not divisible by the downsampling, or tiles overlap by more than half,
+   * or the quantiser codes whole grids
    */
   constructor(model: FirstStage, device: Device, tiling: Tiling) {
     checkTiling(tiling, model.downsampling);
+    if (model.grid !== undefined) {
+      throw new RangeError(
+        `Cannot cut images into tiles: the quantizer must code each position separately, got one that codes grids of ${
+          model.grid.join("×")
+        }`,
+      );
+    }
     this.#model = model;
     this.#device = device;
     this.#tiling = tiling;

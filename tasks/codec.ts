@@ -195,18 +195,18 @@ export function stopInOrder(
   });
 }
 
-/** An image of more pixels is cut into tiles where the command line does not say. */
+/** Images with more pixels are processed in tiles by default. */
 const MOST_WHOLE = 2 ** 20;
 
-/** How images of a size are cut; none where they go through whole.
+/** The tiles for images of a size; undefined if they are processed as a whole.
  * @throws {UsageError} the tiles do not fit the model
  */
 export function tilingOf(
   { tile, overlap }: Pick<RunFlags, "tile" | "overlap">,
-  { downsampling }: FirstStage,
+  { downsampling, grid }: FirstStage,
   [height, width]: readonly [height: number, width: number],
 ): Tiling | undefined {
-  if (tile === null && height * width <= MOST_WHOLE) return undefined;
+  if (tile === null && (grid !== undefined || height * width <= MOST_WHOLE)) return undefined;
   const divisible = (length: number) => Math.floor(length / downsampling) * downsampling;
   const side = tile ?? divisible(USUAL_TILING.tile);
   const tiling = { tile: side, overlap: overlap ?? divisible(side / 8) };

@@ -158,8 +158,11 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     objective: {
       type: "adversarial",
       perceptual: "none", // LPIPS's networks would cost more than all of this one.
-      // At 1, without a perceptual term, the codes' losses outweigh the pixels', and colours are lost: mse 0.10, not 0.0%%.
+      // Without a perceptual term, the defaults let the quantiser's losses and the discriminator outweigh the pixels: the
+      // colours were wrong and the mse twice as high.
+      pixelLoss: "l2",
       quantizerWeight: 0.1,
+      generatorWeight: 0.25,
       discStart: 500, // Of some 1,600 steps: by then reconstructions have their colours.
       discWarmupSteps: 50, // An untrained discriminator would lead the first steps astray.
       generatorRampSteps: 200,

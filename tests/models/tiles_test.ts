@@ -158,6 +158,11 @@ Deno.test("tiles and images that do not fit are refused", async () => {
         `Cannot cut images into tiles: tile and overlap must be divisible by 4, and the overlap at most half of the tile, got ${tile} and ${overlap}`,
     });
   }
+  const whole = Object.create(model, { grid: { value: [7, 7] } });
+  assert.throws(
+    () => new TiledFirstStage(whole, device, { tile: 32, overlap: 8 }),
+    /^RangeError: Cannot cut images into tiles: the quantizer must code each position separately, got one that codes grids of 7×7$/,
+  );
   const tiled = new TiledFirstStage(model, device, { tile: 32, overlap: 8 });
   for (const shape of [[32, 30, 3], [32, 32, 1], [32, 32]]) {
     const image = { values: new Float32Array(shape.reduce((a, b) => a * b)), shape };

@@ -139,24 +139,25 @@ for (const study of STUDIES) {
   });
 }
 
-/** Bits of a position's codes. */
+/** Bits per position; a multi-scale quantiser codes 49 positions together. */
 function bitsOf({ quantizer }: Config): number {
   const { codebookSize, levels, bits, depth, heads, scales, inner } = quantizer!;
   const { codebookSize: size } = (inner ?? {}) as { codebookSize?: number };
   const ofGrid = (scales as number[] | undefined)?.reduce((sum, side) => sum + side ** 2, 0);
   const codes = (ofGrid === undefined ? depth ?? heads ?? 1 : ofGrid / 49) as number;
   const product = (levels as number[] | undefined)?.reduce((a, b) => a * b);
-  return Number(bits ?? codes * Math.log2((size ?? product ?? codebookSize) as number));
+  return (bits as number | undefined) ??
+    codes * Math.log2((size ?? product ?? codebookSize) as number);
 }
 
 Deno.test("the study quantizers has every method, each at 9 bits a position", async () => {
   const [{ axes }] = STUDIES;
   assert.deepEqual(Object.keys(axes[0].values), QUANTIZER_TYPES);
   for (const { config } of await planRuns(STUDIES[0], { out, scale: "paper" })) {
-    const { type } = config.quantizer!, bits = bitsOf(config);
+    const rate = bitsOf(config), { type } = config.quantizer!;
     assert.ok(
-      bits === 9 || type === "multi-scale" && Math.abs(bits - 9) < 0.02,
-      `${type}: ${bits}`,
+      rate === 9 || type === "multi-scale" && Math.abs(rate - 9) < 0.02,
+      `${type}: ${rate}`,
     );
   }
 });
