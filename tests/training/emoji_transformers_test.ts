@@ -6,11 +6,23 @@ import { openDataset } from "../../data/registry.ts";
 import { FirstStage } from "../../models/first_stage.ts";
 import type { Generator } from "../../objectives/generator.ts";
 import { constructAutoencoder } from "../../objectives/reconstruction_kind.ts";
+import type { QuantizerConfig } from "../../quantizers/registry.ts";
 import { constructObjective } from "../../training/construct.ts";
 import { PRESETS } from "../../training/presets.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 
-const TRANSFORMERS: readonly string[] = ["gpt", "maskgit", "rq-transformer", "imagebart"];
+const INNER = { type: "vanilla", codebookSize: 16, codebookDim: 4 };
+
+/** The quantiser that each preset stands on, and the shape of the codes of an image. */
+const TRANSFORMERS: Readonly<
+  Record<string, readonly [quantizer: QuantizerConfig, codes: number[]]>
+> = {
+  "gpt": [INNER, [8, 8]],
+  "maskgit": [INNER, [8, 8]],
+  "rq-transformer": [{ type: "residual", depth: 2, inner: INNER }, [8, 8, 2]],
+  "imagebart": [INNER, [8, 8]],
+  "var": [{ type: "multi-scale", scales: [1, 2, 4, 8], inner: INNER }, [1 + 4 + 16 + 64]],
+};
 const BATCH = 4;
 
 const device = await openDevice("cpu", { blas: "off" }), dataset = await openDataset("emoji");
@@ -21,15 +33,13 @@ Deno.test("every preset that stands on codes is tried", () => {
     const { type = "" } = (objective ?? {}) as { readonly type?: string };
     return !["", "adversarial", "diffusion", "latent-diffusion"].includes(type);
   });
-  assert.deepEqual(standing.map(([name]) => name), TRANSFORMERS);
+  assert.deepEqual(standing.map(([name]) => name), Object.keys(TRANSFORMERS));
 });
 
-for (const preset of TRANSFORMERS) {
+for (const [preset, [quantizer, codes]] of Object.entries(TRANSFORMERS)) {
   Deno.test(`${preset} trains on emoji and makes some`, async () => {
     using _scope = device.scope();
     const key = randomKey(1, "emoji");
-    const inner = { type: "vanilla", codebookSize: 16, codebookDim: 4 };
-    const quantizer = preset === "rq-transformer" ? { type: "residual", depth: 2, inner } : inner;
     const below = { type: "vqvae", hidden: 8, residualHidden: 4 };
     const network = constructAutoencoder(device, { seed: 1, model: below, quantizer, channels: 3 });
     const config = resolveConfig({
@@ -48,7 +58,7 @@ for (const preset of TRANSFORMERS) {
     assert.ok(Number.isFinite(await loss.item()));
     assert.notDeepEqual(await objective.model.parameters()[0].floats(), before);
     const made = await objective.generate(device, { count: 1, key, settings: {} });
-    assert.deepEqual(made.codeShape, preset === "rq-transformer" ? [8, 8, 2] : [8, 8]);
+    assert.deepEqual(made.codeShape, codes);
     assert.equal(made.images.length, 32 * 32 * 3);
     assert.ok(made.images.every(Number.isFinite));
   });
