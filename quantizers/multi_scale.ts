@@ -24,6 +24,8 @@ export interface MultiScaleSettings {
   readonly scales: readonly number[];
   /** How many convolutions φ there are; neighbouring scales share one. 0: none. */
   readonly convolutions: number;
+  /** β: the weight of the term that moves the encoder towards the sums of the first scales. */
+  readonly commitmentWeight: number;
 }
 
 /** How a multi-scale quantiser is made. */
@@ -42,7 +44,8 @@ export interface MultiScaleOptions extends Partial<MultiScaleSettings> {
  *
  *     r₁ = z    c_k = inner(average(r_k, s_k))    r_{k+1} = r_k − sg(φ_k(bicubic(c_k)))    ẑ = Σ_k φ_k(bicubic(c_k))
  *     φ(x) = ½x + ½(3×3 convolution of x)
- *     loss = mean over k of the inner quantiser's, at average(r_k, s_k), and of mean ‖sg(z) − Σ_{j≤k} φ_j(…)‖² for the φ
+ *     loss = mean over k of the inner quantiser's, at average(r_k, s_k), β·mean ‖z − sg(ẑ_k)‖² and, for the φ,
+ *            mean ‖sg(z) − ẑ_k‖², with ẑ_k = Σ_{j≤k} φ_j(bicubic(c_j))
  *
  * The gradient of ẑ is that of the codes of the last scale, which has the size of the grid: a straight-through gradient passes
  * unchanged. Differs from the paper: the codes learn by the rule of the inner quantiser, from its input at each scale.
@@ -74,12 +77,13 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
   /** Of φ, from the coarsest scales to the finest. */
   readonly convolutions: readonly Conv2d[];
   readonly #scales: readonly number[];
+  readonly #commitmentWeight: number;
 
   /** Makes the inner quantiser and the convolutions.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { inner, key, ...options }: MultiScaleOptions) {
-    const { scales, convolutions } = readSettings(
+    const { scales, convolutions, commitmentWeight } = readSettings(
       multiScaleMethod.schema,
       options,
       "make a multi-scale quantizer",
@@ -109,6 +113,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
         }),
     );
     this.#scales = scales;
+    this.#commitmentWeight = commitmentWeight;
   }
 
   /** The sides of the grids of codes. */
@@ -144,7 +149,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return reshape(joined, [...features.shape.slice(0, -3), ...joined.shape.slice(1)]);
   }
 
-  /** Losses: the means of the inner quantiser's over the scales, and with convolutions their own, `convolutions`.
+  /** Losses: the means of the inner quantiser's over the scales; `gridCommitment`; with convolutions their own, `convolutions`.
    * @throws {TypeError} the features are not grids of the last scale's size, or there is a mask
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
@@ -163,7 +168,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return {
       quantized: reshape(straightThrough(last.quantized, total), features.shape),
       indices: reshape(indices, [...features.shape.slice(0, -3), ...this.codeAxes]),
-      losses: { ...losses, ...this.#convolutionLoss(added, grids) },
+      losses: { ...losses, ...this.#gridLosses(added, grids) },
       usage,
       nonFinite: countNonFinite(finite),
     };
@@ -221,14 +226,18 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** How far the sums of the first scales are from the features, the mean over the scales, if there are convolutions. */
-  #convolutionLoss(added: readonly Tensor[], grids: Tensor): Record<string, Tensor> {
-    if (this.convolutions.length === 0) return {};
-    const target = detach(grids);
-    const errors = added.map((_, scale) =>
-      meanSquaredError(added.slice(0, scale + 1).reduce(add), target)
-    );
-    return { convolutions: mul(errors.reduce(add), 1 / errors.length) };
+  /** How far the sums of the first scales are from the features, the mean over the scales: for the encoder, and for the
+   * convolutions if there are some. */
+  #gridLosses(added: readonly Tensor[], grids: Tensor): Record<string, Tensor> {
+    const sums = added.map((_, scale) => added.slice(0, scale + 1).reduce(add));
+    const mean = (errors: readonly Tensor[]) => mul(errors.reduce(add), 1 / errors.length);
+    const commitment = () => mean(sums.map((sum) => meanSquaredError(detach(sum), grids)));
+    const convolutions = () => mean(sums.map((sum) => meanSquaredError(sum, detach(grids))));
+    const weight = this.#commitmentWeight;
+    return {
+      ...(weight > 0 && { gridCommitment: mul(commitment(), weight) }),
+      ...(this.convolutions.length > 0 && { convolutions: convolutions() }),
+    };
   }
 
   /** The features as `[B, h, w, D]`, NaN throughout a grid with one that is not finite. */
@@ -308,6 +317,10 @@ export const multiScaleMethod: CompositeMethod<MultiScaleSettings> = {
       .describe("sides of the grids of codes; the last is that of the features"),
     convolutions: z.int().min(0).default(4)
       .describe("convolutions after the enlargement, shared by neighbouring scales"),
+    commitmentWeight: z.number().min(0).default(0.25)
+      .describe(
+        "β: the weight of the term that moves the encoder towards the sums of the first scales",
+      ),
   }),
   makeOf: (device, inner, settings, key) =>
     new MultiScaleQuantizer(device, { ...settings, inner, key }),
