@@ -4,7 +4,7 @@
  *     deno task ablate quantizers --launcher slurm
  *     deno task ablate collect runs/quantizers-small
  */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { configSettings } from "../training/config.ts";
 import { printable } from "../training/printable.ts";

@@ -2,7 +2,7 @@
  *
  *     deno task bench step --batch 128 --json
  */
-import { z } from "zod";
+import * as z from "zod";
 import { arithmeticCeiling, type Ceiling, memoryCeiling } from "../bench/ceiling.ts";
 import { attentionBench } from "../bench/attention.ts";
 import { convBench } from "../bench/conv.ts";

@@ -2,7 +2,7 @@
  *
  *     PYTHON=python3 deno task bench:peers --write
  */
-import { z } from "zod";
+import * as z from "zod";
 import { GROUP_NAMES, groupsOf } from "../bench/peers/groups.ts";
 import { findingOf, hugeMiB, measuresOf } from "../bench/peers/measures.ts";
 import { findPyTorch } from "../bench/peers/pytorch.ts";

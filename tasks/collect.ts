@@ -1,5 +1,5 @@
 /** `deno task ablate collect`: gathers what came of a study that was launched elsewhere. */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { collectStudy } from "../studies/collect_study.ts";
 import { printable } from "../training/printable.ts";

@@ -3,7 +3,7 @@
  *     deno task doctor
  *     deno task doctor --plan vqgan-f16 --data.name ffhq --batch 1,2,4
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   type DeviceReport,
   findBlas,

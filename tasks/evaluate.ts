@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
 import { randomKey } from "../core/random.ts";
 import { PRECISIONS } from "../core/precision.ts";

@@ -2,7 +2,7 @@
  *
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
-import { z } from "zod";
+import * as z from "zod";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";

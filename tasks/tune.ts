@@ -3,7 +3,7 @@
  *
  *     deno task tune
  */
-import { z } from "zod";
+import * as z from "zod";
 import { convBench } from "../bench/conv.ts";
 import { matmulBench } from "../bench/matmul.ts";
 import type { Bench } from "../bench/row.ts";

@@ -1,6 +1,6 @@
 /** What the files of a run hold, where they are read back. */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { PRECISIONS } from "../core/precision.ts";
 import type { RecordedProtocol } from "../objectives/protocol.ts";
 import { jsonNumber, readJsonFile, readJsonLines } from "./read_back.ts";

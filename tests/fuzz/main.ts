@@ -3,7 +3,7 @@
  *
  *     deno task fuzz --minutes 30
  */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings, settingsOf } from "../../settings/settings.ts";
 import { Campaign } from "./campaign.ts";
 import { targetModule, TARGETS } from "./target.ts";
