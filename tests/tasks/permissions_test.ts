@@ -43,7 +43,8 @@ function succeeded({ code, stderr }: Ended): void {
 function missing({ code, stderr }: Ended, words: string, flag: string): void {
   assert.equal(code, 1, stderr);
   assert.match(stderr, /^Cannot /m);
-  assert.ok(stderr.includes(`This process may not ${words}; ${flag} grants it: `), stderr);
+  const quoted = flag.includes(" ") ? `"${flag}"` : flag;
+  assert.ok(stderr.includes(`This process may not ${words}; ${quoted} grants it: `), stderr);
   assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
 }
 
