@@ -6,7 +6,6 @@
  * ```
  * @module
  */
-import config from "./deno.json" with { type: "json" };
 import { suggestName } from "./settings/nearest_name.ts";
 import { runTask, UsageError } from "./tasks/fail.ts";
 
@@ -39,10 +38,6 @@ ${[...TASKS].map(([name, deed]) => `  ${name.padEnd(13)}${deed}`).join("\n")}
 
 /** Runs what a command line asks for and gives the exit code. */
 async function main([name, ...rest]: readonly string[]): Promise<number> {
-  if (name === "--version" || name === "-V") {
-    console.log(config.version);
-    return 0;
-  }
   if (name === undefined || name === "--help" || name === "-h") {
     console.log(HELP);
     return name === undefined ? 2 : 0;

@@ -44,8 +44,8 @@ const WITHOUT_RESULT: readonly (readonly [StudyRun["state"], string])[] = [
  */
 export async function collect(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const { json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

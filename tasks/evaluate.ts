@@ -116,7 +116,7 @@ const FOLDERS: Command = {
   ],
 };
 
-const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`).join("\n");
+const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`);
 const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 
 /** Runs the task and gives the exit code.
@@ -125,8 +125,8 @@ const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 export async function main(args: readonly string[]): Promise<number> {
   const wantsFolders = args.some((arg) => arg === "--images" || arg === "--images=true");
   const line = readCommandLine(args, wantsFolders ? FOLDERS : COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND, [NOTES]));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help, { metrics: NOTES }));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

@@ -88,8 +88,8 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND, PRESET_NOTES));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help, { presets: PRESET_NOTES }));
     return 0;
   }
   const options = asUsage(() =>

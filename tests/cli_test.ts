@@ -21,6 +21,7 @@ Deno.test("it says its version, and its tasks, whose helps say how they are call
     stdout: `${config.version}\n`,
     stderr: "",
   });
+  assert.equal((await cli("train", "--version")).stdout, `${config.version}\n`);
   const help = await cli("--help");
   assert.equal(help.code, 0);
   const tasks = [...help.stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
