@@ -15,6 +15,8 @@ export interface ComparedChart {
   readonly label: string;
   /** Whether values lie on a logarithmic scale. */
   readonly logarithmic: boolean;
+  /** How far a run may leave the others and still count in the chart's range; see `valueRange`. */
+  readonly reach?: number;
   /** Every run's line. */
   readonly lines: readonly ComparedLine[];
 }
@@ -31,14 +33,14 @@ export function compareRuns(): void {
     const draw = () => {
       const chosen = new FormData(form);
       const rows = chosen.getAll("row"), seeds = chosen.getAll("seed");
-      charts.forEach(({ label, logarithmic, lines }, at) => {
+      charts.forEach(({ label, lines, ...scale }, at) => {
         const shown = lines.filter(({ row, seed }) =>
           rows.includes(String(row.index)) && seeds.includes(String(seed))
         );
         figures[at].querySelector("svg")!.outerHTML = drawLines(
           shown,
           label,
-          logarithmic,
+          scale,
         ).toString();
       });
     };

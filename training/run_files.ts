@@ -79,3 +79,26 @@ const FAILURE = z.object({ reason: z.string() });
 export async function readFailure(path: string): Promise<string | undefined> {
   return (await readJsonFile(path, FAILURE, "why a run failed"))?.reason;
 }
+
+const EVALUATION = z.object({
+  measurements: z.array(z.object({
+    name: z.string(),
+    value: jsonNumber,
+    decimals: z.int().min(0).max(20),
+    better: z.enum(["higher", "lower"]),
+    protocol: z.string(),
+  })),
+});
+
+/** A number that `evaluate` measured. */
+export type EvaluatedNumber = z.output<typeof EVALUATION>["measurements"][number];
+
+/** Reads what `evaluate` measured of a run last, beside the test numbers; none where it measured nothing.
+ * @throws {DamagedFileError} it cannot be read
+ */
+export async function readEvaluation(
+  folder: string,
+): Promise<readonly EvaluatedNumber[] | undefined> {
+  const path = join(folder, "evaluation.json");
+  return (await readJsonFile(path, EVALUATION, "an evaluation of a run"))?.measurements;
+}
