@@ -19,6 +19,8 @@ const TASKS: ReadonlyMap<string, string> = new Map([
   ["reconstruct", "shows images beside what a run makes of them"],
   ["import", "makes a run of published weights"],
   ["export", "writes a run as other libraries load it"],
+  ["compare", "puts runs side by side on one page"],
+  ["card", "writes a model card, so that a run can be uploaded"],
   ["ablate", "runs a study: many runs that differ in a few settings, in one table"],
   ["doctor", "says which devices this machine has, and what to install"],
   ["bench", "measures how fast this machine is"],

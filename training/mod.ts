@@ -30,6 +30,7 @@ export { SingleCommunicator } from "./distributed/single.ts";
 export * from "./identity.ts";
 export * from "./memory_plan.ts";
 export * from "./open_run.ts";
+export { writeModelFolder } from "./model_folder.ts";
 export * from "./pretrained/import_run.ts";
 export * from "./pretrained/export_run.ts";
 export * from "./open_generator.ts";

@@ -125,6 +125,11 @@ export class RunFolder {
     return last < step ? last : undefined;
   }
 
+  /** Where the weights are in a folder that `card` made: `model.safetensors`. */
+  get model(): string {
+    return this.#file("model.safetensors");
+  }
+
   /** Where a checkpoint is. */
   checkpoint(name: "last" | "best" | "weights"): string {
     return join(this.path, "checkpoints", `${name}.safetensors`);
@@ -254,17 +259,22 @@ export class RunFolder {
     return await readCounts(this.#file("counts.json")) ?? null;
   }
 
+  /** The picture of the last epoch that has one, as `samples/epoch-003.png`; none where no epoch has. */
+  async lastPicture(): Promise<string | null> {
+    const names = await readdir(this.#file("samples")).catch(() => []);
+    const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
+    const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
+    return last === undefined ? null : `samples/epoch-${last}.png`;
+  }
+
   /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.
    * @param images how many the set has that they were taken from
    * @throws {DamagedFileError} the file cannot be read, or is not a picture of so many images of the shape
    */
   async lastSamples(images: number, imageShape: Samples["imageShape"]): Promise<Samples | null> {
-    const folder = this.#file("samples");
-    const names = await readdir(folder).catch(() => []);
-    const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
-    const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
-    if (last === undefined) return null;
-    const path = join(folder, `epoch-${last}.png`), png = await readWhole(path);
+    const name = await this.lastPicture();
+    if (name === null) return null;
+    const path = this.#file(name), png = await readWhole(path);
     if (png === undefined) return null;
     try {
       return readSampleGrid(png, Math.min(SAMPLES, images), imageShape);
