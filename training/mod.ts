@@ -33,6 +33,7 @@ export * from "./open_run.ts";
 export { writeModelFolder } from "./model_folder.ts";
 export * from "./pretrained/import_run.ts";
 export * from "./pretrained/export_run.ts";
+export { exportOnnx, type ImageSize, type OnnxOptions } from "./onnx/export_onnx.ts";
 export * from "./open_generator.ts";
 export * from "./generator_evaluation.ts";
 export * from "./codes_file.ts";
