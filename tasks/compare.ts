@@ -16,10 +16,12 @@ import { taskCall } from "./call.ts";
 import { asInput, asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).default("runs/comparison.html").describe("the page, which is replaced"),
+  open: z.boolean().default(false).describe("opens the page; needs --allow-run"),
   json: z.boolean().default(false)
     .describe("prints the runs as the last line of stdout, all else on stderr"),
 });
@@ -48,7 +50,9 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(showHelp(COMMAND, line.help));
     return 0;
   }
-  const { out, json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const { out, open, json } = asUsage(() =>
+    readSettings(OPTIONS, line.options, "read the command line")
+  );
   const runs = await asInput(() => readComparedRuns(line.words));
   await mkdir(dirname(out), { recursive: true });
   await writeAtomically(out, drawSideBySide(runs));
@@ -57,12 +61,14 @@ export async function main(args: readonly string[]): Promise<number> {
   const damage = damagesOf(records, (run) => traces.get(run)!).map(showDamage);
   const settings = differingSettings(runs.map(({ config }) => config));
   const study = { name: "Comparison", axes: [], measure: MEASURES };
-  new Output(json).result({ out, settings, runs: records, damage }, [
+  const output = new Output(json);
+  output.result({ out, settings, runs: records, damage }, [
     showMarkdown(study, records),
     ...settings.map(({ path, values }) => `${path}: ${values.join(" | ")}`),
     ...damage,
     `the page is ${out}`,
   ]);
+  if (open) await openPage(out, output);
   return 0;
 }
 

@@ -41,6 +41,7 @@ import { asUsage, runTask } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
+import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
@@ -68,6 +69,7 @@ const OPTIONS = z.strictObject({
     .describe("whether values are rounded to bytes before they are measured, as in a file"),
   report: z.boolean().default(true)
     .describe("writes evaluation.json and report.html into the run's folder"),
+  open: z.boolean().default(false).describe("opens the report of a run; needs --allow-run"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
@@ -131,9 +133,17 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
   const { operands } = line;
-  return options.images
-    ? await evaluateFolders(operands.A, operands.B, options)
-    : await evaluateFolder(new RunFolder(operands.RUN), options, line.settings);
+  if (options.open && (options.images || !options.report)) {
+    throw new UsageError(
+      "Cannot evaluate: --open must stand with a run and its report, got none of them",
+    );
+  }
+  if (options.images) return await evaluateFolders(operands.A, operands.B, options);
+  const code = await evaluateFolder(new RunFolder(operands.RUN), options, line.settings);
+  if (options.open) {
+    await openPage(join(operands.RUN, "report.html"), new Output(options.json));
+  }
+  return code;
 }
 
 async function evaluateFolder(

@@ -2,6 +2,7 @@
  *
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
+import { join } from "node:path";
 import * as z from "zod";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
@@ -238,7 +239,10 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
       ? "speed        not measured: no step was left to take"
       : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${place}`,
     `peak memory  ${(summary.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`,
-    `the run is in ${folder.path}`,
+    `the run is in ${folder.path}; its pictures are in ${join(folder.path, "samples")}`,
+    `next: \`${taskCall("evaluate")} ${
+      quoteShell(folder.path)
+    } --open\` measures it and opens its report`,
   ]);
   return 0;
 }
