@@ -2,6 +2,7 @@
 import { basename, resolve } from "node:path";
 import { showSetting } from "../settings/settings.ts";
 import type { Config } from "../training/config.ts";
+import { flatSettings } from "../training/flat_settings.ts";
 import { runHash } from "../training/identity.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { type EvaluatedNumber, readEvaluation } from "../training/run_files.ts";
@@ -86,7 +87,9 @@ export interface DifferingSetting {
  * ```
  */
 export function differingSettings(configs: readonly Config[]): readonly DifferingSetting[] {
-  const flat = configs.map(({ out: _, ...config }) => new Map(entriesOf(config, "")));
+  const flat = configs.map(({ out: _, ...config }) =>
+    new Map(flatSettings(config).map(([path, value]) => [path, showValue(value)]))
+  );
   const paths = new Set(flat.flatMap((settings) => [...settings.keys()]));
   return [...paths].flatMap((path) => {
     const values = flat.map((settings) => settings.get(path) ?? "–");
@@ -94,12 +97,6 @@ export function differingSettings(configs: readonly Config[]): readonly Differin
   });
 }
 
-/** Every setting by its path, its value in words. */
-function entriesOf(value: unknown, path: string): (readonly [path: string, value: string])[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return [[path, typeof value === "string" ? value : showSetting(value)]];
-  }
-  return Object.entries(value).flatMap(([name, inner]) =>
-    entriesOf(inner, path === "" ? name : `${path}.${name}`)
-  );
+function showValue(value: unknown): string {
+  return typeof value === "string" ? value : showSetting(value);
 }

@@ -35,7 +35,7 @@ import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
-import { evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
+import { devicesOf, evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
 import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
@@ -204,7 +204,8 @@ async function evaluateFolder(
       output.say(`${cause.message}; the report has no curves`);
       return [];
     });
-    const report = drawReport({ title, config, records, evaluation: evaluated });
+    const devices = await devicesOf(folder.path, device, output);
+    const report = drawReport({ title, config, records, evaluation: evaluated, devices });
     await folder.writeEvaluation(readyForJson(result), report);
   }
   output.result(result, [

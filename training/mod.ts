@@ -49,4 +49,5 @@ export { DivergedError } from "./diverged.ts";
 export { ReadOnlyRunFolder } from "./read_only_run_folder.ts";
 export * from "./run_folder.ts";
 export { DamagedFileError } from "./read_back.ts";
+export { type EvaluatedNumber, type RunSummary } from "./run_files.ts";
 export * from "./trainer.ts";

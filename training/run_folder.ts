@@ -8,6 +8,7 @@ import { PARTIAL_SUFFIX, writeAtomically } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";
 import type { StateDictionary } from "../nn/module.ts";
 import { type CheckpointHeader, saveCheckpoint } from "./checkpoint.ts";
+import { flatSettings } from "./flat_settings.ts";
 import { DamagedFileError, readWhole } from "./read_back.ts";
 import type { RunRecord } from "./run_record.ts";
 import { readCounts, readRecords } from "./run_files.ts";
@@ -311,13 +312,10 @@ function stepOf(line: string): number {
 
 /** Settings as a table of Markdown. */
 function settingsTable(config: unknown): string {
-  const rows = (value: unknown, path: string): string[] =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.entries(value).flatMap(([name, inner]) =>
-        rows(inner, path === "" ? name : `${path}.${name}`)
-      )
-      : [`| ${path} | ${JSON.stringify(value)} |`];
-  return ["| setting | value |", "| --- | --- |", ...rows(config, "")].join("\n");
+  const rows = flatSettings(config).map(([path, value]) =>
+    `| ${path} | ${JSON.stringify(value)} |`
+  );
+  return ["| setting | value |", "| --- | --- |", ...rows].join("\n");
 }
 
 function showJson(value: unknown): string {
