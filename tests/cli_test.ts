@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import config from "../deno.json" with { type: "json" };
 
 /** Tasks that only a checkout has. */
-const DEVELOPERS: ReadonlySet<string> = new Set(["bench:peers", "fuzz", "test", "check", "build"]);
+const DEVELOPERS: ReadonlySet<string> = new Set([
+  "bench:peers",
+  "fuzz",
+  "docs",
+  "test:quick",
+  "test",
+  "check",
+  "build",
+]);
 
 async function cli(...args: readonly string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
