@@ -192,6 +192,8 @@ Deno.test("the tasks of deno.json have what they need, and say what they lack", 
   succeeded(await task("ablate", file, "--out", `${folder}/task-study`));
   succeeded(await task("card", FIXTURE, "--out", `${folder}/task-card`));
   succeeded(await task("compare", out[1], FIXTURE, "--out", `${folder}/c.html`));
+  const onnx = ["--format", "onnx", "--size", "28", "--out", `${folder}/task-onnx`];
+  succeeded(await task("export", FIXTURE, ...onnx));
   succeeded(await task("doctor"));
   await writeFiles(`${folder}/task-images`, { "a.png": noisePng(28, 28, 1, 1) });
   const codes = `${folder}/task.safetensors`, cpu = ["--device", "cpu"];
