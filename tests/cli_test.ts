@@ -5,6 +5,8 @@ import config from "../deno.json" with { type: "json" };
 /** Tasks that only a checkout has. */
 const DEVELOPERS: ReadonlySet<string> = new Set([
   "bench:peers",
+  "page",
+  "page:weights",
   "fuzz",
   "docs",
   "test:quick",
