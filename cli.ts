@@ -6,7 +6,6 @@
  * ```
  * @module
  */
-import config from "./deno.json" with { type: "json" };
 import { suggestName } from "./settings/nearest_name.ts";
 import { runTask, UsageError } from "./tasks/fail.ts";
 
@@ -20,6 +19,8 @@ const TASKS: ReadonlyMap<string, string> = new Map([
   ["reconstruct", "shows images beside what a run makes of them"],
   ["import", "makes a run of published weights"],
   ["export", "writes a run as other libraries load it"],
+  ["compare", "puts runs side by side on one page"],
+  ["card", "writes a model card, so that a run can be uploaded"],
   ["ablate", "runs a study: many runs that differ in a few settings, in one table"],
   ["doctor", "says which devices this machine has, and what to install"],
   ["bench", "measures how fast this machine is"],
@@ -39,10 +40,6 @@ ${[...TASKS].map(([name, deed]) => `  ${name.padEnd(13)}${deed}`).join("\n")}
 
 /** Runs what a command line asks for and gives the exit code. */
 async function main([name, ...rest]: readonly string[]): Promise<number> {
-  if (name === "--version" || name === "-V") {
-    console.log(config.version);
-    return 0;
-  }
   if (name === undefined || name === "--help" || name === "-h") {
     console.log(HELP);
     return name === undefined ? 2 : 0;

@@ -1,5 +1,5 @@
 /** CelebA (Liu et al. 2015, "Deep learning face attributes in the wild"): 202,599 aligned faces, 178×218. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
 import { filesIn, findImages, requirePath } from "./folder.ts";

@@ -1,5 +1,5 @@
 /** CIFAR-10 (Krizhevsky 2009, "Learning multiple layers of features from tiny images"): 60,000 colour images, 32×32. */
-import { z } from "zod";
+import * as z from "zod";
 import { byteDataset } from "./bytes.ts";
 import type { Dataset } from "./dataset.ts";
 import {

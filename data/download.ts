@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { setTimeout as wait } from "node:timers/promises";
 import { PARTIAL_SUFFIX } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";

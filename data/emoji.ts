@@ -1,5 +1,5 @@
 /** Emoji: the colour pictures of the npm package `emoji-datasource-google` (Noto Color Emoji, 64×64). */
-import { z } from "zod";
+import * as z from "zod";
 import { byteDataset } from "./bytes.ts";
 import type { Dataset } from "./dataset.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";

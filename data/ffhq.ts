@@ -1,5 +1,5 @@
 /** FFHQ (Karras et al. 2019, "A style-based generator architecture for GANs"): 70,000 faces. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
 import { filesIn, findImages, requirePath } from "./folder.ts";

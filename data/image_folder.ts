@@ -1,6 +1,6 @@
 /** Any folder of images. */
 import { basename, join, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import { type ImageList, openDecoded } from "./decoded.ts";
 import { filesIn, findImages, foldersIn, requirePath } from "./folder.ts";

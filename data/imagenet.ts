@@ -1,6 +1,6 @@
 /** ImageNet, ILSVRC 2012 (Russakovsky et al. 2015): 1,281,167 training and 50,000 validation images of 1,000 classes. */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
 import { filesIn, findImages, foldersIn, requirePath } from "./folder.ts";

@@ -1,5 +1,5 @@
 /** What the registry knows of a data set: its settings and how it is opened. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 
 /** The schema of each setting, with its default and its description. */

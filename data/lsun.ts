@@ -1,7 +1,7 @@
 /** LSUN (Yu et al. 2015, arXiv 1506.03365): churches (126,227 images) and bedrooms (3,033,042), in LMDB files. */
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import { type ImageList, openDecoded } from "./decoded.ts";
 import { requirePath } from "./folder.ts";

@@ -1,5 +1,5 @@
 /** MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747): 70,000 grey images, 28×28. */
-import { z } from "zod";
+import * as z from "zod";
 import { byteDataset } from "./bytes.ts";
 import type { Dataset, Split } from "./dataset.ts";
 import {

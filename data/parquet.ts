@@ -1,5 +1,5 @@
 /** Parquet files with a column of encoded images, as the public hubs keep data sets. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import type { EncodedImage } from "./encoded.ts";
 import type { ParquetColumn } from "./formats/parquet.ts";

@@ -1,5 +1,5 @@
 /** The data sets that can be chosen by name: in the configuration, on the command line. */
-import { z } from "zod";
+import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import { checkHas } from "../settings/check_has.ts";
 import { readSettings } from "../settings/settings.ts";

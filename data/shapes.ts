@@ -1,5 +1,5 @@
 /** Shapes: pictures that are drawn as they are asked for, endlessly, each from factors that are known. */
-import { z } from "zod";
+import * as z from "zod";
 import { philox, type RandomKey, randomKey, unitInterval } from "../core/random.ts";
 import { checkIndices, type Dataset, type Split } from "./dataset.ts";
 import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";

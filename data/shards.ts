@@ -1,7 +1,7 @@
 /** Shards of a data set: how they are named on the command line. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { type DatasetSettingsShape, type DecodedSettings, decodedSettings } from "./kind.ts";
 
 /** The settings of every data set that comes in shards. */

@@ -1,6 +1,6 @@
 /** WebDataset: tar archives of images, local or on the web (Aizman et al. 2019, arXiv 2001.01858). */
 import { open } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import type { Dataset, Split } from "./dataset.ts";
 import type { EncodedImage } from "./encoded.ts";
 import { isImageName } from "./folder.ts";

@@ -1,5 +1,5 @@
 /** What a registry knows of a network: its settings and how it is made. */
-import type { z } from "zod";
+import type * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import type { Module } from "../nn/module.ts";

@@ -1,5 +1,5 @@
 /** What the registry knows of an objective: its settings, the models it trains, and how it is made. */
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";

@@ -9,6 +9,7 @@ import { drawLineChart, type Series } from "./line_chart.ts";
 import { page, section } from "./page.ts";
 import { drawPictureRow } from "./pictures.ts";
 import { drawProtocols } from "./protocols.ts";
+import { drawSettings, type RunDevices } from "./settings_table.ts";
 
 /** The contents of a report. */
 export interface GeneratorReportOptions {
@@ -22,12 +23,14 @@ export interface GeneratorReportOptions {
   readonly evaluation: GeneratorEvaluation;
   /** The names of the classes, for a class-conditional generator. */
   readonly classes: readonly string[];
+  /** What computed it. */
+  readonly devices: RunDevices;
 }
 
 /** Draws the report as HTML: curves, samples, samples beside the nearest training images, and every number with its
  * protocol. */
 export function drawGeneratorReport(
-  { title, config, records, evaluation, classes }: GeneratorReportOptions,
+  { title, config, records, evaluation, classes, devices }: GeneratorReportOptions,
 ): string {
   const { test, measurements, protocols, samples, judged, nearest } = evaluation;
   const first = config.stage1 === null ? "" : `, over ${config.stage1}`;
@@ -67,6 +70,7 @@ export function drawGeneratorReport(
 <tbody>${joinHtml(rows)}</tbody></table>
 ${drawProtocols({ ...test.protocols, ...protocols })}`,
     ),
+    section("Settings", "What the run was made with.", drawSettings(config, devices)),
   ]);
 }
 

@@ -53,22 +53,23 @@ export function drawLineChart({ title, series, logarithmic = false }: LineChart)
     }</b></span>`
   );
   return markup`<figure class="chart"><figcaption><h3>${title}</h3><p class="legend">${legend}</p></figcaption>
-${drawLines(lines, `${title} over steps`, logarithmic)}</figure>`;
+${drawLines(lines, `${title} over steps`, { logarithmic })}</figure>`;
 }
 
-/** Draws lines over one grid as SVG. A page can run this function too: it uses nothing but this folder's scales, axes and
- * templates. */
-export function drawLines(lines: readonly Line[], label: string, logarithmic: boolean): Html {
+/** Draws lines over one grid as SVG. A page can run this function too: it uses nothing but `valueRange` and this folder's
+ * scales, axes and templates.
+ * @param reach as of `valueRange`; a line that leaves the range runs along the chart's edge
+ */
+export function drawLines(
+  lines: readonly Line[],
+  label: string,
+  { logarithmic, reach = Infinity }: { readonly logarithmic: boolean; readonly reach?: number },
+): Html {
   const frame = { left: 48, right: 548, bottom: 204 }, top = 12;
-  let low = Infinity, high = -Infinity, last = 1;
-  for (const { points } of lines) {
-    for (const [step, value] of points) {
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-      last = Math.max(last, step);
-    }
-  }
-  const range = low > high ? [0, 1] as const : [low, high] as const;
+  let last = 1;
+  for (const { points } of lines) for (const [step] of points) last = Math.max(last, step);
+  const range = valueRange(lines, reach, logarithmic);
+  const within = (value: number) => Math.min(Math.max(value, range[0]), range[1]);
   const vertical = (logarithmic && range[0] > 0 ? logScale : linearScale)(range, [
     frame.bottom,
     top,
@@ -76,7 +77,7 @@ export function drawLines(lines: readonly Line[], label: string, logarithmic: bo
   const horizontal = linearScale([0, last], [frame.left, frame.right], 5);
   const drawn = lines.map(({ classes, row, title, points }) => {
     const places = points.map(([step, value]) =>
-      `${horizontal.at(step).toFixed(1)},${vertical.at(value).toFixed(1)}`
+      `${horizontal.at(step).toFixed(1)},${vertical.at(within(value)).toFixed(1)}`
     );
     const [lastX, lastY] = places[places.length - 1].split(",");
     const place = row === undefined ? [] : markup` data-row="${row.index}" style="${row.style}"`;
@@ -87,6 +88,37 @@ export function drawLines(lines: readonly Line[], label: string, logarithmic: bo
   return markup`<svg viewBox="0 0 560 230" role="img" aria-label="${label}">
 ${joinHtml([...drawLevels(vertical, frame), ...drawMarks(horizontal, frame), ...drawn])}
 </svg>`;
+}
+
+/** The range of the values of lines, of which one that explodes does not flatten the others. A page can run this function
+ * too.
+ * @param reach on a logarithmic scale, of errors: a line that rises above so many times the middle line's greatest value does
+ * not count at the top; on a linear one, of decibels: one that falls by so much below the middle line's least value, at the
+ * bottom
+ */
+export function valueRange(
+  lines: readonly Pick<Line, "points">[],
+  reach: number,
+  logarithmic: boolean,
+): readonly [low: number, high: number] {
+  if (lines.length === 0) return [0, 1];
+  const lows: number[] = [], highs: number[] = [];
+  for (const { points } of lines) {
+    let low = Infinity, high = -Infinity;
+    for (const [, value] of points) {
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+    lows.push(low);
+    highs.push(high);
+  }
+  const middle = Math.floor((lines.length - 1) / 2);
+  const top = logarithmic ? highs.toSorted((a, b) => a - b)[middle] * reach : Infinity;
+  const bottom = logarithmic ? -Infinity : lows.toSorted((a, b) => b - a)[middle] - reach;
+  return [
+    Math.min(...lows.filter((low) => low >= bottom)),
+    Math.max(...highs.filter((high) => high <= top)),
+  ];
 }
 
 /** The means of neighbouring points, so that there are at most `most` and one; the last stays. */

@@ -52,6 +52,9 @@ circle { fill: currentColor; }
 .pictures { display: grid; grid-template-columns: 6.5rem repeat(var(--count), 1fr); gap: 6px; align-items: center; margin-top: 6px; }
 .pictures span { color: var(--faint); font-size: 0.8rem; }
 .pictures img { width: 100%; image-rendering: pixelated; display: block; border-radius: 2px; }
+.settings { columns: 22rem; column-gap: 2.5rem; margin-top: 0.8rem; }
+.settings div { display: flex; justify-content: space-between; gap: 1.5rem; break-inside: avoid; padding: 0.2rem 0; border-bottom: 1px solid var(--line); }
+.settings dt { color: var(--faint); font-size: 0.875rem; } .settings dd { text-align: right; overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin-top: 0.8rem; width: 100%; }
 th { text-align: left; font-weight: 500; color: var(--faint); }
 td, th { padding: 0.35rem 1.5rem 0.35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }

@@ -10,6 +10,7 @@ import { page, section } from "./page.ts";
 import { drawPictures } from "./pictures.ts";
 import { drawProjection } from "./projection.ts";
 import { drawProtocols } from "./protocols.ts";
+import { drawSettings, type RunDevices } from "./settings_table.ts";
 import type { RunEvaluation } from "../training/run_evaluation.ts";
 
 /** The contents of a report. */
@@ -22,11 +23,15 @@ export interface ReportOptions {
   readonly records: readonly RunRecord[];
   /** Its evaluation. */
   readonly evaluation: RunEvaluation;
+  /** What computed it. */
+  readonly devices: RunDevices;
 }
 
-/** Draws the report as HTML: curves, pictures, the histogram of the codebook, a plot of codes and features, and every
- * number with its measurement protocol. The same run gives the same bytes. */
-export function drawReport({ title, config, records, evaluation }: ReportOptions): string {
+/** Draws the report as HTML: curves, pictures, the histogram of the codebook, a plot of codes and features, every number
+ * with its measurement protocol, and the settings. The same run gives the same bytes. */
+export function drawReport(
+  { title, config, records, evaluation, devices }: ReportOptions,
+): string {
   const { numbers, codebook, samples, space } = evaluation;
   const { data, quantizer } = config;
   const about = `${data.name}, ${quantizer?.type}, ${codebook.codes} codes, seed ${config.seed}`;
@@ -70,6 +75,7 @@ export function drawReport({ title, config, records, evaluation }: ReportOptions
       "Numbers compare only where their protocols are the same.",
       drawNumbers(evaluation),
     ),
+    section("Settings", "What the run was made with.", drawSettings(config, devices)),
   ]);
 }
 

@@ -22,8 +22,8 @@ export function linearScale(
   return { at: (value) => from + (value - start) / (end - start) * (to - from), ticks };
 }
 
-/** A logarithmic scale over [low, high], widened to ticks: powers of ten, and 2 and 5 between them where
- * these are few. A linear one where a logarithm would not be finite. */
+/** A logarithmic scale over [low, high], widened to ticks: powers of ten, some of them where they are many, and 2 and 5
+ * between them where these are few. A linear one where a logarithm would not be finite. */
 export function logScale(
   [low, high]: readonly [number, number],
   [from, to]: readonly [number, number],
@@ -31,8 +31,10 @@ export function logScale(
   if (!(low > 0 && high < Infinity)) return linearScale([low, high], [from, to]);
   const decades = Math.log10(high / low);
   const factors = decades > 3 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
+  const apart = Math.max(1, Math.ceil(decades / 8));
+  const first = Math.floor(Math.log10(low)) - 1, last = Math.ceil(Math.log10(high));
   const marks: number[] = [];
-  for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.ceil(Math.log10(high)); power++) {
+  for (let power = first; power < last + apart; power += apart) {
     for (const factor of factors) marks.push(factor * 10 ** power);
   }
   const start = marks.findLast((mark) => mark <= low * (1 + 1e-9)) ?? low;
@@ -52,6 +54,7 @@ export function niceStep(rough: number): number {
 /** A marked value as people read it. */
 export function showTick(value: number): string {
   const size = Math.abs(value);
+  if (size >= 1e7) return value.toExponential(0);
   if (size >= 10_000) return `${Number((value / 1000).toPrecision(3))}k`;
   if (size !== 0 && size < 1e-3) return value.toExponential(0);
   return String(Number(value.toPrecision(3)));

@@ -37,7 +37,7 @@ interface Description {
  *
  * ```ts
  * import { settingsOf } from "./settings.ts";
- * import { z } from "zod";
+ * import * as z from "zod";
  * import assert from "node:assert/strict";
  * const schema = z.strictObject({ model: z.strictObject({ hidden: z.int().min(1).default(8) }) });
  * const [hidden] = settingsOf(schema);

@@ -10,7 +10,7 @@ const WIDTH = 900, LEFT = 72, TOP = 30;
 /** Pixels of a letter of the labels beside the grid, and where the grid ends at least. */
 const LETTER = 6.3, LEAST_RIGHT = 500;
 /** Pixels below the grid, and of the grid at least. */
-const FOOT = 48, LEAST_HEIGHT = 330;
+const FOOT = 56, LEAST_HEIGHT = 330;
 /** The radii of the smallest and the largest blob; one between them where sizes say nothing. */
 const RADII = [5, 20] as const, PLAIN = 8;
 /** Pixels from one label to the next below it. */
@@ -57,7 +57,7 @@ function drawAxis(rows: readonly StudyRow[], axis: string): Html {
   const lines = ordered ? [...Map.groupBy(blobs, ({ row }) => lineOf(row)).values()] : [];
   const legend = keys.map((key, at) => markup`<span>${swatch(styles[at])}${key}</span>`);
   return markup`<figure class="blobs" style="--whole: ${
-    (100 * WIDTH / (right + 16)).toFixed(0)
+    (100 * WIDTH / (right + 24)).toFixed(0)
   }%"><figcaption><h3>${axis}</h3>${
     others.length === 0 ? "" : markup`<p class="keys">${legend}</p>`
   }</figcaption><svg viewBox="0 0 ${WIDTH} ${

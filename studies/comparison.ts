@@ -1,5 +1,5 @@
 /** The curves of every run of a study, in charts where runs can be chosen. */
-import { drawLines, type Line, thinned } from "../reports/line_chart.ts";
+import { drawLines, type Line, thinned, valueRange } from "../reports/line_chart.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { drawLevels, drawMarks } from "../reports/axes.ts";
 import { escapeHtml, Html, joinHtml, markup } from "../reports/html.ts";
@@ -22,21 +22,33 @@ interface Curve {
   readonly valueOf: (record: RunRecord) => unknown;
   /** Whether it lies on a logarithmic scale; values of 0 are left out then. */
   readonly logarithmic: boolean;
+  /** How far a run may leave the others and still count in the chart's range; see `valueRange`. */
+  readonly reach?: number;
 }
+
+/** What explodes comes to a thousand times the error of others, or 30 dB less. */
+const FACTOR = 1000, DECIBELS = 30;
 
 const test = (name: string) => (record: RunRecord): unknown =>
   ((record.test ?? record.validation) as Readonly<Record<string, unknown>> | undefined)?.[name];
 
 const CURVES: readonly Curve[] = [
-  { title: "Loss", kind: "step", valueOf: ({ loss }) => loss, logarithmic: true },
+  { title: "Loss", kind: "step", valueOf: ({ loss }) => loss, logarithmic: true, reach: FACTOR },
   {
     title: "Quantiser loss",
     kind: "step",
     valueOf: ({ quantizerLoss }) => quantizerLoss,
     logarithmic: true,
+    reach: FACTOR,
   },
-  { title: "Test mse", kind: "epoch", valueOf: test("mse"), logarithmic: true },
-  { title: "Test PSNR, dB", kind: "epoch", valueOf: test("psnr"), logarithmic: false },
+  { title: "Test mse", kind: "epoch", valueOf: test("mse"), logarithmic: true, reach: FACTOR },
+  {
+    title: "Test PSNR, dB",
+    kind: "epoch",
+    valueOf: test("psnr"),
+    logarithmic: false,
+    reach: DECIBELS,
+  },
   {
     title: "Usage on the test images, %",
     kind: "epoch",
@@ -62,6 +74,7 @@ export function drawComparison(
   const charts = CURVES.map((curve): ComparedChart => ({
     label: `${curve.title} over steps`,
     logarithmic: curve.logarithmic,
+    reach: curve.reach,
     lines: rows.flatMap((row, index) =>
       row.runs.flatMap((run): ComparedLine[] => {
         const line = lineOf(curve, recordsOf(run), {
@@ -74,9 +87,9 @@ export function drawComparison(
     ),
   }));
   if (charts.every(({ lines }) => lines.length === 0)) return markup``;
-  const figures = charts.map(({ lines, label, logarithmic }, at) =>
+  const figures = charts.map(({ lines, label, ...scale }, at) =>
     markup`<figure class="chart"><figcaption><h3>${CURVES[at].title}</h3></figcaption>
-${drawLines(lines, label, logarithmic)}</figure>`
+${drawLines(lines, label, scale)}</figure>`
   );
   return markup`${drawChooser(rows, styles, seeds)}
 <div class="charts">${joinHtml(figures)}</div>
@@ -88,7 +101,7 @@ export const COMPARISON_SCRIPT: string = `
 ${
   [
     ...[Html, escapeHtml, markup, joinHtml, niceStep, linearScale, logScale, showTick],
-    ...[drawLevels, drawMarks, drawLines, compareRuns],
+    ...[drawLevels, drawMarks, valueRange, drawLines, compareRuns],
   ].join("\n")
 }
 ${compareRuns.name}();

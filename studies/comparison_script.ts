@@ -15,37 +15,58 @@ export interface ComparedChart {
   readonly label: string;
   /** Whether values lie on a logarithmic scale. */
   readonly logarithmic: boolean;
+  /** How far a run may leave the others and still count in the chart's range; see `valueRange`. */
+  readonly reach?: number;
   /** Every run's line. */
   readonly lines: readonly ComparedLine[];
+}
+
+/** What is used of an element of the page. Programs that import this library need not have a browser's types. */
+interface PageElement {
+  readonly textContent: string;
+  readonly dataset: Readonly<Record<string, string | undefined>>;
+  readonly classList: { add(name: string): void; toggle(name: string, wanted: boolean): void };
+  readonly type: string;
+  readonly value: string;
+  checked: boolean;
+  outerHTML: string;
+  querySelector(selector: string): PageElement | null;
+  querySelectorAll(selector: string): Iterable<PageElement> & ArrayLike<PageElement>;
+  closest(selector: string): PageElement | null;
+  addEventListener(name: string, hear: (event: { readonly target: PageElement }) => void): void;
 }
 
 /** Makes a study's page answer: charts show the runs that are chosen, over their own range, and what belongs to the
  * combination under the pointer stands out. It runs in the page, from its own text: it uses nothing but `drawLines` and
  * what that uses. */
 export function compareRuns(): void {
+  const { document } = globalThis as unknown as { readonly document: PageElement };
   for (const article of document.querySelectorAll("article")) {
     const form = article.querySelector("form"), data = article.querySelector("script");
     if (form === null || data === null) continue;
     const charts: ComparedChart[] = JSON.parse(data.textContent);
     const figures = article.querySelectorAll(".chart");
     const draw = () => {
-      const chosen = new FormData(form);
-      const rows = chosen.getAll("row"), seeds = chosen.getAll("seed");
-      charts.forEach(({ label, logarithmic, lines }, at) => {
+      const chosen = (name: string) =>
+        Array.from(form.querySelectorAll(`[name=${name}]`))
+          .filter(({ type, checked }) => type === "hidden" || checked)
+          .map(({ value }) => value);
+      const rows = chosen("row"), seeds = chosen("seed");
+      charts.forEach(({ label, lines, ...scale }, at) => {
         const shown = lines.filter(({ row, seed }) =>
           rows.includes(String(row.index)) && seeds.includes(String(seed))
         );
         figures[at].querySelector("svg")!.outerHTML = drawLines(
           shown,
           label,
-          logarithmic,
+          scale,
         ).toString();
       });
     };
     form.addEventListener("change", draw);
     for (const button of form.querySelectorAll("button")) {
       button.addEventListener("click", () => {
-        for (const box of form.querySelectorAll<HTMLInputElement>("[name=row]")) {
+        for (const box of form.querySelectorAll("[name=row]")) {
           box.checked = button.value === "all";
         }
         draw();
@@ -53,12 +74,12 @@ export function compareRuns(): void {
     }
     form.classList.add("answers");
     const show = (row: string | undefined) => {
-      for (const one of article.querySelectorAll<HTMLElement | SVGElement>("[data-row]")) {
+      for (const one of article.querySelectorAll("[data-row]")) {
         one.classList.toggle("dim", row !== undefined && one.dataset.row !== row);
       }
     };
     article.addEventListener("pointerover", ({ target }) => {
-      show((target as Element).closest<HTMLElement | SVGElement>("[data-row]")?.dataset.row);
+      show(target.closest("[data-row]")?.dataset.row);
     });
     article.addEventListener("pointerleave", () => show(undefined));
   }

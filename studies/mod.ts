@@ -16,4 +16,6 @@ export * from "./launchers/kubernetes.ts";
 export * from "./launchers/print.ts";
 export * from "./tables.ts";
 export { drawStudy } from "./page.ts";
+export { type ComparedRun, readComparedRuns } from "./side_by_side.ts";
+export { drawSideBySide } from "./side_by_side_page.ts";
 export { readTrace, type RunTrace } from "./traces.ts";

@@ -1,19 +1,15 @@
 /** A study as one page that needs no other file. */
 import { type Html, joinHtml, markup } from "../reports/html.ts";
 import { page, section } from "../reports/page.ts";
-import { drawProtocols } from "../reports/protocols.ts";
-import { drawBlobs } from "./blobs.ts";
-import { COMPARISON_SCRIPT, drawComparison } from "./comparison.ts";
-import { type Damage, damagesOf } from "./damage.ts";
-import { ABOUT_BOLD, ABOUT_DIFFERENCES } from "./differences.ts";
-import { drawHistograms, drawReconstructions } from "./galleries.ts";
-import { DEFAULT_MEASURES, type Measure } from "./measures.ts";
-import { drawDifferences, drawNumbers } from "./numbers.ts";
+import { COMPARISON_SCRIPT } from "./comparison.ts";
+import { damagesOf } from "./damage.ts";
+import { DEFAULT_MEASURES } from "./measures.ts";
 import { STUDY_STYLE } from "./page_style.ts";
 import { showRun } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
-import { type StudyTable, tablesOf } from "./rows.ts";
+import { tablesOf } from "./rows.ts";
 import type { Study } from "./study.ts";
+import { drawReasons, drawTable } from "./table_page.ts";
 import type { RunTrace } from "./traces.ts";
 
 /** Draws a study. For every protocol: the plots of quality against usage, the table and the paired differences, the curves
@@ -58,13 +54,6 @@ export function drawStudy(
   ], { style: STUDY_STYLE, script: tables.length === 0 ? undefined : COMPARISON_SCRIPT });
 }
 
-/** Why runs have no result, or not all of it. */
-function drawReasons(reasons: readonly Damage[]): Html {
-  return joinHtml(
-    reasons.map(({ run, reason }) => markup`<p>${showRun(run)}: <code>${reason}</code></p>`),
-  );
-}
-
 /** How large the study is. */
 function drawCounts(runs: readonly StudyRun[]): Html {
   const finished = runs.filter(({ state }) => state === "finished");
@@ -79,46 +68,4 @@ function drawCounts(runs: readonly StudyRun[]): Html {
   return markup`<dl class="numbers">${
     counts.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)
   }</dl>`;
-}
-
-/** Everything that was measured by one protocol. */
-function drawTable(
-  { protocol, devices, rows }: StudyTable,
-  measures: readonly Measure[],
-  traceOf: (run: StudyRun) => RunTrace,
-): Html {
-  const [{ runs: [first] }] = rows;
-  return joinHtml([
-    section(
-      "Quality against usage",
-      "The mean over the seeds, with bars of a standard deviation. Where an axis has numbers, a blob's size is that " +
-        "number; lines join combinations that differ in nothing else.",
-      drawBlobs(rows),
-    ),
-    section(
-      "Numbers",
-      `Mean ± standard deviation over the seeds, on ${devices.join("; ")}. ${ABOUT_BOLD}`,
-      markup`${drawNumbers(rows, measures)}${
-        drawProtocols({ [protocol]: traceOf(first).protocol })
-      }`,
-    ),
-    section("Differences to the best", ABOUT_DIFFERENCES, drawDifferences(rows, measures)),
-    section(
-      "Training",
-      "Over the steps, a line a run. What is chosen here is drawn over its own range. A method without a quantiser loss " +
-        "has no line there.",
-      drawComparison(rows, (run) => traceOf(run).records),
-    ),
-    section(
-      "Reconstructions",
-      "The same test images through the first run of every combination.",
-      drawReconstructions(rows, ({ runs: [run] }) => traceOf(run)),
-    ),
-    section(
-      "Codes",
-      "How often each code was chosen over the test images, in the first run of every combination, from the most to the " +
-        "least; the dotted line is where all would be, if they were chosen equally often.",
-      drawHistograms(rows, ({ runs: [run] }) => traceOf(run)),
-    ),
-  ]);
 }

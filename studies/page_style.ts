@@ -31,5 +31,9 @@ td b { font-weight: 650; }
 @media (max-width: 60rem) {
   .pictures { grid-template-columns: repeat(8, 1fr); } .pictures span { grid-column: 1 / -1; } .pictures img:nth-of-type(n + 9) { display: none; }
 }
-@media (max-width: 40rem) { .blobs { overflow: hidden; } .blobs svg { width: var(--whole); } .labels { display: none; } .blobs .tick { font-size: 22px; } }
+@media (max-width: 40rem) {
+  .blobs { overflow: hidden; } .blobs svg { width: var(--whole); } .labels { display: none; }
+  .blobs .tick { font-size: 22px; } .blobs .tick[text-anchor="middle"] { translate: 0 8px; }
+  .blobs figcaption { display: block; } .histograms { grid-template-columns: 1fr; } .histograms h3 { white-space: normal; }
+}
 `;

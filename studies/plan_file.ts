@@ -1,5 +1,5 @@
 /** A study's `plan.json`, read back. */
-import { z } from "zod";
+import * as z from "zod";
 import type { PlannedRun } from "./plan.ts";
 import { readStudy, type Study } from "./study.ts";
 

@@ -1,5 +1,5 @@
 /** A study: which runs are compared. */
-import { z } from "zod";
+import * as z from "zod";
 import { showSetting } from "../settings/settings.ts";
 import type { Settings } from "../training/presets.ts";
 import { type Measure, MEASURES } from "./measures.ts";

@@ -4,7 +4,7 @@
  *     deno task ablate quantizers --launcher slurm
  *     deno task ablate collect runs/quantizers-small
  */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { configSettings } from "../training/config.ts";
 import { printable } from "../training/printable.ts";
@@ -60,8 +60,8 @@ const STUDY_NOTES = STUDIES.map(({ name, about }) => `Study ${name}: ${about}`);
 export async function main(args: readonly string[]): Promise<number> {
   if (args[0] === "collect") return await collect(args.slice(1));
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND, STUDY_NOTES));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help, { studies: STUDY_NOTES }));
     return 0;
   }
   const given = nest(Object.entries(line.options));

@@ -2,7 +2,7 @@
  *
  *     deno task bench step --batch 128 --json
  */
-import { z } from "zod";
+import * as z from "zod";
 import { arithmeticCeiling, type Ceiling, memoryCeiling } from "../bench/ceiling.ts";
 import { attentionBench } from "../bench/attention.ts";
 import { convBench } from "../bench/conv.ts";
@@ -107,8 +107,8 @@ const rateOf = (row: BenchRow): number | undefined => row.gigabytes_per_second ?
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

@@ -2,7 +2,7 @@
  *
  *     PYTHON=python3 deno task bench:peers --write
  */
-import { z } from "zod";
+import * as z from "zod";
 import { GROUP_NAMES, groupsOf } from "../bench/peers/groups.ts";
 import { findingOf, hugeMiB, measuresOf } from "../bench/peers/measures.ts";
 import { findPyTorch } from "../bench/peers/pytorch.ts";
@@ -42,8 +42,8 @@ const COMMAND: Command = {
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const { only, rounds, json, write } = asUsage(() =>

@@ -1,7 +1,7 @@
 /** What encode, decode and reconstruct share. */
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";

@@ -1,5 +1,5 @@
 /** `deno task ablate collect`: gathers what came of a study that was launched elsewhere. */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { collectStudy } from "../studies/collect_study.ts";
 import { printable } from "../training/printable.ts";
@@ -44,8 +44,8 @@ const WITHOUT_RESULT: readonly (readonly [StudyRun["state"], string])[] = [
  */
 export async function collect(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const { json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

@@ -3,7 +3,7 @@
  *     deno task doctor
  *     deno task doctor --plan vqgan-f16 --data.name ffhq --batch 1,2,4
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   type DeviceReport,
   findBlas,
@@ -68,8 +68,8 @@ function libraryAdvice(blas: unknown, dnn: unknown): readonly string[] {
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

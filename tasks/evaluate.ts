@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
 import { randomKey } from "../core/random.ts";
 import { PRECISIONS } from "../core/precision.ts";
@@ -35,12 +35,13 @@ import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
-import { evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
+import { devicesOf, evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
 import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
+import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
@@ -68,6 +69,7 @@ const OPTIONS = z.strictObject({
     .describe("whether values are rounded to bytes before they are measured, as in a file"),
   report: z.boolean().default(true)
     .describe("writes evaluation.json and report.html into the run's folder"),
+  open: z.boolean().default(false).describe("opens the report of a run; needs --allow-run"),
   device: z.enum(DEVICE_CHOICES).default("auto")
     .describe("where to compute; auto takes a real GPU, else the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
@@ -116,7 +118,7 @@ const FOLDERS: Command = {
   ],
 };
 
-const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`).join("\n");
+const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`);
 const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 
 /** Runs the task and gives the exit code.
@@ -125,15 +127,23 @@ const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 export async function main(args: readonly string[]): Promise<number> {
   const wantsFolders = args.some((arg) => arg === "--images" || arg === "--images=true");
   const line = readCommandLine(args, wantsFolders ? FOLDERS : COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND, [NOTES]));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help, { metrics: NOTES }));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
   const { operands } = line;
-  return options.images
-    ? await evaluateFolders(operands.A, operands.B, options)
-    : await evaluateFolder(new RunFolder(operands.RUN), options, line.settings);
+  if (options.open && (options.images || !options.report)) {
+    throw new UsageError(
+      "Cannot evaluate: --open must stand with a run and its report, got none of them",
+    );
+  }
+  if (options.images) return await evaluateFolders(operands.A, operands.B, options);
+  const code = await evaluateFolder(new RunFolder(operands.RUN), options, line.settings);
+  if (options.open) {
+    await openPage(join(operands.RUN, "report.html"), new Output(options.json));
+  }
+  return code;
 }
 
 async function evaluateFolder(
@@ -194,7 +204,8 @@ async function evaluateFolder(
       output.say(`${cause.message}; the report has no curves`);
       return [];
     });
-    const report = drawReport({ title, config, records, evaluation: evaluated });
+    const devices = await devicesOf(folder.path, device, output);
+    const report = drawReport({ title, config, records, evaluation: evaluated, devices });
     await folder.writeEvaluation(readyForJson(result), report);
   }
   output.result(result, [

@@ -9,6 +9,9 @@ import { SharedNetworks } from "../metrics/metric_kinds.ts";
 import { drawGeneratorReport } from "../reports/generator_report.ts";
 import type { ModelWeights } from "../training/construct.ts";
 import { evaluateGenerator, type JudgedBy } from "../training/generator_evaluation.ts";
+import type { RunDevices } from "../reports/settings_table.ts";
+import { DamagedFileError } from "../training/read_back.ts";
+import { readTrainingDevice } from "../training/run_files.ts";
 import { openGenerator } from "../training/open_generator.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { ImageProgress } from "./image_progress.ts";
@@ -69,6 +72,7 @@ export async function evaluateGeneratorRun(
       ...{ title: basename(resolve(path)), config, evaluation },
       records: await folder.records(),
       classes: generator.classes === 0 ? [] : dataset.classes ?? [],
+      devices: await devicesOf(path, device, output),
     });
     await folder.writeEvaluation(readyForJson(result), page);
   }
@@ -78,6 +82,19 @@ export async function evaluateGeneratorRun(
     ...report ? [`the report is ${join(path, "report.html")}`] : [],
   ]);
   return 0;
+}
+
+/** What trained a run and what measures it, for its report. */
+export async function devicesOf(
+  path: string,
+  { description }: Device,
+  output: Output,
+): Promise<RunDevices> {
+  const trained = await readTrainingDevice(path).catch((cause) => {
+    if (!(cause instanceof DamagedFileError)) throw cause;
+    output.say(`${cause.message}; the report does not say what trained the run`);
+  });
+  return { trained: trained ?? null, measured: description };
 }
 
 /** Through what images are judged: Inception where its weights are given, a classifier of digits for images of digits'

@@ -1,21 +1,27 @@
-/** Writes a trained VQGAN so that other libraries load it.
+/** Writes a trained first stage so that other libraries load it.
  *
  *     deno task export runs/vqgan-f16 --format diffusers --out vqgan-f16
+ *     deno task export runs/digits --format onnx --out digits-onnx
  */
 import * as z from "zod";
 import { openDevice } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { WEIGHTS } from "../training/construct.ts";
+import { exportOnnx } from "../training/onnx/export_onnx.ts";
 import { EXPORT_FORMATS, exportRun } from "../training/pretrained/export_run.ts";
 import { taskCall } from "./call.ts";
-import { asInput, asUsage, runTask } from "./fail.ts";
+import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
-  format: z.enum([...EXPORT_FORMATS]).default("diffusers")
-    .describe("for which library: a folder for diffusers, a .ckpt with a .yaml for taming"),
+  format: z.enum([...EXPORT_FORMATS, "onnx"]).default("diffusers").describe(
+    "for which library: a folder for diffusers, a .ckpt with a .yaml for taming, a folder of ONNX files for its runtimes",
+  ),
+  size: z.array(z.int().min(1)).min(1).max(2).nullable().default(null).describe(
+    "of the images of onnx: the side, or height and width; none: of those that the run was measured on",
+  ),
   out: z.string().min(1).default("runs/exported").describe("the folder, or the .ckpt file"),
   checkpoint: z.string().min(1).default("last").describe("last, best, or the path of a file"),
   weights: z.enum([...WEIGHTS]).default("auto")
@@ -26,7 +32,9 @@ const OPTIONS = z.strictObject({
 
 const COMMAND: Command = {
   call: taskCall("export"),
-  summary: "Writes a trained VQGAN as diffusers' VQModel or as taming's checkpoint.",
+  summary:
+    "Writes a trained VQGAN as diffusers' VQModel or as taming's checkpoint, or any first stage as ONNX (opset 17): " +
+    "encoder.onnx, lookup.onnx and decoder.onnx, for batches of any size.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/vqgan-f16" }],
   options: settingsOf(OPTIONS),
   settings: [],
@@ -37,18 +45,29 @@ const COMMAND: Command = {
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
-  const { json, ...options } = asUsage(() =>
+  const { json, size, format, ...options } = asUsage(() =>
     readSettings(OPTIONS, line.options, "read the command line")
   );
   using device = await openDevice("reference");
-  const written = await asInput(() => exportRun(line.operands.RUN, device, options));
+  const { RUN } = line.operands;
+  if (size !== null && format !== "onnx") {
+    throw new UsageError(
+      `Cannot export ${RUN}: --size must stand with the format onnx, got ${format}`,
+    );
+  }
+  const [height, width = height] = size ?? [];
+  const written = await asInput(() =>
+    format === "onnx"
+      ? exportOnnx(RUN, device, { ...options, size: size === null ? undefined : [height, width] })
+      : exportRun(RUN, device, { ...options, format })
+  );
   const { files, tensors, notes } = written;
   new Output(json).result(written, [
-    `${tensors} tensors for ${options.format} in ${files.join(" and ")}`,
+    `${tensors} tensors for ${format} in ${files.join(" and ")}`,
     ...notes,
   ]);
   return 0;

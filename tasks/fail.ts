@@ -1,5 +1,5 @@
 /** How a task ends: its exit code, and the message of what went wrong. */
-
+import config from "../deno.json" with { type: "json" };
 import { printableLines } from "../training/printable.ts";
 import { explainPermission } from "./missing_permission.ts";
 
@@ -32,8 +32,12 @@ export async function asInput<T>(read: () => Promise<T>): Promise<T> {
 }
 
 /** Runs a task and ends the process: with the code that it gives, with 2 after a `UsageError`, with 1 after any other.
- * The message goes to stderr; an error that this program did not foresee shows where it comes from besides. */
+ * Where the command line asks for the version, it prints that instead. The message goes to stderr; an error that this program did not foresee shows where it comes from besides. */
 export async function runTask(task: () => Promise<number>): Promise<never> {
+  if (Deno.args.includes("--version") || Deno.args.includes("-V")) {
+    console.log(config.version);
+    Deno.exit(0);
+  }
   try {
     Deno.exit(await task());
   } catch (error) {

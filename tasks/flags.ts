@@ -2,14 +2,24 @@
 import { nearestSetting, type Setting, showSetting } from "../settings/settings.ts";
 import { UsageError } from "./fail.ts";
 
+/** What stands on a command line besides the flags. */
+export interface Operand {
+  /** What it is called in the help. */
+  readonly name: string;
+  /** What it means. */
+  readonly description: string;
+  /** Whether there may be several of it; only the last may say so. */
+  readonly repeats?: boolean;
+}
+
 /** What a task takes. */
 export interface Command {
   /** How it is called: `deno task train`. */
   readonly call: string;
   /** What it does. */
   readonly summary: string;
-  /** What stands on the command line besides the flags, in order, each with its meaning. */
-  readonly operands: readonly { readonly name: string; readonly description: string }[];
+  /** What stands on the command line besides the flags, in order. */
+  readonly operands: readonly Operand[];
   /** The flags of the task itself. */
   readonly options: readonly Setting[];
   /** The flags that are paths of the configuration. */
@@ -22,10 +32,12 @@ export interface CommandLine {
   readonly options: Readonly<Record<string, unknown>>;
   /** Values of the configuration's flags, nested by section. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** The operands by name. */
+  /** The operands by name; of one that repeats, the first. */
   readonly operands: Readonly<Record<string, string>>;
-  /** Whether the help was asked for; operands may be missing then. */
-  readonly help: boolean;
+  /** The operands in order. */
+  readonly words: readonly string[];
+  /** The topic of the help, if it was asked for, `usual` where none was named; operands may be missing then. */
+  readonly help: string | undefined;
 }
 
 /** Reads a command line. Flags are `--path value` or `--path=value`; a flag of true or false may stand alone; the last
@@ -33,11 +45,13 @@ export interface CommandLine {
  * @throws {UsageError} a flag is unknown or has no value, an operand is missing or superfluous
  */
 export function readCommandLine(args: readonly string[], command: Command): CommandLine {
-  const help = args.includes("--help") || args.includes("-h");
+  const asked = args.findIndex((arg) => arg === "--help" || arg === "-h");
+  const topic = asked >= 0 && /^[^-]/.test(args[asked + 1] ?? "") ? args[asked + 1] : undefined;
+  const help = asked < 0 ? undefined : topic ?? "usual";
   const flags = new Map([...command.options, ...command.settings].map((s) => [s.path, s]));
   const values = new Map<string, unknown>();
   const operands: string[] = [];
-  const waiting = args.filter((arg) => arg !== "--help" && arg !== "-h");
+  const waiting = asked < 0 ? [...args] : args.toSpliced(asked, topic === undefined ? 1 : 2);
   while (waiting.length > 0) {
     const arg = waiting.shift()!;
     if (!arg.startsWith("-")) {
@@ -53,7 +67,8 @@ export function readCommandLine(args: readonly string[], command: Command): Comm
   return {
     options: Object.fromEntries([...values].filter(([path]) => own.has(path))),
     settings: nest([...values].filter(([path]) => !own.has(path))),
-    operands: help ? {} : nameOperands(operands, command),
+    operands: help === undefined ? nameOperands(operands, command) : {},
+    words: operands,
     help,
   };
 }
@@ -111,8 +126,11 @@ function nameOperands(
   given: readonly string[],
   { operands, call }: Command,
 ): Record<string, string> {
-  if (given.length !== operands.length) {
-    const wanted = operands.map(({ name }) => name).join(" ") || "none";
+  const isEnough = operands.at(-1)?.repeats
+    ? given.length >= operands.length
+    : given.length === operands.length;
+  if (!isEnough) {
+    const wanted = showOperands(operands) || "none";
     throw new UsageError(
       `Cannot read the command line: the operands of \`${call}\` must be ${wanted}, got ${
         given.join(" ") || "none"
@@ -120,4 +138,9 @@ function nameOperands(
     );
   }
   return Object.fromEntries(operands.map(({ name }, index) => [name, given[index]]));
+}
+
+/** Operands as a command line has them: `RUN…` where there may be several. */
+export function showOperands(operands: readonly Operand[]): string {
+  return operands.map(({ name, repeats = false }) => repeats ? `${name}…` : name).join(" ");
 }

@@ -1,25 +1,77 @@
 /** What `--help` prints. */
+import { suggestName } from "../settings/nearest_name.ts";
 import { type Setting, showSetting } from "../settings/settings.ts";
-import type { Command } from "./flags.ts";
+import { UsageError } from "./fail.ts";
+import { type Command, showOperands } from "./flags.ts";
 
-/** Every operand, flag, allowed value and default of a task.
- * @param notes paragraphs that follow
+/** The settings that people change first. */
+const USUAL: ReadonlySet<string> = new Set([
+  ...["preset", "device", "out", "seed", "data.name", "quantizer.type", "quantizer.codebookSize"],
+  ...["training.epochs", "training.batchSize", "optimizer.learningRate"],
+]);
+
+/** A task with more settings shows the usual ones first. */
+const MOST_SHOWN = 30;
+
+/** Texts of a help besides the settings, by topic. */
+export type Notes = Readonly<Record<string, readonly string[]>>;
+
+/** The help of a task: operands, flags, allowed values and defaults. A task with many settings shows those that people
+ * change, and names the topics that have the rest.
+ * @param topic `usual`, `all`, a section of the settings, or a name of the notes
+ * @throws {UsageError} there is no such topic
  */
-export function showHelp(command: Command, notes: readonly string[] = []): string {
+export function showHelp(command: Command, topic: string, notes: Notes = {}): string {
   const { call, summary, operands, options, settings } = command;
-  const usage = [call, ...operands.map(({ name }) => name), "[flags]"].join(" ");
-  const sections = new Map<string, Setting[]>();
-  for (const setting of settings) {
-    const title = setting.path.includes(".") ? setting.path.split(".")[0] : "run";
-    sections.set(title, [...sections.get(title) ?? [], setting]);
+  const sections = Map.groupBy(settings, sectionOf);
+  const topics = ["all", ...sections.keys(), ...Object.keys(notes)];
+  if (Object.hasOwn(notes, topic)) return notes[topic].join("\n");
+  const section = sections.get(topic);
+  if (section !== undefined) return showFlags(topic, section);
+  if (topic !== "usual" && topic !== "all") {
+    throw new UsageError(
+      `Cannot show help: the topic must be one of ${topics.join(", ")}, got ${topic}, ${
+        suggestName(topic, topics)
+      }`,
+    );
   }
+  const isShort = topic === "usual" && settings.length > MOST_SHOWN;
+  const flags = `${options.map(showFlag).join("\n")}
+  --help <a topic, or nothing>
+      prints this
+  --version
+      prints the version`;
   return [
-    `${usage}\n\n${summary}`,
+    `${
+      [call, showOperands(operands), "[flags]"].filter((word) => word !== "").join(" ")
+    }\n\n${summary}`,
     operands.map(({ name, description }) => `${name}\n      ${description}`).join("\n"),
-    `Flags:\n${options.map(showFlag).join("\n")}\n  --help\n      prints this`,
-    ...[...sections].map(([title, own]) => `${title}:\n${own.map(showFlag).join("\n")}`),
-    ...notes,
+    `Flags:\n${flags}`,
+    ...isShort
+      ? [
+        showFlags(
+          "The settings that people change",
+          settings.filter(({ path }) => USUAL.has(path)),
+        ),
+        `More settings: \`${call} --help all\`, or one topic of\n${
+          [...sections].map(([name, own]) => `  ${name.padEnd(12)} ${own.length} settings`).join(
+            "\n",
+          )
+        }${Object.keys(notes).map((name) => `\n  ${name}`).join("")}`,
+      ]
+      : [
+        ...[...sections].map(([name, own]) => showFlags(name, own)),
+        ...Object.values(notes).map((lines) => lines.join("\n")),
+      ],
   ].filter((part) => part !== "").join("\n\n");
+}
+
+function sectionOf({ path }: Setting): string {
+  return path.includes(".") ? path.split(".")[0] : "run";
+}
+
+function showFlags(title: string, settings: readonly Setting[]): string {
+  return `${title}:\n${settings.map(showFlag).join("\n")}`;
 }
 
 function showFlag({ path, description, allowed, ...setting }: Setting): string {

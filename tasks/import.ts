@@ -49,8 +49,8 @@ const COMMAND: Command = {
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const { config: path, json, classes, "first-stage-only": firstStageOnly } = asUsage(() =>

@@ -1,5 +1,5 @@
 /** The flags that say where the runs of a study are computed. */
-import { z } from "zod";
+import * as z from "zod";
 import { KubernetesLauncher } from "../studies/launchers/kubernetes.ts";
 import type { Launcher } from "../studies/launchers/launcher.ts";
 import { PrintLauncher } from "../studies/launchers/print.ts";

@@ -104,8 +104,8 @@ async function rebuild(folder: string): Promise<void> {
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const { serve, port, host } = asUsage(() =>

@@ -2,7 +2,8 @@
  *
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
-import { z } from "zod";
+import { join } from "node:path";
+import * as z from "zod";
 import { openDevice } from "../core/device.ts";
 import type { Profile } from "../core/profile.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
@@ -88,8 +89,8 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND, PRESET_NOTES));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help, { presets: PRESET_NOTES }));
     return 0;
   }
   const options = asUsage(() =>
@@ -238,7 +239,10 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
       ? "speed        not measured: no step was left to take"
       : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${place}`,
     `peak memory  ${(summary.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`,
-    `the run is in ${folder.path}`,
+    `the run is in ${folder.path}; its pictures are in ${join(folder.path, "samples")}`,
+    `next: \`${taskCall("evaluate")} ${
+      quoteShell(folder.path)
+    } --open\` measures it and opens its report`,
   ]);
   return 0;
 }

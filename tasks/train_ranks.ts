@@ -1,5 +1,5 @@
 /** Training that several processes share: its flags, and what they must agree in. */
-import { z } from "zod";
+import * as z from "zod";
 import { type Communicator, gatherTexts } from "../training/distributed/communicator.ts";
 import { openMpi } from "../training/distributed/mpi.ts";
 import { SingleCommunicator } from "../training/distributed/single.ts";

@@ -3,7 +3,7 @@
  *
  *     deno task tune
  */
-import { z } from "zod";
+import * as z from "zod";
 import { convBench } from "../bench/conv.ts";
 import { matmulBench } from "../bench/matmul.ts";
 import type { Bench } from "../bench/row.ts";
@@ -97,8 +97,8 @@ async function tune(
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

@@ -3,7 +3,17 @@ import assert from "node:assert/strict";
 import config from "../deno.json" with { type: "json" };
 
 /** Tasks that only a checkout has. */
-const DEVELOPERS: ReadonlySet<string> = new Set(["bench:peers", "fuzz", "test", "check", "build"]);
+const DEVELOPERS: ReadonlySet<string> = new Set([
+  "bench:peers",
+  "page",
+  "page:weights",
+  "fuzz",
+  "docs",
+  "test:quick",
+  "test",
+  "check",
+  "build",
+]);
 
 async function cli(...args: readonly string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -21,6 +31,7 @@ Deno.test("it says its version, and its tasks, whose helps say how they are call
     stdout: `${config.version}\n`,
     stderr: "",
   });
+  assert.equal((await cli("train", "--version")).stdout, `${config.version}\n`);
   const help = await cli("--help");
   assert.equal(help.code, 0);
   const tasks = [...help.stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);

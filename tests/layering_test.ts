@@ -32,7 +32,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   tasks: [
     ...["core", "files", "settings", "data", "metrics", "nn", "quantizers", "models"],
-    ...["objectives", "training", "reports", "studies", "bench"],
+    ...["objectives", "training", "reports", "studies", "bench", "deno.json"],
   ],
   // As its users have it: what the entry for browsers exports, and nothing else.
   page: ["web.ts"],

@@ -2,10 +2,12 @@
 import { stat } from "node:fs/promises";
 import type { RunFolder } from "./run_folder.ts";
 
-/** The file of a checkpoint; of a folder that holds no last one, the weights. */
+/** The file of a checkpoint; of a folder that holds no last one, the weights, or the model that `card` wrote. */
 export async function checkpointFile(folder: RunFolder, which: string): Promise<string> {
   if (which !== "last" && which !== "best" && which !== "weights") return which;
-  const file = folder.checkpoint(which), weights = folder.checkpoint("weights");
+  const file = folder.checkpoint(which);
+  const others = which === "last" ? [folder.checkpoint("weights"), folder.model] : [];
   const exists = async (path: string) => await stat(path).then(() => true, () => false);
-  return which === "last" && !await exists(file) && await exists(weights) ? weights : file;
+  for (const path of [file, ...others]) if (await exists(path)) return path;
+  return file;
 }

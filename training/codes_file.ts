@@ -1,5 +1,5 @@
 /** Files of the codes of images. */
-import { z } from "zod";
+import * as z from "zod";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { parseJson } from "../files/bounded_json.ts";

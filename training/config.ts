@@ -1,5 +1,5 @@
 /** The configuration: everything that a run is made of, checked, with every default. */
-import { z } from "zod";
+import * as z from "zod";
 import { DEVICE_CHOICES, type DeviceChoice } from "../core/device.ts";
 import { type Precision, PRECISIONS } from "../core/precision.ts";
 import { type Setting, settingsOf, showSetting } from "../settings/settings.ts";

@@ -18,6 +18,29 @@ function withoutFolder(value: unknown): unknown {
   return value.split(",").map((path) => path.trim().split(/[\\/]/).at(-1)).join(",");
 }
 
+/** A configuration to be handed on: it names no folder of this machine, and opens the same run.
+ *
+ * ```ts
+ * import { resolveConfig, withoutPlaces } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const { out, seed } = withoutPlaces(resolveConfig({ flags: { out: "/home/me/runs/digits" } }));
+ * assert.deepEqual([out, seed], ["digits", 42]);
+ * ```
+ */
+export function withoutPlaces(config: Config): Config {
+  const isPlace = (path: string) => path === "out" || WHEREABOUTS.has(path) || SHARDS.has(path);
+  const strip = (value: unknown, path: string): unknown => {
+    if (isPlace(path)) return withoutFolder(value);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value).map((
+        [name, inner],
+      ) => [name, strip(inner, path === "" ? name : `${path}.${name}`)]),
+    );
+  };
+  return strip(config, "") as Config;
+}
+
 /** Settings that came later, and the value that they had before they could be chosen. At that value they are left away,
  * so that runs which were made before go on, and keep their names. */
 const LATER: Readonly<Record<string, unknown>> = {

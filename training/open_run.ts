@@ -31,7 +31,8 @@ export interface OpenedRun extends Disposable {
   readonly identity: string;
 }
 
-/** Opens a run's folder; one that holds only `config.json` and `checkpoints/last.safetensors` is enough.
+/** Opens a run's folder; one that holds only `config.json` and `checkpoints/last.safetensors` is enough, or one that
+ * `deno task card` made to be handed on, with `config.json` and `model.safetensors`.
  *
  * ```ts
  * import { openDevice, openRun } from "@codebook/codebook";

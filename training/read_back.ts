@@ -1,6 +1,6 @@
 /** Files that a run left, read back: what each holds is checked, and one that is broken is named. */
 import { readFile, stat } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { parseJson } from "../files/bounded_json.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 

@@ -1,6 +1,6 @@
 /** What the files of a run hold, where they are read back. */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { PRECISIONS } from "../core/precision.ts";
 import type { RecordedProtocol } from "../objectives/protocol.ts";
 import { jsonNumber, readJsonFile, readJsonLines } from "./read_back.ts";
@@ -19,7 +19,32 @@ const protocol: z.ZodType<RecordedProtocol> = z.object({
   metrics: z.record(z.string(), z.string()),
 }).catchall(scalar);
 
-const SUMMARY = z.object({
+/** The parts of `summary.json` that others read. */
+export interface RunSummary {
+  /** Steps taken. */
+  readonly steps: number;
+  /** What trained the run. */
+  readonly device: string;
+  /** Its numbers on the test images, with the hash of their protocol. */
+  readonly test: {
+    /** The mean squared error. */
+    readonly mse: number;
+    /** In dB; none, or infinite, where the images are equal. */
+    readonly psnr: number | null;
+    /** The share of the codes that were chosen. */
+    readonly usage: number;
+    /** Of the codes. */
+    readonly perplexity: number;
+    /** How they were measured. */
+    readonly protocol: string;
+  };
+  /** Its speed; none where the last session had no step left to take. */
+  readonly imagesPerSecond: number | null;
+  /** The protocols by hash. */
+  readonly protocols: Readonly<Record<string, RecordedProtocol>>;
+}
+
+const SUMMARY: z.ZodType<RunSummary> = z.object({
   steps: z.int().min(0),
   device: z.string(),
   test: z.object({
@@ -37,14 +62,20 @@ const SUMMARY = z.object({
   error: "the protocol of the test numbers must be among them",
 });
 
-/** The parts of `summary.json` that others read. */
-export type RunSummary = z.output<typeof SUMMARY>;
-
 /** Reads a run's `summary.json`; none where it is not finished.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readSummary(folder: string): Promise<RunSummary | undefined> {
   return await readJsonFile(join(folder, "summary.json"), SUMMARY, "a run's summary");
+}
+
+/** Reads what trained a run, as its `summary.json` says; none where it is not finished.
+ * @throws {DamagedFileError} it cannot be read
+ */
+export async function readTrainingDevice(folder: string): Promise<string | undefined> {
+  const schema = z.object({ device: z.string() });
+  const path = join(folder, "summary.json");
+  return (await readJsonFile(path, schema, "what trained a run"))?.device;
 }
 
 const COUNTS = z.array(z.int().min(0)).min(1)
@@ -78,4 +109,38 @@ const FAILURE = z.object({ reason: z.string() });
  */
 export async function readFailure(path: string): Promise<string | undefined> {
   return (await readJsonFile(path, FAILURE, "why a run failed"))?.reason;
+}
+
+/** A number that `evaluate` measured. */
+export interface EvaluatedNumber {
+  /** What it is, with its unit: `PSNR (dB), clipped`. */
+  readonly name: string;
+  /** In that unit. */
+  readonly value: number;
+  /** Digits after the point that mean something. */
+  readonly decimals: number;
+  /** Which way is better. */
+  readonly better: "higher" | "lower";
+  /** The hash of its protocol. */
+  readonly protocol: string;
+}
+
+const EVALUATION: z.ZodType<{ readonly measurements: readonly EvaluatedNumber[] }> = z.object({
+  measurements: z.array(z.object({
+    name: z.string(),
+    value: jsonNumber,
+    decimals: z.int().min(0).max(20),
+    better: z.enum(["higher", "lower"]),
+    protocol: z.string(),
+  })),
+});
+
+/** Reads what `evaluate` measured of a run last, beside the test numbers; none where it measured nothing.
+ * @throws {DamagedFileError} it cannot be read
+ */
+export async function readEvaluation(
+  folder: string,
+): Promise<readonly EvaluatedNumber[] | undefined> {
+  const path = join(folder, "evaluation.json");
+  return (await readJsonFile(path, EVALUATION, "an evaluation of a run"))?.measurements;
 }

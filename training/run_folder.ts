@@ -8,6 +8,7 @@ import { PARTIAL_SUFFIX, writeAtomically } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";
 import type { StateDictionary } from "../nn/module.ts";
 import { type CheckpointHeader, saveCheckpoint } from "./checkpoint.ts";
+import { flatSettings } from "./flat_settings.ts";
 import { DamagedFileError, readWhole } from "./read_back.ts";
 import type { RunRecord } from "./run_record.ts";
 import { readCounts, readRecords } from "./run_files.ts";
@@ -123,6 +124,11 @@ export class RunFolder {
       await this.#events.text(0, "settings", settingsTable(await this.readConfig()));
     }
     return last < step ? last : undefined;
+  }
+
+  /** Where the weights are in a folder that `card` made: `model.safetensors`. */
+  get model(): string {
+    return this.#file("model.safetensors");
   }
 
   /** Where a checkpoint is. */
@@ -254,17 +260,22 @@ export class RunFolder {
     return await readCounts(this.#file("counts.json")) ?? null;
   }
 
+  /** The picture of the last epoch that has one, as `samples/epoch-003.png`; none where no epoch has. */
+  async lastPicture(): Promise<string | null> {
+    const names = await readdir(this.#file("samples")).catch(() => []);
+    const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
+    const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
+    return last === undefined ? null : `samples/epoch-${last}.png`;
+  }
+
   /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.
    * @param images how many the set has that they were taken from
    * @throws {DamagedFileError} the file cannot be read, or is not a picture of so many images of the shape
    */
   async lastSamples(images: number, imageShape: Samples["imageShape"]): Promise<Samples | null> {
-    const folder = this.#file("samples");
-    const names = await readdir(folder).catch(() => []);
-    const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
-    const last = epochs.toSorted((a, b) => Number(a) - Number(b)).at(-1);
-    if (last === undefined) return null;
-    const path = join(folder, `epoch-${last}.png`), png = await readWhole(path);
+    const name = await this.lastPicture();
+    if (name === null) return null;
+    const path = this.#file(name), png = await readWhole(path);
     if (png === undefined) return null;
     try {
       return readSampleGrid(png, Math.min(SAMPLES, images), imageShape);
@@ -301,13 +312,10 @@ function stepOf(line: string): number {
 
 /** Settings as a table of Markdown. */
 function settingsTable(config: unknown): string {
-  const rows = (value: unknown, path: string): string[] =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.entries(value).flatMap(([name, inner]) =>
-        rows(inner, path === "" ? name : `${path}.${name}`)
-      )
-      : [`| ${path} | ${JSON.stringify(value)} |`];
-  return ["| setting | value |", "| --- | --- |", ...rows(config, "")].join("\n");
+  const rows = flatSettings(config).map(([path, value]) =>
+    `| ${path} | ${JSON.stringify(value)} |`
+  );
+  return ["| setting | value |", "| --- | --- |", ...rows].join("\n");
 }
 
 function showJson(value: unknown): string {

@@ -1,7 +1,7 @@
 /** Slurm's queue, as far as it has runs of a study. */
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { readJsonLines } from "../../training/read_back.ts";
 import type { PlannedRun } from "../plan.ts";
 

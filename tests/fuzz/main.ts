@@ -3,7 +3,7 @@
  *
  *     deno task fuzz --minutes 30
  */
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings, settingsOf } from "../../settings/settings.ts";
 import { Campaign } from "./campaign.ts";
 import { targetModule, TARGETS } from "./target.ts";
@@ -40,8 +40,8 @@ const PATIENCE = 30_000;
 
 async function main(): Promise<number> {
   const line = readCommandLine(Deno.args, COMMAND);
-  if (line.help) {
-    console.log(showHelp(COMMAND));
+  if (line.help !== undefined) {
+    console.log(showHelp(COMMAND, line.help));
     return 0;
   }
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));

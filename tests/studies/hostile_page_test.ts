@@ -101,6 +101,7 @@ const REPORT = drawReport({
     { kind: "epoch", step, test: { protocol: `${hostile}${step}`, mse: 1 } },
   ]),
   evaluation: EVALUATION,
+  devices: { trained: hostile, measured: hostile },
 });
 
 const PAGES = { "study.html": STUDY, "report.html": REPORT };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { z } from "zod";
+import * as z from "zod";
 import { readSettings } from "../../settings/settings.ts";
 import { LAUNCH_OPTIONS, remoteLauncher } from "../../tasks/launch_options.ts";
 import { KubernetesLauncher } from "../../studies/launchers/kubernetes.ts";

@@ -96,7 +96,7 @@ Deno.test("every setting is a flag, and any configuration can be said in flags",
 });
 
 Deno.test("the help names every flag with what it means, what it may be and its default", () => {
-  const help = showHelp(COMMAND);
+  const help = showHelp(COMMAND, "all");
   for (const { path, description, allowed, ...setting } of configSettings()) {
     const usual = setting.default === null ? "none" : String(setting.default);
     assert.ok(
@@ -104,6 +104,35 @@ Deno.test("the help names every flag with what it means, what it may be and its 
       path,
     );
   }
+});
+
+Deno.test("the first help has the settings that people change, and topics that have the rest", () => {
+  const topicOf = (...args: string[]) => readCommandLine(args, COMMAND).help;
+  assert.deepEqual(
+    [topicOf(), topicOf("--help"), topicOf("--seed", "1", "-h"), topicOf("--help", "quantizer")],
+    [undefined, "usual", "usual", "quantizer"],
+  );
+  const notes = { presets: ["Preset digits"] };
+  const usual = showHelp(COMMAND, "usual", notes), flags = /^ {2}--\S+\.?\S* </gm;
+  assert.ok(usual.split("\n").length < 60, usual);
+  assert.equal(usual.match(flags)!.length, 12, "ten settings, --resume and --help");
+  assert.match(usual, /quantizer +\d+ settings\n/);
+  assert.doesNotMatch(usual, /Preset digits/);
+  const quantizer = showHelp(COMMAND, "quantizer", notes);
+  const own = configSettings().filter(({ path }) => path.startsWith("quantizer."));
+  assert.equal(quantizer.match(flags)!.length, own.length);
+  assert.equal(showHelp(COMMAND, "presets", notes), "Preset digits");
+  assert.throws(
+    () => showHelp(COMMAND, "quantiser", notes),
+    /^UsageError: Cannot show help: .* got quantiser, did you mean quantizer\?$/,
+  );
+});
+
+Deno.test("an operand that repeats takes every word, at least one", () => {
+  const command = { ...COMMAND, operands: [{ name: "RUN", description: "", repeats: true }] };
+  assert.deepEqual(readCommandLine(["a", "b", "c"], command).words, ["a", "b", "c"]);
+  assert.throws(() => readCommandLine([], command), /must be RUN…, got none$/);
+  assert.match(showHelp(command, "usual"), /^deno task train RUN… \[flags\]\n/);
 });
 
 Deno.test("a command line that cannot be followed is refused with what to do", () => {

@@ -43,7 +43,8 @@ function succeeded({ code, stderr }: Ended): void {
 function missing({ code, stderr }: Ended, words: string, flag: string): void {
   assert.equal(code, 1, stderr);
   assert.match(stderr, /^Cannot /m);
-  assert.ok(stderr.includes(`This process may not ${words}; ${flag} grants it: `), stderr);
+  const quoted = flag.includes(" ") ? `"${flag}"` : flag;
+  assert.ok(stderr.includes(`This process may not ${words}; ${quoted} grants it: `), stderr);
   assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
 }
 
@@ -178,7 +179,7 @@ Deno.test("what a study may not do, its runs may not: read another folder, call 
 Deno.test("the tasks of deno.json have what they need, and say what they lack", async () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   for (const [name, command] of Object.entries<string>(tasks)) {
-    const confined = !["test", "bench:peers"].includes(name);
+    const confined = !["test", "test:quick", "bench:peers"].includes(name);
     assert.equal(/ (-A|--allow-all)\b/.test(command), !confined, name);
     const runs = ["ablate", "check", "fuzz", "page"].includes(name);
     if (confined) assert.equal(command.includes("--allow-run"), runs, name);
@@ -189,6 +190,10 @@ Deno.test("the tasks of deno.json have what they need, and say what they lack", 
   succeeded(await task("train", ...TINY, "--device", "cpu", ...out));
   succeeded(await task("evaluate", out[1], "--device", "cpu"));
   succeeded(await task("ablate", file, "--out", `${folder}/task-study`));
+  succeeded(await task("card", FIXTURE, "--out", `${folder}/task-card`));
+  succeeded(await task("compare", out[1], FIXTURE, "--out", `${folder}/c.html`));
+  const onnx = ["--format", "onnx", "--size", "28", "--out", `${folder}/task-onnx`];
+  succeeded(await task("export", FIXTURE, ...onnx));
   succeeded(await task("doctor"));
   await writeFiles(`${folder}/task-images`, { "a.png": noisePng(28, 28, 1, 1) });
   const codes = `${folder}/task.safetensors`, cpu = ["--device", "cpu"];

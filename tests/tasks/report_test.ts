@@ -71,6 +71,10 @@ Deno.test("a run's report is one page with its numbers, curves, pictures and cod
   assert.equal(new Set(names).size, names.length, `${names}`);
   assert.equal(result.codebook.histogram.reduce((sum, count) => sum + count), 100 * 49);
   assert.doesNotMatch(page, /(src|href)="(?!data:)|url\(|<script/, "it loads nothing");
+  for (const name of ["trained on", "measured on"]) {
+    assert.match(page, new RegExp(`<dt>${name}</dt><dd>cpu: `));
+  }
+  assert.match(page, /<dt>quantizer\.codebookSize<\/dt><dd>8<\/dd>/);
 });
 
 if (browser !== undefined) {

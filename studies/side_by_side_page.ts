@@ -1,0 +1,96 @@
+/** Runs side by side, as one page that needs no other file. */
+import { type Html, type HtmlValue, joinHtml, markup } from "../reports/html.ts";
+import { page, section } from "../reports/page.ts";
+import { COMPARISON_SCRIPT } from "./comparison.ts";
+import { damagesOf } from "./damage.ts";
+import { type Measure, MEASURES } from "./measures.ts";
+import { STUDY_STYLE } from "./page_style.ts";
+import { tablesOf } from "./rows.ts";
+import { type ComparedRun, differingSettings } from "./side_by_side.ts";
+import { drawReasons, drawTable } from "./table_page.ts";
+
+/** What is measured of every run. */
+const SHOWN: readonly Measure[] = MEASURES;
+
+/** Draws the settings in which runs differ; for every protocol of their test numbers what a study's page shows; and what
+ * `evaluate` measured of them. The same runs give the same bytes. */
+export function drawSideBySide(runs: readonly ComparedRun[]): string {
+  const records = runs.map(({ record }) => record);
+  const tables = tablesOf(records);
+  const traces = new Map(runs.map(({ record, trace }) => [record, trace]));
+  const title = runs.map(({ name }) => name).join(", ");
+  const unfinished = runs.filter(({ record: { state } }) =>
+    state === "waiting" || state === "started"
+  );
+  return page(title, [
+    markup`<header><h1>${title}</h1><p class="faint">${
+      tables.length > 1
+        ? `${runs.length} runs, measured by ${tables.length} protocols. Numbers of different protocols do not compare, so each protocol has its own part below.`
+        : `${runs.length} runs.`
+    }</p></header>`,
+    section("Settings", "Those that are not the same in all runs.", drawSettings(runs)),
+    ...tables.map((table) =>
+      markup`<article>${drawTable(table, SHOWN, (run) => traces.get(run)!)}</article>`
+    ),
+    section(
+      "Measured by evaluate",
+      "Numbers of one row have one protocol, and compare.",
+      drawEvaluated(runs),
+    ),
+    section(
+      "Not finished",
+      "These runs have no test numbers yet.",
+      joinHtml(unfinished.map(({ name }) => markup`<p>${name}</p>`)),
+    ),
+    section(
+      "Damaged",
+      "These files cannot be read, and what they hold is not shown.",
+      drawReasons(damagesOf(records, (run) => traces.get(run)!)),
+    ),
+  ], { style: STUDY_STYLE, script: tables.length === 0 ? undefined : COMPARISON_SCRIPT });
+}
+
+function drawSettings(runs: readonly ComparedRun[]): Html {
+  const settings = differingSettings(runs.map(({ config }) => config));
+  return drawRows(runs, ["setting"], settings.map(({ path, values }) => [path, ...values]));
+}
+
+/** A row a number and protocol: values of another protocol stand in another row. */
+function drawEvaluated(runs: readonly ComparedRun[]): Html {
+  const numbers = Map.groupBy(
+    runs.flatMap((run) => run.evaluated.map((number) => ({ run, ...number }))),
+    ({ name, protocol }) => `${name} ${protocol}`,
+  );
+  return drawRows(
+    runs,
+    ["number", "protocol"],
+    [...numbers.values()].map((found) => {
+      const [{ name, better, protocol }] = found;
+      const values = runs.map((run) => {
+        const own = found.find((number) => number.run === run);
+        return own === undefined ? "–" : own.value.toFixed(own.decimals);
+      });
+      return [`${name}, ${better} is better`, markup`<code>${protocol}</code>`, ...values];
+    }),
+  );
+}
+
+/** A table with a column a run, behind those of the given titles; nothing without rows. */
+function drawRows(
+  runs: readonly ComparedRun[],
+  titles: readonly string[],
+  rows: readonly (readonly HtmlValue[])[],
+): Html {
+  if (rows.length === 0) return markup``;
+  const head = [...titles, ...runs.map(({ name }) => name)];
+  const body = rows.map((row) =>
+    markup`<tr>${
+      row.map((cell, at) =>
+        markup`<td${at < titles.length ? "" : markup` class="value"`}>${cell}</td>`
+      )
+    }</tr>`
+  );
+  return markup`<div class="wide"><table><thead><tr>${
+    head.map((title) => markup`<th>${title}</th>`)
+  }</tr></thead><tbody>${joinHtml(body)}</tbody></table></div>`;
+}

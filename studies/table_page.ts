@@ -1,0 +1,64 @@
+/** The parts of a page that show runs: those that were measured by one protocol, and those that have no result. */
+import { type Html, joinHtml, markup } from "../reports/html.ts";
+import { section } from "../reports/page.ts";
+import { drawProtocols } from "../reports/protocols.ts";
+import { drawBlobs } from "./blobs.ts";
+import { drawComparison } from "./comparison.ts";
+import type { Damage } from "./damage.ts";
+import { ABOUT_BOLD, ABOUT_DIFFERENCES } from "./differences.ts";
+import { drawHistograms, drawReconstructions } from "./galleries.ts";
+import type { Measure } from "./measures.ts";
+import { drawDifferences, drawNumbers } from "./numbers.ts";
+import { showRun } from "./plan.ts";
+import type { StudyRun } from "./records.ts";
+import type { StudyTable } from "./rows.ts";
+import type { RunTrace } from "./traces.ts";
+
+/** Why runs have no result, or not all of it. */
+export function drawReasons(reasons: readonly Damage[]): Html {
+  return joinHtml(
+    reasons.map(({ run, reason }) => markup`<p>${showRun(run)}: <code>${reason}</code></p>`),
+  );
+}
+
+/** Everything that was measured by one protocol. */
+export function drawTable(
+  { protocol, devices, rows }: StudyTable,
+  measures: readonly Measure[],
+  traceOf: (run: StudyRun) => RunTrace,
+): Html {
+  const [{ runs: [first] }] = rows;
+  return joinHtml([
+    section(
+      "Quality against usage",
+      "The mean over the seeds, with bars of a standard deviation. Where an axis has numbers, a blob's size is that " +
+        "number; lines join combinations that differ in nothing else.",
+      drawBlobs(rows),
+    ),
+    section(
+      "Numbers",
+      `Mean ± standard deviation over the seeds, on ${devices.join("; ")}. ${ABOUT_BOLD}`,
+      markup`${drawNumbers(rows, measures)}${
+        drawProtocols({ [protocol]: traceOf(first).protocol })
+      }`,
+    ),
+    section("Differences to the best", ABOUT_DIFFERENCES, drawDifferences(rows, measures)),
+    section(
+      "Training",
+      "Over the steps, a line a run. What is chosen here is drawn over its own range. A run that explodes leaves it, along " +
+        "the chart's edge, where others do not. A method without a quantiser loss has no line there.",
+      drawComparison(rows, (run) => traceOf(run).records),
+    ),
+    section(
+      "Reconstructions",
+      "The same test images through the first run of every combination.",
+      drawReconstructions(rows, ({ runs: [run] }) => traceOf(run)),
+    ),
+    section(
+      "Codes",
+      "How often each code was chosen over the test images, in the first run of every combination, from the most to the " +
+        "least; the dotted line is where all would be, if they were chosen equally often.",
+      drawHistograms(rows, ({ runs: [run] }) => traceOf(run)),
+    ),
+  ]);
+}

@@ -1,0 +1,34 @@
+/** Opens a page with the program that the system has for it. */
+import { resolve } from "node:path";
+import { explainPermission } from "./missing_permission.ts";
+import type { Output } from "./output.ts";
+
+/** What opens files, by system; none of them is a shell, which would read a name as a command. */
+const OPENERS: Readonly<Partial<Record<typeof Deno.build.os, string>>> = {
+  darwin: "open",
+  windows: "explorer",
+};
+
+/** Opens a page that was written. Where that is not possible it says why: the page is there all the same.
+ * @param opener the program; by default the system's
+ */
+export async function openPage(
+  path: string,
+  output: Output,
+  opener: string = OPENERS[Deno.build.os] ?? "xdg-open",
+): Promise<void> {
+  try {
+    const { success, code } = await new Deno.Command(opener, {
+      args: [resolve(path)],
+      ...{ stdin: "null", stdout: "null", stderr: "null" },
+    }).output();
+    if (success || opener === "explorer") return; // Explorer's code says nothing.
+    output.say(`Cannot open ${path}: ${opener} must open it, got the exit code ${code}`);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const reason = cause instanceof Deno.errors.NotFound
+      ? `${opener} must be installed, got none`
+      : explainPermission(message) ?? message;
+    output.say(`Cannot open ${path}: ${reason}`);
+  }
+}

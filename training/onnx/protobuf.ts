@@ -1,0 +1,2 @@
+/** The encoder of protocol buffers, of the npm package `protobufjs`; `model_file.ts` loads this module on demand. */
+export { default as protobuf } from "protobufjs/light.js";
