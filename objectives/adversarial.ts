@@ -275,7 +275,7 @@ export class AdversarialObjective extends FirstStageObjective {
    */
   #discriminate(images: Tensor, context: Context, part: number): Tensor {
     const seen = this.#options.discAugment
-      ? augment(images, partKey(partKey(context.key, AUGMENTATION), part))
+      ? augment(images, partKey(partKey(context.key, AUGMENTATION), part), context.replicas)
       : images;
     return this.discriminator.forward(seen, context);
   }

@@ -7,6 +7,7 @@ import { mean } from "../core/functions/reductions.ts";
 import { philox, type RandomKey } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { partKey } from "../nn/initializers.ts";
+import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 
 /** Maximum shift and side of the cutout, as fractions of the image's side. */
 const SHIFT = 1 / 8, CUTOUT = 1 / 2;
@@ -25,16 +26,22 @@ const SHIFT = 1 / 8, CUTOUT = 1 / 2;
  * ```
  * @param images float32 `[B, H, W, C]` in [−1, 1]
  * @param key of the random numbers; each image gets its own
+ * @param replicas the processes whose images make the batch; each gets the numbers of its own images
  */
-export function augment(images: Tensor, key: RandomKey): Tensor {
-  return move(recolour(images, key), partKey(key, 3));
+export function augment(images: Tensor, key: RandomKey, replicas: Replicas = SINGLE): Tensor {
+  const recoloured = recolour(images, key, replicas);
+  return move(recoloured, partKey(key, 3), replicas.rank * images.shape[0]);
 }
 
 /** Changes brightness, saturation and contrast, in this order. */
-function recolour(images: Tensor, key: RandomKey): Tensor {
+function recolour(images: Tensor, key: RandomKey, replicas: Replicas): Tensor {
   const { device, shape: [batch] } = images;
   const draw = (part: number, low: number, high: number) =>
-    uniform(device, [batch, 1, 1, 1], partKey(key, part), low, high);
+    drawOwnRows(
+      [batch, 1, 1, 1],
+      replicas,
+      (shape) => uniform(device, shape, partKey(key, part), low, high),
+    );
   const about = (x: Tensor, axes: readonly number[], factor: Tensor) => {
     const centre = mean(x, axes, { keepAxes: true });
     return add(mul(sub(x, centre), factor), centre);
@@ -44,13 +51,15 @@ function recolour(images: Tensor, key: RandomKey): Tensor {
   return about(saturated, [1, 2, 3], draw(2, 0.5, 1.5));
 }
 
-/** Shifts the images and cuts out a rectangle: each pixel becomes a copy of another one, or 0. */
-function move(images: Tensor, key: RandomKey): Tensor {
+/** Shifts the images and cuts out a rectangle: each pixel becomes a copy of another one, or 0.
+ * @param first the place of the first image in the batch
+ */
+function move(images: Tensor, key: RandomKey, first: number): Tensor {
   const { device, shape } = images;
   const [batch, height, width, channels] = shape, nothing = batch * height * width;
   const sources = new Int32Array(nothing), words = new Uint32Array(4);
   for (let image = 0; image < batch; image++) {
-    philox(key, image, 0, words);
+    philox(key, first + image, 0, words);
     const [down, right, top, left] = words;
     const y = shiftOf(height, down), x = shiftOf(width, right);
     const rows = cutOf(height, top), columns = cutOf(width, left);

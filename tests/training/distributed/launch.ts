@@ -65,17 +65,42 @@ export async function processOf({ pid }: Launched, rank: number): Promise<number
   throw new Error(`Cannot find the process of rank ${rank}: got ${children}`);
 }
 
-async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>, seen: string[]) {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop()!;
-    for (const line of parts) {
-      seen.push(line);
-      yield line;
+/** Lines of a stream, which is read whether or not anybody listens: a full pipe would stop the program. */
+class Lines implements AsyncIterable<string> {
+  readonly all: string[] = [];
+  readonly ended: Promise<void>;
+  #isOpen = true;
+  #news = Promise.withResolvers<void>();
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#read(stream);
+  }
+
+  /** From the first line on, for whoever asks. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<string> {
+    for (let at = 0;;) {
+      if (at < this.all.length) yield this.all[at++];
+      else if (this.#isOpen) await this.#news.promise;
+      else return;
     }
   }
-  if (rest !== "") seen.push(rest);
+
+  async #read(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    let rest = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      const parts = (rest + text).split("\n");
+      rest = parts.pop()!;
+      this.#tell(parts);
+    }
+    this.#isOpen = false;
+    this.#tell(rest === "" ? [] : [rest]);
+  }
+
+  #tell(lines: readonly string[]): void {
+    this.all.push(...lines);
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
+  }
 }
 
 /** Starts a program of this folder on some ranks.
@@ -100,14 +125,13 @@ export function start(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const seen: string[] = [];
-  const lines = linesOf(child.stdout, seen);
+  const lines = new Lines(child.stdout);
   const stderr = new Response(child.stderr).text();
   const end = async (): Promise<Ended> => {
     const { success, code } = await child.status;
     const milliseconds = performance.now() - started;
-    for await (const _ of lines); // What nobody read.
-    return { success, code, stdout: seen.join("\n"), stderr: await stderr, milliseconds };
+    await lines.ended;
+    return { success, code, stdout: lines.all.join("\n"), stderr: await stderr, milliseconds };
   };
   return { lines, ended: end(), pid: child.pid };
 }

@@ -31,8 +31,8 @@ interface Case {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly model?: Readonly<Record<string, unknown>>;
   readonly quantizer?: QuantizerConfig;
-  /** Codes a position of the first stage that it stands on. */
-  readonly depth?: number;
+  /** The first stage that it uses, as `tinyFirstStage` takes it. */
+  readonly stage1?: number | readonly number[];
   readonly accumulate?: number;
   readonly averageDecay?: number;
   readonly steps?: number;
@@ -88,6 +88,12 @@ const CASES: readonly Case[] = [
     },
     quantizer: { type: "clustered", ...codes },
   },
+  {
+    type: "adversarial",
+    settings: { perceptual: "none", discLayers: 1, discChannels: 4, discAugment: true },
+    model: { type: "vqvae", ...small },
+    quantizer: { type: "vanilla", ...codes },
+  },
   { type: "diffusion", settings: { classes: true, dropClass: 0.3, times: 20 }, model: unet },
   {
     type: "latent-diffusion",
@@ -101,8 +107,14 @@ const CASES: readonly Case[] = [
     type: "residual-autoregression",
     settings: { ...told, softening: 0.5 },
     model: { ...transformer, depthLayers: 1 },
-    depth: 2,
+    stage1: 2,
   },
+  {
+    type: "imagebart",
+    settings: { ...told, steps: 2 },
+    model: { ...transformer, encoderLayers: 1 },
+  },
+  { type: "next-scale", settings: told, model: transformer, stage1: [1, 3] },
 ];
 assert.deepEqual([...new Set(CASES.map(({ type }) => type))], OBJECTIVE_TYPES);
 
@@ -117,7 +129,7 @@ const dataset = stripes();
 const BATCH = 12, STEPS_PER_EPOCH = dataset.sizes.train / BATCH, STEPS = 6;
 
 async function make(one: Case, learningRate = 3e-3): Promise<Objective> {
-  const { type, settings = {}, model = {}, quantizer, depth, accumulate = 1, clipNorm = null } =
+  const { type, settings = {}, model = {}, quantizer, stage1, accumulate = 1, clipNorm = null } =
     one;
   const kind = objectiveKind(type);
   return await kind.make(device, {
@@ -130,7 +142,7 @@ async function make(one: Case, learningRate = 3e-3): Promise<Objective> {
     steps: one.steps ?? STEPS,
     stepsPerEpoch: STEPS_PER_EPOCH,
     accumulate,
-    stage1: kind.stage1 === "required" ? await tinyFirstStage(device, depth) : undefined,
+    stage1: kind.stage1 === "required" ? await tinyFirstStage(device, stage1) : undefined,
   });
 }
 

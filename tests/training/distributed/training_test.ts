@@ -14,7 +14,7 @@ const mpi = (await findTestMpis()).find(({ name }) => name === "Open MPI");
 const TRAIN = "../../../tasks/train.ts";
 /** How often a rank is killed, at random moments after the first step that a life tells of. */
 const KILLS = Number(Deno.env.get("CODEBOOK_MPI_KILLS") ?? 1);
-const STEPS = 100 * KILLS;
+const STEPS = 60 + 40 * KILLS;
 const SEED = Number(Deno.env.get("CODEBOOK_KILL_SEED") ?? 1);
 /** Milliseconds, at most, between that step and the kill. */
 const PAUSE = 60;
@@ -38,12 +38,9 @@ const argsFor = (out: string) => [
 
 /** The step that a run tells of first; none where it has only to be measured. */
 async function firstStep({ lines }: Launched): Promise<number | undefined> {
-  const told = lines[Symbol.asyncIterator]();
-  for (;;) { // Not for await: at its end it would close the run's output.
-    const { done, value } = await told.next();
-    const step = value?.match(/^step (\d+)\//);
-    if (step) return Number(step[1]);
-    if (done) return undefined;
+  for await (const line of lines) {
+    const step = line.match(/^step (\d+)\//);
+    if (step !== null) return Number(step[1]);
   }
 }
 
