@@ -37,7 +37,7 @@ import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
 import { devicesOf, evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
 import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
-import { asUsage, runTask } from "./fail.ts";
+import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";

@@ -40,6 +40,8 @@ export interface RunSummary {
   };
   /** Its speed; none where the last session had no step left to take. */
   readonly imagesPerSecond: number | null;
+  /** What else was measured at its end, by the metric's name. */
+  readonly measurements?: readonly { readonly metric: string; readonly value: number }[];
   /** The protocols by hash. */
   readonly protocols: Readonly<Record<string, RecordedProtocol>>;
 }
