@@ -133,18 +133,6 @@ const SAMPLES = 32;
 /** Images made or encoded at once. */
 const BATCH = 64;
 
-/** How many classes a data set has.
- * @throws {RangeError} it tells none
- */
-export function classCount({ name, labels, classes }: Dataset): number {
-  if (labels !== undefined) {
-    return classes?.length ?? labels.train.reduce((most, label) => Math.max(most, label + 1), 0);
-  }
-  throw new RangeError(
-    `Cannot tell the model classes: the data set must have labels, got none with ${name}; --objective.conditional false`,
-  );
-}
-
 /** Rows and columns of the codes of an image, and the axes of the codes of a position. */
 export function codeShapeOf(stage1: FirstStage, { imageShape }: Dataset): Shape {
   const [height, width] = imageShape.map((side) => side / stage1.downsampling);
