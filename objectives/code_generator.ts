@@ -107,8 +107,8 @@ export interface CodeRequest<Settings extends CodeSamplingSettings> {
   readonly given?: Int32Array;
   /** How to sample. */
   readonly settings: Settings;
-  /** Hears which share is done. */
-  readonly onShare: (share: number) => void;
+  /** Hears which share is done, and the codes, `[count, positions]`; −1 for those to come. */
+  readonly onShare: (share: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Ends the work with an error. */
   readonly signal?: AbortSignal;
 }
@@ -374,7 +374,7 @@ export abstract class CodeGenerator<
    * model that was always told the class
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
-    const { count, batchSize = BATCH, onProgress, signal } = request;
+    const { count, batchSize = BATCH, trace, onProgress, signal } = request;
     const { stage1, dataset } = this.#options, { codeShape } = this;
     const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
@@ -392,7 +392,10 @@ export abstract class CodeGenerator<
         labels: this.#labels(request, settings, first, own),
         given: given?.subarray(first * positions, (first + own) * positions),
         settings,
-        onShare: (share) => onProgress?.(Math.floor(first + share * own), count),
+        onShare: async (share, sofar) => {
+          onProgress?.(Math.floor(first + share * own), count);
+          if (first === 0) await trace?.add(share, () => this.#unfinished(device, sofar));
+        },
         signal,
       });
       codes.set(drawn, first * positions);
@@ -402,6 +405,24 @@ export abstract class CodeGenerator<
       onProgress?.(first + own, count);
     }
     return { images, codes, codeShape };
+  }
+
+  /** Images of which some codes are still to come, −1: the pixels of those are grey. */
+  async #unfinished(device: Device, codes: Int32Array): Promise<Float32Array<ArrayBuffer>> {
+    const { stage1, dataset: { imageShape: [height, width, channels] } } = this.#options;
+    const [rows, columns] = this.codeShape, each = sizeOf(this.codeShape);
+    const depth = each / (rows * columns);
+    using _scope = device.scope();
+    const shown = codes.map((code) => Math.max(code, 0));
+    const indices = device.tensor(shown, [codes.length / each, ...this.codeShape]);
+    const images = await stage1.decode(indices).floats();
+    return images.map((value, at) => {
+      const pixel = Math.floor(at / channels), image = Math.floor(pixel / (height * width));
+      const row = Math.floor(Math.floor(pixel / width) % height * rows / height);
+      const column = Math.floor(pixel % width * columns / width);
+      const last = image * each + (row * columns + column + 1) * depth - 1;
+      return codes[last] < 0 ? 0 : value;
+    });
   }
 
   /** What is known of images of which some pixels are: their codes, of which those are known whose pixels all are. An
