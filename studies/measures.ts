@@ -1,7 +1,20 @@
 /** What a study measures of every run. */
 
 /** The numbers that a study's table can show. */
-export const MEASURES = ["usage", "perplexity", "mse", "psnr", "secondsPerStep"] as const;
+export const MEASURES = [
+  "usage",
+  "perplexity",
+  "mse",
+  "psnr",
+  "secondsPerStep",
+  "fid",
+  "bits",
+  "stage1Usage",
+  "stage1Mse",
+  "parameters",
+  "secondsPerSample",
+  "trainingSeconds",
+] as const;
 
 /** One of them. */
 export type Measure = typeof MEASURES[number];
@@ -33,4 +46,11 @@ export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
   mse: { title: "test mse", factor: 1, decimals: 5, better: "lower" },
   psnr: { title: "PSNR, dB", factor: 1, decimals: 2, better: "higher" },
   secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3, better: null },
+  fid: { title: "FID", factor: 1, decimals: 2, better: "lower" },
+  bits: { title: "bits a code", factor: 1, decimals: 3, better: null },
+  stage1Usage: { title: "usage below, %", factor: 100, decimals: 1, better: null },
+  stage1Mse: { title: "test mse below", factor: 1, decimals: 5, better: null },
+  parameters: { title: "parameters, million", factor: 1e-6, decimals: 2, better: null },
+  secondsPerSample: { title: "seconds a sample", factor: 1, decimals: 3, better: null },
+  trainingSeconds: { title: "training, s", factor: 1, decimals: 0, better: null },
 };

@@ -19,9 +19,18 @@ const protocol: z.ZodType<RecordedProtocol> = z.object({
   metrics: z.record(z.string(), z.string()),
 }).catchall(scalar);
 
-const SUMMARY = z.object({
+/** What every summary says of the training. */
+const COSTS = z.object({
   steps: z.int().min(0),
   device: z.string(),
+  imagesPerSecond: z.number().positive().nullable(),
+  parameters: z.int().min(0).optional(), // Runs of before it was said have none.
+});
+
+/** What a run took. */
+export type RunCosts = z.output<typeof COSTS>;
+
+const SUMMARY = COSTS.extend({
   test: z.object({
     mse: z.number().min(0),
     psnr: jsonNumber.nullable(), // Runs have null too where the images are equal.
@@ -29,7 +38,6 @@ const SUMMARY = z.object({
     perplexity: z.number().min(0),
     protocol: z.string(),
   }),
-  imagesPerSecond: z.number().positive().nullable(),
   protocols: z.record(z.string(), protocol),
 }).refine(({ test, protocols }) => Object.hasOwn(protocols, test.protocol), {
   path: ["protocols"],
@@ -44,6 +52,13 @@ export type RunSummary = z.output<typeof SUMMARY>;
  */
 export async function readSummary(folder: string): Promise<RunSummary | undefined> {
   return await readJsonFile(join(folder, "summary.json"), SUMMARY, "a run's summary");
+}
+
+/** Reads the `summary.json` of a generator's run, whose test numbers are its objective's own; none where it is not finished.
+ * @throws {DamagedFileError} it cannot be read
+ */
+export async function readGeneratorSummary(folder: string): Promise<RunCosts | undefined> {
+  return await readJsonFile(join(folder, "summary.json"), COSTS, "a run's summary");
 }
 
 const COUNTS = z.array(z.int().min(0)).min(1)

@@ -10,6 +10,7 @@ import { codebookDim } from "./codebook_dim.ts";
 import { codebookSettings } from "./codebook_settings.ts";
 import { codebookSize } from "./codebook_size.ts";
 import { fullUsage } from "./full_usage.ts";
+import { generation } from "./generation.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
 import { regularSize } from "../../files/regular_file.ts";
@@ -25,6 +26,7 @@ export const STUDIES: readonly Study[] = [
   anchorSampling,
   reinitialisation,
   fullUsage,
+  generation,
   codebookSettings,
 ];
 
