@@ -110,13 +110,17 @@ function finish(
   output: Output,
 ): number {
   const { damage, stage1 } = launched, records = allRecords(launched);
-  const stopped = records.some(({ state }) => state === "waiting" || state === "started");
-  const failed = records.some(({ state }) => state === "failed" || state === "damaged");
+  const isFailed = ({ state }: StudyRun) => state === "failed" || state === "damaged";
+  const failed = records.some(isFailed);
+  // What stands on a first stage that failed waits for it, not for this command.
+  const stopped = !stage1?.records.some(isFailed) &&
+    records.some(({ state }) => state === "waiting" || state === "started");
   output.result({ study: study.name, out, runs: records }, [
     "",
     ...stage1 === undefined ? [] : [showMarkdown(study.stage1!, stage1.records)],
     showMarkdown(study, launched.records),
-    ...damage.map(showDamage),
+    ...[...stage1?.damage ?? [], ...damage].map(showDamage),
+    ...launched.next,
     showCounts(records, out),
     ...stopped ? ["the same command goes on where this one stopped"] : [],
     ...records.some(({ state }) => state === "failed")
