@@ -6,7 +6,6 @@ import { z } from "zod";
 import { writeAtomically } from "../files/atomic_write.ts";
 import type { RecordedProtocol } from "../objectives/protocol.ts";
 import { DamagedFileError, jsonNumber, readJsonFile } from "../training/read_back.ts";
-import type { Measure } from "./measures.ts";
 
 /** How a generator's run is judged. */
 export interface Judging {
@@ -73,10 +72,3 @@ export async function readJudgement(folder: string): Promise<Judgement | undefin
     measured: { fid: fid?.value ?? null, bits: test.bits ?? null, secondsPerSample },
   };
 }
-
-/** Measures that a run which is no generator has none of, and the other way round. */
-export const NOT_MEASURED: Readonly<Record<Measure, null>> = {
-  ...{ usage: null, perplexity: null, mse: null, psnr: null, secondsPerStep: null },
-  ...{ fid: null, bits: null, stage1Usage: null, stage1Mse: null, parameters: null },
-  ...{ secondsPerSample: null, trainingSeconds: null },
-};

@@ -10,7 +10,7 @@ import {
   type RunCosts,
 } from "../training/run_files.ts";
 import { RunFolder } from "../training/run_folder.ts";
-import { NOT_MEASURED, readJudgement } from "./judging.ts";
+import { readJudgement } from "./judging.ts";
 import type { Measure } from "./measures.ts";
 import type { PlannedRun } from "./plan.ts";
 import type { RecordedRun } from "./plan_file.ts";
@@ -34,7 +34,7 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   /** The hash of the protocol that its numbers were measured by. */
   readonly protocol: string | null;
   /** Its numbers, where it is finished; seconds a step are none where the last session had no step left to take. */
-  readonly measured: Readonly<Record<Measure, number | null>> | null;
+  readonly measured: Readonly<Partial<Record<Measure, number | null>>> | null;
 }
 
 /** What is known of a run that is not finished. */
@@ -72,7 +72,7 @@ async function readResult({ config }: RecordedRun): Promise<Result | undefined> 
   if (summary === undefined) return undefined;
   const { steps, device, test } = summary, { protocol, ...numbers } = test;
   const { mse, psnr, usage, perplexity } = numbers;
-  const measured = { ...NOT_MEASURED, ...costsOf(summary, config), usage, perplexity, mse, psnr };
+  const measured = { usage, perplexity, mse, psnr, ...costsOf(summary, config) };
   return { steps, device, protocol, measured };
 }
 
@@ -83,8 +83,8 @@ async function readJudged({ config, stage1 }: RecordedRun): Promise<Result | und
   if (summary === undefined || judgement === undefined) return undefined;
   const below = stage1 && await readSummary(stage1.folder);
   const measured = {
-    ...{ ...NOT_MEASURED, ...costsOf(summary, config), ...judgement.measured },
-    ...{ stage1Usage: below?.test.usage ?? null, stage1Mse: below?.test.mse ?? null },
+    ...{ ...costsOf(summary, config), ...judgement.measured },
+    ...below && { stage1Usage: below.test.usage, stage1Mse: below.test.mse },
   };
   const { steps, device } = summary;
   return { steps, device, protocol: judgement.hash, measured };

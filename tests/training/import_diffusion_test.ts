@@ -10,7 +10,7 @@ import { randomKey } from "../../core/random.ts";
 import { readPyTorch } from "../../files/pytorch_file.ts";
 import { writePyTorch } from "../../files/pytorch_writer.ts";
 import { readSafetensors } from "../../files/safetensors.ts";
-import { DiffusionObjective } from "../../objectives/diffusion.ts";
+import type { DiffusionObjective } from "../../objectives/diffusion.ts";
 import { NoiseSchedule } from "../../objectives/diffusion/schedule.ts";
 import { openGenerator } from "../../training/open_generator.ts";
 import { importRun, importWeights } from "../../training/pretrained/import_run.ts";
