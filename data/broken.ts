@@ -34,10 +34,11 @@ export class BrokenImages {
     );
   }
 
-  /** What to throw where no image is whole. */
-  allBroken(split: Split): Error {
+  /** What to throw where no image is whole, of a part or of a class in it. */
+  allBroken(split: Split, ofClass?: string): Error {
+    const which = ofClass === undefined ? "images" : `images of the class ${ofClass}`;
     return new Error(
-      `Cannot read ${this.dataset}: one of the ${split} images must be whole, got none`,
+      `Cannot read ${this.dataset}: one of the ${split} ${which} must be whole, got none`,
     );
   }
 }

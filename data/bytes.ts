@@ -1,6 +1,6 @@
 /** Data sets whose images lie in memory as they are stored: a byte a value. */
 import { checkShape, showShape, sizeOf } from "../core/shape.ts";
-import { checkIndices, type Dataset, type Split } from "./dataset.ts";
+import { checkIndices, checkLabels, type Dataset, type Split } from "./dataset.ts";
 
 /** What a data set of bytes is made of. */
 export interface ByteDatasetOptions {
@@ -12,6 +12,10 @@ export interface ByteDatasetOptions {
   readonly train: Uint8Array;
   /** The test images, likewise. */
   readonly test: Uint8Array;
+  /** The class of every image; none by default. */
+  readonly labels?: Readonly<Record<Split, Int32Array>>;
+  /** What the classes are called. */
+  readonly classes?: readonly string[];
 }
 
 /** The value in [−1, 1] of each byte. */
@@ -40,10 +44,12 @@ class ByteDataset implements Dataset {
   readonly imageShape: readonly [height: number, width: number, channels: number];
   readonly sizes: Readonly<Record<Split, number>>;
   readonly variance: number;
+  readonly labels: Dataset["labels"];
+  readonly classes: Dataset["classes"];
   readonly #bytes: Readonly<Record<Split, Uint8Array>>;
   readonly #imageSize: number;
 
-  constructor({ name, imageShape, train, test }: ByteDatasetOptions) {
+  constructor({ name, imageShape, train, test, labels, classes }: ByteDatasetOptions) {
     checkShape(imageShape, `make the data set ${name}`);
     this.name = name;
     this.imageShape = imageShape;
@@ -51,6 +57,9 @@ class ByteDataset implements Dataset {
     this.#imageSize = sizeOf(imageShape);
     this.sizes = { train: this.#count("train"), test: this.#count("test") };
     this.variance = byteVariance([train]);
+    if (labels !== undefined) checkLabels(this, labels, classes);
+    this.labels = labels;
+    this.classes = classes;
   }
 
   async images(split: Split, indices: Int32Array): Promise<Float32Array<ArrayBuffer>> {
@@ -84,7 +93,8 @@ class ByteDataset implements Dataset {
  * assert.deepEqual(await dataset.images("test", Int32Array.of(1)), Float32Array.of(-1, 1));
  * assert.equal(dataset.variance, 0.25);
  * ```
- * @throws {RangeError} a side is not a positive integer, or a part does not hold whole images and at least one
+ * @throws {RangeError} a side is not a positive integer, a part does not hold whole images and at least one, or a label is
+ * missing or of no class
  */
 export function byteDataset(options: ByteDatasetOptions): Dataset {
   return new ByteDataset(options);

@@ -10,7 +10,7 @@ import {
   rootSetting,
 } from "./download.ts";
 import { StreamSource } from "./formats/byte_source.ts";
-import { readCifar } from "./formats/cifar.ts";
+import { type CifarBatch, readCifar } from "./formats/cifar.ts";
 import { unpackFile } from "./formats/gzip.ts";
 import { readTar } from "./formats/tar.ts";
 import type { DatasetKind, OpenOptions } from "./kind.ts";
@@ -19,6 +19,10 @@ import type { DatasetKind, OpenOptions } from "./kind.ts";
 const MOST_BYTES = 2 ** 28;
 const TRAIN = [1, 2, 3, 4, 5].map((batch) => `data_batch_${batch}.bin`);
 const TEST = "test_batch.bin";
+const CLASSES = [
+  ...["airplane", "automobile", "bird", "cat", "deer"],
+  ...["dog", "frog", "horse", "ship", "truck"],
+];
 
 /** A data set in the form of CIFAR-10's binary archive. */
 export function cifarKind(name: string, archive: RemoteFile): DatasetKind<DownloadSettings> {
@@ -37,7 +41,7 @@ async function openCifar(
 ): Promise<Dataset> {
   const path = await haveFile(archive, folder, options);
   const source = new StreamSource(unpackFile(path, MOST_BYTES));
-  const batches = new Map<string, Uint8Array<ArrayBuffer>>();
+  const batches = new Map<string, CifarBatch>();
   for await (const entry of readTar(source, path)) {
     const file = entry.name.split("/").at(-1)!;
     if (file === TEST || TRAIN.includes(file)) {
@@ -52,8 +56,14 @@ async function openCifar(
       }`,
     );
   }
-  const train = await new Blob(TRAIN.map((file) => batches.get(file)!)).bytes();
-  return byteDataset({ name, imageShape: [32, 32, 3], train, test: batches.get(TEST)! });
+  const parts = TRAIN.map((file) => batches.get(file)!), test = batches.get(TEST)!;
+  const train = await new Blob(parts.map(({ images }) => images)).bytes();
+  const labels = {
+    train: Int32Array.from(parts.flatMap((part) => [...part.labels])),
+    test: Int32Array.from(test.labels),
+  };
+  const imageShape = [32, 32, 3] as const;
+  return byteDataset({ name, imageShape, train, test: test.images, labels, classes: CLASSES });
 }
 
 /** `cifar10` in the registry: `[32, 32, 3]`, 50,000 training and 10,000 test images. */

@@ -93,3 +93,24 @@ export function checkLabels(
     );
   }
 }
+
+/** Who tells the classes of images, in words. */
+const CLASSED =
+  "digits, emoji, mnist, fashion-mnist and cifar10 have classes, and so have image-folder and imagenet " +
+  "where every image lies in the folder of its class";
+
+/** How many classes a data set tells apart.
+ * @param setting the one that asks for classes, for the message
+ * @throws {RangeError} it tells none
+ */
+export function classCount(
+  { name, labels, classes }: Pick<Dataset, "name" | "labels" | "classes">,
+  setting: string,
+): number {
+  if (labels !== undefined) {
+    return classes?.length ?? labels.train.reduce((most, label) => Math.max(most, label + 1), 0);
+  }
+  throw new RangeError(
+    `Cannot train with classes: ${setting} must be false for a data set without, got true with ${name}; ${CLASSED}`,
+  );
+}

@@ -2,7 +2,7 @@
 import type { RandomKey } from "../core/random.ts";
 import { byteVariance, scaleBytes } from "./bytes.ts";
 import { BrokenImages } from "./broken.ts";
-import { checkIndices, type Dataset, type Split } from "./dataset.ts";
+import { checkIndices, checkLabels, type Dataset, type Split } from "./dataset.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED, drawPlacement, type EncodedImage } from "./encoded.ts";
 import type { DecodedSettings, OpenOptions } from "./kind.ts";
@@ -18,14 +18,18 @@ export interface ImageList {
    * @param index in [0, count)
    */
   at(index: number): EncodedImage;
+  /** The class of each; none where it is not known. */
+  readonly labels?: Int32Array;
 }
 
 /** What a data set of encoded images is made of. */
 export interface DecodedDatasetOptions {
   /** What it is called. */
   readonly name: string;
-  /** Its images. */
+  /** Its images; both parts have labels, or none. */
   readonly parts: Readonly<Record<Split, ImageList>>;
+  /** What the classes are called. */
+  readonly classes?: readonly string[];
   /** How they are looked at. */
   readonly settings: DecodedSettings;
 }
@@ -34,13 +38,15 @@ class DecodedDataset implements Dataset {
   readonly name: string;
   readonly imageShape: readonly [number, number, number];
   readonly sizes: Readonly<Record<Split, number>>;
+  readonly labels: Dataset["labels"];
+  readonly classes: Dataset["classes"];
   variance = NaN;
   readonly #parts: Readonly<Record<Split, ImageList>>;
   readonly #settings: DecodedSettings;
   readonly #decoder: ImageDecoder;
   readonly #broken: BrokenImages;
 
-  constructor({ name, parts, settings }: DecodedDatasetOptions, options: OpenOptions) {
+  constructor({ name, parts, classes, settings }: DecodedDatasetOptions, options: OpenOptions) {
     const { size, limit, brokenLimit, workers } = settings;
     this.name = name;
     this.imageShape = [size, size, 3];
@@ -49,6 +55,15 @@ class DecodedDataset implements Dataset {
       train: Math.min(most, parts.train.count),
       test: Math.min(most, parts.test.count),
     };
+    const { train, test } = parts;
+    if (train.labels !== undefined && test.labels !== undefined) {
+      this.labels = {
+        train: spreadLabels(train.labels, this.sizes.train),
+        test: spreadLabels(test.labels, this.sizes.test),
+      };
+      checkLabels(this, this.labels, classes);
+      this.classes = classes;
+    }
     this.#parts = parts;
     this.#settings = settings;
     this.#decoder = new ImageDecoder({ size, background: 255 }, workers);
@@ -79,14 +94,14 @@ class DecodedDataset implements Dataset {
     return values;
   }
 
-  /** Decodes images; where one is broken, the next whole one after it takes its place. */
+  /** Decodes images; where one is broken, the next whole one after it takes its place, of the same class where there are
+   * classes. */
   async #decode(split: Split, indices: Int32Array, key?: RandomKey): Promise<Uint8Array[]> {
     const list = this.#parts[split], count = this.sizes[split];
     const chosen = Int32Array.from(indices);
     const decoded: Uint8Array[] = [];
     let waiting = chosen.map((_, place) => place);
-    for (let tries = 0; waiting.length > 0; tries++) {
-      if (tries === count) throw this.#broken.allBroken(split);
+    while (waiting.length > 0) {
       const results = await this.#decoder.decode(
         Array.from(waiting, (place) => list.at(spread(chosen[place], count, list.count))),
         Array.from(
@@ -100,7 +115,11 @@ class DecodedDataset implements Dataset {
         const place = waiting[position];
         if (result instanceof BrokenImage) {
           this.#broken.leaveOut(result);
-          chosen[place] = (chosen[place] + 1) % count;
+          chosen[place] = this.#after(split, chosen[place]);
+          if (chosen[place] === indices[place]) {
+            const own = this.labels?.[split][indices[place]];
+            throw this.#broken.allBroken(split, own === undefined ? own : this.classes?.[own]);
+          }
           again.push(place);
         } else {
           decoded[place] = result;
@@ -110,6 +129,22 @@ class DecodedDataset implements Dataset {
     }
     return decoded;
   }
+
+  /** The image after another, of the same class where there are classes; behind the last comes the first. */
+  #after(split: Split, index: number): number {
+    const count = this.sizes[split], labels = this.labels?.[split];
+    let next = (index + 1) % count;
+    while (labels !== undefined && labels[next] !== labels[index]) next = (next + 1) % count;
+    return next;
+  }
+}
+
+/** The labels of so many images, spread evenly over all. */
+function spreadLabels(labels: Int32Array, count: number): Int32Array {
+  return Int32Array.from(
+    { length: count },
+    (_, index) => labels[spread(index, count, labels.length)],
+  );
 }
 
 /** Where the image `index` of `count` lies, spread evenly over `total` places. */

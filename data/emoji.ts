@@ -1,7 +1,7 @@
 /** Emoji: the colour pictures of the npm package `emoji-datasource-google` (Noto Color Emoji, 64×64). */
 import * as z from "zod";
 import { byteDataset } from "./bytes.ts";
-import type { Dataset } from "./dataset.ts";
+import type { Dataset, Split } from "./dataset.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED } from "./encoded.ts";
 import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";
@@ -21,7 +21,8 @@ const GREYS = { white: 255, grey: 128, black: 0 };
 
 /** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images. The package's 1,911 emoji are
  * counted in the order in which keyboards show them; the one at position p is for testing where p ≡ 9 modulo 10, and
- * its skin tones with it, so that no test image has a sibling among the training images. */
+ * its skin tones with it, so that no test image has a sibling among the training images. Their classes are the categories of
+ * keyboards. */
 export const emojiKind: DatasetKind<EmojiSettings> = {
   schema: z.strictObject({
     size: sizeSetting(32),
@@ -34,10 +35,16 @@ export const emojiKind: DatasetKind<EmojiSettings> = {
 
 async function openEmoji({ size, background }: EmojiSettings): Promise<Dataset> {
   const { emojiFiles } = await loadOnDemand("emoji_files.ts") as typeof import("./emoji_files.ts");
-  const parts: Record<"train" | "test", string[]> = { train: [], test: [] };
-  for (const [position, files] of emojiFiles().entries()) {
-    const part = parts[position % TEST_EVERY === TEST_EVERY - 1 ? "test" : "train"];
-    for (const file of files) part.push(file);
+  const emoji = emojiFiles();
+  const classes = [...new Set(emoji.map(({ category }) => category))];
+  const parts: Record<Split, string[]> = { train: [], test: [] };
+  const labels: Record<Split, number[]> = { train: [], test: [] };
+  for (const [position, { files, category }] of emoji.entries()) {
+    const split = position % TEST_EVERY === TEST_EVERY - 1 ? "test" : "train";
+    for (const file of files) {
+      parts[split].push(file);
+      labels[split].push(classes.indexOf(category));
+    }
   }
   const decoder = new ImageDecoder({ size, background: GREYS[background] }, null);
   const [train, test] = await Promise.all([
@@ -46,7 +53,10 @@ async function openEmoji({ size, background }: EmojiSettings): Promise<Dataset> 
   ]);
   await decoder.close();
   const name = background === "white" ? "emoji" : `emoji on ${background}`;
-  return byteDataset({ name, imageShape: [size, size, 3], train, test });
+  return byteDataset({
+    ...{ name, imageShape: [size, size, 3], train, test, classes },
+    labels: { train: Int32Array.from(labels.train), test: Int32Array.from(labels.test) },
+  });
 }
 
 async function decodeAll(

@@ -2,16 +2,24 @@
 import { fileURLToPath } from "node:url";
 import emoji from "emoji-datasource-google/emoji.json" with { type: "json" };
 
-/** Where the pictures lie: of each emoji its plain form first, then its skin tones; the emoji in the order in which
- * keyboards show them. */
-export function emojiFiles(): string[][] {
+/** An emoji of the package. */
+export interface EmojiFiles {
+  /** Where its pictures lie: its plain form first, then its skin tones. */
+  readonly files: readonly string[];
+  /** What keyboards put it under, such as "Animals & Nature". */
+  readonly category: string;
+}
+
+/** The emoji in the order in which keyboards show them. */
+export function emojiFiles(): EmojiFiles[] {
   const list = import.meta.resolve("emoji-datasource-google/emoji.json");
   const folder = fileURLToPath(new URL("img/google/64/", list));
   return emoji
     .filter((one) => one.has_img_google)
     .toSorted((a, b) => a.sort_order - b.sort_order)
-    .map(({ image, skin_variations: tones = {} }) => [
-      `${folder}${image}`,
-      ...Object.values(tones).map((tone) => `${folder}${tone.image}`),
-    ]);
+    .map(({ image, category, skin_variations: tones = {} }) => ({
+      files: [image, ...Object.values(tones).map((tone) => tone.image)]
+        .map((file) => `${folder}${file}`),
+      category,
+    }));
 }

@@ -1,7 +1,8 @@
 /** Folders of images: finding the files. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { ImageList } from "./decoded.ts";
+import type { Split } from "./dataset.ts";
+import type { DecodedDatasetOptions, ImageList } from "./decoded.ts";
 
 /** The ends of the names of images. */
 const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
@@ -40,11 +41,43 @@ export async function findImages(folder: string): Promise<string[]> {
 /** The images of a folder as a list.
  * @param names their paths from the folder on
  */
-export function filesIn(folder: string, names: readonly string[]): ImageList {
+export function filesIn(folder: string, names: readonly string[]): ImageFiles {
   return {
+    names,
     count: names.length,
     at: (index) => ({ name: names[index], path: join(folder, names[index]) }),
   };
+}
+
+/** The images of a folder. */
+export interface ImageFiles extends ImageList {
+  /** Their paths from the folder on. */
+  readonly names: readonly string[];
+}
+
+/** The parts of a set with their classes: an image's class is the folder in its part that it lies in, or the folder around
+ * that. Classes are numbered in the order of their names. There are none unless every image of both parts lies in such a
+ * folder. */
+export function classedByFolders(
+  parts: Readonly<Record<Split, ImageFiles>>,
+): Pick<DecodedDatasetOptions, "parts" | "classes"> {
+  const folders = {
+    train: parts.train.names.map(firstFolder),
+    test: parts.test.names.map(firstFolder),
+  };
+  const classes = [...new Set([...folders.train, ...folders.test])].sort();
+  if (classes.includes("")) return { parts };
+  const numbers = new Map(classes.map((name, number) => [name, number]));
+  const labelled = (split: Split): ImageList => ({
+    ...parts[split],
+    labels: Int32Array.from(folders[split], (name) => numbers.get(name)!),
+  });
+  return { parts: { train: labelled("train"), test: labelled("test") }, classes };
+}
+
+/** The first folder of a path; nothing of a bare name. */
+function firstFolder(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf("/")));
 }
 
 /** The folders in a folder, by name.

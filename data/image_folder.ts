@@ -2,8 +2,15 @@
 import { basename, join, resolve } from "node:path";
 import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
-import { type ImageList, openDecoded } from "./decoded.ts";
-import { filesIn, findImages, foldersIn, requirePath } from "./folder.ts";
+import { openDecoded } from "./decoded.ts";
+import {
+  classedByFolders,
+  filesIn,
+  findImages,
+  foldersIn,
+  type ImageFiles,
+  requirePath,
+} from "./folder.ts";
 import {
   type DatasetKind,
   type DecodedSettings,
@@ -26,7 +33,7 @@ const TEST_FOLDERS = ["test", "val", "valid", "validation"];
 
 /** `image-folder` in the registry: `[size, size, 3]`. The images in the folders `train` and `test` (or `val`, `valid`,
  * `validation`) are those parts; where there are no such folders, the image at position p of the sorted paths is a test
- * image where p ≡ 9 modulo 10. */
+ * image where p ≡ 9 modulo 10. Where every image lies in a folder of its part, these folders are the classes. */
 export const imageFolderKind: DatasetKind<ImageFolderSettings> = {
   schema: z.strictObject({
     path: pathSetting("the folder of the images"),
@@ -42,10 +49,10 @@ async function openImageFolder(
 ): Promise<Dataset> {
   const path = requirePath(settings.path, "image-folder", "any folder with images in it will do");
   const name = `image-folder ${basename(resolve(path))}`;
-  return await openDecoded({ name, parts: await partsOf(path), settings }, options);
+  return await openDecoded({ name, ...classedByFolders(await partsOf(path)), settings }, options);
 }
 
-async function partsOf(path: string): Promise<Record<"train" | "test", ImageList>> {
+async function partsOf(path: string): Promise<Record<"train" | "test", ImageFiles>> {
   const folders = await foldersIn(path);
   const tests = TEST_FOLDERS.find((folder) => folders.has(folder));
   if (folders.has("train") && tests !== undefined) {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import { openDecoded } from "./decoded.ts";
-import { filesIn, findImages, foldersIn, requirePath } from "./folder.ts";
+import { classedByFolders, filesIn, findImages, foldersIn, requirePath } from "./folder.ts";
 import type { ImageFolderSettings } from "./image_folder.ts";
 import {
   type DatasetKind,
@@ -17,7 +17,7 @@ const HINT = "ImageNet is for non-commercial research, after registration with i
   "the folder with train/ (a folder a class, such as n01440764) and val/ in it";
 
 /** `imagenet` in the registry: `[size, size, 3]`. The images of the class folders in `train` are for training, those of
- * `val`, with or without class folders, for testing. */
+ * `val`, with or without class folders, for testing. With class folders in both, these are the classes. */
 export const imagenetKind: DatasetKind<ImageFolderSettings> = {
   schema: z.strictObject({
     path: pathSetting("the folder with ImageNet's train/ and val/"),
@@ -38,5 +38,5 @@ async function openImagenet(settings: ImageFolderSettings, options: OpenOptions)
   const [train, val] = [join(path, "train"), join(path, "val")];
   const trained = (await findImages(train)).filter((name) => /^n\d{8}\//.test(name));
   const parts = { train: filesIn(train, trained), test: filesIn(val, await findImages(val)) };
-  return await openDecoded({ name: "imagenet", parts, settings }, options);
+  return await openDecoded({ name: "imagenet", ...classedByFolders(parts), settings }, options);
 }

@@ -17,36 +17,49 @@ import type { DatasetKind, OpenOptions } from "./kind.ts";
 /** Most bytes that a file unpacks to; MNIST's larger one has 47,040,016. */
 const MOST_BYTES = 2 ** 26;
 
-/** A data set of two gzipped IDX files of images.
+/** The files of a data set of IDX. */
+export interface IdxFiles {
+  /** Of its parts' images. */
+  readonly images: Readonly<Record<Split, RemoteFile>>;
+  /** Of their classes. */
+  readonly labels: Readonly<Record<Split, RemoteFile>>;
+}
+
+/** A data set of gzipped IDX files: of each part the images and their classes.
  * @param name the data set's
- * @param files of its parts
+ * @param classes what they are called, by their numbers
  */
 export function idxKind(
   name: string,
-  files: Readonly<Record<Split, RemoteFile>>,
+  files: IdxFiles,
+  classes: readonly string[],
 ): DatasetKind<DownloadSettings> {
   return {
     schema: z.strictObject({ root: rootSetting }),
     imageShape: () => [28, 28, 1],
-    open: async ({ root }, options) => await openIdx(name, files, dataRoot(root), options),
+    open: async ({ root }, options) => await openIdx(name, files, classes, dataRoot(root), options),
   };
 }
 
 async function openIdx(
   name: string,
-  files: Readonly<Record<Split, RemoteFile>>,
+  files: IdxFiles,
+  classes: readonly string[],
   folder: string,
   options: OpenOptions,
 ): Promise<Dataset> {
-  const read = async (file: RemoteFile) => {
+  const read = async (file: RemoteFile, what: string, axes: number) => {
     const path = await haveFile(file, folder, options);
     const { shape, values } = readIdx(await unpackWhole(path), path);
-    if (shape.length === 3) return { shape, values };
+    if (shape.length === axes) return { shape, values };
     throw new RangeError(
-      `Cannot read ${path}: it must hold images, three axes, got ${shape.length} axes`,
+      `Cannot read ${path}: it must hold ${what}, got ${shape.length} axes`,
     );
   };
-  const train = await read(files.train), test = await read(files.test);
+  const images = async (split: Split) => await read(files.images[split], "images, three axes", 3);
+  const labels = async (split: Split) =>
+    Int32Array.from((await read(files.labels[split], "classes, one axis", 1)).values);
+  const train = await images("train"), test = await images("test");
   const [height, width] = train.shape.slice(1);
   if (test.shape[1] !== height || test.shape[2] !== width) {
     throw new RangeError(
@@ -56,52 +69,79 @@ async function openIdx(
     );
   }
   const imageShape = [height, width, 1] as const;
-  return byteDataset({ name, imageShape, train: train.values, test: test.values });
+  return byteDataset({
+    ...{ name, imageShape, train: train.values, test: test.values },
+    labels: { train: await labels("train"), test: await labels("test") },
+    classes,
+  });
 }
 
 async function unpackWhole(path: string): Promise<Uint8Array> {
   return await new StreamSource(unpackFile(path, MOST_BYTES)).read(MOST_BYTES);
 }
 
-/** The file of images of a part.
+/** A file of a set.
  * @param folder of the data set
  * @param mirrors addresses that the file's name is put behind
  */
-function imagesFile(
+function remoteFile(
   folder: string,
   mirrors: readonly string[],
-  part: "train" | "t10k",
+  file: string,
   bytes: number,
   md5: string,
 ): RemoteFile {
-  const name = `${part}-images-idx3-ubyte.gz`;
+  const name = `${file}-ubyte.gz`;
   return { path: `${folder}/${name}`, addresses: mirrors.map((at) => at + name), bytes, md5 };
 }
 
-const MNIST = [
-  "https://storage.googleapis.com/cvdf-datasets/mnist/",
-  "https://ossci-datasets.s3.amazonaws.com/mnist/",
-];
+const mnist = (file: string, bytes: number, md5: string) =>
+  remoteFile(
+    "mnist",
+    [
+      "https://storage.googleapis.com/cvdf-datasets/mnist/",
+      "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ],
+    file,
+    bytes,
+    md5,
+  );
 
-const FASHION = [
-  "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-  "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-];
-
-/** `mnist` in the registry: `[28, 28, 1]`, 60,000 training and 10,000 test images. */
-export const mnistKind: DatasetKind<DownloadSettings> = idxKind("mnist", {
-  train: imagesFile("mnist", MNIST, "train", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-  test: imagesFile("mnist", MNIST, "t10k", 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
-});
-
-/** `fashion-mnist` in the registry: `[28, 28, 1]`, 60,000 training and 10,000 test images. */
-export const fashionMnistKind: DatasetKind<DownloadSettings> = idxKind("fashion-mnist", {
-  train: imagesFile(
+const fashion = (file: string, bytes: number, md5: string) =>
+  remoteFile(
     "fashion-mnist",
-    FASHION,
-    "train",
-    26_421_880,
-    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-  ),
-  test: imagesFile("fashion-mnist", FASHION, "t10k", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-});
+    [
+      "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+      "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ],
+    file,
+    bytes,
+    md5,
+  );
+
+/** `mnist` in the registry: `[28, 28, 1]`, 60,000 training and 10,000 test images of ten classes. */
+export const mnistKind: DatasetKind<DownloadSettings> = idxKind("mnist", {
+  images: {
+    train: mnist("train-images-idx3", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+    test: mnist("t10k-images-idx3", 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+  },
+  labels: {
+    train: mnist("train-labels-idx1", 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+    test: mnist("t10k-labels-idx1", 4542, "ec29112dd5afa0611ce80d1b7f02629c"),
+  },
+}, [...new Array(10).keys()].map(String));
+
+/** `fashion-mnist` in the registry: `[28, 28, 1]`, 60,000 training and 10,000 test images of ten classes. */
+export const fashionMnistKind: DatasetKind<DownloadSettings> = idxKind("fashion-mnist", {
+  images: {
+    train: fashion("train-images-idx3", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+    test: fashion("t10k-images-idx3", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+  },
+  labels: {
+    train: fashion("train-labels-idx1", 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+    test: fashion("t10k-labels-idx1", 5148, "bb300cfdad3c16e7a12a480ee83cd310"),
+  },
+}, [
+  ...["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"],
+  ...["Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
+]);

@@ -16,6 +16,7 @@ import { fashionMnistKind, mnistKind } from "./mnist.ts";
 import { lsunKind } from "./lsun.ts";
 import { parquetKind } from "./parquet.ts";
 import { shapesKind } from "./shapes.ts";
+import { unknownKind } from "./unknown.ts";
 import { webdatasetKind } from "./webdataset.ts";
 
 /** Every data set by name; adding one is a file in this folder and a line here. */
@@ -33,6 +34,7 @@ const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
   ["lsun", lsunKind],
   ["parquet", parquetKind],
   ["webdataset", webdatasetKind],
+  ["unknown", unknownKind],
 ]);
 
 /** The names of the data sets. */

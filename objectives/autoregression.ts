@@ -88,7 +88,7 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
       ...settings,
       length,
       given,
-      onCode: (done) => onShare(done / length),
+      onCode: (done, codes) => onShare(done / length, codes),
     });
   }
 

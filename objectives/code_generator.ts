@@ -107,8 +107,8 @@ export interface CodeRequest<Settings extends CodeSamplingSettings> {
   readonly given?: Int32Array;
   /** How to sample. */
   readonly settings: Settings;
-  /** Hears which share is done. */
-  readonly onShare: (share: number) => void;
+  /** Hears which share is done, and the codes, `[count, positions]`; −1 for those to come. */
+  readonly onShare: (share: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Ends the work with an error. */
   readonly signal?: AbortSignal;
 }
@@ -132,18 +132,6 @@ interface CodesProtocol extends MeasuredImages {
 const SAMPLES = 32;
 /** Images made or encoded at once. */
 const BATCH = 64;
-
-/** How many classes a data set has.
- * @throws {RangeError} it tells none
- */
-export function classCount({ name, labels, classes }: Dataset): number {
-  if (labels !== undefined) {
-    return classes?.length ?? labels.train.reduce((most, label) => Math.max(most, label + 1), 0);
-  }
-  throw new RangeError(
-    `Cannot tell the model classes: the data set must have labels, got none with ${name}; --objective.conditional false`,
-  );
-}
 
 /** Rows and columns of an image's grid of features. */
 export function gridOf(
@@ -406,7 +394,7 @@ export abstract class CodeGenerator<
    * model that was always told the class
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
-    const { count, batchSize = BATCH, onProgress, signal } = request;
+    const { count, batchSize = BATCH, trace, onProgress, signal } = request;
     const { stage1, dataset } = this.#options, { codeShape } = this;
     const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
@@ -424,7 +412,10 @@ export abstract class CodeGenerator<
         labels: this.#labels(request, settings, first, own),
         given: given?.subarray(first * positions, (first + own) * positions),
         settings,
-        onShare: (share) => onProgress?.(Math.floor(first + share * own), count),
+        onShare: async (share, sofar) => {
+          onProgress?.(Math.floor(first + share * own), count);
+          if (first === 0) await trace?.add(share, () => this.#unfinished(device, sofar));
+        },
         signal,
       });
       codes.set(drawn, first * positions);
@@ -434,6 +425,28 @@ export abstract class CodeGenerator<
       onProgress?.(first + own, count);
     }
     return { images, codes, codeShape };
+  }
+
+  /** Images of which some codes are still to come, −1. Their pixels are grey; where codes are of whole grids, the image is
+   * what the codes so far add up to. */
+  async #unfinished(
+    device: Device,
+    codes: Int32Array<ArrayBuffer>,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const { stage1, dataset: { imageShape: [height, width, channels] } } = this.#options;
+    const each = sizeOf(this.codeShape), shape = [codes.length / each, ...this.codeShape];
+    using _scope = device.scope();
+    if (stage1.grid !== undefined) return await stage1.decode(device.tensor(codes, shape)).floats();
+    const [rows, columns] = this.codeShape, depth = each / (rows * columns);
+    const indices = device.tensor(codes.map((code) => Math.max(code, 0)), shape);
+    const images = await stage1.decode(indices).floats();
+    return images.map((value, at) => {
+      const pixel = Math.floor(at / channels), image = Math.floor(pixel / (height * width));
+      const row = Math.floor(Math.floor(pixel / width) % height * rows / height);
+      const column = Math.floor(pixel % width * columns / width);
+      const last = image * each + (row * columns + column + 1) * depth - 1;
+      return codes[last] < 0 ? 0 : value;
+    });
   }
 
   /** What is known of images of which some pixels are: their codes, of which those are known whose pixels all are. An

@@ -1,8 +1,8 @@
 /** What the kinds of generators of codes share. */
 import type { Tensor } from "../core/tensor.ts";
+import { classCount } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 import {
-  classCount,
   type CodeGeneratorOptions,
   type CodeGeneratorSettings,
   type CodeModel,
@@ -35,7 +35,7 @@ export function codeModelNeeds(
     codebookSize: stage1.codebookSize,
     grid: gridOf(stage1, dataset),
     recompute,
-    classes: settings.conditional ? classCount(dataset) : 0,
+    classes: settings.conditional ? classCount(dataset, "objective.conditional") : 0,
   };
 }
 

@@ -267,7 +267,7 @@ export class DiffusionObjective extends Generator {
         "Cannot complete images: a generator of codes is needed, got a diffusion",
       );
     }
-    const { count, key, batchSize = BATCH, onProgress, signal } = request;
+    const { count, key, batchSize = BATCH, trace, onProgress, signal } = request;
     const { schedule, prediction, stage1 } = this.#options;
     this.checkLabels(request);
     this.#checkGuidance(settings.guidance);
@@ -287,19 +287,22 @@ export class DiffusionObjective extends Generator {
       const drawn = await sample(device, {
         ...{ ...range, shape, key, steps, schedule, prediction, sampler, predict },
         clip: stage1 === undefined,
-        onStep: (taken) => {
+        onStep: async (taken, original) => {
           signal?.throwIfAborted();
           onProgress?.(first * steps + taken * range.count, count * steps);
+          if (first === 0) {
+            await trace?.add(
+              taken / steps,
+              async () => await this.#decode(original).images.floats(),
+            );
+          }
         },
       });
-      if (stage1 === undefined || this.model.latents === undefined) {
-        images.push(await drawn.floats());
-        continue;
-      }
-      const indices = stage1.quantize(this.model.latents.decode(drawn));
-      codeShape = indices.shape.slice(1);
-      codes.push(await indices.integers());
-      images.push(await stage1.decode(indices).floats());
+      const made = this.#decode(drawn);
+      images.push(await made.images.floats());
+      if (made.indices === undefined) continue;
+      codeShape = made.indices.shape.slice(1);
+      codes.push(await made.indices.integers());
     }
     return {
       images: joined(Float32Array, images),
@@ -340,6 +343,14 @@ export class DiffusionObjective extends Generator {
     const { stage1 } = this.#options, { latents } = this.model;
     if (stage1 === undefined || latents === undefined) return images;
     return latents.encode(stage1.features(images));
+  }
+
+  /** The images of what the diffusion is of, and of latents the codes that they are decoded from. */
+  #decode(drawn: Tensor): { readonly images: Tensor; readonly indices?: Tensor } {
+    const { stage1 } = this.#options, { latents } = this.model;
+    if (stage1 === undefined || latents === undefined) return { images: drawn };
+    const indices = stage1.quantize(latents.decode(drawn));
+    return { images: stage1.decode(indices), indices };
   }
 
   /** The classes that a step tells the network. */

@@ -2,6 +2,7 @@
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { Objective } from "./objective.ts";
+import type { Trace } from "./trace.ts";
 
 /** Images of which a part is known, as codes. */
 export interface Given {
@@ -25,6 +26,8 @@ export interface GenerateRequest {
   readonly given?: Given;
   /** Images made at once, at most; 64. */
   readonly batchSize?: number;
+  /** Collects what the first batch looks like on the way. */
+  readonly trace?: Trace;
   /** Hears how much is done, of how much. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the work with an error. */

@@ -18,9 +18,18 @@ const BACKGROUND = 224;
  */
 export function drawImages(
   values: Float32Array,
+  shape: readonly number[],
+  options: GridOptions = {},
+): Uint8Array<ArrayBuffer> {
+  return pictureOf(values, shape, options).png();
+}
+
+/** The same as a picture. */
+export function pictureOf(
+  values: Float32Array,
   [count, height, width, channels]: readonly number[],
   { columns: most = 8, side = 96 }: GridOptions = {},
-): Uint8Array<ArrayBuffer> {
+): Picture {
   const scale = Math.max(1, Math.floor(side / Math.max(height, width)));
   const columns = Math.min(most, count), rows = Math.ceil(count / columns);
   const tall = height * scale + MARGIN, wide = width * scale + MARGIN;
@@ -39,5 +48,5 @@ export function drawImages(
     const part = values.subarray(image * size, (image + 1) * size);
     picture.paint(part, [height, width, channels], corner, scale);
   }
-  return picture.png();
+  return picture;
 }

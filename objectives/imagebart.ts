@@ -185,7 +185,7 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
         key: partKey(request.key, t),
         length,
         given: known[t - 1],
-        onCode: (done) => onShare((last - t + done / length) / last),
+        onCode: (done, codes) => onShare((last - t + done / length) / last, codes),
       });
     }
     return codes;

@@ -99,7 +99,7 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
       ...request,
       ...settings,
       length,
-      onStep: (done) => onShare(done / steps),
+      onStep: (done, codes) => onShare(done / steps, codes),
     });
   }
 

@@ -4,6 +4,7 @@
  */
 export * from "./objective.ts";
 export * from "./generator.ts";
+export * from "./trace.ts";
 export type { ObjectiveConfig, ObjectiveNeeds } from "./kind.ts";
 export {
   constructLearningRate,
@@ -21,7 +22,7 @@ export * from "./training_pass.ts";
 export * from "./training_step.ts";
 export * from "./evaluate_model.ts";
 export * from "./codebook_watch.ts";
-export * from "./image_grid.ts";
+export { drawImages, type GridOptions } from "./image_grid.ts";
 export { type Corner, type ImageShape } from "./picture.ts";
 export * from "./sample_grid.ts";
 export { AutoregressionObjective } from "./autoregression.ts";

@@ -126,8 +126,8 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     request: CodeRequest<CodeSamplingSettings>,
   ): Promise<Int32Array<ArrayBuffer>> {
     const { count, first, key, settings, onShare, signal } = request, lengths = this.#lengths;
-    const length = lengths.reduce((total, own) => total + own),
-      codes = new Int32Array(count * length);
+    const length = lengths.reduce((total, own) => total + own);
+    const codes = new Int32Array(count * length).fill(-1);
     using cache = this.model.cache();
     let at = 0;
     for (const [scale, own] of lengths.entries()) {
@@ -147,7 +147,7 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
         }
       }
       at += own;
-      onShare((scale + 1) / lengths.length);
+      await onShare((scale + 1) / lengths.length, codes);
     }
     return codes;
   }

@@ -9,7 +9,8 @@ export type Corner = readonly [top: number, left: number];
 
 /** The pixels of a picture: RGB where it has 3 channels, else grey. */
 export class Picture {
-  readonly #data: Uint8Array;
+  /** The bytes of `[height, width, channels]`, row-major. */
+  readonly data: Uint8Array;
 
   /** A picture of one shade in [0, 255]. */
   constructor(
@@ -18,7 +19,7 @@ export class Picture {
     readonly channels: 1 | 3,
     background = 0,
   ) {
-    this.#data = new Uint8Array(height * width * channels).fill(background);
+    this.data = new Uint8Array(height * width * channels).fill(background);
   }
 
   /** Paints an image, enlarged by a whole factor. A grey picture takes its first channel, and one in RGB needs three.
@@ -35,7 +36,7 @@ export class Picture {
         const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * channels;
         const to = ((top + y) * this.width + left + x) * this.channels;
         for (let channel = 0; channel < this.channels; channel++) {
-          this.#data[to + channel] = toByte(values[from + channel]);
+          this.data[to + channel] = toByte(values[from + channel]);
         }
       }
     }
@@ -43,8 +44,8 @@ export class Picture {
 
   /** The bytes of a PNG. */
   png(): Uint8Array<ArrayBuffer> {
-    const { height, width, channels } = this;
-    return new Uint8Array(encode({ width, height, channels, data: this.#data }));
+    const { height, width, channels, data } = this;
+    return new Uint8Array(encode({ width, height, channels, data }));
   }
 }
 

@@ -154,7 +154,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
       ...settings,
       length,
       given,
-      onCode: (done) => onShare(done / length),
+      onCode: (done, codes) => onShare(done / length, codes),
     });
   }
 }

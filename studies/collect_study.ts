@@ -1,5 +1,6 @@
 /** Gathers what came of a study. */
 import type { Damage } from "./damage.ts";
+import { stage1Options } from "./plan.ts";
 import { readRecord, type StudyRun } from "./records.ts";
 import type { Study } from "./study.ts";
 import { StudyFolder } from "./study_folder.ts";
@@ -12,6 +13,8 @@ export interface CollectedStudy {
   readonly records: readonly StudyRun[];
   /** What could not be read of them; the rest of a run counts all the same. */
   readonly damage: readonly Damage[];
+  /** The same of its first stages. */
+  readonly stage1?: CollectedStudy;
 }
 
 /** Reads the runs of a study again, wherever and by whatever they were computed, and writes `study.jsonl`, `study.csv`,
@@ -34,7 +37,9 @@ export interface CollectedStudy {
 export async function collectStudy(path: string): Promise<CollectedStudy> {
   const folder = new StudyFolder(path);
   const { study, runs } = await folder.readPlan();
+  const stage1 = study.stage1 && await collectStudy(stage1Options({ out: path }).out);
   const records = await Promise.all(runs.map(readRecord));
   await folder.writeTables(study, records);
-  return { study, records, damage: await folder.writePage(study, records) };
+  const damage = await folder.writePage(study, records);
+  return { study, records, damage, ...stage1 && { stage1 } };
 }

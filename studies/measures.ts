@@ -8,6 +8,13 @@ export const MEASURES = [
   "psnr",
   "sharpness",
   "secondsPerStep",
+  "fid",
+  "bits",
+  "stage1Usage",
+  "stage1Mse",
+  "parameters",
+  "secondsPerSample",
+  "trainingSeconds",
 ] as const;
 
 /** One of them. */
@@ -42,4 +49,11 @@ export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
   // 1 is as sharp as the originals, more is noise.
   sharpness: { title: "sharpness", factor: 1, decimals: 3, better: null },
   secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3, better: null },
+  fid: { title: "FID", factor: 1, decimals: 2, better: "lower" },
+  bits: { title: "bits a code", factor: 1, decimals: 3, better: null },
+  stage1Usage: { title: "usage below, %", factor: 100, decimals: 1, better: null },
+  stage1Mse: { title: "test mse below", factor: 1, decimals: 5, better: null },
+  parameters: { title: "parameters, million", factor: 1e-6, decimals: 2, better: null },
+  secondsPerSample: { title: "seconds a sample", factor: 1, decimals: 3, better: null },
+  trainingSeconds: { title: "training, s", factor: 1, decimals: 0, better: null },
 };

@@ -4,6 +4,7 @@
  */
 export * from "./study.ts";
 export * from "./measures.ts";
+export type { Judging } from "./judging.ts";
 export { type PlannedRun, type PlanOptions, planRuns } from "./plan.ts";
 export type { StudyRun, StudyRunState } from "./records.ts";
 export type { Damage } from "./damage.ts";

@@ -4,8 +4,10 @@ import type { Config } from "../training/config.ts";
 import { hasControls, printable } from "../training/printable.ts";
 import { runHash } from "../training/identity.ts";
 import { checkOrigins } from "../training/origins.ts";
-import type { Settings } from "../training/presets.ts";
+import { objectiveKind, objectiveType } from "../objectives/registry.ts";
+import { PRESETS, type Settings } from "../training/presets.ts";
 import { merge, overlaySources } from "../training/resolve.ts";
+import type { Judging } from "./judging.ts";
 import type { PathAxis, ScaleName, SettingsAxis, SettingValue, Study } from "./study.ts";
 
 /** Which runs of a study are meant, and where. */
@@ -29,6 +31,10 @@ export interface PlannedRun {
   readonly config: Config;
   /** What it is recognised by: `runHash`. */
   readonly hash: string;
+  /** How it is judged, of a generator. */
+  readonly judging?: Judging;
+  /** The run of the study's first stages that it stands on. */
+  readonly stage1?: Pick<PlannedRun, "hash"> & { readonly folder: string };
 }
 
 /** A point of an axis. */
@@ -43,6 +49,10 @@ const DEFAULT_SEEDS = [42];
 
 /** What a study gives its runs itself. */
 const GIVEN: ReadonlySet<string> = new Set(["seed", "out"]);
+/** What the runs of first stages share with those that stand on them. */
+const SHARED: readonly string[] = ["device", "precision", "cpu", "data"];
+/** Where runs stand on the axes of the first stages that stand on none. */
+const NONE = "none";
 
 /** All runs of a study, checked: every combination with the first seed, then with the next.
  *
@@ -63,17 +73,26 @@ export async function planRuns(
 ): Promise<readonly PlannedRun[]> {
   checkFolder(study, resolve(out));
   const chosen = scaleOf(study, scale);
-  const base = [chosen.settings ?? {}, settings].reduce(merge, study.base ?? {});
+  const base = [chosen.settings ?? {}, settingsAbove(study, settings)]
+    .reduce(merge, study.base ?? {});
   const axes = study.axes.map(pointsOf);
-  checkPaths(study, base, settings, axes);
+  checkPaths(study, base, settingsAbove(study, settings), axes);
   const combinations = axes.reduce<readonly (readonly Point[])[]>(
     (before, points) => before.flatMap((some) => points.map((point) => [...some, point])),
     [[]],
   );
   const runs = new Map<string, PlannedRun>();
+  const samples = chosen.samples ?? study.samples ?? null;
+  const below = study.stage1 === undefined
+    ? undefined
+    : await planRuns(study.stage1, stage1Options({ out, scale, settings }));
   for (const seed of chosen.seeds ?? study.seeds ?? DEFAULT_SEEDS) {
-    for (const points of combinations) {
-      const run = await planRun({ study, base, settings, points, seed, out });
+    const stages = below === undefined ? [undefined] : stagesOf(study, below, seed);
+    const both = stages.flatMap((stage) => combinations.map((points) => ({ stage, points })));
+    for (const { stage, points } of both) {
+      const parts = { study, base, settings: settingsAbove(study, settings), points, seed, out };
+      if (below !== undefined && !fits(parts, stage)) continue;
+      const run = await planRun({ ...parts, stage, samples });
       const same = runs.get(run.hash);
       if (same !== undefined) {
         throw new RangeError(
@@ -86,6 +105,48 @@ export async function planRuns(
     }
   }
   return [...runs.values()];
+}
+
+/** What plans the first stages of a study: they lie in its folder `stage1`. */
+export function stage1Options({ out, scale, settings = {} }: PlanOptions): PlanOptions {
+  const kept = [...SHARED, "quantizer"].flatMap((name) =>
+    name in settings ? [[name, settings[name]]] : []
+  );
+  return { out: join(out, "stage1"), scale, settings: Object.fromEntries(kept) };
+}
+
+/** The settings of the runs that stand on first stages: those of the quantiser are for these. */
+function settingsAbove({ stage1 }: Study, { quantizer, ...settings }: Settings): Settings {
+  return stage1 === undefined && quantizer !== undefined ? { ...settings, quantizer } : settings;
+}
+
+/** A first stage that runs stand on, and where they stand on its axes; none below, where they stand on none. */
+interface Stage {
+  readonly point: PlannedRun["point"];
+  readonly run?: PlannedRun;
+}
+
+/** The first stages of a seed, and that there is none. */
+function stagesOf({ name }: Study, below: readonly PlannedRun[], seed: number): readonly Stage[] {
+  const own = below.filter((run) => run.seed === seed);
+  if (own.length === 0) {
+    throw new RangeError(
+      `Cannot plan the study ${name}: its first stages must have a run of every seed, got none of ${seed}`,
+    );
+  }
+  const axes = Object.keys(own[0].point);
+  return [
+    ...own.map((run) => ({ point: run.point, run })),
+    { point: Object.fromEntries(axes.map((axis) => [axis, NONE])) },
+  ];
+}
+
+/** Whether what runs minimise stands on a first stage, or on none. */
+function fits({ base, points }: RunParts, stage: Stage | undefined): boolean {
+  const own = points.map(({ settings }) => settings).reduce(merge, base);
+  const preset = typeof own.preset === "string" ? PRESETS.get(own.preset) : undefined;
+  const { objective } = merge(preset ?? {}, own);
+  return (objectiveKind(objectiveType(objective)).stage1 === "none") === (stage?.run === undefined);
 }
 
 /** The folder of a run, in the folder of its study. */
@@ -120,18 +181,30 @@ interface RunParts {
   readonly points: readonly Point[];
   readonly seed: number;
   readonly out: string;
+  readonly stage?: Stage;
+  readonly samples?: number | null;
 }
 
 async function planRun(
-  { study, base, settings, points, seed, out }: RunParts,
+  { study, base, settings, points, seed, out, stage, samples = null }: RunParts,
 ): Promise<PlannedRun> {
-  const point = Object.fromEntries(points.map(({ axis, value }) => [axis, value]));
-  const own = points.map(({ settings }) => settings).reduce(merge, { seed });
+  const axes = Object.fromEntries(points.map(({ axis, value }) => [axis, value]));
+  const point = { ...stage?.point, ...axes };
+  const stage1 = stage?.run &&
+    { hash: stage.run.hash, folder: resolve(stage.run.config.out) };
+  const own = points.map(({ settings }) => settings)
+    .reduce(merge, { seed, ...stage1 && { stage1: stage1.folder } });
   try {
     const config = overlaySources({ file: base, flags: own });
     checkOrigins(config, settings);
-    const hash = await runHash(config);
-    return { point, seed, config: { ...config, out: runFolderOf(out, hash) }, hash };
+    // Wherever the study's folder is: what is below is known by its own hash.
+    const hash = await runHash({ ...config, stage1: stage1?.hash ?? config.stage1 });
+    const isGenerator = objectiveKind(config.objective.type).sampling !== undefined;
+    return {
+      ...{ point, seed, config: { ...config, out: runFolderOf(out, hash) }, hash },
+      ...isGenerator && { judging: { samples } },
+      ...stage1 && { stage1 },
+    };
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     const reason = cause.message.replace(/^Cannot .*?: /, "");
@@ -155,7 +228,7 @@ function scaleOf({ name, scales = {} }: Study, wanted?: ScaleName) {
 
 /** Refuses settings that more than one place would set. */
 function checkPaths(
-  { name }: Study,
+  { name, stage1 }: Study,
   base: Settings,
   settings: Settings,
   axes: readonly (readonly Point[])[],
@@ -174,7 +247,8 @@ function checkPaths(
   }
   const twice = pathsOf(settings).find((path) => taken.has(path));
   if (twice !== undefined) refuse(`${twice} must be left to the axis ${taken.get(twice)}`);
-  const given = [...pathsOf(base), ...taken.keys()].find((path) => GIVEN.has(path));
+  const isGiven = (path: string) => GIVEN.has(path) || path === "stage1" && stage1 !== undefined;
+  const given = [...pathsOf(base), ...taken.keys()].find(isGiven);
   if (given !== undefined) refuse(`${given} must not be set, each run is given its own`);
 }
 

@@ -1,6 +1,7 @@
 /** A study's `plan.json`, read back. */
 import * as z from "zod";
 import type { PlannedRun } from "./plan.ts";
+import type { Judging } from "./judging.ts";
 import { readStudy, type Study } from "./study.ts";
 
 /** A run of a study as far as its plan is trusted: where it stands, and what its numbers need. */
@@ -12,27 +13,37 @@ export interface RecordedRun extends Pick<PlannedRun, "point" | "seed" | "hash">
     /** Its training. */
     readonly training: Pick<PlannedRun["config"]["training"], "batchSize">;
   };
+  /** How it is judged, of a generator. */
+  readonly judging?: Judging;
+  /** The run that it stands on. */
+  readonly stage1?: PlannedRun["stage1"];
 }
 
 const value = z.union([z.boolean(), z.number(), z.string(), z.null(), z.array(z.number()).min(1)]);
+
+const hash = z.string().regex(/^[0-9a-f]{12}$/, { error: "must be 12 hexadecimal digits" });
 
 const PLAN = z.object({
   study: z.unknown(),
   runs: z.array(z.object({
     point: z.record(z.string(), value),
     seed: z.int().min(0),
-    hash: z.string().regex(/^[0-9a-f]{12}$/, { error: "must be 12 hexadecimal digits" }),
+    hash,
+    judging: z.object({ samples: z.int().min(1).nullable() }).optional(),
+    stage1: z.object({ hash }).optional(),
     config: z.object({ training: z.object({ batchSize: z.int().min(1) }) }),
   })),
 });
 
 /** Checks what a `plan.json` holds.
  * @param folderOf where a run is, by its hash
+ * @param stage1FolderOf where a run of the first stages is
  * @throws {RangeError} it holds something else
  */
 export function readPlan(
   given: unknown,
   folderOf: (hash: string) => string,
+  stage1FolderOf: (hash: string) => string,
 ): { readonly study: Study; readonly runs: readonly RecordedRun[] } {
   const { data, error } = PLAN.safeParse(given);
   if (error !== undefined) {
@@ -40,13 +51,15 @@ export function readPlan(
     throw new RangeError(`"${message}" at ${path.map(String).join(".") || "its top"}`);
   }
   const study = readStudy(data.study);
-  const axes = study.axes.map((axis) => "path" in axis ? axis.path : axis.name);
-  const runs = data.runs.map(({ config: { training }, ...run }, at): RecordedRun => {
+  const axes = [...study.stage1?.axes ?? [], ...study.axes]
+    .map((axis) => "path" in axis ? axis.path : axis.name);
+  const runs = data.runs.map(({ config: { training }, stage1, ...run }, at): RecordedRun => {
     const { point, hash } = run;
     if (axes.length !== Object.keys(point).length || !axes.every((a) => Object.hasOwn(point, a))) {
       throw new RangeError(`other axes than the study's at runs.${at}.point`);
     }
-    return { ...run, config: { out: folderOf(hash), training } };
+    const below = stage1 && { stage1: { ...stage1, folder: stage1FolderOf(stage1.hash) } };
+    return { ...run, ...below, config: { out: folderOf(hash), training } };
   });
   return { study, runs };
 }

@@ -3,8 +3,14 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { DamagedFileError } from "../training/read_back.ts";
-import { readFailure, readSummary } from "../training/run_files.ts";
+import {
+  readFailure,
+  readGeneratorSummary,
+  readSummary,
+  type RunCosts,
+} from "../training/run_files.ts";
 import { RunFolder } from "../training/run_folder.ts";
+import { readJudgement } from "./judging.ts";
 import type { Measure } from "./measures.ts";
 import type { PlannedRun } from "./plan.ts";
 import type { RecordedRun } from "./plan_file.ts";
@@ -29,18 +35,18 @@ export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   readonly protocol: string | null;
   /** Its numbers, where it is finished; none where a run did not measure them, as seconds a step
    * where the last session had no step left to take. */
-  readonly measured: Readonly<Record<Measure, number | null>> | null;
+  readonly measured: Readonly<Partial<Record<Measure, number | null>>> | null;
 }
 
 /** What is known of a run that is not finished. */
 const NO_RESULT = { steps: null, device: null, protocol: null, measured: null };
 
 /** Reads what a run's folder says of it; a file that cannot be read makes it a damaged one. */
-export async function readRecord({ point, seed, hash, config }: RecordedRun): Promise<StudyRun> {
-  const folder = config.out;
+export async function readRecord(run: RecordedRun): Promise<StudyRun> {
+  const { point, seed, hash, config: { out: folder } } = run;
   const known = { point, seed, hash, folder };
   try {
-    return { ...known, ...await readState(folder, config.training.batchSize) };
+    return { ...known, ...await readState(run) };
   } catch (cause) {
     if (!(cause instanceof DamagedFileError)) throw cause;
     return { ...known, state: "damaged", failure: cause.message, ...NO_RESULT };
@@ -48,22 +54,55 @@ export async function readRecord({ point, seed, hash, config }: RecordedRun): Pr
 }
 
 async function readState(
-  folder: string,
-  batchSize: number,
+  run: RecordedRun,
 ): Promise<Omit<StudyRun, "point" | "seed" | "hash" | "folder">> {
-  const summary = await readSummary(folder);
-  if (summary !== undefined) {
-    const { steps, device, test, imagesPerSecond, measurements = [] } = summary;
-    const { mse, psnr, usage, perplexity, protocol } = test;
-    const secondsPerStep = imagesPerSecond === null ? null : batchSize / imagesPerSecond;
-    const sharpness = measurements.find(({ metric }) => metric === "sharpness")?.value ?? null;
-    const measured = { usage, perplexity, mse, psnr, sharpness, secondsPerStep };
-    return { state: "finished", failure: null, steps, device, protocol, measured };
-  }
+  const folder = run.config.out;
+  const result = run.judging === undefined ? await readResult(run) : await readJudged(run);
+  if (result !== undefined) return { state: "finished", failure: null, ...result };
   const failure = await readFailure(failureFile(folder)) ?? null;
   if (failure !== null) return { state: "failed", failure, ...NO_RESULT };
   const state = await new RunFolder(folder).isUntouched() ? "waiting" : "started";
   return { state, failure, ...NO_RESULT };
+}
+
+/** What is known of a run because it is finished. */
+type Result = Pick<StudyRun, "steps" | "device" | "protocol" | "measured">;
+
+async function readResult({ config }: RecordedRun): Promise<Result | undefined> {
+  const summary = await readSummary(config.out);
+  if (summary === undefined) return undefined;
+  const { steps, device, test } = summary, { protocol, ...numbers } = test;
+  const { mse, psnr, usage, perplexity } = numbers;
+  const sharpness = summary.measurements?.find(({ metric }) => metric === "sharpness")?.value;
+  const measured = {
+    ...{ usage, perplexity, mse, psnr, sharpness: sharpness ?? null },
+    ...costsOf(summary, config),
+  };
+  return { steps, device, protocol, measured };
+}
+
+/** Of a generator's run, which is finished once it has been judged. */
+async function readJudged({ config, stage1 }: RecordedRun): Promise<Result | undefined> {
+  const summary = await readGeneratorSummary(config.out);
+  const judgement = summary && await readJudgement(config.out);
+  if (summary === undefined || judgement === undefined) return undefined;
+  const below = stage1 && await readSummary(stage1.folder);
+  const measured = {
+    ...{ ...costsOf(summary, config), ...judgement.measured },
+    ...below && { stage1Usage: below.test.usage, stage1Mse: below.test.mse },
+  };
+  const { steps, device } = summary;
+  return { steps, device, protocol: judgement.hash, measured };
+}
+
+/** What a run cost: times of its last session, as if it had taken all steps so fast. */
+function costsOf(
+  { steps, imagesPerSecond, parameters }: RunCosts,
+  { training: { batchSize } }: RecordedRun["config"],
+) {
+  const secondsPerStep = imagesPerSecond === null ? null : batchSize / imagesPerSecond;
+  const trainingSeconds = secondsPerStep === null ? null : secondsPerStep * steps;
+  return { parameters: parameters ?? null, secondsPerStep, trainingSeconds };
 }
 
 /** Marks a run as failed. */

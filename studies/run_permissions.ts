@@ -24,7 +24,7 @@ const SYSTEM = ["homedir", "hostname"] as const;
 export interface RunPlaces {
   /** The run's folder. */
   readonly folder: string;
-  /** Settings that are paths of its images, or addresses, with commas between. */
+  /** Settings that are paths of its images, or addresses, with commas between; and the path of its first stage. */
   readonly data: readonly string[];
   /** The folder that downloads are kept in, as it is set; undefined where nothing is downloaded. */
   readonly root?: string | null;
@@ -34,14 +34,14 @@ export interface RunPlaces {
 
 /** What a run reads and writes, by its saved configuration, which may be anything. */
 export function placesOf(folder: string, saved: unknown): RunPlaces {
-  const { data, cpu } = (saved ?? {}) as Readonly<
+  const { data, cpu, stage1 } = (saved ?? {}) as Readonly<
     Record<string, Readonly<Record<string, unknown>>>
   >;
   const { path, train, test, root } = data ?? {};
   const text = (value: unknown) => typeof value === "string" ? [value] : [];
   return {
     folder,
-    data: [path, train, test].flatMap(text),
+    data: [path, train, test, stage1].flatMap(text),
     root: root === null || typeof root === "string" ? root : undefined,
     libraries: [cpu?.blas, cpu?.dnn].flatMap(text),
   };

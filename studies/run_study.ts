@@ -2,7 +2,7 @@
 import type { Damage } from "./damage.ts";
 import type { Launcher } from "./launchers/launcher.ts";
 import { LocalLauncher, type LocalOptions } from "./launchers/local.ts";
-import { type PlannedRun, type PlanOptions, planRuns } from "./plan.ts";
+import { type PlannedRun, type PlanOptions, planRuns, stage1Options } from "./plan.ts";
 import { readRecord, type StudyRun } from "./records.ts";
 import { readStudy, type Study } from "./study.ts";
 import { StudyFolder } from "./study_folder.ts";
@@ -24,6 +24,8 @@ export interface LaunchedStudy {
   readonly next: readonly string[];
   /** What could not be read of the runs. */
   readonly damage: readonly Damage[];
+  /** The same of the first stages, where the runs stand on some of the study's own. */
+  readonly stage1?: LaunchedStudy;
 }
 
 /** Runs what is left of a study, every run in a process of its own, and leaves `study.jsonl`, `study.csv`,
@@ -86,9 +88,13 @@ export async function launchStudy(
 ): Promise<LaunchedStudy> {
   const { out, retry = false } = options;
   const checked = readStudy(study);
+  launcher.check?.(checked);
   const runs = await planRuns(checked, options);
   const folder = new StudyFolder(out);
   using _lock = await folder.lock();
+  const stage1 = checked.stage1 &&
+    await launchStudy(checked.stage1, launcher, { ...stage1Options(options), retry });
+  const stages = new Map(stage1?.records.map(({ hash, state }) => [hash, state]));
   await folder.writePlan({ study: checked, runs });
   const records = new Map<string, StudyRun>();
   for (const run of runs) records.set(run.hash, await readRecord(run));
@@ -101,9 +107,24 @@ export async function launchStudy(
     records.set(run.hash, await readRecord(run));
     await folder.writeTables(checked, [...records.values()]);
   };
-  const next = left.length === 0
+  const ready = left.filter(({ stage1 }) =>
+    stage1 === undefined || stages.get(stage1.hash) === "finished"
+  );
+  const next = ready.length === 0
     ? []
-    : await launcher.launch({ study: checked, out, runs: left, onEnd });
+    : await launcher.launch({ study: checked, out, runs: ready, onEnd });
+  const waiting = left.length - ready.length;
   const known = [...records.values()];
-  return { records: known, next, damage: await folder.writePage(checked, known) };
+  return {
+    records: known,
+    next: [
+      ...stage1?.next ?? [],
+      ...next,
+      ...waiting === 0 ? [] : [
+        `${waiting} of the runs wait for their first stages; the same command launches them once those are finished`,
+      ],
+    ],
+    damage: await folder.writePage(checked, known),
+    ...stage1 && { stage1 },
+  };
 }

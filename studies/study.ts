@@ -35,6 +35,8 @@ export interface Scale {
   readonly settings?: Settings;
   /** In place of the study's own. */
   readonly seeds?: readonly number[];
+  /** In place of the study's own. */
+  readonly samples?: number;
 }
 
 /** What is compared: every combination of the axes' points, with every seed. Plain JSON. */
@@ -49,6 +51,11 @@ export interface Study {
   readonly axes: readonly (PathAxis | SettingsAxis)[];
   /** Every combination is run with each of them; by default with 42. */
   readonly seeds?: readonly number[];
+  /** The study of the first stages that its runs stand on: each combination of its axes is a point of an axis of this
+   * one, with the run of the same seed below. Runs that stand on none stand beside them. */
+  readonly stage1?: Study;
+  /** How many images each generator makes to be judged; by default as many as the test set has. */
+  readonly samples?: number;
   /** The columns of the table; by default usage, perplexity, mse and seconds a step. */
   readonly measure?: readonly Measure[];
   /** Its sizes. */
@@ -73,9 +80,12 @@ const axis = z.union([
     values: z.record(z.string(), settings).refine((points) => Object.keys(points).length > 0),
   }),
 ], { error: "a path with a list of values, or a name with settings by name" });
-const scale = z.strictObject({ settings: settings.optional(), seeds: seeds.optional() }, {
-  error: "an object of settings and seeds",
-});
+const samples = z.int({ error: "a whole number" }).min(1, { error: "at least 1" });
+const scale = z.strictObject({
+  settings: settings.optional(),
+  seeds: seeds.optional(),
+  samples: samples.optional(),
+}, { error: "an object of settings, seeds and samples" });
 const measure = z.enum(MEASURES, { error: `one of ${MEASURES.join(", ")}` });
 
 const NAME = "a text of lower-case letters, digits and dashes";
@@ -86,6 +96,8 @@ const SCHEMA: z.ZodType<Study> = z.strictObject({
   base: settings.optional(),
   axes: z.array(axis, { error: "a list of axes" }).min(1, { error: "a list with an axis" }),
   seeds: seeds.optional(),
+  stage1: z.lazy(() => SCHEMA).optional(),
+  samples: samples.optional(),
   measure: z.array(measure, { error: "a list of measures" })
     .min(1, { error: "a list with a measure" }).optional(),
   scales: z.partialRecord(z.enum(SCALES), scale, {

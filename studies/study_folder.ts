@@ -6,7 +6,7 @@ import { writeAtomically } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";
 import { drawStudy } from "./page.ts";
 import { type Damage, damagesOf } from "./damage.ts";
-import { type PlannedRun, runFolderOf } from "./plan.ts";
+import { type PlannedRun, runFolderOf, stage1Options } from "./plan.ts";
 import { readPlan, type RecordedRun } from "./plan_file.ts";
 import type { StudyRun } from "./records.ts";
 import type { Study } from "./study.ts";
@@ -66,7 +66,12 @@ export class StudyFolder {
     try {
       const path = this.#file("plan.json");
       const plan = parseJson(await readFile(path, "utf8"), path);
-      return readPlan(plan, (hash) => runFolderOf(this.path, hash));
+      const below = stage1Options({ out: this.path }).out;
+      return readPlan(
+        plan,
+        (hash) => runFolderOf(this.path, hash),
+        (hash) => runFolderOf(below, hash),
+      );
     } catch (cause) {
       throw new RangeError(
         `Cannot collect ${this.path}: it must be the folder of a study, with its plan.json, got ${

@@ -21,15 +21,18 @@ export function showJsonLines(records: readonly StudyRun[]): string {
   return records.map((record) => `${JSON.stringify(record, jsonNumbers)}\n`).join("");
 }
 
-/** One record a line, with commas between (RFC 4180), below a line of names. */
+/** One record a line, with commas between (RFC 4180), below a line of names; of the measures those that some run has. */
 export function showCsv(records: readonly StudyRun[]): string {
   const axes = Object.keys(records[0]?.point ?? {});
-  const names = [...axes, "seed", "state", ...MEASURES, "steps", "device", "protocol", "run"];
+  const measures = MEASURES.filter((measure) =>
+    records.some(({ measured }) => measured?.[measure] !== undefined)
+  );
+  const names = [...axes, "seed", "state", ...measures, "steps", "device", "protocol", "run"];
   const rows = records.map(({ point, seed, state, measured, steps, device, protocol, hash }) => [
     ...axes.map((axis) => point[axis]),
     seed,
     state,
-    ...MEASURES.map((measure) => measured?.[measure]),
+    ...measures.map((measure) => measured?.[measure]),
     ...[steps, device, protocol, hash],
   ]);
   return [names, ...rows].map((row) => `${row.map(showCell).join(",")}\r\n`).join("");

@@ -5,6 +5,7 @@ import type { RunRecord } from "../training/run_record.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { readSummary } from "../training/run_files.ts";
 import type { Samples } from "../objectives/sample_grid.ts";
+import { readJudgement, readJudging } from "./judging.ts";
 import type { StudyRun } from "./records.ts";
 
 /** What a finished run left: of its last evaluation, and of the way there. */
@@ -21,11 +22,16 @@ export interface RunTrace {
   readonly damage: readonly string[];
 }
 
-/** Reads what a finished run left, as far as its files can be read.
+/** Reads what a finished run left, as far as its files can be read; of a generator the protocol alone, since losses and
+ * pictures of different sorts of generators do not compare.
  * @throws {Error} its summary cannot be read
  */
 export async function readTrace({ folder, protocol }: StudyRun): Promise<RunTrace> {
   const run = new RunFolder(folder);
+  if (await readJudging(folder) !== undefined) {
+    const { protocol } = (await readJudgement(folder))!; // It is finished.
+    return { records: [], samples: null, counts: null, protocol, damage: [] };
+  }
   const { protocols = {} } = await readSummary(folder) ?? {};
   const measured = protocols[protocol ?? ""];
   if (measured === undefined) {

@@ -10,7 +10,7 @@ import { configSettings } from "../training/config.ts";
 import { printable } from "../training/printable.ts";
 import { showDamage } from "../studies/damage.ts";
 import { LocalLauncher, type StudyEvent } from "../studies/launchers/local.ts";
-import { planRuns, showRun } from "../studies/plan.ts";
+import { planRuns, showRun, stage1Options } from "../studies/plan.ts";
 import { readRecord, type StudyRun } from "../studies/records.ts";
 import { type LaunchedStudy, type LaunchOptions, launchStudy } from "../studies/run_study.ts";
 import { SCALES, type Study } from "../studies/study.ts";
@@ -71,7 +71,9 @@ export async function main(args: readonly string[]): Promise<number> {
   const out = options.out ?? `runs/${[study.name, scale ?? []].flat().join("-")}`;
   const place: LaunchOptions = { out, scale, settings: line.settings, retry: options.retry };
   const remote = asUsage(() => remoteLauncher(options, given, out));
-  const runs = await asInput(() => planRuns(study, place));
+  const above = await asInput(() => planRuns(study, place));
+  const below = study.stage1 && await asInput(() => planRuns(study.stage1!, stage1Options(place)));
+  const runs = [...below ?? [], ...above];
   const output = new Output(options.json);
   if (options["dry-run"]) {
     const records = await Promise.all(runs.map(readRecord));
@@ -79,7 +81,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (remote !== undefined) {
-    const { records, next, damage } = await launchStudy(study, remote, place);
+    if (remote.check !== undefined) asUsage(() => remote.check!(study));
+    const launched = await launchStudy(study, remote, place);
+    const { next, damage } = launched, records = allRecords(launched);
     output.result({ study: study.name, out, runs: records, next }, next);
     for (const line of [...damage.map(showDamage), showCounts(records, out)]) {
       console.error(printable(line));
@@ -102,15 +106,21 @@ export async function main(args: readonly string[]): Promise<number> {
 function finish(
   study: Study,
   out: string,
-  { records, damage }: LaunchedStudy,
+  launched: LaunchedStudy,
   output: Output,
 ): number {
-  const stopped = records.some(({ state }) => state === "waiting" || state === "started");
-  const failed = records.some(({ state }) => state === "failed" || state === "damaged");
+  const { damage, stage1 } = launched, records = allRecords(launched);
+  const isFailed = ({ state }: StudyRun) => state === "failed" || state === "damaged";
+  const failed = records.some(isFailed);
+  // What stands on a first stage that failed waits for it, not for this command.
+  const stopped = !stage1?.records.some(isFailed) &&
+    records.some(({ state }) => state === "waiting" || state === "started");
   output.result({ study: study.name, out, runs: records }, [
     "",
-    showMarkdown(study, records),
-    ...damage.map(showDamage),
+    ...stage1 === undefined ? [] : [showMarkdown(study.stage1!, stage1.records)],
+    showMarkdown(study, launched.records),
+    ...[...stage1?.damage ?? [], ...damage].map(showDamage),
+    ...launched.next,
     showCounts(records, out),
     ...stopped ? ["the same command goes on where this one stopped"] : [],
     ...records.some(({ state }) => state === "failed")
@@ -119,6 +129,11 @@ function finish(
   ]);
   if (stopped) return INTERRUPTED;
   return failed ? 1 : 0;
+}
+
+/** Of the first stages, then of the runs that stand on them. */
+function allRecords({ records, stage1 }: LaunchedStudy): readonly StudyRun[] {
+  return [...stage1?.records ?? [], ...records];
 }
 
 function showPlan(records: readonly StudyRun[]): string[] {

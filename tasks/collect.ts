@@ -50,14 +50,17 @@ export async function collect(args: readonly string[]): Promise<number> {
   }
   const { json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
   const { DIR } = line.operands;
-  const { study, records, damage } = await asInput(() => collectStudy(DIR));
+  const collected = await asInput(() => collectStudy(DIR));
+  const { study, damage, stage1 } = collected;
+  const records = [...stage1?.records ?? [], ...collected.records];
   new Output(json).result({
     study: study.name,
     out: DIR,
     runs: records,
     damage: damage.map(showDamage),
   }, [
-    showMarkdown(study, records),
+    ...stage1 === undefined ? [] : [showMarkdown(stage1.study, stage1.records)],
+    showMarkdown(study, collected.records),
     ...WITHOUT_RESULT.flatMap(([state, words]) =>
       records.filter((run) => run.state === state).map((run) => `${showRun(run)}: ${words}`)
     ),

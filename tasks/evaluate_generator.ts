@@ -60,10 +60,10 @@ export async function evaluateGeneratorRun(
     onProgress: (done, of) => progress.show(Math.floor(done * total / of)),
   });
   progress.clear();
-  const { test, measurements, protocols } = evaluation;
+  const { test, measurements, protocols, secondsPerSample } = evaluation;
   const result = {
     ...{ run: path, checkpoint, device: device.description, sampling },
-    ...{ test: { ...test.numbers, protocol: test.protocol }, measurements },
+    ...{ test: { ...test.numbers, protocol: test.protocol }, measurements, secondsPerSample },
     protocols: { ...test.protocols, ...protocols },
   };
   if (report) {

@@ -8,9 +8,11 @@ import { openDevice } from "../core/device.ts";
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { encodeGif } from "../data/gif.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { writeSafetensors } from "../files/safetensors.ts";
-import { drawImages } from "../objectives/image_grid.ts";
+import { drawImages, pictureOf } from "../objectives/image_grid.ts";
+import { Trace } from "../objectives/trace.ts";
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { openGenerator } from "../training/open_generator.ts";
@@ -44,6 +46,9 @@ const OPTIONS = z.strictObject({
     `the half that is given, ${HALVES.join(", ")}, or a picture that is white where pixels are`,
   ),
   each: z.int().min(1).default(4).describe("completions of each image; count is left aside"),
+  trace: z.boolean().default(false).describe(
+    "writes trace.gif too: how the images on the grid come about, the first batch of them",
+  ),
   "save-codes": z.boolean().default(false)
     .describe("writes codes.safetensors too, of a generator that makes codes"),
   ...SHARED,
@@ -51,6 +56,10 @@ const OPTIONS = z.strictObject({
 
 /** What the sample grid is called. */
 const GRID = "grid.png";
+/** Images on it, at most. */
+const SHOWN = 64;
+/** What the animated picture is called. */
+const TRACE = "trace.gif";
 
 const COMMAND: Command = {
   call: taskCall("sample"),
@@ -97,6 +106,7 @@ export async function main(args: readonly string[]): Promise<number> {
   await makeFolder(out);
   output.say(`making ${count} images on ${device.description}`);
 
+  const trace = options.trace ? new Trace() : undefined;
   const progress = new ImageProgress(output, count);
   using interruption = stopInOrder(output, () => progress);
   const started = performance.now();
@@ -108,6 +118,7 @@ export async function main(args: readonly string[]): Promise<number> {
       given: completion?.given,
       settings,
       batchSize: batch,
+      trace,
       onProgress: (done, total) => progress.show(Math.floor(done * count / total)),
       signal: interruption.signal,
     })
@@ -127,15 +138,28 @@ export async function main(args: readonly string[]): Promise<number> {
     const values = made.images.subarray(image * size, (image + 1) * size);
     await writePicture(out, `${String(image).padStart(digits, "0")}.png`, values, imageShape);
   }
-  const shown = Math.min(count, 64);
+  const shown = Math.min(count, SHOWN);
   const grid = drawImages(made.images.subarray(0, shown * size), [shown, ...imageShape]);
   await writeAtomically(join(out, GRID), grid);
+  if (trace !== undefined) {
+    const picture = await drawTrace(trace, [Math.min(shown, batch), ...imageShape]);
+    await writeAtomically(join(out, TRACE), picture);
+  }
   if (options["save-codes"]) await saveCodes(out, count, made);
   output.result({ run: path, device: device.description, out, images: count, settings, seconds }, [
     `images       ${count} in ${seconds.toFixed(1)} s`,
     `the pictures are in ${out}, the first of them in ${join(out, GRID)} too`,
   ]);
   return 0;
+}
+
+/** The first images of each frame of a trace, as an animated GIF. */
+async function drawTrace(
+  { frames }: Trace,
+  shape: readonly number[],
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pictures = frames.map((values) => pictureOf(values, shape));
+  return await encodeGif({ ...pictures[0], frames: pictures.map(({ data }) => data) });
 }
 
 /** The class of every image that is asked for; none where any will do. */

@@ -227,6 +227,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
     test: { ...test.numbers, protocol: test.protocol },
     best: best === null ? null : { ...best, protocol: test.protocol },
     imagesPerSecond,
+    parameters,
     peakMemoryBytes: peakMemoryBytes(),
     protocols: test.protocols,
     ...readyForJson(besides ?? {}) as typeof besides,

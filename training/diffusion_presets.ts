@@ -40,6 +40,7 @@ const LATENT = { type: "latent-diffusion", schedule: "sqrt-linear", scaling: "on
 export const DIFFUSION_PRESETS: readonly (readonly [name: string, settings: Settings])[] = [
   ["ldm", SMALL],
   ["ldm-class", { ...SMALL, objective: { ...SMALL.objective, classes: true, dropClass: 0.1 } }],
+  ["ldm-emoji", { ...SMALL, data: { name: "emoji" } }], // Over a run of the preset emoji: latents of 8×8.
   ["ddpm", {
     ...SMALL,
     objective: { type: "diffusion", schedule: "cosine", prediction: "v" },

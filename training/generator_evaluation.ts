@@ -58,6 +58,8 @@ export interface GeneratorEvaluation {
   readonly measurements: readonly Measurement[];
   /** Their protocols, by hash. */
   readonly protocols: Readonly<Record<string, object>>;
+  /** How long an image took. */
+  readonly secondsPerSample: number;
   /** Up to 64 of the images, by class where they have one. */
   readonly samples: Images;
   /** The first 16 of them. */
@@ -86,13 +88,15 @@ export async function evaluateGenerator(
   const labels = classes === 0
     ? undefined
     : Int32Array.from({ length: count }, (_, image) => image % classes);
+  const started = performance.now();
   const { images: values } = await generator.generate(device, {
     ...{ count, key: randomKey(seed, "generate"), labels, settings: sampling, batchSize },
     onProgress,
   });
+  const secondsPerSample = (performance.now() - started) / 1000 / count;
   const made: Images = { values, shape: [count, ...dataset.imageShape] };
   const shown = {
-    test,
+    ...{ test, secondsPerSample },
     samples: firstOf(made, SHOWN),
     judged: firstOf(made, NEAREST),
   };

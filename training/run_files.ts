@@ -19,12 +19,27 @@ const protocol: z.ZodType<RecordedProtocol> = z.object({
   metrics: z.record(z.string(), z.string()),
 }).catchall(scalar);
 
-/** The parts of `summary.json` that others read. */
-export interface RunSummary {
+/** What a run took, as every summary says. */
+export interface RunCosts {
   /** Steps taken. */
   readonly steps: number;
   /** What trained the run. */
   readonly device: string;
+  /** Its speed; none where the last session had no step left to take. */
+  readonly imagesPerSecond: number | null;
+  /** The model's parameters; older summaries do not say. */
+  readonly parameters?: number;
+}
+
+const COSTS = z.object({
+  steps: z.int().min(0),
+  device: z.string(),
+  imagesPerSecond: z.number().positive().nullable(),
+  parameters: z.int().min(0).optional(),
+});
+
+/** The parts of the `summary.json` of a first stage's run that others read. */
+export interface RunSummary extends RunCosts {
   /** Its numbers on the test images, with the hash of their protocol. */
   readonly test: {
     /** The mean squared error. */
@@ -38,17 +53,13 @@ export interface RunSummary {
     /** How they were measured. */
     readonly protocol: string;
   };
-  /** Its speed; none where the last session had no step left to take. */
-  readonly imagesPerSecond: number | null;
   /** What `training.metrics` asked for. */
   readonly measurements?: readonly { readonly metric: string; readonly value: number }[];
   /** The protocols by hash. */
   readonly protocols: Readonly<Record<string, RecordedProtocol>>;
 }
 
-const SUMMARY: z.ZodType<RunSummary> = z.object({
-  steps: z.int().min(0),
-  device: z.string(),
+const SUMMARY: z.ZodType<RunSummary> = COSTS.extend({
   test: z.object({
     mse: z.number().min(0),
     psnr: jsonNumber.nullable(), // Runs have null too where the images are equal.
@@ -56,7 +67,6 @@ const SUMMARY: z.ZodType<RunSummary> = z.object({
     perplexity: z.number().min(0),
     protocol: z.string(),
   }),
-  imagesPerSecond: z.number().positive().nullable(),
   measurements: z.array(z.object({ metric: z.string(), value: jsonNumber })).optional(),
   protocols: z.record(z.string(), protocol),
 }).refine(({ test, protocols }) => Object.hasOwn(protocols, test.protocol), {
@@ -78,6 +88,13 @@ export async function readTrainingDevice(folder: string): Promise<string | undef
   const schema = z.object({ device: z.string() });
   const path = join(folder, "summary.json");
   return (await readJsonFile(path, schema, "what trained a run"))?.device;
+}
+
+/** Reads the `summary.json` of a generator's run, whose test numbers are its objective's own; none where it is not finished.
+ * @throws {DamagedFileError} it cannot be read
+ */
+export async function readGeneratorSummary(folder: string): Promise<RunCosts | undefined> {
+  return await readJsonFile(join(folder, "summary.json"), COSTS, "a run's summary");
 }
 
 const COUNTS = z.array(z.int().min(0)).min(1)

@@ -5,20 +5,27 @@ const PIXELS = SIDE * SIDE;
 const RECORD = 1 + 3 * PIXELS;
 const CLASSES = 10;
 
+/** The images of a batch's file, and what they show. */
+export interface CifarBatch {
+  /** The bytes of `[images, 32, 32, 3]`, row-major. */
+  readonly images: Uint8Array<ArrayBuffer>;
+  /** The class of each, 0 to 9. */
+  readonly labels: Uint8Array<ArrayBuffer>;
+}
+
 /** Reads the images of a batch's file.
  * @param file all of it
  * @param name what messages call it
- * @returns the bytes of `[images, 32, 32, 3]`, row-major
  * @throws {RangeError} the file does not hold whole records and at least one, or a label is none of the ten
  */
-export function readCifar(file: Uint8Array, name: string): Uint8Array<ArrayBuffer> {
+export function readCifar(file: Uint8Array, name: string): CifarBatch {
   const records = file.length / RECORD;
   if (records === 0 || !Number.isInteger(records)) {
     throw new RangeError(
       `Cannot read ${name}: it must hold whole records of ${RECORD} bytes and at least one, got ${file.length} bytes`,
     );
   }
-  const images = new Uint8Array(records * 3 * PIXELS);
+  const images = new Uint8Array(records * 3 * PIXELS), labels = new Uint8Array(records);
   for (let record = 0; record < records; record++) {
     const start = record * RECORD;
     if (file[start] >= CLASSES) {
@@ -28,6 +35,7 @@ export function readCifar(file: Uint8Array, name: string): Uint8Array<ArrayBuffe
         }`,
       );
     }
+    labels[record] = file[start];
     for (let pixel = 0; pixel < PIXELS; pixel++) {
       for (let channel = 0; channel < 3; channel++) {
         images[3 * (record * PIXELS + pixel) + channel] =
@@ -35,5 +43,5 @@ export function readCifar(file: Uint8Array, name: string): Uint8Array<ArrayBuffe
       }
     }
   }
-  return images;
+  return { images, labels };
 }

@@ -1,6 +1,7 @@
 /** The settings that every diffusion has, and what is made of them. */
 import * as z from "zod";
 import type { Tensor } from "../../core/tensor.ts";
+import { classCount } from "../../data/dataset.ts";
 import type { DiffusionOptions } from "../diffusion.ts";
 import type { ObjectiveNeeds } from "../kind.ts";
 import { constructLearningRate, constructOptimizer } from "../optimizer_settings.ts";
@@ -63,12 +64,7 @@ export function scheduleSetting(published: ScheduleName): z.ZodType<ScheduleName
 export function classesOf(
   { dataset, settings }: Pick<ObjectiveNeeds<DiffusionSettings>, "dataset" | "settings">,
 ): number | null {
-  if (!settings.classes) return null;
-  const { classes, labels, name } = dataset;
-  if (classes !== undefined && labels !== undefined) return classes.length;
-  throw new RangeError(
-    `Cannot train with classes: objective.classes must be false for a data set that tells none, got true with ${name}`,
-  );
+  return settings.classes ? classCount(dataset, "objective.classes") : null;
 }
 
 /** What every diffusion's objective is made of, but for its model.

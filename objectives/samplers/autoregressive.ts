@@ -24,8 +24,8 @@ export interface AutoregressiveOptions extends ChoiceSettings {
   readonly key: RandomKey;
   /** Codes that are known, `[count, length]`; −1 where one is to be drawn. */
   readonly given?: Int32Array;
-  /** Hears how many codes of each sequence there are. */
-  readonly onCode?: (done: number) => void;
+  /** Hears how many codes of each sequence there are, and which; −1 for those to come. */
+  readonly onCode?: (done: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Ends the work with an error. */
   readonly signal?: AbortSignal;
 }
@@ -49,7 +49,7 @@ export async function drawInOrder(
   options: AutoregressiveOptions,
 ): Promise<Int32Array<ArrayBuffer>> {
   const { count, length, first, key, given, onCode, signal } = options;
-  const codes = new Int32Array(count * length);
+  const codes = new Int32Array(count * length).fill(-1);
   if (given !== undefined) codes.set(given);
   let taken = 0;
   for (let at = knownAtStart(options); at < length; at++) {
@@ -63,7 +63,7 @@ export async function drawInOrder(
       const own = logits.subarray(row * size, (row + 1) * size);
       codes[place] = chooseCode(own, options, drawOf(key, first + row, at).chance).code;
     }
-    onCode?.(at + 1);
+    await onCode?.(at + 1, codes);
   }
   return codes;
 }

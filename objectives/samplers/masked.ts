@@ -36,8 +36,8 @@ export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
   readonly key: RandomKey;
   /** Codes that are known, `[count, length]`; −1 where one is to be drawn. */
   readonly given?: Int32Array;
-  /** Hears how many passes are done. */
-  readonly onStep?: (done: number) => void;
+  /** Hears how many passes are done, and which codes there are; −1 for hidden ones. */
+  readonly onStep?: (done: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Ends the work with an error. */
   readonly signal?: AbortSignal;
 }
@@ -88,7 +88,7 @@ export async function drawInPasses(
       const stay = candidates.length - Math.min(left, Math.max(candidates.length - 1, 0));
       for (const { place, code } of candidates.slice(0, stay)) own[place] = code;
     }
-    onStep?.(step + 1);
+    await onStep?.(step + 1, codes);
   }
   return codes;
 }

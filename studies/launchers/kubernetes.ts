@@ -6,6 +6,7 @@ import { flagsBesideFile } from "../../training/origins.ts";
 import { hasControls } from "../../training/printable.ts";
 import { launchPermissions } from "../run_permissions.ts";
 import { trainFile } from "./command.ts";
+import type { Study } from "../study.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 import { quoteShell } from "./shell.ts";
 
@@ -85,6 +86,17 @@ export class KubernetesLauncher implements Launcher {
     }
     this.#options = options;
     this.#limits = Object.fromEntries(pairs);
+  }
+
+  /** Refuses a study with first stages: pods see them in another place than this machine.
+   * @throws {RangeError} it has
+   */
+  check({ name, stage1 }: Study): void {
+    if (stage1 === undefined) return;
+    throw new RangeError(
+      `Cannot launch ${name} with kubernetes: its runs must stand on no first stages of the study, got ${stage1.name}; ` +
+        "--launcher local, slurm and print take it",
+    );
   }
 
   /** Writes every run's configuration, and the Job. */

@@ -1,5 +1,6 @@
 /** Where the runs of a study are computed. */
 import { RunFolder } from "../../training/run_folder.ts";
+import { writeJudging } from "../judging.ts";
 import type { PlannedRun } from "../plan.ts";
 import type { Study } from "../study.ts";
 
@@ -22,11 +23,20 @@ export interface Launcher {
    * @throws {Error} they cannot be launched, with what to do
    */
   launch(work: StudyWork): Promise<readonly string[]>;
+  /** Refuses a study that it cannot launch; by default none.
+   * @throws {RangeError} it cannot
+   */
+  check?(study: Study): void;
 }
 
-/** Writes the `config.json` of every run, which is all that its process needs. */
-export async function writeConfigs(runs: readonly PlannedRun[]): Promise<void> {
-  for (const { config } of runs) await new RunFolder(config.out).writeConfig(config);
+/** Writes the `config.json` of every run, and how it is judged, which is all that its process needs. */
+export async function writeConfigs(
+  runs: readonly Pick<PlannedRun, "config" | "judging">[],
+): Promise<void> {
+  for (const { config, judging } of runs) {
+    await new RunFolder(config.out).writeConfig(config);
+    if (judging !== undefined) await writeJudging(config.out, judging);
+  }
 }
 
 /** Refuses a wrong number of runs at a time.

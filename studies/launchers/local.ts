@@ -1,10 +1,9 @@
 /** Runs as processes on this machine. */
 import { availableParallelism } from "node:os";
 import { flagsBesideFile } from "../../training/origins.ts";
-import { RunFolder } from "../../training/run_folder.ts";
 import type { PlannedRun } from "../plan.ts";
 import { trainToRecord } from "../run_process.ts";
-import { checkJobs, type Launcher, type StudyWork } from "./launcher.ts";
+import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 
 /** Something that happened to a run. */
 export interface StudyEvent {
@@ -77,7 +76,7 @@ export class LocalLauncher implements Launcher {
     const { jobs, signal, onEvent } = this.#options;
     const { out, cpu } = run.config;
     const threads = cpu.threads ?? Math.max(1, Math.floor(availableParallelism() / jobs));
-    await new RunFolder(out).writeConfig({ ...run.config, cpu: { ...cpu, threads } });
+    await writeConfigs([{ ...run, config: { ...run.config, cpu: { ...cpu, threads } } }]);
     onEvent({ kind: "started", run, text: "" });
     const end = await trainToRecord(out, {
       signal,

@@ -11,6 +11,7 @@ import { codebookSettings } from "./codebook_settings.ts";
 import { codebookSize } from "./codebook_size.ts";
 import { firstStages } from "./first_stages.ts";
 import { fullUsage } from "./full_usage.ts";
+import { generation } from "./generation.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
 import { regularSize } from "../../files/regular_file.ts";
@@ -26,6 +27,7 @@ export const STUDIES: readonly Study[] = [
   anchorSampling,
   reinitialisation,
   fullUsage,
+  generation,
   codebookSettings,
   firstStages,
 ];

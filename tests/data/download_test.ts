@@ -164,19 +164,42 @@ async function firstValues(dataset: Dataset, split: "train" | "test"): Promise<n
   return [...values.subarray(0, 4)].map((value) => Math.round((value + 1) * 255 / 2));
 }
 
-testInFolder("mnist's form: two gzipped IDX files are downloaded and read", async (folder) => {
+testInFolder("mnist's form: gzipped IDX files of images and classes are read", async (folder) => {
   const train = gzip(idx([3, 4, 5], Uint8Array.from({ length: 60 }, (_, index) => index)));
   const test = gzip(idx([1, 4, 5], new Uint8Array(20).fill(9)));
   const flat = gzip(idx([20], new Uint8Array(20)));
   const small = gzip(idx([1, 4, 4], new Uint8Array(16)));
-  await withWeb({ train, test, flat, small }, async (web) => {
-    const open = (other: Partial<Record<"train" | "test", RemoteFile>>) =>
+  const classes = gzip(idx([3], Uint8Array.of(1, 0, 1))), one = gzip(idx([1], Uint8Array.of(1)));
+  const none = gzip(idx([3], Uint8Array.of(1, 0, 2)));
+  await withWeb({ train, test, flat, small, classes, one, none }, async (web) => {
+    const open = (
+      other: Partial<Record<"train" | "test", RemoteFile>>,
+      labels: Partial<Record<"train" | "test", RemoteFile>> = {},
+    ) =>
       idxKind("tiny", {
-        train: remote(web, "train", train),
-        test: remote(web, "test", test),
-        ...other,
-      }).open({ root: folder }, {});
+        images: { train: remote(web, "train", train), test: remote(web, "test", test), ...other },
+        labels: {
+          train: remote(web, "classes", classes),
+          test: remote(web, "one", one),
+          ...labels,
+        },
+      }, ["shirt", "bag"]).open({ root: folder }, {});
     const dataset = await open({});
+    assert.deepEqual(dataset.classes, ["shirt", "bag"]);
+    assert.deepEqual([...dataset.labels!.train], [1, 0, 1]);
+    assert.deepEqual([...dataset.labels!.test], [1]);
+    assert.match(
+      await messageOf(open({}, { test: remote(web, "classes", classes) })),
+      /there must be 1 test labels, got 3/,
+    );
+    assert.match(
+      await messageOf(open({}, { train: remote(web, "none", none) })),
+      /a label must be in \[0, 2\), got 2/,
+    );
+    assert.match(
+      await messageOf(open({}, { train: remote(web, "train", train) })),
+      /it must hold classes, one axis, got 3 axes/,
+    );
     assert.deepEqual([dataset.name, dataset.imageShape], ["tiny", [4, 5, 1]]);
     assert.deepEqual(dataset.sizes, { train: 3, test: 1 });
     assert.deepEqual(await firstValues(dataset, "train"), [0, 1, 2, 3]);
@@ -208,6 +231,9 @@ testInFolder(
         cifarKind("tiny", remote(web, name, bytes)).open({ root: folder }, {});
       const dataset = await open("whole", whole);
       assert.deepEqual([dataset.imageShape, dataset.sizes], [[32, 32, 3], { train: 10, test: 3 }]);
+      assert.deepEqual([...dataset.labels!.train], [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+      assert.deepEqual([...dataset.labels!.test], [0, 1, 2]);
+      assert.deepEqual([dataset.classes![0], dataset.classes![9]], ["airplane", "truck"]);
       assert.deepEqual(await firstValues(dataset, "train"), [10, 11, 12, 10]);
       assert.deepEqual(await firstValues(dataset, "test"), [200, 200, 200, 200]);
       assert.match(

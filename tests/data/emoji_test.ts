@@ -10,11 +10,26 @@ Deno.test("the emoji are 3,415 training and 371 test images, none a skin tone of
   const tenth = (_: unknown, position: number) => position % 10 === 9;
   const files = emojiFiles();
   const parts = {
-    train: files.filter((_, position) => !tenth(_, position)).flat(),
-    test: files.filter(tenth).flat(),
+    train: files.filter((_, position) => !tenth(_, position)).flatMap(({ files }) => files),
+    test: files.filter(tenth).flatMap(({ files }) => files),
   };
   assert.deepEqual(emoji.sizes, { train: 3415, test: 371 });
   assert.deepEqual([parts.train.length, parts.test.length], [3415, 371]);
+
+  const { classes, labels } = emoji;
+  assert.equal(classes!.length, 10);
+  const classOf = (split: "train" | "test", file: string) => {
+    const index = parts[split].findIndex((path) => path.endsWith(`/${file}.png`));
+    return classes![labels![split][index]];
+  };
+  assert.equal(classOf("train", "1f600"), "Smileys & Emotion");
+  assert.equal(classOf("train", "1f436"), "Animals & Nature");
+  assert.equal(
+    classOf("train", "1f91a-1f3fd"),
+    "People & Body",
+    "a skin tone has its emoji's class",
+  );
+  assert.equal(labels!.test.length, 371);
 
   // At their own size the pictures are those of the files, laid over white; rounding differs by one level of 255.
   for (const split of ["train", "test"] as const) {

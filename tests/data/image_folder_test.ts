@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { trainingBatches } from "../../data/batches.ts";
+import { classCount } from "../../data/dataset.ts";
+import { holdOut } from "../../data/held_out.ts";
 import { openDataset } from "../../data/registry.ts";
 import {
   messageOf,
@@ -37,6 +39,49 @@ testInFolder("folders named train and test, or val, are those parts", async (pat
   const dataset = await openDataset({ ...few, path });
   assert.deepEqual(await numbersOf(dataset, "train"), [1, 0]);
   assert.deepEqual(await numbersOf(dataset, "test"), [2]);
+});
+
+testInFolder("folders are classes where every image lies in one", async (path) => {
+  const names = ["train/cat/1.png", "train/dog/deep/2.png", "train/dog/3.png", "val/dog/4.png"];
+  await writePictures(path, [...names, "val/owl/5.png"]);
+  const dataset = await openDataset({ ...few, path });
+  assert.deepEqual(dataset.classes, ["cat", "dog", "owl"]);
+  assert.deepEqual(await numbersOf(dataset, "train"), [0, 2, 1]);
+  assert.deepEqual([...dataset.labels!.train], [0, 1, 1]);
+  assert.deepEqual([...dataset.labels!.test], [1, 2]);
+  const limited = await openDataset({ ...few, path, limit: 2 });
+  assert.deepEqual([...limited.labels!.train], [0, 1]);
+  const crops = await openDataset({ ...few, path, crop: "random", flip: true });
+  for await (const batch of trainingBatches(crops, { seed: 1, epoch: 0, batchSize: 3 })) {
+    const shown = numbersIn(batch.images, crops);
+    assert.deepEqual([...batch.labels!], shown.map((number) => number === 0 ? 0 : 1));
+  }
+  const { training, validation } = holdOut(dataset, 0.4, 1);
+  assert.equal(training.labels!.train.length, 2);
+  for (const [part, split] of [[training, "train"], [validation, "test"]] as const) {
+    const shown = await numbersOf(part, split);
+    assert.deepEqual([...part.labels![split]], shown.map((number) => number === 0 ? 0 : 1));
+  }
+  await writePictures(path, ["val/6.png"]);
+  const mixed = await openDataset({ ...few, path });
+  assert.equal(mixed.labels, undefined);
+  assert.throws(
+    () => classCount(mixed, "objective.classes"),
+    /^RangeError: Cannot train with classes: objective\.classes must be false for a data set without, got true with image-folder .*; digits, .* every image lies in the folder of its class$/,
+  );
+});
+
+testInFolder("a broken image's place takes one of its own class", async (path) => {
+  await writePictures(path, ["train/a/0.png", "train/b/2.png", "train/c/3.png", "test/a/4.png"]);
+  const broken = { "train/a/1.png": "no", "test/b/1.png": "no" };
+  await writeFiles(path, broken);
+  const dataset = await openDataset({ ...few, path });
+  assert.deepEqual([...dataset.labels!.train], [0, 0, 1, 2]);
+  assert.deepEqual(await numbersOf(dataset, "train"), [0, 0, 1, 2]);
+  assert.match(
+    await messageOf(numbersOf(dataset, "test")),
+    /one of the test images of the class b must be whole, got none$/,
+  );
 });
 
 testInFolder(
@@ -164,6 +209,12 @@ testInFolder("imagenet is trained on its class folders and tested on val", async
   const dataset = await openDataset({ name: "imagenet", path, size: 8, workers: 1 });
   assert.deepEqual(await numbersOf(dataset, "train"), [0, 1]);
   assert.deepEqual(numbersIn(await dataset.images("test", Int32Array.of(0)), dataset), [3]);
+  assert.equal(dataset.labels, undefined, "val has no class folders");
+  await Deno.remove(join(path, "val/d.JPEG"));
+  await writePictures(path, ["val/n01443537/e.JPEG"]);
+  const classed = await openDataset({ name: "imagenet", path, size: 8, workers: 1 });
+  assert.deepEqual(classed.classes, ["n01440764", "n01443537"]);
+  assert.deepEqual([[...classed.labels!.train], [...classed.labels!.test]], [[0, 1], [1]]);
   assert.match(
     await messageOf(openDataset({ name: "imagenet", path: join(path, "train") })),
     /must hold train\/ and val\/, got .*n01440764/,

@@ -1,6 +1,8 @@
 /** Published weights by the command line: taken over, measured, and written again. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
+import { decode } from "fast-png";
 import { unpack } from "../pytorch_weights.ts";
 import { withFolder } from "../training/tiny.ts";
 import { lastLine, runTask } from "./child.ts";
@@ -42,6 +44,31 @@ Deno.test("a transformer of taming is taken over, and makes images", () =>
     const made = await runTask("sample", [run, ...device, "--count", "2", "--out", out, "--json"]);
     assert.equal(made.code, 0, made.stderr);
     assert.equal(lastLine(made.stdout).images, 2);
+  }));
+
+Deno.test("a whole latent diffusion model is taken over and sampled", () =>
+  withFolder(async (folder) => {
+    const url = (name: string) =>
+      fileURLToPath(new URL(`../fixtures/ldm/${name}`, import.meta.url));
+    const path = `${folder}/whole.ckpt`, run = `${folder}/run`, out = `${folder}/samples`;
+    await Deno.writeFile(path, gunzipSync(await Deno.readFile(url("whole.ckpt.gz"))));
+    const config = ["--config", url("config.yaml")];
+    const imported = await runTask("import", [path, "--out", run, ...config, "--json"]);
+    assert.equal(imported.code, 0, imported.stderr);
+    const { kind, stage1 } = lastLine(imported.stdout);
+    assert.deepEqual([kind, stage1], ["LDM", `${run}/first-stage`]);
+    const flags = ["--count", "3", "--steps", "4", "--class", "2", "--device", "cpu", "--trace"];
+    const made = await runTask("sample", [run, ...flags, "--out", out]);
+    assert.equal(made.code, 0, made.stderr);
+    const { width, height } = decode(await Deno.readFile(`${out}/2.png`));
+    assert.deepEqual([width, height], [8, 8]);
+    const judged = await runTask("evaluate", [run, "--device", "cpu"]);
+    assert.notEqual(judged.code, 0);
+    assert.match(judged.stderr, /data set must be one that has some, got unknown/);
+    assert.doesNotMatch(judged.stderr, /not foreseen/);
+    const wrong = await runTask("import", [path, "--config", `${folder}/none.yaml`]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /--config must name a YAML file that can be read/);
   }));
 
 Deno.test("what cannot be taken over is told with an exit code of 2", () =>

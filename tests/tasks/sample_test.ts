@@ -1,6 +1,7 @@
 /** Generators as a user calls them: trained over a first stage, sampled, judged. */
 import assert from "node:assert/strict";
 import { decode, encode } from "fast-png";
+import sharp from "sharp";
 import { readSafetensors } from "../../files/safetensors.ts";
 import { runTask, TINY } from "./child.ts";
 
@@ -52,12 +53,20 @@ for (const [name, flags] of Object.entries(GENERATORS)) {
 
     const out = `${run}-samples`;
     const steps = name === "gpt" ? [] : ["--steps", "4"];
-    const made = await ok("sample", run, ...onCpu, "--count", "5", ...steps, "--out", out);
+    const five = ["--count", "5", "--trace", ...steps];
+    const made = await ok("sample", run, ...onCpu, ...five, "--out", out);
     assert.equal(made.images, 5);
     const names = Array.from(Deno.readDirSync(out), ({ name }) => name).sort();
-    assert.deepEqual(names, ["0.png", "1.png", "2.png", "3.png", "4.png", "grid.png"]);
+    assert.deepEqual(names, [
+      ...["0.png", "1.png", "2.png", "3.png", "4.png", "grid.png", "trace.gif"],
+    ]);
     const { width, height } = decode(await Deno.readFile(`${out}/4.png`));
     assert.deepEqual([width, height], [28, 28]);
+
+    const grid = decode(await Deno.readFile(`${out}/grid.png`));
+    const trace = await sharp(`${out}/trace.gif`, { animated: true }).metadata();
+    assert.deepEqual([trace.pageHeight, trace.width], [grid.height, grid.width]);
+    assert.equal(trace.pages, name === "gpt" ? 49 : 4);
 
     const again = `${run}-again`;
     await ok("sample", run, ...onCpu, "--count", "2", "--batch", "1", ...steps, "--out", again);
@@ -144,6 +153,21 @@ Deno.test("classes are taken by name or number, and refused where there are none
   assert.match(
     await refused("sample", run, ...onCpu, "--steps", "0", "--out", `${folder}/none`),
     /steps must be/,
+  );
+  assert.match(
+    await refused("sample", run, ...onCpu, "--steps", "1001", "--out", `${folder}/none`),
+    /the steps must be a whole number from 1 to 1000, the times of the diffusion, got 1001/,
+  );
+  const undropped = `${folder}/undropped`;
+  const small = [...SMALL_UNET, ...short, "--objective.dropClass", "0"];
+  await ok("train", ...onCpu, ...GENERATORS.ldm, ...small, "--out", undropped);
+  assert.match(
+    await refused("sample", undropped, ...onCpu, "--guidance", "2", "--out", `${folder}/none`),
+    /guidance must be 1 .* trained without dropping classes \(objective\.dropClass 0\), got 2/,
+  );
+  assert.match(
+    await refused("sample", `${folder}/gpt`, "--class", "1", "--out", `${folder}/none`),
+    /the run must have been trained with classes, got --class 1 of one that was not/,
   );
   assert.match(
     await refused("sample", run),

@@ -71,3 +71,56 @@ Deno.test("presets that share settings do not share objects that a caller could 
   const [first, second] = ["vqgan-f8", "vqgan-f4"].map((name) => PRESETS.get(name)!);
   assert.notEqual(first.optimizer, second.optimizer);
 });
+
+/** Of each published diffusion: the U-Net, what it takes noise off, and how it was trained. */
+const PUBLISHED = {
+  "ldm-ffhq": [224, [1, 2, 3, 4], [2, 4, 8], 32, "sqrt-linear", 8.4e-5, 42],
+  "ldm-bedrooms": [224, [1, 2, 3, 4], [2, 4, 8], 32, "sqrt-linear", 9.6e-5, 48],
+  "ldm-churches": [192, [1, 2, 2, 4, 4], [1, 2, 4, 8], null, "sqrt-linear", 5e-5, 96],
+  "ldm-imagenet": [256, [1, 2, 4], [1, 2, 4], 32, "sqrt-linear", 4.8e-5, 48],
+  "ddpm-256": [128, [1, 1, 2, 2, 4, 4], [16], null, "linear", 2e-5, 64],
+  "ddpm-cifar10": [128, [1, 2, 2, 2], [2], null, "linear", 2e-4, 128],
+} as const;
+
+Deno.test("each published diffusion has the settings of its paper", () => {
+  for (const [preset, published] of Object.entries(PUBLISHED)) {
+    const below = preset.startsWith("ldm") ? { stage1: "runs/stage1" } : {};
+    const { model, objective, optimizer, training } = settings(preset, below);
+    assert.deepEqual(
+      [
+        ...[model.width, model.multipliers, model.attentionAt, model.headChannels],
+        ...[objective.schedule, optimizer.learningRate, training.batchSize],
+      ],
+      published,
+      preset,
+    );
+    assert.deepEqual([model.residualBlocks, objective.times, objective.prediction], [
+      ...[2, 1000, "epsilon"],
+    ]);
+    assert.equal(training.averageDecay, 0.9999);
+  }
+  const churches = settings("ldm-churches", { stage1: "runs/stage1" });
+  assert.deepEqual([churches.model.heads, churches.model.scaleShift, churches.model.resample], [
+    ...[8, true, "residual"],
+  ]);
+  assert.equal(churches.objective.lastBeta, 0.0155);
+  const imagenet = settings("ldm-imagenet", { stage1: "runs/stage1" });
+  assert.deepEqual([imagenet.model.conditioning, imagenet.model.contextWidth], [
+    ...["cross-attention", 512],
+  ]);
+  assert.equal(imagenet.objective.classes, true);
+  const cifar = settings("ddpm-cifar10");
+  assert.deepEqual([cifar.model.dropout, cifar.optimizer.warmupSteps, cifar.optimizer.clipNorm], [
+    ...[0.1, 5000, 1],
+  ]);
+});
+
+Deno.test("the small diffusions are of digits and emoji", () => {
+  for (
+    const [preset, name] of [["ldm", "digits"], ["ldm-class", "digits"], ["ldm-emoji", "emoji"]]
+  ) {
+    const { data, objective } = settings(preset, { stage1: "runs/stage1" });
+    assert.deepEqual([data.name, objective.type], [name, "latent-diffusion"]);
+  }
+  assert.equal(settings("ddpm").data.name, "digits");
+});

@@ -1,53 +1,23 @@
 /** Takes published weights over: makes a run of them. */
-import { join } from "node:path";
-import type { HostTensor } from "../../core/host_tensor.ts";
 import { openDevice } from "../../core/device.ts";
-import { sameShape, showShape } from "../../core/shape.ts";
-import type { StateDictionary } from "../../nn/module.ts";
-import { constructAutoencoder } from "../../objectives/reconstruction_kind.ts";
-import { type CheckpointHeader, saveCheckpoint } from "../checkpoint.ts";
-import type { Config } from "../config.ts";
+import type { HostTensor } from "../../core/host_tensor.ts";
+import { saveCheckpoint } from "../checkpoint.ts";
 import { identityOf } from "../identity.ts";
-import { quantizerOf } from "../construct.ts";
 import { openRun } from "../open_run.ts";
-import { merge, resolveUnchecked, section } from "../resolve.ts";
 import { RunFolder } from "../run_folder.ts";
-import { PRETRAINED_KINDS, type PretrainedKind, type PretrainedModel } from "./kinds.ts";
-import { fromPyTorch, type NameTable } from "./layout.ts";
-import { type Net2NetFile, splitNet2Net, takeNet2Net } from "./net2net.ts";
-import { type LeftOut, type PretrainedFile, readPretrained } from "./weights.ts";
-
-export type { LeftOut } from "./weights.ts";
-
-/** Where settings come from that the weights do not say. */
-export interface ImportSources {
-  /** What a configuration file holds. */
-  readonly file?: unknown;
-  /** What the command line says; `out` is the run's folder. */
-  readonly flags?: unknown;
-  /** The number of classes that a transformer is conditioned on; 0, none. */
-  readonly classes?: number;
-  /** Imports only the first stage of a file that has a transformer too. */
-  readonly firstStageOnly?: boolean;
-}
-
-/** What became of a file. */
-export interface ImportedWeights {
-  /** Whose weights they are. */
-  readonly kind: string;
-  /** The run's configuration. */
-  readonly config: Config;
-  /** The model's whole state, as a run keeps it. */
-  readonly state: StateDictionary;
-  /** How many of the file's tensors were taken over. */
-  readonly loaded: number;
-  /** The others. */
-  readonly leftOut: readonly LeftOut[];
-}
+import { diffusionPrefix, importDiffusion } from "./import_diffusion.ts";
+import {
+  type ImportedWeights,
+  importFirstStage,
+  type ImportSources,
+} from "./import_first_stage.ts";
+import { importTransformer } from "./import_transformer.ts";
+import { splitNet2Net } from "./net2net.ts";
+import { readPretrained } from "./weights.ts";
 
 /** Reads published weights and gives the model that they are of: the reference implementation of CVQ-VAE, taming's VQGAN
- * (Gumbel too), LDM's first stages (also inside a whole LDM), diffusers' VQModel. The kind and the sizes are told by the
- * tensors; every tensor is either taken over or named with the reason.
+ * (Gumbel too) and its transformers over codes, LDM's first stages, whole LDMs, diffusers' VQModel. The kind and the sizes
+ * are told by the tensors; every tensor is either taken over or named with the reason.
  *
  *     const { config, state } = await importWeights("vqgan_imagenet_f16_1024.ckpt");
  *
@@ -59,214 +29,63 @@ export async function importWeights(
   path: string,
   sources: ImportSources = {},
 ): Promise<ImportedWeights> {
-  return await firstStageIn(await readPretrained(path), sources);
+  const whole = await readPretrained(path);
+  if (sources.firstStageOnly) return await importFirstStage(whole, sources);
+  const net2net = splitNet2Net(whole);
+  if (net2net !== undefined) return await importTransformer(net2net, sources);
+  const prefix = diffusionPrefix(whole);
+  return prefix === undefined
+    ? await importFirstStage(whole, sources)
+    : await importDiffusion(whole, prefix, sources);
 }
 
-async function firstStageIn(
-  given: PretrainedFile,
-  { file, flags }: ImportSources,
-): Promise<ImportedWeights> {
-  const whole = withOldNames(given), { path } = whole;
-  const { kind, prefix } = recognise(whole);
-  const own = [...whole.tensors].filter(([name]) => name.startsWith(prefix));
-  const model: PretrainedModel = {
-    path,
-    config: whole.config,
-    tensors: new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor])),
-  };
-  const { settings, channels, names } = kind.recognise(model);
-  const config = resolveUnchecked({ saved: settings, file, flags });
-  const state = await stateOf(config, channels);
-  const taken = new Set<string>();
-  const loaded = new Map([...state].map(([ours, tensor]): [string, HostTensor] => {
-    return [ours, take(model, names, ours, tensor, taken)];
-  }));
-  const rest = [...whole.tensors.keys()].filter((name) =>
-    !name.startsWith(prefix) || !taken.has(name.slice(prefix.length))
-  );
-  const reasons = Map.groupBy(rest, (name) => reasonOf(model, name, prefix));
-  const leftOut = [...reasons].map(([reason, names]) => ({ reason, names }));
-  return { kind: kind.name, config, state: loaded, loaded: taken.size, leftOut };
-}
-
-/** Makes a run of published weights, in the folder that the settings name: its configuration and its only checkpoint. Of
- * taming's transformers it makes two, that of the first stage in the folder `first-stage` of the other.
+/** Makes a run of published weights, in the folder that the settings name: its configuration and its only checkpoint. Of a
+ * generator it makes two, that of the first stage in the folder `first-stage` of the other.
  *
  *     await importRun("ffhq.ckpt", { flags: { out: "runs/faces", model: { heads: 16 }, data: { name: "ffhq" } } });
  *
  * @throws {Error} the folder has a run, or cannot be written; or as `importWeights`
- * @throws {RangeError} as `importWeights`, or a transformer is conditioned on anything but a class
+ * @throws {RangeError} as `importWeights`, or a generator is conditioned on anything but a class
  */
 export async function importRun(path: string, sources: ImportSources): Promise<ImportedWeights> {
-  const whole = await readPretrained(path);
-  const net2net = sources.firstStageOnly ? undefined : splitNet2Net(whole);
-  if (net2net !== undefined) return await importGenerator(net2net, sources);
-  const imported = await firstStageIn(whole, sources);
-  await writeRun(path, imported, identityOf(imported.config));
-  return imported;
-}
-
-/** Makes runs of a transformer and of the first stage below it. */
-async function importGenerator(
-  parts: Net2NetFile,
-  { file, flags, classes = 0 }: ImportSources,
-): Promise<ImportedWeights> {
-  const { path } = parts.rest, given = merge(section(file), section(flags));
-  const { out, data, model } = given, { heads } = section(model);
-  if (typeof heads !== "number") {
-    throw new RangeError(
-      `Cannot import ${path}: --model.heads must say how many heads the transformer has (n_head in its YAML file), ` +
-        `got ${heads === undefined ? "none" : heads}`,
+  const imported = await importWeights(path, sources), { stage1 } = imported;
+  const runs = stage1 === undefined ? [imported] : [stage1, imported];
+  for (const { config: { out } } of runs) {
+    if (await new RunFolder(out).state() === "empty") continue;
+    throw new Error(
+      `Cannot import into ${out}: the folder must not have a run, got one; --out chooses another`,
     );
   }
-  const stage1 = join(typeof out === "string" ? out : ".", "first-stage");
-  const below = await firstStageIn(parts.rest, { flags: { out: stage1, data } });
-  const { codebookSize } = quantizerOf(below.config);
-  const own = takeNet2Net(parts, { codebookSize: Number(codebookSize), classes, heads });
-  // It was always conditioned on a class, so no class cannot be asked for.
-  const objective = { type: "autoregression", conditional: classes > 0, classDropout: 0 };
-  const config = resolveUnchecked({ saved: { objective, stage1, model: own.model }, file, flags });
-  const { state, leftOut } = own;
-  const imported = {
-    kind: "taming's transformer",
-    ...{ config, state },
-    loaded: own.loaded + below.loaded,
-    leftOut: [...leftOut, ...below.leftOut],
-  };
-  await checkEmpty(config.out);
-  await writeRun(path, below, identityOf(below.config));
-  using device = await openDevice("reference");
-  using opened = await openRun(stage1, device);
-  await writeRun(path, imported, { ...identityOf(config), stage1: opened.identity });
+  for (const run of runs) await writeRun(path, run);
   return imported;
-}
-
-async function checkEmpty(path: string): Promise<void> {
-  if (await new RunFolder(path).state() === "empty") return;
-  throw new Error(
-    `Cannot import into ${path}: the folder must not have a run, got one; --out chooses another`,
-  );
 }
 
 /** Writes a run's configuration and its only checkpoint. */
 async function writeRun(
   from: string,
-  { config, state, kind, loaded, leftOut }: ImportedWeights,
-  identity: CheckpointHeader["identity"],
+  { config, state, averages = new Map(), kind, loaded, leftOut }: ImportedWeights,
 ): Promise<void> {
-  await checkEmpty(config.out);
   const folder = new RunFolder(config.out);
   using _lock = await folder.lock();
   await folder.begin(0);
   await folder.writeConfig(config);
   const step: HostTensor = { shape: [], values: Int32Array.of(0) };
-  const named = [...state].map(([name, tensor]): [string, HostTensor] => [`model.${name}`, tensor]);
-  const header = { identity, carried: {} };
-  await saveCheckpoint(folder.checkpoint("last"), new Map([["step", step], ...named]), header);
+  const named = [
+    ["step", step] as const,
+    ...[...state].map(([name, tensor]) => [`model.${name}`, tensor] as const),
+    ...[...averages].map(([name, tensor]) => [`average.values.${name}`, tensor] as const),
+  ];
+  const below = config.stage1 === null ? {} : { stage1: await identityIn(config.stage1) };
+  await saveCheckpoint(folder.checkpoint("last"), new Map(named), {
+    identity: { ...identityOf(config), ...below },
+    carried: {},
+  });
   await folder.writeSummary({ imported: { from, kind, loaded, leftOut } });
 }
 
-/** The state of a configuration's model with its initial weights. */
-async function stateOf(config: Config, channels: number): Promise<StateDictionary> {
+/** What names the weights of the first stage in a folder. */
+async function identityIn(path: string): Promise<string> {
   using device = await openDevice("reference");
-  const { seed, model } = config;
-  using network = constructAutoencoder(device, {
-    seed,
-    model,
-    quantizer: quantizerOf(config),
-    channels,
-  });
-  return await network.stateDictionary();
-}
-
-/** A file whose attention layers have diffusers' names of today. */
-function withOldNames(file: PretrainedFile): PretrainedFile {
-  const today: readonly (readonly [RegExp, string])[] = [
-    [/(\.attentions\.\d+)\.query\./, "$1.to_q."],
-    [/(\.attentions\.\d+)\.key\./, "$1.to_k."],
-    [/(\.attentions\.\d+)\.value\./, "$1.to_v."],
-    [/(\.attentions\.\d+)\.proj_attn\./, "$1.to_out.0."],
-  ];
-  const renamed = [...file.tensors].map(([name, tensor]): [string, HostTensor] => [
-    today.reduce((text, [old, now]) => text.replace(old, now), name),
-    tensor,
-  ]);
-  return { ...file, tensors: new Map(renamed) };
-}
-
-/** The kind of a file, and what its model's names begin with. Of several models the first stage of an LDM is meant, else
- * the one with the shortest names. */
-function recognise({ path, tensors }: PretrainedFile): { kind: PretrainedKind; prefix: string } {
-  const found = PRETRAINED_KINDS.flatMap((kind) =>
-    [...tensors.keys()].filter((name) => name === kind.sign || name.endsWith(`.${kind.sign}`))
-      .map((name) => ({ kind, prefix: name.slice(0, -kind.sign.length) }))
-  );
-  const rank = ({ prefix }: { readonly prefix: string }): number =>
-    prefix.endsWith("first_stage_model.") ? -1 : prefix.length;
-  const [first] = found.toSorted((a, b) => rank(a) - rank(b));
-  if (first !== undefined) return first;
-  const some = [...tensors.keys()].slice(0, 3).join(", ");
-  const signs = PRETRAINED_KINDS.map(({ name, sign }) => `${sign} (${name})`).join(" or ");
-  throw new RangeError(
-    `Cannot import ${path}: it must hold ${signs}, got ${
-      some === "" ? "no tensor" : `others, such as ${some}`
-    }`,
-  );
-}
-
-/** A tensor of the file in the place of one of ours; ours itself, where files have none. */
-function take(
-  { path, tensors }: PretrainedModel,
-  names: NameTable,
-  ours: string,
-  own: HostTensor,
-  taken: Set<string>,
-): HostTensor {
-  const place = names(ours);
-  if (place === undefined) return own;
-  const theirs = tensors.get(place.name);
-  if (theirs === undefined) {
-    throw new RangeError(
-      `Cannot import ${path}: it must hold ${place.name}, which is ${ours} here, got none`,
-    );
-  }
-  const moved = fromPyTorch(theirs, place.layout);
-  if (!sameShape(moved.shape, own.shape) || !(moved.values instanceof Float32Array)) {
-    throw new RangeError(
-      `Cannot import ${path}: ${place.name} must fit ${ours}, float32 ${
-        showShape(own.shape)
-      } with channels last, ` +
-        `got ${moved.values instanceof Float32Array ? "float32" : "int32"} ${
-          showShape(theirs.shape)
-        }`,
-    );
-  }
-  taken.add(place.name);
-  return moved;
-}
-
-/** Why a tensor is not taken over. */
-const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [/^loss\.discriminator\d?\./, "the discriminator, which only training needs"],
-  [/^loss\.perceptual_loss\./, "the perceptual network, which only training needs"],
-  [/^loss\./, "of the losses, which only training needs"],
-  [
-    /^(quantize|_vq_vae)\.(?:.*\.)?(cluster_size|embed_avg|embed_prob|ema_\w+|_ema_\w+)$/,
-    "statistics of the codebook, which only training needs",
-  ],
-  [/(^|\.)num_batches_tracked$/, "a count of batches"],
-];
-
-/** @throws {RangeError} the tensor is a part of the networks that this program does not know */
-function reasonOf({ path }: PretrainedModel, name: string, prefix: string): string {
-  if (!name.startsWith(prefix)) return "not of the first stage";
-  const own = name.slice(prefix.length);
-  const reason = REASONS.find(([pattern]) => pattern.test(own))?.[1];
-  if (reason !== undefined) return reason;
-  const isPart =
-    /^(_?encoder|_?decoder|quantize|_vq_vae|quant_conv|post_quant_conv|_pre_vq_conv)\b/;
-  if (!isPart.test(own)) return "not of the first stage";
-  throw new RangeError(
-    `Cannot import ${path}: every tensor of its networks must have a place in the model, got ${name} without one`,
-  );
+  using run = await openRun(path, device);
+  return run.identity;
 }

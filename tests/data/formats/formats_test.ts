@@ -40,9 +40,10 @@ Deno.test("an IDX file that is cut short, lies, or holds no bytes is refused", (
   for (const [file, message] of cases) assert.throws(() => readIdx(file, "a file"), { message });
 });
 
-Deno.test("a CIFAR file gives images with the channels last", () => {
+Deno.test("a CIFAR file gives images with the channels last, and their labels", () => {
   const file = cifar(3, (image, channel, pixel) => (image * 50 + channel * 80 + pixel) % 256);
-  const images = readCifar(file, "a batch");
+  const { images, labels } = readCifar(file, "a batch");
+  assert.deepEqual([...labels], [0, 1, 2]);
   assert.equal(images.length, 3 * 3072);
   for (const [image, channel, pixel] of [[0, 0, 0], [1, 2, 1023], [2, 1, 517]]) {
     const value = images[3 * (image * 1024 + pixel) + channel];
@@ -184,7 +185,7 @@ fuzz(
   () => idx([5, 4, 3], new Uint8Array(60)),
   (file) => readIdx(file, "f").values.length,
 );
-fuzz("readCifar", () => cifar(1, () => 7), (file) => readCifar(file, "f").length);
+fuzz("readCifar", () => cifar(1, () => 7), (file) => readCifar(file, "f").images.length);
 fuzz("readTar", () =>
   tar([
     { name: "a/b.png", content: text("some bytes") },

@@ -1,0 +1,29 @@
+/** Animated pictures. */
+import { loadOnDemand } from "./on_demand.ts";
+
+/** What an animated picture is made of. */
+export interface GifOptions {
+  /** The bytes of `[height, width, channels]` of each frame, row-major; one at least. */
+  readonly frames: readonly Uint8Array[];
+  /** Pixels of a side. */
+  readonly height: number;
+  /** Likewise. */
+  readonly width: number;
+  /** 1: grey; 3: colour. */
+  readonly channels: 1 | 3;
+}
+
+/** Milliseconds of a frame, and of the last. */
+const DELAY = 80, LAST = 2000;
+
+/** Encodes a GIF that plays without end and rests on its last frame. It has 256 colours. */
+export async function encodeGif(
+  { frames, height, width, channels }: GifOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { sharp } = await loadOnDemand("sharp.ts") as typeof import("./sharp.ts");
+  const pixels = new Uint8Array(frames.length * height * width * channels);
+  frames.forEach((frame, at) => pixels.set(frame, at * frame.length));
+  const raw = { width, height: frames.length * height, channels, pageHeight: height };
+  const delay = frames.map((_, at) => at === frames.length - 1 ? LAST : DELAY);
+  return new Uint8Array(await sharp(pixels, { raw }).gif({ delay, loop: 0 }).toBuffer());
+}

@@ -1,0 +1,49 @@
+/** The images that nobody has: of a run that was made of published weights. */
+import { z } from "zod";
+import type { Dataset } from "./dataset.ts";
+import type { DatasetKind } from "./kind.ts";
+
+/** The settings of `unknown`. */
+export interface UnknownSettings {
+  /** The side of the images. */
+  readonly size: number;
+  /** Their channels. */
+  readonly channels: number;
+  /** How many classes they have; none where they have none. */
+  readonly classes: number | null;
+}
+
+/** `unknown` in the registry: `[size, size, channels]`, and not one image. A generator that stands on it can be sampled;
+ * it can neither be trained nor measured. */
+export const unknownKind: DatasetKind<UnknownSettings> = {
+  schema: z.strictObject({
+    size: z.int().min(1).max(4096).default(256).describe("the side of the images, in pixels"),
+    channels: z.union([z.literal(1), z.literal(3)]).default(3)
+      .describe("the images' channels: 1 for grey, 3 for colour"),
+    classes: z.int().min(1).nullable().default(null)
+      .describe("how many classes the images have, numbers from 0; none: they have none"),
+  }),
+  imageShape: ({ size, channels }) => [size, size, channels],
+  open: async (settings) => await Promise.resolve(openUnknown(settings)),
+};
+
+function openUnknown({ size, channels, classes }: UnknownSettings): Dataset {
+  const first = Int32Array.of(0);
+  return {
+    name: "unknown",
+    imageShape: [size, size, channels],
+    sizes: { train: 1, test: 1 },
+    ...classes !== null && {
+      classes: Array.from({ length: classes }, (_, number) => String(number)),
+      labels: { train: first, test: first },
+    },
+    variance: 1,
+    images: () =>
+      Promise.reject(
+        new Error(
+          "Cannot read images: the run's data set must be one that has some, got unknown, that of a run made of published " +
+            "weights; import it again with --data.name of the set that it was trained on",
+        ),
+      ),
+  };
+}

@@ -1,0 +1,74 @@
+/** How the generators of a study are judged: beside training, each makes images, and these are measured. */
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { writeAtomically } from "../files/atomic_write.ts";
+import type { RecordedProtocol } from "../objectives/protocol.ts";
+import { DamagedFileError, jsonNumber, readJsonFile } from "../training/read_back.ts";
+
+/** How a generator's run is judged. */
+export interface Judging {
+  /** How many images it makes; none: as many as the test set has. */
+  readonly samples: number | null;
+}
+
+const JUDGING: z.ZodType<Judging> = z.object({ samples: z.int().min(1).nullable() });
+
+const file = (folder: string) => join(folder, "judging.json");
+
+/** Says in a run's folder that it is judged, and how. */
+export async function writeJudging(folder: string, judging: Judging): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeAtomically(file(folder), `${JSON.stringify({ samples: judging.samples })}\n`);
+}
+
+/** How the run in a folder is judged; none where it is not.
+ * @throws {DamagedFileError} the file cannot be read
+ */
+export async function readJudging(folder: string): Promise<Judging | undefined> {
+  return await readJsonFile(file(folder), JUDGING, "how a run is judged");
+}
+
+const EVALUATION = z.object({
+  test: z.looseObject({ protocol: z.string(), bits: z.number().optional() }),
+  secondsPerSample: z.number().positive(),
+  measurements: z.array(z.object({
+    metric: z.string(),
+    value: jsonNumber.nullable(),
+    protocol: z.string(),
+  })),
+  protocols: z.record(z.string(), z.looseObject({})),
+});
+
+/** What a generator was found to be. */
+export interface Judgement {
+  /** The hash of what must be the same for numbers to compare: all of their protocol but how the generator was sampled. */
+  readonly hash: string;
+  /** That protocol. */
+  readonly protocol: RecordedProtocol;
+  /** The numbers. */
+  readonly measured: Readonly<Record<"fid" | "bits" | "secondsPerSample", number | null>>;
+}
+
+/** Reads the judgement of a generator's run; none where it has not been judged.
+ * @throws {DamagedFileError} the file cannot be read
+ */
+export async function readJudgement(folder: string): Promise<Judgement | undefined> {
+  const path = join(folder, "evaluation.json");
+  const evaluation = await readJsonFile(path, EVALUATION, "the evaluation of a generator");
+  if (evaluation === undefined) return undefined;
+  const { test, measurements, protocols, secondsPerSample } = evaluation;
+  const fid = measurements.find(({ metric }) => metric === "fid");
+  const own = protocols[fid?.protocol ?? test.protocol];
+  if (own === undefined) {
+    throw new DamagedFileError(path, "it must hold the protocol of its numbers", "none");
+  }
+  const { sampling: _, ...protocol } = own;
+  const text = JSON.stringify(protocol);
+  return {
+    hash: createHash("sha256").update(text).digest("hex").slice(0, 12),
+    protocol: protocol as unknown as RecordedProtocol,
+    measured: { fid: fid?.value ?? null, bits: test.bits ?? null, secondsPerSample },
+  };
+}

@@ -1,0 +1,193 @@
+/** Studies whose runs stand on runs of another study: planned, launched in turn, resumed, collected. */
+import assert from "node:assert/strict";
+import { join, resolve } from "node:path";
+import { collectStudy } from "../../studies/collect_study.ts";
+import { KubernetesLauncher } from "../../studies/launchers/kubernetes.ts";
+import type { Launcher } from "../../studies/launchers/launcher.ts";
+import { LocalLauncher } from "../../studies/launchers/local.ts";
+import { PrintLauncher } from "../../studies/launchers/print.ts";
+import { planRuns } from "../../studies/plan.ts";
+import { launchStudy, runStudy } from "../../studies/run_study.ts";
+import { readStudy, type Study } from "../../studies/study.ts";
+import { showMarkdown } from "../../studies/tables.ts";
+import { RunFolder } from "../../training/run_folder.ts";
+import { STUDIES } from "../../tasks/studies/registry.ts";
+
+const training = { maxSteps: 2, batchSize: 16, logEverySteps: 1, checkpointEverySteps: 1 };
+const STUDY: Study = {
+  name: "generators",
+  base: { device: "cpu", training, model: { width: 16 } },
+  stage1: {
+    name: "stages",
+    base: {
+      device: "cpu",
+      training,
+      model: { hidden: 8, residualHidden: 4 },
+      quantizer: { codebookSize: 8, codebookDim: 4 },
+    },
+    axes: [{ path: "quantizer.type", values: ["vanilla", "clustered"] }],
+  },
+  axes: [{
+    name: "generator",
+    values: {
+      codes: { preset: "gpt", model: { layers: 1, heads: 2 } },
+      pixels: { preset: "ddpm", model: { groups: 4, headChannels: 8, multipliers: [1, 1, 1] } },
+    },
+  }],
+  samples: 20,
+  measure: ["fid", "bits", "stage1Usage", "stage1Mse", "parameters", "secondsPerSample"],
+};
+
+async function inFolder(body: (out: string) => Promise<void>): Promise<void> {
+  const out = await Deno.makeTempDir({ prefix: "codebook-stages-" });
+  try {
+    await body(out);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+}
+
+Deno.test("each generator stands on each first stage of its seed, and what needs none stands alone", async () => {
+  const out = "runs/generators";
+  const two = { ...STUDY, seeds: [1, 2], stage1: { ...STUDY.stage1!, seeds: [1, 2] } };
+  const runs = await planRuns(two, { out });
+  assert.deepEqual(runs.map(({ point, seed }) => [...Object.values(point), seed]), [
+    ["vanilla", "codes", 1],
+    ["clustered", "codes", 1],
+    ["none", "pixels", 1],
+    ["vanilla", "codes", 2],
+    ["clustered", "codes", 2],
+    ["none", "pixels", 2],
+  ]);
+  assert.deepEqual(Object.keys(runs[0].point), ["quantizer.type", "generator"]);
+  const below = await planRuns(two.stage1, { out: join(out, "stage1") });
+  const [vanilla, clustered] = below;
+  for (const [run, stage] of [[runs[0], vanilla], [runs[1], clustered], [runs[4], below[3]]]) {
+    assert.equal(run.stage1!.hash, stage.hash);
+    assert.equal(run.config.stage1, resolve(stage.config.out));
+  }
+  assert.deepEqual([runs[2].stage1, runs[2].config.stage1], [undefined, null]);
+  assert.ok(runs.every(({ judging }) => judging!.samples === 20));
+  assert.ok(below.every(({ judging }) => judging === undefined));
+
+  const elsewhere = await planRuns(two, { out: "elsewhere" });
+  assert.deepEqual(elsewhere.map(({ hash }) => hash), runs.map(({ hash }) => hash));
+  const settings = { quantizer: { codebookSize: 4 } };
+  const other = await planRuns(two, { out, settings });
+  assert.ok(other[0].hash !== runs[0].hash, "another first stage is below");
+  assert.equal(other[2].hash, runs[2].hash);
+});
+
+Deno.test("a study that asks for what cannot be is refused", async () => {
+  const refused = (study: Study, message: RegExp) =>
+    assert.rejects(planRuns(study, { out: "x" }), { name: "RangeError", message });
+  await refused(
+    { ...STUDY, seeds: [7] },
+    /its first stages must have a run of every seed, got none of 7/,
+  );
+  await refused({ ...STUDY, base: { ...STUDY.base, stage1: "runs/a" } }, /stage1 must not be set/);
+  assert.throws(
+    () => readStudy({ ...STUDY, stage1: { name: "A" } }),
+    /stage1\.name must be a text/,
+  );
+  assert.throws(() => readStudy({ ...STUDY, samples: 0 }), /samples must be at least 1, got 0/);
+  await inFolder(async (out) => {
+    const launcher = new KubernetesLauncher({ image: "i", claim: "c", folder: "f" });
+    await assert.rejects(
+      launchStudy(STUDY, launcher, { out }),
+      /with kubernetes: its runs must stand on no first stages of the study, got stages; --launcher local/,
+    );
+    assert.deepEqual([...Deno.readDirSync(out)], []);
+  });
+});
+
+Deno.test("what is launched elsewhere is launched in turn: first stages, then what stands on them", () =>
+  inFolder(async (out) => {
+    const first = await launchStudy(STUDY, new PrintLauncher(), { out });
+    assert.equal(first.next.length, 2 + 1 + 1, "two first stages, the pixels, and a word");
+    assert.match(first.next[3], /^2 of the runs wait for their first stages; the same command/);
+    const [{ folder }] = first.stage1!.records;
+    await new RunFolder(folder).writeSummary({
+      ...{ steps: 2, device: "cpu", imagesPerSecond: 1 },
+      test: { images: 1, mse: 1, psnr: 1, usage: 1, perplexity: 1, protocol: "a" },
+      protocols: {
+        a: {
+          dataset: "d",
+          split: "test",
+          images: 1,
+          imageShape: [1, 1, 1],
+          valueRange: [-1, 1],
+          metrics: {},
+        },
+      },
+    });
+    const second = await launchStudy(STUDY, new PrintLauncher(), { out });
+    assert.equal(second.next.length, 1 + 2 + 1);
+    assert.match(second.next[3], /^1 of the runs wait/);
+    const collected = await collectStudy(out);
+    assert.deepEqual(collected.stage1!.records.map(({ state }) => state), ["finished", "waiting"]);
+  }));
+
+Deno.test("a study of generators runs in several sittings, and its table has them all", () =>
+  inFolder(async (out) => {
+    const axes = [{ path: "quantizer.type", values: ["vanilla"] }];
+    const study = { ...STUDY, stage1: { ...STUDY.stage1!, axes } };
+    // The first sitting trains the first stage and one run on it; then it is stopped.
+    const local = new LocalLauncher(), launched: string[] = [];
+    const stopped: Launcher = {
+      launch: async (work) => {
+        launched.push(work.runs[0].hash);
+        return await local.launch({ ...work, runs: work.runs.slice(0, 1) });
+      },
+    };
+    const { records: halfway, stage1 } = await launchStudy(study, stopped, { out });
+    assert.equal(launched.length, 2);
+    assert.deepEqual(stage1!.records.map(({ state }) => state), ["finished"]);
+    assert.deepEqual(halfway.map(({ state }) => state), ["finished", "waiting"]);
+    const records = await runStudy(study, { out, jobs: 2 });
+    assert.deepEqual(records.map(({ state, failure }) => [state, failure]), [
+      ...[["finished", null], ["finished", null]],
+    ]);
+    assert.equal(new Set(records.map(({ protocol }) => protocol)).size, 1, "one table");
+    for (const { point, measured } of records) {
+      const { fid, bits, stage1Usage, stage1Mse, parameters, secondsPerSample } = measured!;
+      assert.ok(fid! > 0 && parameters! > 1000 && secondsPerSample! > 0);
+      assert.equal(measured!.usage, undefined);
+      const standsAlone = point.generator === "pixels";
+      assert.deepEqual([bits, stage1Usage, stage1Mse].map((value) => typeof value !== "number"), [
+        ...[standsAlone, standsAlone, standsAlone],
+      ]);
+    }
+    const table = showMarkdown(study, records);
+    assert.match(
+      table,
+      /\| quantizer\.type \| generator \| FID +\| bits a code \| usage below, % /,
+    );
+    const page = await Deno.readTextFile(`${out}/study.html`);
+    assert.match(page, /bits a code/);
+    assert.doesNotMatch(page, /Damaged|Left to run/);
+    assert.match(await Deno.readTextFile(`${out}/stage1/study.html`), /Reconstructions/);
+
+    // A run that was trained and not judged is judged alone.
+    const { folder } = records[0], metrics = `${folder}/metrics.jsonl`;
+    const before = Deno.statSync(metrics).mtime;
+    await Deno.remove(`${folder}/evaluation.json`);
+    assert.equal((await collectStudy(out)).records[0].state, "started");
+    const [again] = await runStudy(study, { out });
+    assert.equal(again.state, "finished");
+    assert.equal(again.measured!.fid, records[0].measured!.fid);
+    assert.deepEqual(Deno.statSync(metrics).mtime, before, "it is not trained again");
+  }));
+
+Deno.test("the study generation has every first stage under the same generators", async () => {
+  const study = STUDIES.find(({ name }) => name === "generation")!;
+  for (const scale of ["smoke", "small", "paper"] as const) {
+    const runs = await planRuns(study, { out: "runs/generation", scale });
+    assert.equal(runs.length, 4 * 3 + 1);
+    const diffusions = runs.filter(({ point }) => point.generator === "latent diffusion");
+    const ways = diffusions.map(({ config: { objective, model, training } }) =>
+      JSON.stringify([objective, model, training])
+    );
+    assert.equal(new Set(ways).size, 1);
+  }
+});
