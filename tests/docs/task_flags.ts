@@ -30,7 +30,7 @@ export async function flagsOf(task: string): Promise<readonly string[] | undefin
   if (!hasHelp(task)) return undefined;
   if (!known.has(task)) {
     const helps = await Promise.all(
-      [["--help"], ["--images", "--help"]].map((args) => helpOf(task, args).catch(() => "")),
+      [["--help", "all"], ["--images", "--help"]].map((args) => helpOf(task, args).catch(() => "")),
     );
     const names = [...helps.join("\n").matchAll(/^ +--([\w.:-]+)/gm)].map(([, name]) => name);
     known.set(task, ["help", "version", ...names]);
