@@ -143,13 +143,18 @@ function showCapacity(
   return [`device ${device}`, ...bounds].join(", ");
 }
 
-/** One line per batch size, with and without recomputation. */
+function showWork({ operations, movedBytes, kernels }: StepPlan): string[] {
+  return [(operations / 1e9).toFixed(1), (movedBytes / 1e9).toFixed(1), String(kernels)];
+}
+
+/** One line per batch size: memory with and without recomputation, and the work without it. */
 function showSteps(steps: readonly (StepPlan & { readonly fits: Verdict })[]): string[] {
   const rows = [...Map.groupBy(steps, ({ batch }) => batch)].map(([batch, both]) => [
     String(batch),
     ...both.flatMap(({ peakBytes, fits }) => [mebibytes(peakBytes), fits]),
+    ...showWork(both[0]),
   ]);
-  const head = ["batch", "peak", "fits", "peak, recompute", "fits"];
+  const head = ["batch", "peak", "fits", "peak, recompute", "fits", "GFLOP", "GB moved", "kernels"];
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column].length))
   );

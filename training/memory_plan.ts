@@ -1,7 +1,9 @@
-/** How much memory a configuration needs, measured by a dry run of its training step. */
+/** What a configuration needs, measured by a dry run of its training step: memory, and the work of the step. */
 import type { DeviceName } from "../core/backend.ts";
+import type { Cost } from "../core/cost.ts";
 import { openDryRun } from "../core/dry_run.ts";
 import { watchMemory } from "../core/memory_watch.ts";
+import { profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -13,7 +15,7 @@ import type { Config } from "./config.ts";
 import { needsOf } from "./construct.ts";
 import { openRun } from "./open_run.ts";
 
-/** Memory of a training step. */
+/** Memory and work of a training step. */
 export interface StepPlan {
   /** Images a step. */
   readonly batch: number;
@@ -25,6 +27,13 @@ export interface StepPlan {
   readonly heldBytes: number;
   /** Size of the longest tensor, in bytes. */
   readonly longestBytes: number;
+  /** Number of kernels that the step runs. */
+  readonly kernels: number;
+  /** Floating-point operations of products, convolutions, nearest codes and attention; a multiplication and an addition
+   * each count as one. */
+  readonly operations: number;
+  /** Bytes that the kernels read and write: each operand and each output once. */
+  readonly movedBytes: number;
 }
 
 /** Memory of a configuration. */
@@ -114,12 +123,19 @@ async function planStep(config: Config, { device: name, imageShape, classes }: M
   };
   step(); // Allocates what is created on first use.
   const restingBytes = device.liveBytes;
-  using watch = watchMemory(device);
+  const watch = watchMemory(device);
   step();
   const { peakBytes, heldBytes, longestBytes } = watch;
+  watch[Symbol.dispose]();
+  const { kernels } = await profile(device, "a step", step);
+  const total = (of: (kernel: Cost) => number) => kernels.reduce((sum, each) => sum + of(each), 0);
   return {
     standing: { ...standingOf(objective), restingBytes },
-    step: { peakBytes, heldBytes, longestBytes },
+    step: {
+      ...{ peakBytes, heldBytes, longestBytes, kernels: kernels.length },
+      operations: total(({ operations = 0 }) => operations),
+      movedBytes: total(({ bytes }) => bytes),
+    },
   };
 }
 

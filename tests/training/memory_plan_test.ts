@@ -142,3 +142,18 @@ Deno.test("a dry run takes no memory and counts all of it", async () => {
   assert.equal(new Set(await few.floats()).size, 3);
   assert.deepEqual(same.shape, huge.shape);
 });
+
+Deno.test("a plan counts the work of a step: in proportion to the batch, with as many kernels, and no more than 360", async () => {
+  const config = resolveConfig({ flags: { preset: "digits" } });
+  const { steps } = await planMemory(config, {
+    ...{ device: "webgpu", imageShape: [28, 28, 1], batches: [8, 16] },
+  });
+  const [eight, , sixteen] = steps;
+  assert.equal(sixteen.operations, 2 * eight.operations);
+  // The encoder's convolutions alone, forward: 4×4×1×64 at 14×14, 4×4×64×128 at 7×7, 3×3×128×128 at 7×7.
+  const encoder = 2 * 8 * (14 * 14 * 64 * 16 + 7 * 7 * 128 * 1024 + 7 * 7 * 128 * 1152);
+  assert.ok(eight.operations > 3 * encoder, `${eight.operations}`);
+  assert.ok(sixteen.movedBytes > eight.movedBytes && sixteen.movedBytes < 2 * eight.movedBytes);
+  assert.equal(eight.kernels, sixteen.kernels);
+  assert.ok(eight.kernels <= 360, `${eight.kernels} kernels`); // Each costs the host time on a GPU.
+});
