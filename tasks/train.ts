@@ -108,6 +108,7 @@ async function run(args: readonly string[]): Promise<number> {
   const shared = shareConfig(config, communicator);
   await checkFolder(folder, options);
   const code = await trainInto(folder, config, { ...options, shared, communicator, output });
+  communicator.barrier("for the summary", Infinity);
   communicator[Symbol.dispose](); // Not after an error: that is to be told, and ends the other processes.
   return code;
 }
