@@ -21,22 +21,22 @@ export interface Reconstruction {
  * h = H / downsampling and w = W / downsampling.
  */
 export abstract class Autoencoder extends Module {
-  /** How many pixels of a side make one place of the latent grid. */
+  /** How many times longer the side of an image is than the side of its latent grid. */
   abstract readonly downsampling: number;
   /** Channels of the images. */
   abstract readonly channels: number;
-  /** Features to codes. */
+  /** Replaces features by codes. */
   abstract readonly quantizer: Quantizer;
 
   /** The weight of the decoder's last convolution: adversarial training balances its losses by their gradients there. */
   abstract get lastWeight(): Tensor;
 
-  /** Features of images: float32 `[B, H, W, C]` → `[B, h, w, D]`.
-   * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
+  /** Encodes images: float32 `[B, H, W, C]` → `[B, h, w, D]`.
+   * @throws {TypeError} the images have another number of channels, or a side is not divisible by the downsampling
    */
   abstract encode(images: Tensor, context?: Context): Tensor;
 
-  /** Images of codes: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
+  /** Decodes codes: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
   abstract decode(codes: Tensor, context?: Context): Tensor;
 
   /** Compresses and rebuilds: float32 `[B, H, W, C]`; changes no state.
@@ -54,7 +54,7 @@ export abstract class Autoencoder extends Module {
     return { reconstruction: this.decode(quantized.quantized, context), features, quantized };
   }
 
-  /** Refuses images that the model cannot take.
+  /** Rejects images that the model cannot take.
    * @throws {TypeError} as `encode`
    */
   protected checkImages({ shape }: Tensor): void {

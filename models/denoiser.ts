@@ -29,11 +29,11 @@ export abstract class Denoiser extends Module {
 
   /** Denoises: float32 `[B, H, W, channels]` → the same shape.
    * @param times of each image, at which its noise has the strength that it has
-   * @throws {TypeError} the images are of other channels, or not one time an image
+   * @throws {TypeError} the images have another number of channels, or not one time an image
    */
   abstract forward(x: Tensor, times: ArrayLike<number>, context: DenoiseContext): Tensor;
 
-  /** Refuses what the network cannot take.
+  /** Rejects what the network cannot take.
    * @throws {TypeError} as `forward`
    */
   protected checkInput({ shape }: Tensor, times: ArrayLike<number>, labels?: Tensor): void {

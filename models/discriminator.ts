@@ -17,7 +17,7 @@ export interface DiscriminatorOptions {
   readonly width?: number;
   /** Convolutions that halve the side; 3. */
   readonly layers?: number;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 

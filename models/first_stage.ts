@@ -56,12 +56,12 @@ export class FirstStage implements Disposable {
     return this.network.channels;
   }
 
-  /** K. */
+  /** K: the number of codes. */
   get codebookSize(): number {
     return this.network.quantizer.codebookSize;
   }
 
-  /** D. */
+  /** D: the length of a code. */
   get codebookDim(): number {
     return this.network.quantizer.codebookDim;
   }
@@ -90,7 +90,7 @@ export class FirstStage implements Disposable {
 
   /** Images to codes.
    * @param images float32 `[B, H, W, C]` in [−1, 1]
-   * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
+   * @throws {TypeError} the images have another number of channels, or a side is not divisible by the downsampling
    */
   encode(images: Tensor): Encoded {
     return withoutGradients(() => {
@@ -146,7 +146,7 @@ export class FirstStage implements Disposable {
     return { training: false, key: this.#key };
   }
 
-  /** Gives the memory of the network back. */
+  /** Frees the network's memory. */
   [Symbol.dispose](): void {
     this.network.dispose();
   }

@@ -60,7 +60,7 @@ export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
   "unet": unetKind,
 }));
 
-/** The transformers over the codes of a first stage that has one code a position. */
+/** The transformers over the codes of a first stage that has one code per position. */
 export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = new Map<
   string,
   ModelKind<CodeTransformer, CodeTransformerNeeds>
@@ -68,7 +68,7 @@ export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = n
   "transformer": codeTransformerKind,
 }));
 
-/** The transformers over the codes of a first stage that may have several codes a position. */
+/** The transformers over the codes of a first stage that may have several codes per position. */
 export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTransformerNeeds> =
   new Map<string, ModelKind<ResidualTransformer, ResidualTransformerNeeds>>(Object.entries({
     "rq-transformer": residualTransformerKind,

@@ -20,7 +20,7 @@ export interface VQVAEOptions {
   readonly residualHidden?: number;
   /** Residual blocks on each side; 2. */
   readonly residualLayers?: number;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -147,7 +147,7 @@ class Decoder extends Layer {
  * ```
  */
 export class VQVAE extends Autoencoder {
-  /** How many pixels of a side make one place of the latent grid. */
+  /** How many times longer the side of an image is than the side of its latent grid. */
   static readonly downsampling: number = 4;
   /** The same, of this one. */
   readonly downsampling: number = VQVAE.downsampling;
@@ -155,7 +155,7 @@ export class VQVAE extends Autoencoder {
   readonly channels: number;
   /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`. */
   readonly encoder: Layer;
-  /** Features to codes. */
+  /** Replaces features by codes. */
   readonly quantizer: Quantizer;
   /** Codes `[B, h, w, D]` → images `[B, 4h, 4w, C]`. */
   readonly decoder: Layer;
@@ -185,7 +185,7 @@ export class VQVAE extends Autoencoder {
   }
 
   /** Images `[B, H, W, C]` → features `[B, H/4, W/4, D]`.
-   * @throws {TypeError} the images are of other channels, or a side is not divisible by 4
+   * @throws {TypeError} the images have another number of channels, or a side is not divisible by 4
    */
   encode(images: Tensor): Tensor {
     this.checkImages(images);
@@ -198,7 +198,7 @@ export class VQVAE extends Autoencoder {
   }
 }
 
-/** The settings of the small VQ-VAE, as configurations hold them. */
+/** The settings of the small VQ-VAEin a configuration. */
 export interface VQVAESettings {
   /** Channels of the hidden layers, even. */
   readonly hidden: number;

@@ -1,4 +1,5 @@
-/** The gradients of a reconstruction step, computed in parts of the batch: less memory, the result of the whole batch. */
+/** The gradients of a reconstruction step, computed in parts of the batch. This needs less memory and gives the result
+ * of the whole batch. */
 import { backward, detach, parameter, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";
@@ -11,27 +12,27 @@ import { meanOverRanks, SINGLE } from "../nn/replicas.ts";
 import type { QuantizeContext } from "../quantizers/quantizer.ts";
 import type { TrainingPass } from "./training_pass.ts";
 
-/** What a step's forward and backward passes give. */
+/** The results of a step's forward and backward pass. */
 export interface PassWithGradients extends Omit<TrainingPass, "reconstruction"> {
   /** The loss, a scalar. */
   readonly loss: Tensor;
-  /** By every parameter of the model, in their order. */
+  /** The gradient of each parameter of the model, in the order of the parameters. */
   readonly gradients: readonly Tensor[];
 }
 
-/** How they are computed. */
+/** Options of `accumulatedGradients`. */
 export interface AccumulationOptions {
   /** The model. */
   readonly model: Autoencoder;
   /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
-  /** In how many parts the encoder and the decoder see the batch. */
+  /** How many parts the encoder and the decoder split the batch into. */
   readonly parts: number;
 }
 
-/** The gradients of the loss of a whole batch. The encoder and the decoder see the batch part by part; the quantiser sees
- * all features at once, so that usage, statistics and losses are those of the batch, whatever the method. The encoder and
- * the decoder run twice: once for values, once for gradients.
+/** Computes the gradients of the loss of a whole batch. The encoder and the decoder process the batch part by part. The
+ * quantiser gets all features at once, so usage, statistics and losses are those of the whole batch, for every method.
+ * The encoder and the decoder run twice: once for the values, once for the gradients.
  * @param images float32 `[B, H, W, C]`; the parts must divide B
  * @param scope keeps the results
  */
@@ -93,7 +94,7 @@ export function accumulatedGradients(
   return { loss, mse, quantizerLoss, features, quantized, gradients: totals };
 }
 
-/** Part `at` of so many equal ones along the first axis. */
+/** Part `at` of `parts` equal parts along the first axis. */
 function partOf(x: Tensor, at: number, parts: number): Tensor {
   const [batch, ...rest] = x.shape;
   const size = batch / parts;

@@ -1,4 +1,4 @@
-/** Adversarial training of a first stage, as VQGAN's (Esser et al. 2021, arXiv 2012.09841, 3.1 and eq. 7). */
+/** Adversarial training of a first stage, as in VQGAN (Esser et al. 2021, arXiv 2012.09841, 3.1 and eq. 7). */
 import { backward, detach, parameter, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { add, clamp, div, mul } from "../core/functions/elementwise.ts";
@@ -18,46 +18,47 @@ import { FirstStageObjective, type FirstStageOptions } from "./first_stage.ts";
 import type { Inspection, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { forwardInTraining, STEP_SCALARS, updateModel } from "./training_step.ts";
 
-/** How unlike two batches of images look: `[B, H, W, C]` twice → `[B]`, differentiable by both. `Lpips` is one. */
+/** A perceptual distance between two batches of images: `[B, H, W, C]` twice → `[B]`. It is differentiable with respect
+ * to both. `Lpips` is one. */
 export interface Perceptual extends Disposable {
-  /** Compares. */
+  /** Computes the distance of each pair. */
   forward(a: Tensor, b: Tensor): Tensor;
 }
 
-/** The settings of the losses, as configurations hold them. */
+/** The settings of the lossesin a configuration. */
 export interface AdversarialWeights {
-  /** What is taken of the difference of pixels: its magnitude or its square. */
+  /** The pixel loss: the absolute difference (l1) or the squared difference (l2). */
   readonly pixelLoss: "l1" | "l2";
-  /** w_p: of the perceptual term. */
+  /** w_p: the weight of the perceptual term. */
   readonly perceptualWeight: number;
-  /** Of the generator's term, times its adaptive weight. */
+  /** w_g: the weight of the generator's term. It multiplies the adaptive weight. */
   readonly generatorWeight: number;
-  /** w_q: of the quantiser's losses. */
+  /** w_q: the weight of the quantiser's losses. */
   readonly quantizerWeight: number;
-  /** The losses of both sides. */
+  /** The losses of the generator and the discriminator. */
   readonly discLoss: AdversarialLossName;
-  /** The step, counted from 0, at which the discriminator begins to learn. */
+  /** The step, counted from 0, at which the discriminator starts to learn. */
   readonly discStart: number;
-  /** Steps that the discriminator learns before the generator's term counts. */
+  /** How many steps the discriminator learns before the generator's term is added. */
   readonly discWarmupSteps: number;
-  /** Steps over which the generator's term then grows to its weight. */
+  /** Over how many steps the generator's term then grows to its full weight. */
   readonly generatorRampSteps: number;
   /** Whether the inputs of the discriminator are augmented; see `augment`. */
   readonly discAugment: boolean;
 }
 
-/** What the objective is made of. */
+/** Options of the constructor. */
 export interface AdversarialOptions extends FirstStageOptions, Partial<AdversarialWeights> {
-  /** Tells images from reconstructions. */
+  /** Distinguishes images from reconstructions. */
   readonly discriminator: Discriminator;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly discriminatorOptimizer: Optimizer;
-  /** The perceptual term, which the objective disposes of; none leaves it out. */
+  /** The perceptual term; "none" omits it. The objective disposes of it. */
   readonly perceptual: Perceptual | "none";
 }
 
-/** The weights that are meant where none are given; those of VQGAN but for the discriminator's start, which the length of
- * a run decides. */
+/** The default weights. They are those of VQGAN, except for the start of the discriminator, which depends on the length
+ * of a run. */
 export const ADVERSARIAL_DEFAULTS: AdversarialWeights = {
   pixelLoss: "l1",
   perceptualWeight: 1,
@@ -70,29 +71,29 @@ export const ADVERSARIAL_DEFAULTS: AdversarialWeights = {
   discAugment: false,
 };
 
-/** Added to the norm that divides, and the greatest ratio of the norms. */
+/** The constant added to the norm in the denominator, and the largest ratio of the norms. */
 const EPSILON = 1e-4, MOST = 1e4;
 /** Separates the random numbers of the augmentation from those of the quantiser. */
 const AUGMENTATION = 101;
-/** An adaptive weight from which on the discriminator is known to ruin reconstructions. */
+/** From this adaptive weight on, the discriminator is known to ruin reconstructions. */
 const DANGEROUS = 25;
 
-/** Minimises, for images x and their reconstructions x̂,
+/** The autoencoder minimises, for images x and their reconstructions x̂,
  *
  *     nll = mean(|x − x̂|) + w_p·mean(perceptual(x, x̂))
  *     nll + f·λ·g + w_q·(the quantiser's losses)    λ = w_g·clamp(‖∂nll/∂W‖/(‖∂g/∂W‖ + 1e−4), 0, 1e4)
  *
- * by the autoencoder, where g is the generator's loss and W the weight of the decoder's last convolution; λ is a number to
- * the gradient. Then the discriminator's loss on x and x̂, without a gradient by x̂, by the discriminator. A step is:
- * forward, the autoencoder's update, the discriminator's.
+ * where g is the generator's loss and W the weight of the decoder's last convolution. λ is treated as a constant: it
+ * has no gradient. The discriminator minimises its own loss on x and x̂, without a gradient to x̂. A step is: forward
+ * pass, update of the autoencoder, update of the discriminator.
  *
- * f is 0 until the discriminator has learned for `discWarmupSteps` from `discStart` on, then grows to 1 over
- * `generatorRampSteps`. Where f is 0 the generator's term is not computed, and before `discStart` the discriminator is not
- * run: its optimiser's steps count from there.
+ * f is 0 until the discriminator has learned for `discWarmupSteps` steps from `discStart` on. Then it grows to 1 over
+ * `generatorRampSteps`. While f is 0, the generator's term is not computed. Before `discStart` the discriminator does
+ * not run, and its optimiser does not count steps.
  *
- * Differs from taming's code: x̂ of the discriminator's update is that of the forward pass, not one made anew with the
- * autoencoder's updated weights; the perceptual term is a mean over images, as there. A quantiser's own form of the
- * reconstruction loss (`sq`) has no part in it.
+ * Differs from taming's code: the discriminator's update uses x̂ of the forward pass, not a new x̂ from the updated
+ * autoencoder. As in taming, the perceptual term is a mean over images. If a quantiser has its own form of the
+ * reconstruction loss (`sq`), it is not used.
  *
  * ```ts
  * import {
@@ -121,18 +122,18 @@ const DANGEROUS = 25;
  * ```
  */
 export class AdversarialObjective extends FirstStageObjective {
-  /** Tells images from reconstructions. */
+  /** Distinguishes images from reconstructions. */
   readonly discriminator: Discriminator;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly discriminatorOptimizer: Optimizer;
   /** The names of the scalars: those of a reconstruction, the parts of both losses, λ, and the mean logits of x and x̂.
-   * What is not computed in a step is 0. */
+   * Values that a step does not compute are 0. */
   readonly scalars: readonly string[];
   readonly #options: AdversarialOptions & AdversarialWeights;
   readonly #update: Update;
   readonly #discriminatorUpdate: Update;
 
-  /** Takes up the networks and their optimisers. */
+  /** Makes the objective for the networks and their optimisers. */
   constructor(device: Device, options: AdversarialOptions) {
     super(device, options);
     const { model, optimizer, discriminator, discriminatorOptimizer, perceptual } = options;
@@ -150,7 +151,7 @@ export class AdversarialObjective extends FirstStageObjective {
     ];
   }
 
-  /** Takes a step. */
+  /** Makes a training step. */
   step(
     { images }: TrainingBatch,
     { step, ...context }: StepContext,
@@ -160,7 +161,8 @@ export class AdversarialObjective extends FirstStageObjective {
     using scope = device.scope();
     const pass = forwardInTraining(model, images, context, scope);
     const { mse, quantizerLoss, reconstruction, quantized } = pass;
-    // The losses of images end here: what they give is handed on to the model in one backward pass.
+    // The image losses are differentiated only up to here. One backward pass then takes their gradients through the
+    // model.
     const seen = parameter(detach(reconstruction));
     const fidelity = this.#fidelity(seen, images);
     const generator = this.#generator(seen, context, step);
@@ -184,7 +186,7 @@ export class AdversarialObjective extends FirstStageObjective {
     for (const tensor of generator === undefined ? kept : [...kept, generator.loss]) {
       scope.keep(tensor);
     }
-    // Its gradients are those of the loss: `upstream` is the loss's by the reconstruction.
+    // It has the same gradients as the loss: `upstream` is the gradient of the loss with respect to the reconstruction.
     const surrogate = add(
       sum(mul(reconstruction, upstream)),
       mul(quantizerLoss, this.#options.quantizerWeight),
@@ -204,11 +206,11 @@ export class AdversarialObjective extends FirstStageObjective {
     };
   }
 
-  /** Says how the codebook and both players fare. */
+  /** Reports the state of the codebook, the generator and the discriminator. */
   override async inspect(means: Scalars): Promise<Inspection> {
     const inspection = await super.inspect(means);
     const { discriminatorLoss, adaptiveWeight, logitsReal, logitsFake } = means;
-    // Before it learns, there is no logit of it.
+    // Before the discriminator learns, it gives no logits.
     if (logitsReal === 0 && logitsFake === 0) return inspection;
     const words = `discriminator ${discriminatorLoss.toPrecision(3)}`;
     const logits = [logitsReal, logitsFake].map((logit) => logit.toFixed(2)).join(" and ");
@@ -232,21 +234,21 @@ export class AdversarialObjective extends FirstStageObjective {
     };
   }
 
-  /** Gives the memory of the whole state back, and that of the perceptual term. */
+  /** Frees the memory of the state and of the perceptual term. */
   override dispose(): void {
     super.dispose();
     const { perceptual } = this.#options;
     if (perceptual !== "none") perceptual[Symbol.dispose]();
   }
 
-  /** Of f: 0 while the generator's term does not count, 1 when it has its whole weight. */
+  /** f: 0 while the generator's term is left out, 1 when it has its full weight. */
   #generatorShare(step: number): number {
     const { discStart, discWarmupSteps, generatorRampSteps } = this.#options;
     const taken = step - discStart - discWarmupSteps;
     return taken < 0 ? 0 : Math.min(1, (taken + 1) / (generatorRampSteps + 1));
   }
 
-  /** nll, its gradient by the reconstruction, and its parts. */
+  /** nll, its gradient with respect to the reconstruction, and its parts. */
   #fidelity(seen: Tensor, images: Tensor) {
     const { pixelLoss, perceptual, perceptualWeight } = this.#options;
     using scope = images.device.scope();
@@ -259,7 +261,7 @@ export class AdversarialObjective extends FirstStageObjective {
     return { loss, scalars, gradient: scope.keep(gradient) };
   }
 
-  /** g and its gradient by the reconstruction; none while it does not count. */
+  /** g and its gradient with respect to the reconstruction; `undefined` while the term is left out. */
   #generator(seen: Tensor, context: Context, step: number) {
     if (this.#generatorShare(step) === 0) return undefined;
     using scope = seen.device.scope();
@@ -280,9 +282,9 @@ export class AdversarialObjective extends FirstStageObjective {
     return this.discriminator.forward(seen, context);
   }
 
-  /** λ, a scalar; 0 where there is no generator's term.
-   * @param byFidelity of nll by the reconstruction
-   * @param byGenerator of g by the reconstruction
+  /** λ, a scalar; 0 without a generator's term.
+   * @param byFidelity the gradient of nll with respect to the reconstruction
+   * @param byGenerator the gradient of g with respect to the reconstruction
    */
   #adaptiveWeight(
     reconstruction: Tensor,
@@ -303,7 +305,7 @@ export class AdversarialObjective extends FirstStageObjective {
     }));
   }
 
-  /** The discriminator's step, and what it shows of it; zeros before it begins to learn. */
+  /** The discriminator's step and its scalars; zeros before the discriminator starts to learn. */
   #trainDiscriminator(images: Tensor, seen: Tensor, context: Context, step: number) {
     const { discLoss, discStart } = this.#options;
     const { device } = images;

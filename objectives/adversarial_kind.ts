@@ -16,15 +16,15 @@ import { decaysIn } from "./first_stage.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 import { constructFor } from "./reconstruction_kind.ts";
 
-/** The settings of adversarial training, as configurations hold them. */
+/** The settings of adversarial trainingin a configuration. */
 export interface AdversarialSettings extends AdversarialWeights {
-  /** The network that LPIPS looks through, or none. */
+  /** The network whose features LPIPS compares, or none. */
   readonly perceptual: LpipsNetwork | "none";
   /** The folder of LPIPS's weights. */
   readonly weights: string | null;
-  /** Convolutions of the discriminator that halve the side. */
+  /** How many convolutions of the discriminator halve the side. */
   readonly discLayers: number;
-  /** Channels behind its first convolution. */
+  /** Channels after the discriminator's first convolution. */
   readonly discChannels: number;
 }
 
@@ -32,7 +32,7 @@ const count = () => z.int().min(0);
 const weight = () => z.number().min(0);
 
 /** Loads the perceptual term.
- * @param blank whether to use zeros in place of the weights
+ * @param blank whether to use zeros instead of the weights
  * @throws {Error} there are no weights
  */
 async function loadPerceptual(
@@ -55,32 +55,32 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
     "rebuild images that look real: pixels, a perceptual term, a discriminator, and the quantiser's losses",
   schema: z.strictObject({
     pixelLoss: z.enum(["l1", "l2"]).default(ADVERSARIAL_DEFAULTS.pixelLoss)
-      .describe("what is taken of the difference of pixels: its magnitude or its square"),
+      .describe("the pixel loss: the absolute difference (l1) or the squared difference (l2)"),
     perceptual: z.enum(["none", ...LPIPS_NETWORKS]).default("vgg")
-      .describe("the network that LPIPS looks through; none leaves the term out"),
+      .describe("the network whose features LPIPS compares; none omits the perceptual term"),
     weights: z.string().min(1).nullable().default(null)
       .describe("the folder of LPIPS's weights"),
     perceptualWeight: weight().default(ADVERSARIAL_DEFAULTS.perceptualWeight)
-      .describe("of the perceptual term"),
+      .describe("the weight of the perceptual term"),
     generatorWeight: weight().default(ADVERSARIAL_DEFAULTS.generatorWeight)
-      .describe("of the generator's term, times its adaptive weight"),
+      .describe("the weight of the generator's term; it multiplies the adaptive weight"),
     quantizerWeight: weight().default(ADVERSARIAL_DEFAULTS.quantizerWeight)
-      .describe("of the quantiser's losses"),
+      .describe("the weight of the quantiser's losses"),
     discLoss: z.enum(["hinge", "non-saturating"]).default(ADVERSARIAL_DEFAULTS.discLoss)
-      .describe("the losses of generator and discriminator"),
+      .describe("the losses of the generator and the discriminator"),
     discStart: count().default(ADVERSARIAL_DEFAULTS.discStart)
-      .describe("the step, counted from 0, at which the discriminator begins to learn"),
+      .describe("the step, counted from 0, at which the discriminator starts to learn"),
     discWarmupSteps: count().default(ADVERSARIAL_DEFAULTS.discWarmupSteps)
-      .describe("steps that the discriminator learns before the generator's term counts"),
+      .describe("how many steps the discriminator learns before the generator's term is added"),
     generatorRampSteps: count().default(ADVERSARIAL_DEFAULTS.generatorRampSteps)
-      .describe("steps over which the generator's term then grows to its weight"),
+      .describe("over how many steps the generator's term then grows to its full weight"),
     discAugment: z.boolean().default(ADVERSARIAL_DEFAULTS.discAugment).describe(
       "augments the images that the discriminator sees (DiffAugment: colours, shifts, cutouts); for small data sets",
     ),
     discLayers: z.int().min(1).default(3)
-      .describe("convolutions of the discriminator that halve the side"),
+      .describe("how many convolutions of the discriminator halve the side"),
     discChannels: z.int().min(1).default(64)
-      .describe("channels behind the discriminator's first convolution"),
+      .describe("channels after the discriminator's first convolution"),
   }),
   models: AUTOENCODERS,
   quantizes: true,

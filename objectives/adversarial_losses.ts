@@ -1,19 +1,19 @@
-/** The losses of a generator and a discriminator that play against each other. */
+/** The adversarial losses of a generator and a discriminator. */
 import { add, mul, neg, relu, sub } from "../core/functions/elementwise.ts";
 import { stack } from "../core/functions/movement.ts";
 import { logsumexp, mean } from "../core/functions/reductions.ts";
 import { full } from "../core/functions/creation.ts";
 import type { Tensor } from "../core/tensor.ts";
 
-/** What both sides minimise, by the discriminator's logits; scalars, means over the logits. */
+/** The losses of both networks, computed from the discriminator's logits. Each is a scalar, a mean over the logits. */
 export interface AdversarialLosses {
-  /** What makes images look real. */
+  /** The generator's loss: it makes images look real. */
   generator(fake: Tensor): Tensor;
-  /** What tells real images from others. */
+  /** The discriminator's loss: it separates real images from generated ones. */
   discriminator(real: Tensor, fake: Tensor): Tensor;
 }
 
-/** ln(1 + eˣ), which does not overflow, and whose gradient is the sigmoid everywhere. */
+/** ln(1 + eˣ). It does not overflow, and its gradient is the sigmoid everywhere. */
 export function softplus(x: Tensor): Tensor {
   return logsumexp(stack([x, full(x.device, x.shape, 0)]), 0);
 }
@@ -25,7 +25,8 @@ const half = (a: Tensor, b: Tensor): Tensor => mul(add(mean(a), mean(b)), 0.5);
  * - `hinge` (arXiv 1705.02894): −mean D(x̂), and ½(mean relu(1 − D(x)) + mean relu(1 + D(x̂)));
  * - `non-saturating` (arXiv 1406.2661): mean softplus(−D(x̂)), and ½(mean softplus(−D(x)) + mean softplus(D(x̂))).
  *
- * The half keeps both of one size; taming's `vanilla` is the second discriminator with the first generator.
+ * The factor ½ gives both losses the same size. Taming's `vanilla` is the discriminator of the second pair with the
+ * generator of the first.
  *
  * ```ts
  * import { ADVERSARIAL_LOSSES, openDevice } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** Autoregression: a transformer that tells each code of an image from those before it. */
+/** Autoregression: a transformer predicts each code of an image from the codes before it. */
 import * as z from "zod";
 import { reshape, slice } from "../core/functions/movement.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -19,16 +19,16 @@ import {
 import { CachedTransformer } from "./next_code.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
 
-/** How the codes are sampled. */
+/** The schema of the sampling settings. */
 export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
   { readonly [Name in keyof CodeSamplingSettings]: z.ZodType<CodeSamplingSettings[Name]> },
   z.core.$strict
 > = z.strictObject(CODE_SAMPLING);
 
-/** Minimises −ln p of every code after those before it, by rows (arXiv 2012.09841, 3.2). Its number is bits a code:
- * −log₂ p, the mean over all codes of all images, without smoothing.
+/** Minimises −ln p of every code given the codes before it, in row order (arXiv 2012.09841, 3.2). Evaluation reports
+ * bits per code: −log₂ p without smoothing, the mean over all codes of all images.
  *
- * `generate` completes images whose first codes, by rows, are known.
+ * `generate` can complete images whose first codes, in row order, are known.
  *
  * ```ts
  * import {
@@ -66,7 +66,7 @@ export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
  * ```
  */
 export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
-  /** Bits. */
+  /** The measure: bits per code. */
   protected override readonly measure: readonly [string, string] = [
     "bits",
     "-log2 of the probability of each code after those before it, the mean over all codes",
@@ -92,14 +92,14 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     });
   }
 
-  /** Checks settings of sampling and fills in the defaults. */
+  /** Checks the sampling settings and fills in the defaults. */
   protected override readSampling(
     settings: Readonly<Record<string, unknown>>,
   ): CodeSamplingSettings {
     return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
   }
 
-  /** What the model makes of codes. */
+  /** The losses of the model on codes. */
   protected override losses(
     { codes }: EncodedCodes,
     labels: Tensor,
@@ -116,8 +116,8 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
   }
 }
 
-/** Refuses known codes that come after some that are not.
- * @throws {RangeError} there are
+/** Rejects known codes that come after unknown ones.
+ * @throws {RangeError} a known code comes after an unknown one
  */
 export function checkPrefix(given: Int32Array | undefined, length: number): void {
   given?.forEach((code, at) => {

@@ -1,4 +1,4 @@
-/** What a first stage makes of all training images, in memory, so that it runs once for each. */
+/** The first stage's encodings of all training images, kept in memory so that it encodes each image only once. */
 import type { HostArray } from "../core/backend.ts";
 import { withoutGradients } from "../core/execute.ts";
 import { philox, type RandomKey } from "../core/random.ts";
@@ -6,21 +6,21 @@ import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 
-/** What is kept: nothing; the features or codes of the images as they are, without what the data set draws besides (crops,
- * flips); or of them and of their mirror images, of which each step draws one. */
+/** What to cache: nothing; the features or codes of the images as they are, without the random augmentation of the data
+ * set (crops, flips); or those of the images and of their mirror images, from which each step draws one. */
 export const CACHES = ["none", "images", "flips"] as const;
 
-/** One of them. */
+/** The name of a cache. */
 export type Cache = typeof CACHES[number];
 
-/** Images encoded at once. */
+/** How many images are encoded at once. */
 const BATCH = 64;
 
-/** Features or codes by the images' indices. */
+/** The features or codes of images, by the images' indices. */
 export class CachedEncodings {
   readonly #values: HostArray;
   readonly #shape: readonly number[];
-  /** How many images there are, where mirror images lie behind them. */
+  /** The number of images, if their mirror images follow them. */
   readonly #flipped: number | undefined;
 
   private constructor(values: HostArray, shape: readonly number[], flipped?: number) {
@@ -30,8 +30,8 @@ export class CachedEncodings {
   }
 
   /** Encodes all training images.
-   * @param encode makes images `[B, H, W, C]` something of B rows, float32 or int32
-   * @throws {RangeError} they do not lie by index
+   * @param encode maps images `[B, H, W, C]` to a tensor with B rows, float32 or int32
+   * @throws {RangeError} the images cannot be read by index
    */
   static async encode(
     device: Device,
@@ -65,9 +65,9 @@ export class CachedEncodings {
     return new CachedEncodings(values!, shape, flips ? train : undefined);
   }
 
-  /** What some images are encoded to, `[B, ...]`.
-   * @param key draws which of them are mirrored
-   * @param first the place of the first in the batch; 0
+  /** The encodings of some images, `[B, ...]`.
+   * @param key the key for the choice of mirrored images
+   * @param first the position of the first image in the batch; by default 0
    */
   read(device: Device, indices: Int32Array, key: RandomKey, first: number = 0): Tensor {
     const size = sizeOf(this.#shape), words = new Uint32Array(4);
@@ -84,7 +84,7 @@ export class CachedEncodings {
   }
 }
 
-/** Images with left and right exchanged. */
+/** Mirrors images: swaps left and right. */
 function mirrored(
   images: Float32Array,
   { imageShape: [, width, channels] }: Dataset,

@@ -1,4 +1,4 @@
-/** What the generators share that make the codes of a first stage. */
+/** What all generators of a first stage's codes have in common. */
 import * as z from "zod";
 import { backward, withoutGradients } from "../core/execute.ts";
 import { full, uniform } from "../core/functions/creation.ts";
@@ -25,112 +25,117 @@ import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from ".
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
 import { checkChoice, CHOICE_SETTINGS, type ChoiceSettings } from "./samplers/choice.ts";
 
-/** A model that tells codes. */
+/** A model that predicts codes. */
 export interface CodeModel extends Module {
-  /** How many classes it is told of. */
+  /** The number of classes that the model is conditioned on; 0 without classes. */
   readonly classes: number;
 }
 
-/** What a generator of codes is made of. */
+/** Options of the constructor. */
 export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOptions {
-  /** What is trained. */
+  /** The model that is trained. */
   readonly model: Model;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly optimizer: Optimizer;
-  /** Makes images codes, and codes images. */
+  /** Encodes images to codes and decodes codes to images. */
   readonly stage1: FirstStage;
   /** The images. */
   readonly dataset: Dataset;
-  /** The share of the training images whose class the model is not told. */
+  /** The share of the training images whose class is hidden from the model. */
   readonly classDropout: number;
-  /** The share of each target that is spread over all codes. */
+  /** Label smoothing: the share of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** Which codes of training images are kept in memory; none by default. */
+  /** Which codes of the training images are kept in memory; by default none. */
   readonly cache?: Cache;
 }
 
-/** Settings that generators of codes have in common. */
+/** Settings that all generators of codes have in common. */
 export interface CodeGeneratorSettings {
-  /** Whether the model is told the classes. */
+  /** Whether the model is conditioned on the classes. */
   readonly conditional: boolean;
-  /** The share of the training images whose class it is not told. */
+  /** The share of the training images whose class is hidden from the model. */
   readonly classDropout: number;
-  /** The share of each target that is spread over all codes. */
+  /** Label smoothing: the share of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** Which codes of training images are kept in memory. */
+  /** Which codes of the training images are kept in memory. */
   readonly cache: Cache;
 }
 
-/** Their schema.
- * @param smoothing its default
+/** The schema of these settings.
+ * @param smoothing the default of `smoothing`
  */
 export function codeGeneratorSchema(smoothing: number): z.ZodObject<
   { readonly [Name in keyof CodeGeneratorSettings]: z.ZodType<CodeGeneratorSettings[Name]> },
   z.core.$strict
 > {
   return z.strictObject({
-    conditional: z.boolean().default(false).describe("tells the model the images' classes"),
+    conditional: z.boolean().default(false).describe("conditions the model on the images' classes"),
     classDropout: z.number().min(0).max(1).default(0.1)
-      .describe("share of the training images whose class is not told, for guidance"),
+      .describe(
+        "the share of the training images whose class is hidden from the model; guidance needs it",
+      ),
     smoothing: z.number().min(0).max(1).default(smoothing)
-      .describe("share of each target that is spread over all codes"),
+      .describe("label smoothing: the share of each target that is spread over all codes"),
     cache: z.enum([...CACHES]).default("none").describe(
-      "codes of training images that are kept in memory: none, of the images as they are, of their mirror images too",
+      "which codes are kept in memory: none, those of the training images as they are, or also those of their mirror images",
     ),
   });
 }
 
-/** How codes are sampled, whatever the generator. */
+/** The sampling settings of every generator of codes. */
 export interface CodeSamplingSettings extends ChoiceSettings {
-  /** How far logits go from those of no class towards those of the class. */
+  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, more goes
+   * beyond. */
   readonly guidance: number;
 }
 
-/** Their schema, to be spread into that of a generator's sampling. */
+/** The schema of these settings, to be spread into the schema of a generator's sampling settings. */
 export const CODE_SAMPLING: typeof CHOICE_SETTINGS & { readonly guidance: z.ZodType<number> } = {
   ...CHOICE_SETTINGS,
   guidance: z.number().min(0).default(1)
-    .describe("of classes: 1 samples as the model learned, more sharpens"),
+    .describe(
+      "scale of classifier-free guidance: 1 samples as the model learned, more follows the class more strongly",
+    ),
 };
 
-/** Some images whose codes are to be drawn. */
+/** A request to draw the codes of some images. */
 export interface CodeRequest<Settings extends CodeSamplingSettings> {
-  /** How many. */
+  /** How many images. */
   readonly count: number;
-  /** The first one's number. */
+  /** The number of the first image. */
   readonly first: number;
-  /** Of everything random. */
+  /** The key of all random numbers. */
   readonly key: RandomKey;
-  /** Classes for the model, `[count]`; with guidance `[2·count]`, the second half without a class. */
+  /** The classes for the model, `[count]`; with guidance `[2·count]`, where the second half has no class. */
   readonly labels: Int32Array<ArrayBuffer>;
-  /** `[count, positions]`: codes that are known, −1 for those that are to be drawn; none: all are. */
+  /** `[count, positions]`: the known codes, and −1 for those to draw. If it is missing, all codes are drawn. */
   readonly given?: Int32Array;
-  /** How to sample. */
+  /** The sampling settings. */
   readonly settings: Settings;
-  /** Hears which share is done, and the codes, `[count, positions]`; −1 for those to come. */
+  /** Called with the finished share and the codes so far, `[count, positions]`; −1 for those not drawn yet. */
   readonly onShare: (share: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
-  /** Ends the work with an error. */
+  /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 
-/** What a model made of the codes of some images. */
+/** The losses of a model on the codes of some images. */
 export interface CodeLosses {
-  /** int32, one for each code: the codes that were to be told, −1 where none was. */
+  /** int32, one for each code: the target codes; −1 where there is no target. */
   readonly targets: Tensor;
-  /** float32, one for each code: −ln of the probability of each. */
+  /** float32, one for each code: −ln of the probability of the target. */
   readonly losses: Tensor;
 }
 
-/** The protocol of bits a code. */
+/** The protocol of bits per code. */
 interface CodesProtocol extends MeasuredImages {
   readonly codeShape: Shape;
   readonly codebookSize: number;
   readonly metrics: Readonly<Record<string, string>>;
 }
 
-/** Images drawn after an epoch. */
+/** How many images are drawn after an epoch. */
 const SAMPLES = 32;
-/** Images made or encoded at once. */
+/** How many images are generated or encoded at once. */
 const BATCH = 64;
 
 /** Rows and columns of an image's grid of features. */
@@ -141,8 +146,8 @@ export function gridOf(
   return [height / downsampling, width / downsampling];
 }
 
-/** Refuses a first stage whose codes are of whole grids instead of positions.
- * @throws {RangeError} they are
+/** Rejects a first stage whose codes describe whole grids instead of positions.
+ * @throws {RangeError} the codes describe whole grids
  */
 export function checkPositions({ grid }: FirstStage, what: string): void {
   if (grid === undefined) return;
@@ -152,8 +157,8 @@ export function checkPositions({ grid }: FirstStage, what: string): void {
   );
 }
 
-/** Refuses a first stage with several codes a position.
- * @throws {RangeError} it has, or its codes are of whole grids
+/** Rejects a first stage with several codes per position.
+ * @throws {RangeError} it has several codes per position, or its codes describe whole grids
  */
 export function checkOneCode(stage1: FirstStage, what: string): void {
   checkPositions(stage1, what);
@@ -165,40 +170,40 @@ export function checkOneCode(stage1: FirstStage, what: string): void {
   );
 }
 
-/** What images are encoded to. */
+/** The codes of images. */
 export interface EncodedCodes {
   /** int32 `[B, positions]`. */
   readonly codes: Tensor;
-  /** What each code stands for, where targets are spread over the codes that are near it. */
+  /** The features that the codes encode; given if the targets are spread over near codes. */
   readonly near?: NearTargets;
 }
 
-/** How codes are told. */
+/** Options of the losses. */
 export interface LossOptions {
-  /** The share of each target that is spread over all codes. */
+  /** Label smoothing: the share of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** The number of the first image: what is drawn for an image depends on the key and its number alone. */
+  /** The number of the first image. The draws for an image depend only on the key and on the image's number. */
   readonly first: number;
 }
 
-/** A generator of the codes of a first stage. */
+/** A generator of a first stage's codes. */
 export abstract class CodeGenerator<
   Model extends CodeModel = CodeModel,
   Settings extends CodeSamplingSettings = CodeSamplingSettings,
 > extends Generator {
-  /** What is trained. */
+  /** The model that is trained. */
   readonly model: Model;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly optimizer: Optimizer;
   /** The names of the scalars. */
   readonly scalars: readonly string[] = ["loss"];
-  /** What is measured: its name, and what it is in words. */
+  /** The measure of the evaluation: its name, and its definition in words. */
   protected abstract readonly measure: readonly [name: string, description: string];
   readonly #options: CodeGeneratorOptions<Model>;
   readonly #update: Update;
   #cached: CachedEncodings | undefined;
 
-  /** Takes up a model, its optimiser and a first stage. */
+  /** Makes the objective for a model, its optimiser and a first stage. */
   constructor(options: CodeGeneratorOptions<Model>) {
     super();
     this.model = options.model;
@@ -207,29 +212,29 @@ export abstract class CodeGenerator<
     this.#update = new Update(this.model.parameters(), this.optimizer, options);
   }
 
-  /** How many classes the model is told of. */
+  /** The number of classes that the model is conditioned on; 0 without classes. */
   get classes(): number {
     return this.model.classes;
   }
 
-  /** `[h, w, ...codeAxes]`, or `codeAxes` if codes are of whole grids. */
+  /** The shape of an image's codes: `[h, w, ...codeAxes]`, or `codeAxes` if codes describe whole grids. */
   get codeShape(): Shape {
     const { stage1, dataset } = this.#options;
     return stage1.codeShape(...gridOf(stage1, dataset));
   }
 
-  /** K of the first stage. */
+  /** K: the number of codes of the first stage. */
   protected get codebookSize(): number {
     return this.#options.stage1.codebookSize;
   }
 
-  /** The codes of images: float32 `[B, H, W, C]` → int32 `[B, positions]`. */
+  /** Encodes images: float32 `[B, H, W, C]` → int32 `[B, positions]`. */
   protected encode(images: Tensor): Tensor {
     const { indices } = this.#options.stage1.encode(images);
     return reshape(indices, [images.shape[0], sizeOf(this.codeShape)]);
   }
 
-  /** What the model is told of the classes, int32 `[B]`: in training some of them are hidden. */
+  /** The class labels for the model, int32 `[B]`. In training some of them are hidden. */
   protected told(
     device: Device,
     count: number,
@@ -248,8 +253,8 @@ export abstract class CodeGenerator<
   }
 
   /** The codes that a step learns from; by default those of the images.
-   * @param key of what is drawn
-   * @param replicas whose images make the batch
+   * @param key the key for random draws
+   * @param replicas the processes that share the batch
    */
   protected encodeInTraining(
     images: Tensor,
@@ -259,8 +264,8 @@ export abstract class CodeGenerator<
     return { codes: this.encode(images) };
   }
 
-  /** What the model makes of codes.
-   * @param labels int32 `[B]`, as `told`
+  /** The losses of the model on codes.
+   * @param labels int32 `[B]`, as from `told`
    */
   protected abstract losses(
     encoded: EncodedCodes,
@@ -269,12 +274,12 @@ export abstract class CodeGenerator<
     options: LossOptions,
   ): CodeLosses;
 
-  /** Checks settings of sampling and fills in the defaults.
+  /** Checks the sampling settings and fills in the defaults.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   protected abstract readSampling(settings: Readonly<Record<string, unknown>>): Settings;
 
-  /** Numbers for every position, by name. */
+  /** Measures for every position, by name. */
   protected series({ bitsOfPositions }: CodeStatistics): Record<string, readonly number[]> {
     return { [`${this.measure[0]}OfPositions`]: bitsOfPositions };
   }
@@ -287,7 +292,7 @@ export abstract class CodeGenerator<
     request: CodeRequest<Settings>,
   ): Promise<Int32Array<ArrayBuffer>>;
 
-  /** Encodes the training images where their codes are kept. */
+  /** Encodes the training images, if their codes are cached. */
   override async prepare(device: Device): Promise<void> {
     const { dataset, cache = "none" } = this.#options;
     if (cache === "none" || this.#cached !== undefined) return;
@@ -295,7 +300,7 @@ export abstract class CodeGenerator<
     this.#cached = await CachedEncodings.encode(device, dataset, cache, encode);
   }
 
-  /** Takes a step: the mean of −ln p over the codes that are to be told. */
+  /** Makes a training step. The loss is the mean of −ln p over the target codes. */
   step(
     { images, labels, indices }: TrainingBatch,
     { step, ...context }: StepContext,
@@ -325,12 +330,12 @@ export abstract class CodeGenerator<
     return { learningRate: this.#update.learningRate(step) };
   }
 
-  /** Each process measures its batches. */
+  /** Each process measures its own batches. */
   override get measuresParts(): boolean {
     return true;
   }
 
-  /** Measures how well codes are told, beside the entropies of their frequencies. */
+  /** Measures how well the model predicts the codes, and the entropies of the code frequencies for comparison. */
   async evaluate(
     split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
@@ -389,9 +394,9 @@ export abstract class CodeGenerator<
     };
   }
 
-  /** Makes images.
-   * @throws {RangeError} the settings do not fit the model, there is no such class or code, or guidance is asked for of a
-   * model that was always told the class
+  /** Generates images.
+   * @throws {RangeError} the settings do not fit the model, a class or code does not exist, or guidance is requested
+   * from a model that always saw the class in training
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
     const { count, batchSize = BATCH, trace, onProgress, signal } = request;
@@ -427,8 +432,8 @@ export abstract class CodeGenerator<
     return { images, codes, codeShape };
   }
 
-  /** Images of which some codes are still to come, −1. Their pixels are grey; where codes are of whole grids, the image is
-   * what the codes so far add up to. */
+  /** Decodes images whose codes are not all drawn yet (−1). Pixels of missing codes are grey. If codes describe whole
+   * grids, the image is decoded from the sum of the codes so far. */
   async #unfinished(
     device: Device,
     codes: Int32Array<ArrayBuffer>,
@@ -449,11 +454,11 @@ export abstract class CodeGenerator<
     });
   }
 
-  /** What is known of images of which some pixels are: their codes, of which those are known whose pixels all are. An
-   * encoder looks beyond a code's own pixels: blank the hidden ones where codes must not know of them.
+  /** The known codes of images of which some pixels are known. A code is known if all of its pixels are. An encoder
+   * also sees pixels around those of a code: blank the hidden pixels if the codes must not depend on them.
    * @param images the values of `[count, H, W, C]` in [−1, 1]
    * @param pixels `[count, H, W]`: 1 where a pixel is known, 0 where it is hidden
-   * @throws {RangeError} they are not of as many whole images, or codes are of whole grids
+   * @throws {RangeError} the arrays do not hold the same whole number of images, or codes describe whole grids
    */
   async given(device: Device, images: Float32Array, pixels: Uint8Array): Promise<Given> {
     this.#checkCompletes();
@@ -483,7 +488,7 @@ export abstract class CodeGenerator<
     return { codes, known };
   }
 
-  /** Draws images, of every class in turn where there are classes. */
+  /** Draws sample images; if there are classes, of each class in turn. */
   override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
     const { classes } = this;
     const labels = classes === 0
@@ -529,7 +534,7 @@ export abstract class CodeGenerator<
     }
   }
 
-  /** What is known of the codes, −1 where a code is to be drawn. */
+  /** The known codes, and −1 where a code is to be drawn. */
   #given({ given, count }: GenerateRequest): Int32Array | undefined {
     if (given === undefined) return undefined;
     this.#checkCompletes();

@@ -1,4 +1,4 @@
-/** What the kinds of generators of codes share. */
+/** What all kinds of generators of codes have in common. */
 import type { Tensor } from "../core/tensor.ts";
 import { classCount } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
@@ -11,21 +11,21 @@ import {
 import type { ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 
-/** What a model that tells codes is made for. */
+/** What a model that predicts codes is made for. */
 export interface CodeModelNeeds {
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
-  /** Rows and columns of the grid of an image. */
+  /** Rows and columns of an image's grid of codes. */
   readonly grid: readonly [height: number, width: number];
-  /** How many classes it is told of. */
+  /** The number of classes that the model is conditioned on; 0 without classes. */
   readonly classes: number;
-  /** Whether blocks are computed anew in the backward pass instead of kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values. */
   readonly recompute?: boolean;
 }
 
-/** What a model is made for by a configuration.
- * @param stage1 as `firstStageOf` gives it
- * @throws {RangeError} the model is to be told classes and the data set has none
+/** What a configuration makes a model for.
+ * @param stage1 the first stage, from `firstStageOf`
+ * @throws {RangeError} the model is to be conditioned on classes, and the data set has none
  */
 export function codeModelNeeds(
   { dataset, settings, recompute }: ObjectiveNeeds<CodeGeneratorSettings>,
@@ -39,7 +39,8 @@ export function codeModelNeeds(
   };
 }
 
-/** What a generator is made of by a configuration. Weight decay is for matrices only, as transformers have it. */
+/** The constructor options of a generator, from a configuration. As usual for transformers, weight decay applies to
+ * matrices only. */
 export function codeGeneratorOptions<Model extends CodeModel>(
   { dataset, settings, optimizer, steps }: ObjectiveNeeds<CodeGeneratorSettings>,
   stage1: FirstStage,

@@ -1,15 +1,15 @@
-/** How well codes are predicted, beside what their frequencies alone tell. */
+/** How well codes are predicted, and the entropies of the code frequencies for comparison. */
 
 import type { Device } from "../core/tensor.ts";
 import type { Replicas } from "../nn/replicas.ts";
 
-/** Codes of images, and what it cost to tell them. */
+/** The codes of images and the losses of their prediction. */
 export interface MeasuredCodes {
-  /** `[images, positions]`: every code; −1 for none. */
+  /** `[images, positions]`: all codes; −1 where there is no code. */
   readonly codes: Int32Array;
-  /** `[images, positions]`: the codes that were to be told; −1 for one that was not asked for. */
+  /** `[images, positions]`: the target codes; −1 where there is no target. */
   readonly targets: Int32Array;
-  /** `[images, positions]`: −ln of the probability that each target was given. */
+  /** `[images, positions]`: −ln of the predicted probability of each target. */
   readonly losses: Float32Array;
 }
 
@@ -34,7 +34,7 @@ export class CodeStatistics {
   #images = 0;
 
   /** Starts without images.
-   * @param positions codes of an image
+   * @param positions the number of codes of an image
    * @param codebookSize K
    */
   constructor(positions: number, codebookSize: number) {
@@ -45,7 +45,7 @@ export class CodeStatistics {
     this.#targets = new Float64Array(positions);
   }
 
-  /** Takes up some images. */
+  /** Adds some images. */
   add({ codes, targets, losses }: MeasuredCodes): void {
     this.#images += codes.length / this.#positions;
     codes.forEach((code, at) => {
@@ -57,7 +57,7 @@ export class CodeStatistics {
     });
   }
 
-  /** Takes up the images of the other processes. Afterwards all of them have the same sums. */
+  /** Adds the images of the other processes. Afterwards all processes have the same sums. */
   async addAll(device: Device, replicas: Replicas): Promise<void> {
     if (replicas.count === 1) return;
     using _scope = device.scope();
@@ -77,17 +77,17 @@ export class CodeStatistics {
     this.#counts.set(await replicas.sum(counts).integers());
   }
 
-  /** How many images were taken up. */
+  /** How many images were added. */
   get images(): number {
     return this.#images;
   }
 
-  /** Bits a code: −log₂ of the probability of each target, the mean over all. */
+  /** Bits per code: −log₂ of the probability of each target, the mean over all. */
   get bits(): number {
     return bitsOf(sumOf(this.#losses), sumOf(this.#targets));
   }
 
-  /** The same of every position; 0 where there was no target. */
+  /** Bits per code at each position; 0 where there was no target. */
   get bitsOfPositions(): number[] {
     return Array.from(this.#losses, (loss, position) => bitsOf(loss, this.#targets[position]));
   }
@@ -97,8 +97,8 @@ export class CodeStatistics {
     return this.#entropyOf(0, this.#positions);
   }
 
-  /** Bits a code of stretches of positions, one after another.
-   * @param lengths of the stretches, in positions
+  /** Bits per code of consecutive ranges of positions.
+   * @param lengths the lengths of the ranges, in positions
    */
   bitsOfParts(lengths: readonly number[]): number[] {
     return partsOf(
@@ -108,14 +108,14 @@ export class CodeStatistics {
     );
   }
 
-  /** The entropies of the codes' frequencies in stretches of positions, one after another, in bits.
-   * @param lengths of the stretches, in positions
+  /** The entropies of the code frequencies in consecutive ranges of positions, in bits.
+   * @param lengths the lengths of the ranges, in positions
    */
   unigramBitsOfParts(lengths: readonly number[]): number[] {
     return partsOf(lengths, ([start, end]) => this.#entropyOf(start, end));
   }
 
-  /** The entropies of the codes' frequencies at every position, the mean over the positions, in bits. */
+  /** The entropy of the code frequencies at a position, in bits: the mean over the positions. */
   get positionBits(): number {
     const entropies = Array.from(
       { length: this.#positions },
@@ -124,7 +124,7 @@ export class CodeStatistics {
     return entropies.reduce((a, b) => a + b) / entropies.length;
   }
 
-  /** Of the frequencies at positions from `start` to before `end`. */
+  /** The entropy of the code frequencies at the positions from `start` to before `end`. */
   #entropyOf(start: number, end: number): number {
     const counts = new Float64Array(this.#codebookSize);
     this.#counts.subarray(start * this.#codebookSize, end * this.#codebookSize)
@@ -133,7 +133,7 @@ export class CodeStatistics {
   }
 }
 
-/** Something of each stretch of positions. */
+/** The values of a function for each range of positions. */
 function partsOf(
   lengths: readonly number[],
   valueOf: (part: readonly [start: number, end: number]) => number,

@@ -1,4 +1,4 @@
-/** Watches how a codebook is used while it is trained, and tells when it collapses. */
+/** Watches how the codes are used in training, and detects codebook collapse. */
 import { assign, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add, greater, sqrt, square, where } from "../core/functions/elementwise.ts";
@@ -9,20 +9,20 @@ import { Module } from "../nn/module.ts";
 import type { Quantizer } from "../quantizers/quantizer.ts";
 import { DEFAULT_QUANTIZER, type QuantizerConfig } from "../quantizers/registry.ts";
 
-/** How a codebook fares in training. */
+/** The state of a codebook in training. */
 export interface CodebookHealth {
   /** Codes chosen at least once in this epoch so far. */
   readonly codesInUse: number;
-  /** From the counts of this epoch so far, in [1, K]. */
+  /** The perplexity of the counts of this epoch so far, in [1, K]. */
   readonly perplexity: number;
-  /** Codes that were not chosen for as many steps as an epoch has. */
+  /** Codes that were not chosen for at least as many steps as an epoch has. */
   readonly deadCodes: number;
-  /** For how many steps the dead codes were not chosen, the mean; none without dead codes. */
+  /** For how many steps the dead codes were not chosen: the mean over them; `null` without dead codes. */
   readonly deadSteps: number | null;
-  /** The mean length of the codes; none for a method that keeps no codebook. */
+  /** The mean length of the codes; `null` for a method without a codebook. */
   readonly codeLength: number | null;
-  /** Whether less than a quarter of the codes was chosen in this epoch so far, or the perplexity is less than a tenth of
-   * their number; with fewer features than codes, of the features' number. */
+  /** Whether less than a quarter of the codes was chosen in this epoch so far, or the perplexity is less than a tenth
+   * of the number of codes. If there are fewer features than codes, the number of features counts instead. */
   readonly collapsed: boolean;
 }
 
@@ -51,7 +51,7 @@ export class CodebookWatch extends Module {
   readonly #stepsPerEpoch: number;
 
   /** Starts watching.
-   * @param stepsPerEpoch after so many steps without being chosen a code counts as dead
+   * @param stepsPerEpoch a code that was not chosen for this many steps counts as dead
    */
   constructor(device: Device, codebookSize: number, stepsPerEpoch: number) {
     super();
@@ -60,7 +60,7 @@ export class CodebookWatch extends Module {
     this.ages = zeros(device, [codebookSize], "int32");
   }
 
-  /** Counts a step. Nothing is read back.
+  /** Adds the counts of a step. It reads nothing back from the device.
    * @param usage int32 `[K]`
    */
   add(usage: Tensor): void {
@@ -75,7 +75,7 @@ export class CodebookWatch extends Module {
     assign(this.epochUsage, zeros(this.epochUsage.device, this.epochUsage.shape, "int32"));
   }
 
-  /** Reads how the codebook fares.
+  /** Reads the state of the codebook.
    * @throws {RangeError} no step was counted in this epoch
    */
   async read(quantizer: Quantizer): Promise<CodebookHealth> {
@@ -104,7 +104,7 @@ export class CodebookWatch extends Module {
   }
 }
 
-/** What could help a codebook that has collapsed: in words, and a setting with its value without and with it. */
+/** Remedies for a collapsed codebook: each in words, and as a setting with its values without and with the remedy. */
 const REMEDIES = [
   ["features that cannot run away from the codes", "normalization", "none", "batch"],
   ["dead codes that are replaced by features", "replaceBelow", 0, 1],
@@ -112,9 +112,9 @@ const REMEDIES = [
   ["a look-up in fewer dimensions", "lookupDim", null, 8],
 ] as const;
 
-/** What to say of a codebook that has collapsed, in plain words, with what to try that its quantiser can do and does not.
+/** The warning for a collapsed codebook. It suggests the remedies that the quantiser supports and does not use yet.
  * @param codebookSize K
- * @param settings the quantiser's, as a configuration holds them
+ * @param settings the quantiser's settings in a configuration
  */
 export function collapseWarning(
   { codesInUse, perplexity, deadCodes }: CodebookHealth,

@@ -12,9 +12,10 @@ import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 /** Maximum shift and side of the cutout, as fractions of the image's side. */
 const SHIFT = 1 / 8, CUTOUT = 1 / 2;
 
-/** Augments images for a discriminator, so that it does not memorise a small training set. Each image gets a random brightness
- * (± 0.5), saturation (× [0, 2)) and contrast (× [0.5, 1.5)), is shifted by up to an eighth of its sides, and a rectangle of half
- * its sides is cut out. Pixels that are shifted in or cut out are 0. Differentiable by the images.
+/** Augments images for a discriminator, so that it does not memorise a small training set. Each image gets a random
+ * brightness (± 0.5), saturation (× [0, 2)) and contrast (× [0.5, 1.5)), is shifted by up to an eighth of its sides,
+ * and a rectangle of half its sides is cut out. Pixels that are shifted in or cut out are 0. It is differentiable with
+ * respect to the images.
  *
  * ```ts
  * import { augment, openDevice, randomKey, uniform } from "@codebook/codebook";
@@ -25,8 +26,8 @@ const SHIFT = 1 / 8, CUTOUT = 1 / 2;
  * assert.deepEqual(seen.shape, images.shape);
  * ```
  * @param images float32 `[B, H, W, C]` in [−1, 1]
- * @param key of the random numbers; each image gets its own
- * @param replicas the processes whose images make the batch; each gets the numbers of its own images
+ * @param key the key of the random numbers; each image gets its own numbers
+ * @param replicas the processes that share the batch; each gets the numbers of its own images
  */
 export function augment(images: Tensor, key: RandomKey, replicas: Replicas = SINGLE): Tensor {
   const recoloured = recolour(images, key, replicas);
@@ -52,7 +53,7 @@ function recolour(images: Tensor, key: RandomKey, replicas: Replicas): Tensor {
 }
 
 /** Shifts the images and cuts out a rectangle: each pixel becomes a copy of another one, or 0.
- * @param first the place of the first image in the batch
+ * @param first the position of the first image in the batch
  */
 function move(images: Tensor, key: RandomKey, first: number): Tensor {
   const { device, shape } = images;
@@ -85,7 +86,8 @@ function shiftOf(side: number, word: number): number {
   return word % (2 * most + 1) - most;
 }
 
-/** Tells which positions along a side are cut out: half of the side, around a random centre. It may reach over the border. */
+/** Which positions along a side are cut out: half of the side, around a random centre. The cutout may cross the
+ * border. */
 function cutOf(side: number, word: number): (place: number) => boolean {
   const length = Math.round(side * CUTOUT), centre = word % (side + 1 - length % 2);
   const start = centre - Math.floor(length / 2);

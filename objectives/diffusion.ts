@@ -37,9 +37,9 @@ import { sampleNoise } from "./samplers/noise.ts";
 import { createSampler } from "./samplers/registry.ts";
 import { sample } from "./samplers/sample.ts";
 
-/** What the objective is made of. */
+/** Options of the constructor. */
 export interface DiffusionOptions extends UpdateOptions {
-  /** What is trained. */
+  /** The model that is trained. */
   readonly model: DiffusionModel;
   /** Steps the denoiser's parameters. */
   readonly optimizer: Optimizer;
@@ -47,9 +47,9 @@ export interface DiffusionOptions extends UpdateOptions {
   readonly dataset: Dataset;
   /** Whose features are the latents, with a model that has latents; none: the diffusion is in pixels. */
   readonly stage1?: FirstStage;
-  /** How strong the noise is at each time. */
+  /** The strength of the noise at each time. */
   readonly schedule: NoiseSchedule;
-  /** What the network's output means. */
+  /** What the network predicts. */
   readonly prediction: Prediction;
   /** The probability that a step does not tell the network an image's class; 0. Guidance needs it. */
   readonly dropClass?: number;
@@ -107,7 +107,7 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
  * ```
  */
 export class DiffusionObjective extends Generator {
-  /** What is trained. */
+  /** The model that is trained. */
   readonly model: DiffusionModel;
   /** Steps the denoiser's parameters. */
   readonly optimizer: Optimizer;
@@ -117,7 +117,7 @@ export class DiffusionObjective extends Generator {
   readonly #update: Update;
   #cached: CachedEncodings | undefined;
 
-  /** Takes up a model and its optimiser.
+  /** Makes the objective for a model and its optimiser.
    * @throws {RangeError} the model knows classes and the data set tells none, or fewer
    */
   constructor(options: DiffusionOptions) {
@@ -151,7 +151,7 @@ export class DiffusionObjective extends Generator {
     }
   }
 
-  /** Takes a step. */
+  /** Makes a training step. */
   step(
     batch: TrainingBatch,
     { key, step, replicas = SINGLE }: StepContext,
@@ -183,7 +183,7 @@ export class DiffusionObjective extends Generator {
     return { loss };
   }
 
-  /** Each process measures its batches. */
+  /** Each process measures its own batches. */
   override get measuresParts(): boolean {
     return true;
   }

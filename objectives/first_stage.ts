@@ -17,9 +17,9 @@ import { drawSampleGrid } from "./sample_grid.ts";
 
 /** What such an objective is made of. */
 export interface FirstStageOptions extends UpdateOptions {
-  /** What is trained. */
+  /** The model that is trained. */
   readonly model: Autoencoder;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly optimizer: Optimizer;
   /** The images; of its training images the variance is used. */
   readonly dataset: Dataset;
@@ -48,14 +48,14 @@ const SAMPLES = 16;
 export abstract class FirstStageObjective extends Objective {
   /** How the codebook is used. */
   readonly codebook: CodebookWatch;
-  /** What is trained. */
+  /** The model that is trained. */
   readonly model: Autoencoder;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly optimizer: Optimizer;
   readonly #options: FirstStageOptions;
   #originals: Promise<Float32Array<ArrayBuffer>> | undefined;
 
-  /** Takes up a model and its optimiser. */
+  /** Makes the objective for a model and its optimiser. */
   constructor(device: Device, options: FirstStageOptions) {
     super();
     const { model, optimizer, stepsPerEpoch } = options;
@@ -65,7 +65,7 @@ export abstract class FirstStageObjective extends Objective {
     this.optimizer = optimizer;
   }
 
-  /** Each process measures its batches. */
+  /** Each process measures its own batches. */
   override get measuresParts(): boolean {
     return true;
   }

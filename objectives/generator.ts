@@ -30,7 +30,7 @@ export interface GenerateRequest {
   readonly trace?: Trace;
   /** Hears how much is done, of how much. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Ends the work with an error. */
+  /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 
@@ -54,7 +54,7 @@ export abstract class Generator extends Objective {
    */
   abstract generate(device: Device, request: GenerateRequest): Promise<Generated>;
 
-  /** Refuses classes that the model does not know, and another number of them than of images.
+  /** Rejects classes that the model does not know, and another number of them than of images.
    * @throws {RangeError} as `generate`
    */
   protected checkLabels({ count, labels }: GenerateRequest): void {

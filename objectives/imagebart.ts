@@ -37,10 +37,10 @@ interface NoisySteps {
   readonly after: Tensor;
 }
 
-/** Minimises an upper bound on −ln p of the codes: the sum of KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)) over the steps t
- * of a multinomial diffusion; the first term is −ln p(x_0 | x_1) (ImageBART, arXiv 2108.08827). Each step has its own
- * transformer, which predicts the codes before the step one by one from all codes after it. Evaluation reports the bound in
- * bits a code, with the same noise every time.
+/** Minimises an upper bound on −ln p of the codes: the sum of KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)) over the
+ * steps t of a multinomial diffusion; the first term is −ln p(x_0 | x_1) (ImageBART, arXiv 2108.08827). Each step has
+ * its own transformer, which predicts the codes before the step one by one from all codes after it. Evaluation reports
+ * the bound in bits per code, with the same noise every time.
  *
  * `generate` draws the uniform codes after the last step and undoes the steps. It completes images of which any codes are
  * known: known codes get the noise of each step too.
@@ -83,14 +83,14 @@ interface NoisySteps {
 export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
   readonly #diffusion: MultinomialDiffusion;
 
-  /** Takes up a model, its optimiser and a first stage. */
+  /** Makes the objective for a model, its optimiser and a first stage. */
   constructor(options: CodeGeneratorOptions<EncoderDecoderChain>) {
     super(options);
     const { model: { steps }, stage1: { codebookSize } } = options;
     this.#diffusion = new MultinomialDiffusion({ steps: steps.length, codebookSize });
   }
 
-  /** Bits. */
+  /** The measure: bits per code. */
   protected override readonly measure: readonly [string, string] = [
     "boundBits",
     "upper bound on -log2 of the probability of the codes, the mean over all codes: the sum over the steps of a " +
@@ -98,14 +98,14 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
     "the noise for each image",
   ];
 
-  /** Checks settings of sampling and fills in the defaults. */
+  /** Checks the sampling settings and fills in the defaults. */
   protected override readSampling(
     settings: Readonly<Record<string, unknown>>,
   ): CodeSamplingSettings {
     return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
   }
 
-  /** What the model makes of codes. */
+  /** The losses of the model on codes. */
   protected override losses(
     { codes }: EncodedCodes,
     labels: Tensor,

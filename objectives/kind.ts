@@ -11,7 +11,7 @@ import type { OptimizerConfig } from "./optimizer_settings.ts";
 
 /** What an objective is made of. */
 export interface ObjectiveNeeds<Settings extends object = object> {
-  /** Of the initial weights. */
+  /** The seed of the initial weights. */
   readonly seed: number;
   /** The images. */
   readonly dataset: Dataset;
@@ -63,7 +63,7 @@ export interface ObjectiveKind<Settings extends object = object> {
   make(device: Device, needs: ObjectiveNeeds<Settings>): Objective | Promise<Objective>;
 }
 
-/** An objective's name and its settings, as configurations hold them. */
+/** An objective's name and its settingsin a configuration. */
 export interface ObjectiveConfig {
   /** The objective's name. */
   readonly type: string;

@@ -24,7 +24,7 @@ import { drawInPasses, MASKED_SETTINGS, type MaskedSettings } from "./samplers/m
 /** How the codes are sampled. */
 export interface MaskedSamplingSettings extends CodeSamplingSettings, MaskedSettings {}
 
-/** Their schema. */
+/** The schema of these settings. */
 export const MASKED_SAMPLING: z.ZodObject<
   { readonly [Name in keyof MaskedSamplingSettings]: z.ZodType<MaskedSamplingSettings[Name]> },
   z.core.$strict
@@ -71,7 +71,7 @@ export const MASKED_SAMPLING: z.ZodObject<
  * ```
  */
 export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSamplingSettings> {
-  /** Bits. */
+  /** The measure: bits per code. */
   protected override readonly measure: readonly [string, string] = [
     "maskedBits",
     "-log2 of the probability of each hidden code after the others, the mean over all hidden codes; the share " +
@@ -110,14 +110,14 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     return slice(features, [0, 1, 0], [batch, length - 1, width]);
   }
 
-  /** Checks settings of sampling and fills in the defaults. */
+  /** Checks the sampling settings and fills in the defaults. */
   protected override readSampling(
     settings: Readonly<Record<string, unknown>>,
   ): MaskedSamplingSettings {
     return readSettings(MASKED_SAMPLING, settings, "sample");
   }
 
-  /** What the model makes of codes. */
+  /** The losses of the model on codes. */
   protected override losses(
     { codes }: EncodedCodes,
     labels: Tensor,

@@ -9,7 +9,7 @@ import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Which images are sampled. */
 export interface NextCodeOptions {
-  /** How many. */
+  /** How many images. */
   readonly count: number;
   /** Classes for the model, `[count]`; with guidance `[2·count]`, the second half without a class. */
   readonly labels: Int32Array<ArrayBuffer>;

@@ -22,15 +22,15 @@ import type { CodeStatistics } from "./code_statistics.ts";
 import { chooseCode, drawOf } from "./samplers/choice.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
-/** What the objective is made of. */
+/** Options of the constructor. */
 export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer> {
   /** The first stage's. */
   readonly quantizer: MultiScaleQuantizer;
 }
 
-/** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1), all scales in one pass: the
- * input of each scale is the sum of the image's own codes before it. The number is bits a code, as in autoregression; the
- * series has it for every scale, beside the entropy of the code frequencies of that scale.
+/** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1), all scales in one pass:
+ * the input of each scale is the sum of the image's own codes before it. The number is bits per code, as in
+ * autoregression; the series has it for every scale, beside the entropy of the code frequencies of that scale.
  *
  * `generate` takes as many passes as there are scales.
  *
@@ -79,13 +79,13 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     this.#quantizer = options.quantizer;
   }
 
-  /** Bits. */
+  /** The measure: bits per code. */
   protected override readonly measure: readonly [string, string] = [
     "bits",
     "-log2 of the probability of each code after the scales before its own, the mean over all codes",
   ];
 
-  /** Checks settings of sampling and fills in the defaults. */
+  /** Checks the sampling settings and fills in the defaults. */
   protected override readSampling(
     settings: Readonly<Record<string, unknown>>,
   ): CodeSamplingSettings {
@@ -102,7 +102,7 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     };
   }
 
-  /** What the model makes of codes. */
+  /** The losses of the model on codes. */
   protected override losses(
     { codes }: EncodedCodes,
     labels: Tensor,

@@ -34,7 +34,7 @@ export interface OptimizerConfig {
   readonly floor: number;
 }
 
-/** Their schema. */
+/** The schema of these settings. */
 export const OPTIMIZER_SETTINGS: z.ZodType<OptimizerConfig> = z.strictObject({
   type: z.enum(["adam", "adamw"]).default("adam").describe("the method"),
   learningRate: z.number().positive().default(3e-4).describe(

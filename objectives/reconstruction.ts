@@ -4,7 +4,7 @@ import { FirstStageObjective, type FirstStageOptions } from "./first_stage.ts";
 import type { StepContext, TrainingBatch } from "./objective.ts";
 import { STEP_SCALARS, trainingStep } from "./training_step.ts";
 
-/** What the objective is made of. */
+/** Options of the constructor. */
 export type ReconstructionOptions = FirstStageOptions;
 
 /** Minimises mse/v plus the quantiser's losses, v the variance of the training images on the [0, 1] scale; a step is
@@ -42,13 +42,13 @@ export class ReconstructionObjective extends FirstStageObjective {
   readonly scalars: readonly string[] = STEP_SCALARS;
   readonly #options: ReconstructionOptions;
 
-  /** Takes up a model and its optimiser. */
+  /** Makes the objective for a model and its optimiser. */
   constructor(device: Device, options: ReconstructionOptions) {
     super(device, options);
     this.#options = options;
   }
 
-  /** Takes a step. */
+  /** Makes a training step. */
   step(
     { images }: TrainingBatch,
     { step, ...context }: StepContext,

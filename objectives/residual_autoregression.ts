@@ -1,4 +1,4 @@
-/** Autoregression over several codes a position. */
+/** Autoregression over several codes per position. */
 import { withoutGradients } from "../core/execute.ts";
 import { mul, sub } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
@@ -30,7 +30,7 @@ import {
 import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
-/** What the objective is made of. */
+/** Options of the constructor. */
 export interface ResidualAutoregressionOptions extends CodeGeneratorOptions<ResidualTransformer> {
   /** τ: in training codes are drawn from Q(k) ∝ exp(−‖r − e_k‖²/τ), r what is left of the feature, and Q is the target
    * (arXiv 2203.01941, 3.3); 0 takes the codes of the first stage. */
@@ -45,12 +45,12 @@ function sharedCodebook({ network: { quantizer } }: FirstStage): CodebookQuantiz
 }
 
 /** Minimises −ln p of every code after the positions before it, by rows, and the codes before it at its own position
- * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits a code, as autoregression's.
+ * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits per code, as autoregression's.
  */
 export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTransformer> {
   readonly #options: ResidualAutoregressionOptions;
 
-  /** Takes up a model, its optimiser and a first stage.
+  /** Makes the objective for a model, its optimiser and a first stage.
    * @throws {RangeError} targets are to be soft and the first stage has not one codebook for all levels, or its codes are
    * kept in memory
    */
@@ -70,20 +70,20 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     }
   }
 
-  /** Bits. */
+  /** The measure: bits per code. */
   protected override readonly measure: readonly [string, string] = [
     "bits",
     "-log2 of the probability of each code after those of the positions before and those before it at its own, the mean over all codes",
   ];
 
-  /** Checks settings of sampling and fills in the defaults. */
+  /** Checks the sampling settings and fills in the defaults. */
   protected override readSampling(
     settings: Readonly<Record<string, unknown>>,
   ): CodeSamplingSettings {
     return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
   }
 
-  /** What the model makes of codes. */
+  /** The losses of the model on codes. */
   protected override losses(
     { codes, near }: EncodedCodes,
     labels: Tensor,

@@ -18,7 +18,7 @@ import type { TrainingPass } from "./training_pass.ts";
 export interface StepOptions {
   /** The model. */
   readonly model: Autoencoder;
-  /** Steps its parameters. */
+  /** Updates its parameters. */
   readonly optimizer: Optimizer;
   /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;

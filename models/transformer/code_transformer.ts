@@ -18,7 +18,7 @@ import { checkTable } from "./table.ts";
 
 const POSITIONS = ["learned", "rotary"] as const;
 
-/** The settings of a transformer over codes, as configurations hold them. */
+/** The settings of a transformer over codesin a configuration. */
 export interface CodeTransformerSettings extends BlockSettings {
   /** How many blocks. */
   readonly layers: number;
@@ -28,24 +28,24 @@ export interface CodeTransformerSettings extends BlockSettings {
 
 /** What a transformer over codes is made for. */
 export interface CodeTransformerNeeds {
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
-  /** Rows and columns of the codes of an image. */
+  /** Rows and columns of an image's grid of codes. */
   readonly grid: readonly [height: number, width: number];
-  /** How many classes there are; 0 without. */
+  /** The number of classes; 0 without classes. */
   readonly classes: number;
   /** Whether a code is predicted from those before it. Otherwise all codes see each other, and there is a token more,
    * K, which stands for a code that is hidden. */
   readonly causal: boolean;
   /** Channels of the tokens of another sequence that every token attends to besides; none by default. */
   readonly memoryWidth?: number;
-  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values; by default it keeps them. */
   readonly recompute?: boolean;
 }
 
 /** How a transformer over codes is made. */
 export interface CodeTransformerOptions extends CodeTransformerNeeds, CodeTransformerSettings {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -86,13 +86,13 @@ export interface CodeTransformerInput {
 export class CodeTransformer extends Module {
   /** `[K, width]`, or `[K + 1, width]` with a token for hidden codes. */
   readonly tokens: Tensor;
-  /** `[classes + 1, width]`: the first token of each class, and the one of no class. */
+  /** `[classes + 1, width]`: the first token for each class, and for no class. */
   readonly firstTokens: Tensor;
   /** `[length, width]`: a vector for every position in the sequence, where positions are learned. */
   readonly positions: Tensor | undefined;
   /** The blocks. */
   readonly stack: TransformerStack;
-  /** Features to logits. */
+  /** Maps features to logits. */
   readonly head: Linear;
   /** Tokens of the longest sequence. */
   readonly length: number;
@@ -124,17 +124,17 @@ export class CodeTransformer extends Module {
     this.#options = options;
   }
 
-  /** K. */
+  /** K: the number of codes. */
   get codebookSize(): number {
     return this.#options.codebookSize;
   }
 
-  /** Rows and columns of the codes of an image. */
+  /** Rows and columns of an image's grid of codes. */
   get grid(): readonly [height: number, width: number] {
     return this.#options.grid;
   }
 
-  /** How many classes there are; also the label of an image whose class is not known. */
+  /** The number of classes; also the label of an image whose class is not known. */
   get classes(): number {
     return this.#options.classes;
   }
@@ -168,7 +168,7 @@ export class CodeTransformer extends Module {
     return this.stack.forward(this.#dropout.forward(placed, own(0)), own(1), seen);
   }
 
-  /** How likely each code is: float32 `[..., width]` → `[..., K]`. */
+  /** Logits of the codes: float32 `[..., width]` → `[..., K]`. */
   logits(features: Tensor): Tensor {
     return this.head.forward(features);
   }

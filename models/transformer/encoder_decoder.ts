@@ -15,7 +15,7 @@ import { normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
 import { checkTable } from "./table.ts";
 
-/** The settings of encoder-decoders over codes, as configurations hold them. */
+/** The settings of encoder-decoders over codesin a configuration. */
 export interface EncoderDecoderSettings extends BlockSettings {
   /** Blocks of a decoder. */
   readonly layers: number;
@@ -25,19 +25,19 @@ export interface EncoderDecoderSettings extends BlockSettings {
 
 /** What an encoder-decoder is made for. */
 export interface EncoderDecoderNeeds {
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
-  /** Rows and columns of the codes of an image. */
+  /** Rows and columns of an image's grid of codes. */
   readonly grid: readonly [height: number, width: number];
-  /** How many classes there are; 0 without. */
+  /** The number of classes; 0 without classes. */
   readonly classes: number;
-  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values; by default it keeps them. */
   readonly recompute?: boolean;
 }
 
 /** How an encoder-decoder is made. */
 export interface EncoderDecoderOptions extends EncoderDecoderNeeds, EncoderDecoderSettings {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -126,7 +126,7 @@ export interface EncoderDecoderChainNeeds extends EncoderDecoderNeeds {
 /** How a chain is made. */
 export interface EncoderDecoderChainOptions
   extends EncoderDecoderChainNeeds, EncoderDecoderSettings {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 

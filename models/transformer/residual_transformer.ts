@@ -1,4 +1,4 @@
-/** A transformer over images that have several codes a position. */
+/** A transformer over images that have several codes per position. */
 import * as z from "zod";
 import { add } from "../../core/functions/elementwise.ts";
 import { gather } from "../../core/functions/indexing.ts";
@@ -16,7 +16,7 @@ import { initializeWeights, normalParameter } from "./initial.ts";
 import { checkTable } from "./table.ts";
 import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
 
-/** The settings of a transformer over several codes a position, as configurations hold them. */
+/** The settings of a transformer over several codes per positionin a configuration. */
 export interface ResidualTransformerSettings extends BlockSettings {
   /** Blocks over the positions. */
   readonly layers: number;
@@ -24,24 +24,24 @@ export interface ResidualTransformerSettings extends BlockSettings {
   readonly depthLayers: number;
 }
 
-/** What a transformer over several codes a position is made for. */
+/** What a transformer over several codes per position is made for. */
 export interface ResidualTransformerNeeds {
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
   /** Rows and columns of the positions of an image. */
   readonly grid: readonly [height: number, width: number];
   /** Codes of a position. */
   readonly depth: number;
-  /** How many classes there are; 0 without. */
+  /** The number of classes; 0 without classes. */
   readonly classes: number;
-  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values; by default it keeps them. */
   readonly recompute?: boolean;
 }
 
-/** How a transformer over several codes a position is made. */
+/** How a transformer over several codes per position is made. */
 export interface ResidualTransformerOptions
   extends ResidualTransformerNeeds, ResidualTransformerSettings {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -77,7 +77,7 @@ export interface ResidualTransformerInput {
 export class ResidualTransformer extends Module {
   /** `[K, width]`. */
   readonly tokens: Tensor;
-  /** `[classes + 1, width]`: the first token of each class, and the one of no class. */
+  /** `[classes + 1, width]`: the first token for each class, and for no class. */
   readonly firstTokens: Tensor;
   /** `[height·width, width]`: a vector for every position. */
   readonly positions: Tensor;
@@ -87,7 +87,7 @@ export class ResidualTransformer extends Module {
   readonly spatialStack: TransformerStack;
   /** Over the codes of a position. */
   readonly depthStack: TransformerStack;
-  /** Features to logits. */
+  /** Maps features to logits. */
   readonly head: Linear;
   readonly #options: ResidualTransformerOptions;
   readonly #dropout: Dropout;
@@ -114,7 +114,7 @@ export class ResidualTransformer extends Module {
     this.#options = options;
   }
 
-  /** K. */
+  /** K: the number of codes. */
   get codebookSize(): number {
     return this.#options.codebookSize;
   }
@@ -124,7 +124,7 @@ export class ResidualTransformer extends Module {
     return this.#options.depth;
   }
 
-  /** How many classes there are; also the label of an image whose class is not known. */
+  /** The number of classes; also the label of an image whose class is not known. */
   get classes(): number {
     return this.#options.classes;
   }
@@ -216,7 +216,7 @@ export class ResidualTransformer extends Module {
     return this.depthStack.forward(this.#dropout.forward(placed, own(0)), own(1), { cache });
   }
 
-  /** How likely each code is: float32 `[..., width]` → `[..., K]`. */
+  /** Logits of the codes: float32 `[..., width]` → `[..., K]`. */
   logits(features: Tensor): Tensor {
     return this.head.forward(features);
   }

@@ -16,7 +16,7 @@ import { initializeWeights, normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
 import { checkTable } from "./table.ts";
 
-/** The settings of a transformer over scales, as configurations hold them. */
+/** The settings of a transformer over scalesin a configuration. */
 export interface ScaleTransformerSettings extends BlockSettings {
   /** How many blocks. */
   readonly layers: number;
@@ -24,21 +24,21 @@ export interface ScaleTransformerSettings extends BlockSettings {
 
 /** What a transformer over scales is made for. */
 export interface ScaleTransformerNeeds {
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
-  /** D. */
+  /** D: the length of a code. */
   readonly codebookDim: number;
   /** The sides of the grids of codes, from the coarsest to the finest. */
   readonly scales: readonly number[];
-  /** How many classes there are; 0 without. */
+  /** The number of classes; 0 without classes. */
   readonly classes: number;
-  /** Whether blocks are computed anew in the backward pass instead of kept; by default they are kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values; by default it keeps them. */
   readonly recompute?: boolean;
 }
 
 /** How a transformer over scales is made. */
 export interface ScaleTransformerOptions extends ScaleTransformerNeeds, ScaleTransformerSettings {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -78,7 +78,7 @@ export interface ScaleTransformerInput {
  * ```
  */
 export class ScaleTransformer extends Module {
-  /** `[classes + 1, width]`: the first token of each class, and the one of no class. */
+  /** `[classes + 1, width]`: the first token for each class, and for no class. */
   readonly firstTokens: Tensor;
   /** Sums of codes to tokens. */
   readonly project: Linear;
@@ -88,7 +88,7 @@ export class ScaleTransformer extends Module {
   readonly scaleVectors: Tensor;
   /** The blocks. */
   readonly stack: TransformerStack;
-  /** Features to logits. */
+  /** Maps features to logits. */
   readonly head: Linear;
   readonly #options: ScaleTransformerOptions;
   readonly #dropout: Dropout;
@@ -117,7 +117,7 @@ export class ScaleTransformer extends Module {
     this.#options = options;
   }
 
-  /** K. */
+  /** K: the number of codes. */
   get codebookSize(): number {
     return this.#options.codebookSize;
   }
@@ -127,7 +127,7 @@ export class ScaleTransformer extends Module {
     return this.#options.scales;
   }
 
-  /** How many classes there are; also the label of an image whose class is not known. */
+  /** The number of classes; also the label of an image whose class is not known. */
   get classes(): number {
     return this.#options.classes;
   }
@@ -157,7 +157,7 @@ export class ScaleTransformer extends Module {
     return this.stack.forward(dropped, own(1), { visible, cache });
   }
 
-  /** How likely each code is: float32 `[..., width]` → `[..., K]`. */
+  /** Logits of the codes: float32 `[..., width]` → `[..., K]`. */
   logits(features: Tensor): Tensor {
     return this.head.forward(features);
   }

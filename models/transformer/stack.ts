@@ -42,7 +42,7 @@ export interface StackOptions extends BlockSettings {
   /** Whether blocks are computed anew in the backward pass instead of kept: less memory for a third more time; by default
    * they are kept. */
   readonly recompute?: boolean;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 

@@ -2,7 +2,7 @@
 import { showShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
-/** Refuses numbers that the host wrote and that a table has no vector for.
+/** Rejects numbers that the host wrote and that a table has no vector for.
  * @throws {RangeError} there is one
  */
 export function checkTable(indices: Tensor, table: Tensor, what: "class" | "code"): void {

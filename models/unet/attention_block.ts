@@ -11,7 +11,7 @@ import { UNetPart } from "./part.ts";
 
 /** How an attention block is made. */
 export interface AttentionBlockOptions {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
   /** Of the norm. */
   readonly groups: number;

@@ -12,7 +12,7 @@ import { type PartContext, UNetPart } from "./part.ts";
 
 /** How a residual block is made. */
 export interface ResidualBlockOptions {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
   /** Channels of its input. */
   readonly inputs: number;

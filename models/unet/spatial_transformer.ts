@@ -36,7 +36,7 @@ class FeedForward extends Layer {
 
 /** How a transformer block is made. */
 export interface SpatialTransformerOptions {
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
   /** Of the norm. */
   readonly groups: number;

@@ -23,13 +23,13 @@ export const CONDITIONINGS = ["embedding", "cross-attention"] as const;
 /** How it goes to the next resolution: by a convolution, or inside a residual block. */
 export const RESAMPLINGS = ["convolution", "residual"] as const;
 
-/** The settings of a U-Net, as configurations hold them. */
+/** The settings of a U-Netin a configuration. */
 export interface UNetSettings {
   /** Channels of the first level, even. */
   readonly width: number;
   /** Of each level, how many times the first one's channels it has; the finest first. */
   readonly multipliers: readonly number[];
-  /** Residual blocks a level on the way down; one more on the way up. */
+  /** Residual blocks per level on the way down; one more on the way up. */
   readonly residualBlocks: number;
   /** The downsamplings at which residual blocks are followed by attention; the middle always has it. */
   readonly attentionAt: readonly number[];
@@ -57,7 +57,7 @@ export interface UNetOptions extends UNetSettings {
   readonly channels: number;
   /** How many classes it is told apart; none where it is told of no class. */
   readonly classes: number | null;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -291,7 +291,7 @@ function cut(x: Tensor, like: Tensor): Tensor {
   return sameShape(x.shape, shape) ? x : slice(x, [0, 0, 0, 0], shape);
 }
 
-/** Refuses settings that do not fit each other. */
+/** Rejects settings that do not fit each other. */
 function check(
   { width, multipliers, attentionAt, headChannels, heads, groups }: UNetOptions,
 ): void {

@@ -16,11 +16,11 @@ export interface SideOptions extends BlockOptions {
   readonly channels: number;
   /** Channels of the first level's input. */
   readonly ch: number;
-  /** Residual blocks a level. */
+  /** Residual blocks per level. */
   readonly numResBlocks: number;
   /** Channels at the grid of codes. */
   readonly zChannels: number;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 

@@ -6,7 +6,7 @@ export interface LevelSettings {
   readonly ch: number;
   /** Channels of each level, the finest first, as multiples of `ch`; between levels the side halves. */
   readonly chMult: readonly number[];
-  /** Residual blocks a level; the decoder has one more. */
+  /** Residual blocks per level; the decoder has one more. */
   readonly numResBlocks: number;
   /** The side of the images that attention resolutions are meant for; other images can be encoded too. */
   readonly resolution: number;

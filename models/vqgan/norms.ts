@@ -42,7 +42,7 @@ export interface SpatialNormOptions {
   readonly codebookDim: number;
   /** Whether SiLU is applied to the result. */
   readonly silu: boolean;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 

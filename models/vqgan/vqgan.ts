@@ -17,7 +17,7 @@ import { groupNorms, spatialNorms } from "./norms.ts";
 /** The norms that a decoder can have: of the features alone, or modulated by the codes (MoVQ). */
 export type VQGANNorm = "group" | "spatial";
 
-/** The settings of a VQGAN, as configurations hold them. */
+/** The settings of a VQGANin a configuration. */
 export interface VQGANSettings extends LevelSettings {
   /** Channels at the grid of codes, between the networks and the 1×1 convolutions around the quantiser; none: as many
    * as a code has. */
@@ -35,7 +35,7 @@ export interface VQGANOptions extends Partial<VQGANSettings> {
   /** Keeps only what goes into and comes out of each block, and computes the rest anew in the backward pass: much less
    * memory for a third more time, and the same gradients to the bit. By default it does not. */
   readonly recompute?: boolean;
-  /** Of the initial weights. */
+  /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
@@ -87,7 +87,7 @@ export class VQGAN extends Autoencoder {
   readonly encoder: Layer;
   /** 1×1, to the quantiser's features `[B, h, w, D]`. */
   readonly quantConv: Conv2d;
-  /** Features to codes. */
+  /** Replaces features by codes. */
   readonly quantizer: Quantizer;
   /** 1×1, codes `[B, h, w, D]` → `[B, h, w, zChannels]`. */
   readonly postQuantConv: Conv2d;
@@ -130,15 +130,15 @@ export class VQGAN extends Autoencoder {
     return this.#decoder.convOut.weight;
   }
 
-  /** Features of images: float32 `[B, H, W, C]` → `[B, h, w, D]`.
-   * @throws {TypeError} the images are of other channels, or a side is not divisible by the downsampling
+  /** Encodes images: float32 `[B, H, W, C]` → `[B, h, w, D]`.
+   * @throws {TypeError} the images have another number of channels, or a side is not divisible by the downsampling
    */
   encode(images: Tensor, context?: Context): Tensor {
     this.checkImages(images);
     return this.quantConv.forward(this.encoder.forward(images, contextOf(context, 0)));
   }
 
-  /** Images of codes: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
+  /** Decodes codes: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
   decode(codes: Tensor, context?: Context): Tensor {
     return this.#decoder.forward(this.postQuantConv.forward(codes), contextOf(context, 1), codes);
   }

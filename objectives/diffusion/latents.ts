@@ -9,7 +9,7 @@ import { principalComponents } from "./principal_components.ts";
  * 1. */
 export const SCALINGS = ["one", "channels"] as const;
 
-/** One of them. */
+/** The name of a scaling. */
 export type Scaling = typeof SCALINGS[number];
 
 /** How latents are made. */

@@ -9,7 +9,7 @@ export interface CodeRange {
   readonly count: number;
   /** Codes of each. */
   readonly length: number;
-  /** The first image's number: what is drawn for image i depends on the key and its number, first + i, alone. */
+  /** The number of the first image. The draws for image i depend only on the key and on its number, first + i. */
   readonly first: number;
   /** Of the random numbers. */
   readonly key: RandomKey;
@@ -47,7 +47,7 @@ export interface Posterior {
 export class MultinomialDiffusion {
   /** T. */
   readonly steps: number;
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
 
   /** Takes the sizes. */

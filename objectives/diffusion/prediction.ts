@@ -7,7 +7,7 @@ import type { NoiseLevel } from "./schedule.ts";
  * v = α·ε − σ·x₀ (arXiv 2202.00512). */
 export const PREDICTIONS = ["epsilon", "x0", "v"] as const;
 
-/** One of them. */
+/** The name of a prediction. */
 export type Prediction = typeof PREDICTIONS[number];
 
 /** What noisy images are taken to be made of. */

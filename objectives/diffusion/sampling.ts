@@ -10,7 +10,7 @@ export interface DiffusionSampling extends SamplerSettings {
   readonly guidance: number;
 }
 
-/** Their schema. */
+/** The schema of these settings. */
 export const DIFFUSION_SAMPLING: z.ZodObject<
   { readonly [Name in keyof DiffusionSampling]: z.ZodType<DiffusionSampling[Name]> },
   z.core.$strict

@@ -4,7 +4,7 @@
  * cosine (arXiv 2102.09672). */
 export const SCHEDULES = ["linear", "sqrt-linear", "cosine"] as const;
 
-/** One of them. */
+/** The name of a schedule. */
 export type ScheduleName = typeof SCHEDULES[number];
 
 /** How a noise schedule is made. */

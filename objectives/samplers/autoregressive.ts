@@ -14,19 +14,19 @@ export interface NextCode {
 
 /** Which sequences are drawn. */
 export interface AutoregressiveOptions extends ChoiceSettings {
-  /** How many. */
+  /** How many images. */
   readonly count: number;
   /** Codes in each. */
   readonly length: number;
   /** The first one's number: what is drawn for sequence i depends on the key and its number, first + i, alone. */
   readonly first: number;
-  /** Of everything random. */
+  /** The key of all random numbers. */
   readonly key: RandomKey;
-  /** Codes that are known, `[count, length]`; −1 where one is to be drawn. */
+  /** The known codes, `[count, length]`; −1 where a code is to be drawn. */
   readonly given?: Int32Array;
   /** Hears how many codes of each sequence there are, and which; −1 for those to come. */
   readonly onCode?: (done: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
-  /** Ends the work with an error. */
+  /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 

@@ -34,7 +34,7 @@ export interface Choice {
   readonly logProbability: number;
 }
 
-/** Refuses settings that do not fit a codebook.
+/** Rejects settings that do not fit a codebook.
  * @throws {RangeError} more codes are to be drawn from than there are
  */
 export function checkChoice({ topK }: ChoiceSettings, codebookSize: number): void {

@@ -7,7 +7,7 @@ import type { Sampler, SamplerStep } from "./sampler.ts";
  * ("small": exact for a single image). */
 export const VARIANCES = ["large", "small"] as const;
 
-/** One of them. */
+/** The name of a variance. */
 export type Variance = typeof VARIANCES[number];
 
 /** x_s = (x_t − β/√(1 − ᾱ_t)·ε)/√α + √variance·z, and no noise at the last step. Over several times at once α = ᾱ_t/ᾱ_s

@@ -14,7 +14,7 @@ export interface MaskedSettings {
   readonly choiceTemperature: number;
 }
 
-/** Their schema, to be spread into that of a sampler. */
+/** The schema of these settings, to be spread into the schema of a sampler. */
 export const MASKED_SETTINGS: {
   readonly steps: z.ZodType<number>;
   readonly choiceTemperature: z.ZodType<number>;
@@ -30,15 +30,15 @@ export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
   readonly count: number;
   /** Codes in each. */
   readonly length: number;
-  /** The first image's number: what is drawn for image i depends on the key and its number, first + i, alone. */
+  /** The number of the first image. The draws for image i depend only on the key and on its number, first + i. */
   readonly first: number;
-  /** Of everything random. */
+  /** The key of all random numbers. */
   readonly key: RandomKey;
-  /** Codes that are known, `[count, length]`; −1 where one is to be drawn. */
+  /** The known codes, `[count, length]`; −1 where a code is to be drawn. */
   readonly given?: Int32Array;
   /** Hears how many passes are done, and which codes there are; −1 for hidden ones. */
   readonly onStep?: (done: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
-  /** Ends the work with an error. */
+  /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 

@@ -21,7 +21,7 @@ const SAMPLERS: Readonly<Record<string, (settings: SamplerSettings) => Sampler>>
   "dpm-solver": () => new DpmSolverSampler(),
 };
 
-/** Their schema. */
+/** The schema of these settings. */
 export const SAMPLER_SETTINGS: z.ZodObject<
   { readonly [Name in keyof SamplerSettings]: z.ZodType<SamplerSettings[Name]> },
   z.core.$strict

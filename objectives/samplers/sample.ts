@@ -18,9 +18,9 @@ export interface SampleOptions extends SampleRange {
   readonly key: RandomKey;
   /** Steps of the walk, at most as many as the schedule has times. */
   readonly steps: number;
-  /** How strong the noise is at each time. */
+  /** The strength of the noise at each time. */
   readonly schedule: NoiseSchedule;
-  /** What the network's output means. */
+  /** What the network predicts. */
   readonly prediction: Prediction;
   /** The network. */
   readonly predict: Predict;
