@@ -23,7 +23,7 @@ export interface ModelKind<Model extends Module, Needs, Settings extends object 
 /** Networks by name; the first is the default. */
 export type ModelTable<Model extends Module, Needs> = ReadonlyMap<string, ModelKind<Model, Needs>>;
 
-/** A network's name and its settingsin a configuration. */
+/** A network's name and its settings in a configuration. */
 export interface ModelConfig {
   /** The network's name. */
   readonly type: string;

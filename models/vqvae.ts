@@ -198,7 +198,7 @@ export class VQVAE extends Autoencoder {
   }
 }
 
-/** The settings of the small VQ-VAEin a configuration. */
+/** The settings of the small VQ-VAE in a configuration. */
 export interface VQVAESettings {
   /** Channels of the hidden layers, even. */
   readonly hidden: number;

@@ -25,7 +25,7 @@ export interface Perceptual extends Disposable {
   forward(a: Tensor, b: Tensor): Tensor;
 }
 
-/** The settings of the lossesin a configuration. */
+/** The settings of the losses in a configuration. */
 export interface AdversarialWeights {
   /** The pixel loss: the absolute difference (l1) or the squared difference (l2). */
   readonly pixelLoss: "l1" | "l2";

@@ -16,7 +16,7 @@ import { decaysIn } from "./first_stage.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 import { constructFor } from "./reconstruction_kind.ts";
 
-/** The settings of adversarial trainingin a configuration. */
+/** The settings of adversarial training in a configuration. */
 export interface AdversarialSettings extends AdversarialWeights {
   /** The network whose features LPIPS compares, or none. */
   readonly perceptual: LpipsNetwork | "none";

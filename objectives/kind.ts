@@ -63,7 +63,7 @@ export interface ObjectiveKind<Settings extends object = object> {
   make(device: Device, needs: ObjectiveNeeds<Settings>): Objective | Promise<Objective>;
 }
 
-/** An objective's name and its settingsin a configuration. */
+/** An objective's name and its settings in a configuration. */
 export interface ObjectiveConfig {
   /** The objective's name. */
   readonly type: string;

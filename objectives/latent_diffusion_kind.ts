@@ -17,7 +17,7 @@ import {
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 
-/** The settings of a latent diffusionin a configuration. */
+/** The settings of a latent diffusion in a configuration. */
 export interface LatentDiffusionSettings extends DiffusionSettings {
   /** How the first stage's features are scaled. */
   readonly scaling: Scaling;

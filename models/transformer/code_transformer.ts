@@ -18,7 +18,7 @@ import { checkTable } from "./table.ts";
 
 const POSITIONS = ["learned", "rotary"] as const;
 
-/** The settings of a transformer over codesin a configuration. */
+/** The settings of a transformer over codes in a configuration. */
 export interface CodeTransformerSettings extends BlockSettings {
   /** How many blocks. */
   readonly layers: number;

@@ -15,7 +15,7 @@ import { normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
 import { checkTable } from "./table.ts";
 
-/** The settings of encoder-decoders over codesin a configuration. */
+/** The settings of encoder-decoders over codes in a configuration. */
 export interface EncoderDecoderSettings extends BlockSettings {
   /** Blocks of a decoder. */
   readonly layers: number;

@@ -16,7 +16,7 @@ import { initializeWeights, normalParameter } from "./initial.ts";
 import { checkTable } from "./table.ts";
 import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
 
-/** The settings of a transformer over several codes per positionin a configuration. */
+/** The settings of a transformer over several codes per position in a configuration. */
 export interface ResidualTransformerSettings extends BlockSettings {
   /** Blocks over the positions. */
   readonly layers: number;

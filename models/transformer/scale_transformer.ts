@@ -16,7 +16,7 @@ import { initializeWeights, normalParameter } from "./initial.ts";
 import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
 import { checkTable } from "./table.ts";
 
-/** The settings of a transformer over scalesin a configuration. */
+/** The settings of a transformer over scales in a configuration. */
 export interface ScaleTransformerSettings extends BlockSettings {
   /** How many blocks. */
   readonly layers: number;

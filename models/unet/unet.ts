@@ -23,7 +23,7 @@ export const CONDITIONINGS = ["embedding", "cross-attention"] as const;
 /** How it goes to the next resolution: by a convolution, or inside a residual block. */
 export const RESAMPLINGS = ["convolution", "residual"] as const;
 
-/** The settings of a U-Netin a configuration. */
+/** The settings of a U-Net in a configuration. */
 export interface UNetSettings {
   /** Channels of the first level, even. */
   readonly width: number;

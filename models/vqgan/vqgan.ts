@@ -17,7 +17,7 @@ import { groupNorms, spatialNorms } from "./norms.ts";
 /** The norms that a decoder can have: of the features alone, or modulated by the codes (MoVQ). */
 export type VQGANNorm = "group" | "spatial";
 
-/** The settings of a VQGANin a configuration. */
+/** The settings of a VQGAN in a configuration. */
 export interface VQGANSettings extends LevelSettings {
   /** Channels at the grid of codes, between the networks and the 1×1 convolutions around the quantiser; none: as many
    * as a code has. */

@@ -9,7 +9,7 @@ import { type Prediction, PREDICTIONS } from "./prediction.ts";
 import { DIFFUSION_SAMPLING } from "./sampling.ts";
 import { NoiseSchedule, type ScheduleName, SCHEDULES } from "./schedule.ts";
 
-/** The settings of a diffusionin a configuration. */
+/** The settings of a diffusion in a configuration. */
 export interface DiffusionSettings {
   /** How the noise grows. */
   readonly schedule: ScheduleName;
