@@ -1,5 +1,5 @@
-/** Diffusion: a generator that learns to take noise off (arXiv 2006.11239), in pixels or in the latents of a first stage
- * (arXiv 2112.10752). */
+/** Diffusion: a generator that learns to remove noise (arXiv 2006.11239), from pixels or from the latents of a first
+ * stage (arXiv 2112.10752). */
 import { backward, withoutGradients } from "../core/execute.ts";
 import { full, normal, uniform } from "../core/functions/creation.ts";
 import { less, square, sub, where } from "../core/functions/elementwise.ts";
@@ -45,35 +45,36 @@ export interface DiffusionOptions extends UpdateOptions {
   readonly optimizer: Optimizer;
   /** The images. */
   readonly dataset: Dataset;
-  /** Whose features are the latents, with a model that has latents; none: the diffusion is in pixels. */
+  /** The first stage, if the model has latents: its features are the latents. Without it, the diffusion runs on
+   * pixels. */
   readonly stage1?: FirstStage;
   /** The strength of the noise at each time. */
   readonly schedule: NoiseSchedule;
   /** What the network predicts. */
   readonly prediction: Prediction;
-  /** The probability that a step does not tell the network an image's class; 0. Guidance needs it. */
+  /** The probability that a step hides an image's class from the network; by default 0. Guidance needs it. */
   readonly dropClass?: number;
-  /** Whether the first stage's features are kept; by default not. */
+  /** Which features of the first stage are kept in memory; by default none. */
   readonly cache?: Cache;
-  /** How the images are made that are shown after an epoch. */
+  /** The sampling settings of the images shown after an epoch. */
   readonly preview: DiffusionSampling;
 }
 
-/** Training images that latents are measured by, at most. */
+/** The largest number of training images from which the latents' statistics are measured. */
 const MEASURED = 1024;
-/** Images made at once where the request does not say. */
+/** How many images are generated at once by default. */
 const BATCH = 64;
-/** Images that are shown after an epoch. */
+/** How many images are shown after an epoch. */
 const SHOWN = 16;
-/** Of the noise that test images get: the same in every run, so that their losses compare. */
+/** The key of the noise for test images: the same in every run, so that losses can be compared. */
 const EVALUATION = randomKey(0, "diffusion evaluation");
-/** Spreads the times of test images evenly over the diffusion, whatever their number. */
+/** Spreads the times of test images evenly over the diffusion, for any number of images. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** Learns to tell the noise of images at a time that is drawn for each, by the mean squared error of what the network
- * predicts.
+/** Trains a network on noisy images, each at a random time. The loss is the mean squared error of the network's
+ * prediction.
  *
- * Latents are a first stage's features before they are quantised. Samples end by quantising and decoding.
+ * Latents are a first stage's features before quantisation. Sampled latents are quantised and decoded.
  *
  * ```ts
  * import {
@@ -118,7 +119,7 @@ export class DiffusionObjective extends Generator {
   #cached: CachedEncodings | undefined;
 
   /** Makes the objective for a model and its optimiser.
-   * @throws {RangeError} the model knows classes and the data set tells none, or fewer
+   * @throws {RangeError} the model has classes, and the data set has none or fewer
    */
   constructor(options: DiffusionOptions) {
     super();
@@ -130,12 +131,13 @@ export class DiffusionObjective extends Generator {
     this.#checkClasses();
   }
 
-  /** How many classes the network was told of; 0 where it was told of none. */
+  /** The number of classes that the network is conditioned on; 0 without classes. */
   get classes(): number {
     return this.model.denoiser.classes ?? 0;
   }
 
-  /** Measures the latents, unless a checkpoint had them, and encodes the training images where they are kept. */
+  /** Measures the latents' statistics, unless a checkpoint had them. Encodes the training images, if their features are
+   * cached. */
   override async prepare(device: Device): Promise<void> {
     const { stage1, dataset, cache = "none" } = this.#options;
     const { latents } = this.model;
@@ -188,7 +190,7 @@ export class DiffusionObjective extends Generator {
     return true;
   }
 
-  /** The mean loss of the test images, each at one time and with one noise, which are the same in every run. */
+  /** The mean loss of the test images. Each image has one time and one noise, the same in every run. */
   async evaluate(
     split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
@@ -245,7 +247,7 @@ export class DiffusionObjective extends Generator {
     return { learningRate: this.#update.learningRate(step) };
   }
 
-  /** Draws sixteen images in few steps, of one class after the other where it knows classes. */
+  /** Draws sixteen images in few steps; if the network has classes, of each class in turn. */
   override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
     const { dataset, preview } = this.#options, { classes } = this;
     const labels = classes === 0
@@ -256,9 +258,9 @@ export class DiffusionObjective extends Generator {
     return drawImages(images, [SHOWN, ...dataset.imageShape]);
   }
 
-  /** Makes images; without labels each of a class that is drawn for it, of a model that knows classes.
-   * @throws {RangeError} there are not so many times as steps, no such class, guidance that the model was not trained for, or a part of
-   * the images is given
+  /** Generates images. If the model has classes and the request has no labels, each image gets a random class.
+   * @throws {RangeError} there are more steps than times, a class does not exist, the model was not trained for
+   * guidance, or a part of the images is given
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {
     const settings = readSettings(DIFFUSION_SAMPLING, request.settings, "sample");
@@ -310,7 +312,7 @@ export class DiffusionObjective extends Generator {
     };
   }
 
-  /** What the network says of noisy images, and what it should say. */
+  /** The prediction of the network for noisy images, and its target. */
   #predict(
     { original, noise, times, labels }: {
       readonly original: Tensor;
@@ -328,8 +330,8 @@ export class DiffusionObjective extends Generator {
     return { output, target: predictionTarget(prediction, { original, noise }, strength) };
   }
 
-  /** What the diffusion is of: a batch's latents, or the images themselves.
-   * @param first as of `CachedEncodings.read`
+  /** The data of the diffusion: the latents of a batch, or the images themselves.
+   * @param first as in `CachedEncodings.read`
    */
   #originals({ images, indices }: TrainingBatch, key: RandomKey, first: number): Tensor {
     const { latents } = this.model;
@@ -345,7 +347,7 @@ export class DiffusionObjective extends Generator {
     return latents.encode(stage1.features(images));
   }
 
-  /** The images of what the diffusion is of, and of latents the codes that they are decoded from. */
+  /** The images of drawn data. For latents, it quantises and decodes them, and also returns the codes. */
   #decode(drawn: Tensor): { readonly images: Tensor; readonly indices?: Tensor } {
     const { stage1 } = this.#options, { latents } = this.model;
     if (stage1 === undefined || latents === undefined) return { images: drawn };
@@ -353,7 +355,7 @@ export class DiffusionObjective extends Generator {
     return { images: stage1.decode(indices), indices };
   }
 
-  /** The classes that a step tells the network. */
+  /** The class labels that the network gets in a step. */
   #toldLabels(
     { images: { device, shape: [count] }, labels }: TrainingBatch,
     key: RandomKey,
@@ -370,7 +372,7 @@ export class DiffusionObjective extends Generator {
     );
   }
 
-  /** Of the network with a class for each image, guided. */
+  /** The guided prediction of the network, with a class for each image. */
   #predictor(device: Device, labels: Int32Array | undefined, { guidance }: DiffusionSampling) {
     const context = { training: false, key: EVALUATION };
     const { denoiser } = this.model;
@@ -382,7 +384,7 @@ export class DiffusionObjective extends Generator {
     return labels === undefined ? told(undefined) : guide(told(labels), told(undefined), guidance);
   }
 
-  /** A class for each image, where the model knows classes and none were asked for. */
+  /** A random class for each image, if the model has classes and the request has no labels. */
   #anyLabels(count: number, key: RandomKey): Int32Array | undefined {
     if (this.classes === 0) return undefined;
     const words = new Uint32Array(4), own = partKey(key, 0);
@@ -392,7 +394,7 @@ export class DiffusionObjective extends Generator {
     });
   }
 
-  /** The shape of what the diffusion is of, for one image. */
+  /** The shape of the diffusion's data for one image. */
   get #sampleShape(): Shape {
     const { stage1, dataset: { imageShape } } = this.#options, { latents } = this.model;
     if (stage1 === undefined || latents === undefined) return imageShape;
@@ -400,7 +402,7 @@ export class DiffusionObjective extends Generator {
     return [height / stage1.downsampling, width / stage1.downsampling, latents.channels];
   }
 
-  /** The features of some training images, spread over the set. */
+  /** The features of some training images, spread evenly over the set. */
   async #someFeatures(device: Device, stage1: FirstStage): Promise<Float32Array> {
     const { dataset } = this.#options, { train } = dataset.sizes;
     const count = Math.min(MEASURED, train), parts: Float32Array<ArrayBuffer>[] = [];
@@ -452,7 +454,7 @@ function strengthOf(
   };
 }
 
-/** Arrays one after another. */
+/** Concatenates arrays. */
 function joined<A extends Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
   Kind: new (length: number) => A,
   parts: readonly A[],

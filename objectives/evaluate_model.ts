@@ -14,38 +14,39 @@ import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import type { Autoencoder, Reconstruction } from "../models/autoencoder.ts";
 import { inOrder, type MeasuredBatch } from "./measured_parts.ts";
 
-/** What a model does on a set of images. */
+/** The measures of a model on a set of images. */
 export interface Evaluation {
   /** How many images were measured. */
   readonly images: number;
   /** Mean squared error over all pixels of images in [−1, 1]; nothing is clipped or rounded. */
   readonly mse: number;
-  /** How many of them came out exactly as they were. */
+  /** How many images were reconstructed exactly. */
   readonly equalImages: number;
-  /** Peak signal-to-noise ratio in dB, range 2: the mean over the images that differ; infinite where none does. */
+  /** Peak signal-to-noise ratio in dB, with range 2: the mean over the images that differ from their reconstructions;
+   * infinite if none differs. */
   readonly psnr: number;
-  /** The same ratio of the mean squared error over all images. */
+  /** The peak signal-to-noise ratio of the mean squared error over all images. */
   readonly psnrOfMse: number;
   /** The share of the codes chosen at least once over the set, in [0, 1]. */
   readonly usage: number;
-  /** From the counts of the whole set, in [1, K]. */
+  /** The perplexity of the counts of the whole set, in [1, K]. */
   readonly perplexity: number;
   /** How often each code was chosen, `[K]`. */
   readonly counts: Int32Array;
-  /** How precisely the model's layers were computed: the device's. */
+  /** The precision of the model's layers: that of the device. */
   readonly precision: Precision;
 }
 
-/** What the model made of a batch, shown while it is on the device. */
+/** A batch and its reconstruction, while they are on the device. */
 export interface EvaluatedBatch extends Reconstruction {
   /** The values of `[count, height, width, channels]` in [−1, 1]. */
   readonly originals: Float32Array<ArrayBuffer>;
-  /** The same on the device. */
+  /** The originals as a tensor on the device. */
   readonly originalTensor: Tensor;
 }
 
-/** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it; the device is
- * read at the end only.
+/** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it. It reads from the
+ * device only at the end.
  *
  * ```ts
  * import { evaluate, openDevice, randomKey, VanillaQuantizer, VQVAE } from "@codebook/codebook";
@@ -59,9 +60,9 @@ export interface EvaluatedBatch extends Reconstruction {
  * const { mse, usage } = await evaluate(device, model, batches(), [8, 8, 1], key);
  * console.log(mse, usage);
  * ```
- * @param key for the quantiser's choices, if it makes any in evaluation
- * @param watch is shown every batch; its tensors are recycled afterwards
- * @param replicas processes of which each has other batches; by default this one has all
+ * @param key the key for random choices of the quantiser, if it makes any in evaluation
+ * @param watch called with every batch; its tensors are recycled afterwards
+ * @param replicas the processes that share the batches; by default this process has all of them
  * @throws {RangeError} there is no batch
  */
 export async function evaluate(

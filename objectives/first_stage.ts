@@ -1,4 +1,4 @@
-/** What every objective that trains a first stage has in common: how it is judged and shown. */
+/** What all objectives that train a first stage have in common: evaluation, monitoring and samples. */
 import { withoutGradients } from "../core/execute.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
@@ -15,38 +15,38 @@ import { type Inspection, Objective, type ObjectiveEvaluation, type Scalars } fr
 import { evaluationProtocol, measuredImages, testNumbers } from "./protocol.ts";
 import { drawSampleGrid } from "./sample_grid.ts";
 
-/** What such an objective is made of. */
+/** Options of the constructor. */
 export interface FirstStageOptions extends UpdateOptions {
   /** The model that is trained. */
   readonly model: Autoencoder;
   /** Updates its parameters. */
   readonly optimizer: Optimizer;
-  /** The images; of its training images the variance is used. */
+  /** The images. The loss uses the variance of the training images. */
   readonly dataset: Dataset;
-  /** Steps after which a code that was not chosen counts as dead. */
+  /** A code that was not chosen for this many steps counts as dead. */
   readonly stepsPerEpoch: number;
-  /** In how many parts a step computes its batch, for less memory; 1. */
+  /** How many parts a step splits its batch into, to save memory; by default 1. */
   readonly accumulate?: number;
-  /** The quantiser's settings, for the advice on a codebook that has collapsed. */
+  /** The quantiser's settings, for the advice on a collapsed codebook. */
   readonly quantizer?: QuantizerConfig;
 }
 
-/** Whether a weight decay is for a parameter of a first stage: for matrices and filters, not for biases, the gains of norms
- * and codes. */
+/** Whether weight decay applies to a parameter of a first stage. It applies to matrices and filters, not to biases,
+ * gains of norms, and codes. */
 export function decaysIn({ quantizer }: Autoencoder): (parameter: Tensor) => boolean {
   const codes = new Set(quantizer.parameters());
   return (parameter) => parameter.shape.length > 1 && !codes.has(parameter);
 }
 
-/** Test images on a sample grid, at most. */
+/** The largest number of test images on a sample grid. */
 const SAMPLES = 16;
 
-/** Trains a first stage: a subclass says what a step minimises. It is judged by its reconstructions of test images, and
- * watched for codes that die. Its scalars must have those of `STEP_SCALARS`, which `forwardInTraining` and `updateModel`
- * give.
+/** Trains a first stage. A subclass defines what a step minimises. The evaluation measures the reconstructions of test
+ * images, and a watch counts dead codes. The scalars must include those of `STEP_SCALARS`, which `forwardInTraining`
+ * and `updateModel` return.
  */
 export abstract class FirstStageObjective extends Objective {
-  /** How the codebook is used. */
+  /** Watches how the codebook is used. */
   readonly codebook: CodebookWatch;
   /** The model that is trained. */
   readonly model: Autoencoder;
@@ -108,7 +108,7 @@ export abstract class FirstStageObjective extends Objective {
     return { learningRate: this.#options.learningRate(step) };
   }
 
-  /** Says how the codebook fares. */
+  /** Reports the state of the codebook. */
   override async inspect(means: Scalars): Promise<Inspection> {
     const codebook = await this.codebook.read(this.model.quantizer);
     const { codesInUse, deadCodes, deadSteps, codeLength, perplexity, collapsed } = codebook;
@@ -139,7 +139,7 @@ export abstract class FirstStageObjective extends Objective {
     };
   }
 
-  /** Starts the next epoch's counts. */
+  /** Starts counting the next epoch. */
   override endEpoch(): void {
     this.codebook.nextEpoch();
   }
@@ -156,7 +156,7 @@ export abstract class FirstStageObjective extends Objective {
     return drawSampleGrid({ originals, reconstructions, imageShape });
   }
 
-  /** Reads the test images that samples show; they stay in memory, as some data sets read long for them. */
+  /** Reads the test images for the samples. They stay in memory, because some data sets take long to read them. */
   #readOriginals(count: number): Promise<Float32Array<ArrayBuffer>> {
     const { dataset } = this.#options;
     const chosen = Int32Array.from(

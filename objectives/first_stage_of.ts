@@ -1,10 +1,10 @@
-/** The first stage of an objective that stands on one. */
+/** The first stage that an objective builds on. */
 import type { FirstStage } from "../models/first_stage.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
 
-/** The first stage that an objective stands on.
- * @param what is made with it, for the message
- * @throws {RangeError} there is none, or it does not fit the images
+/** The first stage that an objective builds on.
+ * @param what what the first stage is for, for the error message
+ * @throws {RangeError} there is no first stage, or it does not fit the images
  */
 export function firstStageOf(
   { dataset, stage1 }: Pick<ObjectiveNeeds, "dataset" | "stage1">,

@@ -1,44 +1,44 @@
-/** Objectives whose model makes new images. */
+/** Objectives whose model generates images. */
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { Objective } from "./objective.ts";
 import type { Trace } from "./trace.ts";
 
-/** Images of which a part is known, as codes. */
+/** The known part of images, as codes. */
 export interface Given {
-  /** The codes, `[count, h, w, ...codeAxes]`; what stands where none is known does not matter. */
+  /** The codes, `[count, h, w, ...codeAxes]`. Entries at unknown positions are ignored. */
   readonly codes: Int32Array;
-  /** `[count, h, w]`: 1 where the codes are known, 0 where they are to be made. */
+  /** `[count, h, w]`: 1 where the codes are known, 0 where they are to be generated. */
   readonly known: Uint8Array;
 }
 
-/** What is asked of a generator. */
+/** A request to generate images. */
 export interface GenerateRequest {
   /** How many images. */
   readonly count: number;
-  /** Of everything random: image i depends on the key and i alone, whatever is made beside it. */
+  /** The key of all random numbers. Image i depends only on the key and on i, not on the other images. */
   readonly key: RandomKey;
-  /** The class of each image, `[count]`, of a model that was told the classes; none: any. */
+  /** The class of each image, `[count]`, for a model with classes. Without labels, any class. */
   readonly labels?: Int32Array;
-  /** How to sample: settings of the objective's `sampling` schema, checked. */
+  /** The sampling settings, of the objective's `sampling` schema. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** What is known of the images, of a generator of codes: only the rest is made. */
+  /** For a generator of codes: the known part of the images. Only the rest is generated. */
   readonly given?: Given;
-  /** Images made at once, at most; 64. */
+  /** The largest number of images generated at once; by default 64. */
   readonly batchSize?: number;
-  /** Collects what the first batch looks like on the way. */
+  /** Collects intermediate images of the first batch. */
   readonly trace?: Trace;
-  /** Hears how much is done, of how much. */
+  /** Called with the amount that is done and the total. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 
-/** What a generator made. */
+/** The result of `generate`. */
 export interface Generated {
-  /** The values of `[count, height, width, channels]`, about [−1, 1]. */
+  /** The values of `[count, height, width, channels]`, roughly in [−1, 1]. */
   readonly images: Float32Array<ArrayBuffer>;
-  /** The codes that the images were decoded from, where there are some. */
+  /** The codes that the images were decoded from, if the generator has codes. */
   readonly codes?: Int32Array<ArrayBuffer>;
   /** The codes of one image: `[h, w, ...codeAxes]`. */
   readonly codeShape?: readonly number[];
@@ -46,15 +46,15 @@ export interface Generated {
 
 /** An objective that trains a generator. */
 export abstract class Generator extends Objective {
-  /** How many classes the model was told of; 0 where it was told of none. */
+  /** The number of classes that the model is conditioned on; 0 without classes. */
   abstract readonly classes: number;
 
-  /** Makes images. Nothing is drawn but from the request's key.
-   * @throws {RangeError} the settings do not fit the model, or there is no such class
+  /** Generates images. All random numbers come from the request's key.
+   * @throws {RangeError} the settings do not fit the model, or a class does not exist
    */
   abstract generate(device: Device, request: GenerateRequest): Promise<Generated>;
 
-  /** Rejects classes that the model does not know, and another number of them than of images.
+  /** Rejects labels that the model does not have, and a number of labels that differs from the number of images.
    * @throws {RangeError} as `generate`
    */
   protected checkLabels({ count, labels }: GenerateRequest): void {

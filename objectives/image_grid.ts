@@ -1,20 +1,21 @@
-/** Images side by side, as one picture. */
+/** Draws images side by side in one picture. */
 import { Picture } from "./picture.ts";
 
-/** How images are laid out. */
+/** The layout of the images. */
 export interface GridOptions {
-  /** Images side by side; 8. */
+  /** How many images a row has; by default 8. */
   readonly columns?: number;
-  /** Small images are enlarged by the greatest whole factor that keeps their longer side within so many pixels; 96. */
+  /** Small images are enlarged by the largest whole factor that keeps their longer side within this many pixels; by
+   * default 96. */
   readonly side?: number;
 }
 
 const MARGIN = 4;
-/** Of a pixel between the images, a light grey. */
+/** The value of the pixels between the images, a light grey. */
 const BACKGROUND = 224;
 
-/** Draws images in rows, as a PNG: RGB where they have 3 channels, else grey, of the first channel.
- * @param values of the images, row-major; −1 is black and 1 is white, and what is outside is shown as the nearest inside
+/** Draws images in rows, as a PNG. Images with 3 channels are drawn in RGB, others in grey from their first channel.
+ * @param values the values of the images, row-major; −1 is black and 1 is white, and values outside are clipped
  */
 export function drawImages(
   values: Float32Array,
@@ -24,7 +25,7 @@ export function drawImages(
   return pictureOf(values, shape, options).png();
 }
 
-/** The same as a picture. */
+/** Does the same, but returns a picture. */
 export function pictureOf(
   values: Float32Array,
   [count, height, width, channels]: readonly number[],

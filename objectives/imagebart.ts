@@ -27,7 +27,7 @@ import { drawInOrder } from "./samplers/autoregressive.ts";
 
 /** Codes before and after a step, int32 `[B, positions]`. */
 interface NoisySteps {
-  /** Which step, from 1. */
+  /** t: the number of the step, counted from 1. */
   readonly t: number;
   /** x_0. */
   readonly original: Tensor;
@@ -90,7 +90,7 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
     this.#diffusion = new MultinomialDiffusion({ steps: steps.length, codebookSize });
   }
 
-  /** The measure: bits per code. */
+  /** The measure: the bound in bits per code. */
   protected override readonly measure: readonly [string, string] = [
     "boundBits",
     "upper bound on -log2 of the probability of the codes, the mean over all codes: the sum over the steps of a " +
@@ -192,7 +192,7 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
   }
 }
 
-/** What a decoder attends to, for so many rows: with guidance twice that of the codes. */
+/** What a decoder attends to, repeated for the given number of rows: with guidance twice as many as there are codes. */
 function encodeAll(
   device: Device,
   model: EncoderDecoder,

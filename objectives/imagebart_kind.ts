@@ -15,12 +15,12 @@ export interface ImageBartSettings extends CodeGeneratorSettings {
   readonly steps: number;
 }
 
-/** ImageBART, with an encoder-decoder a step and one optimiser. */
+/** ImageBART, with an encoder-decoder for each step and one optimiser. */
 export const imageBartKind: ObjectiveKind<ImageBartSettings> = {
   description: "remove noise from the codes of a first stage in a few steps: a generator",
   schema: codeGeneratorSchema(0).extend({
     steps: z.int().min(1).default(3)
-      .describe("steps until all codes are random; each has its own model"),
+      .describe("the number of steps until all codes are random; each step has its own model"),
   }),
   models: ENCODER_DECODERS,
   quantizes: false,

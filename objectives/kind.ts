@@ -1,4 +1,4 @@
-/** What the registry knows of an objective: its settings, the models it trains, and how it is made. */
+/** The registry's entry for an objective: its settings, its models, and its constructor. */
 import type * as z from "zod";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -9,55 +9,56 @@ import type { QuantizerConfig } from "../quantizers/registry.ts";
 import type { Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_settings.ts";
 
-/** What an objective is made of. */
+/** What a registry entry makes an objective from. */
 export interface ObjectiveNeeds<Settings extends object = object> {
   /** The seed of the initial weights. */
   readonly seed: number;
   /** The images. */
   readonly dataset: Dataset;
-  /** Its own settings, checked. */
+  /** The objective's own settings, checked. */
   readonly settings: Settings;
-  /** The model's. */
+  /** The model's settings. */
   readonly model: ModelConfig;
-  /** The quantiser's; none where the objective trains none. */
+  /** The quantiser's settings; missing if the objective trains no quantiser. */
   readonly quantizer?: QuantizerConfig;
-  /** The optimiser's. */
+  /** The optimiser's settings. */
   readonly optimizer: OptimizerConfig;
-  /** Whether models that can save memory compute anew in the backward pass what they would have to keep. */
+  /** Whether the backward pass recomputes values instead of keeping them, to save memory, if the model can. */
   readonly recompute?: boolean;
   /** Steps in the whole run. */
   readonly steps: number;
-  /** In how many parts a step computes its batch; 1 where the objective cannot. */
+  /** How many parts a step splits its batch into; 1 if the objective cannot split it. */
   readonly accumulate: number;
   /** Steps in an epoch. */
   readonly stepsPerEpoch: number;
-  /** The finished first stage that it stands on, where it stands on one. */
+  /** The finished first stage, if the objective builds on one. */
   readonly stage1?: FirstStage;
-  /** Whether frozen networks get zeros as weights, so that their files are not needed: for a dry run. */
+  /** Whether frozen networks get zeros as weights, so that a dry run does not need their files. */
   readonly blank?: boolean;
 }
 
 /** An objective that can be chosen by name. */
 export interface ObjectiveKind<Settings extends object = object> {
-  /** What it does, in a few words. */
+  /** What the objective does, in a few words. */
   readonly description: string;
   /** Checks its settings and fills in the defaults. */
   readonly schema: z.ZodObject<
     { readonly [Name in keyof Settings]: z.ZodType<Settings[Name]> },
     z.core.$strict
   >;
-  /** The models that it trains; the first is the default. */
+  /** The models that it can train; the first is the default. */
   readonly models: ModelTable<Module, never>;
   /** Whether it trains a quantiser. */
   readonly quantizes: boolean;
-  /** Whether a step can compute its batch in parts, with the result of the whole; by default not. */
+  /** Whether a step can split its batch into parts with the result of the whole batch; by default no. */
   readonly accumulates?: boolean;
-  /** Whether it stands on a finished run. */
+  /** Whether it builds on a finished first stage. */
   readonly stage1: "none" | "required";
-  /** How its model can be sampled, of one that makes images: settings of `deno task sample`, with their defaults. */
+  /** For an objective that generates images: the schema of the sampling settings with their defaults, those of `deno
+   * task sample`. */
   readonly sampling?: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;
-  /** Makes it, with its model and optimisers.
-   * @returns a promise where something has to be read for it
+  /** Makes the objective with its model and optimisers.
+   * @returns a promise if something has to be read from a file
    * @throws {RangeError} the settings do not fit the images or each other
    */
   make(device: Device, needs: ObjectiveNeeds<Settings>): Objective | Promise<Objective>;

@@ -21,9 +21,10 @@ import type { ObjectiveKind } from "./kind.ts";
 export interface LatentDiffusionSettings extends DiffusionSettings {
   /** How the first stage's features are scaled. */
   readonly scaling: Scaling;
-  /** How many principal components of the features are the latents; none: the features' channels are. */
+  /** How many principal components of the features become the channels of the latents; `null`: the features' own
+   * channels do. */
   readonly components: number | null;
-  /** Which features of training images are kept in memory. */
+  /** Which features of the training images are kept in memory. */
   readonly cache: Cache;
 }
 
@@ -34,13 +35,13 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
     schedule: scheduleSetting("sqrt-linear"),
     ...DIFFUSION_SETTINGS,
     scaling: z.enum([...SCALINGS]).default("one").describe(
-      "how a first stage's features are scaled to a deviation of 1: by one number, or each channel",
+      "how a first stage's features are scaled to a standard deviation of 1: all by one number, or each channel on its own",
     ),
     components: z.int().min(1).nullable().default(null).describe(
-      "principal components of the features that are the latents; none: the features' channels",
+      "how many principal components of the features become the channels of the latents; none: the features' own channels do",
     ),
     cache: z.enum([...CACHES]).default("none").describe(
-      "features of training images that are kept in memory: none, of the images as they are, of their mirror images too",
+      "which features are kept in memory: none, those of the training images as they are, or also those of their mirror images",
     ),
   }),
   models: UNETS,

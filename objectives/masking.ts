@@ -1,4 +1,4 @@
-/** Masking: a transformer that tells the hidden codes of an image from the others. */
+/** Masking: a transformer predicts the hidden codes of an image from the others. */
 import * as z from "zod";
 import { where } from "../core/functions/elementwise.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
@@ -21,7 +21,7 @@ import { drawMask } from "./masks.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 import { drawInPasses, MASKED_SETTINGS, type MaskedSettings } from "./samplers/masked.ts";
 
-/** How the codes are sampled. */
+/** The sampling settings. */
 export interface MaskedSamplingSettings extends CodeSamplingSettings, MaskedSettings {}
 
 /** The schema of these settings. */
@@ -30,10 +30,11 @@ export const MASKED_SAMPLING: z.ZodObject<
   z.core.$strict
 > = z.strictObject({ ...CODE_SAMPLING, ...MASKED_SETTINGS });
 
-/** Minimises −ln p of the hidden codes of an image after the others, as many hidden as a cosine schedule says at a random
- * place (MaskGIT, arXiv 2202.04200). Its number is bits a hidden code, with masks that are the same in every evaluation.
+/** Minimises −ln p of the hidden codes of an image given the others. A cosine schedule, at a random point, gives the
+ * number of hidden codes (MaskGIT, arXiv 2202.04200). Evaluation reports bits per hidden code, with the same masks
+ * every time.
  *
- * `generate` makes the codes in a few passes, and completes images of which any codes are known.
+ * `generate` draws the codes in a few passes. It can complete images of which any codes are known.
  *
  * ```ts
  * import {
@@ -71,7 +72,7 @@ export const MASKED_SAMPLING: z.ZodObject<
  * ```
  */
 export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSamplingSettings> {
-  /** The measure: bits per code. */
+  /** The measure: bits per hidden code. */
   protected override readonly measure: readonly [string, string] = [
     "maskedBits",
     "-log2 of the probability of each hidden code after the others, the mean over all hidden codes; the share " +

@@ -1,10 +1,10 @@
-/** Which codes are hidden from a model that learns to tell hidden codes. */
+/** Random masks: which codes are hidden from a model that learns to predict them. */
 import { permutation, philox, type RandomKey, unitInterval } from "../core/random.ts";
 import { partKey } from "../nn/initializers.ts";
 import { hiddenShare } from "./samplers/masked.ts";
 
-/** Draws which codes of an image are hidden: the share cos(πr/2) of them, rounded up, with r uniform in [0, 1), one at
- * least (arXiv 2202.04200, 3.1).
+/** Draws which codes of an image are hidden. Their share is cos(πr/2), rounded up to at least one code, with r uniform
+ * in [0, 1) (arXiv 2202.04200, 3.1).
  *
  * ```ts
  * import { drawMask, randomKey } from "@codebook/codebook";
@@ -12,8 +12,8 @@ import { hiddenShare } from "./samplers/masked.ts";
  * const mask = drawMask(randomKey(1, "masks"), 0, 49);
  * assert.ok(mask.includes(1));
  * ```
- * @param image its number: the mask is a function of the key and the number alone
- * @param length codes of an image
+ * @param image the number of the image; the mask depends only on the key and on this number
+ * @param length how many codes an image has
  * @returns `[length]`: 1 where a code is hidden
  */
 export function drawMask(key: RandomKey, image: number, length: number): Int32Array<ArrayBuffer> {

@@ -1,16 +1,16 @@
-/** What several processes measured of the same images, put together. */
+/** Combines what several processes measured. */
 import type { Device } from "../core/tensor.ts";
 import { type Replicas, SINGLE } from "../nn/replicas.ts";
 
-/** Images that were measured together. */
+/** A batch of measured images. */
 export interface MeasuredBatch {
-  /** The place of the first among all images. */
+  /** The position of the first one among all images. */
   readonly first: number;
-  /** How many there are. */
+  /** How many images. */
   readonly count: number;
 }
 
-/** A value of each image, in the order of the images, on every rank.
+/** The values of all images, in the order of the images, on every rank.
  *
  * ```ts
  * import { inOrder, openDevice } from "@codebook/codebook";
@@ -20,7 +20,7 @@ export interface MeasuredBatch {
  * assert.deepEqual([...errors], [3, 4]);
  * ```
  * @param own the values of this rank's batches, one batch after another
- * @param batches this rank's; every image is in a batch of one rank
+ * @param batches this rank's batches; every image belongs to the batch of one rank
  * @throws {RangeError} no rank has an image
  */
 export async function inOrder(

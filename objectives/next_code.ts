@@ -1,4 +1,4 @@
-/** The next code by a causal transformer. */
+/** Predicts the next code with a causal transformer. */
 import { withoutGradients } from "../core/execute.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -7,15 +7,16 @@ import type { StackCache } from "../models/transformer/stack.ts";
 import type { NextCode } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
-/** Which images are sampled. */
+/** Options of the constructor. */
 export interface NextCodeOptions {
   /** How many images. */
   readonly count: number;
-  /** Classes for the model, `[count]`; with guidance `[2·count]`, the second half without a class. */
+  /** The classes for the model, `[count]`; with guidance `[2·count]`, where the second half has no class. */
   readonly labels: Int32Array<ArrayBuffer>;
-  /** How far logits go from those of no class towards those of the class. */
+  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, more goes
+   * beyond. */
   readonly guidance: number;
-  /** float32 `[labels, T, memoryWidth]`: what the model attends to besides, if it does. */
+  /** float32 `[labels, T, memoryWidth]`: another sequence that the model attends to, if it has cross-attention. */
   readonly memory?: Tensor;
 }
 
@@ -35,7 +36,7 @@ export class CachedTransformer implements NextCode, Disposable {
   }
 
   /** The logits of the next code: float32 `[count, K]`.
-   * @param codes int32 `[count, n]`, those that have been added since the last call
+   * @param codes int32 `[count, n]`, the codes added since the last call
    */
   next(codes: Int32Array<ArrayBuffer> | undefined): Tensor {
     return withoutGradients(() => {
@@ -66,7 +67,7 @@ export class CachedTransformer implements NextCode, Disposable {
   }
 }
 
-/** The same rows several times. */
+/** Repeats the rows. */
 export function repeated(rows: Int32Array<ArrayBuffer>, times: number): Int32Array<ArrayBuffer> {
   if (times === 1) return rows;
   const all = new Int32Array(rows.length * times);

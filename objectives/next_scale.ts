@@ -1,4 +1,4 @@
-/** Next-scale prediction: a transformer that predicts all codes of a scale at once from the scales before. */
+/** Next-scale prediction: a transformer predicts all codes of a scale at once from the scales before. */
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -24,15 +24,16 @@ import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Options of the constructor. */
 export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer> {
-  /** The first stage's. */
+  /** The quantiser of the first stage. */
   readonly quantizer: MultiScaleQuantizer;
 }
 
-/** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1), all scales in one pass:
- * the input of each scale is the sum of the image's own codes before it. The number is bits per code, as in
- * autoregression; the series has it for every scale, beside the entropy of the code frequencies of that scale.
+/** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1). One pass covers all
+ * scales: the input of each scale is the sum of the image's own codes before it. As in autoregression, evaluation
+ * reports bits per code. The series has this number for every scale, together with the entropy of the code frequencies
+ * of the scale.
  *
- * `generate` takes as many passes as there are scales.
+ * `generate` needs as many passes as there are scales.
  *
  * ```ts
  * import {
@@ -92,7 +93,7 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
   }
 
-  /** Of every scale too. */
+  /** Adds the measures for every scale. */
   protected override series(statistics: CodeStatistics): Record<string, readonly number[]> {
     const lengths = this.#lengths;
     return {
@@ -153,7 +154,7 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
   }
 
   /** The logits of the next scale, `[count, s², K]`.
-   * @param codes `[count, n]`, those of the scales that the cache holds
+   * @param codes `[count, n]`, the codes of the scales that the cache holds
    */
   #logits(
     device: Device,
@@ -178,13 +179,13 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     return slice(sums, [0, count - own, 0], [batch, own, width]);
   }
 
-  /** Codes of each scale. */
+  /** How many codes each scale has. */
   get #lengths(): readonly number[] {
     return this.model.scales.map((side) => side ** 2);
   }
 }
 
-/** The same rows several times. */
+/** Repeats the rows. */
 function repeated(rows: Tensor, times: number): Tensor {
   return times === 1 ? rows : concatenate([rows, ...new Array<Tensor>(times - 1).fill(rows)]);
 }

@@ -12,7 +12,7 @@ import type { ObjectiveKind } from "./kind.ts";
 import { NextScaleObjective } from "./next_scale.ts";
 
 /** The quantiser of a first stage that codes grids scale by scale, one code per position.
- * @throws {RangeError} it has another
+ * @throws {RangeError} the first stage has another quantiser
  */
 function multiScaleOf({ network }: FirstStage): MultiScaleQuantizer {
   const whole = network.quantizer;

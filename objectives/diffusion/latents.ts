@@ -1,32 +1,35 @@
-/** The latents that a diffusion runs on: a first stage's features before they are quantised, scaled. */
+/** The latents of a diffusion: a first stage's features before quantisation, scaled. */
 import { add, sub } from "../../core/functions/elementwise.ts";
 import { matmul } from "../../core/functions/products.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Counter, Module } from "../../nn/module.ts";
 import { principalComponents } from "./principal_components.ts";
 
-/** How features are scaled: all by one number to a deviation of 1 (arXiv 2112.10752), or each channel to a deviation of
+/** How features are scaled to a standard deviation of 1: all by one number (arXiv 2112.10752), or each channel on its
+ * own
  * 1. */
 export const SCALINGS = ["one", "channels"] as const;
 
 /** The name of a scaling. */
 export type Scaling = typeof SCALINGS[number];
 
-/** How latents are made. */
+/** Options of the constructor. */
 export interface LatentSpaceOptions {
-  /** D: channels of the features. */
+  /** D: the number of channels of the features. */
   readonly width: number;
-  /** How they are scaled. */
+  /** How the features are scaled. */
   readonly scaling: Scaling;
-  /** How many principal components of the features are the latents' channels; none: the features' own channels are. */
+  /** How many principal components of the features become the channels of the latents. By default the features' own
+   * channels do. */
   readonly components?: number;
 }
 
-/** The variance of a channel that has none, as a share of the greatest. */
+/** The variance assumed for a constant channel, as a share of the largest variance. */
 const LEAST_VARIANCE = 1e-8;
 
-/** Maps features f to latents (f − mean)·basis and back. Mean and basis are measured once, on features of training images,
- * and are state: a checkpoint keeps them. Few components leave out what features hardly differ in.
+/** Maps features f to latents (f − mean)·basis and back. Mean and basis are measured once, on features of training
+ * images. They are state, so a checkpoint keeps them. With few components, the latents omit the directions in which
+ * features hardly vary.
  *
  * ```ts
  * import { LatentSpace, openDevice } from "@codebook/codebook";
@@ -41,7 +44,7 @@ const LEAST_VARIANCE = 1e-8;
  * ```
  */
 export class LatentSpace extends Module {
-  /** 1 once it has been measured. */
+  /** 1 after the measurement, 0 before. */
   readonly measured: Counter = new Counter();
   /** `[D]`. */
   readonly mean: Tensor;
@@ -53,8 +56,8 @@ export class LatentSpace extends Module {
   readonly channels: number;
   readonly #options: LatentSpaceOptions;
 
-  /** Makes a space that is still to be measured.
-   * @throws {RangeError} there are not so many components
+  /** Makes a space without measured statistics; `measure` must follow.
+   * @throws {RangeError} there are fewer channels than components
    */
   constructor(device: Device, options: LatentSpaceOptions) {
     super();
@@ -72,9 +75,9 @@ export class LatentSpace extends Module {
     this.inverse = device.tensor(new Float32Array(width * channels), [channels, width]);
   }
 
-  /** Measures the space by the features of some images.
-   * @param features rows of D values, two or more
-   * @throws {RangeError} they do not vary
+  /** Measures mean and basis from the features of some images.
+   * @param features two or more rows of D values
+   * @throws {RangeError} the features do not vary
    */
   measure(features: Float32Array): void {
     const [width] = this.mean.shape;

@@ -1,16 +1,16 @@
-/** What a diffusion trains, with all that its samples are made by. */
+/** The model of a diffusion, with everything that sampling needs. */
 import { Module } from "../../nn/module.ts";
 import type { Denoiser } from "../../models/denoiser.ts";
 import type { LatentSpace } from "./latents.ts";
 
-/** A denoiser, and the space of the latents that it denoises; in pixels none. */
+/** A denoiser and the space of its latents; in pixels there is no such space. */
 export class DiffusionModel extends Module {
   /** The network. */
   readonly denoiser: Denoiser;
-  /** Features of the first stage to latents and back. */
+  /** Maps features of the first stage to latents and back. */
   readonly latents: LatentSpace | undefined;
 
-  /** Puts the two together. */
+  /** Combines the two. */
   constructor(denoiser: Denoiser, latents?: LatentSpace) {
     super();
     this.denoiser = denoiser;

@@ -3,36 +3,36 @@ import type { RandomKey } from "../../core/random.ts";
 import { partKey } from "../../nn/initializers.ts";
 import { drawOf } from "../samplers/choice.ts";
 
-/** Which images' codes are replaced. */
+/** The images whose codes are replaced. */
 export interface CodeRange {
-  /** Images. */
+  /** How many images. */
   readonly count: number;
-  /** Codes of each. */
+  /** How many codes each image has. */
   readonly length: number;
   /** The number of the first image. The draws for image i depend only on the key and on its number, first + i. */
   readonly first: number;
-  /** Of the random numbers. */
+  /** The key of the random numbers. */
   readonly key: RandomKey;
 }
 
 /** q(x_{t−1} | x_t, x_0) as shares: original·onehot(x_0) + noisy·onehot(x_t) + uniform/K. */
 export interface Posterior {
-  /** Of the code without noise. */
+  /** The share of the code without noise. */
   readonly original: number;
-  /** Of the code with the noise of the step; 0 where it is the same code. */
+  /** The share of the code after the step; 0 if it is the same code. */
   readonly noisy: number;
-  /** Of all codes alike. */
+  /** The share that is spread evenly over all codes. */
   readonly uniform: number;
-  /** −Σ q ln q. */
+  /** The entropy −Σ q ln q. */
   readonly entropy: number;
 }
 
-/** A few steps from the codes of an image to random ones:
+/** Turns the codes of an image into random codes in a few steps:
  *
  *     q(x_t | x_{t−1}) = (1 − β_t)·onehot(x_{t−1}) + β_t/K    q(x_t | x_0) = ᾱ_t·onehot(x_0) + (1 − ᾱ_t)/K
  *
- * Source: arXiv 2102.05379, 4; over codes of images, in a few steps: arXiv 2108.08827. Here ᾱ_t = 1 − t/T, our
- * choice: every step loses as many codes, and the codes after the last step are uniform.
+ * Source: arXiv 2102.05379, 4; over codes of images, in a few steps: arXiv 2108.08827. Our choice is ᾱ_t = 1 − t/T:
+ * every step replaces the same number of codes, and the codes after the last step are uniform.
  *
  * ```ts
  * import { MultinomialDiffusion, randomKey } from "@codebook/codebook";
@@ -45,25 +45,25 @@ export interface Posterior {
  * ```
  */
 export class MultinomialDiffusion {
-  /** T. */
+  /** T: the number of steps. */
   readonly steps: number;
   /** K: the number of codes. */
   readonly codebookSize: number;
 
-  /** Takes the sizes. */
+  /** Sets the sizes. */
   constructor({ steps, codebookSize }: { readonly steps: number; readonly codebookSize: number }) {
     this.steps = steps;
     this.codebookSize = codebookSize;
   }
 
-  /** ᾱ_t: the share of the codes that no step until t has replaced.
+  /** ᾱ_t: the share of the codes that no step up to t has replaced.
    * @param t from 0 to T
    */
   kept(t: number): number {
     return 1 - t / this.steps;
   }
 
-  /** 1 − β_t: the share of the codes that step t leaves.
+  /** 1 − β_t: the share of the codes that step t does not replace.
    * @param t from 1 to T
    */
   stays(t: number): number {
@@ -72,13 +72,13 @@ export class MultinomialDiffusion {
 
   /** The distribution of a code before step t, given the code after the step and the code without noise.
    * @param t from 1 to T
-   * @param isSame whether those two are the same
+   * @param isSame whether these two codes are the same
    */
   posterior(t: number, isSame: boolean): Posterior {
     const { codebookSize: size } = this;
     const stays = this.stays(t), kept = this.kept(t - 1);
     const replaced = (1 - stays) / size, replacedBefore = (1 - kept) / size;
-    // (stays·onehot(x_t) + replaced)·(kept·onehot(x_0) + replacedBefore), and the sum of that over the codes.
+    // (stays·onehot(x_t) + replaced)·(kept·onehot(x_0) + replacedBefore), and its sum over the codes.
     const both = isSame ? stays * kept : 0;
     const ofNoisy = stays * replacedBefore, ofOriginal = replaced * kept;
     const ofEach = replaced * replacedBefore, total = both + ofNoisy + ofOriginal + size * ofEach;
@@ -90,7 +90,7 @@ export class MultinomialDiffusion {
     return { original, noisy, uniform, entropy };
   }
 
-  /** The codes that step t puts in place of others, −1 where a code stays: int32 `[count, length]`.
+  /** The replacement codes of step t: int32 `[count, length]`; −1 where a code stays.
    * @param t from 1 to T
    */
   replacements(t: number, { count, length, first, key }: CodeRange): Int32Array<ArrayBuffer> {
@@ -103,7 +103,7 @@ export class MultinomialDiffusion {
     });
   }
 
-  /** The codes after step t, given those before it; a negative one stands for no code and stays. */
+  /** The codes after step t, given the codes before it. A negative index means no code and stays. */
   noise(codes: Int32Array, t: number, range: CodeRange): Int32Array<ArrayBuffer> {
     const replacements = this.replacements(t, range);
     return Int32Array.from(

@@ -1,16 +1,16 @@
-/** What a denoiser's output means, and how the meanings convert to each other. */
+/** What a denoiser can predict, and how one prediction converts to another. */
 import { add, mul, type Operand, sub } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { NoiseLevel } from "./schedule.ts";
 
-/** What a network can predict of x_t = α·x₀ + σ·ε: the noise ε (arXiv 2006.11239), the image x₀, or the velocity
- * v = α·ε − σ·x₀ (arXiv 2202.00512). */
+/** The quantities that a network can predict from x_t = α·x₀ + σ·ε: the noise ε (arXiv 2006.11239), the image x₀, or
+ * the velocity v = α·ε − σ·x₀ (arXiv 2202.00512). */
 export const PREDICTIONS = ["epsilon", "x0", "v"] as const;
 
 /** The name of a prediction. */
 export type Prediction = typeof PREDICTIONS[number];
 
-/** What noisy images are taken to be made of. */
+/** The image and the noise that a noisy image consists of. */
 export interface Denoised {
   /** x₀, the image. */
   readonly original: Tensor;
@@ -18,11 +18,11 @@ export interface Denoised {
   readonly noise: Tensor;
 }
 
-/** The strength of the noise: of all images, or of each, broadcast to them. */
+/** The strength of the noise: one for all images, or one for each, broadcast to the images. */
 export interface Strength {
-  /** What the image is multiplied by. */
+  /** The factor of the image. */
   readonly alpha: Operand;
-  /** What the noise is multiplied by. */
+  /** The factor of the noise. */
   readonly sigma: Operand;
 }
 
@@ -31,7 +31,7 @@ export function addNoise({ original, noise }: Denoised, { alpha, sigma }: Streng
   return add(mul(original, alpha), mul(noise, sigma));
 }
 
-/** What the network should give. */
+/** The target of the network's prediction. */
 export function predictionTarget(
   prediction: Prediction,
   { original, noise }: Denoised,
@@ -47,7 +47,8 @@ export function predictionTarget(
   }
 }
 
-/** Image and noise by what the network gave: both are right if it was, and together they always are x_t.
+/** Computes image and noise from the network's output. If the output is exact, both are exact. Together they always
+ * give x_t.
  *
  * ```ts
  * import { denoise, openDevice } from "@codebook/codebook";
@@ -58,7 +59,7 @@ export function predictionTarget(
  * assert.ok(Math.abs(await original.item() - (1 - 0.6 * 0.5) / 0.8) < 1e-6);
  * assert.equal(await noise.item(), 0.5);
  * ```
- * @param x at the time of the level, which has noise
+ * @param x x_t, at a noise level that is not free of noise
  */
 export function denoise(
   prediction: Prediction,

@@ -1,6 +1,6 @@
 /** The directions in which values vary most. */
 
-/** Directions of length 1, orthogonal to each other, and the variance along each, the greatest first. */
+/** Orthogonal directions of length 1, and the variance along each, in descending order. */
 export interface PrincipalComponents {
   /** `[count][D]`. */
   readonly directions: readonly (readonly number[])[];
@@ -8,13 +8,13 @@ export interface PrincipalComponents {
   readonly variances: readonly number[];
 }
 
-/** Sweeps over all pairs of axes, at most; some ten bring the rest to zero. */
+/** The largest number of sweeps over all pairs of axes; about ten reduce the off-diagonal to zero. */
 const SWEEPS = 100;
 
-/** The principal components of a covariance: its eigenvectors, by Jacobi's rotations in cyclic order (Golub and Van Loan,
- * Matrix Computations, 8.5).
+/** The principal components of a covariance matrix: its eigenvectors, by Jacobi's rotations in cyclic order (Golub and
+ * Van Loan, Matrix Computations, 8.5).
  * @param covariance `[D][D]`, symmetric
- * @param count how many of the D
+ * @param count how many of the D components to return
  */
 export function principalComponents(
   covariance: readonly (readonly number[])[],
@@ -44,7 +44,7 @@ export function principalComponents(
   };
 }
 
-/** Turns axes p and q so that they do not vary together any more. */
+/** Rotates axes p and q so that their covariance becomes zero. */
 function rotate(matrix: Float64Array[], vectors: Float64Array[], p: number, q: number): void {
   const together = matrix[p][q];
   if (together === 0) return;

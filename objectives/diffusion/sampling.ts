@@ -1,12 +1,13 @@
-/** How a diffusion's model is sampled. */
+/** How to sample the model of a diffusion. */
 import * as z from "zod";
 import { SAMPLER_SETTINGS, type SamplerSettings } from "../samplers/registry.ts";
 
-/** How images are made: settings of `deno task sample`. */
+/** Sampling settings, those of `deno task sample`. */
 export interface DiffusionSampling extends SamplerSettings {
-  /** Steps from noise to an image, at most as many as the diffusion has times. */
+  /** How many steps lead from noise to an image; at most as many as the diffusion has times. */
   readonly steps: number;
-  /** How far the class is followed: 1 as it was learnt, more: further from images of no class. */
+  /** The scale of classifier-free guidance: 1 samples as the model learned, more moves further away from images without
+   * a class. */
   readonly guidance: number;
 }
 
@@ -16,8 +17,10 @@ export const DIFFUSION_SAMPLING: z.ZodObject<
   z.core.$strict
 > = z.strictObject({
   steps: z.int().min(1).default(50)
-    .describe("steps from noise to an image, at most objective.times"),
+    .describe("how many steps lead from noise to an image, at most objective.times"),
   guidance: z.number().default(1)
-    .describe("how far the class is followed: 1 as it was learnt, more to overdo it"),
+    .describe(
+      "scale of classifier-free guidance: 1 samples as the model learned, more follows the class more strongly",
+    ),
   ...SAMPLER_SETTINGS.shape,
 });

@@ -1,21 +1,21 @@
-/** How strong the noise of a diffusion is at each time. */
+/** The noise schedule of a diffusion: the strength of the noise at each time. */
 
-/** How the noise grows: β in a straight line (arXiv 2006.11239), √β in a straight line (arXiv 2112.10752), or ᾱ along a
- * cosine (arXiv 2102.09672). */
+/** How the noise grows: β linear in time (arXiv 2006.11239), √β linear in time (arXiv 2112.10752), or ᾱ along a cosine
+ * (arXiv 2102.09672). */
 export const SCHEDULES = ["linear", "sqrt-linear", "cosine"] as const;
 
 /** The name of a schedule. */
 export type ScheduleName = typeof SCHEDULES[number];
 
-/** How a noise schedule is made. */
+/** Options of the constructor. */
 export interface NoiseScheduleOptions {
   /** How the noise grows. */
   readonly type: ScheduleName;
-  /** T: how many times there are. */
+  /** T: the number of times. */
   readonly times: number;
-  /** The first β; by default 1e−4 (linear) or 0.0015 (sqrt-linear). Not for cosine. */
+  /** The first β; by default 1e−4 (linear) or 0.0015 (sqrt-linear). Not allowed for cosine. */
   readonly first?: number;
-  /** The last β; by default 0.02 (linear) or 0.0195 (sqrt-linear). Not for cosine. */
+  /** The last β; by default 0.02 (linear) or 0.0195 (sqrt-linear). Not allowed for cosine. */
   readonly last?: number;
 }
 
@@ -23,22 +23,22 @@ export interface NoiseScheduleOptions {
 export interface NoiseLevel {
   /** The time; −1 without noise. */
   readonly time: number;
-  /** √ᾱ_t: what the image is multiplied by. */
+  /** √ᾱ_t: the factor of the image. */
   readonly alpha: number;
-  /** √(1 − ᾱ_t): the noise's deviation. */
+  /** √(1 − ᾱ_t): the standard deviation of the noise. */
   readonly sigma: number;
 }
 
-/** The βs of a schedule that is given by its ends, by default those of its paper. */
+/** The first and the last β of the linear schedules; the defaults are those of their papers. */
 const ENDS = { "linear": [1e-4, 0.02], "sqrt-linear": [0.0015, 0.0195] } as const;
 
-/** Keeps the cosine from starting with a β of 0. */
+/** Ensures that the first β of the cosine is not 0. */
 const COSINE_SHIFT = 0.008;
 
-/** The greatest β of the cosine. */
+/** The largest β of the cosine. */
 const GREATEST_BETA = 0.999;
 
-/** The noise at every time: ᾱ_t = Π (1 − β_s), s ≤ t, products in float64.
+/** The noise at every time: ᾱ_t = Π (1 − β_s), s ≤ t. The products are computed in float64.
  *
  * ```ts
  * import { NoiseSchedule } from "@codebook/codebook";
@@ -50,7 +50,7 @@ const GREATEST_BETA = 0.999;
  * ```
  */
 export class NoiseSchedule {
-  /** T. */
+  /** T: the number of times. */
   readonly times: number;
   /** β_t, for each time. */
   readonly betas: Float64Array;
@@ -86,12 +86,12 @@ export class NoiseSchedule {
     });
   }
 
-  /** The noise at a time in [0, T), or none at −1. */
+  /** The noise at a time in [0, T); no noise at −1. */
   level(time: number): NoiseLevel {
     return time < 0 ? { time: -1, alpha: 1, sigma: 0 } : this.#levels[time];
   }
 
-  /** The times of a walk from noise to an image in so many steps, the last first: round(T·(S − i)/S) − 1 for each step i
+  /** The times of a walk from noise to an image in S steps, the latest first: round(T·(S − i)/S) − 1 for each step i
    * (arXiv 2305.08891, "trailing"). With S = T these are all times.
    *
    * ```ts
@@ -100,7 +100,7 @@ export class NoiseSchedule {
    * const schedule = new NoiseSchedule({ type: "linear", times: 1000 });
    * assert.deepEqual(schedule.walk(4), [999, 749, 499, 249]);
    * ```
-   * @throws {RangeError} the steps are not a whole number from 1 to T
+   * @throws {RangeError} the number of steps is not a whole number from 1 to T
    */
   walk(steps: number): readonly number[] {
     if (!Number.isInteger(steps) || steps < 1 || steps > this.times) {

@@ -1,4 +1,4 @@
-/** The settings that every diffusion has, and what is made of them. */
+/** The settings that all diffusions have in common, and the options they give. */
 import * as z from "zod";
 import type { Tensor } from "../../core/tensor.ts";
 import { classCount } from "../../data/dataset.ts";
@@ -13,19 +13,19 @@ import { NoiseSchedule, type ScheduleName, SCHEDULES } from "./schedule.ts";
 export interface DiffusionSettings {
   /** How the noise grows. */
   readonly schedule: ScheduleName;
-  /** T. */
+  /** T: the number of times. */
   readonly times: number;
-  /** The first β; none: the schedule's own. */
+  /** The first β; `null` for the schedule's default. */
   readonly firstBeta: number | null;
-  /** The last β; none: the schedule's own. */
+  /** The last β; `null` for the schedule's default. */
   readonly lastBeta: number | null;
   /** What the network predicts. */
   readonly prediction: Prediction;
-  /** Whether the network is told the classes. */
+  /** Whether the network is conditioned on the classes. */
   readonly classes: boolean;
-  /** The probability that it is not told an image's class. */
+  /** The probability that an image's class is hidden from the network. */
   readonly dropClass: number;
-  /** Steps of the images that are shown after an epoch. */
+  /** How many steps the images shown after an epoch are sampled with. */
   readonly previewSteps: number;
 }
 
@@ -33,33 +33,35 @@ const beta = (which: string) =>
   z.number().gt(0).lt(1).nullable().default(null)
     .describe(`the ${which} β of linear and sqrt-linear; none: as published`);
 
-/** Their schemas; the default schedule is for the kind of diffusion to say. */
+/** The schemas of these settings, without the schedule, whose default depends on the kind of diffusion. */
 export const DIFFUSION_SETTINGS: {
   readonly [Name in Exclude<keyof DiffusionSettings, "schedule">]: z.ZodType<
     DiffusionSettings[Name]
   >;
 } = {
-  times: z.int().min(1).default(1000).describe("T, the times of the diffusion"),
+  times: z.int().min(1).default(1000).describe("T: the number of times of the diffusion"),
   firstBeta: beta("first"),
   lastBeta: beta("last"),
   prediction: z.enum([...PREDICTIONS]).default("epsilon")
     .describe("what the network predicts: the noise, the image or the velocity"),
-  classes: z.boolean().default(false).describe("whether the network is told the classes"),
+  classes: z.boolean().default(false).describe("whether the network is conditioned on the classes"),
   dropClass: z.number().min(0).lt(1).default(0.1)
-    .describe("the probability that it is not told an image's class, for guidance"),
+    .describe(
+      "the probability that an image's class is hidden from the network; guidance needs it",
+    ),
   previewSteps: z.int().min(1).default(20)
-    .describe("steps of the images that are shown after an epoch"),
+    .describe("how many steps the images shown after an epoch are sampled with"),
 };
 
 /** The schema of the schedule.
- * @param published the one that the kind of diffusion was published with
+ * @param published the default: the schedule that this kind of diffusion was published with
  */
 export function scheduleSetting(published: ScheduleName): z.ZodType<ScheduleName> {
   return z.enum([...SCHEDULES]).default(published).describe("how the noise grows");
 }
 
-/** How many classes the network is told of; none where it is told of none.
- * @throws {RangeError} it is to be told of classes, and the data set knows none
+/** The number of classes that the network is conditioned on; `null` without classes.
+ * @throws {RangeError} the network is to be conditioned on classes, and the data set has none
  */
 export function classesOf(
   { dataset, settings }: Pick<ObjectiveNeeds<DiffusionSettings>, "dataset" | "settings">,
@@ -67,9 +69,9 @@ export function classesOf(
   return settings.classes ? classCount(dataset, "objective.classes") : null;
 }
 
-/** What every diffusion's objective is made of, but for its model.
- * @param parameters the denoiser's
- * @throws {RangeError} the schedule cannot be
+/** The constructor options that all diffusions have in common: all but the model.
+ * @param parameters the parameters of the denoiser
+ * @throws {RangeError} the schedule is not valid
  */
 export function diffusionOptions(
   needs: ObjectiveNeeds<DiffusionSettings>,
