@@ -1,21 +1,22 @@
-/** What a run minimises and how it is judged: the one thing that the training loop knows. */
+/** What a run minimises and how it is evaluated. The training loop depends only on this interface. */
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { JsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { MeasuredSplit } from "../data/dataset.ts";
 import { type Context, Module } from "../nn/module.ts";
 
-/** What a step works on, on the device. */
+/** The training batch of a step, on the device. */
 export interface TrainingBatch {
   /** float32 `[B, H, W, C]` in [−1, 1]. */
   readonly images: Tensor;
-  /** int32 `[B]`: the class of each image, where the data set tells. */
+  /** int32 `[B]`: the class of each image, if the data set has classes. */
   readonly labels?: Tensor;
-  /** Which training images they are, on the host, where those lie by index. */
+  /** The indices of the training images, on the host, if the data set has random access. */
   readonly indices?: Int32Array;
 }
 
-/** Which step it is, and who takes it: where several processes train together, each has an equal part of the batch. */
+/** The step and the processes that make it. If several processes train together, each gets an equal part of the
+ * batch. */
 export interface StepContext extends Context {
   /** The training step, counted from 0. */
   readonly step: number;
@@ -24,80 +25,83 @@ export interface StepContext extends Context {
 /** Scalars by name, on the host. */
 export type Scalars = Readonly<Record<string, number>>;
 
-/** A few words, and how much they matter: where a line has no room for all, those that matter least go first. */
+/** A few words and their importance. If a line is too short for all phrases, those of lowest importance are dropped
+ * first. */
 export type Phrase = readonly [text: string, weight: number];
 
-/** What there is to say of a stretch of training. */
+/** A report on a part of the training. */
 export interface Inspection {
-  /** What is recorded of it besides the means of its scalars; JSON values by name. */
+  /** What is recorded besides the means of the scalars: JSON values by name. */
   readonly record: Readonly<Record<string, unknown>>;
-  /** For the line that shows progress. */
+  /** Phrases for the progress line. */
   readonly phrases: readonly Phrase[];
-  /** For the end of an epoch. */
+  /** Phrases for the end of an epoch. */
   readonly summary: readonly string[];
-  /** What a person should know and perhaps change. */
+  /** A warning for the user, who may have to change something. */
   readonly warning?: string;
 }
 
-/** What an evaluation came to. */
+/** The result of an evaluation. */
 export interface ObjectiveEvaluation {
   /** The numbers by name. */
   readonly numbers: Readonly<Record<string, JsonNumber>>;
-  /** The hash of the protocol that they were measured by. */
+  /** The hash of the protocol of the measurement. */
   readonly protocol: string;
-  /** The number that checkpoints are ranked by. */
+  /** The name of the number that ranks checkpoints. */
   readonly rankBy: string;
-  /** Which way it is better. */
+  /** Whether lower or higher is better. */
   readonly better: "lower" | "higher";
   /** The protocols by hash. */
   readonly protocols: Readonly<Record<string, object>>;
-  /** The numbers as people read them: `["mse", "0.01995"]`. */
+  /** The numbers as they are displayed: `["mse", "0.01995"]`. */
   readonly shown: readonly (readonly [name: string, value: string])[];
-  /** Numbers along an axis, by name, such as one of every position in the grid of codes. */
+  /** Series of numbers by name, for example one number for each position in the grid of codes. */
   readonly series?: Readonly<Record<string, readonly number[]>>;
-  /** How often each code was chosen, `[K]`, where the objective quantises. */
+  /** How often each code was chosen, `[K]`, if the objective quantises. */
   readonly counts?: Int32Array;
 }
 
-/** What one step minimises, and how the result is judged. An objective owns its networks and their optimisers: they are
- * its public fields, and its state is what a checkpoint keeps of it. The model that a run is for is its field `model`:
- * its entries in the checkpoint begin with `model.`.
+/** What a step minimises, and how the result is evaluated. An objective owns its networks and their optimisers. They
+ * are its public fields, and a checkpoint keeps its state. The field `model` holds the model that the run trains; its
+ * entries in the checkpoint begin with `model.`.
  *
- * A new objective is a subclass in a file of its own and a line in `objectives/registry.ts`; see
+ * To add an objective, write a subclass in its own file and add a line in `objectives/registry.ts`; see
  * `examples/own_objective.ts`.
  */
 export abstract class Objective extends Module {
-  /** What the run is for: averaged weights are of its parameters. */
+  /** The model that the run trains. Weight averaging applies to its parameters. */
   abstract readonly model: Module;
 
-  /** The names of the scalars that a step gives; the first is the loss. */
+  /** The names of the scalars that a step returns; the first is the loss. */
   abstract readonly scalars: readonly string[];
 
-  /** Does what is to be done once before the first step of a session, as to measure the data; what it finds and a
-   * checkpoint keeps is not sought again. By default nothing.
-   * @param device where the model is
+  /** Called once before the first step of a session, for example to measure the data. Results that a checkpoint keeps
+   * are not computed again. By default it does nothing.
+   * @param device the device of the model
    */
   prepare(_device: Device): Promise<void> {
     return Promise.resolve();
   }
 
-  /** Takes a training step: the forward pass, the gradients, the optimisers' steps. Nothing is read back.
+  /** Makes a training step: the forward pass, the gradients, the optimisers' steps. It reads nothing back from the
+   * device.
    *
-   * One that several processes can train together hands `context.replicas` to `Update.step`, and asks it for whatever
-   * else is of the whole batch: the state is then the same on all of them after the step.
-   * @returns scalars on the device, one of each name: means over this process's part of the batch, or the same on all
+   * To support several processes, pass `context.replicas` to `Update.step`, and use it for everything else that depends
+   * on the whole batch. Then all processes have the same state after the step.
+   * @returns scalars on the device, one for each name: means over this process's part of the batch, or values that are
+   * the same on all processes
    */
   abstract step(batch: TrainingBatch, context: StepContext): Readonly<Record<string, Tensor>>;
 
-  /** Whether several processes can measure the model together, each other batches; by default every process measures all
-   * of them. */
+  /** Whether several processes can measure the model together, each with its own batches. By default every process
+   * measures all batches. */
   get measuresParts(): boolean {
     return false;
   }
 
-  /** Measures the model as it is. If `context.replicas` is given, the batches are those of this process; what is
-   * returned is of the images of all, the same on each.
-   * @param split which part of the data set the batches are
+  /** Measures the model in its current state. If `context.replicas` is given, `batches` are those of this process. The
+   * result covers the images of all processes and is the same on each.
+   * @param split the part of the data set that the batches come from
    * @throws {RangeError} there is no batch
    */
   abstract evaluate(
@@ -109,8 +113,8 @@ export abstract class Objective extends Module {
   /** The learning rates of a step, counted from 0, as they are recorded. */
   abstract learningRates(step: number): Scalars;
 
-  /** Says how the training goes. By default the loss alone.
-   * @param means of the scalars over the steps since the last report, or of an epoch
+  /** Reports on the training. By default it reports only the loss.
+   * @param means the means of the scalars over the steps since the last report, or over an epoch
    */
   inspect(means: Scalars): Promise<Inspection> {
     const [loss] = this.scalars;
@@ -118,10 +122,10 @@ export abstract class Objective extends Module {
     return Promise.resolve({ record: {}, phrases: [[phrase, 5]], summary: [phrase] });
   }
 
-  /** Hears that an epoch has ended. By default nothing. */
+  /** Called at the end of an epoch. By default it does nothing. */
   endEpoch(): void {}
 
-  /** Draws what a person looks at after an epoch, as a PNG. By default nothing. */
+  /** Draws samples to look at after an epoch, as a PNG. By default it draws nothing. */
   samples(_device: Device, _context: Context): Promise<Uint8Array<ArrayBuffer> | undefined> {
     return Promise.resolve(undefined);
   }

@@ -1,18 +1,18 @@
-/** A picture that images are painted into. */
+/** A picture made of images. */
 import { encode } from "fast-png";
 
 /** Height, width and channels of an image. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
 
-/** A place in a picture, in pixels. */
+/** A position in a picture, in pixels. */
 export type Corner = readonly [top: number, left: number];
 
-/** The pixels of a picture: RGB where it has 3 channels, else grey. */
+/** The pixels of a picture: RGB with 3 channels, grey with 1. */
 export class Picture {
   /** The bytes of `[height, width, channels]`, row-major. */
   readonly data: Uint8Array;
 
-  /** A picture of one shade in [0, 255]. */
+  /** Makes a picture filled with one shade in [0, 255]. */
   constructor(
     readonly height: number,
     readonly width: number,
@@ -22,8 +22,9 @@ export class Picture {
     this.data = new Uint8Array(height * width * channels).fill(background);
   }
 
-  /** Paints an image, enlarged by a whole factor. A grey picture takes its first channel, and one in RGB needs three.
-   * @param values of the image, row-major; −1 is black and 1 is white, and what is outside is shown as the nearest inside
+  /** Paints an image, enlarged by a whole factor. A grey picture takes the image's first channel; an RGB picture needs
+   * three channels.
+   * @param values the values of the image, row-major; −1 is black and 1 is white, and values outside are clipped
    */
   paint(
     values: Float32Array,
@@ -42,14 +43,14 @@ export class Picture {
     }
   }
 
-  /** The bytes of a PNG. */
+  /** Encodes the picture as a PNG. */
   png(): Uint8Array<ArrayBuffer> {
     const { height, width, channels, data } = this;
     return new Uint8Array(encode({ width, height, channels, data }));
   }
 }
 
-/** −1 → 0, 1 → 255. */
+/** Maps −1 to 0 and 1 to 255. */
 function toByte(value: number): number {
   return Math.round(Math.min(1, Math.max(0, (value + 1) / 2)) * 255);
 }

@@ -1,52 +1,53 @@
-/** How test numbers are measured; two numbers can be compared only where it is the same. */
+/** Evaluation protocols: how test numbers are measured. Two numbers can be compared only if their protocols are
+ * equal. */
 import type { Dataset, MeasuredSplit } from "../data/dataset.ts";
 import type { Precision } from "../core/precision.ts";
 import { type JsonNumber, toJsonNumber } from "../files/json_number.ts";
 import type { Evaluation } from "./evaluate_model.ts";
 
-/** Which images are measured, and how precisely. */
+/** The measured images and the precision of the measurement. */
 export interface MeasuredImages {
   /** The data set. */
   readonly dataset: string;
-  /** Which part of it. */
+  /** The part of the data set. */
   readonly split: MeasuredSplit;
-  /** How many images of it, from its start. */
+  /** The number of images, counted from the start of that part. */
   readonly images: number;
   /** Height, width and channels. */
   readonly imageShape: readonly number[];
   /** The range of the images' values. */
   readonly valueRange: readonly [low: number, high: number];
-  /** How precisely layers are computed: the model's, and those of the networks behind metrics. */
+  /** The precision of the layers, of the model and of the networks of metrics. */
   readonly precision: Precision;
 }
 
-/** Which images are chosen of a data set, and how precisely they are measured. */
+/** The choice of images from a data set, and the precision of the measurement. */
 export interface MeasuredOptions {
-  /** Which part of it; the test images by default. */
+  /** The part of the data set; by default the test images. */
   readonly split?: MeasuredSplit;
-  /** How many are measured, if it has so many; all by default. */
+  /** The largest number of images to measure; by default all. */
   readonly images?: number;
-  /** The precision of the device; float32 by default. */
+  /** The precision of the device; by default float32. */
   readonly precision?: Precision;
 }
 
-/** The evaluation protocol of the numbers that every run has. */
+/** The evaluation protocol of the numbers that every run reports. */
 export interface EvaluationProtocol extends MeasuredImages {
-  /** How each metric is defined. */
+  /** The definition of each metric. */
   readonly metrics: Readonly<
     Record<"mse" | "psnr" | "psnrOfMse" | "usage" | "perplexity", string>
   >;
 }
 
-/** An evaluation protocol as a run recorded it: of metrics that this program may not have, or without a precision. */
+/** An evaluation protocol that a run recorded. It may have metrics that this program does not have, or no precision. */
 export interface RecordedProtocol extends Omit<EvaluationProtocol, "metrics" | "precision"> {
-  /** How each metric was defined. */
+  /** The definition of each metric. */
   readonly metrics: Readonly<Record<string, string>>;
-  /** How precisely layers were computed, where that was recorded. */
+  /** The precision of the layers, if it was recorded. */
   readonly precision?: Precision;
 }
 
-/** Some images of a data set: by default, all of its test images, in float32. */
+/** Describes the measured images of a data set: by default all test images, in float32. */
 export function measuredImages(
   { name, sizes, imageShape }: Dataset,
   { split = "test", images = Infinity, precision = "float32" }: MeasuredOptions = {},
@@ -73,7 +74,7 @@ export function evaluationProtocol(
   };
 }
 
-/** A short name of a protocol: the first 12 hexadecimal digits of the SHA-256 of its JSON.
+/** A short hash of a protocol: the first 12 hexadecimal digits of the SHA-256 of its JSON.
  *
  * ```ts
  * import { evaluationProtocol, openDigits, protocolHash } from "@codebook/codebook";
@@ -90,43 +91,43 @@ export async function protocolHash(
   return Array.from(digest.subarray(0, 6), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The protocol of one number about originals and their reconstructions. */
+/** The protocol of a single metric of originals and their reconstructions. */
 export interface MetricProtocol extends Omit<MeasuredImages, "dataset" | "split" | "imageShape"> {
-  /** The originals: a data set and its part, or where they were found. */
+  /** The originals: a data set and its part, or the place of their files. */
   readonly originals: string;
-  /** Height, width and channels; none where images differ in them. */
+  /** Height, width and channels; `null` if these differ between images. */
   readonly imageShape: readonly number[] | null;
-  /** Whether values are clipped to the range, and rounded to 255 steps as in a file of bytes. */
+  /** Whether values are only clipped to the range, or also rounded to 255 steps as in 8-bit files. */
   readonly values: "clipped" | "clipped, 8-bit";
-  /** How the metric is defined. */
+  /** The definition of the metric. */
   readonly metric: string;
-  /** Why so few images mislead; none where they do not. */
+  /** Why the number is not reliable with so few images; `null` if it is reliable. */
   readonly caution: string | null;
-  /** Tells the weights of its network from others; none without a network. */
+  /** Identifies the weights of the metric's network; `null` without a network. */
   readonly weights: string | null;
 }
 
-/** A number with what is needed to read it. */
+/** A number with the information needed to interpret it. */
 export interface Measurement {
   /** The metric's name in the registry. */
   readonly metric: string;
-  /** What it is called. */
+  /** The name to display. */
   readonly name: string;
-  /** The number; infinite where the metric is. */
+  /** The number; it can be infinite. */
   readonly value: number;
-  /** Which way is better. */
+  /** Whether higher or lower is better. */
   readonly better: "higher" | "lower";
-  /** Decimals that are worth showing. */
+  /** How many decimals to show. */
   readonly decimals: number;
-  /** Why so few images mislead; none where they do not. */
+  /** Why the number is not reliable with so few images; `null` if it is reliable. */
   readonly caution: string | null;
-  /** How many pairs were equal and are left out; none of a metric that takes every pair. */
+  /** How many pairs were equal and are left out; `null` for a metric that uses every pair. */
   readonly equalPairs: number | null;
-  /** The protocol's hash: numbers of different hashes are never put in one column. */
+  /** The hash of the protocol. A table column never mixes numbers of different hashes. */
   readonly protocol: string;
 }
 
-/** What must be known to read a number, in words; nothing for most.
+/** The notes needed to interpret a number, in words; empty for most numbers.
  *
  * ```ts
  * import { remarksOn } from "@codebook/codebook";
@@ -144,18 +145,18 @@ export function remarksOn(
   ];
 }
 
-/** What was measured on the test images, as JSON keeps it, with the protocol by which. */
+/** The measures on the test images in JSON form, with their protocol. */
 export interface TestNumbers
   extends Omit<Evaluation, "counts" | "precision" | "psnr" | "psnrOfMse"> {
-  /** As `Evaluation` has it. */
+  /** As in `Evaluation`. */
   readonly psnr: JsonNumber;
-  /** As `Evaluation` has it. */
+  /** As in `Evaluation`. */
   readonly psnrOfMse: JsonNumber;
-  /** The protocol's hash. */
+  /** The hash of the protocol. */
   readonly protocol: string;
 }
 
-/** An evaluation on a data set's test images, as it is recorded and reported.
+/** An evaluation on a data set's test images, in the form that is recorded and reported.
  *
  * ```ts
  * import { openDigits, testNumbers } from "@codebook/codebook";

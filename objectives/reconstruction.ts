@@ -1,4 +1,4 @@
-/** Reconstruction: a first stage that learns to rebuild its images (arXiv 1711.00937). */
+/** Reconstruction: a first stage learns to reconstruct its images (arXiv 1711.00937). */
 import type { Device, Tensor } from "../core/tensor.ts";
 import { FirstStageObjective, type FirstStageOptions } from "./first_stage.ts";
 import type { StepContext, TrainingBatch } from "./objective.ts";
@@ -7,10 +7,10 @@ import { STEP_SCALARS, trainingStep } from "./training_step.ts";
 /** Options of the constructor. */
 export type ReconstructionOptions = FirstStageOptions;
 
-/** Minimises mse/v plus the quantiser's losses, v the variance of the training images on the [0, 1] scale; a step is
- * `trainingStep`.
+/** Minimises mse/v plus the quantiser's losses, where v is the variance of the training images on the [0, 1] scale. A
+ * step is `trainingStep`.
  *
- * Run a step in a scope, so that what it makes is recycled:
+ * Run each step in a scope, so that its memory is recycled:
  *
  * ```ts
  * import {

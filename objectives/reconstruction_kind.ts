@@ -15,7 +15,7 @@ import { constructLearningRate, constructOptimizer } from "./optimizer_settings.
 import { decaysIn } from "./first_stage.ts";
 import { ReconstructionObjective } from "./reconstruction.ts";
 
-/** What a first stage is made of. */
+/** The settings that a first stage is made from. */
 export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model" | "recompute"> {
   /** The quantiser's settings. */
   readonly quantizer: QuantizerConfig;
@@ -23,8 +23,8 @@ export interface AutoencoderConfig extends Pick<ObjectiveNeeds, "seed" | "model"
   readonly channels: number;
 }
 
-/** A first stage with its initial weights, around a quantiser.
- * @throws {RangeError} a setting is not one that it allows
+/** Makes a first stage around a quantiser, with initial weights.
+ * @throws {RangeError} a setting is not allowed
  */
 export function constructAutoencoder(
   device: Device,
@@ -35,7 +35,7 @@ export function constructAutoencoder(
   return createAutoencoder(device, { quantizer: made, channels, recompute }, model, key);
 }
 
-/** The same for the images of a data set.
+/** Makes a first stage for the images of a data set.
  * @throws {RangeError} the images' sides are not divisible by the model's downsampling
  */
 export function constructFor(

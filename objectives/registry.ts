@@ -1,4 +1,4 @@
-/** The objectives by name. Adding one is a file in this folder and a line here. */
+/** The objectives by name. To add one, add a file in this folder and a line here. */
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
@@ -29,11 +29,11 @@ const OBJECTIVES: ReadonlyMap<string, ObjectiveKind> = new Map<string, Objective
 /** The names of the objectives; the first is the default. */
 export const OBJECTIVE_TYPES: readonly string[] = [...OBJECTIVES.keys()];
 
-/** The objective that is meant where none is named. */
+/** The default objective. */
 export const DEFAULT_OBJECTIVE: string = OBJECTIVE_TYPES[0];
 
-/** The objective of a name.
- * @throws {RangeError} there is none
+/** Finds an objective by name.
+ * @throws {RangeError} there is no such objective
  */
 export function objectiveKind(type: string): ObjectiveKind {
   const kind = OBJECTIVES.get(type);
@@ -45,14 +45,14 @@ export function objectiveKind(type: string): ObjectiveKind {
   );
 }
 
-/** The name of the objective that a configuration means. */
+/** The name of a configuration's objective. */
 export function objectiveType(config: unknown): string {
   const { type } = (config ?? {}) as Partial<ObjectiveConfig>;
   return typeof type === "string" ? type : DEFAULT_OBJECTIVE;
 }
 
 /** The schema of an objective's configuration: its type and its settings.
- * @param config what is known of it; only the type in it counts
+ * @param config the configuration, possibly incomplete; only its type is used
  * @throws {RangeError} there is no such objective
  */
 export function objectiveSchema(config: unknown): z.ZodType<ObjectiveConfig> {

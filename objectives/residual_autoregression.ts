@@ -1,4 +1,4 @@
-/** Autoregression over several codes per position. */
+/** Autoregression for first stages with several codes per position. */
 import { withoutGradients } from "../core/execute.ts";
 import { mul, sub } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
@@ -32,27 +32,27 @@ import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Options of the constructor. */
 export interface ResidualAutoregressionOptions extends CodeGeneratorOptions<ResidualTransformer> {
-  /** τ: in training codes are drawn from Q(k) ∝ exp(−‖r − e_k‖²/τ), r what is left of the feature, and Q is the target
-   * (arXiv 2203.01941, 3.3); 0 takes the codes of the first stage. */
+  /** τ: in training, codes are drawn from Q(k) ∝ exp(−‖r − e_k‖²/τ), where r is the remaining residual of the feature,
+   * and Q is the target (arXiv 2203.01941, 3.3). With 0, training uses the codes of the first stage. */
   readonly softening: number;
 }
 
-/** The codebook of a residual quantiser that has one for all levels. */
+/** The codebook of a residual quantiser that shares one codebook between all levels. */
 function sharedCodebook({ network: { quantizer } }: FirstStage): CodebookQuantizer | undefined {
   if (!(quantizer instanceof ResidualQuantizer) || quantizer.parts.length > 1) return undefined;
   const [part] = quantizer.parts;
   return part instanceof CodebookQuantizer ? part : undefined;
 }
 
-/** Minimises −ln p of every code after the positions before it, by rows, and the codes before it at its own position
- * (RQ-VAE, arXiv 2203.01941, 3.2). Its number is bits per code, as autoregression's.
+/** Minimises −ln p of every code given the positions before it, in row order, and the codes before it at its own
+ * position (RQ-VAE, arXiv 2203.01941, 3.2). As in autoregression, evaluation reports bits per code.
  */
 export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTransformer> {
   readonly #options: ResidualAutoregressionOptions;
 
   /** Makes the objective for a model, its optimiser and a first stage.
-   * @throws {RangeError} targets are to be soft and the first stage has not one codebook for all levels, or its codes are
-   * kept in memory
+   * @throws {RangeError} `softening` is above 0, and the first stage does not share one codebook between all levels or
+   * its codes are kept in memory
    */
   constructor(options: ResidualAutoregressionOptions) {
     super(options);
@@ -101,7 +101,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     return { targets, losses };
   }
 
-  /** Draws each code from those near to what is left of the feature, where targets are soft. */
+  /** With soft targets, draws each code from those near the remaining residual of the feature. */
   protected override encodeInTraining(
     images: Tensor,
     key: RandomKey,
@@ -116,7 +116,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     let rest = reshape(features, [places, width]);
     for (let level = 0; level < depth; level++) {
       const noise = partKey(key, level);
-      // What is drawn for a row depends on its place in the batch.
+      // The draw for a row depends on its position in the batch.
       const all = nearest(scaled(replicas.gather(rest)), scaled(codebook), {
         distance: "l2",
         noise,
@@ -159,23 +159,23 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
   }
 }
 
-/** Which images are sampled. */
+/** The images to sample. */
 interface ResidualSampling {
   readonly labels: Int32Array<ArrayBuffer>;
   readonly count: number;
   readonly guidance: number;
 }
 
-/** Tells the next code, with the caches of both transformers. */
+/** Predicts the next code, with the caches of both transformers. */
 class NextResidualCode implements NextCode, Disposable {
   readonly #device: Device;
   readonly #model: ResidualTransformer;
   readonly #sampling: ResidualSampling;
   readonly #spatialCache: StackCache;
   #depthCache: StackCache | undefined;
-  /** The features of the position under way. */
+  /** The features of the current position. */
   #position: Tensor | undefined;
-  /** Its codes, a column each. */
+  /** The codes of the current position, one column for each. */
   #columns: Int32Array[] = [];
 
   constructor(device: Device, model: ResidualTransformer, sampling: ResidualSampling) {
@@ -222,7 +222,7 @@ class NextResidualCode implements NextCode, Disposable {
     }
   }
 
-  /** Takes the codes of the positions that are complete, and makes ready for the one after them. */
+  /** Adds the codes of the complete positions and prepares the next position. */
   #nextPosition(columns: readonly Int32Array[]): void {
     const { labels } = this.#sampling, { depth } = this.#model, rows = labels.length;
     const codes = this.#tensor(columns);
@@ -243,7 +243,7 @@ class NextResidualCode implements NextCode, Disposable {
     this.#depthCache = new StackCache(this.#model.depthStack);
   }
 
-  /** Columns side by side, int32 `[rows, columns]`, the rows twice with guidance; none of no columns. */
+  /** The columns as a tensor, int32 `[rows, columns]`, with guidance twice the rows; `undefined` without columns. */
   #tensor(columns: readonly Int32Array[]): Tensor | undefined {
     if (columns.length === 0) return undefined;
     const { labels, count } = this.#sampling;

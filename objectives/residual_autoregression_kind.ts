@@ -16,7 +16,7 @@ import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
 
 /** The settings of residual autoregression. */
 export interface ResidualAutoregressionSettings extends CodeGeneratorSettings {
-  /** How far targets are spread over near codes, from which codes are drawn; 0: neither. */
+  /** τ: how far targets are spread over near codes, from which the codes of a step are drawn; 0 turns both off. */
   readonly softening: number;
 }
 
@@ -25,7 +25,7 @@ export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSet
   description: "tell each code of a first stage with several codes a position from those before it",
   schema: codeGeneratorSchema(0).extend({
     softening: z.number().min(0).default(0).describe(
-      "how far targets are spread over near codes, from which the codes of a step are drawn; 0: neither",
+      "how far targets are spread over near codes, from which the codes of a step are drawn; 0 turns both off",
     ),
   }),
   models: RESIDUAL_TRANSFORMERS,

@@ -1,4 +1,4 @@
-/** Pictures of what a model makes of images: originals above reconstructions. */
+/** Pictures of a model's reconstructions: originals above reconstructions. */
 import { MOST_PIXELS } from "../data/encoded.ts";
 import { type PngPixels, readPng } from "../data/formats/png.ts";
 import { type Corner, Picture } from "./picture.ts";
@@ -7,22 +7,22 @@ import { type Corner, Picture } from "./picture.ts";
 export interface Samples {
   /** The values of `[count, height, width, channels]` in [−1, 1], row-major. */
   readonly originals: Float32Array;
-  /** Of the same shape; values outside [−1, 1] are shown as the nearest inside. */
+  /** The reconstructions in the same shape; values outside [−1, 1] are clipped. */
   readonly reconstructions: Float32Array;
   /** Height, width and channels of every image. */
   readonly imageShape: readonly [height: number, width: number, channels: number];
 }
 
-/** Pairs of images side by side. */
+/** How many pairs of images a row has. */
 const COLUMNS = 8;
-/** Small images are enlarged by the greatest whole factor that keeps their longer side within so many pixels. */
+/** Small images are enlarged by the largest whole factor that keeps their longer side within this many pixels. */
 const SHOWN_SIDE = 96;
 const MARGIN = 4;
-/** Of a pixel of the margin, a light grey. */
+/** The value of the pixels of the margin, a light grey. */
 const BACKGROUND = 224;
 
-/** Draws rows of eight images, and under each row its reconstructions, as a PNG. Small images are enlarged by a whole
- * factor. RGB where the images have 3 channels, else grey, of the first channel.
+/** Draws rows of eight images, with the reconstructions under each row, as a PNG. Small images are enlarged by a whole
+ * factor. Images with 3 channels are drawn in RGB, others in grey from their first channel.
  *
  * ```ts
  * import { drawSampleGrid } from "@codebook/codebook";
@@ -32,7 +32,7 @@ const BACKGROUND = 224;
  * console.log(`${png.length} bytes`);
  * ```
  * @returns the PNG's bytes
- * @throws {TypeError} originals and reconstructions are not the values of equally many whole images, at least one
+ * @throws {TypeError} originals and reconstructions do not hold the same whole number of images, at least one
  */
 export function drawSampleGrid(
   { originals, reconstructions, imageShape }: Samples,
@@ -56,8 +56,8 @@ export function drawSampleGrid(
   return picture.png();
 }
 
-/** Takes the images out of a grid again, as far as it keeps them: values of 8 bits, of the first channel where there are
- * others than 3.
+/** Reads the images back from a grid. Their values have 8 bits. Images that do not have 3 channels come back with their
+ * first channel only.
  *
  * ```ts
  * import { drawSampleGrid, readSampleGrid } from "@codebook/codebook";
@@ -66,8 +66,8 @@ export function drawSampleGrid(
  * const png = drawSampleGrid({ originals, reconstructions: originals, imageShape: [2, 2, 1] });
  * assert.deepEqual(readSampleGrid(png, 1, [2, 2, 1]).originals, originals);
  * ```
- * @param count images in the grid, without their reconstructions
- * @throws {TypeError} the grid is not one of so many images of the shape
+ * @param count the number of images in the grid, without their reconstructions
+ * @throws {TypeError} the grid does not have this number of images with this shape
  */
 export function readSampleGrid(
   png: Uint8Array,
@@ -95,7 +95,8 @@ export function readSampleGrid(
   return { originals: read(0), reconstructions: read(1), imageShape: [tall, wide, channels] };
 }
 
-/** How large a grid is, by which factor its images are enlarged, and where each of them and its reconstruction lie. */
+/** The size of a grid, the factor by which its images are enlarged, and the corner of each image and its
+ * reconstruction. */
 function layout(count: number, [height, width]: Samples["imageShape"]): {
   readonly scale: number;
   readonly width: number;

@@ -1,7 +1,7 @@
-/** How images come about, step by step. */
+/** Records how images develop, step by step. */
 
-/** Collects what a generator's first batch looks like on the way: of a diffusion the images that the network sees, of a
- * generator of codes what is drawn so far, the rest grey. It is asked for in a `GenerateRequest`.
+/** Collects intermediate images of a generator's first batch. A diffusion gives the images that the network predicts. A
+ * generator of codes gives the codes drawn so far as an image, with the rest in grey. Pass it in a `GenerateRequest`.
  *
  * ```ts
  * import { Trace } from "@codebook/codebook";
@@ -12,20 +12,21 @@
  * ```
  */
 export class Trace {
-  /** The images after some of the steps, `[count, height, width, channels]` each; the last are the finished ones. */
+  /** The images after some of the steps, `[count, height, width, channels]` each. The last frame holds the finished
+   * images. */
   readonly frames: Float32Array<ArrayBuffer>[] = [];
   readonly #most: number;
 
-  /** Collects frames that lie evenly over the way.
-   * @param most how many at most; fewer where there are fewer steps
+  /** Collects frames at even distances.
+   * @param most the largest number of frames; with fewer steps there are fewer frames
    */
   constructor(most = 60) {
     this.#most = most;
   }
 
-  /** Adds a frame, where the way has come far enough for one more.
-   * @param share of the way that is done
-   * @param images makes the frame; called only where there is one
+  /** Adds a frame, if the progress since the last frame is large enough.
+   * @param share the finished share of the work
+   * @param images makes the frame; called only if a frame is added
    */
   async add(
     share: number,

@@ -14,7 +14,7 @@ import { accumulatedGradients, type PassWithGradients } from "./accumulated_grad
 import { meanLength } from "./codebook_watch.ts";
 import type { TrainingPass } from "./training_pass.ts";
 
-/** What a step works on. */
+/** Options of `trainingStep`. */
 export interface StepOptions {
   /** The model. */
   readonly model: Autoencoder;
@@ -22,34 +22,34 @@ export interface StepOptions {
   readonly optimizer: Optimizer;
   /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
-  /** Of this step. */
+  /** The learning rate of this step. */
   readonly learningRate: number;
-  /** Largest norm of all gradients together; none by default. */
+  /** The largest norm of all gradients together; by default gradients are not clipped. */
   readonly clipNorm?: number;
-  /** In how many parts the encoder and the decoder see the batch, for less memory; 1. The result is that of the whole batch,
-   * but for rounding. */
+  /** How many parts the encoder and the decoder split the batch into, to save memory; by default 1. Except for
+   * rounding, the result is that of the whole batch. */
   readonly parts?: number;
 }
 
-/** The scalars that a step gives, means over the batch or over a rank's part of it: the loss; the mse; the sum of the quantiser's losses; the mean length of the features;
- * the share of the codes that were moved outside of the gradient (by re-anchoring or replacement, each by its share of
- * the way). */
+/** The scalars that a step returns, means over the batch or over a rank's part of it: the loss; the mse; the sum of the
+ * quantiser's losses; the mean length of the features; and the share of the codes that moved by other means than the
+ * gradient (re-anchoring or replacement, each counted by how far the code moved). */
 export const STEP_SCALARS = ["loss", "mse", "quantizerLoss", "featureLength", "moved"] as const;
 
-/** What a step gives: scalars on the device, and the codes' counts. */
+/** The result of a step: scalars on the device, and the counts of the codes. */
 export interface StepResult {
-  /** Of the step, each a scalar. */
+  /** The scalars of the step. */
   readonly scalars: Readonly<Record<typeof STEP_SCALARS[number], Tensor>>;
-  /** int32 `[K]`: how often each code was chosen in the batch, by all ranks together. */
+  /** int32 `[K]`: how often each code was chosen in the batch, on all ranks together. */
   readonly usage: Tensor;
 }
 
-/** One training step: the quantiser's `begin`; loss = mse/v + its losses; the gradients; its `update`, after
- * which gradients and moments of codes that are no more are dropped; the optimiser's step, by the mean of the gradients of
- * all ranks. Nothing is read back. What the
- * forward pass made is recycled on the way back, but for the results and what `update` is handed.
+/** Makes one training step: the quantiser's `begin`; loss = mse/v + the quantiser's losses; the gradients; the
+ * quantiser's `update`, after which the gradients and moments of replaced codes are dropped; the optimiser's step, with
+ * the mean of the gradients of all ranks. It reads nothing back from the device. The backward pass recycles the values
+ * of the forward pass, except for the results and the input of `update`.
  *
- * Run it in a scope, so that what it makes is recycled:
+ * Run each step in a scope, so that its memory is recycled:
  *
  * ```ts
  * import {
@@ -94,7 +94,7 @@ export function trainingStep(
   };
 }
 
-/** The forward and the backward pass over a batch at once. */
+/** The forward and the backward pass over the whole batch. */
 function wholePass(
   images: Tensor,
   context: QuantizeContext,
@@ -112,7 +112,7 @@ function wholePass(
 }
 
 /** The forward pass of a training step: the quantiser's `begin`, then the reconstruction.
- * @param scope what the step's results and the quantiser's `update` need is kept beyond it
+ * @param scope the scope from which the step's results and the input of `update` are kept
  */
 export function forwardInTraining(
   model: Autoencoder,
@@ -134,9 +134,9 @@ export function forwardInTraining(
   return { features, reconstruction, quantized, mse, quantizerLoss };
 }
 
-/** What a training step does once it has the gradients: the quantiser's `update`, then the optimiser's step.
- * @param scope what is returned is kept beyond it
- * @param step steps the parameters; it is handed the codes whose gradients and moments are to be dropped
+/** The part of a training step after the gradients: the quantiser's `update`, then the optimiser's step.
+ * @param scope the scope from which the results are kept
+ * @param step updates the parameters; it gets the codes whose gradients and moments are to be dropped
  * @returns the mean length of the features, and the share of the codes that were moved
  */
 export function updateModel(
@@ -157,7 +157,7 @@ export function updateModel(
   });
 }
 
-/** The share of the codes that were moved: the mean over the codes that may be; 0 where none may. */
+/** The share of the codes that moved: the mean over the codes that can move; 0 if none can. */
 function movedShare(device: Device, moves: readonly Move[]): Tensor {
   const codebooks = new Set(moves.map(({ codes }) => codes));
   const size = [...codebooks].reduce((total, { shape }) => total + shape[0], 0);

@@ -6,8 +6,7 @@ import { Counter, Module } from "../../nn/module.ts";
 import { principalComponents } from "./principal_components.ts";
 
 /** How features are scaled to a standard deviation of 1: all by one number (arXiv 2112.10752), or each channel on its
- * own
- * 1. */
+ * own. */
 export const SCALINGS = ["one", "channels"] as const;
 
 /** The name of a scaling. */

@@ -1,36 +1,36 @@
-/** Draws sequences of codes one after another. */
+/** Draws sequences of codes, one code after another. */
 import type { RandomKey } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
 
-/** What tells the next code of some sequences from those before it. */
+/** Predicts the next code of some sequences from the codes before it. */
 export interface NextCode {
-  /** Takes up the codes that have been added since the last call.
-   * @param codes of `[count, n]`; none at the start of the sequences
+  /** Adds the codes that were drawn since the last call, and predicts the next ones.
+   * @param codes `[count, n]`, the added codes; `undefined` at the start of the sequences
    * @returns float32 `[count, K]`: the logits of the next code
    */
   next(codes: Int32Array<ArrayBuffer> | undefined): Tensor;
 }
 
-/** Which sequences are drawn. */
+/** Options of `drawInOrder`. */
 export interface AutoregressiveOptions extends ChoiceSettings {
   /** How many images. */
   readonly count: number;
-  /** Codes in each. */
+  /** How many codes each sequence has. */
   readonly length: number;
-  /** The first one's number: what is drawn for sequence i depends on the key and its number, first + i, alone. */
+  /** The number of the first sequence. The draws for sequence i depend only on the key and on its number, first + i. */
   readonly first: number;
   /** The key of all random numbers. */
   readonly key: RandomKey;
   /** The known codes, `[count, length]`; −1 where a code is to be drawn. */
   readonly given?: Int32Array;
-  /** Hears how many codes of each sequence there are, and which; −1 for those to come. */
+  /** Called with the number of codes that each sequence has, and the codes; −1 for those not drawn yet. */
   readonly onCode?: (done: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 
-/** How many codes all sequences begin with that are known. */
+/** How many known codes all sequences begin with. */
 function knownAtStart({ given, count, length }: AutoregressiveOptions): number {
   if (given === undefined) return 0;
   const starts = Array.from({ length: count }, (_, row) => {
@@ -40,7 +40,7 @@ function knownAtStart({ given, count, length }: AutoregressiveOptions): number {
   return Math.min(...starts);
 }
 
-/** Draws sequences, each code from what the model says of it after those before.
+/** Draws sequences. Each code is drawn from the model's prediction given the codes before it.
  * @returns `[count, length]`
  * @throws {RangeError} as `chooseCode`
  */
@@ -68,7 +68,7 @@ export async function drawInOrder(
   return codes;
 }
 
-/** Columns `from` to `to` of rows of a length; none of no columns. */
+/** Columns `from` to `to` of rows of the given length; `undefined` without columns. */
 function columns(
   codes: Int32Array,
   length: number,

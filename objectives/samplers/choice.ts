@@ -2,40 +2,40 @@
 import * as z from "zod";
 import { gumbel, philox, type RandomKey } from "../../core/random.ts";
 
-/** How a code is drawn. */
+/** How to draw a code. */
 export interface ChoiceSettings {
-  /** Logits are divided by it: below 1 likely codes become likelier; 0 takes the likeliest. */
+  /** The divisor of the logits. Below 1, likely codes become more likely; 0 takes the most likely code. */
   readonly temperature: number;
-  /** Only so many of the likeliest codes are drawn from; none: all. */
+  /** Top-k: draws only from this many of the most likely codes; `null`: from all. */
   readonly topK: number | null;
-  /** Only the likeliest codes are drawn from that together have this probability; none: all. */
+  /** Top-p: draws only from the most likely codes that together have this probability; `null`: from all. */
   readonly topP: number | null;
 }
 
-/** The schema of those settings, to be spread into that of a sampler. */
+/** The schema of these settings, to be spread into the schema of a sampler. */
 export const CHOICE_SETTINGS: {
   readonly temperature: z.ZodType<number>;
   readonly topK: z.ZodType<number | null>;
   readonly topP: z.ZodType<number | null>;
 } = {
   temperature: z.number().min(0).default(1)
-    .describe("logits are divided by it; 0 takes the likeliest code"),
+    .describe("the divisor of the logits; 0 takes the most likely code"),
   topK: z.int().min(1).nullable().default(null)
-    .describe("draws from so many of the likeliest codes only"),
+    .describe("draws only from this many of the most likely codes"),
   topP: z.number().gt(0).max(1).nullable().default(null)
-    .describe("draws from the likeliest codes only that together have this probability"),
+    .describe("draws only from the most likely codes that together have this probability"),
 };
 
 /** A drawn code. */
 export interface Choice {
   /** Its index. */
   readonly code: number;
-  /** ln of its probability by the logits as they are, whatever the settings. */
+  /** ln of its probability under the original logits, without the settings. */
   readonly logProbability: number;
 }
 
 /** Rejects settings that do not fit a codebook.
- * @throws {RangeError} more codes are to be drawn from than there are
+ * @throws {RangeError} `topK` is larger than the codebook
  */
 export function checkChoice({ topK }: ChoiceSettings, codebookSize: number): void {
   if (topK === null || topK <= codebookSize) return;
@@ -46,13 +46,13 @@ export function checkChoice({ topK }: ChoiceSettings, codebookSize: number): voi
 
 /** The random numbers of one code of one image. */
 export interface Draw {
-  /** In [0, 1). */
+  /** Uniform in [0, 1). */
   readonly chance: number;
-  /** From the standard Gumbel distribution, independent of the other. */
+  /** From the standard Gumbel distribution, independent of `chance`. */
   readonly gumbel: number;
 }
 
-/** The random numbers of one code of one image: a function of the key, the image and the position alone. */
+/** The random numbers of one code of one image. They depend only on the key, the image and the position. */
 export function drawOf(key: RandomKey, image: number, position: number): Draw {
   const words = new Uint32Array(4);
   philox(key, position, image, words);
@@ -62,7 +62,7 @@ export function drawOf(key: RandomKey, image: number, position: number): Draw {
   };
 }
 
-/** How many of the likeliest codes are drawn from.
+/** How many of the most likely codes can be drawn.
  * @param weights in ascending order
  */
 function countKept(weights: Float64Array, total: number, { topK, topP }: ChoiceSettings): number {
@@ -76,7 +76,7 @@ function countKept(weights: Float64Array, total: number, { topK, topP }: ChoiceS
   return kept;
 }
 
-/** Makes the weights 0 of the codes that are not drawn from; of equal ones the first are kept. */
+/** Sets the weights of codes that cannot be drawn to 0. Of equal weights, the first are kept. */
 function keepLikeliest(weights: Float64Array, total: number, settings: ChoiceSettings): void {
   const sorted = weights.toSorted();
   const kept = countKept(sorted, total, settings);
@@ -90,8 +90,9 @@ function keepLikeliest(weights: Float64Array, total: number, settings: ChoiceSet
 
 /** Draws a code.
  *
- * Temperature divides the logits first; then `topK` keeps the likeliest codes, and `topP` of those the likeliest that
- * reach this share of their probability, always one at least. Of equally likely codes the lowest indices are kept.
+ * The temperature divides the logits first. Then `topK` keeps the most likely codes. Of those, `topP` keeps the most
+ * likely ones that reach this share of their probability, always at least one. Of equally likely codes, those with the
+ * lowest indices are kept.
  *
  * ```ts
  * import { chooseCode } from "@codebook/codebook";
@@ -102,8 +103,8 @@ function keepLikeliest(weights: Float64Array, total: number, settings: ChoiceSet
  * assert.equal(chooseCode(logits, settings, 0.26).code, 1);
  * assert.equal(chooseCode(logits, { ...settings, temperature: 0 }, 0).code, 1);
  * ```
- * @param logits of every code
- * @param chance a number in [0, 1), at random
+ * @param logits the logits of all codes
+ * @param chance a random number in [0, 1)
  * @throws {RangeError} a logit is NaN or +∞, or all are −∞; or `topK` is above the number of codes
  */
 export function chooseCode(logits: Float32Array, settings: ChoiceSettings, chance: number): Choice {

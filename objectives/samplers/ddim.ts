@@ -1,10 +1,10 @@
-/** The sampler of DDIM (arXiv 2010.02502). */
+/** The DDIM sampler (arXiv 2010.02502). */
 import { add, mul } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Sampler, SamplerStep } from "./sampler.ts";
 
-/** x_s = √ᾱ_s·x̂₀ + √(1 − ᾱ_s − σ²)·ε + σ·z, σ = η·√((1 − ᾱ_s)/(1 − ᾱ_t))·√(1 − ᾱ_t/ᾱ_s). With η = 0 the walk is
- * determined by where it starts; with η = 1 it is DDPM's with the small variance.
+/** x_s = √ᾱ_s·x̂₀ + √(1 − ᾱ_s − σ²)·ε + σ·z, σ = η·√((1 − ᾱ_s)/(1 − ᾱ_t))·√(1 − ᾱ_t/ᾱ_s). With η = 0 the starting noise
+ * determines the sample. η = 1 gives DDPM with the small variance.
  *
  * ```ts
  * import { DdimSampler, openDevice } from "@codebook/codebook";
@@ -20,9 +20,9 @@ import type { Sampler, SamplerStep } from "./sampler.ts";
 export class DdimSampler implements Sampler {
   readonly #eta: number;
 
-  /** Takes steps of one η.
-   * @param eta how much of the noise is fresh, 0 none
-   * @throws {RangeError} it is not in [0, 1]
+  /** Sets η.
+   * @param eta η in [0, 1]: how much of the noise is fresh; 0 for none
+   * @throws {RangeError} `eta` is not in [0, 1]
    */
   constructor(eta: number) {
     if (!(eta >= 0 && eta <= 1)) {

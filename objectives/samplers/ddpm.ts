@@ -3,15 +3,15 @@ import { add, mul, sub } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Sampler, SamplerStep } from "./sampler.ts";
 
-/** The variance of the fresh noise: β_t ("large": exact for normal data of deviation 1), or β̃_t = β_t·(1 − ᾱ_s)/(1 − ᾱ_t)
- * ("small": exact for a single image). */
+/** The variance of the fresh noise: β_t ("large": exact for normally distributed data with standard deviation 1), or
+ * β̃_t = β_t·(1 − ᾱ_s)/(1 − ᾱ_t) ("small": exact for a single image). */
 export const VARIANCES = ["large", "small"] as const;
 
 /** The name of a variance. */
 export type Variance = typeof VARIANCES[number];
 
-/** x_s = (x_t − β/√(1 − ᾱ_t)·ε)/√α + √variance·z, and no noise at the last step. Over several times at once α = ᾱ_t/ᾱ_s
- * and β = 1 − α; from one time to the next these are α_t and β_t.
+/** x_s = (x_t − β/√(1 − ᾱ_t)·ε)/√α + √variance·z, without noise at the last step. For a step over several times, α =
+ * ᾱ_t/ᾱ_s and β = 1 − α. For a step to the adjacent time, these are α_t and β_t.
  *
  * ```ts
  * import { DdpmSampler, NoiseSchedule, openDevice } from "@codebook/codebook";
@@ -27,8 +27,8 @@ export type Variance = typeof VARIANCES[number];
 export class DdpmSampler implements Sampler {
   readonly #variance: Variance;
 
-  /** Takes steps with one variance.
-   * @param variance of the fresh noise
+  /** Sets the variance.
+   * @param variance the variance of the fresh noise
    */
   constructor(variance: Variance) {
     this.#variance = variance;

@@ -1,13 +1,13 @@
-/** The sampler DPM-Solver++ 2M (arXiv 2211.01095). */
+/** The DPM-Solver++ 2M sampler (arXiv 2211.01095). */
 import { add, mul } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { NoiseLevel } from "../diffusion/schedule.ts";
 import type { Sampler, SamplerStep } from "./sampler.ts";
 
-/** The second-order multistep solver of the diffusion's differential equation, for the image that the network sees:
- * with λ = ln(α/σ), h = λ_t − λ_s and r = h_before/h, it takes D = (1 + 1/2r)·x̂₀(s) − 1/2r·x̂₀(before) and
- * x_t = σ_t/σ_s·x_s − α_t·(e^(−h) − 1)·D. The first step and the last, where h is infinite, have D = x̂₀(s). No noise is
- * added: the walk is determined by where it starts.
+/** The second-order multistep solver of the diffusion's differential equation, in terms of the predicted image. With
+ * λ = ln(α/σ), h = λ_t − λ_s and r = h_before/h, it computes D = (1 + 1/2r)·x̂₀(s) − 1/2r·x̂₀(before) and x_t =
+ * σ_t/σ_s·x_s − α_t·(e^(−h) − 1)·D. The first step, and the last, where h is infinite, use D = x̂₀(s). It adds no
+ * noise: the starting noise determines the sample.
  *
  * ```ts
  * import { DpmSolverSampler, openDevice } from "@codebook/codebook";

@@ -2,12 +2,12 @@
 import { add, mul, sub } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
-/** What a network says of x_t at a time, whatever its output means. */
+/** The prediction of a network for x_t at a time, for any kind of prediction. */
 export type Predict = (x: Tensor, time: number) => Tensor;
 
-/** The prediction of no class, and from there `scale` times the way to the prediction of the class: 0 takes no class, 1
- * the class as it is, more than 1 overdoes what tells it from the others. As the meanings of a network's output are
- * linear in each other, it is the same for all of them.
+/** Moves from the prediction without a class `scale` times the way to the prediction with the class: 0 ignores the
+ * class, 1 uses it as it is, and more exaggerates what distinguishes the class from the others. The kinds of prediction
+ * are linear in each other, so the result is the same for all of them.
  *
  * ```ts
  * import { guide, openDevice } from "@codebook/codebook";

@@ -1,9 +1,10 @@
-/** Guidance by the class. */
+/** Classifier-free guidance of logits. */
 import { add, mul, sub } from "../../core/functions/elementwise.ts";
 import { slice } from "../../core/functions/movement.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
-/** Guided logits (arXiv 2207.12598): those of no class, and from them towards those of the class, `guidance` times as far.
+/** Guided logits (arXiv 2207.12598): moves from the logits without a class `guidance` times the way to those with the
+ * class.
  *
  * ```ts
  * import { guidedLogits, openDevice } from "@codebook/codebook";
@@ -12,8 +13,8 @@ import type { Tensor } from "../../core/tensor.ts";
  * const logits = device.tensor([3, 0, 1, 0], [2, 2]);
  * assert.deepEqual([...await guidedLogits(logits, 2).floats()], [5, 0]);
  * ```
- * @param logits `[2B, ...]`: B of the classes, then B of no class
- * @param guidance 1 is the class's own, more than it sharpens
+ * @param logits `[2B, ...]`: B rows with the classes, then B rows without a class
+ * @param guidance 1 gives the logits with the class; more follows the class more strongly
  * @returns `[B, ...]`
  */
 export function guidedLogits(logits: Tensor, guidance: number): Tensor {

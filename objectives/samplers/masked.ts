@@ -1,4 +1,4 @@
-/** Draws codes many at a time: the most confident stay, the others are drawn again. */
+/** Draws many codes at a time. The most confident ones stay, the others are drawn again. */
 import * as z from "zod";
 import { withoutGradients } from "../../core/execute.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -6,11 +6,11 @@ import type { Tensor } from "../../core/tensor.ts";
 import { partKey } from "../../nn/initializers.ts";
 import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
 
-/** How many passes there are, and how much chance there is in which codes stay. */
+/** The number of passes, and the randomness in the choice of the codes that stay. */
 export interface MaskedSettings {
-  /** Passes of the model. */
+  /** How many passes of the model to make. */
   readonly steps: number;
-  /** At the start, how strongly noise decides which codes stay; it falls to 0 in a straight line. */
+  /** The weight of the noise in the choice of the codes that stay, at the start. It falls linearly to 0. */
   readonly choiceTemperature: number;
 }
 
@@ -19,16 +19,18 @@ export const MASKED_SETTINGS: {
   readonly steps: z.ZodType<number>;
   readonly choiceTemperature: z.ZodType<number>;
 } = {
-  steps: z.int().min(1).default(12).describe("passes of the model"),
+  steps: z.int().min(1).default(12).describe("how many passes of the model to make"),
   choiceTemperature: z.number().min(0).default(4.5)
-    .describe("how strongly noise decides at the start which codes stay"),
+    .describe(
+      "the weight of the noise in the choice of the codes that stay, at the start; it falls linearly to 0",
+    ),
 };
 
-/** Which codes are drawn. */
+/** Options of `drawInPasses`. */
 export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
-  /** Images. */
+  /** How many images. */
   readonly count: number;
-  /** Codes in each. */
+  /** How many codes each image has. */
   readonly length: number;
   /** The number of the first image. The draws for image i depend only on the key and on its number, first + i. */
   readonly first: number;
@@ -36,13 +38,14 @@ export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
   readonly key: RandomKey;
   /** The known codes, `[count, length]`; −1 where a code is to be drawn. */
   readonly given?: Int32Array;
-  /** Hears how many passes are done, and which codes there are; −1 for hidden ones. */
+  /** Called with the number of finished passes and the codes so far; −1 for hidden codes. */
   readonly onStep?: (done: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
 }
 
-/** The share of the codes that is hidden after a share of the way: cos(π/2·progress) (arXiv 2202.04200, 3.3). */
+/** The share of the codes that are hidden at `progress`, a number in [0, 1]: cos(π/2·progress) (arXiv 2202.04200,
+ * 3.3). */
 export function hiddenShare(progress: number): number {
   return progress === 1 ? 0 : Math.cos(Math.PI / 2 * progress);
 }
@@ -56,11 +59,11 @@ interface Candidate {
 
 /** Draws codes in passes.
  *
- * Source: MaskGIT, arXiv 2202.04200, 3.2. In each pass every hidden code is drawn; the least confident of them are hidden
- * again, as many as the cosine schedule leaves, one fewer than before at least. Confidence is ln p +
- * choiceTemperature·(1 − progress)·Gumbel. A code that stays is never hidden again.
- * @param logitsOf the logits of the codes at every place, float32 `[count, length, K]`, for codes `[count, length]` of
- * which hidden ones are −1
+ * Source: MaskGIT, arXiv 2202.04200, 3.2. Each pass draws every hidden code and hides the least confident of them
+ * again. The cosine schedule gives the number of hidden codes, which falls by at least one in each pass. Confidence is
+ * ln p + choiceTemperature·(1 − progress)·Gumbel. A code that stays is never hidden again.
+ * @param logitsOf computes the logits of the codes at every position, float32 `[count, length, K]`, from codes `[count,
+ * length]` in which −1 marks hidden ones
  * @returns `[count, length]`
  * @throws {RangeError} as `chooseCode`
  */

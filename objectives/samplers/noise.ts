@@ -1,4 +1,4 @@
-/** The noise that samples are made of. */
+/** The random noise of samples. */
 import { normal } from "../../core/functions/creation.ts";
 import { stack } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -6,16 +6,16 @@ import type { Shape } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { partKey } from "../../nn/initializers.ts";
 
-/** Which samples are drawn together. */
+/** A range of samples that are drawn together. */
 export interface SampleRange {
-  /** The number of the first. */
+  /** The number of the first sample. */
   readonly first: number;
-  /** How many there are. */
+  /** How many samples. */
   readonly count: number;
 }
 
-/** Normal numbers for some samples at a step of their walk: those of sample i depend on the key, i and the step, and not
- * on which samples are drawn together.
+/** Normally distributed numbers for some samples at a step. The numbers of sample i depend on the key, i and the step,
+ * and not on the other samples of the range.
  *
  * ```ts
  * import { openDevice, randomKey, sampleNoise } from "@codebook/codebook";
@@ -26,8 +26,8 @@ export interface SampleRange {
  * const one = await sampleNoise(device, { first: 7, count: 1 }, [3], key, 0).floats();
  * assert.deepEqual(both.slice(3), one);
  * ```
- * @param shape of one sample
- * @param step of the walk
+ * @param shape the shape of one sample
+ * @param step the number of the step
  * @returns float32 `[count, ...shape]`
  */
 export function sampleNoise(

@@ -1,17 +1,17 @@
-/** The samplers by name, and their settings. Adding one is a file in this folder and a line here. */
+/** The samplers by name, and their settings. To add one, add a file in this folder and a line here. */
 import * as z from "zod";
 import { DdimSampler } from "./ddim.ts";
 import { DdpmSampler, type Variance, VARIANCES } from "./ddpm.ts";
 import { DpmSolverSampler } from "./dpm_solver.ts";
 import type { Sampler } from "./sampler.ts";
 
-/** How a diffusion is sampled. */
+/** The sampler of a diffusion and its settings. */
 export interface SamplerSettings {
-  /** Whose steps are taken. */
+  /** The name of the sampler. */
   readonly sampler: string;
-  /** Of ddim: how much of the noise is fresh at each step. */
+  /** For ddim: how much of the noise is fresh at each step. */
   readonly eta: number;
-  /** Of ddpm: the variance of the fresh noise. */
+  /** For ddpm: the variance of the fresh noise. */
   readonly variance: Variance;
 }
 
@@ -26,14 +26,16 @@ export const SAMPLER_SETTINGS: z.ZodObject<
   { readonly [Name in keyof SamplerSettings]: z.ZodType<SamplerSettings[Name]> },
   z.core.$strict
 > = z.strictObject({
-  sampler: z.enum(Object.keys(SAMPLERS)).default("ddim").describe("whose steps are taken"),
+  sampler: z.enum(Object.keys(SAMPLERS)).default("ddim").describe("the sampler"),
   eta: z.number().min(0).max(1).default(0)
-    .describe("of ddim: how much of the noise is fresh at each step"),
+    .describe("for ddim: how much of the noise is fresh at each step"),
   variance: z.enum([...VARIANCES]).default("large")
-    .describe("of ddpm: the variance of the fresh noise, β or (small) β·(1 − ᾱ_s)/(1 − ᾱ_t)"),
+    .describe(
+      "for ddpm: the variance of the fresh noise, β (large) or β·(1 − ᾱ_s)/(1 − ᾱ_t) (small)",
+    ),
 });
 
-/** The sampler of some settings.
+/** Makes the sampler of some settings.
  *
  * ```ts
  * import { createSampler, DdimSampler } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** The walk from noise to images, by any sampler. */
+/** Sampling from noise to images, with any sampler. */
 import { withoutGradients } from "../../core/execute.ts";
 import { clamp, mul, sub } from "../../core/functions/elementwise.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -10,13 +10,13 @@ import type { Predict } from "./guidance.ts";
 import { sampleNoise, type SampleRange } from "./noise.ts";
 import type { Sampler } from "./sampler.ts";
 
-/** What samples are drawn by. */
+/** Options of `sample`. */
 export interface SampleOptions extends SampleRange {
-  /** Of one sample. */
+  /** The shape of one sample. */
   readonly shape: Shape;
-  /** Of the noise. */
+  /** The key of the noise. */
   readonly key: RandomKey;
-  /** Steps of the walk, at most as many as the schedule has times. */
+  /** How many steps to make; at most as many as the schedule has times. */
   readonly steps: number;
   /** The strength of the noise at each time. */
   readonly schedule: NoiseSchedule;
@@ -24,11 +24,11 @@ export interface SampleOptions extends SampleRange {
   readonly prediction: Prediction;
   /** The network. */
   readonly predict: Predict;
-  /** Takes the steps. */
+  /** The sampler, which makes the steps. */
   readonly sampler: Sampler;
-  /** Holds the images that the network sees within [−1, 1]; not for latents, which have no such range. */
+  /** Clips the predicted images to [−1, 1]. Not for latents, which have no such range. */
   readonly clip?: boolean;
-  /** Hears of each step taken, and which image the network saw then; the image is recycled afterwards. */
+  /** Called after each step with the number of steps made and the predicted image; the image is recycled afterwards. */
   readonly onStep?: (taken: number, original: Tensor) => Promise<void> | void;
 }
 
@@ -48,7 +48,7 @@ export interface SampleOptions extends SampleRange {
  * assert.deepEqual([...await drawn.floats()], [0, 0, 0, 0, 0, 0]);
  * ```
  * @returns float32 `[count, ...shape]`
- * @throws {RangeError} the steps are not a whole number from 1 to the schedule's times
+ * @throws {RangeError} the number of steps is not a whole number from 1 to the number of the schedule's times
  */
 export async function sample(device: Device, options: SampleOptions): Promise<Tensor> {
   const { shape, key, steps, schedule, predict, sampler, onStep } = options;
@@ -77,7 +77,7 @@ export async function sample(device: Device, options: SampleOptions): Promise<Te
   return all.keep(x);
 }
 
-/** Image and noise by the network's output; the noise fits the image where that is clipped. */
+/** The image and the noise predicted by the network. If the image is clipped, the noise is recomputed to fit it. */
 function seen(
   output: Tensor,
   x: Tensor,

@@ -1,27 +1,28 @@
-/** What every sampler of a diffusion is: a step from a time to an earlier one. */
+/** The interface of every sampler of a diffusion: a step from a time to an earlier one. */
 import type { Tensor } from "../../core/tensor.ts";
 import type { Denoised } from "../diffusion/prediction.ts";
 import type { NoiseLevel } from "../diffusion/schedule.ts";
 
-/** A step of the walk from noise to an image. */
+/** The input of a step from noise towards an image. */
 export interface SamplerStep {
   /** x_t, float32 `[B, ...]`. */
   readonly x: Tensor;
-  /** What the network takes it to be made of. */
+  /** The image and the noise that the network predicts for x_t. */
   readonly denoised: Denoised;
-  /** Its noise. */
+  /** The noise level of x_t. */
   readonly from: NoiseLevel;
-  /** The noise after the step, less; at the last none. */
+  /** The lower noise level after the step; after the last step there is no noise. */
   readonly to: NoiseLevel;
-  /** What the step before was from, and the image that the network saw there; none at the first. */
+  /** The noise level that the previous step started from, and the image predicted there; `undefined` at the first
+   * step. */
   readonly before?: { readonly from: NoiseLevel; readonly original: Tensor };
-  /** Fresh normal numbers of x's shape; asked for at most once. */
+  /** Draws fresh normally distributed numbers in the shape of x. A step calls it at most once. */
   readonly random: () => Tensor;
 }
 
-/** Takes steps. It knows the network only by what it says of each x_t, and has no state. */
+/** Makes steps. It depends on the network only through the prediction for each x_t, and has no state. */
 export interface Sampler {
-  /** x at the less noisy time.
+  /** Computes x at the less noisy time.
    * @returns float32, of x's shape
    */
   step(step: SamplerStep): Tensor;
