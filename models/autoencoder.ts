@@ -1,22 +1,22 @@
-/** What every first stage is: a network that compresses images to codes and rebuilds them. */
+/** The interface of every first stage: a network that compresses images to codes and reconstructs them. */
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Context } from "../nn/module.ts";
 import { Module } from "../nn/module.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "../quantizers/quantizer.ts";
 
-/** What a model makes of a batch of images. */
+/** The reconstruction of a batch of images. */
 export interface Reconstruction {
   /** float32 `[B, H, W, C]`, unbounded. */
   readonly reconstruction: Tensor;
-  /** float32 `[B, h, w, D]`: what the encoder gave. */
+  /** float32 `[B, h, w, D]`: the output of the encoder. */
   readonly features: Tensor;
-  /** What the quantiser made of the features. */
+  /** The quantised features. */
   readonly quantized: Quantized;
 }
 
-/** An encoder, a quantiser and a decoder. Objectives and tasks know a first stage only as this; one of your own is a
- * subclass and a line in `models/registry.ts`.
+/** An encoder, a quantiser and a decoder. Objectives and tasks use only this interface. To add your own first stage,
+ * write a subclass and add a line in `models/registry.ts`.
  *
  * h = H / downsampling and w = W / downsampling.
  */
@@ -28,7 +28,8 @@ export abstract class Autoencoder extends Module {
   /** Replaces features by codes. */
   abstract readonly quantizer: Quantizer;
 
-  /** The weight of the decoder's last convolution: adversarial training balances its losses by their gradients there. */
+  /** The weight of the decoder's last convolution. Adversarial training balances its losses by their gradients with
+   * respect to this weight. */
   abstract get lastWeight(): Tensor;
 
   /** Encodes images: float32 `[B, H, W, C]` → `[B, h, w, D]`.
@@ -39,14 +40,14 @@ export abstract class Autoencoder extends Module {
   /** Decodes codes: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
   abstract decode(codes: Tensor, context?: Context): Tensor;
 
-  /** Compresses and rebuilds: float32 `[B, H, W, C]`; changes no state.
+  /** Compresses and reconstructs images: float32 `[B, H, W, C]`. It changes no state.
    * @throws {TypeError} as `encode`
    */
   forward(images: Tensor, context: QuantizeContext): Reconstruction {
     return this.rebuild(this.encode(images, context), context);
   }
 
-  /** Quantises features and rebuilds the images that they are of.
+  /** Quantises features and reconstructs their images.
    * @param features float32 `[B, h, w, D]`
    */
   rebuild(features: Tensor, context: QuantizeContext): Reconstruction {
@@ -54,7 +55,7 @@ export abstract class Autoencoder extends Module {
     return { reconstruction: this.decode(quantized.quantized, context), features, quantized };
   }
 
-  /** Rejects images that the model cannot take.
+  /** Rejects images that do not fit the model.
    * @throws {TypeError} as `encode`
    */
   protected checkImages({ shape }: Tensor): void {

@@ -1,11 +1,11 @@
-/** What every network of a diffusion is: it says what noise is in images, or in latents. */
+/** The interface of every network of a diffusion: it predicts the noise in images or latents. */
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type Context, Module } from "../nn/module.ts";
 
-/** What a denoiser is told besides its input. */
+/** The context of a denoiser. */
 export interface DenoiseContext extends Context {
-  /** int32 `[B]`: the class of each image, or `classes` for none. By default none. */
+  /** int32 `[B]`: the class of each image, or `classes` for no class. By default no image has a class. */
   readonly labels?: Tensor;
 }
 
@@ -13,27 +13,27 @@ export interface DenoiseContext extends Context {
 export interface DenoiserNeeds {
   /** Channels of the images or latents. */
   readonly channels: number;
-  /** How many classes it is told apart; none where it is told of no class. */
+  /** The number of classes that the network is conditioned on; `null` without classes. */
   readonly classes: number | null;
 }
 
-/** A network over noisy images at known times. Objectives and samplers know it only as this; one of your own is a
- * subclass and a line in `models/registry.ts`. What its output means (the noise, the image, the velocity) is the
- * objective's to say.
+/** A network that denoises images at known times. Objectives and samplers use only this interface. To add your own,
+ * write a subclass and add a line in `models/registry.ts`. The objective decides what the output means: the noise, the
+ * image or the velocity.
  */
 export abstract class Denoiser extends Module {
   /** Channels of the images or latents. */
   abstract readonly channels: number;
-  /** How many classes it is told apart; none where it is told of no class. */
+  /** The number of classes that the network is conditioned on; `null` without classes. */
   abstract readonly classes: number | null;
 
   /** Denoises: float32 `[B, H, W, channels]` → the same shape.
-   * @param times of each image, at which its noise has the strength that it has
-   * @throws {TypeError} the images have another number of channels, or not one time an image
+   * @param times the time of each image, which determines the strength of its noise
+   * @throws {TypeError} the images have another number of channels, or there is not exactly one time per image
    */
   abstract forward(x: Tensor, times: ArrayLike<number>, context: DenoiseContext): Tensor;
 
-  /** Rejects what the network cannot take.
+  /** Rejects inputs that do not fit the network.
    * @throws {TypeError} as `forward`
    */
   protected checkInput({ shape }: Tensor, times: ArrayLike<number>, labels?: Tensor): void {

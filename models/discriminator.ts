@@ -1,4 +1,4 @@
-/** The discriminator of adversarial first stages: PatchGAN (Isola et al. 2017, arXiv 1611.07004, 6.1.2). */
+/** PatchGAN, the discriminator of adversarial first stages (Isola et al. 2017, arXiv 1611.07004, 6.1.2). */
 import { assign } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
 import { leakyRelu } from "../core/functions/elementwise.ts";
@@ -9,21 +9,21 @@ import { Conv2d } from "../nn/convolution.ts";
 import { partKey } from "../nn/initializers.ts";
 import { type Context, Layer } from "../nn/module.ts";
 
-/** How a discriminator is made. */
+/** Options of the constructor. */
 export interface DiscriminatorOptions {
   /** Channels of the images. */
   readonly channels: number;
-  /** Channels behind the first convolution; 64. */
+  /** Channels after the first convolution; by default 64. */
   readonly width?: number;
-  /** Convolutions that halve the side; 3. */
+  /** How many convolutions halve the side; by default 3. */
   readonly layers?: number;
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** Of leaky relu, left of 0. */
+/** The slope of the leaky relu below 0. */
 const SLOPE = 0.2;
-/** Of the initial weights around 0, and of batch norms' scales around 1. */
+/** The standard deviation of the initial weights around 0, and of the batch norms' scales around 1. */
 const DEVIATION = 0.02;
 
 /** A convolution, a batch norm and leaky relu. */
@@ -43,8 +43,9 @@ class Stage extends Layer {
   }
 }
 
-/** Says of each patch of an image how real it looks: convolutions 4×4, the first `layers` of stride 2, all but the first
- * and the last with batch norm, then leaky relu 0.2; no activation behind the last. A patch of 3 layers is 70×70 pixels.
+/** Predicts for each patch of an image whether it is real. The convolutions are 4×4, and the first `layers` of them
+ * have stride 2. All but the first and the last are followed by a batch norm; all but the last by a leaky relu with
+ * slope 0.2. With 3 layers a patch has 70×70 pixels.
  *
  * ```ts
  * import { Discriminator, openDevice, randomKey } from "@codebook/codebook";
@@ -57,11 +58,11 @@ class Stage extends Layer {
  * ```
  */
 export class Discriminator extends Layer {
-  /** Of the images. */
+  /** The first convolution, of the images. */
   readonly first: Conv2d;
   /** The convolutions with batch norm. */
   readonly stages: readonly Layer[];
-  /** To the logits. */
+  /** The last convolution, to the logits. */
   readonly last: Conv2d;
 
   /** Makes the convolutions. */
@@ -92,12 +93,12 @@ export class Discriminator extends Layer {
     }
   }
 
-  /** The least side of the images that it can tell apart. */
+  /** The smallest side of images that the discriminator accepts. */
   static leastSide(layers: number): number {
     return 3 * 2 ** layers;
   }
 
-  /** `[B, H, W, channels]` → logits `[B, H', W', 1]`; in training it moves the batch norms' running statistics.
+  /** `[B, H, W, channels]` → logits `[B, H', W', 1]`. In training it updates the batch norms' running statistics.
    * @throws {TypeError} a side is too small
    */
   forward(images: Tensor, context?: Context): Tensor {

@@ -1,4 +1,4 @@
-/** A trained first stage in use: images to codes and back, without gradients. */
+/** A trained first stage for inference: images to codes and back, without gradients. */
 import { withoutGradients } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
 import { type Shape, showShape } from "../core/shape.ts";
@@ -6,18 +6,17 @@ import type { Tensor } from "../core/tensor.ts";
 import type { Context } from "../nn/module.ts";
 import type { Autoencoder } from "./autoencoder.ts";
 
-/** What images are encoded to. */
+/** The result of `encode`. */
 export interface Encoded {
-  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices; `[B, ...codeAxes]` if codes are of whole grids. */
+  /** int32 `[B, h, w, ...codeAxes]`: the codes' indices; `[B, ...codeAxes]` if codes describe whole grids. */
   readonly indices: Tensor;
-  /** float32 `[B, h, w, D]`: the features before they were quantised. */
+  /** float32 `[B, h, w, D]`: the features before quantisation. */
   readonly features: Tensor;
-  /** float32 `[B, h, w, D]`: the codes that take their place. */
+  /** float32 `[B, h, w, D]`: the codes that replace the features. */
   readonly codes: Tensor;
 }
 
-/** Encodes and decodes with a model that does not learn any more. `decode(encode(images).indices)` is
- * `reconstruct(images)`, to the bit.
+/** Encodes and decodes with a trained model. `decode(encode(images).indices)` equals `reconstruct(images)` bit for bit.
  *
  * ```ts
  * import { FirstStage, openDevice, randomKey, uniform, VanillaQuantizer, VQVAE } from "@codebook/codebook";
@@ -38,15 +37,15 @@ export class FirstStage implements Disposable {
   readonly network: Autoencoder;
   readonly #key: RandomKey;
 
-  /** Takes up a trained network.
-   * @param key for the quantiser's choices, if it makes any
+  /** Makes a first stage of a trained network.
+   * @param key the key for random choices of the quantiser, if it makes any
    */
   constructor(network: Autoencoder, key: RandomKey) {
     this.network = network;
     this.#key = key;
   }
 
-  /** How many pixels of a side make one place of the grid of codes. */
+  /** How many times longer the side of an image is than the side of its grid of codes. */
   get downsampling(): number {
     return this.network.downsampling;
   }
@@ -66,29 +65,30 @@ export class FirstStage implements Disposable {
     return this.network.quantizer.codebookDim;
   }
 
-  /** The axes that indices have behind those of the grid: none where a place has one code. */
+  /** The additional axes of indices, after those of the grid: none if a position has one code. */
   get codeAxes(): Shape {
     return this.network.quantizer.codeAxes;
   }
 
-  /** Rows and columns of the grid, if codes are of whole grids of one size; none: a grid of any size, each position with its
-   * own codes. */
+  /** Rows and columns of the grid, if codes describe whole grids of one size. `undefined` if each position has its own
+   * codes; then the grid can have any size. */
   get grid(): readonly [height: number, width: number] | undefined {
     return this.network.quantizer.grid;
   }
 
-  /** The shape of the indices of a grid of features: `[h, w, ...codeAxes]`, or `codeAxes` if codes are of whole grids. */
+  /** The shape of the indices of a grid of features: `[h, w, ...codeAxes]`, or `codeAxes` if codes describe whole
+   * grids. */
   codeShape(height: number, width: number): Shape {
     const { codeAxes, grid } = this;
     return grid === undefined ? [height, width, ...codeAxes] : codeAxes;
   }
 
-  /** How many codes an index is chosen from: K, or that of one of several codebooks. */
+  /** The number of codes that an index is chosen from: K, or the size of one codebook if there are several. */
   get choices(): number {
     return this.network.quantizer.choices;
   }
 
-  /** Images to codes.
+  /** Encodes images to codes.
    * @param images float32 `[B, H, W, C]` in [−1, 1]
    * @throws {TypeError} the images have another number of channels, or a side is not divisible by the downsampling
    */
@@ -100,24 +100,24 @@ export class FirstStage implements Disposable {
     });
   }
 
-  /** Images to features, which are not quantised: float32 `[B, H, W, C]` → `[B, h, w, D]`.
+  /** Encodes images to features without quantising them: float32 `[B, H, W, C]` → `[B, h, w, D]`.
    * @throws {TypeError} as `encode`
    */
   features(images: Tensor): Tensor {
     return withoutGradients(() => this.network.encode(images, this.#context));
   }
 
-  /** Features to the indices of the codes that take their place: float32 `[B, h, w, D]` → int32
-   * `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes are of whole grids. */
+  /** Quantises features to the indices of their codes: float32 `[B, h, w, D]` → int32 `[B, h, w, ...codeAxes]`, or `[B,
+   * ...codeAxes]` if codes describe whole grids. */
   quantize(features: Tensor): Tensor {
     return withoutGradients(() => this.network.quantizer.quantize(features, this.#context).indices);
   }
 
-  /** Codes to images.
-   * @param indices int32 `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes are of whole grids
+  /** Decodes codes to images.
+   * @param indices int32 `[B, h, w, ...codeAxes]`, or `[B, ...codeAxes]` if codes describe whole grids
    * @returns float32 `[B, H, W, C]`, unbounded
    * @throws {TypeError} the indices have other axes
-   * @throws {RangeError} there is no code of an index
+   * @throws {RangeError} an index has no code
    */
   decode(indices: Tensor): Tensor {
     const { codeAxes, grid } = this, { shape } = indices;
@@ -130,12 +130,12 @@ export class FirstStage implements Disposable {
     return withoutGradients(() => this.decodeCodes(this.network.quantizer.lookup(indices)));
   }
 
-  /** Code vectors to images: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
+  /** Decodes code vectors to images: float32 `[B, h, w, D]` → `[B, H, W, C]`. */
   decodeCodes(codes: Tensor): Tensor {
     return withoutGradients(() => this.network.decode(codes, this.#context));
   }
 
-  /** Images to codes and back: float32 `[B, H, W, C]`.
+  /** Encodes images and decodes them again: float32 `[B, H, W, C]`.
    * @throws {TypeError} as `encode`
    */
   reconstruct(images: Tensor): Tensor {

@@ -1,4 +1,4 @@
-/** What a registry knows of a network: its settings and how it is made. */
+/** The registry's entry for a network: its settings and its constructor. */
 import type * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
@@ -13,9 +13,9 @@ export interface ModelKind<Model extends Module, Needs, Settings extends object 
   >;
   /** Makes the network with its initial weights.
    * @param needs what the network is made for
-   * @param settings all of them, checked
-   * @param key of the initial weights
-   * @throws {RangeError} the settings do not fit what it is made for
+   * @param settings all settings, checked
+   * @param key the random key of the initial weights
+   * @throws {RangeError} the settings do not fit the needs
    */
   make(device: Device, needs: Needs, settings: Settings, key: RandomKey): Model;
 }

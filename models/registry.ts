@@ -1,4 +1,4 @@
-/** The networks by name. Adding one is a file in this folder and a line here. */
+/** The networks by name. To add one, add a file in this folder and a line here. */
 import * as z from "zod";
 import type { RandomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
@@ -35,11 +35,11 @@ import { vqvaeKind } from "./vqvae.ts";
 
 /** What a first stage is made for. */
 export interface AutoencoderNeeds {
-  /** What it puts in place of its features. */
+  /** The quantiser, which replaces features by codes. */
   readonly quantizer: Quantizer;
   /** Channels of the images: 1 grey, 3 colour. */
   readonly channels: number;
-  /** Whether the backward pass computes anew what a large network would have to keep; models that are small keep it. */
+  /** Whether the backward pass recomputes values instead of keeping them. Small models always keep them. */
   readonly recompute?: boolean;
 }
 
@@ -60,7 +60,7 @@ export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
   "unet": unetKind,
 }));
 
-/** The transformers over the codes of a first stage that has one code per position. */
+/** The transformers over the codes of a first stage with one code per position. */
 export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = new Map<
   string,
   ModelKind<CodeTransformer, CodeTransformerNeeds>
@@ -68,13 +68,13 @@ export const TRANSFORMERS: ModelTable<CodeTransformer, CodeTransformerNeeds> = n
   "transformer": codeTransformerKind,
 }));
 
-/** The transformers over the codes of a first stage that may have several codes per position. */
+/** The transformers over the codes of a first stage that can have several codes per position. */
 export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTransformerNeeds> =
   new Map<string, ModelKind<ResidualTransformer, ResidualTransformerNeeds>>(Object.entries({
     "rq-transformer": residualTransformerKind,
   }));
 
-/** The chains of transformers that each see other codes of the same grid. */
+/** The chains of transformers, each of which sees other codes of the same grid. */
 export const ENCODER_DECODERS: ModelTable<EncoderDecoderChain, EncoderDecoderChainNeeds> = new Map<
   string,
   ModelKind<EncoderDecoderChain, EncoderDecoderChainNeeds>
@@ -92,7 +92,7 @@ export const SCALE_TRANSFORMERS: ModelTable<ScaleTransformer, ScaleTransformerNe
 
 /** The schema of a model's configuration: its type and its settings.
  * @param table the models that can be chosen; the first is the default
- * @param config what is known of it; only the type in it counts
+ * @param config the configuration, possibly incomplete; only its type is used
  * @throws {RangeError} there is no such model
  */
 export function modelSchema<Model extends Module, Needs>(
@@ -106,7 +106,7 @@ export function modelSchema<Model extends Module, Needs>(
   }).prefault({});
 }
 
-/** The name of the model that a configuration means. */
+/** The name of a configuration's model. */
 export function modelType<Model extends Module, Needs>(
   table: ModelTable<Model, Needs>,
   config: unknown,
@@ -115,8 +115,8 @@ export function modelType<Model extends Module, Needs>(
   return typeof type === "string" ? type : [...table.keys()][0];
 }
 
-/** The model of a name.
- * @throws {RangeError} there is none
+/** Finds a model by name.
+ * @throws {RangeError} there is no such model
  */
 export function modelKind<Model extends Module, Needs>(
   table: ModelTable<Model, Needs>,
@@ -131,7 +131,7 @@ export function modelKind<Model extends Module, Needs>(
   );
 }
 
-/** Makes a first stage by its name.
+/** Makes a first stage by name.
  *
  * ```ts
  * import { createAutoencoder, openDevice, randomKey, VanillaQuantizer } from "@codebook/codebook";
@@ -143,9 +143,9 @@ export function modelKind<Model extends Module, Needs>(
  * const model = createAutoencoder(device, needs, { type: "vqvae", hidden: 16 }, key);
  * assert.equal(model.downsampling, 4);
  * ```
- * @param config its name, and what differs from its defaults
- * @param key of the initial weights
- * @throws {RangeError} there is no such model, or a setting is not one that it allows
+ * @param config its name, and the settings that differ from their defaults
+ * @param key the random key of the initial weights
+ * @throws {RangeError} there is no such model, or a setting is not allowed
  */
 export function createAutoencoder(
   device: Device,
@@ -156,11 +156,11 @@ export function createAutoencoder(
   return createModel(AUTOENCODERS, device, needs, config, key);
 }
 
-/** Makes a model of a table by its name.
- * @param needs what it is made for
- * @param config its name, and what differs from its defaults
- * @param key of the initial weights
- * @throws {RangeError} there is no such model, or a setting is not one that it allows or that fits its needs
+/** Makes a model of a table by name.
+ * @param needs what the model is made for
+ * @param config its name, and the settings that differ from their defaults
+ * @param key the random key of the initial weights
+ * @throws {RangeError} there is no such model, or a setting is not allowed or does not fit the needs
  */
 export function createModel<Model extends Module, Needs>(
   table: ModelTable<Model, Needs>,

@@ -40,8 +40,8 @@ export class TiledFirstStage {
   readonly #device: Device;
   readonly #tiling: Tiling;
 
-  /** Takes up a model.
-   * @param device where it is
+  /** Makes a tiled first stage of a model.
+   * @param device the device of the model
    * @throws {RangeError} a tile or an overlap is not divisible by the downsampling, or tiles overlap by more than half,
    * or the quantiser codes whole grids
    */
@@ -59,10 +59,10 @@ export class TiledFirstStage {
     this.#tiling = tiling;
   }
 
-  /** An image to codes.
+  /** Encodes an image to codes.
    * @param image `[H, W, C]` in [−1, 1]
    * @returns the codes' indices `[h, w, ...codeAxes]`
-   * @throws {TypeError} the image has other channels, or a side is not divisible by the downsampling
+   * @throws {TypeError} the image has another number of channels, or a side is not divisible by the downsampling
    */
   async encode(
     { values, shape }: TiledValues<Float32Array>,
@@ -97,9 +97,9 @@ export class TiledFirstStage {
     return { values: codes, shape: [h, w, ...codeAxes] };
   }
 
-  /** Codes to an image: `[h, w, ...codeAxes]` → `[H, W, C]`, unbounded.
+  /** Decodes codes to an image: `[h, w, ...codeAxes]` → `[H, W, C]`, unbounded.
    * @throws {TypeError} the indices have other axes
-   * @throws {RangeError} there is no code of an index
+   * @throws {RangeError} an index has no code
    */
   async decode(
     { values, shape }: TiledValues<Int32Array>,
@@ -134,7 +134,7 @@ export class TiledFirstStage {
     return { values: image, shape: [height, width, channels] };
   }
 
-  /** The tiles of a grid of codes, with the height and the width of each in places. */
+  /** The tiles of a grid of codes, with the height and the width of each in positions. */
   *#tiles(
     height: number,
     width: number,
@@ -164,7 +164,7 @@ export class TiledFirstStage {
   }
 }
 
-/** A part of rows of values. */
+/** Crops a rectangle of values. */
 function crop<Values extends Float32Array | Int32Array>(
   values: Values,
   [, width, channels]: readonly [number, number, number],

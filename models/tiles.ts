@@ -8,7 +8,7 @@ export interface Tiling {
   readonly overlap: number;
 }
 
-/** The default. */
+/** The default tiling. */
 export const USUAL_TILING: Tiling = { tile: 512, overlap: 64 };
 
 /** Rejects tiles that do not fit a model.
@@ -25,7 +25,7 @@ export function checkTiling({ tile, overlap }: Tiling, downsampling: number): vo
 
 /** A tile along one axis. */
 export interface TileSpan {
-  /** Where it begins. */
+  /** The start of the tile. */
   readonly start: number;
   /** Start of the part that is used from this tile: the middle of the overlap with the previous tile. */
   readonly from: number;
@@ -43,8 +43,8 @@ export interface TileSpan {
  *   { start: 3, from: 4, to: 8 },
  * ]);
  * ```
- * @param side of the image
- * @param tiling in the unit of the side; a side that is not longer than a tile gets a single tile
+ * @param side the side of the image
+ * @param tiling in the same unit as the side; a side that is not longer than a tile gets a single tile
  */
 export function tileSpans(side: number, { tile, overlap }: Tiling): readonly TileSpan[] {
   const count = side <= tile ? 1 : Math.ceil((side - overlap) / (tile - overlap));
@@ -61,9 +61,9 @@ export function tileSpans(side: number, { tile, overlap }: Tiling): readonly Til
  * quarter of the overlap gets weight 0, because there the tile's border influences the result most. The weights of all tiles
  * sum to 1 at each position.
  * @param span the tile
- * @param length of the tile
- * @param side of the image
- * @param overlap the least that neighbours have in common
+ * @param length the length of the tile
+ * @param side the side of the image
+ * @param overlap the minimum overlap of neighbouring tiles
  */
 export function tileWeights(
   { start, from, to }: TileSpan,

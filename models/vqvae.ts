@@ -10,21 +10,21 @@ import type { Quantizer } from "../quantizers/quantizer.ts";
 import { Autoencoder } from "./autoencoder.ts";
 import type { ModelKind } from "./kind.ts";
 
-/** How the model is made. */
+/** Options of the constructor. */
 export interface VQVAEOptions {
   /** Channels of the images: 1 grey, 3 colour. */
   readonly channels: number;
-  /** Channels of the hidden layers, even; 128. */
+  /** Channels of the hidden layers, even; by default 128. */
   readonly hidden?: number;
-  /** Channels inside the residual blocks; 32. */
+  /** Channels inside the residual blocks; by default 32. */
   readonly residualHidden?: number;
-  /** Residual blocks on each side; 2. */
+  /** Residual blocks on each side; by default 2. */
   readonly residualLayers?: number;
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** relu(x + conv1×1(relu(conv3×3(x)))) for a rectified x. */
+/** relu(x + conv1×1(relu(conv3×3(x)))), for an x that has passed a relu. */
 class ResidualBlock extends Layer {
   readonly conv3: Conv2d;
   readonly conv1: Conv2d;
@@ -41,7 +41,7 @@ class ResidualBlock extends Layer {
     this.conv1 = new Conv2d(device, residualHidden, hidden, { key: keys[1], kernelSize: 1 });
   }
 
-  /** No gradient needs the branch's or the sum's values. */
+  /** No gradient depends on the values of the branch or the sum. */
   forward(x: Tensor): Tensor {
     using branch = this.conv1.forward(this.conv3.forward(x));
     using sum = add(x, branch);
@@ -49,9 +49,9 @@ class ResidualBlock extends Layer {
   }
 }
 
-/** The residual stack. Each block of its authors' model rectifies its input in place, so the skip path carries the
- * rectified values: with every block's closing relu standing for the next one's leading relu, a stack is just its blocks, on
- * a rectified input. */
+/** The residual stack. In the authors' model each block applies its first relu in place, so the skip path also carries
+ * the rectified values. Here each block ends with a relu, which serves as the first relu of the next block. So the
+ * stack consists of just its blocks, applied to a rectified input. */
 function residualStack(
   device: Device,
   { hidden = 128, residualHidden = 32, residualLayers = 2 }: VQVAEOptions,
@@ -132,7 +132,7 @@ class Decoder extends Layer {
   }
 }
 
-/** The small VQ-VAE: images with sides divisible by 4 to a latent grid of a quarter of the side, and back.
+/** The small VQ-VAE. It maps images with sides divisible by 4 to a latent grid with a quarter of the side, and back.
  *
  * ```ts
  * import { openDevice, randomKey, VanillaQuantizer, VQVAE } from "@codebook/codebook";
@@ -149,7 +149,7 @@ class Decoder extends Layer {
 export class VQVAE extends Autoencoder {
   /** How many times longer the side of an image is than the side of its latent grid. */
   static readonly downsampling: number = 4;
-  /** The same, of this one. */
+  /** The same factor, of this model. */
   readonly downsampling: number = VQVAE.downsampling;
   /** Channels of the images. */
   readonly channels: number;

@@ -20,9 +20,9 @@ const POSITIONS = ["learned", "rotary"] as const;
 
 /** The settings of a transformer over codes in a configuration. */
 export interface CodeTransformerSettings extends BlockSettings {
-  /** How many blocks. */
+  /** The number of blocks. */
   readonly layers: number;
-  /** A learned vector for each position, or queries and keys that turn with it. */
+  /** The position encoding: a learned vector for each position, or rotary embeddings of queries and keys. */
   readonly positions: "learned" | "rotary";
 }
 
@@ -34,16 +34,16 @@ export interface CodeTransformerNeeds {
   readonly grid: readonly [height: number, width: number];
   /** The number of classes; 0 without classes. */
   readonly classes: number;
-  /** Whether a code is predicted from those before it. Otherwise all codes see each other, and there is a token more,
-   * K, which stands for a code that is hidden. */
+  /** Whether each code is predicted from the codes before it. Otherwise all codes see each other, and one more token,
+   * K, stands for hidden codes. */
   readonly causal: boolean;
-  /** Channels of the tokens of another sequence that every token attends to besides; none by default. */
+  /** The width of another sequence that the tokens also attend to; by default there is no such sequence. */
   readonly memoryWidth?: number;
   /** Whether the backward pass recomputes the blocks instead of keeping their values; by default it keeps them. */
   readonly recompute?: boolean;
 }
 
-/** How a transformer over codes is made. */
+/** Options of the constructor. */
 export interface CodeTransformerOptions extends CodeTransformerNeeds, CodeTransformerSettings {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
@@ -51,21 +51,22 @@ export interface CodeTransformerOptions extends CodeTransformerNeeds, CodeTransf
 
 /** A part of a sequence. */
 export interface CodeTransformerInput {
-  /** int32 `[B]`: the class of each image, or the number of classes where none is known. Its token begins the sequence;
-   * left away in a later part of it. */
+  /** int32 `[B]`: the class of each image, or the number of classes if the class is unknown. Its token is the first of
+   * the sequence. Omitted in a later part of the sequence. */
   readonly labels?: Tensor;
-  /** int32 `[B, n]`: codes by rows; a hidden one is K. Left away where only the first token is asked about. */
+  /** int32 `[B, n]`: codes in row order; K for a hidden code. Omitted if only the features of the first token are
+   * needed. */
   readonly codes?: Tensor;
-  /** float32 `[B, T, memoryWidth]`: the other sequence, of a model that attends to one. */
+  /** float32 `[B, T, memoryWidth]`: the other sequence, for a model with cross-attention. */
   readonly memory?: Tensor;
 }
 
-/** A transformer over the codes of images, by rows, behind a token that says the class (or that begins the sequence, where
- * no class is known). With `causal`, what it makes of a token tells the code after it; otherwise what it makes of a hidden
- * code's token tells that code.
+/** A transformer over the codes of images in row order. The first token encodes the class, or marks the start of the
+ * sequence if the class is unknown. With `causal`, the features of a token predict the code after it. Otherwise the
+ * features of a hidden code's token predict that code.
  *
- * Source: arXiv 2012.09841 (causal), arXiv 2202.04200 (hidden codes). With rotary positions the first token lies at
- * (0, 0) and the code of row y and column x at (y + 1, x + 1).
+ * Source: arXiv 2012.09841 (causal), arXiv 2202.04200 (hidden codes). With rotary positions, the first token is at (0,
+ * 0) and the code of row y and column x at (y + 1, x + 1).
  *
  * ```ts
  * import { CodeTransformer, openDevice, randomKey } from "@codebook/codebook";
@@ -88,13 +89,13 @@ export class CodeTransformer extends Module {
   readonly tokens: Tensor;
   /** `[classes + 1, width]`: the first token for each class, and for no class. */
   readonly firstTokens: Tensor;
-  /** `[length, width]`: a vector for every position in the sequence, where positions are learned. */
+  /** `[length, width]`: a vector for every position in the sequence, if positions are learned. */
   readonly positions: Tensor | undefined;
   /** The blocks. */
   readonly stack: TransformerStack;
   /** Maps features to logits. */
   readonly head: Linear;
-  /** Tokens of the longest sequence. */
+  /** The number of tokens of the longest sequence. */
   readonly length: number;
   readonly #options: CodeTransformerOptions;
   readonly #dropout: Dropout;
@@ -139,13 +140,14 @@ export class CodeTransformer extends Module {
     return this.#options.classes;
   }
 
-  /** A memory of earlier tokens, for `forward`: whoever asks for it gives it back. */
+  /** Makes a cache of earlier tokens for `forward`. The caller disposes of it. */
   cache(): StackCache {
     return new StackCache(this.stack);
   }
 
-  /** The features of a sequence, or of a part that continues what the cache holds: float32 `[B, s, width]`.
-   * @throws {TypeError} there is neither a label nor a code, or a memory is missing or not attended to
+  /** The features of a sequence, or of a part that continues the tokens in the cache: float32 `[B, s, width]`.
+   * @throws {TypeError} there is neither a label nor a code, or the memory is missing, or the model has no
+   * cross-attention for it
    * @throws {RangeError} the sequence is too long, or the host wrote a label or a code that does not exist
    */
   forward(input: CodeTransformerInput, context?: Context, cache?: StackCache): Tensor {
@@ -209,15 +211,19 @@ export const codeTransformerKind: ModelKind<
   CodeTransformerSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("channels of the tokens"),
-    layers: z.int().min(1).default(4).describe("blocks of the transformer"),
-    heads: z.int().min(1).default(4).describe("heads of an attention"),
+    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
+    layers: z.int().min(1).default(4).describe("how many blocks the transformer has"),
+    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
     dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "share of the elements that are dropped",
+      "the share of the elements that dropout drops",
     ),
-    positions: z.enum(POSITIONS).default("learned").describe("how tokens know where they are"),
-    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
+    positions: z.enum(POSITIONS).default("learned").describe("the position encoding of the tokens"),
+    norm: z.enum([...NORMS]).default("layer").describe(
+      "the norm of the tokens: layer norm or RMS norm",
+    ),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
+      "the feed-forward layer after the attention",
+    ),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

@@ -1,4 +1,4 @@
-/** A chain of transformers over codes, each of an encoder and a decoder. */
+/** A chain of transformers over codes. Each consists of an encoder and a decoder. */
 import * as z from "zod";
 import { add } from "../../core/functions/elementwise.ts";
 import { gather } from "../../core/functions/indexing.ts";
@@ -17,9 +17,9 @@ import { checkTable } from "./table.ts";
 
 /** The settings of encoder-decoders over codes in a configuration. */
 export interface EncoderDecoderSettings extends BlockSettings {
-  /** Blocks of a decoder. */
+  /** How many blocks a decoder has. */
   readonly layers: number;
-  /** Blocks of an encoder. */
+  /** How many blocks an encoder has. */
   readonly encoderLayers: number;
 }
 
@@ -35,14 +35,14 @@ export interface EncoderDecoderNeeds {
   readonly recompute?: boolean;
 }
 
-/** How an encoder-decoder is made. */
+/** Options of the constructor. */
 export interface EncoderDecoderOptions extends EncoderDecoderNeeds, EncoderDecoderSettings {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** Predicts the codes of an image one by one, given other codes of the same grid: an encoder sees all of those, and a
- * causal decoder attends to its output (arXiv 1706.03762, 3.1; over codes: arXiv 2108.08827).
+/** Predicts the codes of an image one by one, given other codes of the same grid. An encoder sees all of the other
+ * codes, and a causal decoder attends to its output (arXiv 1706.03762, 3.1; over codes: arXiv 2108.08827).
  *
  * ```ts
  * import { EncoderDecoder, openDevice, randomKey } from "@codebook/codebook";
@@ -62,13 +62,13 @@ export interface EncoderDecoderOptions extends EncoderDecoderNeeds, EncoderDecod
  * ```
  */
 export class EncoderDecoder extends Module {
-  /** `[K, width]`, of the encoder. */
+  /** `[K, width]`: the tokens of the encoder. */
   readonly tokens: Tensor;
   /** `[height·width, width]`: a vector for every position of the encoder. */
   readonly positions: Tensor;
-  /** Sees all codes. */
+  /** The encoder, which sees all codes. */
   readonly encoder: TransformerStack;
-  /** Sees the codes before, and the encoder's output. */
+  /** The decoder, which sees the codes before the current one, and the encoder's output. */
   readonly decoder: CodeTransformer;
   readonly #dropout: Dropout;
 
@@ -93,8 +93,8 @@ export class EncoderDecoder extends Module {
     this.#dropout = new Dropout(options.dropout);
   }
 
-  /** What the decoder attends to: int32 `[B, height·width]` → float32 `[B, height·width, width]`.
-   * @throws {TypeError} they are not all codes of a grid
+  /** Encodes the codes that the decoder attends to: int32 `[B, height·width]` → float32 `[B, height·width, width]`.
+   * @throws {TypeError} the number of codes is not that of a grid
    * @throws {RangeError} the host wrote a code that does not exist
    */
   encode(codes: Tensor, context?: Context): Tensor {
@@ -110,7 +110,7 @@ export class EncoderDecoder extends Module {
     return this.encoder.forward(this.#dropout.forward(placed, own(0)), own(1));
   }
 
-  /** The features of a sequence, or of a part that continues what the cache holds: as the decoder's. */
+  /** The features of a sequence, or of a part that continues the tokens in the cache, as in the decoder. */
   decode(input: CodeTransformerInput, context?: Context, cache?: StackCache): Tensor {
     const own = context && { ...context, key: partKey(context.key, 2) };
     return this.decoder.forward(input, own, cache);
@@ -119,22 +119,22 @@ export class EncoderDecoder extends Module {
 
 /** What a chain is made for. */
 export interface EncoderDecoderChainNeeds extends EncoderDecoderNeeds {
-  /** How many encoder-decoders. */
+  /** The number of encoder-decoders. */
   readonly steps: number;
 }
 
-/** How a chain is made. */
+/** Options of the constructor. */
 export interface EncoderDecoderChainOptions
   extends EncoderDecoderChainNeeds, EncoderDecoderSettings {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** Encoder-decoders, one for each step of a diffusion. */
+/** A chain of encoder-decoders, one for each step of a diffusion. */
 export class EncoderDecoderChain extends Module {
-  /** That of each step t, from t = 1, whose output are the codes of images. */
+  /** The encoder-decoder of each step t, from t = 1, whose output is the codes of images. */
   readonly steps: readonly EncoderDecoder[];
-  /** How many classes the decoders are told of. */
+  /** The number of classes that the decoders are conditioned on; 0 without classes. */
   readonly classes: number;
 
   /** Makes the initial weights.
@@ -157,15 +157,21 @@ export const encoderDecoderKind: ModelKind<
   EncoderDecoderSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("channels of the tokens"),
-    layers: z.int().min(1).default(4).describe("blocks of each step's decoder"),
-    encoderLayers: z.int().min(1).default(2).describe("blocks of each step's encoder"),
-    heads: z.int().min(1).default(4).describe("heads of an attention"),
-    dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "share of the elements that are dropped",
+    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
+    layers: z.int().min(1).default(4).describe("how many blocks the decoder of each step has"),
+    encoderLayers: z.int().min(1).default(2).describe(
+      "how many blocks the encoder of each step has",
     ),
-    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
+    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
+    dropout: z.number().min(0).lt(1).default(0.1).describe(
+      "the share of the elements that dropout drops",
+    ),
+    norm: z.enum([...NORMS]).default("layer").describe(
+      "the norm of the tokens: layer norm or RMS norm",
+    ),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
+      "the feed-forward layer after the attention",
+    ),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

@@ -9,10 +9,11 @@ import { Layer } from "../../nn/module.ts";
 /** A kind of feed-forward layer: two linear layers with an exact GELU between them, or SwiGLU. */
 export type FeedForwardType = "gelu" | "swiglu";
 
-/** The feed-forward layers there are. */
+/** All kinds of feed-forward layers. */
 export const FEED_FORWARDS: readonly FeedForwardType[] = ["gelu", "swiglu"];
 
-/** Two linear layers with an exact GELU between them, four times as wide inside (arXiv 1706.03762, 3.3). */
+/** Two linear layers with an exact GELU between them. The hidden layer is four times as wide (arXiv 1706.03762,
+ * 3.3). */
 class GeluFeedForward extends Layer {
   readonly inner: Linear;
   readonly outer: Linear;
@@ -28,8 +29,8 @@ class GeluFeedForward extends Layer {
   }
 }
 
-/** SwiGLU (arXiv 2002.05202): (silu(x·V) ⊙ x·W)·U without biases. Inside it is 8/3 times as wide, rounded up to a
- * multiple of 8, so that it has about as many weights as the other. */
+/** SwiGLU (arXiv 2002.05202): (silu(x·V) ⊙ x·W)·U without biases. The hidden layer is 8/3 times as wide, rounded up to
+ * a multiple of 8, so that it has about as many weights as the GELU layer. */
 class SwigluFeedForward extends Layer {
   readonly gate: Linear;
   readonly inner: Linear;

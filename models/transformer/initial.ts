@@ -7,7 +7,7 @@ import type { Device, Tensor } from "../../core/tensor.ts";
 import { partKey } from "../../nn/initializers.ts";
 import type { Module } from "../../nn/module.ts";
 
-/** The standard deviation of weights (GPT-2's). */
+/** The standard deviation of the weights, as in GPT-2. */
 export const DEVIATION = 0.02;
 
 /** A parameter with initial values N(0, 0.02²). */
@@ -15,7 +15,7 @@ export function normalParameter(device: Device, shape: Shape, key: RandomKey): T
   return parameter(normal(device, shape, key, 0, DEVIATION));
 }
 
-/** Draws every matrix of a module anew from N(0, 0.02²) and makes every other bias 0; norms stay as they are. */
+/** Draws every matrix of a module from N(0, 0.02²) and sets every other bias to 0. Norms do not change. */
 export function initializeWeights(module: Module, key: RandomKey): void {
   [...module.namedParameters()].forEach(([name, tensor], part) => {
     const { device, shape } = tensor;

@@ -1,4 +1,4 @@
-/** A transformer over images that have several codes per position. */
+/** A transformer over images with several codes per position. */
 import * as z from "zod";
 import { add } from "../../core/functions/elementwise.ts";
 import { gather } from "../../core/functions/indexing.ts";
@@ -18,9 +18,9 @@ import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./
 
 /** The settings of a transformer over several codes per position in a configuration. */
 export interface ResidualTransformerSettings extends BlockSettings {
-  /** Blocks over the positions. */
+  /** The number of blocks over the positions. */
   readonly layers: number;
-  /** Blocks over the codes of a position. */
+  /** The number of blocks over the codes of a position. */
   readonly depthLayers: number;
 }
 
@@ -30,7 +30,7 @@ export interface ResidualTransformerNeeds {
   readonly codebookSize: number;
   /** Rows and columns of the positions of an image. */
   readonly grid: readonly [height: number, width: number];
-  /** Codes of a position. */
+  /** The number of codes per position. */
   readonly depth: number;
   /** The number of classes; 0 without classes. */
   readonly classes: number;
@@ -38,7 +38,7 @@ export interface ResidualTransformerNeeds {
   readonly recompute?: boolean;
 }
 
-/** How a transformer over several codes per position is made. */
+/** Options of the constructor. */
 export interface ResidualTransformerOptions
   extends ResidualTransformerNeeds, ResidualTransformerSettings {
   /** The random key of the initial weights. */
@@ -47,14 +47,15 @@ export interface ResidualTransformerOptions
 
 /** A part of a sequence of positions. */
 export interface ResidualTransformerInput {
-  /** int32 `[B]`: the class of each image, or the number of classes where none is known; it begins the sequence. */
+  /** int32 `[B]`: the class of each image, or the number of classes if the class is unknown. It is the first token of
+   * the sequence. */
   readonly labels?: Tensor;
-  /** int32 `[B, n, depth]`: the codes of positions, by rows. */
+  /** int32 `[B, n, depth]`: the codes of positions, in row order. */
   readonly codes?: Tensor;
 }
 
-/** The RQ-transformer (arXiv 2203.01941, 3.2): one causal transformer over the positions, then a small one over the codes
- * of each.
+/** The RQ-transformer (arXiv 2203.01941, 3.2): one causal transformer over the positions, then a small one over the
+ * codes of each position.
  *
  *     u_1 = the class's token    u_t = Σ_d e(S_{t−1,d})    h = spatial(u + positions)
  *     v_{t,1} = h_t              v_{t,d} = Σ_{d'<d} e(S_{t,d'})    logits = head(depth(v + depthPositions))
@@ -83,9 +84,9 @@ export class ResidualTransformer extends Module {
   readonly positions: Tensor;
   /** `[depth, width]`: a vector for every code of a position. */
   readonly depthPositions: Tensor;
-  /** Over the positions. */
+  /** The transformer over the positions. */
   readonly spatialStack: TransformerStack;
-  /** Over the codes of a position. */
+  /** The transformer over the codes of a position. */
   readonly depthStack: TransformerStack;
   /** Maps features to logits. */
   readonly head: Linear;
@@ -119,7 +120,7 @@ export class ResidualTransformer extends Module {
     return this.#options.codebookSize;
   }
 
-  /** Codes of a position. */
+  /** The number of codes per position. */
   get depth(): number {
     return this.#options.depth;
   }
@@ -129,7 +130,7 @@ export class ResidualTransformer extends Module {
     return this.#options.classes;
   }
 
-  /** The features of every code of whole images, each from the codes before it.
+  /** The features that predict every code of whole images, each computed from the codes before it.
    * @param labels int32 `[B]`
    * @param codes int32 `[B, height·width, depth]`
    * @returns float32 `[B, height·width, depth, width]`
@@ -149,8 +150,8 @@ export class ResidualTransformer extends Module {
     return reshape(features, [batch, count, depth, width]);
   }
 
-  /** The features of positions, or of a part that continues what the cache holds: float32 `[B, s, width]`; each tells of
-   * the position after those that it has seen.
+  /** The features of positions, or of a part that continues the positions in the cache: float32 `[B, s, width]`. Each
+   * predicts the position after those that it sees.
    * @throws {TypeError} there is neither a label nor a code
    * @throws {RangeError} there are too many positions, or the host wrote a label or a code that does not exist
    */
@@ -187,10 +188,10 @@ export class ResidualTransformer extends Module {
     return this.spatialStack.forward(this.#dropout.forward(placed, own(0)), own(1), { cache });
   }
 
-  /** The features of the codes of some positions, each from the codes before it: float32 `[N, n + 1, width]`, without those
-   * that the cache holds.
-   * @param positions float32 `[N, width]`, of `spatial`
-   * @param codes int32 `[N, n]`: the first codes of each; none: the first is asked about
+  /** The features that predict the codes of some positions, each computed from the codes before it: float32 `[N, n + 1,
+   * width]`, without those in the cache.
+   * @param positions float32 `[N, width]`, from `spatial`
+   * @param codes int32 `[N, n]`: the first codes of each position; omitted to predict the first code
    */
   deep(
     positions: Tensor,
@@ -229,15 +230,23 @@ export const residualTransformerKind: ModelKind<
   ResidualTransformerSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("channels of the tokens"),
-    layers: z.int().min(1).default(4).describe("blocks of the transformer"),
-    depthLayers: z.int().min(1).default(2).describe("blocks over the codes of a position"),
-    heads: z.int().min(1).default(4).describe("heads of an attention"),
-    dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "share of the elements that are dropped",
+    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
+    layers: z.int().min(1).default(4).describe(
+      "how many blocks the transformer over the positions has",
     ),
-    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
+    depthLayers: z.int().min(1).default(2).describe(
+      "how many blocks the transformer over the codes of a position has",
+    ),
+    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
+    dropout: z.number().min(0).lt(1).default(0.1).describe(
+      "the share of the elements that dropout drops",
+    ),
+    norm: z.enum([...NORMS]).default("layer").describe(
+      "the norm of the tokens: layer norm or RMS norm",
+    ),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
+      "the feed-forward layer after the attention",
+    ),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

@@ -18,7 +18,7 @@ import { checkTable } from "./table.ts";
 
 /** The settings of a transformer over scales in a configuration. */
 export interface ScaleTransformerSettings extends BlockSettings {
-  /** How many blocks. */
+  /** The number of blocks. */
   readonly layers: number;
 }
 
@@ -36,7 +36,7 @@ export interface ScaleTransformerNeeds {
   readonly recompute?: boolean;
 }
 
-/** How a transformer over scales is made. */
+/** Options of the constructor. */
 export interface ScaleTransformerOptions extends ScaleTransformerNeeds, ScaleTransformerSettings {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
@@ -80,7 +80,7 @@ export interface ScaleTransformerInput {
 export class ScaleTransformer extends Module {
   /** `[classes + 1, width]`: the first token for each class, and for no class. */
   readonly firstTokens: Tensor;
-  /** Sums of codes to tokens. */
+  /** Maps sums of codes to tokens. */
   readonly project: Linear;
   /** `[Σ s², width]`: a vector for every position of every scale. */
   readonly positions: Tensor;
@@ -132,14 +132,14 @@ export class ScaleTransformer extends Module {
     return this.#options.classes;
   }
 
-  /** A memory of earlier scales, for `forward`: whoever asks for it gives it back. */
+  /** Makes a cache of earlier scales for `forward`. The caller disposes of it. */
   cache(): StackCache {
     return new StackCache(this.stack);
   }
 
-  /** The features of whole scales, those after what the cache holds: float32 `[B, s, width]`.
+  /** The features of whole scales, after those in the cache: float32 `[B, s, width]`.
    * @throws {TypeError} there is neither a label nor a sum
-   * @throws {RangeError} they are not whole scales, or the host wrote a label that does not exist
+   * @throws {RangeError} the input does not consist of whole scales, or the host wrote a label that does not exist
    */
   forward(input: ScaleTransformerInput, context?: Context, cache?: StackCache): Tensor {
     const tokens = this.#embed(input), { device } = tokens;
@@ -195,14 +195,18 @@ export const scaleTransformerKind: ModelKind<
   ScaleTransformerSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("channels of the tokens"),
-    layers: z.int().min(1).default(4).describe("blocks of the transformer"),
-    heads: z.int().min(1).default(4).describe("heads of an attention"),
+    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
+    layers: z.int().min(1).default(4).describe("how many blocks the transformer has"),
+    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
     dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "share of the elements that are dropped",
+      "the share of the elements that dropout drops",
     ),
-    norm: z.enum([...NORMS]).default("layer").describe("how tokens are normalised"),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe("what follows the attention"),
+    norm: z.enum([...NORMS]).default("layer").describe(
+      "the norm of the tokens: layer norm or RMS norm",
+    ),
+    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
+      "the feed-forward layer after the attention",
+    ),
     queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
   }),
   make(device, needs, settings, key) {

@@ -1,4 +1,4 @@
-/** Transformer blocks, one after another. */
+/** A stack of transformer blocks. */
 import { checkpoint } from "../../core/checkpoint.ts";
 import { add } from "../../core/functions/elementwise.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -12,60 +12,60 @@ import { LayerNorm, RMSNorm } from "../../nn/normalization.ts";
 import { type FeedForwardType, makeFeedForward } from "./feed_forward.ts";
 import { initializeWeights } from "./initial.ts";
 
-/** The normalisations there are. */
+/** All kinds of norms. */
 export const NORMS: readonly ("layer" | "rms")[] = ["layer", "rms"];
 
 /** Settings that all blocks share. */
 export interface BlockSettings {
   /** Channels of the tokens. */
   readonly width: number;
-  /** Heads of an attention. */
+  /** The number of heads of an attention layer. */
   readonly heads: number;
-  /** The share of the elements that are dropped behind every layer in training. */
+  /** The share of the elements that dropout drops after every layer in training. */
   readonly dropout: number;
-  /** How tokens are normalised: layer normalisation, or by their root mean square alone. */
+  /** The norm of the tokens: layer norm, or RMS norm, which uses only the root mean square. */
   readonly norm: "layer" | "rms";
-  /** What follows the attention. */
+  /** The feed-forward layer after the attention. */
   readonly feedForward: FeedForwardType;
   /** Whether each head's queries and keys are normalised. */
   readonly queryKeyNorm: boolean;
 }
 
-/** How a stack is made. */
+/** Options of the constructor. */
 export interface StackOptions extends BlockSettings {
-  /** How many blocks. */
+  /** The number of blocks. */
   readonly layers: number;
-  /** Whether a token sees only those up to itself. */
+  /** Whether a token sees only itself and the tokens before it. */
   readonly causal: boolean;
-  /** Channels of the tokens of another sequence that each block attends to besides; none by default. */
+  /** The width of another sequence that each block also attends to; by default there is no such sequence. */
   readonly memoryWidth?: number;
-  /** Whether blocks are computed anew in the backward pass instead of kept: less memory for a third more time; by default
-   * they are kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values: less memory, a third more time.
+   * By default it keeps them. */
   readonly recompute?: boolean;
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** What the blocks see besides their input. */
+/** What the blocks see in addition to their input. */
 export interface StackInput extends Pick<Attended, "visible" | "rotation" | "memory"> {
-  /** The tokens before the input. */
+  /** The cache of the tokens before the input. */
   readonly cache?: StackCache;
 }
 
 /** The keys and values of earlier tokens, and of another sequence, of every block of a stack. */
 export class StackCache implements Disposable {
-  /** Those of each block. */
+  /** The caches of each block. */
   readonly layers: readonly AttentionCache[];
-  /** Those of the other sequence, of each block. */
+  /** The caches of the other sequence, for each block. */
   readonly memories: readonly AttentionCache[];
 
-  /** Starts without tokens. */
+  /** Makes an empty cache. */
   constructor({ blocks }: TransformerStack) {
     this.layers = blocks.map(() => new AttentionCache());
     this.memories = blocks.map(() => new AttentionCache());
   }
 
-  /** How many tokens it holds. */
+  /** The number of tokens in the cache. */
   get length(): number {
     return this.layers[0].length;
   }
@@ -80,26 +80,26 @@ function makeNorm(device: Device, { norm, width }: BlockSettings): LayerNorm | R
   return norm === "layer" ? new LayerNorm(device, width) : new RMSNorm(device, width);
 }
 
-/** What a block sees besides its input. */
+/** What a block sees in addition to its input. */
 export interface BlockInput extends Attended {
-  /** Keeps the keys and values of the other sequence. */
+  /** The cache of the keys and values of the other sequence. */
   readonly memoryCache?: AttentionCache;
 }
 
-/** x + attention(norm x), then x + crossAttention(norm x) where there is another sequence, then x + feedForward(norm x):
- * the block that normalises first (arXiv 2002.04745). */
+/** x + attention(norm x), then x + crossAttention(norm x) if there is another sequence, then x + feedForward(norm x):
+ * the pre-norm block (arXiv 2002.04745). */
 export class TransformerBlock extends Layer {
-  /** Before the attention. */
+  /** The norm before the attention. */
   readonly norm: Layer;
-  /** Attends to the block's own input. */
+  /** Self-attention, over the block's own input. */
   readonly attention: Attention;
-  /** Before the attention to another sequence. */
+  /** The norm before the cross-attention. */
   readonly memoryNorm: Layer | undefined;
-  /** Attends to another sequence, where there is one. */
+  /** Cross-attention to another sequence, if there is one. */
   readonly memoryAttention: Attention | undefined;
-  /** Before the feed-forward layer. */
+  /** The norm before the feed-forward layer. */
   readonly feedForwardNorm: Layer;
-  /** Works on each token alone. */
+  /** The feed-forward layer, which processes each token on its own. */
   readonly feedForward: Layer;
   readonly #dropout: Dropout;
 
@@ -141,7 +141,7 @@ export class TransformerBlock extends Layer {
   }
 }
 
-/** Blocks of attention and feed-forward layers, and a normalisation at the end.
+/** Blocks of attention and feed-forward layers, with a norm at the end.
  *
  * ```ts
  * import { openDevice, randomKey, TransformerStack } from "@codebook/codebook";
@@ -181,7 +181,7 @@ export class TransformerStack extends Layer {
   }
 
   /** float32 `[B, S, width]` → `[B, S, width]`.
-   * @throws {TypeError} shapes that do not agree, or a memory that is missing or that no block attends to
+   * @throws {TypeError} shapes do not agree, or the memory is missing, or no block attends to it
    */
   forward(x: Tensor, context?: Context, { cache, ...input }: StackInput = {}): Tensor {
     if ((input.memory !== undefined) !== this.#attendsMemory) {

@@ -1,9 +1,9 @@
-/** Tables of vectors, and what is looked up in them. */
+/** Checks the indices for look-ups in tables of vectors. */
 import { showShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
-/** Rejects numbers that the host wrote and that a table has no vector for.
- * @throws {RangeError} there is one
+/** Rejects indices from the host for which a table has no vector.
+ * @throws {RangeError} there is such an index
  */
 export function checkTable(indices: Tensor, table: Tensor, what: "class" | "code"): void {
   const [count] = table.shape, [least, greatest] = indices.hostRange ?? [0, 0];

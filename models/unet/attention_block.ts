@@ -9,24 +9,25 @@ import { Linear } from "../../nn/linear.ts";
 import { GroupNorm } from "../../nn/normalization.ts";
 import { UNetPart } from "./part.ts";
 
-/** How an attention block is made. */
+/** Options of the constructor. */
 export interface AttentionBlockOptions {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
-  /** Of the norm. */
+  /** The number of groups of the norm. */
   readonly groups: number;
-  /** How many heads share the channels. */
+  /** The number of heads, which share the channels. */
   readonly heads: number;
 }
 
-/** x + linear(attention(norm(x))) over all positions; the last linear layer starts at zero. One linear layer makes
- * queries, keys and values: for each head its queries' channels, then its keys', then its values'. */
+/** x + linear(attention(norm(x))) over all positions; the last linear layer is initially zero. One linear layer
+ * computes queries, keys and values. Its output holds, for each head, the channels of the queries, then the keys, then
+ * the values. */
 export class AttentionBlock extends UNetPart {
-  /** Of the input. */
+  /** The norm of the input. */
   readonly norm: GroupNorm;
-  /** Makes queries, keys and values. */
+  /** Computes queries, keys and values. */
   readonly qkv: Linear;
-  /** Makes the output of all heads, initially zero. */
+  /** Combines the outputs of all heads; initially zero. */
   readonly output: Linear;
   readonly #heads: number;
 

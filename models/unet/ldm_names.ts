@@ -1,7 +1,7 @@
-/** The names and layouts of latent diffusion's U-Net (CompVis/latent-diffusion), and ours. */
+/** Converts names and layouts of latent diffusion's U-Net (CompVis/latent-diffusion) to ours. */
 import type { HostTensor } from "../../core/host_tensor.ts";
 
-/** Their names' parts on the left, ours on the right; what stands between (the numbers) is the same. */
+/** Parts of their names on the left, of ours on the right. The numbers between the parts are the same. */
 const NAMES: readonly (readonly [theirs: RegExp, ours: string])[] = [
   [/^time_embed\.0\b/, "timeEmbedding.linear1"],
   [/^time_embed\.2\b/, "timeEmbedding.linear2"],
@@ -31,12 +31,12 @@ const NAMES: readonly (readonly [theirs: RegExp, ours: string])[] = [
   [/\bff\.net\.2\b/, "feedForward.output"],
 ];
 
-/** Their convolutions 1×1 that are linear layers here. */
+/** Their 1×1 convolutions that are linear layers here. */
 const LINEAR = /\.(qkv|proj_in|proj_out)\.weight$/;
 
 const EMBEDDING = /^label_emb\b/;
 
-/** Our name of an entry of their U-Net, without `model.diffusion_model.`.
+/** Our name for an entry of their U-Net, without `model.diffusion_model.`.
  *
  * ```ts
  * import { unetName } from "@codebook/codebook";
@@ -48,8 +48,8 @@ export function unetName(theirs: string): string {
   return NAMES.reduce((name, [pattern, ours]) => name.replace(pattern, ours), theirs);
 }
 
-/** An entry of their U-Net in our layout: filters `[O, I, KH, KW]` as `[KH, KW, I, O]`, matrices `[O, I]` and what is a
- * linear layer here as `[I, O]`; vectors and embeddings as they are.
+/** An entry of their U-Net in our layout. Filters `[O, I, KH, KW]` become `[KH, KW, I, O]`. Matrices `[O, I]`, and 1×1
+ * convolutions that are linear layers here, become `[I, O]`. Vectors and embeddings do not change.
  * @param theirs the entry's name, without `model.diffusion_model.`
  */
 export function unetLayout(theirs: string, { shape, values }: HostTensor): HostTensor {
@@ -68,8 +68,8 @@ export function unetLayout(theirs: string, { shape, values }: HostTensor): HostT
   return { shape: isLinear ? [inputs, outputs] : [...kernel, inputs, outputs], values: moved };
 }
 
-/** The state of our U-Net from the entries of a latent diffusion model: those of `model.diffusion_model.`, and the
- * classes' vectors that its cross-attention attends to.
+/** The state of our U-Net from the entries of a latent diffusion model: those under `model.diffusion_model.`, and the
+ * class vectors that its cross-attention attends to.
  *
  * ```ts
  * import { unetFromLdm } from "@codebook/codebook";
@@ -78,7 +78,7 @@ export function unetLayout(theirs: string, { shape, values }: HostTensor): HostT
  * const state = unetFromLdm(new Map([["model.diffusion_model.out.2.bias", bias]]));
  * assert.deepEqual([...state.keys()], ["output.bias"]);
  * ```
- * @returns for `loadStateDictionary`
+ * @returns the state, for `loadStateDictionary`
  */
 export function unetFromLdm(entries: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
   const prefix = "model.diffusion_model.";

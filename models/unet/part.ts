@@ -1,12 +1,12 @@
-/** What a U-Net is made of. */
+/** The interface of a U-Net's parts. */
 import type { Tensor } from "../../core/tensor.ts";
 import { type Context, Module } from "../../nn/module.ts";
 
-/** What the parts of a U-Net are told besides their input. */
+/** The context of a U-Net's parts. */
 export interface PartContext extends Context {
-  /** `[B, E]`: of the times and perhaps the classes, after its SiLU. */
+  /** `[B, E]`: the embedding of the times and, if used, the classes, after its SiLU. */
   readonly embedding: Tensor;
-  /** `[B, T, M]`: what cross-attention attends to. */
+  /** `[B, T, M]`: the sequence for cross-attention. */
   readonly memory?: Tensor;
 }
 

@@ -1,11 +1,11 @@
-/** How a U-Net goes from one resolution to the next. */
+/** The layers that lead from one resolution of a U-Net to the next. */
 import { upsampleNearest } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Conv2d } from "../../nn/convolution.ts";
 import { UNetPart } from "./part.ts";
 
-/** A convolution 3×3 of stride 2: `[B, H, W, C]` → `[B, ⌈H/2⌉, ⌈W/2⌉, C]`. */
+/** A 3×3 convolution with stride 2: `[B, H, W, C]` → `[B, ⌈H/2⌉, ⌈W/2⌉, C]`. */
 export class Downsample extends UNetPart {
   /** The convolution. */
   readonly conv: Conv2d;
@@ -22,7 +22,7 @@ export class Downsample extends UNetPart {
   }
 }
 
-/** Twice as many pixels by repetition, and a convolution 3×3: `[B, H, W, C]` → `[B, 2H, 2W, C]`. */
+/** Doubles both sides by repeating pixels, then applies a 3×3 convolution: `[B, H, W, C]` → `[B, 2H, 2W, C]`. */
 export class Upsample extends UNetPart {
   /** The convolution. */
   readonly conv: Conv2d;

@@ -10,7 +10,7 @@ import { Linear } from "../../nn/linear.ts";
 import { GroupNorm } from "../../nn/normalization.ts";
 import { type PartContext, UNetPart } from "./part.ts";
 
-/** How a residual block is made. */
+/** Options of the constructor. */
 export interface ResidualBlockOptions {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
@@ -18,34 +18,34 @@ export interface ResidualBlockOptions {
   readonly inputs: number;
   /** Channels of its output. */
   readonly outputs: number;
-  /** Elements of the embedding that it is told. */
+  /** The width of the embedding. */
   readonly embeddingWidth: number;
-  /** Groups of its norms. */
+  /** The number of groups of its norms. */
   readonly groups: number;
   /** The probability that an element is dropped. */
   readonly dropout: number;
-  /** Whether the embedding scales and shifts what is normalised, rather than being added. */
+  /** Whether the embedding scales and shifts the normalised values instead of being added. */
   readonly scaleShift: boolean;
-  /** Whether it halves or doubles the sides on the way; by default neither. */
+  /** Whether the block halves or doubles the sides; by default it does neither. */
   readonly resample?: "down" | "up";
 }
 
-/** x + conv(dropout(SiLU(norm(h)))), h = conv(SiLU(norm(x))) + linear(embedding); or with `scaleShift` the second norm
- * is multiplied by 1 + scale and shift is added, both linear in the embedding. The last convolution starts at zero.
- * Where channels change, x passes a 1×1 convolution; where sides change, x and the first convolution's input are
- * averaged over 2×2 pixels, or repeated. */
+/** x + conv(dropout(SiLU(norm(h)))), h = conv(SiLU(norm(x))) + linear(embedding). With `scaleShift`, instead, the
+ * output of the second norm is multiplied by 1 + scale, and shift is added; both are linear in the embedding. The last
+ * convolution is initially zero. If the number of channels changes, x passes a 1×1 convolution. If the sides change, x
+ * and the input of the first convolution are averaged over 2×2 pixels, or repeated. */
 export class ResidualBlock extends UNetPart {
-  /** With its SiLU. */
+  /** The first norm, with its SiLU. */
   readonly norm1: GroupNorm;
-  /** 3×3. */
+  /** The first 3×3 convolution. */
   readonly conv1: Conv2d;
-  /** Of the embedding. */
+  /** The linear layer of the embedding. */
   readonly embedding: Linear;
-  /** With its SiLU, unless that comes after scale and shift. */
+  /** The second norm, with its SiLU, unless the SiLU comes after scale and shift. */
   readonly norm2: GroupNorm;
-  /** 3×3, initially zero. */
+  /** The second 3×3 convolution, initially zero. */
   readonly conv2: Conv2d;
-  /** 1×1, where channels change. */
+  /** The 1×1 convolution of the input, if the number of channels changes. */
   readonly shortcut: Conv2d | undefined;
   readonly #dropout: Dropout;
   readonly #scaleShift: boolean;
@@ -85,7 +85,7 @@ export class ResidualBlock extends UNetPart {
     return add(this.shortcut?.forward(skipped) ?? skipped, branch);
   }
 
-  /** The first half of what the embedding says is the scale, the second the shift. */
+  /** Applies scale and shift: the first half of `told` is the scale, the second half the shift. */
   #scaled(normed: Tensor, told: Tensor): Tensor {
     const [batch, width] = told.shape;
     const half = (start: number) => perChannel(slice(told, [0, start], [batch, width / 2]));

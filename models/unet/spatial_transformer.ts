@@ -1,4 +1,4 @@
-/** The transformer block of a U-Net that attends to what it is conditioned on (arXiv 2112.10752). */
+/** The transformer block of a U-Net, with cross-attention to the conditioning (arXiv 2112.10752). */
 import { add, gelu, mul } from "../../core/functions/elementwise.ts";
 import { reshape, slice } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -10,10 +10,10 @@ import { Layer } from "../../nn/module.ts";
 import { GroupNorm, LayerNorm } from "../../nn/normalization.ts";
 import { type PartContext, UNetPart } from "./part.ts";
 
-/** How many times the width a feed-forward layer is inside. */
+/** How many times wider the hidden layer of the feed-forward layer is. */
 const EXPANSION = 4;
 
-/** linear(a·gelu(b)), a and b linear in the input (GEGLU, arXiv 2002.05202). */
+/** linear(a·gelu(b)), where a and b are linear in the input (GEGLU, arXiv 2002.05202). */
 class FeedForward extends Layer {
   readonly gated: Linear;
   readonly output: Linear;
@@ -34,39 +34,39 @@ class FeedForward extends Layer {
   }
 }
 
-/** How a transformer block is made. */
+/** Options of the constructor. */
 export interface SpatialTransformerOptions {
   /** The random key of the initial weights. */
   readonly key: RandomKey;
-  /** Of the norm. */
+  /** The number of groups of the norm. */
   readonly groups: number;
-  /** How many heads share the channels. */
+  /** The number of heads, which share the channels. */
   readonly heads: number;
-  /** Channels of what is attended to. */
+  /** Channels of the sequence for cross-attention. */
   readonly memoryWidth: number;
 }
 
-/** x + linear(transformer(linear(norm(x)))) over all positions. The transformer adds in turn self-attention,
- * cross-attention to the memory, and a gated feed-forward layer, each of a layer norm; the last linear layer starts at
- * zero. */
+/** x + linear(transformer(linear(norm(x)))) over all positions. The transformer adds, in turn, self-attention,
+ * cross-attention to the memory, and a gated feed-forward layer, each applied after a layer norm. The last linear layer
+ * is initially zero. */
 export class SpatialTransformer extends UNetPart {
-  /** Of the input. */
+  /** The norm of the input. */
   readonly norm: GroupNorm;
-  /** Before the transformer. */
+  /** The linear layer before the transformer. */
   readonly input: Linear;
-  /** Before self-attention. */
+  /** The norm before the self-attention. */
   readonly norm1: LayerNorm;
-  /** Of every position to all. */
+  /** Self-attention from every position to all positions. */
   readonly selfAttention: Attention;
-  /** Before cross-attention. */
+  /** The norm before the cross-attention. */
   readonly norm2: LayerNorm;
-  /** Of every position to the memory. */
+  /** Cross-attention from every position to the memory. */
   readonly crossAttention: Attention;
-  /** Before the feed-forward layer. */
+  /** The norm before the feed-forward layer. */
   readonly norm3: LayerNorm;
-  /** Of every position. */
+  /** The feed-forward layer of every position. */
   readonly feedForward: FeedForward;
-  /** After the transformer, initially zero. */
+  /** The linear layer after the transformer, initially zero. */
   readonly output: Linear;
 
   /** Makes the block.

@@ -1,4 +1,4 @@
-/** The embedding of times that a U-Net is told. */
+/** The time embedding of a U-Net. */
 import { silu } from "../../core/functions/elementwise.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
@@ -6,11 +6,11 @@ import { partKey } from "../../nn/initializers.ts";
 import { Linear } from "../../nn/linear.ts";
 import { Module } from "../../nn/module.ts";
 
-/** The longest wave, in radians⁻¹. */
+/** The longest wavelength, in radians⁻¹. */
 const LONGEST = 10_000;
 
-/** Cosines and sines of times: with h = width/2 frequencies f = 10000^(−i/h), the cosines of time·f, then their sines
- * (arXiv 2105.05233, as in its code). It is not the `sinusoidal` of arXiv 2006.11239.
+/** Cosines and sines of times. With h = width/2 frequencies f = 10000^(−i/h), the cosines of time·f come first, then
+ * the sines (arXiv 2105.05233, as in its code). This is not the `sinusoidal` of arXiv 2006.11239.
  * @param width even
  * @returns float32 `[times, width]`
  */
@@ -29,15 +29,15 @@ function waves(device: Device, times: ArrayLike<number>, width: number): Tensor 
 
 /** Linear(SiLU(Linear(cosines and sines of the times))): `[B]` → `[B, 4·width]`. */
 export class TimeEmbedding extends Module {
-  /** From the waves. */
+  /** The first linear layer, from the cosines and sines. */
   readonly linear1: Linear;
-  /** To the embedding. */
+  /** The second linear layer, to the embedding. */
   readonly linear2: Linear;
   readonly #device: Device;
   readonly #width: number;
 
   /** Makes both layers.
-   * @param width of the waves, even
+   * @param width how many cosines and sines a time has; even
    */
   constructor(device: Device, width: number, key: RandomKey) {
     super();

@@ -17,51 +17,52 @@ import { ResidualBlock } from "./residual_block.ts";
 import { SpatialTransformer } from "./spatial_transformer.ts";
 import { TimeEmbedding } from "./time_embedding.ts";
 
-/** How a network is told the class: `embedding` adds a vector to that of the time, `cross-attention` attends to one. */
+/** How a network is conditioned on the class: `embedding` adds a class vector to the time embedding, `cross-attention`
+ * attends to the class vector. */
 export const CONDITIONINGS = ["embedding", "cross-attention"] as const;
 
-/** How it goes to the next resolution: by a convolution, or inside a residual block. */
+/** How the network changes the resolution: with a convolution, or inside a residual block. */
 export const RESAMPLINGS = ["convolution", "residual"] as const;
 
 /** The settings of a U-Net in a configuration. */
 export interface UNetSettings {
   /** Channels of the first level, even. */
   readonly width: number;
-  /** Of each level, how many times the first one's channels it has; the finest first. */
+  /** The channels of each level as multiples of `width`, the finest level first. */
   readonly multipliers: readonly number[];
-  /** Residual blocks per level on the way down; one more on the way up. */
+  /** Residual blocks per level on the way down; each level has one more on the way up. */
   readonly residualBlocks: number;
-  /** The downsamplings at which residual blocks are followed by attention; the middle always has it. */
+  /** The downsampling factors at which attention follows the residual blocks. The middle always has attention. */
   readonly attentionAt: readonly number[];
-  /** Channels of an attention head; none: `heads` share the channels. */
+  /** Channels of an attention head; `null`: the channels are divided into `heads` heads. */
   readonly headChannels: number | null;
-  /** Attention heads where `headChannels` is none. */
+  /** The number of attention heads if `headChannels` is `null`. */
   readonly heads: number;
-  /** Groups of the norms. */
+  /** The number of groups of the norms. */
   readonly groups: number;
-  /** The probability that a residual block drops an element. */
+  /** The dropout probability in residual blocks. */
   readonly dropout: number;
-  /** Whether the embedding scales and shifts what residual blocks normalise, rather than being added. */
+  /** Whether the embedding scales and shifts the normalised values in residual blocks instead of being added. */
   readonly scaleShift: boolean;
-  /** How it goes to the next resolution. */
+  /** How the network changes the resolution. */
   readonly resample: typeof RESAMPLINGS[number];
-  /** How it is told the class. */
+  /** How the network is conditioned on the class. */
   readonly conditioning: typeof CONDITIONINGS[number];
-  /** Elements of the vector that cross-attention attends to. */
+  /** The length of the class vector that cross-attention attends to. */
   readonly contextWidth: number;
 }
 
-/** How a U-Net is made. */
+/** Options of the constructor. */
 export interface UNetOptions extends UNetSettings {
   /** Channels of the images or latents. */
   readonly channels: number;
-  /** How many classes it is told apart; none where it is told of no class. */
+  /** The number of classes that the network is conditioned on; `null` without classes. */
   readonly classes: number | null;
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** Settings of a small U-Net. */
+/** The settings of a small U-Net. */
 export const SMALL_UNET: UNetSettings = {
   width: 64,
   multipliers: [1, 2],
@@ -77,11 +78,11 @@ export const SMALL_UNET: UNetSettings = {
   contextWidth: 512,
 };
 
-/** Levels of residual blocks, with attention at some, from fine to coarse and back; each block on the way back is also
- * given what its counterpart on the way down made. The output starts at zero.
+/** Levels of residual blocks, with attention at some, from fine to coarse and back. Each block on the way back also
+ * gets the output of its counterpart on the way down. The output is initially zero.
  *
- * Where a side is odd, the coarser level has half of it rounded up, and what is too much on the way back is cut off at
- * the bottom and the right.
+ * If a side is odd, the coarser level has half of it, rounded up. On the way back, the excess is cut off at the bottom
+ * and the right.
  *
  * ```ts
  * import { openDevice, randomKey, SMALL_UNET, UNet, zeros } from "@codebook/codebook";
@@ -98,27 +99,27 @@ export const SMALL_UNET: UNetSettings = {
 export class UNet extends Denoiser {
   /** Channels of the images or latents. */
   readonly channels: number;
-  /** How many classes it is told apart; none where it is told of no class. */
+  /** The number of classes that the network is conditioned on; `null` without classes. */
   readonly classes: number | null;
-  /** Of the times. */
+  /** The embedding of the times. */
   readonly timeEmbedding: TimeEmbedding;
-  /** Of the classes, the last of none; where it is told the class. */
+  /** The embedding of the classes, the last entry for no class; if the network is conditioned on classes. */
   readonly classEmbedding: Embedding | undefined;
-  /** The way down: each item ends with what is kept for the way back. */
+  /** The way down. The output of each item is kept for the way back. */
   readonly inputBlocks: readonly (readonly (Conv2d | UNetPart)[])[];
   /** The coarsest resolution: residual block, attention, residual block. */
   readonly middleBlock: readonly UNetPart[];
   /** The way back. */
   readonly outputBlocks: readonly (readonly UNetPart[])[];
-  /** Before the output, with its SiLU. */
+  /** The norm before the output, with its SiLU. */
   readonly outputNorm: GroupNorm;
-  /** To the output, initially zero. */
+  /** The convolution to the output, initially zero. */
   readonly output: Conv2d;
   readonly #options: UNetOptions;
 
   /** Makes the network.
-   * @throws {RangeError} the groups or the heads do not divide a level's channels, the width is odd, or there is attention
-   * at a downsampling that it does not have
+   * @throws {RangeError} the groups or the heads do not divide a level's channels, the width is odd, or `attentionAt`
+   * has a downsampling factor that the network does not have
    */
   constructor(device: Device, options: UNetOptions) {
     super();
@@ -180,7 +181,8 @@ export class UNet extends Denoiser {
   }
 
   /** Denoises: float32 `[B, H, W, channels]` → the same shape.
-   * @throws {TypeError} what does not fit: other channels, not one time and label an image, sides that cannot be halved
+   * @throws {TypeError} the input does not fit: another number of channels, not exactly one time and label per image,
+   * or sides that cannot be halved
    */
   forward(x: Tensor, times: ArrayLike<number>, { labels, ...context }: DenoiseContext): Tensor {
     this.checkInput(x, times, labels);
@@ -203,7 +205,7 @@ export class UNet extends Denoiser {
     return this.output.forward(this.outputNorm.forward(h));
   }
 
-  /** What the parts are told of the times and the classes. */
+  /** The context of the parts for the times and the classes. */
   #told(
     { device, shape: [batch] }: Tensor,
     times: ArrayLike<number>,
@@ -219,7 +221,7 @@ export class UNet extends Denoiser {
     return { embedding: silu(time), memory: reshape(vectors, [batch, 1, vectors.shape[1]]) };
   }
 
-  /** Residual blocks that halve sides need even ones. */
+  /** Checks that sides are even if residual blocks halve them. */
   #checkSides({ shape: [, height, width] }: Tensor): void {
     const { resample, multipliers } = this.#options;
     const factor = 2 ** (multipliers.length - 1);
@@ -243,7 +245,7 @@ class Parts {
     this.#key = key;
   }
 
-  /** A residual block, and attention where the level has it. */
+  /** A residual block, with attention if the level has it. */
   level(inputs: number, outputs: number, level: number): readonly UNetPart[] {
     const residual = this.residual(inputs, outputs);
     if (!this.#options.attentionAt.includes(2 ** level)) return [residual];
@@ -284,14 +286,14 @@ class Parts {
   }
 }
 
-/** As much of x `[B, H, W, C]` as `like` has of height and width. */
+/** Crops x `[B, H, W, C]` to the height and width of `like`. */
 function cut(x: Tensor, like: Tensor): Tensor {
   const [batch, height, width] = like.shape;
   const shape = [batch, height, width, x.shape[3]];
   return sameShape(x.shape, shape) ? x : slice(x, [0, 0, 0, 0], shape);
 }
 
-/** Rejects settings that do not fit each other. */
+/** Rejects settings that contradict each other. */
 function check(
   { width, multipliers, attentionAt, headChannels, heads, groups }: UNetOptions,
 ): void {

@@ -10,26 +10,36 @@ export const unetKind: ModelKind<UNet, DenoiserNeeds, UNetSettings> = {
     width: z.int().min(2).multipleOf(2).default(SMALL_UNET.width)
       .describe("channels of the first level"),
     multipliers: z.array(z.int().min(1)).min(1).default([...SMALL_UNET.multipliers])
-      .describe("of each level, how many times the first one's channels it has"),
+      .describe("the channels of each level as multiples of model.width, the finest level first"),
     residualBlocks: z.int().min(1).default(SMALL_UNET.residualBlocks)
-      .describe("residual blocks a level on the way down; one more on the way up"),
+      .describe("residual blocks per level on the way down; each level has one more on the way up"),
     attentionAt: z.array(z.int().min(1)).default([...SMALL_UNET.attentionAt])
-      .describe("the downsamplings that have attention; the middle always has it"),
+      .describe(
+        "the downsampling factors at which attention follows the residual blocks; the middle always has attention",
+      ),
     headChannels: z.int().min(1).nullable().default(SMALL_UNET.headChannels)
-      .describe("channels of an attention head; none: model.heads share the channels"),
+      .describe(
+        "channels of an attention head; none: the channels are divided into model.heads heads",
+      ),
     heads: z.int().min(1).default(SMALL_UNET.heads)
-      .describe("attention heads, without model.headChannels"),
-    groups: z.int().min(1).default(SMALL_UNET.groups).describe("groups of the norms"),
+      .describe("the number of attention heads if model.headChannels is none"),
+    groups: z.int().min(1).default(SMALL_UNET.groups).describe("the number of groups of the norms"),
     dropout: z.number().min(0).lt(1).default(SMALL_UNET.dropout)
-      .describe("the probability that a residual block drops an element"),
+      .describe("the dropout probability in residual blocks"),
     scaleShift: z.boolean().default(SMALL_UNET.scaleShift)
-      .describe("whether times scale and shift what residual blocks normalise"),
+      .describe(
+        "whether the embedding scales and shifts the normalised values in residual blocks instead of being added",
+      ),
     resample: z.enum([...RESAMPLINGS]).default(SMALL_UNET.resample)
-      .describe("how it goes to the next resolution: by a convolution, or in a residual block"),
+      .describe(
+        "how the network changes the resolution: with a convolution, or inside a residual block",
+      ),
     conditioning: z.enum([...CONDITIONINGS]).default(SMALL_UNET.conditioning)
-      .describe("how it is told the class: by a vector added to the time's, or by attention"),
+      .describe(
+        "how the network is conditioned on the class: a class vector added to the time embedding, or cross-attention to it",
+      ),
     contextWidth: z.int().min(1).default(SMALL_UNET.contextWidth)
-      .describe("elements of the vector that cross-attention attends to"),
+      .describe("the length of the class vector that cross-attention attends to"),
   }),
   make(device, { channels, classes }, settings, key) {
     return new UNet(device, { ...settings, channels, classes, key });

@@ -1,4 +1,4 @@
-/** The blocks that a VQGAN's encoder and decoder are made of. */
+/** The blocks of a VQGAN's encoder and decoder. */
 import { checkpoint } from "../../core/checkpoint.ts";
 import { add } from "../../core/functions/elementwise.ts";
 import { reshape } from "../../core/functions/movement.ts";
@@ -13,15 +13,15 @@ import type { MakeNorm, Norm } from "./norms.ts";
 
 /** What all blocks of a network have in common. */
 export interface BlockOptions {
-  /** Makes their norms. */
+  /** Makes the norms of the blocks. */
   readonly norm: MakeNorm;
   /** The probability that an element inside a residual block is dropped in training. */
   readonly dropout: number;
-  /** Whether the backward pass computes blocks anew in place of their values being kept. */
+  /** Whether the backward pass recomputes the blocks instead of keeping their values. */
   readonly recompute: boolean;
 }
 
-/** A context with a key of its own for one part of a network. */
+/** A context with its own key, for one part of a network. */
 export function contextOf(context: Context | undefined, part: number): Context | undefined {
   return context && { ...context, key: partKey(context.key, part) };
 }
@@ -31,23 +31,23 @@ export function conv3(device: Device, inputs: number, outputs: number, key: Rand
   return new Conv2d(device, inputs, outputs, { key, kernelSize: 3, padding: 1 });
 }
 
-/** A part of a network between two sizes: the features, the context, and the codes for norms that look at them. */
+/** A part of a network. Its input is the features, the context, and the codes for norms that use them. */
 abstract class Block extends Layer {
   abstract override forward(x: Tensor, context?: Context, codes?: Tensor): Tensor;
 }
 
-/** x + conv(dropout(norm(conv(norm(x))))), SiLU behind each norm; a 1×1 convolution takes the place of the first x where
- * the channels change. */
+/** x + conv(dropout(norm(conv(norm(x))))), with SiLU after each norm. If the number of channels changes, a 1×1
+ * convolution is applied to the first x. */
 export class ResnetBlock extends Block {
-  /** Before the first convolution. */
+  /** The norm before the first convolution. */
   readonly norm1: Norm;
-  /** To the channels of the output. */
+  /** The first convolution, to the channels of the output. */
   readonly conv1: Conv2d;
-  /** Before the second convolution. */
+  /** The norm before the second convolution. */
   readonly norm2: Norm;
-  /** To what is added. */
+  /** The second convolution; its output is added to the input. */
   readonly conv2: Conv2d;
-  /** Of the input, where the channels change. */
+  /** The 1×1 convolution of the input, if the number of channels changes. */
   readonly shortcut: Conv2d | undefined;
   readonly #dropout: Dropout;
 
@@ -71,7 +71,7 @@ export class ResnetBlock extends Block {
     this.#dropout = new Dropout(dropout);
   }
 
-  /** `[B, H, W, inputs]` → `[B, H, W, outputs]`. No gradient needs the values of the branch. */
+  /** `[B, H, W, inputs]` → `[B, H, W, outputs]`. No gradient depends on the values of the branch. */
   forward(x: Tensor, context?: Context, codes?: Tensor): Tensor {
     const inner = this.conv1.forward(this.norm1.forward(x, context, codes));
     const kept = this.#dropout.forward(this.norm2.forward(inner, context, codes), context);
@@ -82,9 +82,9 @@ export class ResnetBlock extends Block {
   }
 }
 
-/** x + attention(norm(x)): one head over all places of the grid. */
+/** x + attention(norm(x)): one head over all positions of the grid. */
 export class AttentionBlock extends Block {
-  /** Without SiLU. */
+  /** The norm, without SiLU. */
   readonly norm: Norm;
   /** Queries, keys, values and output. */
   readonly attention: Attention;
@@ -106,11 +106,11 @@ export class AttentionBlock extends Block {
   }
 }
 
-/** The blocks of one resolution, with an attention block behind each where the resolution attends. */
+/** The blocks of one resolution. If the resolution has attention, an attention block follows each of them. */
 export class Level extends Block {
   /** The residual blocks. */
   readonly block: readonly ResnetBlock[];
-  /** One for each residual block, or none. */
+  /** An attention block for each residual block, or none. */
   readonly attention: readonly AttentionBlock[];
   readonly #recompute: boolean;
 
@@ -156,11 +156,11 @@ export class Level extends Block {
 
 /** The blocks at the lowest resolution: residual, attention, residual. */
 export class Middle extends Block {
-  /** Before the attention. */
+  /** The residual block before the attention. */
   readonly block1: ResnetBlock;
-  /** Always there. */
+  /** The attention block, which is always present. */
   readonly attention: AttentionBlock;
-  /** Behind the attention. */
+  /** The residual block after the attention. */
   readonly block2: ResnetBlock;
   readonly #recompute: boolean;
 

@@ -1,4 +1,4 @@
-/** A VQGAN's decoder. */
+/** The decoder of a VQGAN. */
 import { upsampleNearest } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
@@ -9,9 +9,9 @@ import { type BlockOptions, contextOf, conv3, Level, Middle } from "./blocks.ts"
 import type { SideOptions } from "./encoder.ts";
 import type { Norm } from "./norms.ts";
 
-/** The blocks of a resolution, and the way to the next finer one. */
+/** The blocks of a resolution, and the upsampling to the next finer one. */
 class UpLevel extends Level {
-  /** Behind the enlargement to twice the side; none at the finest level. */
+  /** The convolution after the side is doubled; `undefined` at the finest level. */
   readonly upsample: Conv2d | undefined;
 
   constructor(
@@ -31,18 +31,18 @@ class UpLevel extends Level {
   }
 }
 
-/** Features to images: a convolution; residual, attention, residual; levels of residual blocks (and attention) from the
- * coarsest to the finest, each but the last doubling the side; then a norm and a convolution. */
+/** Maps features to images: a convolution; residual, attention, residual; levels of residual blocks (and attention)
+ * from the coarsest to the finest, each but the last doubling the side; then a norm and a convolution. */
 export class VQGANDecoder extends Layer {
-  /** Of the features. */
+  /** The first convolution, of the features. */
   readonly convIn: Conv2d;
-  /** At the lowest resolution. */
+  /** The blocks at the lowest resolution. */
   readonly mid: Middle;
-  /** The levels, the finest first: they are run from the last to the first. */
+  /** The levels, the finest first. They run from the last to the first. */
   readonly up: readonly UpLevel[];
-  /** Before the last convolution. */
+  /** The norm before the last convolution. */
   readonly normOut: Norm;
-  /** To the images. */
+  /** The last convolution, to the images. */
   readonly convOut: Conv2d;
 
   /** Makes the decoder. */
@@ -65,7 +65,7 @@ export class VQGANDecoder extends Layer {
   }
 
   /** `[B, h, w, zChannels]` → `[B, H, W, channels]`.
-   * @param codes `[B, h, w, D]`, for norms that look at them
+   * @param codes `[B, h, w, D]`, for norms that use them
    */
   forward(features: Tensor, context?: Context, codes?: Tensor): Tensor {
     const lowest = this.convIn.forward(features);

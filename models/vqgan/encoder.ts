@@ -1,4 +1,4 @@
-/** A VQGAN's encoder. */
+/** The encoder of a VQGAN. */
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { Conv2d } from "../../nn/convolution.ts";
@@ -8,7 +8,7 @@ import { type BlockOptions, contextOf, conv3, Level, Middle } from "./blocks.ts"
 import type { LevelPlan } from "./levels.ts";
 import type { Norm } from "./norms.ts";
 
-/** How an encoder or a decoder is made. */
+/** Options of the encoder and the decoder. */
 export interface SideOptions extends BlockOptions {
   /** The levels, the finest first. */
   readonly levels: readonly LevelPlan[];
@@ -24,9 +24,9 @@ export interface SideOptions extends BlockOptions {
   readonly key: RandomKey;
 }
 
-/** The blocks of a resolution, and the way to the next coarser one. */
+/** The blocks of a resolution, and the downsampling to the next coarser one. */
 class DownLevel extends Level {
-  /** To half the side; none at the coarsest level. */
+  /** The convolution that halves the side; `undefined` at the coarsest level. */
   readonly downsample: Conv2d | undefined;
 
   constructor(
@@ -37,7 +37,7 @@ class DownLevel extends Level {
   ) {
     super(device, shape, options, partKey(key, 0));
     const { outputs, isLast } = shape;
-    // Zeros below and right of the input only.
+    // Zero padding only at the bottom and the right.
     const halving = { kernelSize: 3, stride: 2, padding: 0, paddingAfter: 1 } as const;
     this.downsample = isLast
       ? undefined
@@ -50,18 +50,18 @@ class DownLevel extends Level {
   }
 }
 
-/** Images to features: levels of residual blocks (and attention), each but the last halving the side; then residual,
- * attention, residual; then a norm and a convolution. */
+/** Maps images to features: levels of residual blocks (and attention), each but the last halving the side; then
+ * residual, attention, residual; then a norm and a convolution. */
 export class VQGANEncoder extends Layer {
-  /** Of the images. */
+  /** The first convolution, of the images. */
   readonly convIn: Conv2d;
   /** The levels, the finest first. */
   readonly down: readonly DownLevel[];
-  /** At the lowest resolution. */
+  /** The blocks at the lowest resolution. */
   readonly mid: Middle;
-  /** Before the last convolution. */
+  /** The norm before the last convolution. */
   readonly normOut: Norm;
-  /** To the features. */
+  /** The last convolution, to the features. */
   readonly convOut: Conv2d;
 
   /** Makes the encoder. */

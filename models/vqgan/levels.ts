@@ -1,18 +1,18 @@
-/** The resolutions of a VQGAN: how wide each is, and which of them attend. */
+/** The resolutions of a VQGAN: the width of each, and which of them have attention. */
 
-/** The settings that decide it. */
+/** The settings that determine the levels. */
 export interface LevelSettings {
-  /** Channels that the multiples count in. */
+  /** The base number of channels, which the multiples of `chMult` multiply. */
   readonly ch: number;
-  /** Channels of each level, the finest first, as multiples of `ch`; between levels the side halves. */
+  /** The channels of each level as multiples of `ch`, the finest level first. Between levels the side halves. */
   readonly chMult: readonly number[];
   /** Residual blocks per level; the decoder has one more. */
   readonly numResBlocks: number;
-  /** The side of the images that attention resolutions are meant for; other images can be encoded too. */
+  /** The side of the images that `attnResolutions` refers to. Images of other sizes can be encoded too. */
   readonly resolution: number;
-  /** The sides of the grids that attend. */
+  /** The sides of the grids that have attention. */
   readonly attnResolutions: readonly number[];
-  /** Groups of channels in every norm. */
+  /** The number of groups of channels in every norm. */
   readonly groups: number;
 }
 
@@ -20,7 +20,7 @@ export interface LevelSettings {
 export interface LevelPlan {
   /** Channels of its blocks. */
   readonly width: number;
-  /** Whether its blocks attend. */
+  /** Whether its blocks have attention. */
   readonly attends: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The norms of a VQGAN's blocks: one of the features alone, or one that the codes modulate. */
+/** The norms of a VQGAN's blocks: group norms, and group norms modulated by the codes. */
 import { add, mul, silu } from "../../core/functions/elementwise.ts";
 import { upsampleNearest } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
@@ -11,11 +11,11 @@ import { GroupNorm } from "../../nn/normalization.ts";
 
 /** Normalises a map of features: `[B, H, W, C]` → the same shape. */
 export interface Norm extends Module {
-  /** @param codes `[B, h, w, D]`: what the features are made of, for a norm that looks at it */
+  /** @param codes `[B, h, w, D]`: the codes that the features come from, for a norm that uses them */
   forward(x: Tensor, context?: Context, codes?: Tensor): Tensor;
 }
 
-/** Makes a norm for so many channels, with SiLU behind it if asked. */
+/** Makes a norm for a number of channels, followed by SiLU if `silu` is true. */
 export type MakeNorm = (channels: number, silu: boolean, key: RandomKey) => Norm;
 
 /** Added to the variance. */
@@ -26,13 +26,13 @@ export function groupNorms(device: Device, groups: number): MakeNorm {
   return (channels, silu) => new GroupNorm(device, groups, channels, EPSILON, silu);
 }
 
-/** Spatially modulated norms for codes of a length. */
+/** Spatially modulated norms for codes of length `codebookDim`. */
 export function spatialNorms(device: Device, groups: number, codebookDim: number): MakeNorm {
   return (channels, silu, key) =>
     new SpatialNorm(device, { groups, channels, codebookDim, silu, key });
 }
 
-/** How a spatially modulated norm is made. */
+/** Options of the constructor. */
 export interface SpatialNormOptions {
   /** Groups of neighbouring channels. */
   readonly groups: number;
@@ -46,15 +46,16 @@ export interface SpatialNormOptions {
   readonly key: RandomKey;
 }
 
-/** A group norm whose scale and shift at each place are linear in the code there (MoVQ, arXiv 2209.09002, eq. 4):
+/** A group norm whose scale and shift at each position are linear in the code at that position (MoVQ, arXiv 2209.09002,
+ * eq. 4):
  *
  *     y = norm(x)·γ(codes) + β(codes)
  *
- * γ and β are 1×1 convolutions; their maps are enlarged to the features' size by repeating pixels, which gives what
- * enlarging the codes first would give.
+ * γ and β are 1×1 convolutions. Their maps are enlarged to the size of the features by repeating pixels. Enlarging the
+ * codes first would give the same result.
  */
 export class SpatialNorm extends Layer {
-  /** The group norm, with a scale and a shift of its own. */
+  /** The group norm, with its own scale and shift. */
   readonly norm: GroupNorm;
   /** γ. */
   readonly scale: Conv2d;

@@ -1,4 +1,5 @@
-/** VQGAN's first stage (Esser et al. 2021, arXiv 2012.09841), and those made like it: LDM's, RQ-VAE's and MoVQ's. */
+/** The first stage of VQGAN (Esser et al. 2021, arXiv 2012.09841), and those of the same form: LDM's, RQ-VAE's and
+ * MoVQ's. */
 import * as z from "zod";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
@@ -14,32 +15,32 @@ import { VQGANEncoder } from "./encoder.ts";
 import { type LevelSettings, planLevels } from "./levels.ts";
 import { groupNorms, spatialNorms } from "./norms.ts";
 
-/** The norms that a decoder can have: of the features alone, or modulated by the codes (MoVQ). */
+/** The norms of a decoder: plain group norms, or group norms modulated by the codes (MoVQ). */
 export type VQGANNorm = "group" | "spatial";
 
 /** The settings of a VQGAN in a configuration. */
 export interface VQGANSettings extends LevelSettings {
-  /** Channels at the grid of codes, between the networks and the 1×1 convolutions around the quantiser; none: as many
-   * as a code has. */
+  /** Channels at the grid of codes, between the networks and the 1×1 convolutions around the quantiser; `null`: the
+   * length of a code. */
   readonly zChannels: number | null;
-  /** The probability that an element inside a residual block is dropped in training. */
+  /** The dropout probability inside residual blocks in training. */
   readonly dropout: number;
   /** The decoder's norms. */
   readonly norm: VQGANNorm;
 }
 
-/** How a VQGAN is made; its defaults are the f16 model of FFHQ and ImageNet. */
+/** Options of the constructor. The defaults are those of the f16 model of FFHQ and ImageNet. */
 export interface VQGANOptions extends Partial<VQGANSettings> {
   /** Channels of the images: 1 grey, 3 colour. */
   readonly channels: number;
-  /** Keeps only what goes into and comes out of each block, and computes the rest anew in the backward pass: much less
-   * memory for a third more time, and the same gradients to the bit. By default it does not. */
+  /** Whether to keep only the input and the output of each block and to recompute the rest in the backward pass. This
+   * needs much less memory and a third more time, and gives the same gradients bit for bit. By default it is off. */
   readonly recompute?: boolean;
   /** The random key of the initial weights. */
   readonly key: RandomKey;
 }
 
-/** The settings that are meant where none are given. */
+/** The default settings. */
 const DEFAULTS: VQGANSettings = {
   ch: 128,
   chMult: [1, 1, 2, 2, 4],
@@ -54,8 +55,8 @@ const DEFAULTS: VQGANSettings = {
 
 /** An encoder and a decoder of residual and attention blocks, with 1×1 convolutions around the quantiser.
  *
- * Differs from the published code: nothing but the names. Images of any size that the downsampling divides are taken;
- * `resolution` only says which levels attend.
+ * It differs from the published code only in names. The sides of the images can be any multiple of the downsampling;
+ * `resolution` only determines which levels have attention.
  *
  * ```ts
  * import { openDevice, randomKey, VanillaQuantizer, VQGAN } from "@codebook/codebook";
@@ -79,17 +80,18 @@ const DEFAULTS: VQGANSettings = {
  * ```
  */
 export class VQGAN extends Autoencoder {
-  /** How many pixels of a side make one place of the latent grid: two for each level but the first. */
+  /** How many times longer the side of an image is than the side of its latent grid: a factor of two for each level but
+   * the first. */
   readonly downsampling: number;
   /** Channels of the images. */
   readonly channels: number;
   /** Images `[B, H, W, C]` → `[B, h, w, zChannels]`. */
   readonly encoder: Layer;
-  /** 1×1, to the quantiser's features `[B, h, w, D]`. */
+  /** A 1×1 convolution to the quantiser's features `[B, h, w, D]`. */
   readonly quantConv: Conv2d;
   /** Replaces features by codes. */
   readonly quantizer: Quantizer;
-  /** 1×1, codes `[B, h, w, D]` → `[B, h, w, zChannels]`. */
+  /** A 1×1 convolution: codes `[B, h, w, D]` → `[B, h, w, zChannels]`. */
   readonly postQuantConv: Conv2d;
   /** `[B, h, w, zChannels]` → images `[B, H, W, C]`. */
   readonly decoder: Layer;
@@ -153,22 +155,26 @@ export const vqganKind: ModelKind<
   VQGANSettings
 > = {
   schema: z.strictObject({
-    ch: z.int().min(1).default(DEFAULTS.ch).describe("channels that chMult counts in"),
+    ch: z.int().min(1).default(DEFAULTS.ch).describe(
+      "the base number of channels, which the multiples of chMult multiply",
+    ),
     chMult: counts().default(DEFAULTS.chMult)
-      .describe("channels of each level, the finest first, as multiples of ch"),
+      .describe("the channels of each level as multiples of ch, the finest level first"),
     numResBlocks: z.int().min(1).default(DEFAULTS.numResBlocks)
-      .describe("residual blocks a level; the decoder has one more"),
+      .describe("residual blocks per level; the decoder has one more"),
     resolution: z.int().min(1).default(DEFAULTS.resolution)
-      .describe("the side of the images that attnResolutions are meant for"),
+      .describe("the side of the images that attnResolutions refers to"),
     attnResolutions: counts().default(DEFAULTS.attnResolutions)
-      .describe("the sides of the grids that attend"),
+      .describe("the sides of the grids that have attention"),
     zChannels: z.int().min(1).nullable().default(DEFAULTS.zChannels)
-      .describe("channels at the grid of codes; none: as many as a code has"),
+      .describe("channels at the grid of codes; none: the length of a code"),
     dropout: z.number().min(0).lt(1).default(DEFAULTS.dropout)
-      .describe("the share of elements dropped inside residual blocks in training"),
-    groups: z.int().min(1).default(DEFAULTS.groups).describe("groups of channels in every norm"),
+      .describe("the dropout probability inside residual blocks in training"),
+    groups: z.int().min(1).default(DEFAULTS.groups).describe(
+      "the number of groups of channels in every norm",
+    ),
     norm: z.enum(["group", "spatial"]).default(DEFAULTS.norm)
-      .describe("the decoder's norms; spatial: modulated by the codes, as MoVQ's"),
+      .describe("the decoder's norms; spatial: modulated by the codes, as in MoVQ"),
   }),
   make(device, { quantizer, channels, recompute }, settings, key) {
     return new VQGAN(device, quantizer, { channels, recompute, ...settings, key });
