@@ -7,7 +7,8 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 
 /** What to cache: nothing; the features or codes of the images as they are, without the random augmentation of the data
- * set (crops, flips); or those of the images and of their mirror images, from which each step draws one. */
+ * set (crops, flips); or those of the images and of their mirror images. In the last case each step draws one of the
+ * two. */
 export const CACHES = ["none", "images", "flips"] as const;
 
 /** The name of a cache. */

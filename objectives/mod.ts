@@ -1,4 +1,4 @@
-/** What a run minimises and how it is judged.
+/** What a run minimises and how it is evaluated.
  *
  * @module
  */

@@ -74,7 +74,7 @@ export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer>
 export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
   readonly #quantizer: MultiScaleQuantizer;
 
-  /** Takes up a model, its optimiser and a first stage with a multi-scale quantiser. */
+  /** Makes the objective for a model, its optimiser and a first stage with a multi-scale quantiser. */
   constructor(options: NextScaleOptions) {
     super(options);
     this.#quantizer = options.quantizer;
