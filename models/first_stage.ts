@@ -37,7 +37,7 @@ export class FirstStage implements Disposable {
   readonly network: Autoencoder;
   readonly #key: RandomKey;
 
-  /** Makes a first stage of a trained network.
+  /** Makes a first stage from a trained network.
    * @param key the key for random choices of the quantiser, if it makes any
    */
   constructor(network: Autoencoder, key: RandomKey) {

@@ -40,7 +40,7 @@ export class TiledFirstStage {
   readonly #device: Device;
   readonly #tiling: Tiling;
 
-  /** Makes a tiled first stage of a model.
+  /** Makes a tiled first stage from a model.
    * @param device the device of the model
    * @throws {RangeError} a tile or an overlap is not divisible by the downsampling, or tiles overlap by more than half,
    * or the quantiser codes whole grids

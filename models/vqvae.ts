@@ -41,7 +41,7 @@ class ResidualBlock extends Layer {
     this.conv1 = new Conv2d(device, residualHidden, hidden, { key: keys[1], kernelSize: 1 });
   }
 
-  /** No gradient depends on the values of the branch or the sum. */
+  /** The backward pass does not need the values of the branch or the sum. */
   forward(x: Tensor): Tensor {
     using branch = this.conv1.forward(this.conv3.forward(x));
     using sum = add(x, branch);

@@ -34,7 +34,7 @@ export interface AccumulationOptions {
  * quantiser gets all features at once, so usage, statistics and losses are those of the whole batch, for every method.
  * The encoder and the decoder run twice: once for the values, once for the gradients.
  * @param images float32 `[B, H, W, C]`; the parts must divide B
- * @param scope keeps the results
+ * @param scope the scope of the step; the results outlive it
  */
 export function accumulatedGradients(
   images: Tensor,

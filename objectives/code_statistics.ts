@@ -62,7 +62,7 @@ export class CodeStatistics {
     if (replicas.count === 1) return;
     using _scope = device.scope();
     const own = Float64Array.of(this.#images, ...this.#losses, ...this.#targets);
-    const words = new Int32Array(own.buffer); // The bits of float64, which tensors have not.
+    const words = new Int32Array(own.buffer); // The bits of float64 values, because tensors have no float64.
     const gathered = await replicas.gather(device.tensor(words, [1, words.length])).integers();
     const all = new Float64Array(gathered.slice().buffer);
     const sums = own.map((_, at) => {

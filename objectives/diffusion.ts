@@ -41,7 +41,7 @@ import { sample } from "./samplers/sample.ts";
 export interface DiffusionOptions extends UpdateOptions {
   /** The model that is trained. */
   readonly model: DiffusionModel;
-  /** Steps the denoiser's parameters. */
+  /** Updates the denoiser's parameters. */
   readonly optimizer: Optimizer;
   /** The images. */
   readonly dataset: Dataset;
@@ -110,7 +110,7 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
 export class DiffusionObjective extends Generator {
   /** The model that is trained. */
   readonly model: DiffusionModel;
-  /** Steps the denoiser's parameters. */
+  /** Updates the denoiser's parameters. */
   readonly optimizer: Optimizer;
   /** The names of the scalars. */
   readonly scalars: readonly string[] = ["loss"];

@@ -42,8 +42,8 @@ interface NoisySteps {
  * its own transformer, which predicts the codes before the step one by one from all codes after it. Evaluation reports
  * the bound in bits per code, with the same noise every time.
  *
- * `generate` draws the uniform codes after the last step and undoes the steps. It completes images of which any codes are
- * known: known codes get the noise of each step too.
+ * `generate` draws the uniform codes after the last step and undoes the steps. It can complete images of which any
+ * codes are known; the known codes also get the noise of each step.
  *
  * ```ts
  * import {

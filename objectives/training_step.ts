@@ -112,7 +112,7 @@ function wholePass(
 }
 
 /** The forward pass of a training step: the quantiser's `begin`, then the reconstruction.
- * @param scope the scope from which the step's results and the input of `update` are kept
+ * @param scope the scope of the step; the step's results and the input of `update` outlive it
  */
 export function forwardInTraining(
   model: Autoencoder,
@@ -135,7 +135,7 @@ export function forwardInTraining(
 }
 
 /** The part of a training step after the gradients: the quantiser's `update`, then the optimiser's step.
- * @param scope the scope from which the results are kept
+ * @param scope the scope of the step; the results outlive it
  * @param step updates the parameters; it gets the codes whose gradients and moments are to be dropped
  * @returns the mean length of the features, and the share of the codes that were moved
  */

@@ -103,7 +103,7 @@ export class UNet extends Denoiser {
   readonly classes: number | null;
   /** The embedding of the times. */
   readonly timeEmbedding: TimeEmbedding;
-  /** The embedding of the classes, the last entry for no class; if the network is conditioned on classes. */
+  /** The class embedding, whose last entry stands for no class; `undefined` without classes. */
   readonly classEmbedding: Embedding | undefined;
   /** The way down. The output of each item is kept for the way back. */
   readonly inputBlocks: readonly (readonly (Conv2d | UNetPart)[])[];

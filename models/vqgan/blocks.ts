@@ -71,7 +71,7 @@ export class ResnetBlock extends Block {
     this.#dropout = new Dropout(dropout);
   }
 
-  /** `[B, H, W, inputs]` → `[B, H, W, outputs]`. No gradient depends on the values of the branch. */
+  /** `[B, H, W, inputs]` → `[B, H, W, outputs]`. The backward pass does not need the values of the branch. */
   forward(x: Tensor, context?: Context, codes?: Tensor): Tensor {
     const inner = this.conv1.forward(this.norm1.forward(x, context, codes));
     const kept = this.#dropout.forward(this.norm2.forward(inner, context, codes), context);

@@ -59,7 +59,7 @@ export function predictionTarget(
  * assert.ok(Math.abs(await original.item() - (1 - 0.6 * 0.5) / 0.8) < 1e-6);
  * assert.equal(await noise.item(), 0.5);
  * ```
- * @param x x_t, at a noise level that is not free of noise
+ * @param x x_t at this noise level; σ must not be 0
  */
 export function denoise(
   prediction: Prediction,

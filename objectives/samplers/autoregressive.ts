@@ -14,7 +14,7 @@ export interface NextCode {
 
 /** Options of `drawInOrder`. */
 export interface AutoregressiveOptions extends ChoiceSettings {
-  /** How many images. */
+  /** How many sequences. */
   readonly count: number;
   /** How many codes each sequence has. */
   readonly length: number;
