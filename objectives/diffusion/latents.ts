@@ -23,7 +23,7 @@ export interface LatentSpaceOptions {
   readonly components?: number;
 }
 
-/** The variance assumed for a constant channel, as a share of the largest variance. */
+/** The smallest variance that a channel is scaled by, as a share of the largest variance. */
 const LEAST_VARIANCE = 1e-8;
 
 /** Maps features f to latents (f − mean)·basis and back. Mean and basis are measured once, on features of training
