@@ -1,20 +1,20 @@
-/** What each operation of the library is in ONNX. Images are `[B, H, W, C]` here and `[B, C, H, W]` there: convolutions and
- * pooling stand between transpositions, which runtimes take out. */
+/** The ONNX equivalent of each operation of the library. Images are `[B, H, W, C]` here and `[B, C, H, W]` in ONNX, so
+ * convolutions and pooling are placed between transpositions. Runtimes remove most of these. */
 import type { Attributes, ConvAttributes, OperationName, Pair } from "../../core/ops.ts";
 import type { DType, Shape } from "../../core/shape.ts";
 import { BATCH, type GraphBuilder } from "./graph.ts";
 
-/** A value where it is used: its name in the graph, its axes (`BATCH` for those of the batch) and its type. */
+/** A value used as an operand: its name in the graph, its shape (`BATCH` for the batch axis) and its type. */
 export interface Operand {
   /** Its name. */
   readonly name: string;
-  /** Its axes. */
+  /** Its shape. */
   readonly shape: Shape;
   /** Its type. */
   readonly dtype: DType;
 }
 
-/** Adds the nodes of an operation and gives the name of its first output, whose axes are `shape`. */
+/** Adds the nodes of an operation and returns the name of its first output, which has the shape `shape`. */
 export type Operator<A> = (
   graph: GraphBuilder,
   operands: readonly Operand[],
@@ -26,17 +26,17 @@ type Operators = { readonly [N in OperationName]?: Operator<Attributes[N]> };
 
 const named = (operands: readonly Operand[]): string[] => operands.map(({ name }) => name);
 
-/** An operator that is the same there. */
+/** An operator that is the same in ONNX. */
 const same = (type: string): Operator<unknown> => (graph, operands) =>
   graph.add(type, named(operands));
 
-/** A comparison: 0 or 1, not a boolean. */
+/** A comparison, which gives 0 or 1, not a boolean. */
 const comparison = (type: string): Operator<unknown> => (graph, operands) =>
   graph.cast(graph.add(type, named(operands)), "int32");
 
 const TO_CHANNELS_FIRST = [0, 3, 1, 2], TO_CHANNELS_LAST = [0, 2, 3, 1];
 
-/** Does something to images with their channels first. */
+/** Applies nodes to images with their channels first. */
 function withChannelsFirst(
   graph: GraphBuilder,
   images: string,
@@ -85,7 +85,7 @@ function normalized(
   return graph.transpose(graph.reshape(result, [BATCH, channels, positions]), [0, 2, 1]);
 }
 
-/** The operations that have a place in ONNX; those of training have none. */
+/** The operations with an ONNX equivalent. Operations used only in training have none. */
 export const OPERATORS: Operators = {
   add: same("Add"),
   sub: same("Sub"),
@@ -241,7 +241,7 @@ export const OPERATORS: Operators = {
   },
 };
 
-/** An operation that cannot be said in ONNX. */
+/** The error for an operation that cannot be expressed in ONNX. */
 export function unwritable(what: string): RangeError {
   return new RangeError(
     `Cannot write ONNX: the model must consist of operations that ONNX has, got ${what}`,
