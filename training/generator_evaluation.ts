@@ -60,7 +60,7 @@ export interface GeneratorEvaluation {
   readonly protocols: Readonly<Record<string, object>>;
   /** Seconds to generate one image. */
   readonly secondsPerSample: number;
-  /** Up to 64 of the images, sorted by class if they have classes. */
+  /** The first images, at most 64; if they have classes, each class in turn. */
   readonly samples: Images;
   /** The first 16 generated images. */
   readonly judged: Images;

@@ -18,11 +18,11 @@ import {
 import type { EvaluationProtocol, MetricProtocol } from "../objectives/protocol.ts";
 import type { Samples } from "../objectives/sample_grid.ts";
 
-/** What is measured. */
+/** What is evaluated. */
 export interface RunEvaluationOptions {
   /** The device to compute on. */
   readonly device: Device;
-  /** What is measured. */
+  /** What is evaluated. */
   readonly model: Autoencoder;
   /** The data set to evaluate on. */
   readonly dataset: Dataset;
@@ -112,7 +112,7 @@ export async function evaluateRun(
         originals.set(batch.originals.subarray(from, from + size), taken * size);
         reconstructions.set(rebuilt.subarray(from, from + size), taken * size);
       }
-      // The same share of every batch, evenly.
+      // An equal number from every batch, evenly spaced.
       width = compared.shape[compared.shape.length - 1];
       const rows = found.length / width;
       const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));

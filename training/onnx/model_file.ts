@@ -82,7 +82,7 @@ export async function encodeOnnx(
   graph: OnnxGraph,
   metadata: Readonly<Record<string, string>>,
 ): Promise<Uint8Array> {
-  // A computed address, so that Deno fetches the package only here.
+  // A computed specifier, so that Deno fetches the package only when it is needed.
   const { protobuf } = await import(
     new URL("./protobuf.ts", import.meta.url).href
   ) as typeof import("./protobuf.ts");

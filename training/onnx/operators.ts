@@ -144,7 +144,7 @@ export const OPERATORS: Operators = {
     withChannelsFirst(graph, x.name, (images) => {
       const { stride, padding, dilation, outputSize, relu } = attributes;
       const filters = graph.transpose(weight.name, [3, 2, 0, 1]);
-      // Rows that no window of the convolution whose adjoint this is reaches.
+      // Rows outside all windows of the convolution whose adjoint this is.
       const rest = [0, 1].map((axis) => {
         const reach = dilation[axis] * (weight.shape[axis] - 1) + 1;
         const given = (x.shape[1 + axis] - 1) * stride[axis] - 2 * padding[axis] + reach;
@@ -183,14 +183,14 @@ export const OPERATORS: Operators = {
   transpose: (graph, [{ name }], { permutation }) => graph.transpose(name, permutation),
   slice: (graph, [{ name, shape }], { starts }, given) => {
     const all = 2 ** 53 - 1;
-    // An axis of the batch is taken whole.
+    // The batch axis is taken whole.
     const ends = given.map((size, axis) => shape[axis] === BATCH ? all : starts[axis] + size);
     const axes = given.map((_, axis) => axis);
     return graph.add("Slice", [name, ...[starts, ends, axes].map((list) => graph.integers(list))]);
   },
   pad: (graph, [{ name }], { before, after, value }) =>
     graph.add("Pad", [name, graph.integers([...before, ...after]), graph.float(value)]),
-  // An axis of the batch is as long as the operand's already: 1 leaves it.
+  // The batch axis already has the operand's length: 1 keeps it.
   broadcast: (graph, [{ name }], _, shape) =>
     graph.add("Expand", [name, graph.integers(shape.map((length) => Math.abs(length)))]),
   concatenate: (graph, operands, { axis }) => graph.add("Concat", named(operands), { axis }),
@@ -213,7 +213,7 @@ export const OPERATORS: Operators = {
         count_include_pad: 1,
       })),
 
-  // ONNX counts −1 from the end: there lies a row of zeros, which the library gives for an index that is no code.
+  // ONNX counts −1 from the end, where a row of zeros is: the library's result for an index that is not a code.
   gather: (graph, [table, indices]) => {
     const [, width] = table.shape;
     const none = graph.constant([1, width], new Float32Array(width));
