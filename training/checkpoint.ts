@@ -6,16 +6,17 @@ import type { StateDictionary } from "../nn/module.ts";
 
 const FORMAT = "codebook checkpoint 1";
 
-/** What a checkpoint says of itself, beside the state. */
+/** The header of a checkpoint: what it stores besides the state. */
 export interface CheckpointHeader {
-  /** What determines the run's result, by configuration path; only runs that agree in it can be resumed. */
+  /** The settings that determine the run's result, by configuration path. A checkpoint can only be resumed by a run
+   * with the same settings. */
   readonly identity: Readonly<Record<string, unknown>>;
-  /** Sums and records that the run carries from step to step, JSON values. */
+  /** Sums and records that the run carries from step to step, as JSON values. */
   readonly carried: unknown;
 }
 
-/** Writes a state and its header, in one step: a kill leaves the old file or the new one. The same state gives the
- * same bytes.
+/** Writes a state and its header atomically: if the process is killed, either the old file or the new one is there. The
+ * same state gives the same bytes.
  * @throws {Error} the file cannot be written
  */
 export async function saveCheckpoint(
@@ -31,7 +32,7 @@ export async function saveCheckpoint(
   await writeSafetensors(path, state, metadata);
 }
 
-/** A checkpoint that was read and is what it should be. */
+/** A checkpoint that was read and validated. */
 export interface Checkpoint extends CheckpointHeader {
   /** The state, by name. */
   readonly state: SafetensorsContents["tensors"];
@@ -39,7 +40,7 @@ export interface Checkpoint extends CheckpointHeader {
 
 /** Reads a checkpoint.
  * @throws {Error} there is no such file
- * @throws {RangeError} the file is truncated, no safetensors, or no checkpoint of this program
+ * @throws {RangeError} the file is truncated, is not a safetensors file, or is not a checkpoint of this program
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await readSafetensors(path);
@@ -63,17 +64,17 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   return { state: tensors, identity: parse("identity"), carried: parse("carried") };
 }
 
-/** The entries of a checkpoint that are the objective's: all but the loop's own. */
+/** The entries of a checkpoint that belong to the objective: all except those of the training loop. */
 export function stateOfObjective(state: StateDictionary): StateDictionary {
   return new Map([...state].filter(([name]) => !isOfLoop(name)));
 }
 
-/** Whether an entry of a checkpoint is the training loop's own. */
+/** Whether an entry of a checkpoint belongs to the training loop. */
 export function isOfLoop(name: string): boolean {
   return name === "step" || name.startsWith("average.");
 }
 
-/** Refuses a checkpoint of another configuration, naming the first setting that differs.
+/** Rejects a checkpoint of another configuration. The error names the first setting that differs.
  * @throws {RangeError} a setting differs
  */
 export function checkIdentity(
@@ -93,7 +94,7 @@ export function checkIdentity(
   }
 }
 
-/** Refuses a checkpoint whose model has a value that is no number, or infinite, naming the parameter.
+/** Rejects a checkpoint whose model contains NaN or infinity. The error names the parameter.
  * @throws {RangeError} a parameter has such a value
  */
 export function checkFinite(path: string, { state }: Checkpoint): void {

@@ -1,8 +1,9 @@
-/** Which file of a run is meant by a checkpoint's name. */
+/** Finds the file of a run that a checkpoint's name refers to. */
 import { stat } from "node:fs/promises";
 import type { RunFolder } from "./run_folder.ts";
 
-/** The file of a checkpoint; of a folder that holds no last one, the weights, or the model that `card` wrote. */
+/** The path of a checkpoint. If the folder has no last checkpoint, `last` means the weights, or the model that `card`
+ * wrote. */
 export async function checkpointFile(folder: RunFolder, which: string): Promise<string> {
   if (which !== "last" && which !== "best" && which !== "weights") return which;
   const file = folder.checkpoint(which);

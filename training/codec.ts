@@ -11,18 +11,18 @@ import type { Tiling } from "../models/tiles.ts";
 import type { ImageCodes, SavedCodes } from "./codes_file.ts";
 import type { OpenedRun } from "./open_run.ts";
 
-/** What became of a batch of images. */
+/** A reconstructed batch of images. */
 export interface ReconstructedBatch {
-  /** The codes of each. */
+  /** The codes of each image. */
   readonly codes: readonly ImageCodes[];
-  /** The values of all reconstructions, of the images' shape, unbounded. */
+  /** The values of all reconstructions, in the shape of the images, not clipped. */
   readonly values: Float32Array<ArrayBuffer>;
-  /** The mean squared error of each. */
+  /** The mean squared error of each image. */
   readonly errors: Float32Array<ArrayBuffer>;
 }
 
-/** The codes of each image of a batch.
- * @param tiling cuts the images into tiles; whole by default
+/** Encodes a batch of images.
+ * @param tiling cuts the images into tiles; by default they are processed whole
  * @throws {RangeError} an image has a feature that is not finite
  */
 export async function encodeBatch(
@@ -39,9 +39,9 @@ export async function encodeBatch(
   return imageCodes(batch, indices.shape.slice(1), await indices.integers());
 }
 
-/** The images of codes of one shape.
- * @param tiling cuts the codes into tiles; whole by default
- * @returns the values of `[count, h·downsampling, w·downsampling, channels]`, unbounded
+/** Decodes codes of one shape to images.
+ * @param tiling cuts the codes into tiles; by default they are processed whole
+ * @returns the values, of shape `[count, h·downsampling, w·downsampling, channels]`, not clipped
  */
 export async function decodeBatch(
   model: FirstStage,
@@ -59,8 +59,8 @@ export async function decodeBatch(
   return await model.decode(device.tensor(values, [codes.length, ...shape])).floats();
 }
 
-/** What a batch of images is rebuilt to from its codes.
- * @param tiling cuts the images into tiles; whole by default
+/** Encodes a batch of images and decodes its codes again.
+ * @param tiling cuts the images into tiles; by default they are processed whole
  * @throws {RangeError} as `encodeBatch`
  */
 export async function reconstructBatch(
@@ -126,10 +126,11 @@ function imageCodes(
   });
 }
 
-/** Refuses codes that a run cannot decode.
- * @param path what the messages call them
- * @param force whether codes of other weights are decoded too
- * @throws {RangeError} they are of other weights, of other axes, of images that are too large, or an index is no code's
+/** Rejects codes that a run cannot decode.
+ * @param path the name of the codes in error messages
+ * @param force whether to accept codes of other weights
+ * @throws {RangeError} the codes are of other weights, have other axes, or are of images that are too large, or an
+ * index is out of range
  */
 export function checkCodes(
   path: string,

@@ -1,4 +1,4 @@
-/** Files of the codes of images. */
+/** Files that store the codes of images. */
 import * as z from "zod";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
@@ -10,22 +10,22 @@ import { checkImageName } from "./image_names.ts";
 import { readWhole } from "./read_back.ts";
 
 const FORMAT = "codebook codes 1";
-/** Most characters that names may take in a safetensors file, whose header has to hold them. */
+/** The largest total length of the names in a safetensors file, in characters. The names are part of its header. */
 const MOST_NAMES = 2 ** 23;
 
-/** What codes are of. */
+/** Where codes come from. */
 export interface CodesOrigin {
-  /** The identity of the run's weights, as `openRun` gives it. */
+  /** The identity of the run's weights, as returned by `openRun`. */
   readonly run: string;
-  /** K. */
+  /** K: the number of codes. */
   readonly codebookSize: number;
-  /** How many pixels of a side make one place of the grid of codes. */
+  /** Downsampling factor: the side, in pixels, of the area that one position of the code grid covers. */
   readonly downsampling: number;
 }
 
 /** The codes of an image. */
 export interface ImageCodes {
-  /** `[h, w, ...codeAxes]`; `codeAxes` alone if codes are of whole grids. */
+  /** `[h, w, ...codeAxes]`; only `codeAxes` if codes belong to whole grids. */
   readonly shape: readonly number[];
   /** The indices, in [0, K). */
   readonly values: Int32Array<ArrayBuffer>;
@@ -33,11 +33,11 @@ export interface ImageCodes {
 
 /** The codes of images. */
 export interface SavedCodes {
-  /** The images' names: paths within their folder, with `/` between names. */
+  /** The names of the images: paths within their folder, separated by `/`. */
   readonly names: readonly string[];
-  /** An entry an image, in the order of the names. */
+  /** One entry per image, in the order of the names. */
   readonly codes: readonly ImageCodes[];
-  /** What they are of; undefined where the file does not say, as an array of NumPy's alone. */
+  /** Where the codes come from; undefined if the file does not record it, such as a NumPy array alone. */
   readonly origin?: CodesOrigin;
 }
 
@@ -50,11 +50,11 @@ const HEADER = z.strictObject({
   imageSize: z.tuple([z.int(), z.int()]).optional(),
 });
 
-/** Refuses what cannot be written to a path, before any work is done.
+/** Checks that codes can be written to a path, before any work is done.
  * @param path ends in `.safetensors` or `.npy`
  * @param sameSize whether all images have one size
- * @throws {RangeError} the path has another ending, the images cannot be in one array of NumPy's, or there are more of
- * them, or longer names, than a safetensors file takes
+ * @throws {RangeError} the path has another ending, the images do not fit in one NumPy array, or a safetensors file
+ * cannot hold so many images or such long names
  */
 export function checkCodesPath(path: string, names: readonly string[], sameSize: boolean): void {
   checkEnding(path, "write");
@@ -78,10 +78,11 @@ export function checkCodesPath(path: string, names: readonly string[], sameSize:
   }
 }
 
-/** Writes codes in one step. A `.safetensors` file has the int32 entry `codes`, `[N, h, w, ...codeAxes]` (`[N, ...codeAxes]`
- * if codes are of whole grids), or, where the images' sizes differ, an entry `codes.0`, `codes.1`, … an image; its
- * metadata are `format`, `names` (a JSON list), `run`, `codebookSize`, `downsampling` and, for grids of one size,
- * `imageSize` (`[height, width]`). A `.npy` file has the array alone, and a `.json` file beside it the rest.
+/** Writes codes atomically. A `.safetensors` file has the int32 entry `codes`, `[N, h, w, ...codeAxes]` (`[N,
+ * ...codeAxes]` if codes belong to whole grids). If the images have different sizes, it has one entry per image
+ * instead: `codes.0`, `codes.1`, … Its metadata are `format`, `names` (a JSON list), `run`, `codebookSize`,
+ * `downsampling` and, for grids of one size, `imageSize` (`[height, width]`). A `.npy` file has only the array; the
+ * rest is in a `.json` file beside it.
  *
  * ```ts
  * import { readCodes, writeCodes } from "@codebook/codebook";
@@ -123,9 +124,10 @@ export async function writeCodes(
   await writeSafetensors(path, new Map(entries), new Map(metadata));
 }
 
-/** Reads codes: what `writeCodes` writes, or an array of NumPy's alone, whose images are numbered then.
+/** Reads codes: a file that `writeCodes` wrote, or a NumPy array alone. The images of such an array are named by
+ * number.
  * @throws {Error} the file cannot be read
- * @throws {RangeError} it is of another form, or a name leaves the folder
+ * @throws {RangeError} the file has another format, or a name points outside the folder
  */
 export async function readCodes(path: string): Promise<SavedCodes> {
   checkEnding(path, "read");
@@ -204,7 +206,7 @@ function integers(path: string, values: unknown): Int32Array<ArrayBuffer> {
   return fail(path, "codes must be integers", "floats");
 }
 
-/** The codes of each image: views of those of all. */
+/** The codes of each image, as views of the whole array. */
 function apart(
   path: string,
   [count, ...shape]: readonly number[],
@@ -235,7 +237,7 @@ function isNpy(path: string): boolean {
   return path.endsWith(".npy");
 }
 
-/** Where the names of an array of NumPy's are: `codes.json` beside `codes.npy`. */
+/** The path of the names of a NumPy array: `codes.json` beside `codes.npy`. */
 function besideNpy(path: string): string {
   return path.replace(/\.npy$/, ".json");
 }

@@ -1,4 +1,4 @@
-/** The configuration: everything that a run is made of, checked, with every default. */
+/** The configuration: all settings of a run, validated, with all defaults. */
 import * as z from "zod";
 import { DEVICE_CHOICES, type DeviceChoice } from "../core/device.ts";
 import { type Precision, PRECISIONS } from "../core/precision.ts";
@@ -32,59 +32,59 @@ import {
 } from "../objectives/registry.ts";
 import { DEFAULT_PRESET, PRESETS } from "./presets.ts";
 
-/** How long a run is, and what it tells on the way. */
+/** The length of a run, and what it reports. */
 export interface TrainingConfig {
   /** Passes over the training images. */
   readonly epochs: number;
-  /** Ends the run after so many steps, if that is sooner. */
+  /** Ends the run after this many steps, if that is earlier. */
   readonly maxSteps: number | null;
-  /** Images a step. */
+  /** Images per step. */
   readonly batchSize: number;
-  /** Steps from one report to the next. */
+  /** Steps between two reports. */
   readonly logEverySteps: number;
-  /** Steps from one checkpoint to the next. */
+  /** Steps between two checkpoints. */
   readonly checkpointEverySteps: number;
-  /** The share of the training images that is held out. */
+  /** The fraction of the training images that is held out. */
   readonly validation: number;
-  /** In how many parts a step computes its batch. */
+  /** The number of parts in which a step computes its batch. */
   readonly accumulate: number;
-  /** Decay of the averaged weights; none are kept without it. */
+  /** Decay of the averaged weights; if null, there are none. */
   readonly averageDecay: number | null;
-  /** Whether large models compute anew in the backward pass what they would have to keep. */
+  /** Whether large models recompute activations in the backward pass instead of storing them. */
   readonly recompute: boolean;
-  /** Additional metrics at the end of the run of a first stage: names separated by commas. */
+  /** Additional metrics at the end of a first stage's run: names separated by commas. */
   readonly metrics: string | null;
 }
 
-/** Everything that a run is made of; plain JSON. */
+/** All settings of a run; plain JSON. */
 export interface Config {
-  /** The name of the settings that it started from. */
+  /** The preset that the settings start from. */
   readonly preset: string;
-  /** Of everything random. */
+  /** Seed of all random numbers. */
   readonly seed: number;
-  /** Where to compute. */
+  /** The device to compute on. */
   readonly device: DeviceChoice;
-  /** How precisely layers are computed. */
+  /** The precision of the layers. */
   readonly precision: Precision;
   /** The run's folder. */
   readonly out: string;
-  /** The folder of the finished run that this one stands on; none where it stands on none. */
+  /** The folder of the finished run that is the first stage of this one; null if it has none. */
   readonly stage1: string | null;
-  /** The images: the data set with its own settings. */
+  /** The data set and its settings. */
   readonly data: DatasetConfig;
-  /** What a step minimises, with its own settings. */
+  /** The objective, which each step minimises, and its settings. */
   readonly objective: ObjectiveConfig;
-  /** The network with its own settings. */
+  /** The network and its settings. */
   readonly model: ModelConfig;
-  /** The method of quantisation with its own settings; none where the objective trains no quantiser. */
+  /** The quantiser and its settings; undefined if the objective trains no quantiser. */
   readonly quantizer?: QuantizerConfig;
   /** The optimiser. */
   readonly optimizer: OptimizerConfig;
-  /** Length and reports. */
+  /** The length of the run, and its reports. */
   readonly training: TrainingConfig;
-  /** The `cpu` device. */
+  /** Settings of the device `cpu`. */
   readonly cpu: {
-    /** How many threads; none: as many as the machine has cores. */
+    /** Number of threads; null: one per core. */
     readonly threads: number | null;
     /** The system's BLAS: auto, off, or the path of a library. */
     readonly blas: string;
@@ -98,55 +98,61 @@ const positive = () => z.int().min(1);
 const sections = {
   preset: z.enum([...PRESETS.keys()]).default(DEFAULT_PRESET)
     .describe("named settings to start from"),
-  seed: z.int().min(0).default(42).describe("of everything random"),
+  seed: z.int().min(0).default(42).describe("seed of all random numbers"),
   device: z.enum(DEVICE_CHOICES).default("auto")
-    .describe("where to compute; auto takes a real GPU, else the cpu"),
+    .describe("the device to compute on; auto: a hardware GPU if there is one, otherwise the cpu"),
   precision: z.enum([...PRECISIONS]).default("float32")
-    .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
+    .describe(
+      "precision of the layers; mixed rounds the operands of their products to float16 (on webgpu)",
+    ),
   out: z.string().min(1).default(`runs/${DEFAULT_PRESET}`)
-    .describe("the run's folder; with another preset, runs/<preset>"),
+    .describe("the run's folder; for another preset, the default is runs/<preset>"),
   stage1: z.string().min(1).nullable().default(null)
-    .describe("the folder of a finished run, whose codes or latents are learnt"),
+    .describe(
+      "the folder of a finished run: the first stage, whose codes or latents the model learns",
+    ),
   optimizer: OPTIMIZER_SETTINGS,
   training: z.strictObject({
     epochs: positive().default(500).describe("passes over the training images"),
     maxSteps: positive().nullable().default(null)
-      .describe("ends the run after so many steps, if that is sooner"),
-    batchSize: positive().default(1024).describe("images a step"),
-    logEverySteps: positive().default(10).describe("steps from one report to the next"),
+      .describe("ends the run after this many steps, if that is earlier"),
+    batchSize: positive().default(1024).describe("images per step"),
+    logEverySteps: positive().default(10).describe("steps between two reports"),
     checkpointEverySteps: positive().default(100)
-      .describe("steps from one checkpoint to the next; every epoch ends with one besides"),
+      .describe("steps between two checkpoints; there is also one at the end of every epoch"),
     validation: z.number().min(0).lt(1).default(0).describe(
-      "the share of the training images that is held out: the best epoch is chosen on it, and the test images are measured once",
+      "the fraction of the training images that is held out to choose the best epoch; the test images are then measured only once",
     ),
     accumulate: positive().default(1)
-      .describe("in how many parts a step computes its batch, for less memory"),
+      .describe(
+        "the number of parts in which a step computes its batch; more parts need less memory",
+      ),
     averageDecay: z.number().min(0).lt(1).nullable().default(null)
       .describe(
-        "decay of averaged weights, which are what is measured and drawn; none: as trained",
+        "decay of the averaged weights, which are used for evaluation and samples; none: uses the trained weights",
       ),
     recompute: z.boolean().default(false).describe(
-      "computes anew in the backward pass what large models would have to keep: less memory, a third more time, the same bits",
+      "recomputes the activations of large models in the backward pass: less memory, a third more time, the same bits",
     ),
     metrics: z.string().min(1).nullable().default(null).describe(
-      "additional metrics at the end of the run, separated by commas, with the names of evaluate; only for first stages",
+      "additional metrics at the end of the run, separated by commas, named as in evaluate; only for first stages",
     ),
   }).prefault({}),
   cpu: z.strictObject({
     threads: positive().nullable().default(null)
-      .describe("threads of the cpu device; none: as many as the machine has cores"),
+      .describe("threads of the cpu device; none: one per core"),
     blas: z.string().min(1).default("auto").describe(
-      "whose products the cpu device takes: auto the system's BLAS where there is one, off its own, a path that library",
+      "library for the matrix products of the cpu device; auto: the system's BLAS if there is one; off: the built-in kernels; or the path of a library",
     ),
     dnn: z.string().min(1).default("auto").describe(
-      "whose convolutions the cpu device takes: auto the system's oneDNN where there is one, off those of cpu.blas, a path that library",
+      "library for the convolutions of the cpu device; auto: the system's oneDNN if there is one; off: the products of cpu.blas; or the path of a library",
     ),
   }).prefault({}),
 };
 
-/** The schema of the configurations that have a certain quantiser, data set, objective and model.
- * @param chosen the configurations of each; only the types and the name in them count
- * @throws {RangeError} there is nothing of such a name
+/** The schema of configurations with a given quantiser, data set, objective and model.
+ * @param chosen the configuration of each; only its type or name is used
+ * @throws {RangeError} a type or name is unknown
  */
 export function configSchema(
   chosen: {
@@ -169,11 +175,11 @@ export function configSchema(
   return schema as unknown as z.ZodType<Config>;
 }
 
-/** A section whose settings depend on what is chosen in it. */
+/** A section whose settings depend on a choice within it. */
 export interface ChoiceSection {
-  /** The setting that chooses. */
+  /** The setting that makes the choice. */
   readonly by: "type" | "name";
-  /** What there is to choose from, the default first. */
+  /** The choices, the default first. */
   readonly choices: readonly string[];
   /** The defaults of a choice's settings, by name. */
   readonly defaults: (choice: string) => ReadonlyMap<string, unknown>;
@@ -184,7 +190,7 @@ const defaultFirst = (first: string, all: readonly string[]) => [
   ...all.filter((name) => name !== first),
 ];
 
-/** The sections of that sort. */
+/** The sections with such a choice. */
 export const CHOICE_SECTIONS: Readonly<Record<string, ChoiceSection>> = {
   data: {
     by: "name",
@@ -210,14 +216,14 @@ export const CHOICE_SECTIONS: Readonly<Record<string, ChoiceSection>> = {
   },
 };
 
-/** The models of the first objective that has one of such a type. */
+/** The models of the first objective that has a model of this type. */
 function modelsWith(type: string): ModelTable<Module, never> {
   const tables = OBJECTIVE_TYPES.map((name) => objectiveKind(name).models);
   return tables.find((table) => table.has(type)) ?? tables[0];
 }
 
-/** The settings of all configurations, whatever is chosen in the sections of `CHOICE_SECTIONS`, and of one quantiser
- * inside another; where those differ, the description says it. */
+/** The settings of all configurations: those of every choice in the sections of `CHOICE_SECTIONS`, and those of a
+ * quantiser inside another. If the choices differ in a setting, its description says so. */
 export function configSettings(): readonly Setting[] {
   const settings = new Map<string, Setting>();
   const schemas = Object.entries(CHOICE_SECTIONS).flatMap(([section, { by, choices }]) =>
@@ -243,14 +249,14 @@ export function configSettings(): readonly Setting[] {
   return [...settings.values(), ...inner];
 }
 
-/** The objective that a choice needs: of a model, one that trains it. */
+/** The objective that a choice needs: for a model, an objective that trains it. */
 function carrying(section: string, choice: string): { readonly objective?: unknown } {
   if (section !== "model") return {};
   const type = OBJECTIVE_TYPES.find((name) => objectiveKind(name).models.has(choice));
   return { objective: { type } };
 }
 
-/** How the choices differ in a setting of theirs, in words: who has it, and who has another default. */
+/** Describes in words how the choices differ in a setting: which have it, and which have another default. */
 function differences(name: string, { choices, defaults }: ChoiceSection): string[] {
   const all = choices.map((choice) => [choice, defaults(choice)] as const);
   const owners = all.filter(([, own]) => own.has(name));
@@ -265,7 +271,7 @@ function differences(name: string, { choices, defaults }: ChoiceSection): string
   return [...owned, ...unusual.map(([value, group]) => `${value} with ${names(group)}`)];
 }
 
-/** The defaults of a quantiser's settings, by name; without those of the quantisers inside it.
+/** The defaults of a quantiser's settings, by name, without those of the quantisers inside it.
  * @throws {RangeError} there is no such quantiser
  */
 export function quantizerDefaults(type: string): ReadonlyMap<string, unknown> {

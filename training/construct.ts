@@ -1,4 +1,4 @@
-/** Makes what a configuration describes. */
+/** Constructs the objects that a configuration describes. */
 import type { Device } from "../core/tensor.ts";
 import { stepsPerEpoch } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -13,8 +13,8 @@ import { objectiveKind } from "../objectives/registry.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 
-/** The objective of a configuration, with its model and optimisers as they are before the first step.
- * @param stage1 the finished run that it stands on, of a configuration that names one
+/** Constructs the objective of a configuration, with its model and optimisers in their initial state.
+ * @param stage1 the first stage, if the configuration names one
  * @throws {RangeError} the images do not fit the model, or the batch is larger than the training set
  */
 export async function constructObjective(
@@ -26,7 +26,7 @@ export async function constructObjective(
   return await objectiveKind(config.objective.type).make(device, needsOf(config, dataset, stage1));
 }
 
-/** What the objective of a configuration is made of.
+/** Collects what is needed to construct the objective of a configuration.
  * @throws {RangeError} the batch is larger than the training set
  */
 export function needsOf(config: Config, dataset: Dataset, stage1?: FirstStage): ObjectiveNeeds {
@@ -41,7 +41,7 @@ export function needsOf(config: Config, dataset: Dataset, stage1?: FirstStage): 
   };
 }
 
-/** The first stage of a configuration, with its initial weights, for the images of a data set.
+/** Constructs the first stage of a configuration, with its initial weights, for the images of a data set.
  *
  * ```ts
  * import { constructModel, openDevice, openDigits, resolveConfig } from "@codebook/codebook";
@@ -50,8 +50,8 @@ export function needsOf(config: Config, dataset: Dataset, stage1?: FirstStage): 
  * const model = constructModel(config, device, await openDigits());
  * console.log(model.namedParameters().keys());
  * ```
- * @throws {RangeError} the configuration is none of a first stage, or the images' sides are not divisible by the
- * model's downsampling
+ * @throws {RangeError} the configuration is not of a first stage, or the images' sides are not divisible by the model's
+ * downsampling
  */
 export function constructModel(
   config: Config,
@@ -62,7 +62,7 @@ export function constructModel(
   return constructFor(device, { seed, model, quantizer }, dataset);
 }
 
-/** The quantiser's settings of a first stage's configuration.
+/** The quantiser settings in the configuration of a first stage.
  * @throws {RangeError} the configuration is of another kind of run
  */
 export function quantizerOf({ objective, quantizer }: Config): QuantizerConfig {
@@ -72,15 +72,15 @@ export function quantizerOf({ objective, quantizer }: Config): QuantizerConfig {
   );
 }
 
-/** Which weights of a run are meant: as they were trained, their averages, or the averages where there are some. */
+/** The choices of a run's weights: the trained weights, their averages, or (`auto`) the averages if there are any. */
 export const WEIGHTS = ["auto", "trained", "averaged"] as const;
 
-/** One of them. */
+/** One of `WEIGHTS`. */
 export type ModelWeights = typeof WEIGHTS[number];
 
-/** Gives a model the state that it has in a checkpoint.
+/** Loads the state of a model from a checkpoint.
  * @throws {TypeError} the checkpoint is of a model of other settings
- * @throws {RangeError} averaged weights are asked for, and it has none
+ * @throws {RangeError} averaged weights are requested, but the checkpoint has none
  */
 export function restoreModel(
   model: Module,
@@ -97,7 +97,7 @@ export function restoreModel(
   model.loadStateDictionary(weights === "trained" ? own : new Map([...own, ...averages]));
 }
 
-/** The entries whose names begin with a prefix, without it. */
+/** The entries whose names begin with a prefix; the prefix is removed. */
 function entriesOf(state: StateDictionary, prefix: string): Map<string, StateEntry> {
   const entries = [...state].filter(([name]) => name.startsWith(prefix));
   return new Map(entries.map(([name, entry]) => [name.slice(prefix.length), entry]));
@@ -105,7 +105,7 @@ function entriesOf(state: StateDictionary, prefix: string): Map<string, StateEnt
 
 type StateEntry = StateDictionary extends ReadonlyMap<string, infer Entry> ? Entry : never;
 
-/** How many steps a run of a configuration has.
+/** The number of steps in a run of a configuration.
  * @throws {RangeError} the batch is larger than the training set
  */
 export function totalSteps({ training }: Pick<Config, "training">, dataset: Dataset): number {

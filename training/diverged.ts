@@ -1,8 +1,9 @@
-/** A run that cannot go on. */
+/** The error of a run that diverged. */
 
-/** A value that is no longer finite stops the run: the step, what broke, and what to do. */
+/** A value is no longer finite, which stops the run. The message has the step, the name of the value, and what to
+ * do. */
 export class DivergedError extends Error {
-  /** Names the step, counted from 1, and the loss or the part of the state. */
+  /** Creates the error from the step, counted from 1, and the loss or state entry that is not finite. */
   constructor(step: number, name: string, value: number, checkpoint: string) {
     super(
       `Cannot go on training: every loss and parameter must be finite, got ${name} ${value} at step ${step}; ` +

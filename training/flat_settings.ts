@@ -1,6 +1,6 @@
-/** The settings of a configuration one by one. */
+/** Lists the settings of a configuration. */
 
-/** Every setting with its path, in order.
+/** All settings with their paths, in order.
  *
  * ```ts
  * import { flatSettings } from "./flat_settings.ts";

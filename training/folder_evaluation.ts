@@ -1,14 +1,14 @@
-/** Measures the images of two folders against each other. */
+/** Measures the images of one folder against those of another. */
 import { type DecodedImage, decodePair, type PathPair } from "../data/image_pairs.ts";
 import { sameShape } from "../core/shape.ts";
 import type { Images } from "../metrics/images.ts";
 import type { ImageEvaluation } from "./image_evaluation.ts";
 
-/** Pairs that are decoded and measured together, at most. */
+/** The largest number of pairs that are decoded and measured together. */
 const BATCH = 16;
 
-/** Shows all pairs to an evaluation, in batches of images of one shape.
- * @returns the shape of all images, or null where they differ in it
+/** Adds all pairs to an evaluation, in batches of images with one shape.
+ * @returns the shape of the images, or null if there are several shapes
  * @throws {RangeError} a file is broken, or the images of a pair have different sides
  */
 export async function addFolders(

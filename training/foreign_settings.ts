@@ -1,9 +1,9 @@
-/** Settings that belong to another choice than the one that is made: to another quantiser, model, objective or data set. */
+/** Detects settings that belong to another quantiser, model, objective or data set than the one chosen. */
 import { DEFAULT_QUANTIZER, isComposite } from "../quantizers/registry.ts";
 import { CHOICE_SECTIONS } from "./config.ts";
 import type { Settings } from "./presets.ts";
 
-/** Refuses a setting that only other choices have, and names those.
+/** Rejects a setting that only other choices have. The error names those choices.
  *
  * ```ts
  * import { refuseForeignSettings } from "./foreign_settings.ts";
@@ -13,10 +13,10 @@ import type { Settings } from "./presets.ts";
  *   /there is no setting quantizer\.levels where quantizer\.type is vanilla, only where it is fsq$/,
  * );
  * ```
- * @param settings a section of a configuration; what else is wrong with it is left to its schema
- * @param section its name
- * @param path where it is; another than its name for a quantiser inside another
- * @throws {RangeError} it has such a setting
+ * @param settings a section of a configuration; the schema checks everything else in it
+ * @param section the name of the section
+ * @param path the path of the section; for a quantiser inside another it differs from the name
+ * @throws {RangeError} the section has such a setting
  */
 export function refuseForeignSettings(settings: Settings, section: string, path = section): void {
   const { by, choices, defaults } = CHOICE_SECTIONS[section];

@@ -1,4 +1,4 @@
-/** Judges a generator: what it makes, as a set, beside the images that it learnt from. */
+/** Evaluates a generator: compares its samples, as a set, with the images of its data set. */
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
@@ -16,63 +16,64 @@ import type { ObjectiveEvaluation } from "../objectives/objective.ts";
 import type { Measurement } from "../objectives/protocol.ts";
 import { protocolOf } from "./generator_protocol.ts";
 
-/** Through what images are judged. */
+/** The feature extractor and classifier that evaluate images. */
 export interface JudgedBy {
-  /** What its features are called: "digit features". */
+  /** Name of the features, such as "digit features". */
   readonly name: string;
-  /** Gives the features. */
+  /** Extracts the features. */
   readonly extractor: FeatureExtractor;
-  /** Tells its weights from others. */
+  /** Hash of the extractor's weights. */
   readonly hash: string;
-  /** Tells the classes of the data set apart, where it can. */
+  /** Classifies images into the classes of the data set, if available. */
   readonly classifier?: Classifier;
 }
 
-/** What is judged, and how. */
+/** Options of `evaluateGenerator`. */
 export interface GeneratorEvaluationOptions {
-  /** Where to compute. */
+  /** The device to compute on. */
   readonly device: Device;
-  /** What makes the images. */
+  /** The generator to evaluate. */
   readonly generator: Generator;
-  /** The images that it was trained on. */
+  /** The data set that it was trained on. */
   readonly dataset: Dataset;
-  /** How many images are made. */
+  /** The number of images to generate. */
   readonly count: number;
-  /** Of everything random. */
+  /** Seed of all random numbers. */
   readonly seed: number;
-  /** How it is sampled, and with which weights, as the protocol says it. */
+  /** How it is sampled, and with which weights, for the protocol. */
   readonly sampling: Readonly<Record<string, unknown>>;
-  /** Images at a time. */
+  /** Images per batch. */
   readonly batchSize: number;
-  /** Through what; none where nothing is at hand, and then only the objective's own numbers are measured. */
+  /** Features to evaluate with. Without them, only the objective's own metrics are measured. */
   readonly by?: JudgedBy;
-  /** Hears how many images are made. */
+  /** Called with the number of images generated so far. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** What was found. */
+/** Result of `evaluateGenerator`. */
 export interface GeneratorEvaluation {
-  /** The objective's own numbers on the test images. */
+  /** The objective's own metrics on the test images. */
   readonly test: ObjectiveEvaluation;
-  /** The numbers of the images as a set. */
+  /** The metrics of the generated images as a set. */
   readonly measurements: readonly Measurement[];
-  /** Their protocols, by hash. */
+  /** The protocols of the measurements, by hash. */
   readonly protocols: Readonly<Record<string, object>>;
-  /** How long an image took. */
+  /** Seconds to generate one image. */
   readonly secondsPerSample: number;
-  /** Up to 64 of the images, by class where they have one. */
+  /** The first images, at most 64; if they have classes, each class in turn. */
   readonly samples: Images;
-  /** The first 16 of them. */
+  /** The first 16 generated images. */
   readonly judged: Images;
-  /** The training image nearest to each of `judged`, by the features; none without features. */
+  /** The training image nearest to each of `judged`, by features; null without features. */
   readonly nearest: Images | null;
 }
 
-/** Samples shown, and samples whose nearest training image is. */
+/** The number of samples shown, and the number of samples shown with their nearest training image. */
 const SHOWN = 64, NEAREST = 16;
 
-/** Makes images and measures them: FID, KID, precision, recall, density and coverage in the given features against the
- * test images; of a generator that knows classes, the share of images that the classifier takes for what was asked.
+/** Generates images and measures them: FID, KID, precision, recall, density and coverage in the given features, against
+ * the test images. For a class-conditional generator it also measures the fraction of images that the classifier
+ * assigns to the requested class.
  * @throws {RangeError} there are too few images for a metric
  */
 export async function evaluateGenerator(
@@ -222,7 +223,7 @@ function clipped({ values, shape }: Images): Images {
   return { values: values.map((value) => Math.min(1, Math.max(-1, value))), shape };
 }
 
-/** The training image whose features are nearest to each of some. */
+/** For each of some images, the training image with the nearest features. */
 async function nearestImages(
   extractor: FeatureExtractor,
   dataset: Dataset,

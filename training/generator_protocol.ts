@@ -1,23 +1,24 @@
-/** How a generator is measured; numbers of two generators compare only where it is the same but for the sampling. */
+/** How a generator is measured. The numbers of two generators are comparable only if their protocols differ at most in
+ * the sampling. */
 import { createHash } from "node:crypto";
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 
-/** The protocol of the numbers about generated images as a set. */
+/** The protocol of the metrics of generated images as a set. */
 export interface GeneratorProtocol {
   /** The real images. */
   readonly reference: string;
-  /** Images that were made, and real ones. */
+  /** Numbers of generated and of real images. */
   readonly images: readonly [generated: number, real: number];
   /** Height, width and channels. */
   readonly imageShape: readonly number[];
-  /** The features. */
+  /** Name of the features. */
   readonly features: string;
-  /** Tells their weights from others. */
+  /** Hash of the weights that compute the features. */
   readonly weights: string;
   /** How the generator was sampled. */
   readonly sampling: Readonly<Record<string, unknown>>;
-  /** How precisely it was computed. */
+  /** The precision of the computation. */
   readonly precision: string;
   /** How the metrics are defined. */
   readonly metrics: string;

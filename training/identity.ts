@@ -1,7 +1,7 @@
-/** What determines a run's result. */
+/** The identity of a run: the settings that determine its result. */
 import type { Config } from "./config.ts";
 
-/** Settings that say where something lies or how it is read, and change nothing of it. */
+/** Settings that say where something is stored or how it is read. They do not change the result. */
 const WHEREABOUTS: ReadonlySet<string> = new Set([
   "data.root",
   "data.path",
@@ -9,16 +9,16 @@ const WHEREABOUTS: ReadonlySet<string> = new Set([
   "objective.weights",
 ]);
 
-/** Where the shards of a set are: their names count, the folder does not. */
+/** The paths of a data set's shards. The names are part of the identity, the folder is not. */
 const SHARDS: ReadonlySet<string> = new Set(["data.train", "data.test"]);
 
-/** The names of shards without the folders or addresses that they lie in. */
+/** The names of shards, without their folders or addresses. */
 function withoutFolder(value: unknown): unknown {
   if (typeof value !== "string") return value;
   return value.split(",").map((path) => path.trim().split(/[\\/]/).at(-1)).join(",");
 }
 
-/** A configuration to be handed on: it names no folder of this machine, and opens the same run.
+/** Removes the folders of this machine from a configuration, so that it can be shared. It still opens the same run.
  *
  * ```ts
  * import { resolveConfig, withoutPlaces } from "@codebook/codebook";
@@ -41,8 +41,8 @@ export function withoutPlaces(config: Config): Config {
   return strip(config, "") as Config;
 }
 
-/** Settings that came later, and the value that they had before they could be chosen. At that value they are left away,
- * so that runs which were made before go on, and keep their names. */
+/** Settings that were added later, with the value that corresponds to earlier behaviour. A setting with that value is
+ * left out, so that earlier runs can be resumed and keep their hashes. */
 const LATER: Readonly<Record<string, unknown>> = {
   "objective.type": "reconstruction",
   "objective.discAugment": false,
@@ -51,14 +51,14 @@ const LATER: Readonly<Record<string, unknown>> = {
   "training.validation": 0,
 };
 
-/** What a run's checkpoints carry to say which run they are of, by configuration path: everything that determines
- * the parameters after a step.
+/** The identity that a run's checkpoints store, by configuration path: all settings that determine the parameters after
+ * a step.
  *
- * Not in it: the first stage, which the weights that it has stand for; where the run and its images are kept, how many
- * threads decode them, how often it reports, and the device with its libraries (the same run resumed on another device,
- * or with other libraries, goes on, but not bit for bit). The length
- * of the run is in it only where the learning rate's schedule depends on it, so that a run at a constant rate can be
- * trained for longer.
+ * It leaves out the path of the first stage, which is identified by its weights; where the run and its images are
+ * stored; the number of decoding threads; how often the run reports; and the device with its libraries. A run can be
+ * resumed on another device or with other libraries, but the result is then not the same bit for bit. The length of the
+ * run is included only if the learning rate schedule depends on it, so that a run with a constant rate can be trained
+ * for longer.
  *
  * ```ts
  * import { identityOf, resolveConfig } from "@codebook/codebook";
@@ -85,8 +85,8 @@ export function identityOf(config: Config): Readonly<Record<string, unknown>> {
   return Object.fromEntries([["seed", seed], ["precision", precision], ...determining]);
 }
 
-/** A short name of a run's result, the same wherever the run is kept and whatever computes it: the first 12 hexadecimal
- * digits of the SHA-256 of what determines its parameters, and of its length.
+/** A short hash that identifies a run's result: the first 12 hexadecimal digits of the SHA-256 of the settings that
+ * determine its parameters, and of its length. It does not depend on where the run is stored or on the device.
  *
  * ```ts
  * import { resolveConfig, runHash } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** Measures pairs of images with metrics chosen by name, each number with its protocol. */
+/** Measures pairs of images with metrics chosen by name. Each number has its protocol. */
 import { withoutGradients } from "../core/execute.ts";
 import { clamp } from "../core/functions/elementwise.ts";
 import type { Device } from "../core/tensor.ts";
@@ -9,31 +9,31 @@ import type { MetricOptions } from "../metrics/metric_kinds.ts";
 import { Metrics, withCompanions } from "../metrics/registry.ts";
 import { type Measurement, type MetricProtocol, protocolHash } from "../objectives/protocol.ts";
 
-/** How values are rounded before they are measured. */
+/** How values are rounded before the measurement. */
 export type Rounding = "float" | "8-bit";
 
-/** What is measured, for the protocol. */
+/** Description of the measured images, for the protocol. */
 export type MeasuredPairs = Pick<MetricProtocol, "originals" | "imageShape">;
 
-/** A metric that has no number. */
+/** A metric that could not be measured. */
 export interface Unmeasured {
   /** Its name in the registry. */
   readonly metric: string;
-  /** Why, in words. */
+  /** The reason, in words. */
   readonly reason: string;
 }
 
-/** Numbers with the protocols that their hashes stand for. */
+/** Measurements with their protocols. */
 export interface Measurements {
-  /** The numbers, in the order in which their metrics were named. */
+  /** The measurements, in the order in which the metrics were named. */
   readonly measurements: readonly Measurement[];
-  /** What could not be measured, and why. */
+  /** The metrics that could not be measured, with the reasons. */
   readonly unmeasured: readonly Unmeasured[];
   /** The protocols by hash. */
   readonly protocols: Readonly<Record<string, MetricProtocol>>;
 }
 
-/** Measures pairs of images as they come.
+/** Measures pairs of images batch by batch.
  *
  * ```ts
  * import { ImageEvaluation, openDevice } from "@codebook/codebook";
@@ -67,8 +67,8 @@ export class ImageEvaluation implements Disposable {
     this.#device = device;
   }
 
-  /** Opens the metrics, and those that are measured beside them; see `Metrics.open` and `withCompanions`.
-   * @throws {RangeError} there is none of a name
+  /** Opens the metrics and their companions; see `Metrics.open` and `withCompanions`.
+   * @throws {RangeError} a name is unknown
    */
   static async open(
     names: readonly string[],
@@ -79,14 +79,14 @@ export class ImageEvaluation implements Disposable {
     return new ImageEvaluation(metrics, rounding, options.device);
   }
 
-  /** What cannot be measured, as far as it is known. */
+  /** The metrics that cannot be measured, as far as known. */
   get unmeasured(): readonly Unmeasured[] {
     return listed(this.#metrics.unmeasured);
   }
 
-  /** Takes pairs of images in [−1, 1]; values outside count as the nearest inside. A metric that cannot take them is not
+  /** Adds pairs of images in [−1, 1]; values outside are clipped. A metric that does not support these images is not
    * measured.
-   * @throws {TypeError} the shapes differ, or are not those of the values
+   * @throws {TypeError} the shapes differ, or do not match the number of values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
     using _scope = this.#device.scope();
@@ -102,7 +102,7 @@ export class ImageEvaluation implements Disposable {
     this.#images += originals.shape[0];
   }
 
-  /** The numbers over all pairs so far, and what has none. */
+  /** The measurements over all pairs so far, and the metrics without a measurement. */
   async result(pairs: MeasuredPairs): Promise<Measurements> {
     const measurements: Measurement[] = [];
     const protocols: Record<string, MetricProtocol> = {};
@@ -131,7 +131,7 @@ export class ImageEvaluation implements Disposable {
     return { measurements, unmeasured: listed(unmeasured), protocols };
   }
 
-  /** The statistics of the originals' features, which can stand in their place in another evaluation.
+  /** The feature statistics of the originals, which can replace the originals in another evaluation.
    * @throws {RangeError} FID is not among the metrics, or there are too few images
    */
   reference(): Gaussian {
@@ -155,7 +155,7 @@ function clip(value: number): number {
   return Math.min(1, Math.max(-1, value));
 }
 
-/** The value that a byte stands for, that nearest to `value`. */
+/** The nearest value that a byte can represent. */
 function toByteSteps(value: number): number {
   return Math.round((clip(value) + 1) / 2 * 255) / 255 * 2 - 1;
 }

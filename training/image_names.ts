@@ -1,12 +1,12 @@
-/** The names of images in files that may come from others, and the names of the files that are written for them. */
+/** Checks image names from untrusted files, and derives the names of output files. */
 import { isAbsolute, relative, resolve } from "node:path";
 import { hasControls } from "./printable.ts";
 
-/** Longest name, in characters. */
+/** The largest length of a name, in characters. */
 const LONGEST = 4096;
 
-/** Refuses a name that would lie outside of the folder that it is put in, or cannot be a file's.
- * @throws {RangeError} it is such a name
+/** Rejects a name that points outside its folder or is not a valid file name.
+ * @throws {RangeError} the name is rejected
  */
 export function checkImageName(name: string, action: string): void {
   const place = relative(resolve("."), resolve(".", name));
@@ -23,16 +23,17 @@ export function checkImageName(name: string, action: string): void {
   );
 }
 
-/** The names of the PNG files for images: `.png` in place of each name's ending, or behind it where two images would
- * share a file otherwise, or another file has the name. They are told apart as file systems do that know no capitals.
+/** The names of the PNG files for images. `.png` replaces the ending of each name. If two images would then share a
+ * file, or another file has that name, `.png` is appended instead. Names are compared without regard to case, as some
+ * file systems do.
  *
  * ```ts
  * import { pngNames } from "./image_names.ts";
  * import assert from "node:assert/strict";
  * assert.deepEqual(pngNames(["a/b.jpg", "c.jpg", "C.png"]), ["a/b.png", "c.jpg.png", "C.png.png"]);
  * ```
- * @param taken names of other files that are written
- * @throws {RangeError} two images would share a file all the same: their names differ in capitals alone
+ * @param taken names of other output files
+ * @throws {RangeError} two images would still share a file, because their names differ only in case
  */
 export function pngNames(names: readonly string[], taken: readonly string[] = []): string[] {
   const written = names.map((name) => `${name.replace(/(?<=[^/])\.[^./]*$/, "")}.png`);
@@ -43,7 +44,8 @@ export function pngNames(names: readonly string[], taken: readonly string[] = []
       images.length > 1 || taken.some((other) => key(other) === file)
     ).flatMap(([, images]) => images);
     if (wrong.length === 0) return written;
-    // Whole names differ where names do: each round gives some image its whole name, or there is no way.
+    // Full names differ whenever names do. Each round gives at least one image its full name; otherwise there is no
+    // solution.
     const short = wrong.filter((at) => written[at] !== `${names[at]}.png`);
     if (short.length === 0) {
       throw new RangeError(

@@ -17,7 +17,7 @@ import { openRun } from "./open_run.ts";
 
 /** Memory and work of a training step. */
 export interface StepPlan {
-  /** Images a step. */
+  /** Images per step. */
   readonly batch: number;
   /** Whether the backward pass recomputes activations. */
   readonly recompute: boolean;

@@ -1,4 +1,4 @@
-/** Hands a trained first stage on: a folder with its configuration, its weights and a picture. */
+/** Writes a folder to share a trained first stage: its configuration, its weights and a picture. */
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../files/atomic_write.ts";
@@ -10,13 +10,13 @@ import { RunFolder } from "./run_folder.ts";
 /** The picture of samples in such a folder. */
 export const MODEL_PICTURE = "samples.png";
 
-/** Writes `config.json`, `model.safetensors` and, where the run has samples, `samples.png`. `openRun` takes the folder.
+/** Writes `config.json`, `model.safetensors` and, if the run has samples, `samples.png`. `openRun` can open the folder.
  *
  *     await writeModelFolder("runs/digits", run, "handed-on/digits");
  *
  * @param path the run's folder
- * @param run the same, opened: the weights that are written
- * @returns the name of the picture; none where there is none
+ * @param run the opened run, whose weights are written
+ * @returns the name of the picture, if there is one
  * @throws {Error} a file cannot be written
  */
 export async function writeModelFolder(

@@ -1,4 +1,4 @@
-/** Opens a run that trained a generator: new images in a few lines. */
+/** Opens a run that trained a generator, to sample images in a few lines of code. */
 import type { Device } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { openDataset } from "../data/registry.ts";
@@ -12,20 +12,20 @@ import { openRun, type OpenRunOptions } from "./open_run.ts";
 import { resolveConfig } from "./resolve.ts";
 import { RunFolder } from "./run_folder.ts";
 
-/** A run that trained a generator, opened. */
+/** An opened run of a generator. */
 export interface OpenedGenerator extends Disposable {
-  /** What it was made of. */
+  /** The configuration of the run. */
   readonly config: Config;
-  /** Makes images. */
+  /** Generates images. */
   readonly generator: Generator;
-  /** The images that it was trained on. */
+  /** The data set that it was trained on. */
   readonly dataset: Dataset;
 }
 
-/** Opens the run of a generator, and the first stage that it stands on.
+/** Opens the run of a generator, together with its first stage.
  * @throws {Error} the folder holds no run, or a file cannot be read
- * @throws {RangeError} the run is of no generator, its checkpoint is broken or of another configuration, or its first
- * stage is not the one that it was trained on
+ * @throws {RangeError} the run is not of a generator, its checkpoint is damaged or of another configuration, or its
+ * first stage is not the one that it was trained on
  */
 export async function openGenerator(
   path: string,

@@ -1,4 +1,4 @@
-/** Opens a run that was trained: images to codes and back in a few lines. */
+/** Opens a trained run, to encode images to codes and decode them in a few lines of code. */
 import { createHash } from "node:crypto";
 import { randomKey } from "../core/random.ts";
 import { Device } from "../core/tensor.ts";
@@ -13,26 +13,26 @@ import { identityOf } from "./identity.ts";
 import { resolveConfig } from "./resolve.ts";
 import { RunFolder } from "./run_folder.ts";
 
-/** Which of a run's weights are opened. */
+/** Options of `openRun`: which weights to open. */
 export interface OpenRunOptions {
-  /** `last`, `best`, `weights`, or the path of a file; by default the last, or the weights where there is no other. */
+  /** `last`, `best`, `weights`, or the path of a file; by default `last`, or `weights` if there is no other. */
   readonly checkpoint?: string;
-  /** As they were trained, or their averages; by default the averages where there are some. */
+  /** The trained weights or their averages; by default the averages if there are any. */
   readonly weights?: ModelWeights;
 }
 
-/** A run that was trained, opened as a first stage. */
+/** A trained run, opened as a first stage. */
 export interface OpenedRun extends Disposable {
-  /** What it was made of. */
+  /** The configuration of the run. */
   readonly config: Config;
   /** Encodes and decodes. */
   readonly model: FirstStage;
-  /** Names the weights: the first 16 hexadecimal digits of the SHA-256 of what they are. */
+  /** Identifies the weights: the first 16 hexadecimal digits of their SHA-256. */
   readonly identity: string;
 }
 
-/** Opens a run's folder; one that holds only `config.json` and `checkpoints/last.safetensors` is enough, or one that
- * `deno task card` made to be handed on, with `config.json` and `model.safetensors`.
+/** Opens a run's folder. A folder with only `config.json` and `checkpoints/last.safetensors` is enough, and so is one
+ * that `deno task card` wrote, with `config.json` and `model.safetensors`.
  *
  * ```ts
  * import { openDevice, openRun } from "@codebook/codebook";
@@ -43,9 +43,9 @@ export interface OpenedRun extends Disposable {
  * const { indices } = run.model.encode(images);
  * assert.deepEqual(indices.shape, [1, 7, 7]);
  * ```
- * @throws {TypeError} an argument is of another type
+ * @throws {TypeError} an argument has the wrong type
  * @throws {Error} the folder holds no run, or a file cannot be read
- * @throws {RangeError} the run is of a generator, or the checkpoint is broken or of another configuration
+ * @throws {RangeError} the run is of a generator, or the checkpoint is damaged or of another configuration
  */
 export async function openRun(
   path: string,
@@ -101,7 +101,7 @@ function checkArguments(path: unknown, device: unknown, which: unknown, weights:
   }
 }
 
-/** The channels of the images: what the encoder's first filters read. */
+/** The number of image channels: the input channels of the encoder's first convolution. */
 function imageChannels(file: string, state: StateDictionary): number {
   for (const [name, { shape }] of state) {
     if (name.startsWith("model.encoder.") && shape.length === 4) return shape[2];
@@ -111,7 +111,7 @@ function imageChannels(file: string, state: StateDictionary): number {
   );
 }
 
-/** Names a state by its entries' names, shapes and values. */
+/** Hashes the names, shapes and values of a state's entries. */
 function identityOfState(state: StateDictionary): string {
   const hash = createHash("sha256");
   for (const [name, { shape, values }] of state) {

@@ -1,22 +1,23 @@
-/** Where settings may come from: what a file may not say, because it would run code or reach for the web. */
+/** Restricts where settings may come from: a file must not contain settings that would run code or access the
+ * network. */
 import { isAbsolute, normalize } from "node:path";
 import { showSetting } from "../settings/settings.ts";
 import type { Config } from "./config.ts";
 import type { Settings } from "./presets.ts";
 
-/** A setting that a file may give some values of only. */
+/** A setting for which a file may give only some values. */
 interface FileRule {
   /** The setting. */
   readonly path: string;
   /** Whether a file may give the value. */
   readonly allows: (value: unknown) => boolean;
-  /** What it must be in a file, and why. */
+  /** What the value must be in a file, and why. */
   readonly requirement: string;
 }
 
 const NO_PATH: ReadonlySet<unknown> = new Set(["auto", "off"]);
 
-/** What would be asked of another machine: addresses, and the shares of Windows's networks. */
+/** Values that refer to another machine: addresses, and Windows network shares. */
 const ELSEWHERE = /:\/\/|(?:^|,)\s*(?:\/\/|\\\\)/;
 
 const onThisMachine = (path: string): FileRule => ({
@@ -36,10 +37,10 @@ const RULES: readonly FileRule[] = [
   ...["data.path", "data.root", "data.train", "data.test", "objective.weights"].map(onThisMachine),
 ];
 
-/** Refuses what only the command line, or the program's own call, may say.
- * @param config all settings, wherever they came from
- * @param said those that the command line said, or the program
- * @throws {RangeError} a file says one of the others
+/** Rejects values that only the command line, or the calling program, may give.
+ * @param config all settings, from all sources
+ * @param said the settings that the command line or the program gave
+ * @throws {RangeError} such a value comes from a file
  */
 export function checkOrigins(config: Config, said: Settings): void {
   for (const { path, allows, requirement } of RULES) {
@@ -53,8 +54,8 @@ export function checkOrigins(config: Config, said: Settings): void {
   }
 }
 
-/** Refuses a run's folder that a file of settings names, if it is not within the working folder.
- * @throws {RangeError} it is elsewhere
+/** Rejects a run's folder given in a settings file if it is outside the working folder.
+ * @throws {RangeError} the folder is outside
  */
 export function checkOut(out: string): void {
   if (!isAbsolute(out) && !/^\.\.(?:[\\/]|$)/.test(normalize(out))) return;
@@ -64,7 +65,8 @@ export function checkOut(out: string): void {
   );
 }
 
-/** The flags that must stand on the command line again for a run to go on as it is configured: a file may not say them.
+/** The flags that must be given on the command line again to resume a run with its configuration, because a file must
+ * not contain them.
  *
  * ```ts
  * import { flagsBesideFile } from "./origins.ts";

@@ -1,15 +1,15 @@
-/** Presets: named settings. Each states only what it changes, with the reason. */
+/** Presets: named settings. Each lists only what it changes, with the reason. */
 import { DIFFUSION_PRESETS } from "./diffusion_presets.ts";
 import type { Settings } from "./preset.ts";
 
 export type { Settings } from "./preset.ts";
 
-/** The preset that is meant where none is named. */
+/** The default preset. */
 export const DEFAULT_PRESET = "digits";
 
-/** A large first stage around a codebook that learns by gradient, trained adversarially: what VQGAN, LDM's first stages and
- * MoVQ have in common. Any of it can be exchanged: `--quantizer.type clustered` keeps K and D. LPIPS's weights are the
- * user's: `--objective.weights`. */
+/** A large first stage with a codebook trained by gradient and an adversarial loss: what VQGAN, LDM's first stages and
+ * MoVQ have in common. Every setting can be changed: `--quantizer.type clustered` keeps K and D. The user supplies the
+ * LPIPS weights: `--objective.weights`. */
 function adversarial(
   batchSize: number,
   { objective, model, quantizer }: Readonly<Record<"objective" | "model" | "quantizer", Settings>>,
@@ -18,7 +18,7 @@ function adversarial(
     objective: { type: "adversarial", ...objective },
     model: { type: "vqgan", ...model },
     quantizer,
-    // taming's: 4.5e-6 for each image of a batch, whatever the network.
+    // As in taming: 4.5e-6 per image of a batch, for every network.
     optimizer: { learningRate: 4.5e-6 * batchSize, beta1: 0.5, beta2: 0.9 },
     training: { batchSize },
   };
@@ -28,62 +28,62 @@ function adversarial(
 export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>([
   ["digits", {
     training: {
-      batchSize: 128, // Of 9,003 images; the paper's 1,024 would leave 8 steps an epoch.
-      epochs: 10, // As far as the reference implementation's curves go.
+      batchSize: 128, // There are 9,003 images; the paper's 1,024 would leave 8 steps per epoch.
+      epochs: 10, // The length of the reference implementation's curves.
     },
   }],
   ["emoji", {
     data: { name: "emoji" }, // 32×32; --data.size 64 takes four times as long.
     training: {
       batchSize: 128,
-      epochs: 27, // Of 26 steps each: as many in all as the digits have.
+      epochs: 27, // 26 steps each: in total as many as for the digits.
     },
   }],
   ["gpt", {
-    // Stands on a run of the digits: 49 codes of 512 an image.
-    objective: { type: "autoregression", cache: "images" }, // The digits are as they are in every epoch.
+    // The first stage is a run of the digits: 49 codes per image, K = 512.
+    objective: { type: "autoregression", cache: "images" }, // The digits are not augmented: they are the same in every epoch.
     optimizer: {
       type: "adamw",
-      learningRate: 1e-3, // A small model; larger ones want 3e-4 and less.
-      beta2: 0.95, // As minGPT.
+      learningRate: 1e-3, // For a small model; larger ones need 3e-4 or less.
+      beta2: 0.95, // As in minGPT.
       schedule: "cosine",
     },
     training: {
-      batchSize: 64, // 140 steps an epoch.
+      batchSize: 64, // 140 steps per epoch.
       epochs: 10,
     },
   }],
   ["maskgit", {
-    // Stands on a run of the digits; as gpt otherwise.
-    objective: { type: "masking", cache: "images" }, // The digits are as they are in every epoch.
+    // The first stage is a run of the digits; otherwise as gpt.
+    objective: { type: "masking", cache: "images" }, // The digits are not augmented: they are the same in every epoch.
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
-    training: { batchSize: 64, epochs: 30 }, // A step learns from the hidden codes only.
+    training: { batchSize: 64, epochs: 30 }, // A step learns only from the masked codes.
   }],
   ["rq-transformer", {
-    // Stands on a run with a residual or a product quantizer; as gpt otherwise.
-    objective: { type: "residual-autoregression", cache: "images" }, // The digits are as they are in every epoch.
+    // The first stage is a run with a residual or a product quantiser; otherwise as gpt.
+    objective: { type: "residual-autoregression", cache: "images" }, // The digits are not augmented: they are the same in every epoch.
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
   ["imagebart", {
-    // Stands on a run of the digits; as gpt otherwise.
+    // The first stage is a run of the digits; otherwise as gpt.
     objective: {
       type: "imagebart",
-      steps: 2, // Each costs half as much again as all of gpt.
-      cache: "images", // The digits are as they are in every epoch.
+      steps: 2, // Each costs one and a half times as much as all of gpt.
+      cache: "images", // The digits are not augmented: they are the same in every epoch.
     },
     model: { layers: 3 },
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
   ["var", {
-    // Stands on a run with a multi-scale quantizer; as gpt otherwise.
-    objective: { type: "next-scale", cache: "images" }, // The digits are as they are in every epoch.
+    // The first stage is a run with a multi-scale quantiser; otherwise as gpt.
+    objective: { type: "next-scale", cache: "images" }, // The digits are not augmented: they are the same in every epoch.
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
   ["digits-reference", {
-    // What tests/fixtures/digits-curves.json was made with, in full, so that no change of a default moves it.
+    // The settings of tests/fixtures/digits-curves.json, in full, so that a changed default does not affect them.
     seed: 42,
     data: { name: "digits" },
     model: { hidden: 128, residualHidden: 32, residualLayers: 2 },
@@ -103,9 +103,9 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     training: { batchSize: 128, epochs: 10 },
   }],
   [
-    "vqgan-f16", // arXiv 2012.09841 on FFHQ and CelebA-HQ; the model's defaults are its own.
+    "vqgan-f16", // arXiv 2012.09841 on FFHQ and CelebA-HQ; the model's defaults are those of the paper.
     adversarial(12, {
-      objective: { discStart: 30_001 }, // ImageNet's is 250,001.
+      objective: { discStart: 30_001 }, // For ImageNet it is 250,001.
       model: {},
       quantizer: { type: "vanilla", codebookSize: 1024, codebookDim: 256 },
     }),
@@ -127,7 +127,7 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     }),
   ],
   [
-    "movq", // arXiv 2209.09002: VQGAN's sizes, four codes a place of one codebook, modulated norms.
+    "movq", // arXiv 2209.09002: the sizes of VQGAN, four codes per position from one codebook, modulated norms.
     adversarial(12, {
       objective: { discStart: 30_001 },
       model: { norm: "spatial" },
@@ -140,14 +140,14 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     }),
   ],
   ["rqvae", {
-    // arXiv 2203.01941 on FFHQ, 8×8 places of four codes; its public configuration attends at 16, not 8.
+    // arXiv 2203.01941 on FFHQ, 8×8 positions of four codes; its public configuration has attention at 16, not 8.
     objective: { type: "adversarial", pixelLoss: "l2", discLayers: 2, generatorWeight: 0.75 },
     model: { type: "vqgan", chMult: [1, 1, 2, 2, 4, 4] },
     quantizer: {
       type: "residual",
       depth: 4,
       shared: true,
-      // Its unused codes start again: those that serve less than one feature a batch.
+      // Unused codes are replaced: those chosen by less than one feature per batch.
       inner: { type: "ema", codebookSize: 2048, codebookDim: 256, replaceBelow: 1 },
     },
     optimizer: { learningRate: 4e-5, beta1: 0.5, beta2: 0.9 },
@@ -157,16 +157,16 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     data: { name: "emoji" },
     objective: {
       type: "adversarial",
-      perceptual: "none", // LPIPS's networks would cost more than all of this one.
+      perceptual: "none", // LPIPS's network would cost more than this whole model.
       // Without a perceptual term, the defaults let the quantiser's losses and the discriminator outweigh the pixels: the
       // colours were wrong and the mse twice as high.
       pixelLoss: "l2",
       quantizerWeight: 0.1,
       generatorWeight: 0.25,
-      discStart: 500, // Of some 1,600 steps: by then reconstructions have their colours.
-      discWarmupSteps: 50, // An untrained discriminator would lead the first steps astray.
+      discStart: 500, // Of about 1,600 steps: by then the colours of the reconstructions are right.
+      discWarmupSteps: 50, // An untrained discriminator would give misleading gradients at first.
       generatorRampSteps: 200,
-      discLayers: 2, // A patch of 34×34 pixels sees the whole emoji.
+      discLayers: 2, // A patch of 34×34 pixels covers the whole emoji.
       discChannels: 16,
     },
     model: {
@@ -178,7 +178,7 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
       numResBlocks: 1,
       groups: 8, // 32 do not divide 16 channels.
     },
-    optimizer: { learningRate: 4e-4, beta1: 0.5, beta2: 0.9 }, // 4.5e-6 an image is for weeks of steps.
+    optimizer: { learningRate: 4e-4, beta1: 0.5, beta2: 0.9 }, // 4.5e-6 per image is for trainings of weeks.
     training: { batchSize: 16, epochs: 8 },
   }],
   ...DIFFUSION_PRESETS,

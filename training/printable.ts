@@ -1,13 +1,13 @@
-/** Text for terminals and lines of tables. */
+/** Makes text safe for terminals and table rows. */
 
 import { jsonNumbers } from "../files/json_number.ts";
 
-/** What moves the cursor, begins a command of a terminal, or ends a line. */
+/** Characters that move the cursor, start a terminal command, or end a line. */
 const CONTROLS = /[\p{Cc}\u2028\u2029]/u;
-/** The same, and what turns the direction of writing. */
+/** The same, and characters that change the writing direction. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** A name as it can be printed: each control character is a �.
+/** Makes a name printable: replaces each control character by �.
  *
  * ```ts
  * import { printable } from "./printable.ts";
@@ -19,7 +19,7 @@ export function printable(name: string): string {
   return name.replace(UNPRINTABLE, "�");
 }
 
-/** The same of a text that may have lines and tabs. */
+/** Does the same for a text that may have line breaks and tabs. */
 export function printableLines(text: string): string {
   return text.replace(
     UNPRINTABLE,
@@ -27,8 +27,8 @@ export function printableLines(text: string): string {
   );
 }
 
-/** A value as one line of JSON that can be printed: what JSON lets stand, and terminals do not, is escaped; a number that
- * is not finite stands as its text. */
+/** A value as one line of printable JSON. Characters that JSON allows but terminals interpret are escaped. A number
+ * that is not finite is written as a string. */
 export function printableJson(value: unknown): string {
   return JSON.stringify(value, jsonNumbers).replace(
     UNPRINTABLE,
@@ -36,7 +36,7 @@ export function printableJson(value: unknown): string {
   );
 }
 
-/** Whether a name has what must not stand in a script: control characters, or halves of characters. */
+/** Whether a name contains characters that are not allowed in a script: control characters or lone surrogates. */
 export function hasControls(name: string): boolean {
   return CONTROLS.test(name) || !name.isWellFormed();
 }

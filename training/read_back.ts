@@ -1,22 +1,22 @@
-/** Files that a run left, read back: what each holds is checked, and one that is broken is named. */
+/** Reads the files of a run and validates their contents. Errors name the damaged file. */
 import { readFile, stat } from "node:fs/promises";
 import * as z from "zod";
 import { parseJson } from "../files/bounded_json.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
 
-/** A number as `toJsonNumber` keeps it: the number, or the text of one that is not finite. */
+/** A number as `toJsonNumber` writes it: the number, or a string if it is not finite. */
 export const jsonNumber: z.ZodType<number> = z.union([
   z.number(),
   z.enum(["Infinity", "-Infinity", "NaN"]).transform(fromJsonNumber),
 ]);
 
-/** A file that cannot be read, or does not hold what it must. */
+/** A file that cannot be read, or does not have the required contents. */
 export class DamagedFileError extends Error {
-  /** Where it is. */
+  /** The path of the file. */
   readonly path: string;
 
-  /** Names it.
-   * @param requirement what it must be or hold: "it must hold JSON"
+  /** Creates the error for a file.
+   * @param requirement what the file must be or contain, such as "it must hold JSON"
    */
   constructor(path: string, requirement: string, actual: string, options?: ErrorOptions) {
     super(`Cannot read ${path}: ${requirement}, got ${actual}`, options);
@@ -25,8 +25,8 @@ export class DamagedFileError extends Error {
   }
 }
 
-/** The bytes of a regular file; none where there is no file.
- * @throws {DamagedFileError} it is none, or cannot be read
+/** Reads the bytes of a regular file; undefined if there is no file.
+ * @throws {DamagedFileError} it is not a regular file, or cannot be read
  */
 export async function readWhole(path: string): Promise<Uint8Array | undefined> {
   try {
@@ -40,9 +40,9 @@ export async function readWhole(path: string): Promise<Uint8Array | undefined> {
   throw new DamagedFileError(path, "it must be a regular file", "something else");
 }
 
-/** What a file of JSON holds; none where there is no file.
- * @param what it must hold, in words: "a run's summary"
- * @throws {DamagedFileError} it cannot be read, or holds something else
+/** Reads a JSON file; undefined if there is no file.
+ * @param what the required contents in words, such as "a run's summary"
+ * @throws {DamagedFileError} it cannot be read, or has other contents
  */
 export async function readJsonFile<T>(
   path: string,
@@ -53,9 +53,10 @@ export async function readJsonFile<T>(
   return bytes === undefined ? undefined : check(path, textOf(bytes), schema, what);
 }
 
-/** What a file of JSON holds in its lines, without a last one that a kill cut short; nothing where there is no file.
- * @param what a line must hold, in words
- * @throws {DamagedFileError} it cannot be read, or a line holds something else
+/** Reads a file with one JSON value per line, without an incomplete last line; an empty list if there is no file. A
+ * last line is incomplete if the process was killed while writing it.
+ * @param what the required contents of a line, in words
+ * @throws {DamagedFileError} it cannot be read, or a line has other contents
  */
 export async function readJsonLines<T>(
   path: string,
@@ -65,7 +66,7 @@ export async function readJsonLines<T>(
   const bytes = await readWhole(path);
   if (bytes === undefined) return [];
   const lines = textOf(bytes).split("\n");
-  lines.pop(); // Empty, or cut short.
+  lines.pop(); // Empty or incomplete.
   return lines.map((line, at) => check(path, line, schema, `${what} in line ${at + 1}`));
 }
 
@@ -82,7 +83,7 @@ function check<T>(path: string, text: string, schema: z.ZodType<T>, what: string
     throw new DamagedFileError(path, `it must hold ${what}`, `"${message}"${where}`);
   } catch (cause) {
     if (cause instanceof DamagedFileError) throw cause;
-    const { message } = cause as Error; // No JSON, or nested too deeply to walk.
+    const { message } = cause as Error; // Not JSON, or nested too deeply.
     throw new DamagedFileError(path, `it must hold ${what}`, message, { cause });
   }
 }

@@ -1,8 +1,8 @@
-/** The folder of a run that another process writes. */
+/** The folder of a run that another process writes to. */
 import { RunFolder } from "./run_folder.ts";
 
-/** The folder of a run for the processes that train together with the one that writes it: it reads, and what it is told to
- * write it drops.
+/** A run's folder for the processes that train together with the one that writes it. It can be read; all writes are
+ * ignored.
  *
  * ```ts
  * import { ReadOnlyRunFolder } from "@codebook/codebook";
@@ -15,7 +15,7 @@ import { RunFolder } from "./run_folder.ts";
  * ```
  */
 export class ReadOnlyRunFolder extends RunFolder {
-  /** Takes no lock: that of the process that writes is enough. */
+  /** Takes no lock: the writing process holds it. */
   override lock(): Promise<Disposable> {
     return Promise.resolve({ [Symbol.dispose]() {} });
   }
@@ -25,7 +25,7 @@ export class ReadOnlyRunFolder extends RunFolder {
     return Promise.resolve(undefined);
   }
 
-  /** Gives the path, and writes nothing. */
+  /** Returns the path, and writes nothing. */
   override writeTrace(): Promise<string> {
     return Promise.resolve(this.path);
   }

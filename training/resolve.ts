@@ -1,4 +1,4 @@
-/** Makes one configuration of the places that settings come from. */
+/** Combines settings from several sources into one configuration. */
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, showSetting } from "../settings/settings.ts";
 import type { DatasetConfig } from "../data/registry.ts";
@@ -18,35 +18,35 @@ export type PartialConfig =
       : Config[Name];
   }
   & {
-    /** The data set by name, and its settings. */
+    /** The data set's name and settings. */
     readonly data?: Partial<DatasetConfig>;
-    /** The method by name, and its settings. */
+    /** The quantiser's type and settings. */
     readonly quantizer?: QuantizerChanges;
   };
 
-/** Where settings come from; each goes over those before it. */
+/** The sources of settings. Each source overrides those before it. */
 export interface ConfigSources {
-  /** The configuration of the run that is resumed; it takes the place of a preset that is not named. */
+  /** The configuration of the run to resume. It replaces the preset if none is named. */
   readonly saved?: unknown;
-  /** What a configuration file holds. */
+  /** The contents of a configuration file. */
   readonly file?: unknown;
-  /** What the program or its command line says. */
+  /** The settings given by the program or on its command line. */
   readonly flags?: PartialConfig;
 }
 
-/** The same where nothing is known of what the command line says. */
+/** The same with settings from the command line that have not been validated. */
 export interface UncheckedSources extends Omit<ConfigSources, "flags"> {
-  /** What the command line says. */
+  /** The settings given on the command line. */
   readonly flags?: unknown;
 }
 
 const SOURCES: readonly string[] = ["saved", "file", "flags"] satisfies (keyof ConfigSources)[];
 
-/** The whole configuration: the defaults, below the preset, below the file, below the flags.
+/** Resolves the whole configuration. The preset overrides the defaults, the file overrides the preset, and the flags
+ * override the file.
  *
- * A quantiser of another type than the layers below have keeps their settings that it has too, except where its own
- * default differs from theirs: `--quantizer.type vanilla` keeps K, but measures nearness its own way. Another data set
- * does likewise.
+ * If a source chooses another quantiser, the settings that both quantisers have are kept, except those whose defaults
+ * differ: `--quantizer.type vanilla` keeps K, but uses its own distance. The same holds for another data set.
  *
  * ```ts
  * import { resolveConfig } from "@codebook/codebook";
@@ -57,15 +57,15 @@ const SOURCES: readonly string[] = ["saved", "file", "flags"] satisfies (keyof C
  * assert.equal(out, "runs/digits");
  * ```
  * @throws {TypeError} the sources are not `saved`, `file` and `flags`
- * @throws {RangeError} a setting is unknown (with the nearest known one), belongs to another type of quantiser, has a
- * value that is not allowed, or is not allowed from where it comes: what would execute code or connect to an address
- * counts from the flags alone
+ * @throws {RangeError} a setting is unknown (the message suggests the nearest known one), belongs to another type of
+ * quantiser, has a value that is not allowed, or is not allowed in its source: settings that execute code or connect to
+ * an address are allowed only in the flags
  */
 export function resolveConfig(sources: ConfigSources = {}): Config {
   return resolveUnchecked(sources);
 }
 
-/** As `resolveConfig`, of flags that the compiler does not know.
+/** As `resolveConfig`, for flags whose types are not checked at compile time.
  * @throws {TypeError | RangeError} as `resolveConfig`
  */
 export function resolveUnchecked(sources: UncheckedSources): Config {
@@ -74,12 +74,12 @@ export function resolveUnchecked(sources: UncheckedSources): Config {
   return config;
 }
 
-/** What is chosen where nothing says otherwise. */
+/** The default choices. */
 const START: Settings = Object.fromEntries(
   Object.entries(CHOICE_SECTIONS).map(([name, { by, choices }]) => [name, { [by]: choices[0] }]),
 );
 
-/** As `resolveConfig`, whatever the places say: which of them may say what is for the caller to check.
+/** As `resolveConfig`, without checking which source a setting may come from; the caller checks that.
  * @throws {RangeError} a setting is unknown or has a value that is not allowed
  */
 export function overlaySources(sources: UncheckedSources): Config {
@@ -127,14 +127,14 @@ function checkSource(source: unknown): void {
   }
 }
 
-/** A configuration without the quantiser that is the default everywhere, where the objective trains none. */
+/** Removes the default quantiser from a configuration whose objective trains no quantiser. */
 function withoutQuantizer(merged: Settings, layers: readonly Settings[]): Settings {
   const { quantizer: _, ...rest } = merged;
   const { quantizes } = objectiveKind(objectiveType(merged.objective));
   return quantizes || layers.some(({ quantizer }) => quantizer !== undefined) ? merged : rest;
 }
 
-/** Refuses a first stage where the objective stands on none, and none where it stands on one. */
+/** Rejects a first stage if the objective uses none, and a missing one if it needs one. */
 function checkStage1({ objective, stage1 = null }: Settings): void {
   const type = objectiveType(objective);
   const isNeeded = objectiveKind(type).stage1 === "required";
@@ -146,7 +146,7 @@ function checkStage1({ objective, stage1 = null }: Settings): void {
   );
 }
 
-/** Refuses to compute a batch in parts that do not divide it, or where the objective cannot. */
+/** Rejects accumulation if the parts do not divide the batch, or if the objective does not support it. */
 function checkAccumulation({ objective, training: { accumulate, batchSize } }: Config): void {
   if (accumulate === 1) return;
   if (!objectiveKind(objective.type).accumulates) {
@@ -168,7 +168,7 @@ function checkMetrics({ objective: { type }, training: { metrics } }: Config): v
   );
 }
 
-/** Refuses what is no preset's name. */
+/** Rejects an unknown preset name. */
 function checkPreset(name: unknown): asserts name is string {
   if (typeof name === "string" && PRESETS.has(name)) return;
   const known = [...PRESETS.keys()];
@@ -179,8 +179,8 @@ function checkPreset(name: unknown): asserts name is string {
   );
 }
 
-/** Puts a layer over those below. Where it chooses another data set, objective, model or quantiser, the settings of the
- * one before make way. */
+/** Adds a layer of settings over those below. If it chooses another data set, objective, model or quantiser, the
+ * settings of the previous choice are removed. */
 function addLayer(below: Settings, layer: Settings): Settings {
   const above = chooseModel(below, layer);
   const kept = Object.entries(CHOICE_SECTIONS).flatMap(([name, choice]) => {
@@ -192,7 +192,8 @@ function addLayer(below: Settings, layer: Settings): Settings {
   return merge({ ...below, ...Object.fromEntries(kept) }, above);
 }
 
-/** A layer that chooses another objective, and no model, chooses the objective's first one, if need be. */
+/** If a layer chooses another objective but no model, and the present model does not fit, chooses the objective's first
+ * model. */
 function chooseModel(below: Settings, layer: Settings): Settings {
   const { type } = section(layer.objective), model = section(layer.model);
   if (typeof type !== "string" || model.type !== undefined) return layer;
@@ -202,7 +203,8 @@ function chooseModel(below: Settings, layer: Settings): Settings {
   return { ...layer, model: { ...model, type: [...models.keys()][0] } };
 }
 
-/** What stays of a section's settings below a layer that may choose another, or another quantiser inside it. */
+/** The settings of a section that remain below a layer that may make another choice, or choose another inner
+ * quantiser. */
 function makeWay(before: Settings, layer: Settings, choice: ChoiceSection): Settings {
   const { by, defaults } = choice;
   const old = before[by], now = layer[by] ?? old;
@@ -214,7 +216,7 @@ function makeWay(before: Settings, layer: Settings, choice: ChoiceSection): Sett
   return { ...before, inner: makeWay(inside, section(layer.inner), choice) };
 }
 
-/** The settings that mean the same to another: it has them, with the same default. */
+/** The settings that have the same meaning for another choice: it has them, with the same default. */
 function common(
   settings: Settings,
   usual: ReadonlyMap<string, unknown>,
@@ -226,7 +228,7 @@ function common(
   return Object.fromEntries(kept);
 }
 
-/** Settings over others, section by section. */
+/** Merges settings over others, section by section. */
 export function merge(below: Settings, above: Settings): Settings {
   const merged = new Map(Object.entries(below));
   for (const [name, value] of Object.entries(above)) {
@@ -236,7 +238,7 @@ export function merge(below: Settings, above: Settings): Settings {
   return Object.fromEntries(merged);
 }
 
-/** A value as settings; none where it is no object of them. */
+/** A value as settings; empty if it is not an object. */
 export function section(value: unknown): Settings {
   return isSection(value) ? value : {};
 }

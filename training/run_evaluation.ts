@@ -1,4 +1,4 @@
-/** Measures a trained model: how it uses its codebook, how near its images are, and what a report shows of it. */
+/** Evaluates a trained model: codebook usage, reconstruction quality, and the data for its report. */
 import { withoutGradients } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -18,60 +18,60 @@ import {
 import type { EvaluationProtocol, MetricProtocol } from "../objectives/protocol.ts";
 import type { Samples } from "../objectives/sample_grid.ts";
 
-/** What is measured. */
+/** What is evaluated. */
 export interface RunEvaluationOptions {
-  /** Where to compute. */
+  /** The device to compute on. */
   readonly device: Device;
-  /** What is measured. */
+  /** What is evaluated. */
   readonly model: Autoencoder;
-  /** Whose images it is shown. */
+  /** The data set to evaluate on. */
   readonly dataset: Dataset;
-  /** Which part of it. */
+  /** The part of the data set. */
   readonly split: Split;
-  /** How many of its images, at most. */
+  /** The largest number of images. */
   readonly limit: number;
-  /** All images of the part. */
+  /** Batches with all images of the part. */
   readonly batches: AsyncIterable<Batch>;
-  /** Of the quantiser's choices, if it makes any in evaluation. */
+  /** Key for random choices of the quantiser, if it makes any in evaluation. */
   readonly key: RandomKey;
-  /** Training steps since each code was last chosen, `[K]`, where that is known. */
+  /** Training steps since each code was last chosen, `[K]`, if known. */
   readonly ages?: ArrayLike<number>;
 }
 
-/** What was measured. */
+/** Result of `evaluateRun`. */
 export interface RunEvaluation extends Omit<Measurements, "protocols"> {
-  /** The numbers that every run has. */
+  /** The test numbers that every run has. */
   readonly numbers: TestNumbers;
-  /** How the codebook is used. */
+  /** How the codes are used. */
   readonly codebook: CodebookReport;
-  /** The protocols by hash. */
+  /** The protocols, by hash. */
   readonly protocols: Readonly<Record<string, EvaluationProtocol | MetricProtocol>>;
-  /** Some images beside their reconstructions. */
+  /** Some images with their reconstructions. */
   readonly samples: Samples;
-  /** The codebook among the features; none where it has no vectors of their length. */
+  /** The codes among the features; null if the codebook has no vectors of the features' length. */
   readonly space: CodeSpace | null;
 }
 
-/** Codes, and some of the features that were encoded with them, as they are compared. */
+/** Codes and some encoded features, in the space in which they are compared. */
 export interface CodeSpace {
-  /** Numbers in a vector. */
+  /** Length of a vector. */
   readonly width: number;
   /** The code vectors, `[K, width]`. */
   readonly codes: Float32Array;
-  /** How often each was chosen, `[K]`. */
+  /** How often each code was chosen, `[K]`. */
   readonly counts: Int32Array;
   /** Features, `[n, width]`. */
   readonly features: Float32Array;
 }
 
-/** Images that a report shows, and features, at most. */
+/** The largest numbers of images and of features in a report. */
 const SAMPLES = 12, FEATURES = 1200;
 
-/** Metrics that the test numbers have too, of values that are not clipped. */
+/** Metrics that the test numbers also contain, there for values that are not clipped. */
 const TWICE: ReadonlySet<string> = new Set(["mse", "psnr", "psnr-of-mse"]);
 
-/** Measures a model over images of a data set.
- * @throws {RangeError} there is no image
+/** Evaluates a model on images of a data set.
+ * @throws {RangeError} there are no images
  */
 export async function evaluateRun(
   evaluation: ImageEvaluation,
@@ -112,7 +112,7 @@ export async function evaluateRun(
         originals.set(batch.originals.subarray(from, from + size), taken * size);
         reconstructions.set(rebuilt.subarray(from, from + size), taken * size);
       }
-      // The same share of every batch, evenly.
+      // An equal number from every batch, evenly spaced.
       width = compared.shape[compared.shape.length - 1];
       const rows = found.length / width;
       const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));
@@ -149,12 +149,12 @@ export async function evaluateRun(
   };
 }
 
-/** Number `index` of `count` places spread evenly over `total`. */
+/** Position number `index` of `count` positions that are evenly spaced over `total`. */
 function spread(index: number, count: number, total: number): number {
   return Math.floor(index * total / count);
 }
 
-/** The batches up to so many images. */
+/** The batches up to this many images. */
 async function* first(batches: AsyncIterable<Batch>, images: number): AsyncGenerator<Batch> {
   let left = images;
   for await (const { images: values, count } of batches) {
@@ -165,7 +165,8 @@ async function* first(batches: AsyncIterable<Batch>, images: number): AsyncGener
   }
 }
 
-/** The vector of every code, `[K, D]`; none of a method that has no codebook and makes several codes of a feature. */
+/** The vector of every code, `[K, D]`; undefined for a method that has no codebook and gives several codes per
+ * feature. */
 async function codeVectors(
   device: Device,
   { quantizer }: Autoencoder,

@@ -1,4 +1,4 @@
-/** What the files of a run hold, where they are read back. */
+/** Reads the files of a run. */
 import { join } from "node:path";
 import * as z from "zod";
 import { PRECISIONS } from "../core/precision.ts";
@@ -19,15 +19,15 @@ const protocol: z.ZodType<RecordedProtocol> = z.object({
   metrics: z.record(z.string(), z.string()),
 }).catchall(scalar);
 
-/** What a run took, as every summary says. */
+/** The cost of a run, which every summary contains. */
 export interface RunCosts {
   /** Steps taken. */
   readonly steps: number;
-  /** What trained the run. */
+  /** The device that trained the run. */
   readonly device: string;
-  /** Its speed; none where the last session had no step left to take. */
+  /** Training speed; null if the last session had no step left to take. */
   readonly imagesPerSecond: number | null;
-  /** The model's parameters; older summaries do not say. */
+  /** The number of the model's parameters; missing in older summaries. */
   readonly parameters?: number;
 }
 
@@ -38,22 +38,22 @@ const COSTS = z.object({
   parameters: z.int().min(0).optional(),
 });
 
-/** The parts of the `summary.json` of a first stage's run that others read. */
+/** The parts of a first stage's `summary.json` that other code reads. */
 export interface RunSummary extends RunCosts {
-  /** Its numbers on the test images, with the hash of their protocol. */
+  /** The test numbers, with the hash of their protocol. */
   readonly test: {
     /** The mean squared error. */
     readonly mse: number;
-    /** In dB; none, or infinite, where the images are equal. */
+    /** In dB; null or infinite if the images are equal. */
     readonly psnr: number | null;
-    /** The share of the codes that were chosen. */
+    /** The fraction of the codes that were chosen. */
     readonly usage: number;
-    /** Of the codes. */
+    /** The perplexity of the codes. */
     readonly perplexity: number;
-    /** How they were measured. */
+    /** The hash of the protocol. */
     readonly protocol: string;
   };
-  /** What `training.metrics` asked for. */
+  /** The measurements requested by `training.metrics`. */
   readonly measurements?: readonly { readonly metric: string; readonly value: number }[];
   /** The protocols by hash. */
   readonly protocols: Readonly<Record<string, RecordedProtocol>>;
@@ -62,7 +62,7 @@ export interface RunSummary extends RunCosts {
 const SUMMARY: z.ZodType<RunSummary> = COSTS.extend({
   test: z.object({
     mse: z.number().min(0),
-    psnr: jsonNumber.nullable(), // Runs have null too where the images are equal.
+    psnr: jsonNumber.nullable(), // Some runs have null if the images are equal.
     usage: z.number().min(0).max(1),
     perplexity: z.number().min(0),
     protocol: z.string(),
@@ -74,14 +74,14 @@ const SUMMARY: z.ZodType<RunSummary> = COSTS.extend({
   error: "the protocol of the test numbers must be among them",
 });
 
-/** Reads a run's `summary.json`; none where it is not finished.
+/** Reads a run's `summary.json`; undefined if the run is not finished.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readSummary(folder: string): Promise<RunSummary | undefined> {
   return await readJsonFile(join(folder, "summary.json"), SUMMARY, "a run's summary");
 }
 
-/** Reads what trained a run, as its `summary.json` says; none where it is not finished.
+/** Reads from `summary.json` which device trained a run; undefined if the run is not finished.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readTrainingDevice(folder: string): Promise<string | undefined> {
@@ -90,7 +90,8 @@ export async function readTrainingDevice(folder: string): Promise<string | undef
   return (await readJsonFile(path, schema, "what trained a run"))?.device;
 }
 
-/** Reads the `summary.json` of a generator's run, whose test numbers are its objective's own; none where it is not finished.
+/** Reads the `summary.json` of a generator's run, whose test numbers depend on its objective; undefined if the run is
+ * not finished.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readGeneratorSummary(folder: string): Promise<RunCosts | undefined> {
@@ -100,7 +101,7 @@ export async function readGeneratorSummary(folder: string): Promise<RunCosts | u
 const COUNTS = z.array(z.int().min(0)).min(1)
   .refine((counts) => counts.some((count) => count > 0), { error: "some code must be chosen" });
 
-/** Reads how often each code was chosen, `[K]`; none where there is no such file.
+/** Reads how often each code was chosen, `[K]`; undefined if there is no such file.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readCounts(path: string): Promise<readonly number[] | undefined> {
@@ -114,7 +115,8 @@ const RECORD: z.ZodType<RunRecord> = z.looseObject({
   test: z.looseObject({ protocol: z.string().optional() }).optional(),
 });
 
-/** Reads the records of a run's `metrics.jsonl`, without one that a kill cut short; nothing where there is no such file.
+/** Reads the records of a run's `metrics.jsonl`, without an incomplete last one; an empty list if there is no such
+ * file.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readRecords(path: string): Promise<readonly RunRecord[]> {
@@ -123,20 +125,20 @@ export async function readRecords(path: string): Promise<readonly RunRecord[]> {
 
 const FAILURE = z.object({ reason: z.string() });
 
-/** Reads why a run failed; none where there is no such file.
+/** Reads why a run failed; undefined if there is no such file.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readFailure(path: string): Promise<string | undefined> {
   return (await readJsonFile(path, FAILURE, "why a run failed"))?.reason;
 }
 
-/** A number that `evaluate` measured. */
+/** A measurement of `evaluate`. */
 export interface EvaluatedNumber {
-  /** What it is, with its unit: `PSNR (dB), clipped`. */
+  /** The name with the unit: `PSNR (dB), clipped`. */
   readonly name: string;
-  /** In that unit. */
+  /** The value in that unit. */
   readonly value: number;
-  /** Digits after the point that mean something. */
+  /** Number of meaningful decimals. */
   readonly decimals: number;
   /** Which way is better. */
   readonly better: "higher" | "lower";
@@ -154,7 +156,7 @@ const EVALUATION: z.ZodType<{ readonly measurements: readonly EvaluatedNumber[] 
   })),
 });
 
-/** Reads what `evaluate` measured of a run last, beside the test numbers; none where it measured nothing.
+/** Reads the last measurements that `evaluate` made of a run, besides the test numbers; undefined if there are none.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readEvaluation(

@@ -1,6 +1,6 @@
-/** The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard's events, `counts.json`, `checkpoints/`, `samples/`,
- * `summary.json`, after an evaluation `evaluation.json` and `report.html`, and `trace.json` where a profile was asked
- * for. */
+/** The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard's events, `counts.json`, `checkpoints/`,
+ * `samples/`, `summary.json`; after an evaluation also `evaluation.json` and `report.html`; and `trace.json` if a
+ * profile was requested. */
 import { appendFile, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJson } from "../files/bounded_json.ts";
@@ -15,22 +15,22 @@ import { readCounts, readRecords } from "./run_files.ts";
 import { EventFile, scalarsOf } from "./tensorboard/events.ts";
 import { readSampleGrid, type Samples } from "../objectives/sample_grid.ts";
 
-/** How far the run in a folder is: `empty`, there is none; `started`, there is one that has not come to its end, so
- * it can be resumed; `finished`, it has its summary. */
+/** The state of the run in a folder. `empty`: there is no run. `started`: the run is not finished and can be resumed.
+ * `finished`: the run has a summary. */
 export type RunStage = "empty" | "started" | "finished";
 
-/** TensorBoard takes every file with `tfevents` in its name. */
+/** TensorBoard reads every file with `tfevents` in its name. */
 const EVENTS = "events.out.tfevents.codebook", TEST_EVENTS = `test/${EVENTS}`;
 const FILES = [
   ...["config.json", "metrics.jsonl", EVENTS, TEST_EVENTS, "counts.json"],
   ...["summary.json", "trace.json", "evaluation.json", "report.html"],
 ] as const;
 const FOLDERS = ["checkpoints", "samples"] as const;
-/** Test images on a sample grid, at most. */
+/** The largest number of test images in a sample grid. */
 const SAMPLES = 16;
 
-/** Writes and reads the files of a run. All but `metrics.jsonl` are replaced in one step, so that a kill leaves each
- * either as it was or whole.
+/** Writes and reads the files of a run. All except `metrics.jsonl` are replaced atomically: if the process is killed,
+ * each file is either the old one or the complete new one.
  *
  * ```ts
  * import { RunFolder } from "@codebook/codebook";
@@ -45,37 +45,37 @@ const SAMPLES = 16;
  * ```
  */
 export class RunFolder {
-  /** Where it is. */
+  /** The path of the folder. */
   readonly path: string;
-  /** Of the training. */
+  /** Events of the training. */
   readonly #events: EventFile;
-  /** Of the evaluations: TensorBoard lays curves of one name over each other where they are in different folders. */
+  /** Events of the evaluations. TensorBoard overlays curves of the same name if they are in different folders. */
   readonly #testEvents: EventFile;
 
-  /** Names a folder; nothing is written yet. */
+  /** Refers to a folder; nothing is written yet. */
   constructor(path: string) {
     this.path = path;
     this.#events = new EventFile(join(path, EVENTS));
     this.#testEvents = new EventFile(join(path, TEST_EVENTS));
   }
 
-  /** Whether a run is in the folder, and whether it came to its end. */
+  /** Whether the folder has a run, and whether the run is finished. */
   async state(): Promise<RunStage> {
     if (await exists(this.#file("summary.json"))) return "finished";
     const signs = ["config.json", "metrics.jsonl", ...FOLDERS].map((name) => this.#file(name));
     return (await Promise.all(signs.map(exists))).includes(true) ? "started" : "empty";
   }
 
-  /** Whether the run has not recorded anything yet: it was killed before its first checkpoint, or is yet to start. */
+  /** Whether the run has not recorded anything yet: it was killed before its first checkpoint, or has not started. */
   async isUntouched(): Promise<boolean> {
     const metrics = this.#file("metrics.jsonl");
     if (await exists(this.checkpoint("last"))) return false;
     return !await exists(metrics) || await readText(metrics) === "";
   }
 
-  /** Makes the folder, and keeps other processes from training in it until the lock is disposed of, or this process
+  /** Creates the folder, and prevents other processes from training in it until the lock is disposed or this process
    * ends.
-   * @throws {Error} the folder cannot be made, or another process trains in it
+   * @throws {Error} the folder cannot be created, or another process is training in it
    */
   async lock(): Promise<Disposable> {
     await makeFolder(this.path);
@@ -87,8 +87,8 @@ export class RunFolder {
     );
   }
 
-  /** Flushes what was appended to the disk, so that a checkpoint that is written next finds its history there after a
-   * loss of power.
+  /** Flushes appended data to the disk. After a power failure, the history is then at least as long as the next
+   * checkpoint needs.
    * @throws {Error} the files cannot be written
    */
   async sync(): Promise<void> {
@@ -98,10 +98,10 @@ export class RunFolder {
     }
   }
 
-  /** Makes the folder ready for a run that goes on after `step`: makes its folders, removes what was left by a run
-   * that was killed, takes the summary away, and cuts `metrics.jsonl` and the event file
-   * back to what they have up to that step. Where they end before it, a record of the kind `gap` marks the place.
-   * @returns the step that the history ends with, where it is short of `step`
+  /** Prepares the folder for a run that continues after `step`: creates the subfolders, removes temporary files of a
+   * killed run, removes the summary, and truncates `metrics.jsonl` and the event file after that step. If they end
+   * before it, a record of the kind `gap` marks the place.
+   * @returns the last step of the history, if it is before `step`
    * @throws {Error} the folder cannot be written
    */
   async begin(step: number): Promise<number | undefined> {
@@ -126,12 +126,12 @@ export class RunFolder {
     return last < step ? last : undefined;
   }
 
-  /** Where the weights are in a folder that `card` made: `model.safetensors`. */
+  /** The path of the weights in a folder that `card` wrote: `model.safetensors`. */
   get model(): string {
     return this.#file("model.safetensors");
   }
 
-  /** Where a checkpoint is. */
+  /** The path of a checkpoint. */
   checkpoint(name: "last" | "best" | "weights"): string {
     return join(this.path, "checkpoints", `${name}.safetensors`);
   }
@@ -147,8 +147,8 @@ export class RunFolder {
     await saveCheckpoint(this.checkpoint(name), state, header);
   }
 
-  /** Appends a record to `metrics.jsonl`, and its numbers to the event files: those of steps to that of the training,
-   * those of test images to that of the evaluations, under the same names.
+  /** Appends a record to `metrics.jsonl`, and its numbers to the event files. Numbers of training steps go to the event
+   * file of the training, and numbers of test images to that of the evaluations, under the same names.
    * @throws {Error} the file cannot be written
    */
   async log(record: { readonly step: number; readonly [name: string]: unknown }): Promise<void> {
@@ -167,8 +167,7 @@ export class RunFolder {
     }
   }
 
-  /** Appends how often each code was chosen to the event file, and leaves it in `counts.json`, in place of the step's
-   * before.
+  /** Appends how often each code was chosen to the event file, and replaces `counts.json`.
    * @throws {Error} a file cannot be written
    */
   async logCounts(step: number, counts: Int32Array): Promise<void> {
@@ -176,7 +175,7 @@ export class RunFolder {
     await writeAtomically(this.#file("counts.json"), `[${counts.join()}]\n`);
   }
 
-  /** Writes `samples/epoch-003.png`; the event file has it too.
+  /** Writes `samples/epoch-003.png`, and adds it to the event file.
    * @throws {Error} the file cannot be written
    */
   async saveSamples(
@@ -188,7 +187,7 @@ export class RunFolder {
     await this.#events.image(step, "samples", png);
   }
 
-  /** Writes `config.json`, and makes the folder if need be.
+  /** Writes `config.json`, and creates the folder if necessary.
    * @throws {Error} the folder cannot be written
    */
   async writeConfig(config: unknown): Promise<void> {
@@ -215,7 +214,7 @@ export class RunFolder {
     }
   }
 
-  /** Removes the run, and nothing else that lies in the folder.
+  /** Removes the run, but no other files in the folder.
    * @throws {Error} the folder cannot be written
    */
   async clear(): Promise<void> {
@@ -230,14 +229,14 @@ export class RunFolder {
     }
   }
 
-  /** Writes `summary.json`: from then on the run is finished.
+  /** Writes `summary.json`, which marks the run as finished.
    * @throws {Error} the folder cannot be written
    */
   async writeSummary(summary: unknown): Promise<void> {
     await writeAtomically(this.#file("summary.json"), showJson(summary));
   }
 
-  /** Writes `trace.json`, a profile as `chromeTrace` gives it, and gives its path.
+  /** Writes `trace.json`, a profile as returned by `chromeTrace`, and returns its path.
    * @throws {Error} the folder cannot be written
    */
   async writeTrace(trace: string): Promise<string> {
@@ -246,21 +245,21 @@ export class RunFolder {
     return path;
   }
 
-  /** The records of `metrics.jsonl`, without one that a kill cut short; none where there is no such file.
+  /** The records of `metrics.jsonl`, without an incomplete last one; an empty list if there is no such file.
    * @throws {DamagedFileError} the file cannot be read, or has other lines
    */
   async records(): Promise<readonly RunRecord[]> {
     return await readRecords(this.#file("metrics.jsonl"));
   }
 
-  /** How often each code was chosen when that was logged last, `[K]`; none where it was not.
-   * @throws {DamagedFileError} the file cannot be read, or holds something else
+  /** How often each code was chosen, `[K]`, as logged last; null if it was never logged.
+   * @throws {DamagedFileError} the file cannot be read, or has other contents
    */
   async counts(): Promise<readonly number[] | null> {
     return await readCounts(this.#file("counts.json")) ?? null;
   }
 
-  /** The picture of the last epoch that has one, as `samples/epoch-003.png`; none where no epoch has. */
+  /** The path of the last epoch's picture, such as `samples/epoch-003.png`; null if there is none. */
   async lastPicture(): Promise<string | null> {
     const names = await readdir(this.#file("samples")).catch(() => []);
     const epochs = names.flatMap((name) => /^epoch-(\d+)\.png$/.exec(name)?.[1] ?? []);
@@ -268,9 +267,9 @@ export class RunFolder {
     return last === undefined ? null : `samples/epoch-${last}.png`;
   }
 
-  /** The samples of the last epoch that has some, as far as a PNG keeps them; none where no epoch has.
-   * @param images how many the set has that they were taken from
-   * @throws {DamagedFileError} the file cannot be read, or is not a picture of so many images of the shape
+  /** The samples of the last epoch that has a picture, with the precision of a PNG; null if there is none.
+   * @param images the number of images in the set that the samples were taken from
+   * @throws {DamagedFileError} the file cannot be read, or is not a picture of that many images of the shape
    */
   async lastSamples(images: number, imageShape: Samples["imageShape"]): Promise<Samples | null> {
     const name = await this.lastPicture();
@@ -287,7 +286,7 @@ export class RunFolder {
     }
   }
 
-  /** Writes what was measured as `evaluation.json`, and its report as `report.html`.
+  /** Writes the measurements as `evaluation.json`, and the report as `report.html`.
    * @throws {Error} the folder cannot be written
    */
   async writeEvaluation(result: unknown, report: string): Promise<void> {
@@ -300,7 +299,7 @@ export class RunFolder {
   }
 }
 
-/** The step of a line of `metrics.jsonl`; infinite for one that a kill cut short. */
+/** The step of a line of `metrics.jsonl`; infinite for an incomplete line. */
 function stepOf(line: string): number {
   try {
     const { step } = JSON.parse(line);
@@ -310,7 +309,7 @@ function stepOf(line: string): number {
   }
 }
 
-/** Settings as a table of Markdown. */
+/** Settings as a Markdown table. */
 function settingsTable(config: unknown): string {
   const rows = flatSettings(config).map(([path, value]) =>
     `| ${path} | ${JSON.stringify(value)} |`

@@ -1,30 +1,31 @@
-/** The scalars of steps: on the device until they are read together, then summed over an epoch. */
+/** The scalars of training steps: they stay on the device until they are read together, and are then summed over an
+ * epoch. */
 import { withoutGradients } from "../core/execute.ts";
 import { reshape, stack } from "../core/functions/movement.ts";
 import type { Scope, Tensor } from "../core/tensor.ts";
 import { meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import type { Scalars } from "../objectives/objective.ts";
 
-/** Collects the scalars of several steps and reads them together: reading waits for the device. */
+/** Collects the scalars of several steps and reads them together, because each read waits for the device. */
 export class ScalarBuffer implements Disposable {
   readonly #names: readonly string[];
   readonly #replicas: Replicas;
   readonly #rows: Tensor[] = [];
 
-  /** Collects scalars of these names.
-   * @param replicas over which they are averaged when they are read
+  /** Collects scalars with these names.
+   * @param replicas the replicas over which the scalars are averaged when they are read
    */
   constructor(names: readonly string[], replicas: Replicas = SINGLE) {
     this.#names = names;
     this.#replicas = replicas;
   }
 
-  /** How many steps wait to be read. */
+  /** The number of steps not yet read. */
   get length(): number {
     return this.#rows.length;
   }
 
-  /** Keeps a step's scalars, though not its tape, beyond the step's scope. */
+  /** Keeps a step's scalars, but not its tape, beyond the step's scope. */
   add(scalars: Readonly<Record<string, Tensor>>, scope: Scope): void {
     const row = withoutGradients(() => {
       const [first, ...rest] = this.#names.map((name) => reshape(scalars[name], []));
@@ -33,7 +34,7 @@ export class ScalarBuffer implements Disposable {
     this.#rows.push(scope.keep(row));
   }
 
-  /** Reads what waits, the earliest step first. */
+  /** Reads the collected scalars, the earliest step first. */
   async take(): Promise<Scalars[]> {
     const rows = this.#rows.splice(0);
     if (rows.length === 0) return [];
@@ -47,7 +48,7 @@ export class ScalarBuffer implements Disposable {
     });
   }
 
-  /** Lets go of what waits, unread. */
+  /** Frees the collected scalars without reading them. */
   [Symbol.dispose](): void {
     for (const row of this.#rows.splice(0)) row.dispose();
   }
@@ -55,7 +56,7 @@ export class ScalarBuffer implements Disposable {
 
 /** Sums of scalars over steps; plain JSON. */
 export interface ScalarSums {
-  /** Steps summed. */
+  /** The number of steps. */
   steps: number;
   /** The sums, by name. */
   sums: Record<string, number>;
@@ -66,7 +67,7 @@ export function noSums(names: readonly string[]): ScalarSums {
   return { steps: 0, sums: Object.fromEntries(names.map((name) => [name, 0])) };
 }
 
-/** Takes a step into sums. */
+/** Adds the scalars of a step to the sums. */
 export function addScalars(to: ScalarSums, scalars: Scalars): void {
   for (const [name, value] of Object.entries(scalars)) to.sums[name] += value;
   to.steps++;

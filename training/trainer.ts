@@ -1,4 +1,5 @@
-/** The training loop: steps, measurements, checkpoints, exact resume. It knows an objective by its interface alone. */
+/** The training loop: steps, measurements, checkpoints, exact resume. It uses an objective only through its
+ * interface. */
 import { setImmediate as turn } from "node:timers/promises";
 import { type Profile, profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
@@ -24,7 +25,7 @@ import { DivergedError } from "./diverged.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { addScalars, meansOf, noSums, ScalarBuffer, type ScalarSums } from "./scalars.ts";
 
-/** What the loop itself adds to the state of the objective in a checkpoint. */
+/** The state of the loop, which a checkpoint stores besides the state of the objective. */
 class LoopState extends Module {
   readonly step: Counter = new Counter();
   readonly average: AveragedWeights | undefined;
@@ -37,118 +38,120 @@ class LoopState extends Module {
   }
 }
 
-/** The best epoch so far: which, and the number that epochs are ranked by, under its name. */
+/** The best epoch so far: its number, and the metric that ranks epochs, under its name. */
 export type BestEpoch = Readonly<Record<string, number>> & { readonly epoch: number };
 
-/** What a run carries from step to step besides its state: sums of the epoch so far, and the best epoch. Plain JSON,
- * saved with every checkpoint. */
+/** Records that a run carries from step to step besides its state: the sums of the epoch so far, and the best epoch.
+ * Plain JSON, saved with every checkpoint. */
 interface Carried extends ScalarSums {
   best: BestEpoch | null;
 }
 
-/** Where a run is, told every so many steps. */
+/** The progress of a run, reported at regular intervals of steps. */
 export interface TrainingProgress {
   /** Steps taken. */
   readonly step: number;
   /** Steps in the whole run. */
   readonly totalSteps: number;
-  /** The epoch that is under way, counted from 1. */
+  /** The current epoch, counted from 1. */
   readonly epoch: number;
   /** Means over the steps since the last report. */
   readonly scalars: Scalars;
-  /** What the objective says of them. */
+  /** The objective's inspection of these steps. */
   readonly inspection: Inspection;
-  /** Images trained on a second, since the last report. */
+  /** Training images per second since the last report. */
   readonly imagesPerSecond: number;
 }
 
-/** What an epoch came to. */
+/** The result of an epoch. */
 export interface EpochSummary {
   /** The epoch, counted from 1. */
   readonly epoch: number;
   /** Means over its steps. */
   readonly train: Scalars;
-  /** What the objective says of it. */
+  /** The objective's inspection of this epoch. */
   readonly inspection: Inspection;
-  /** Which images were measured. */
+  /** The part of the data set that was measured. */
   readonly split: "validation" | "test";
-  /** The model over all of them. */
+  /** The evaluation of the model on all images of that part. */
   readonly test: ObjectiveEvaluation;
 }
 
-/** How a run ends. */
+/** The result of a run. */
 export interface TrainingSummary {
   /** Steps taken. */
   readonly steps: number;
-  /** Whether every step was taken; false after an interruption. */
+  /** Whether all steps were taken; false after an interruption. */
   readonly finished: boolean;
-  /** The model at the end, over the whole test set; none after an interruption. */
+  /** The evaluation of the final model on the whole test set; undefined after an interruption. */
   readonly test?: ObjectiveEvaluation;
-  /** The best epoch; none before the first has ended. */
+  /** The best epoch; null before the end of the first epoch. */
   readonly best: BestEpoch | null;
-  /** Images trained on a second in this session, evaluation left out; none if it had no step left to take. */
+  /** Training images per second in this session, without evaluation; null if there was no step left to take. */
   readonly imagesPerSecond: number | null;
 }
 
-/** What a run is made of. */
+/** Options of `train`. */
 export interface TrainOptions {
-  /** Where to compute. */
+  /** The device to compute on. */
   readonly device: Device;
-  /** What is minimised, with its model. */
+  /** The objective to minimise, with its model. */
   readonly objective: Objective;
-  /** The images. */
+  /** The data set. */
   readonly dataset: Dataset;
-  /** Images that the best epoch is chosen on, as the test part of a set; the test images by default. With them the test
-   * images are measured once, at the end. */
+  /** Held-out images, as the test part of a data set, which select the best epoch. The test images are then measured
+   * only once, at the end. By default, the test images select the best epoch. */
   readonly heldOut?: Dataset;
-  /** Of the order of the images and of random choices. */
+  /** Seed of the order of the images and of random choices. */
   readonly seed: number;
-  /** Images a step. */
+  /** Images per step. */
   readonly batchSize: number;
   /** Passes over the training images. */
   readonly epochs: number;
-  /** Ends the run after so many steps, if that is sooner. */
+  /** Ends the run after this many steps, if that is earlier. */
   readonly maxSteps?: number;
-  /** Keeps a moving average of the model's parameters with this decay, which is what is measured and drawn; none by
-   * default. */
+  /** Decay of a moving average of the model's parameters, which is used for evaluation and samples; by default there is
+   * none. */
   readonly averageDecay?: number | null;
-  /** Steps from one report to the next. */
+  /** Steps between two reports. */
   readonly logEverySteps: number;
-  /** Steps from one checkpoint to the next; every epoch ends with one besides. */
+  /** Steps between two checkpoints; there is also one at the end of every epoch. */
   readonly checkpointEverySteps: number;
-  /** Where the run leaves its files. */
+  /** The folder for the run's files. */
   readonly folder: RunFolder;
-  /** What a checkpoint must agree in to be resumed, by configuration path. */
+  /** The settings that a checkpoint must agree with to be resumed, by configuration path. */
   readonly identity: Readonly<Record<string, unknown>>;
   /** Continues from the folder's last checkpoint. */
   readonly resume?: boolean;
-  /** Ends the run after the step under way, with a checkpoint. */
+  /** Ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;
-  /** The processes that train together, one by default: each has an equal part of every batch. All take the same options but
-   * for the folder, which one of them writes; see `ReadOnlyRunFolder`. */
+  /** Connects the processes that train together; by default there is one. Each processes an equal part of every batch.
+   * All take the same options except the folder, which only one of them writes; see `ReadOnlyRunFolder`. */
   readonly communicator?: Communicator;
-  /** Hears where the run is. */
+  /** Called with the progress of the run. */
   readonly onProgress?: (progress: TrainingProgress) => void;
-  /** Hears that what was recorded ends before the checkpoint that the run goes on from, as a loss of power can leave it. */
+  /** Called if the recorded history ends before the checkpoint that the run continues from, for example after a power
+   * failure. */
   readonly onGap?: (recorded: number, step: number) => void;
-  /** Hears what an epoch came to. */
+  /** Called with the result of each epoch. */
   readonly onEpoch?: (summary: EpochSummary) => void;
-  /** Hears the profile of one step, the tenth that this session takes (or its last, if that is sooner). */
+  /** Called with the profile of one step: the tenth of this session, or its last step if that is earlier. */
   readonly onProfile?: (profile: Profile) => Promise<void> | void;
 }
 
-/** Steps before the one that is profiled: by then kernels are compiled, and memory is at hand. */
+/** Steps before the profiled one. By then kernels are compiled and memory is allocated. */
 const WARM_UP = 9;
 
 const ALONE = new SingleCommunicator();
 
-/** Trains towards an objective and leaves its measurements, checkpoints (the first before the first step) and samples in the run's
- * folder.
+/** Trains a model with an objective, and writes measurements, checkpoints (the first before the first step) and samples
+ * to the run's folder.
  *
- * At its end it leaves the model alone in `checkpoints/weights.safetensors` besides, a third of a checkpoint's bytes.
+ * At the end it also writes the model alone to `checkpoints/weights.safetensors`, which is a third of the size of a
+ * checkpoint.
  *
- * A run that is killed at any moment and resumed ends with the same bytes in its final checkpoint as one that was
- * never stopped.
+ * A run that is killed at any time and resumed gives the same bytes in its final checkpoint as a run without
+ * interruption.
  *
  * ```ts
  * import {
@@ -188,11 +191,11 @@ const ALONE = new SingleCommunicator();
  * await Deno.remove(path, { recursive: true });
  * ```
  * @throws {DivergedError} a loss or a part of the state is no longer finite; the last good checkpoint is kept
- * @throws {Error} there is no checkpoint to resume from, the folder cannot be written, or the processes that train together
- * have come to different states
- * @throws {TypeError} several train together on a device whose memory the host does not see
- * @throws {RangeError} the checkpoint to resume from is broken or of another configuration, or the batch size is larger
- * than the training set or no multiple of the number of processes
+ * @throws {Error} there is no checkpoint to resume from, the folder cannot be written, or the states of the processes
+ * that train together differ
+ * @throws {TypeError} several processes train together on a device whose memory the host cannot access
+ * @throws {RangeError} the checkpoint to resume from is damaged or of another configuration, or the batch size is
+ * larger than the training set or not a multiple of the number of processes
  */
 export async function train(options: TrainOptions): Promise<TrainingSummary> {
   using run = new Run(options);
@@ -261,12 +264,13 @@ class Run implements Disposable {
     return this.#state.step.value;
   }
 
-  /** The epoch that the step under way belongs to, counted from 0. */
+  /** The epoch of the current step, counted from 0. */
   get #epochIndex(): number {
     return Math.floor(this.#step / this.#stepsPerEpoch);
   }
 
-  /** Whether the run was stopped between the last step of an epoch and the end of its evaluation. */
+  /** Whether an evaluation is still to be done: the run was stopped between the last step of an epoch and the end of
+   * its evaluation. */
   get #owesEvaluation(): boolean {
     const isAtEnd = this.#step % this.#stepsPerEpoch === 0 || this.#step >= this.#totalSteps;
     return isAtEnd && this.#carried.steps > 0;
@@ -308,9 +312,9 @@ class Run implements Disposable {
     return true;
   }
 
-  /** Whether the signal has come to any rank. */
+  /** Whether any rank has received the signal. */
   async #isStopped(): Promise<boolean> {
-    await turn(); // Lets it come in where a step never waits.
+    await turn(); // Allows the signal to arrive even if a step never waits.
     const { signal } = this.#options;
     return isAnyRank(this.#communicator, signal?.aborted === true, "to stop");
   }
@@ -336,7 +340,7 @@ class Run implements Disposable {
     await onProfile?.(await profile(device, title, () => this.#trainOn(batch)));
   }
 
-  /** Reads the scalars of the steps since the last report, checks them, sums them, and tells of them. */
+  /** Reads the scalars of the steps since the last report, checks them, sums them, and reports them. */
   async #report(started: number): Promise<void> {
     const { batchSize, folder, objective, onProgress } = this.#options;
     const first = this.#step - this.#pending.length;
@@ -375,13 +379,13 @@ class Run implements Disposable {
     onProgress?.(progress);
   }
 
-  /** The epoch of the step that was taken last, counted from 1. */
+  /** The epoch of the last completed step, counted from 1. */
   get #epochOfLastStep(): number {
     return Math.floor((this.#step - 1) / this.#stepsPerEpoch) + 1;
   }
 
-  /** Measures the model, with its averaged weights where it has some.
-   * @throws {Interrupted} the signal came
+  /** Evaluates the model, with its averaged weights if it has any.
+   * @throws {Interrupted} the signal was received
    */
   async #evaluate(split: "validation" | "test"): Promise<ObjectiveEvaluation> {
     const { objective, dataset, heldOut, batchSize, seed } = this.#options;
@@ -394,9 +398,9 @@ class Run implements Disposable {
     return await objective.evaluate(split, this.#untilStopped(batches, most), context);
   }
 
-  /** Batches until the signal comes.
-   * @param most how many a rank has at most: all ask as often for the signal
-   * @throws {Interrupted} it came
+  /** Yields batches until the signal is received.
+   * @param most the largest number of batches of any rank; all ranks check for the signal equally often
+   * @throws {Interrupted} the signal was received
    */
   async *#untilStopped(batches: AsyncIterable<Batch>, most: number): AsyncGenerator<Batch> {
     const goOn = async () => {
@@ -444,7 +448,7 @@ class Run implements Disposable {
     return test;
   }
 
-  /** One rank draws them; the others wait. */
+  /** One rank computes the samples; the others wait. */
   async #saveSamples(epoch: number): Promise<void> {
     if (this.#communicator.rank === 0) await this.#drawSamples(epoch);
     this.#communicator.barrier("for the samples", Infinity);
@@ -468,13 +472,14 @@ class Run implements Disposable {
     ]);
   }
 
-  /** Refuses to go on where ranks have come to different states. */
+  /** Throws if the states of the ranks differ. */
   #checkSame(state: StateDictionary): void {
     const values = new Map([...state].map(([name, entry]) => [name, entry.values]));
     checkSameOnAll(this.#communicator, values, `after step ${this.#step}`);
   }
 
-  /** Writes the state under each of the names, unless it is broken. One rank writes; the others wait. */
+  /** Writes the state under each of the names, unless it has values that are not finite. One rank writes; the others
+   * wait. */
   async #save(...names: readonly ("last" | "best")[]): Promise<void> {
     const { folder, identity } = this.#options;
     const state = await this.#wholeState();
@@ -490,7 +495,7 @@ class Run implements Disposable {
     this.#communicator.barrier("for the checkpoint", Infinity);
   }
 
-  /** Writes the model alone, as it is evaluated: what is needed to use it, and not to go on training. */
+  /** Writes only the model, as it is evaluated: enough to use it, but not to resume training. */
   async #saveWeights(): Promise<void> {
     const { folder, identity, objective } = this.#options;
     using _averaged = this.#state.average?.apply();
@@ -511,7 +516,7 @@ class Run implements Disposable {
   }
 }
 
-/** Ends an evaluation that a signal has made pointless: the checkpoint before it is there to go on from. */
+/** Ends an evaluation after a signal. The run can be resumed from the checkpoint before the evaluation. */
 class Interrupted extends Error {}
 
 /** The name of the first entry with a value that is not finite, and the value. */

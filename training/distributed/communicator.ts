@@ -1,6 +1,6 @@
-/** What the processes of one run say to each other. */
+/** Communication between the processes of one run. */
 
-/** Numbers that are sent from the memory where they lie. */
+/** Numbers that are sent directly from their memory. */
 export type Numbers =
   | Float32Array<ArrayBufferLike>
   | Float64Array<ArrayBufferLike>
@@ -8,9 +8,9 @@ export type Numbers =
 
 /** The processes of one run, the ranks, each with the same program.
  *
- * Every method but `abort` is a collective: all ranks call it, in the same order, with as many numbers of the same type.
- * A call returns when this rank's part is done. Until then the rank's thread does nothing else. What it waits for is
- * named, and waited for as long as the implementation is told to.
+ * Every method except `abort` is a collective: all ranks call it, in the same order, with equally many numbers of the
+ * same type. A call blocks the rank's thread and returns when this rank's part is done. Messages name what a rank waits
+ * for. The implementation sets the time-out.
  *
  * ```ts
  * import { SingleCommunicator } from "@codebook/codebook";
@@ -22,37 +22,37 @@ export type Numbers =
  * ```
  */
 export interface Communicator extends Disposable {
-  /** Which process this is, in [0, size). */
+  /** The number of this process, in [0, size). */
   readonly rank: number;
-  /** How many there are. */
+  /** The number of processes. */
   readonly size: number;
-  /** What carries the messages, for people. */
+  /** A readable description of the transport. */
   readonly description: string;
   /** Replaces the values by their sums over all ranks, the same bits on every rank.
-   * @param purpose what is summed, for messages
+   * @param purpose what is summed, for error messages
    */
   allReduce(values: Numbers, purpose: string): void;
   /** Replaces the values by those of one rank.
-   * @param root the rank that has them
-   * @param purpose what is sent, for messages
+   * @param root the rank that sends its values
+   * @param purpose what is sent, for error messages
    */
   broadcast(values: Numbers, root: number, purpose: string): void;
-  /** Writes the values of all ranks one after another, on every rank.
-   * @param into as many as `values` of every rank, of the same type
-   * @param purpose what is gathered, for messages
+  /** Collects the values of all ranks, one after another, on every rank.
+   * @param into room for `values` of every rank, of the same type
+   * @param purpose what is gathered, for error messages
    * @throws {TypeError} `into` has another length or type
    */
   gather(values: Numbers, into: Numbers, purpose: string): void;
-  /** Waits until every rank has come here.
-   * @param purpose what for, for messages
-   * @param timeout how long a late rank is waited for, in seconds; by default as long as by every call
+  /** Waits until every rank has reached this call.
+   * @param purpose the purpose of the wait, for error messages
+   * @param timeout how long to wait for a late rank, in seconds; by default as long as in every call
    */
   barrier(purpose: string, timeout?: number): void;
-  /** Ends all ranks, after this one has said why. */
+  /** Ends all ranks, after this one has printed the message. */
   abort(message: string): never;
 }
 
-/** Whether any rank says yes: every rank gets the same answer.
+/** Whether the value is true on any rank. Every rank gets the same result.
  *
  * ```ts
  * import { isAnyRank, SingleCommunicator } from "@codebook/codebook";
@@ -60,8 +60,8 @@ export interface Communicator extends Disposable {
  * using communicator = new SingleCommunicator();
  * assert.equal(isAnyRank(communicator, false, "to stop"), false);
  * ```
- * @param own what this rank says
- * @param purpose to what, for messages
+ * @param own this rank's value
+ * @param purpose what the value means, for error messages
  */
 export function isAnyRank(communicator: Communicator, own: boolean, purpose: string): boolean {
   const count = Int32Array.of(own ? 1 : 0);
@@ -69,7 +69,7 @@ export function isAnyRank(communicator: Communicator, own: boolean, purpose: str
   return count[0] > 0;
 }
 
-/** The texts of all ranks, on every rank.
+/** Collects the texts of all ranks, on every rank.
  *
  * ```ts
  * import { gatherTexts, SingleCommunicator } from "@codebook/codebook";
@@ -77,7 +77,7 @@ export function isAnyRank(communicator: Communicator, own: boolean, purpose: str
  * using communicator = new SingleCommunicator();
  * assert.deepEqual(gatherTexts(communicator, "here", "the hosts"), ["here"]);
  * ```
- * @param purpose what they are, for messages
+ * @param purpose what the texts are, for error messages
  */
 export function gatherTexts(
   communicator: Communicator,

@@ -1,4 +1,4 @@
-/** Ranks that MPI connects. */
+/** Ranks connected by MPI. */
 import { checkGathered, checkRoot, type Communicator, type Numbers } from "./communicator.ts";
 import {
   findLaunch,
@@ -10,26 +10,27 @@ import {
   pinLibrary,
 } from "./mpi_library.ts";
 
-/** How ranks are connected. */
+/** Options of `openMpi`. */
 export interface MpiOptions {
-  /** `auto`, the default, takes the library that goes with the launcher; a path that library. */
+  /** `auto`, the default, uses the library of the launcher; a path uses that library. */
   readonly library?: string;
-  /** How long a rank waits for a late one, in seconds; 600 by default. */
+  /** How long a rank waits for a late rank, in seconds; 600 by default. */
   readonly timeout?: number;
 }
 
-/** Seconds. */
+/** The default time-out, in seconds. */
 const USUAL_TIMEOUT = 600;
-/** A rank that cannot start says so after this many milliseconds for each rank before it, so that one speaks first;
- * Open MPI's mpirun then takes one to two seconds to end the others. */
+/** A rank that cannot start reports its error after this many milliseconds for each lower rank, so that one rank
+ * reports first. Open MPI's mpirun then takes one to two seconds to end the others. */
 const MILLISECONDS_A_RANK = 3000;
-/** No rank is silent for longer. */
+/** The largest such delay. */
 const LONGEST_SILENCE = 15_000;
-/** How long a rank asks without a pause whether the others have come, in milliseconds; then it sleeps in between. */
+/** How long a rank polls for the others without a pause, in milliseconds; after that it sleeps between polls. */
 const BUSY_MILLISECONDS = 5;
-/** How long it sleeps, in milliseconds. */
+/** The length of such a sleep, in milliseconds. */
 const PAUSE = 0.2;
-/** A rank that finds another one at a different call lets that one tell its error first, for so many milliseconds. */
+/** A rank that finds another rank at a different call waits this many milliseconds, so that the other can report its
+ * error first. */
 const BEFORE_COMPLAINT = 3000;
 /** The thread that starts MPI is the only one that calls it. */
 const THREAD_FUNNELED = 1;
@@ -38,20 +39,21 @@ function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
-/** The ranks that mpirun started, connected by MPI.
+/** The ranks started by mpirun, connected by MPI.
  *
- * Before every message a rank waits until the others have come to the same call. A rank that is later than the time-out,
- * or that comes to another call, ends the run, with a message that says what was waited for. A rank that dies ends the run too: the launcher sees it,
- * and ends the others within about a second.
+ * Before every message, a rank waits until the others have reached the same call. If a rank exceeds the time-out or
+ * reaches another call, the run ends with a message that says what it waited for. If a rank dies, the run ends too: the
+ * launcher notices and ends the others within about a second.
  *
- * A rank that ends well, or is disposed of, waits for the others to end; one that ends with an error ends them.
+ * A rank that ends normally, or is disposed, waits for the others to end. A rank that ends with an error ends the
+ * others.
  *
  *     mpirun -n 4 deno run -A program.ts
  */
 class MpiCommunicator implements Communicator {
-  /** Which process this is. */
+  /** The number of this process. */
   readonly rank: number;
-  /** How many there are. */
+  /** The number of processes. */
   readonly size: number;
   /** The library and the number of ranks. */
   readonly description: string;
@@ -68,7 +70,7 @@ class MpiCommunicator implements Communicator {
   /** Starts MPI; users call `openMpi`.
    * @param launch how this process was started
    * @param timeout in seconds
-   * @throws {Error} the library is not that of the launcher, or was started before
+   * @throws {Error} the library is not that of the launcher, or MPI was already started
    */
   constructor(mpi: MpiLibrary, launch: Launch, timeout: number) {
     const { functions, world } = mpi;
@@ -96,7 +98,7 @@ class MpiCommunicator implements Communicator {
     globalThis.addEventListener("unload", this.#onExit);
   }
 
-  /** Sums in place. Float32 and int32 are summed as such. */
+  /** Sums in place. Float32 and int32 are summed in their own type. */
   allReduce(values: Numbers, purpose: string): void {
     if (values.length === 0) return;
     const { functions, inPlace, sum, world } = this.#mpi;
@@ -124,7 +126,7 @@ class MpiCommunicator implements Communicator {
     functions.MPI_Bcast(address, values.length, this.#typeOf(values), root, world);
   }
 
-  /** Gathers the values of all ranks on each.
+  /** Collects the values of all ranks on every rank.
    * @throws {TypeError} `into` has another length or type
    */
   gather(values: Numbers, into: Numbers, purpose: string): void {
@@ -143,20 +145,20 @@ class MpiCommunicator implements Communicator {
     if (!this.#arrive(`wait ${purpose}`, "wait", timeout)) this.#complain(`wait ${purpose}`);
   }
 
-  /** Says why on stderr, and ends all ranks. */
+  /** Prints the message on stderr, and ends all ranks. */
   abort(message: string): never {
     console.error(`rank ${this.rank} of ${this.size}: ${message}`);
     this.#kill();
   }
 
-  /** Waits for all ranks to end, and stops MPI; a second call does nothing. Where another rank goes on, this one does not
-   * wait for its end, so that an error that left the scope of the communicator is told. */
+  /** Waits for all ranks to end, and stops MPI; a second call does nothing. If another rank continues, this one does
+   * not wait for it, so that the error that left the communicator's scope is reported. */
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     const all = this.#arrive("end the run", "end");
     this.#isOpen = false;
     globalThis.removeEventListener("unload", this.#onExit);
-    // Where others go on, this rank has left by an error, which it is about to tell.
+    // If others continue, this rank has left because of an error, which it is about to report.
     if (all) this.#mpi.functions.MPI_Finalize();
   }
 
@@ -171,14 +173,14 @@ class MpiCommunicator implements Communicator {
     return values instanceof Float64Array ? float64 : int32;
   }
 
-  /** Waits until every rank has come to the same call; ends the run if one has come to another. */
+  /** Waits until every rank has reached the same call; ends the run if one has reached another. */
   #meet(kind: string, purpose: string, values?: Numbers, root = 0): void {
     const action = `${kind} ${purpose}`;
     const call = `${kind} ${values?.constructor.name} ${values?.length} ${root}`;
     if (!this.#arrive(action, call)) this.#complain(action);
   }
 
-  /** Ends the run, as a rank has come to another call. */
+  /** Ends the run because a rank has reached another call. */
   #complain(action: string): never {
     sleep(BEFORE_COMPLAINT);
     this.abort(
@@ -186,11 +188,11 @@ class MpiCommunicator implements Communicator {
     );
   }
 
-  /** Waits until every rank has come to a call.
-   * @param action what for
-   * @param call what must be the same on all ranks
+  /** Waits until every rank has reached a call.
+   * @param action what the ranks wait for
+   * @param call the description of the call, which must be the same on all ranks
    * @param timeout in seconds
-   * @returns whether it is
+   * @returns whether it is the same on all ranks
    */
   #arrive(action: string, call: string, timeout: number = this.#timeout): boolean {
     if (!this.#isOpen) {
@@ -198,7 +200,7 @@ class MpiCommunicator implements Communicator {
     }
     const { functions, world, ignored, inPlace, int32, max } = this.#mpi;
     const start = performance.now();
-    // The greatest of the calls' hashes and of their negatives are opposite where all are the same.
+    // The maximum of the hashes and the maximum of their negatives are opposite if all hashes are equal.
     this.#call[0] = hashOf(call);
     this.#call[1] = -this.#call[0];
     const request = this.#requestAddress;
@@ -217,8 +219,8 @@ class MpiCommunicator implements Communicator {
   }
 }
 
-/** Lets the first rank tell an error first, which mpirun then ends the others for: where all come to the same error, it is
- * told once. A process that mpirun did not start, or that may not ask, goes on at once.
+/** Lets the first rank report an error first. mpirun then ends the others, so that an error that occurs on all ranks is
+ * reported once. A process that mpirun did not start, or that may not read the environment, continues at once.
  */
 export function awaitTurnToFail(): void {
   const query = (variable: string) =>
@@ -235,7 +237,7 @@ function hashOf(text: string): number {
   return hash >>> 1;
 }
 
-/** Connects the ranks that mpirun started. Every rank calls it once, on its main thread.
+/** Connects the ranks started by mpirun. Every rank calls it once, on its main thread.
  *
  * ```ts ignore
  * import { openMpi } from "@codebook/codebook";
@@ -243,10 +245,10 @@ function hashOf(text: string): number {
  * const values = Float64Array.of(communicator.rank);
  * communicator.allReduce(values, "the ranks");
  * ```
- * Where several ranks fail, the first one throws first. Open MPI's mpirun then ends the others before they say the same;
- * MPICH's lets them.
+ * If several ranks fail, the first one throws first. Open MPI's mpirun then ends the others before they report the same
+ * error; MPICH's does not.
  * @throws {Error} mpirun did not start this process, there is no library, or it is not that of the launcher
- * @throws {RangeError} the time-out is not positive, or the library at the path is no MPI
+ * @throws {RangeError} the time-out is not positive, or the library at the path is not an MPI library
  */
 export function openMpi(options: MpiOptions = {}): Communicator {
   const launch = findLaunch();

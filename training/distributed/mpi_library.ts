@@ -1,6 +1,7 @@
-/** The system's MPI library: finding it, and what its handles are. */
+/** Finds the system's MPI library, and defines its handles. */
 
-/** How a launcher of processes tells them who they are: by which variables of the environment, and for which MPI. */
+/** A launcher of processes: the environment variables that give a process its rank, and the MPI library that it belongs
+ * to. */
 interface Launcher {
   readonly name: string;
   readonly rank: string;
@@ -22,30 +23,30 @@ const LAUNCHERS: readonly Launcher[] = [
   { name: "PMIx", rank: "PMIX_RANK", size: undefined, libraries: [...OPEN_MPI, ...MPICH] },
 ];
 
-/** The variables of the environment that are read; a program needs the permission to (`--allow-env`). */
+/** The environment variables that are read; a program needs permission for them (`--allow-env`). */
 export const MPI_VARIABLES: readonly string[] = LAUNCHERS.flatMap(({ rank, size }) =>
   size === undefined ? [rank] : [rank, size]
 );
 
 /** How this process was started. */
 export interface Launch {
-  /** By what, for people. */
+  /** A readable name of the launcher. */
   readonly by: string;
-  /** Which process this is. */
+  /** The number of this process. */
   readonly rank: number;
-  /** How many there are, where the launcher says so. */
+  /** The number of processes, if the launcher gives it. */
   readonly size: number | undefined;
-  /** The names of the libraries that go with the launcher. */
+  /** The names of the launcher's libraries. */
   readonly libraries: readonly string[];
 }
 
-/** Tells by which launcher of MPI this process was started.
+/** Finds out which MPI launcher started this process.
  *
  * ```ts
  * import { findLaunch } from "@codebook/codebook";
  * console.log(findLaunch()?.rank ?? "not started by mpirun");
  * ```
- * @returns undefined where it was started by none
+ * @returns undefined if no launcher started it
  */
 export function findLaunch(): Launch | undefined {
   for (const { name, rank, size, libraries } of LAUNCHERS) {
@@ -61,7 +62,7 @@ export function findLaunch(): Launch | undefined {
   }
 }
 
-/** What MPI's handles are: addresses (Open MPI), or numbers that the ABI of MPICH fixes. */
+/** The type of MPI's handles: addresses (Open MPI), or numbers fixed by the ABI of MPICH. */
 type HandleType = "usize" | "i32";
 
 const symbolsOf = (handle: HandleType) => ({
@@ -91,38 +92,38 @@ const symbolsOf = (handle: HandleType) => ({
 /** The functions of an MPI library. */
 export type MpiFunctions = Deno.DynamicLibrary<ReturnType<typeof symbolsOf>>["symbols"];
 
-/** A handle as its library takes it. */
+/** A handle in the type that its library takes. */
 export type Handle = number | bigint;
 
-/** What differs between the libraries. */
+/** Constants that differ between the libraries. */
 interface Constants {
-  /** All ranks. */
+  /** The communicator of all ranks. */
   readonly world: Handle;
   /** The operation of a sum. */
   readonly sum: Handle;
   /** The operation of a maximum. */
   readonly max: Handle;
-  /** The types of the elements. */
+  /** The float32 element type. */
   readonly float32: Handle;
   /** The same. */
   readonly float64: Handle;
   /** The same. */
   readonly int32: Handle;
-  /** What stands for the values where they are replaced. */
+  /** The marker for replacing the values in place. */
   readonly inPlace: Deno.PointerValue;
-  /** What stands for a status that nobody reads. */
+  /** The marker for a status that is not needed. */
   readonly ignored: Deno.PointerValue;
 }
 
-/** An MPI library that is there. */
+/** An MPI library that was found. */
 export interface Mpi {
-  /** Its path, or the name by which the system finds it. */
+  /** Its path, or the name under which the system finds it. */
   readonly path: string;
-  /** Its own words about itself. */
+  /** The library's own description. */
   readonly description: string;
 }
 
-/** An MPI library with what is called of it. */
+/** An MPI library with the functions used here. */
 export interface MpiLibrary extends Mpi, Constants {
   /** Its functions. */
   readonly functions: MpiFunctions;
@@ -152,7 +153,7 @@ function openMpiConstants(path: string): Constants {
   };
 }
 
-/** The numbers of the ABI that MPICH, Intel MPI and MVAPICH have in common. */
+/** The constants of the common ABI of MPICH, Intel MPI and MVAPICH. */
 const mpichConstants = (): Constants => ({
   world: 0x44000000,
   sum: 0x58000003,
@@ -184,8 +185,8 @@ const PINNING: Readonly<Record<string, { flags: number; libraries: readonly stri
   darwin: { flags: 0x82, libraries: ["libSystem.B.dylib"] },
 };
 
-/** Keeps a library in memory as long as the process lives. Deno, on its way out after an error, unloads it, while
- * threads that MPI has started still run in it: the process would crash before it tells of the error. */
+/** Keeps a library in memory until the process ends. When Deno exits after an error, it unloads libraries, while MPI's
+ * threads may still run in them: the process would crash before it reports the error. */
 export function pinLibrary(path: string): void {
   const { flags, libraries } = PINNING[Deno.build.os] ?? { flags: 0, libraries: [] };
   for (const system of libraries) {
@@ -196,12 +197,12 @@ export function pinLibrary(path: string): void {
       });
       if (symbols.dlopen(new TextEncoder().encode(`${path}\0`), flags) !== null) return;
     } catch {
-      // Not in this one: the next may have it.
+      // Not in this library: the next one may have it.
     }
   }
 }
 
-/** Room for what a library says of itself; MPI promises at most 8,192 bytes. */
+/** Size of the buffer for a library's description; MPI guarantees at most 8,192 bytes. */
 const VERSION_BYTES = 8192;
 
 function describe(functions: MpiFunctions): string {
@@ -220,8 +221,8 @@ function describe(functions: MpiFunctions): string {
  * ```
  * @param choice `auto` for the first of the usual names that this system has; or the path of a library
  * @param names the usual names; by default Open MPI's, then MPICH's
- * @returns undefined where none of the names is there, or foreign functions may not be called
- * @throws {RangeError} the library at the path cannot be loaded, or is no MPI
+ * @returns undefined if none of the names is found, or foreign functions are not permitted
+ * @throws {RangeError} the library at the path cannot be loaded, or is not an MPI library
  */
 export function findMpi(
   choice: string = "auto",
@@ -230,7 +231,7 @@ export function findMpi(
   return loadMpi(choice, names);
 }
 
-/** Finds an MPI library as `findMpi` does, and gives what is called of it. */
+/** Finds an MPI library as `findMpi` does, and returns it with its functions. */
 export function loadMpi(choice: string, names: readonly string[]): MpiLibrary | undefined {
   if (choice !== "auto") {
     try {
@@ -245,12 +246,12 @@ export function loadMpi(choice: string, names: readonly string[]): MpiLibrary | 
     }
   }
   for (const path of names) {
-    // Asked for, a permission that is neither given nor denied would stop the program with a question.
+    // Requesting a permission that is neither granted nor denied would stop the program with a prompt.
     if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
     try {
       return load(path);
     } catch {
-      // Not on this machine: the next one may be.
+      // Not on this machine: the next name may be.
     }
   }
 }

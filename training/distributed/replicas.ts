@@ -1,4 +1,4 @@
-/** Tensors summed and gathered over the ranks of a run. */
+/** Sums and gathers tensors over the ranks of a run. */
 import type { HostView } from "../../core/backend.ts";
 import { recordForeign } from "../../core/execute.ts";
 import { slice } from "../../core/functions/movement.ts";
@@ -7,16 +7,17 @@ import type { Device, Tensor } from "../../core/tensor.ts";
 import { type Replicas, SINGLE } from "../../nn/replicas.ts";
 import type { Communicator } from "./communicator.ts";
 
-/** How tensors are sent. */
+/** Options of `replicasOver`. */
 export interface ReplicaOptions {
-  /** How many elements `sumAll` puts into one message; 1,048,576 by default. */
+  /** The number of elements that `sumAll` puts into one message; 1,048,576 by default. */
   readonly bucketSize?: number;
 }
 
-/** 4 MiB, which stay in the cache between the copies into and out of the bucket: the fastest by `bench/all_reduce.ts`. */
+/** 4 MiB stay in the cache between the copies into and out of the bucket. This was the fastest size in
+ * `bench/all_reduce.ts`. */
 const USUAL_BUCKET = 2 ** 20;
 
-/** The ranks of a communicator, for the tensors of a device: they are sent from the device's memory as they lie.
+/** The ranks of a communicator, for the tensors of a device. Tensors are sent directly from the device's memory.
  *
  * ```ts
  * import { openDevice, replicasOver, SingleCommunicator } from "@codebook/codebook";
@@ -25,7 +26,7 @@ const USUAL_BUCKET = 2 ** 20;
  * const replicas = replicasOver(communicator, device);
  * console.log(await replicas.sum(device.tensor([1, 2], [2])).floats());
  * ```
- * @throws {TypeError} there are several ranks, and the host cannot see the device's memory
+ * @throws {TypeError} there are several ranks, and the host cannot access the device's memory
  * @throws {RangeError} the size of a bucket is not a positive integer
  */
 export function replicasOver(
@@ -47,7 +48,7 @@ export function replicasOver(
   return new Ranks(communicator, device, bucketSize);
 }
 
-/** A tensor's elements and where their sums go. */
+/** A tensor's elements and the destination of their sums. */
 interface Piece {
   readonly from: HostView;
   readonly to: HostView;
@@ -102,7 +103,7 @@ class Ranks implements Replicas {
     return recordForeign(x, all, (upstream) => slice(this.sum(upstream), start, [rows, ...rest]));
   }
 
-  /** Sums by buckets, each filled with as much as it holds. */
+  /** Sums bucket by bucket; each bucket is filled completely before it is sent. */
   #sumPieces(pieces: readonly Piece[], bucket: HostView): void {
     let waiting: HostView[] = [], filled = 0;
     const send = () => {
@@ -139,7 +140,7 @@ class Ranks implements Replicas {
   }
 }
 
-/** What is sent, for messages. */
+/** The name of a tensor in error messages. */
 function nameOf({ dtype, shape }: Tensor): string {
   return `${dtype} ${showShape(shape)}`;
 }

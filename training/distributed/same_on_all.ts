@@ -1,16 +1,17 @@
-/** Whether the ranks of a run still hold the same. */
+/** Checks that the ranks of a run still have the same state. */
 import type { Communicator } from "./communicator.ts";
 
-/** Checks that every rank has the same values, bit for bit, by a hash of each: what is sent is 4 bytes a name.
+/** Checks that every rank has the same values, bit for bit. It compares hashes and sends 4 bytes per name.
  *
  * ```ts
  * import { checkSameOnAll, SingleCommunicator } from "@codebook/codebook";
  * using communicator = new SingleCommunicator();
  * checkSameOnAll(communicator, new Map([["codebook", Float32Array.of(1, 2)]]), "after step 100");
  * ```
- * @param values by name, on every rank with the same names in the same order
- * @param when for the message
- * @throws {Error} ranks differ; on every rank, with the first name and the ranks that differ there from rank 0
+ * @param values values by name; every rank has the same names in the same order
+ * @param when the time of the check, for the error message
+ * @throws {Error} ranks differ; thrown on every rank, with the first name that differs and the ranks that differ there
+ * from rank 0
  */
 export function checkSameOnAll(
   communicator: Communicator,

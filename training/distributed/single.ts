@@ -1,13 +1,13 @@
 /** A run of one process. */
 import { checkGathered, checkRoot, type Communicator, type Numbers } from "./communicator.ts";
 
-/** The only rank of a run: a sum is what it was, and nothing is waited for. */
+/** The only rank of a run: sums leave the values unchanged, and nothing waits. */
 export class SingleCommunicator implements Communicator {
   /** 0. */
   readonly rank = 0;
   /** 1. */
   readonly size = 1;
-  /** For people. */
+  /** A readable description. */
   readonly description = "one process";
 
   /** Leaves the values as they are. */
@@ -31,12 +31,12 @@ export class SingleCommunicator implements Communicator {
   /** Returns at once. */
   barrier(_purpose: string): void {}
 
-  /** Says why, and ends the process. */
+  /** Prints the message, and ends the process. */
   abort(message: string): never {
     console.error(message);
     Deno.exit(1);
   }
 
-  /** Nothing is held. */
+  /** Does nothing: there is nothing to free. */
   [Symbol.dispose](): void {}
 }

@@ -1,4 +1,4 @@
-/** Writes a trained first stage as ONNX: its encoder, its look-up and its decoder. */
+/** Exports a trained first stage as ONNX: its encoder, its look-up and its decoder. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../files/atomic_write.ts";
@@ -12,23 +12,23 @@ import { type Computation, writeGraph } from "./write_graph.ts";
 /** Height and width of images. */
 export type ImageSize = readonly [height: number, width: number];
 
-/** What to write, and of which of the run's weights. */
+/** Options of `exportOnnx`: what to write, and which of the run's weights to use. */
 export interface OnnxOptions extends OpenRunOptions {
-  /** The folder. */
+  /** The output folder. */
   readonly out: string;
-  /** The images that the graphs take; by default of the size of the test images that the run was measured on. */
+  /** The image size of the graphs; by default that of the test images that the run was measured on. */
   readonly size?: ImageSize;
 }
 
-/** Writes a run's first stage as ONNX, opset 17: `encoder.onnx`, `lookup.onnx` and `decoder.onnx`, for batches of any size.
- * Images are float32 `[batch, H, W, C]` in [−1, 1] and indices int32, as everywhere here.
+/** Exports a run's first stage as ONNX, opset 17: `encoder.onnx`, `lookup.onnx` and `decoder.onnx`, for batches of any
+ * size. Images are float32 `[batch, H, W, C]` in [−1, 1] and indices int32, as everywhere here.
  *
  *     await exportOnnx("runs/digits", await openDevice("reference"), { out: "digits-onnx" });
  *
- * @param device `reference`, which the operations are recorded on
+ * @param device the device `reference`, on which the operations are recorded
  * @throws {TypeError} the model does not take images of the size
  * @throws {Error} the run cannot be read, or the files cannot be written
- * @throws {RangeError} the size is not known, or the model has an operation that ONNX has not
+ * @throws {RangeError} the size is not known, or the model has an operation without an ONNX equivalent
  */
 export async function exportOnnx(
   path: string,
@@ -52,9 +52,9 @@ async function measuredSize(path: string): Promise<ImageSize> {
 
 /** Writes `encoder.onnx` (images to features and indices), `lookup.onnx` (indices to codes) and `decoder.onnx` (codes to
  * images).
- * @param run on the device `reference`
+ * @param run the run, opened on the device `reference`
  * @throws {TypeError} the model does not take images of the size
- * @throws {RangeError} the model has an operation that ONNX has not
+ * @throws {RangeError} the model has an operation without an ONNX equivalent
  */
 export async function writeOnnx(
   { model, identity }: Pick<OpenedRun, "model" | "identity">,

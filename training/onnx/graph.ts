@@ -1,26 +1,26 @@
-/** A graph of ONNX as it is built: nodes, constants, and names for what flows between them. */
+/** Builds an ONNX graph: nodes, constants, and names for the values between them. */
 import type { HostArray } from "../../core/backend.ts";
 import type { DType, Shape } from "../../core/shape.ts";
 
-/** The version of ONNX's operators that graphs are written in. */
+/** The version of the ONNX operator set. */
 export const OPSET = 17;
 
-/** An axis whose length is that of the batch, or follows from it. */
+/** Marks an axis whose length is the batch size or depends on it. */
 export const BATCH = -1;
 
-/** Element types, by ONNX's numbers. */
+/** Element types with their ONNX numbers. */
 export const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
 
-/** The value of a node's attribute: a whole number, numbers, a text, or a number that is marked as a float. */
+/** The value of a node's attribute: an integer, a list of integers, a string, or a number marked as a float. */
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
 
-/** A node of ONNX. */
+/** An ONNX node. */
 export interface OnnxNode {
-  /** The operator: `Conv`. */
+  /** The operator, such as `Conv`. */
   readonly type: string;
   /** The names of its operands. */
   readonly inputs: readonly string[];
-  /** The names of what it gives. */
+  /** The names of its outputs. */
   readonly outputs: readonly string[];
   /** Its attributes. */
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
@@ -30,7 +30,7 @@ export interface OnnxNode {
 export interface OnnxConstant {
   /** Its name. */
   readonly name: string;
-  /** Its axes. */
+  /** Its shape. */
   readonly shape: Shape;
   /** Its elements. */
   readonly values: HostArray | BigInt64Array<ArrayBuffer>;
@@ -40,20 +40,20 @@ export interface OnnxConstant {
 export interface OnnxValue {
   /** Its name. */
   readonly name: string;
-  /** Its axes, `BATCH` for that of the batch. */
+  /** Its shape, with `BATCH` for the batch axis. */
   readonly shape: Shape;
   /** Its type. */
   readonly dtype: DType;
 }
 
-/** Takes up nodes and constants, and gives them names. */
+/** Collects nodes and constants, and names them. */
 export class GraphBuilder {
   /** The nodes, in order. */
   readonly nodes: OnnxNode[] = [];
   /** The constants. */
   readonly constants: OnnxConstant[] = [];
 
-  /** Adds a node with one output, and gives the output's name. An operand that is undefined is left out. */
+  /** Adds a node with one output, and returns the output's name. An undefined operand is left out. */
   add(
     type: string,
     inputs: readonly (string | undefined)[],
@@ -65,24 +65,24 @@ export class GraphBuilder {
     return output;
   }
 
-  /** Adds a constant, and gives its name. */
+  /** Adds a constant, and returns its name. */
   constant(shape: Shape, values: OnnxConstant["values"]): string {
     const name = `c${this.constants.length}`;
     this.constants.push({ name, shape, values });
     return name;
   }
 
-  /** A constant of one float. */
+  /** Adds a scalar float constant. */
   float(value: number): string {
     return this.constant([], Float32Array.of(value));
   }
 
-  /** A constant list of whole numbers, as shapes and axes are given. */
+  /** Adds a constant list of integers, as needed for shapes and axes. */
   integers(values: readonly number[]): string {
     return this.constant([values.length], BigInt64Array.from(values.map(BigInt)));
   }
 
-  /** `x` in another shape, of which one axis may be `BATCH`. */
+  /** Reshapes `x`; one axis of the new shape may be `BATCH`. */
   reshape(x: string, shape: Shape): string {
     if (shape.filter((length) => length === BATCH).length > 1) {
       throw new RangeError(
@@ -92,12 +92,12 @@ export class GraphBuilder {
     return this.add("Reshape", [x, this.integers(shape)]);
   }
 
-  /** `x` with its axes in another order. */
+  /** Permutes the axes of `x`. */
   transpose(x: string, perm: readonly number[]): string {
     return this.add("Transpose", [x], { perm });
   }
 
-  /** `x` in another type. */
+  /** Casts `x` to another type. */
   cast(x: string, to: keyof typeof ELEMENT_TYPES): string {
     return this.add("Cast", [x], { to: ELEMENT_TYPES[to] });
   }

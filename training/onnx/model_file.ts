@@ -1,4 +1,4 @@
-/** Files of ONNX: a graph as a message of protocol buffers (onnx.proto, IR version 8). */
+/** ONNX files: a graph as a Protocol Buffers message (onnx.proto, IR version 8). */
 import {
   BATCH,
   ELEMENT_TYPES,
@@ -9,13 +9,13 @@ import {
   OPSET,
 } from "./graph.ts";
 
-/** A graph with what it takes and gives. */
+/** A graph with its inputs and outputs. */
 export interface OnnxGraph {
-  /** What it is called. */
+  /** The name of the graph. */
   readonly name: string;
-  /** What it takes. */
+  /** Its inputs. */
   readonly inputs: readonly OnnxValue[];
-  /** What it gives. */
+  /** Its outputs. */
   readonly outputs: readonly OnnxValue[];
   /** Its nodes, in order. */
   readonly nodes: readonly OnnxNode[];
@@ -27,7 +27,7 @@ const IR_VERSION = 8;
 
 type Field = readonly [id: number, type: string, rule?: "repeated"];
 
-/** The messages of onnx.proto, as far as they are needed: each field with its number and type. */
+/** The messages of onnx.proto that are needed: each field with its number and type. */
 const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   ModelProto: {
     irVersion: [1, "int64"],
@@ -76,13 +76,13 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
 const FLOAT = 1, INT = 2, STRING = 3, INTS = 7;
 
 /** Encodes a graph as a file.
- * @param metadata texts by name, which runtimes show
+ * @param metadata strings by name, which runtimes display
  */
 export async function encodeOnnx(
   graph: OnnxGraph,
   metadata: Readonly<Record<string, string>>,
 ): Promise<Uint8Array> {
-  // A computed address, so that Deno fetches the package only here.
+  // A computed specifier, so that Deno fetches the package only when it is needed.
   const { protobuf } = await import(
     new URL("./protobuf.ts", import.meta.url).href
   ) as typeof import("./protobuf.ts");

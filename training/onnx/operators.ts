@@ -1,20 +1,20 @@
-/** What each operation of the library is in ONNX. Images are `[B, H, W, C]` here and `[B, C, H, W]` there: convolutions and
- * pooling stand between transpositions, which runtimes take out. */
+/** The ONNX equivalent of each operation of the library. Images are `[B, H, W, C]` here and `[B, C, H, W]` in ONNX, so
+ * convolutions and pooling are placed between transpositions. Runtimes remove most of these. */
 import type { Attributes, ConvAttributes, OperationName, Pair } from "../../core/ops.ts";
 import type { DType, Shape } from "../../core/shape.ts";
 import { BATCH, type GraphBuilder } from "./graph.ts";
 
-/** A value where it is used: its name in the graph, its axes (`BATCH` for those of the batch) and its type. */
+/** A value used as an operand: its name in the graph, its shape (`BATCH` for the batch axis) and its type. */
 export interface Operand {
   /** Its name. */
   readonly name: string;
-  /** Its axes. */
+  /** Its shape. */
   readonly shape: Shape;
   /** Its type. */
   readonly dtype: DType;
 }
 
-/** Adds the nodes of an operation and gives the name of its first output, whose axes are `shape`. */
+/** Adds the nodes of an operation and returns the name of its first output, which has the shape `shape`. */
 export type Operator<A> = (
   graph: GraphBuilder,
   operands: readonly Operand[],
@@ -26,17 +26,17 @@ type Operators = { readonly [N in OperationName]?: Operator<Attributes[N]> };
 
 const named = (operands: readonly Operand[]): string[] => operands.map(({ name }) => name);
 
-/** An operator that is the same there. */
+/** An operator that is the same in ONNX. */
 const same = (type: string): Operator<unknown> => (graph, operands) =>
   graph.add(type, named(operands));
 
-/** A comparison: 0 or 1, not a boolean. */
+/** A comparison, which gives 0 or 1, not a boolean. */
 const comparison = (type: string): Operator<unknown> => (graph, operands) =>
   graph.cast(graph.add(type, named(operands)), "int32");
 
 const TO_CHANNELS_FIRST = [0, 3, 1, 2], TO_CHANNELS_LAST = [0, 2, 3, 1];
 
-/** Does something to images with their channels first. */
+/** Applies nodes to images with their channels first. */
 function withChannelsFirst(
   graph: GraphBuilder,
   images: string,
@@ -85,7 +85,7 @@ function normalized(
   return graph.transpose(graph.reshape(result, [BATCH, channels, positions]), [0, 2, 1]);
 }
 
-/** The operations that have a place in ONNX; those of training have none. */
+/** The operations with an ONNX equivalent. Operations used only in training have none. */
 export const OPERATORS: Operators = {
   add: same("Add"),
   sub: same("Sub"),
@@ -144,7 +144,7 @@ export const OPERATORS: Operators = {
     withChannelsFirst(graph, x.name, (images) => {
       const { stride, padding, dilation, outputSize, relu } = attributes;
       const filters = graph.transpose(weight.name, [3, 2, 0, 1]);
-      // Rows that no window of the convolution whose adjoint this is reaches.
+      // Rows outside all windows of the convolution whose adjoint this is.
       const rest = [0, 1].map((axis) => {
         const reach = dilation[axis] * (weight.shape[axis] - 1) + 1;
         const given = (x.shape[1 + axis] - 1) * stride[axis] - 2 * padding[axis] + reach;
@@ -183,14 +183,14 @@ export const OPERATORS: Operators = {
   transpose: (graph, [{ name }], { permutation }) => graph.transpose(name, permutation),
   slice: (graph, [{ name, shape }], { starts }, given) => {
     const all = 2 ** 53 - 1;
-    // An axis of the batch is taken whole.
+    // The batch axis is taken whole.
     const ends = given.map((size, axis) => shape[axis] === BATCH ? all : starts[axis] + size);
     const axes = given.map((_, axis) => axis);
     return graph.add("Slice", [name, ...[starts, ends, axes].map((list) => graph.integers(list))]);
   },
   pad: (graph, [{ name }], { before, after, value }) =>
     graph.add("Pad", [name, graph.integers([...before, ...after]), graph.float(value)]),
-  // An axis of the batch is as long as the operand's already: 1 leaves it.
+  // The batch axis already has the operand's length: 1 keeps it.
   broadcast: (graph, [{ name }], _, shape) =>
     graph.add("Expand", [name, graph.integers(shape.map((length) => Math.abs(length)))]),
   concatenate: (graph, operands, { axis }) => graph.add("Concat", named(operands), { axis }),
@@ -213,7 +213,7 @@ export const OPERATORS: Operators = {
         count_include_pad: 1,
       })),
 
-  // ONNX counts −1 from the end: there lies a row of zeros, which the library gives for an index that is no code.
+  // ONNX counts −1 from the end, where a row of zeros is: the library's result for an index that is not a code.
   gather: (graph, [table, indices]) => {
     const [, width] = table.shape;
     const none = graph.constant([1, width], new Float32Array(width));
@@ -241,7 +241,7 @@ export const OPERATORS: Operators = {
   },
 };
 
-/** An operation that cannot be said in ONNX. */
+/** The error for an operation that cannot be expressed in ONNX. */
 export function unwritable(what: string): RangeError {
   return new RangeError(
     `Cannot write ONNX: the model must consist of operations that ONNX has, got ${what}`,

@@ -1,2 +1,2 @@
-/** The encoder of protocol buffers, of the npm package `protobufjs`; `model_file.ts` loads this module on demand. */
+/** The Protocol Buffers encoder of the npm package `protobufjs`; `model_file.ts` loads this module on demand. */
 export { default as protobuf } from "protobufjs/light.js";

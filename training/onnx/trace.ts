@@ -1,4 +1,4 @@
-/** Records the operations that a computation runs, as a graph over the tensors that it is given. */
+/** Records the operations of a computation as a graph over its inputs. */
 import {
   type AnyKernel,
   type Buffer,
@@ -11,41 +11,41 @@ import { withoutGradients } from "../../core/execute.ts";
 import { type DType, sameShape, type Shape, sizeOf } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 
-/** A value of a graph: an input, a constant, or what a node gives. */
+/** A value of a graph: an input, a constant, or the output of a node. */
 export interface TracedValue {
-  /** Its axes. */
+  /** Its shape. */
   readonly shape: Shape;
   /** The type of its elements. */
   readonly dtype: DType;
-  /** Its elements, of a constant. */
+  /** Its elements, for a constant. */
   readonly constant?: HostArray;
 }
 
-/** An operation that was run. */
+/** A recorded operation. */
 export interface TracedNode {
-  /** One of the library's operations, `reshape` among them. */
+  /** One of the library's operations, including `reshape`. */
   readonly name: string;
-  /** Its operands. */
+  /** Its inputs. */
   readonly inputs: readonly TracedValue[];
-  /** What it gives. */
+  /** Its outputs. */
   readonly outputs: readonly TracedValue[];
-  /** Its attributes, of the operation's own type. */
+  /** Its attributes, whose type depends on the operation. */
   readonly attributes: unknown;
 }
 
-/** What was recorded. */
+/** The recorded graph of a computation. */
 export interface Trace {
-  /** What the computation was given. */
+  /** The inputs of the computation. */
   readonly inputs: readonly TracedValue[];
   /** The nodes that lead to the outputs, in order. */
   readonly nodes: readonly TracedNode[];
-  /** What it gave. */
+  /** The outputs of the computation. */
   readonly outputs: readonly TracedValue[];
 }
 
-/** Runs a computation and records it. What does not depend on the inputs is a constant. Operations are seen where they
- * reach the device, so that the graph is what every device runs; the shapes are those of this run.
- * @param device `reference`, whose kernels are done when their calls return
+/** Runs a computation and records it. Values that do not depend on the inputs become constants. Operations are recorded
+ * when they reach the device, so the graph has the operations that every device runs. The shapes are those of this run.
+ * @param device the device `reference`, whose kernels have finished when their calls return
  */
 export function traceComputation(
   device: Device,
@@ -73,9 +73,9 @@ export function traceComputation(
 
 class Recorder {
   readonly #device: Device;
-  /** What lies in a buffer, of what depends on the inputs. */
+  /** The contents of each buffer that depend on the inputs. */
   readonly #values = new Map<Buffer, TracedValue>();
-  /** What lies in a buffer, of what does not. */
+  /** The contents of each buffer that do not depend on the inputs. */
   readonly #constants = new Map<Buffer, TracedValue>();
   readonly #nodes: TracedNode[] = [];
 
@@ -109,7 +109,7 @@ class Recorder {
     };
   }
 
-  /** What a view shows: a buffer's value, perhaps in another shape, or a constant. */
+  /** The value of a view: a buffer's value, perhaps in another shape, or a constant. */
   #valueOf({ buffer, shape, dtype }: View): TracedValue {
     const value = this.#values.get(buffer);
     if (value === undefined) return this.#constantOf({ buffer, shape, dtype });

@@ -1,4 +1,4 @@
-/** Makes a graph of ONNX of a computation, for batches of every size. */
+/** Converts a computation to an ONNX graph, for batches of any size. */
 import { sameShape } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { BATCH, GraphBuilder, type OnnxValue } from "./graph.ts";
@@ -6,23 +6,24 @@ import type { OnnxGraph } from "./model_file.ts";
 import { type Operand, type Operator, OPERATORS, unwritable } from "./operators.ts";
 import { type Trace, traceComputation, type TracedValue } from "./trace.ts";
 
-/** A computation that becomes a graph. */
+/** A computation to convert to a graph. */
 export interface Computation {
-  /** What the graph is called. */
+  /** The name of the graph. */
   readonly name: string;
-  /** What its input and its outputs are called. */
+  /** The names of its input and outputs. */
   readonly names: { readonly input: string; readonly outputs: readonly string[] };
-  /** Makes an input of a batch of so many. */
+  /** Creates an input with a given batch size. */
   readonly inputOf: (batch: number) => Tensor;
-  /** What is computed of it. */
+  /** The computation itself. */
   readonly compute: (input: Tensor) => readonly Tensor[];
 }
 
-/** Two batches whose sizes divide no other axis by chance: what differs between them depends on the batch. */
+/** Two batch sizes. An axis whose length differs between them depends on the batch. */
 const BATCHES = [2, 3] as const;
 
-/** Makes the graph.
- * @throws {RangeError} the computation has an operation that ONNX has not, or a constant that depends on the batch
+/** Converts the computation to a graph.
+ * @throws {RangeError} the computation has an operation without an ONNX equivalent, or a constant that depends on the
+ * batch
  */
 export function writeGraph(
   device: Device,
@@ -63,7 +64,7 @@ export function writeGraph(
   return { name, inputs, outputs, nodes: graph.nodes, constants: graph.constants };
 }
 
-/** The axes of every value that is computed, `BATCH` where the two traces differ.
+/** The shape of every computed value, with `BATCH` on axes where the two traces differ.
  * @throws {RangeError} they differ in more than the batch
  */
 function shapesOf(trace: Trace, other: Trace): ReadonlyMap<TracedValue, readonly number[]> {

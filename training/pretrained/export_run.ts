@@ -1,4 +1,4 @@
-/** Writes a trained VQGAN so that other libraries load it. */
+/** Exports a trained VQGAN for other libraries. */
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { HostTensor } from "../../core/host_tensor.ts";
@@ -14,40 +14,40 @@ import { type OpenedRun, openRun, type OpenRunOptions } from "../open_run.ts";
 import { type NameTable, toPyTorch } from "./layout.ts";
 import { diffusersNames, tamingGumbelNames, tamingNames } from "./vqgan_names.ts";
 
-/** The libraries that can be written for. */
+/** The libraries that a model can be exported for. */
 export const EXPORT_FORMATS = ["diffusers", "taming"] as const;
 
-/** One of them. */
+/** One of `EXPORT_FORMATS`. */
 export type ExportFormat = typeof EXPORT_FORMATS[number];
 
-/** What to write, and of which of the run's weights. */
+/** Options of `exportRun`: what to write, and which of the run's weights to use. */
 export interface ExportOptions extends OpenRunOptions {
-  /** For which library. */
+  /** The library to export for. */
   readonly format: ExportFormat;
   /** The folder (diffusers) or the `.ckpt` file (taming, with a `.yaml` of its settings beside it). */
   readonly out: string;
 }
 
-/** What was written. */
+/** Result of `exportRun`. */
 export interface Exported {
-  /** The files. */
+  /** The files written. */
   readonly files: readonly string[];
-  /** How many tensors they hold. */
+  /** The number of tensors in them. */
   readonly tensors: number;
-  /** Where the other library does not do what the run does. */
+  /** Differences between the other library and the run. */
   readonly notes: readonly string[];
 }
 
-/** Groups of every norm in taming's code, and of modulated norms in diffusers'. */
+/** The number of groups of every norm in taming's code, and of modulated norms in diffusers. */
 const GROUPS = 32;
 
-/** Writes a run's first stage as diffusers' `VQModel` or as taming's checkpoint. The codebook is what the decoder sees of
- * each index.
+/** Exports a run's first stage as diffusers' `VQModel` or as a taming checkpoint. The codebook has the vector that the
+ * decoder receives for each index.
  *
  *     await exportRun("runs/vqgan-f16", device, { format: "diffusers", out: "vqgan-f16" });
  *
  * @throws {Error} the run cannot be read, or the files cannot be written
- * @throws {RangeError} the model is no VQGAN, a place has several codes, or the library has no such norms
+ * @throws {RangeError} the model is not a VQGAN, a position has several codes, or the library does not have such norms
  */
 export async function exportRun(
   path: string,
@@ -85,7 +85,7 @@ export async function exportRun(
   return { files, tensors: tensors.size, notes };
 }
 
-/** The model's tensors as the library has them. */
+/** The model's tensors with the library's names and layouts. */
 async function tensorsOf(
   { model: { network, codebookSize, codebookDim } }: OpenedRun,
   device: Device,
@@ -105,7 +105,7 @@ async function tensorsOf(
   return new Map(placed);
 }
 
-/** Both libraries take the code of the least squared distance. */
+/** Notes on the look-up: both libraries choose the code with the smallest squared distance. */
 function notesOn(config: Config): readonly string[] {
   const { type, distance, unitLength = false, normalization = "none", lookupDim = null } =
     quantizerOf(config);

@@ -1,4 +1,4 @@
-/** Takes a whole latent diffusion model over: a first stage and the generator on it. */
+/** Imports a whole latent diffusion model: a first stage and its generator. */
 import { join } from "node:path";
 import { openDevice } from "../../core/device.ts";
 import type { HostTensor } from "../../core/host_tensor.ts";
@@ -23,26 +23,25 @@ import type { LeftOut, PretrainedFile } from "./weights.ts";
 /** The name of a tensor that every such model has. */
 const SIGN = "model.diffusion_model.time_embed.0.weight";
 const UNET = "model.diffusion_model.", FIRST_STAGE = "first_stage_model.";
-/** The vectors of the classes that a U-Net is told of, by the way that it is told. */
+/** The class embedding tables of a U-Net, by type of conditioning. */
 const CLASSES = {
   "embedding": `${UNET}label_emb.weight`,
   "cross-attention": "cond_stage_model.embedding.weight",
 };
-/** Rows of ImageNet's: a thousand classes, and one row that stands for none. */
+/** Rows of the table for ImageNet: a thousand classes, and one row for "no class". */
 const IMAGENET = 1001;
-/** The decay of averages whose file does not tell it. */
+/** The decay of the averages if the file does not contain it. */
 const DECAY = 0.9999;
 
-/** What the names of a latent diffusion model's tensors begin with in a file; none where the file has none. */
+/** The prefix of the tensor names of a latent diffusion model in a file; undefined if the file has no such model. */
 export function diffusionPrefix({ tensors }: PretrainedFile): string | undefined {
   return [...tensors.keys()].find((name) => name === SIGN || name.endsWith(`.${SIGN}`))
     ?.slice(0, -SIGN.length);
 }
 
-/** Reads a latent diffusion model, and the first stage that lies in the same file.
- * @param prefix what the names of its tensors begin with
- * @throws {RangeError} a tensor is missing, unknown or of another shape, or the model is one that this program does not
- * have
+/** Reads a latent diffusion model, and the first stage in the same file.
+ * @param prefix the prefix of its tensor names
+ * @throws {RangeError} a tensor is missing, unknown or of another shape, or this program does not support the model
  */
 export async function importDiffusion(
   whole: PretrainedFile,
@@ -79,11 +78,11 @@ export async function importDiffusion(
   return { kind: "LDM", config, state, averages, loaded, leftOut, stage1 };
 }
 
-/** The tensors of a latent diffusion model, without what their names begin with in the file. */
+/** The tensors of a latent diffusion model, without the prefix of their names. */
 interface DiffusionFile {
-  /** What messages call the file. */
+  /** The name of the file in messages. */
   readonly path: string;
-  /** By name. */
+  /** The tensors, by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
 }
 
@@ -91,7 +90,7 @@ function fail({ path }: DiffusionFile, requirement: string, actual: string): nev
   throw new RangeError(`Cannot import ${path}: ${requirement}, got ${actual}`);
 }
 
-/** The tensors whose names begin with something, by the rest of their names. */
+/** The tensors whose names begin with a prefix, by the rest of their names. */
 function under(
   tensors: ReadonlyMap<string, HostTensor>,
   start: string,
@@ -102,19 +101,19 @@ function under(
   );
 }
 
-/** What a model's tensors, the file beside it and the command line say. */
+/** A recognised model: the settings from its tensors, the file beside it and the command line. */
 interface RecognisedDiffusion {
-  /** The configuration, but for its first stage. */
+  /** The configuration, except its first stage. */
   readonly settings: Settings;
-  /** What the command line says. */
+  /** The settings given on the command line. */
   readonly flags: Settings;
   /** The run's folder. */
   readonly out: string;
-  /** Channels of the latents. */
+  /** Number of channels of the latents. */
   readonly channels: number;
-  /** How many classes the U-Net is told apart; none where it is told of no class. */
+  /** Number of classes of the U-Net; null if it is unconditional. */
   readonly classes: number | null;
-  /** The name of the table of their vectors. */
+  /** The name of the class embedding table. */
   readonly table: string;
 }
 
@@ -148,7 +147,7 @@ function recognise(model: DiffusionFile, { flags, ldm }: ImportSources): Recogni
   const said = (flags ?? {}) as Settings, out = String(said.out ?? "runs/imported");
   const told = merge({ out, objective, model: unet.model, training }, ldm?.settings ?? {});
   const { dropClass } = merge(told, said).objective as Settings;
-  // The last row stands for no class, where classes were dropped in training.
+  // If classes were dropped in training, the last row is for "no class".
   const classes = rows === undefined ? null : Number(dropClass) > 0 ? rows - 1 : rows;
   return {
     ...{ flags: said, out, channels: unet.channels, classes, table },
@@ -156,8 +155,8 @@ function recognise(model: DiffusionFile, { flags, ldm }: ImportSources): Recogni
   };
 }
 
-/** Every tensor of the U-Net, of its averages and of the classes in its place.
- * @param initial the state of the run's model, whose tensors these replace
+/** Places every tensor of the U-Net, of its averages and of the classes.
+ * @param initial the initial state of the run's model, whose tensors are replaced
  */
 function placeWeights(
   model: DiffusionFile,
@@ -213,7 +212,7 @@ function decayOf(averages: ReadonlyMap<string, HostTensor>): number {
   return decay === undefined ? DECAY : Number(decay.toPrecision(6));
 }
 
-/** A table of classes with a row for none at its end, which models that always know the class never read. */
+/** A class table with a row for "no class" at its end. Models that were always given a class never read that row. */
 function withNoClass(tensor: HostTensor, classes: number | null): HostTensor {
   const [rows, width] = tensor.shape;
   if (rows !== classes) return tensor;
@@ -222,7 +221,7 @@ function withNoClass(tensor: HostTensor, classes: number | null): HostTensor {
   return { shape: [rows + 1, width], values };
 }
 
-/** Latents that are the features, multiplied by a number. */
+/** Latent statistics that multiply the features by one number. */
 function latentsOf(scale: number, channels: number): Map<string, HostTensor> {
   const diagonal = (value: number) =>
     Float32Array.from(
@@ -249,7 +248,7 @@ async function initialState(
   return await whole.stateDictionary();
 }
 
-/** Why a tensor of the generator is not taken over. */
+/** Reasons why tensors of the generator are not imported. */
 const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [
     /^(betas|alphas_cumprod|alphas_cumprod_prev|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar)$/,
@@ -260,7 +259,7 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^loss\./, "of the losses, which only training needs"],
 ];
 
-/** What is not taken over of the whole file, with the reasons. */
+/** All tensors of the file that are not imported, with the reasons. */
 function leftOutOf(
   model: DiffusionFile,
   names: readonly string[],

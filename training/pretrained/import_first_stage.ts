@@ -1,4 +1,4 @@
-/** Takes published first stages over. */
+/** Imports published first stages. */
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { openDevice } from "../../core/device.ts";
 import { sameShape, showShape } from "../../core/shape.ts";
@@ -12,40 +12,40 @@ import { fromPyTorch, type NameTable } from "./layout.ts";
 import type { LdmConfig } from "./ldm_config.ts";
 import type { LeftOut, PretrainedFile } from "./weights.ts";
 
-/** Where settings come from that the weights do not say. */
+/** The sources of settings that the weights do not determine. */
 export interface ImportSources {
-  /** What a configuration file holds. */
+  /** The contents of a configuration file. */
   readonly file?: unknown;
-  /** What the command line says; `out` is the run's folder. */
+  /** The settings given on the command line; `out` is the run's folder. */
   readonly flags?: unknown;
   /** The number of classes that a transformer is conditioned on; 0, none. */
   readonly classes?: number;
-  /** Imports only the first stage of a file that has a transformer too. */
+  /** Imports only the first stage of a file that also has a transformer. */
   readonly firstStageOnly?: boolean;
-  /** What the file says that lies beside a latent diffusion model. */
+  /** The configuration file beside a latent diffusion model. */
   readonly ldm?: LdmConfig;
 }
 
-/** What became of a file. */
+/** Imported weights. */
 export interface ImportedWeights {
-  /** Whose weights they are. */
+  /** The kind of the weights. */
   readonly kind: string;
   /** The run's configuration. */
   readonly config: Config;
-  /** The model's whole state, as a run keeps it. */
+  /** The model's whole state, as a run stores it. */
   readonly state: StateDictionary;
-  /** The averages of its parameters, where the file has them. */
+  /** The averages of its parameters, if the file has them. */
   readonly averages?: StateDictionary;
-  /** Of a generator the first stage that it stands on, where that lies in the same file. */
+  /** For a generator: its first stage, if that is in the same file. */
   readonly stage1?: ImportedWeights;
-  /** How many of the file's tensors were taken over, those of the first stage among them. */
+  /** The number of imported tensors of the file, including those of the first stage. */
   readonly loaded: number;
-  /** The others. */
+  /** The tensors that were not imported. */
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Takes over the first stage in a file.
- * @throws {RangeError} there is none of a known kind, or a tensor is missing, unknown or of another shape
+/** Imports the first stage in a file.
+ * @throws {RangeError} the file has no first stage of a known kind, or a tensor is missing, unknown or of another shape
  */
 export async function importFirstStage(
   given: PretrainedFile,
@@ -87,7 +87,7 @@ async function stateOf(config: Config, channels: number): Promise<StateDictionar
   return await network.stateDictionary();
 }
 
-/** A file whose attention layers have diffusers' names of today. */
+/** Converts the current diffusers names of attention layers to the old ones. */
 function withOldNames(file: PretrainedFile): PretrainedFile {
   const today: readonly (readonly [RegExp, string])[] = [
     [/(\.attentions\.\d+)\.query\./, "$1.to_q."],
@@ -102,8 +102,8 @@ function withOldNames(file: PretrainedFile): PretrainedFile {
   return { ...file, tensors: new Map(renamed) };
 }
 
-/** The kind of a file, and what its model's names begin with. Of several models the first stage of an LDM is meant, else
- * the one with the shortest names. */
+/** The kind of a file, and the prefix of its model's tensor names. If the file has several models, it chooses the first
+ * stage of an LDM, or otherwise the model with the shortest names. */
 function recognise({ path, tensors }: PretrainedFile): { kind: PretrainedKind; prefix: string } {
   const found = PRETRAINED_KINDS.flatMap((kind) =>
     [...tensors.keys()].filter((name) => name === kind.sign || name.endsWith(`.${kind.sign}`))
@@ -122,7 +122,7 @@ function recognise({ path, tensors }: PretrainedFile): { kind: PretrainedKind; p
   );
 }
 
-/** A tensor of the file in the place of one of ours; ours itself, where files have none. */
+/** The tensor of the file that replaces one of ours; our own tensor if such files do not have it. */
 function take(
   { path, tensors }: PretrainedModel,
   names: NameTable,
@@ -153,7 +153,7 @@ function take(
   return moved;
 }
 
-/** Why a tensor is not taken over. */
+/** Reasons why tensors are not imported. */
 const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^loss\.discriminator\d?\./, "the discriminator, which only training needs"],
   [/^loss\.perceptual_loss\./, "the perceptual network, which only training needs"],
@@ -165,7 +165,7 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/(^|\.)num_batches_tracked$/, "a count of batches"],
 ];
 
-/** @throws {RangeError} the tensor is a part of the networks that this program does not know */
+/** @throws {RangeError} the tensor belongs to a part of the networks that this program does not know */
 function reasonOf({ path }: PretrainedModel, name: string, prefix: string): string {
   if (!name.startsWith(prefix)) return "not of the first stage";
   const own = name.slice(prefix.length);

@@ -1,4 +1,4 @@
-/** Takes published weights over: makes a run of them. */
+/** Imports published weights as a run. */
 import { openDevice } from "../../core/device.ts";
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { saveCheckpoint } from "../checkpoint.ts";
@@ -15,15 +15,15 @@ import { importTransformer } from "./import_transformer.ts";
 import { splitNet2Net } from "./net2net.ts";
 import { readPretrained } from "./weights.ts";
 
-/** Reads published weights and gives the model that they are of: the reference implementation of CVQ-VAE, taming's VQGAN
- * (Gumbel too) and its transformers over codes, LDM's first stages, whole LDMs, diffusers' VQModel. The kind and the sizes
- * are told by the tensors; every tensor is either taken over or named with the reason.
+/** Reads published weights and converts them to a model. Supported are the reference implementation of CVQ-VAE,
+ * taming's VQGAN (also Gumbel) and its transformers over codes, LDM's first stages, whole LDMs, and diffusers' VQModel.
+ * The tensors determine the kind and the sizes. Every tensor is either imported or listed with the reason why not.
  *
  *     const { config, state } = await importWeights("vqgan_imagenet_f16_1024.ckpt");
  *
- * @param path a PyTorch or safetensors file, or a folder of diffusers
+ * @param path a PyTorch or safetensors file, or a diffusers folder
  * @throws {Error} the file is missing or cannot be read
- * @throws {RangeError} it is damaged, of no known kind, or a tensor is missing, unknown or of another shape
+ * @throws {RangeError} the file is damaged or of an unknown kind, or a tensor is missing, unknown or of another shape
  */
 export async function importWeights(
   path: string,
@@ -39,12 +39,12 @@ export async function importWeights(
     : await importDiffusion(whole, prefix, sources);
 }
 
-/** Makes a run of published weights, in the folder that the settings name: its configuration and its only checkpoint. Of a
- * generator it makes two, that of the first stage in the folder `first-stage` of the other.
+/** Creates a run from published weights, in the folder given by the settings: its configuration and its only
+ * checkpoint. For a generator it creates two runs; that of the first stage is in the folder `first-stage` of the other.
  *
  *     await importRun("ffhq.ckpt", { flags: { out: "runs/faces", model: { heads: 16 }, data: { name: "ffhq" } } });
  *
- * @throws {Error} the folder has a run, or cannot be written; or as `importWeights`
+ * @throws {Error} the folder already has a run, or cannot be written; or as `importWeights`
  * @throws {RangeError} as `importWeights`, or a generator is conditioned on anything but a class
  */
 export async function importRun(path: string, sources: ImportSources): Promise<ImportedWeights> {
@@ -83,7 +83,7 @@ async function writeRun(
   await folder.writeSummary({ imported: { from, kind, loaded, leftOut } });
 }
 
-/** What names the weights of the first stage in a folder. */
+/** The identity of the first stage's weights in a folder. */
 async function identityIn(path: string): Promise<string> {
   using device = await openDevice("reference");
   using run = await openRun(path, device);

@@ -1,4 +1,4 @@
-/** Takes taming's transformers over codes over, each with its first stage. */
+/** Imports taming's transformers over codes, each with its first stage. */
 import { join } from "node:path";
 import { quantizerOf } from "../construct.ts";
 import { merge, resolveUnchecked, section } from "../resolve.ts";
@@ -9,8 +9,9 @@ import {
 } from "./import_first_stage.ts";
 import { type Net2NetFile, takeNet2Net } from "./net2net.ts";
 
-/** Takes over a transformer and the first stage below it, whose run is to lie in the folder `first-stage` of the other.
- * @throws {RangeError} the heads are not said, or the transformer is conditioned on anything but a class
+/** Imports a transformer and its first stage. The first stage's run goes to the folder `first-stage` of the
+ * transformer's run.
+ * @throws {RangeError} the number of heads is not given, or the transformer is conditioned on anything but a class
  */
 export async function importTransformer(
   parts: Net2NetFile,
@@ -28,7 +29,7 @@ export async function importTransformer(
   const below = await importFirstStage(parts.rest, { flags: { out: stage1, data } });
   const { codebookSize } = quantizerOf(below.config);
   const own = takeNet2Net(parts, { codebookSize: Number(codebookSize), classes, heads });
-  // It was always conditioned on a class, so no class cannot be asked for.
+  // It was always trained with a class, so it cannot be sampled without one.
   const objective = { type: "autoregression", conditional: classes > 0, classDropout: 0 };
   const config = resolveUnchecked({ saved: { objective, stage1, model: own.model }, file, flags });
   const { state, leftOut } = own;

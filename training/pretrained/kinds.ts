@@ -1,4 +1,4 @@
-/** The kinds of published weights that can be taken over, and what their tensors say of the model. */
+/** The kinds of published weights that can be imported, and how their tensors determine the model. */
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { showShape } from "../../core/shape.ts";
 import type { Settings } from "../presets.ts";
@@ -6,41 +6,41 @@ import type { NameTable } from "./layout.ts";
 import { referenceNames } from "./reference_names.ts";
 import { diffusersNames, tamingGumbelNames, tamingNames } from "./vqgan_names.ts";
 
-/** The tensors of one model in a file, without what its names have in front. */
+/** The tensors of one model in a file, without the prefix of their names. */
 export interface PretrainedModel {
-  /** What messages call the file. */
+  /** The name of the file in messages. */
   readonly path: string;
-  /** By name. */
+  /** The tensors, by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
-  /** The settings that lay beside the file. */
+  /** The settings found beside the file. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** What the tensors say. */
+/** A recognised model. */
 export interface Recognised {
   /** The sections `model` and `quantizer` of the configuration. */
   readonly settings: Settings;
-  /** Channels of the images. */
+  /** Number of image channels. */
   readonly channels: number;
-  /** Where our tensors are. */
+  /** Where the file has our tensors. */
   readonly names: NameTable;
 }
 
 /** A kind of published weights. */
 export interface PretrainedKind {
-  /** Whose they are. */
+  /** The name of the kind. */
   readonly name: string;
   /** The name of a tensor that only this kind has. */
   readonly sign: string;
   /** Reads the settings from the tensors.
-   * @throws {RangeError} a tensor is missing, or the model is one that has no codes
+   * @throws {RangeError} a tensor is missing, or the model has no codes
    */
   recognise(model: PretrainedModel): Recognised;
 }
 
-/** The side of the images that public VQGANs were trained at: it decides nothing but how attention resolutions are called. */
+/** The image side that public VQGANs were trained with. It only affects how attention resolutions are named. */
 const RESOLUTION = 256;
-/** Groups of every norm in taming and LDM; they are in the code, not in the file. */
+/** The number of groups of every norm in taming and LDM; it is in the code, not in the file. */
 const GROUPS = 32;
 
 function fail({ path }: PretrainedModel, requirement: string, actual: string): never {
@@ -57,7 +57,7 @@ function shapeOf(model: PretrainedModel, name: string, axes: number): readonly n
   );
 }
 
-/** How many there are of something that is numbered from 0; `name` has the number as N. */
+/** Counts tensors that are numbered from 0; `name` has N in place of the number. */
 function countOf({ tensors }: PretrainedModel, name: string): number {
   let count = 0;
   while (tensors.has(name.replace("N", `${count}`))) count++;
@@ -84,15 +84,15 @@ function multiples(model: PretrainedModel, ch: number, widths: readonly number[]
   return widths.map((width) => width / ch);
 }
 
-/** The settings of a VQGAN by the names that its layers have. */
+/** The settings of a VQGAN, determined from the names of its layers. */
 function vqgan(
   model: PretrainedModel,
   { level, attention, spatial, resolution, groups }: {
-    /** A residual block's first convolution; I is the level, N the block. */
+    /** Name of a residual block's first convolution; I is the level, N the block. */
     readonly level: string;
-    /** A level's first attention. */
+    /** Name of a level's first attention. */
     readonly attention: string;
-    /** A tensor of a modulated norm. */
+    /** Name of a tensor of a modulated norm. */
     readonly spatial: string;
     readonly resolution: number;
     readonly groups: number;
@@ -122,7 +122,7 @@ function vqgan(
   };
 }
 
-/** The side that names attention resolutions: one that a file says, if so many levels halve it. */
+/** The image side for naming attention resolutions: that in the file, if the levels can halve it often enough. */
 function sideOf(said: unknown, levels: number): number {
   const factor = 2 ** (levels - 1);
   const fits = typeof said === "number" && Number.isInteger(said) && said > 0 &&
@@ -197,5 +197,5 @@ const reference: PretrainedKind = {
   },
 };
 
-/** All of them. */
+/** All kinds. */
 export const PRETRAINED_KINDS: readonly PretrainedKind[] = [reference, taming, diffusers];

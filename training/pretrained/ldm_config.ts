@@ -1,18 +1,18 @@
-/** The configuration file that lies beside a latent diffusion model: what its weights do not say. */
+/** The configuration file beside a latent diffusion model: what the weights do not determine. */
 import * as z from "zod";
 import type { Settings } from "../presets.ts";
 
-/** What the file says. */
+/** The contents of the file. */
 export interface LdmConfig {
-  /** Settings of the run, under those of the command line. */
+  /** Settings of the run; the command line overrides them. */
   readonly settings: Settings;
-  /** What latents are multiplied by, where the weights do not hold it. */
+  /** The factor of the latents, used if the weights do not contain it. */
   readonly scaleFactor: number;
 }
 
 const count = z.int().min(1);
 
-/** The parts that are read of it, by their names there. */
+/** The parts of the file that are read, by their names. */
 const SCHEMA = z.object({
   model: z.object({
     params: z.object({
@@ -36,10 +36,10 @@ const SCHEMA = z.object({
 
 const PREDICTIONS = { eps: "epsilon", x0: "x0", v: "v" } as const;
 
-/** Reads what a file of latent diffusion holds.
+/** Reads the configuration of a latent diffusion model.
  * @param given the file's contents, parsed
- * @param path what messages call the file
- * @throws {RangeError} it is none, or asks for what this program does not have
+ * @param path the name of the file in messages
+ * @throws {RangeError} it is not such a configuration, or it needs something that this program does not support
  */
 export function readLdmConfig(given: unknown, path: string): LdmConfig {
   const { data, error } = SCHEMA.safeParse(given);

@@ -1,15 +1,15 @@
-/** The noise schedule of a latent diffusion model, by the βs that its file holds. */
+/** Determines the noise schedule of a latent diffusion model from the βs in its file. */
 import { NoiseSchedule, SCHEDULES } from "../../objectives/diffusion/schedule.ts";
 import type { Settings } from "../presets.ts";
 
 /** The files' βs are float32. */
 const TOLERANCE = 1e-5;
-/** Digits of the ends, of which float32 has seven. */
+/** Digits kept of the first and last β; float32 has seven. */
 const DIGITS = 6;
 
-/** The settings of the objective that give a schedule.
- * @param betas of every time
- * @returns none where no schedule gives them
+/** The objective settings that give a schedule.
+ * @param betas the β of every time step
+ * @returns undefined if no schedule gives these βs
  */
 export function scheduleOf(betas: ArrayLike<number>): Settings | undefined {
   const times = betas.length;

@@ -1,23 +1,23 @@
-/** What the tensors of a latent diffusion model's U-Net say of it. */
+/** Determines a latent diffusion model's U-Net from its tensors. */
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { showShape } from "../../core/shape.ts";
 import type { Settings } from "../presets.ts";
 
-/** A U-Net as its tensors tell it. */
+/** A U-Net as determined from its tensors. */
 export interface RecognisedUNet {
-  /** The section `model` of the configuration, but for its heads, which no tensor tells. */
+  /** The section `model` of the configuration, except the number of heads, which the tensors do not determine. */
   readonly model: Settings;
-  /** Channels of what it denoises. */
+  /** Number of channels of the latents that it denoises. */
   readonly channels: number;
 }
 
-/** Groups of every norm; they are in the code of such models, not in their files. */
+/** The number of groups of every norm; it is in the code of such models, not in their files. */
 const GROUPS = 32;
 
-/** Reads a U-Net's settings from its tensors.
- * @param path what messages call the file
- * @param tensors by their names without `model.diffusion_model.`
- * @throws {RangeError} a tensor is missing, or the U-Net is one that this program does not have
+/** Determines a U-Net's settings from its tensors.
+ * @param path the name of the file in messages
+ * @param tensors the tensors by name, without `model.diffusion_model.`
+ * @throws {RangeError} a tensor is missing, or this program does not support the U-Net
  */
 export function recogniseUNet(
   path: string,
@@ -79,7 +79,7 @@ export function recogniseUNet(
   };
 }
 
-/** How many blocks there are that are numbered from 0. */
+/** Counts blocks that are numbered from 0. */
 function countBlocks(names: readonly string[], list: string): number {
   const numbers = names.flatMap((name) => name.match(`^${list}\\.(\\d+)\\.`)?.[1] ?? []);
   return new Set(numbers).size;

@@ -1,4 +1,4 @@
-/** taming's transformers over the codes of a VQGAN (its Net2NetTransformer), as the files of published ones hold them. */
+/** taming's transformers over the codes of a VQGAN (its Net2NetTransformer), in the format of published files. */
 import type { HostTensor } from "../../core/host_tensor.ts";
 import { sameShape, type Shape, showShape } from "../../core/shape.ts";
 import type { Settings } from "../presets.ts";
@@ -7,40 +7,40 @@ import type { LeftOut, PretrainedFile } from "./weights.ts";
 
 const SIGN = "transformer.tok_emb.weight";
 
-/** A file of a transformer and the first stage below it, taken apart. */
+/** A file of a transformer and its first stage, split into both. */
 export interface Net2NetFile {
-  /** The transformer's tensors, by their names behind `prefix`. */
+  /** The transformer's tensors, by their names after `prefix`. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
-  /** What all of those names begin with in the file. */
+  /** The common prefix of those names in the file. */
   readonly prefix: string;
-  /** All others. */
+  /** All other tensors. */
   readonly rest: PretrainedFile;
 }
 
-/** What the file does not say of a transformer. */
+/** Properties of a transformer that the file does not contain. */
 export interface Net2NetOptions {
   /** K of the first stage. */
   readonly codebookSize: number;
   /** The number of classes that it is conditioned on; 0: none. */
   readonly classes: number;
-  /** Heads of its attentions. */
+  /** Number of attention heads. */
   readonly heads: number;
 }
 
-/** A transformer as a run has it. */
+/** A transformer in the format of a run. */
 export interface Net2NetWeights {
   /** The section `model` of the configuration. */
   readonly model: Settings;
   /** Its whole state. */
   readonly state: ReadonlyMap<string, HostTensor>;
-  /** How many of the file's tensors were taken over. */
+  /** The number of imported tensors of the file. */
   readonly loaded: number;
-  /** The others of the transformer. */
+  /** The transformer's tensors that were not imported. */
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Takes a file with a transformer apart; none of another file.
- * @throws {RangeError} the transformer is conditioned on images, or orders the codes in another way than row by row
+/** Splits a file with a transformer; returns undefined for any other file.
+ * @throws {RangeError} the transformer is conditioned on images, or orders the codes other than row by row
  */
 export function splitNet2Net(file: PretrainedFile): Net2NetFile | undefined {
   const { path, tensors } = file, names = [...tensors.keys()];
@@ -68,8 +68,8 @@ export function splitNet2Net(file: PretrainedFile): Net2NetFile | undefined {
   };
 }
 
-/** Gives the transformer's tensors our names and layouts. There, class c has the vector of code c, and the start token of
- * an unconditional model is code 0.
+/** Converts the transformer's tensors to our names and layouts. In taming, class c has the vector of code c, and the
+ * start token of an unconditional model is code 0.
  * @throws {RangeError} a tensor is missing, unknown or of another shape, or the sizes do not fit each other
  */
 export function takeNet2Net(

@@ -1,4 +1,4 @@
-/** The names of the reference implementation of CVQ-VAE (arXiv 2307.15139). */
+/** Tensor names of the reference implementation of CVQ-VAE (arXiv 2307.15139). */
 import type { NameTable } from "./layout.ts";
 
 const RENAMING: readonly (readonly [ours: RegExp, theirs: string])[] = [
@@ -11,7 +11,7 @@ const RENAMING: readonly (readonly [ours: RegExp, theirs: string])[] = [
   [/^decoder\.up(\d)\./, "_decoder._conv_trans_$1."],
 ];
 
-/** The names of the small VQ-VAE and its clustered codebook. */
+/** Tensor names of the small VQ-VAE and its clustered codebook. */
 export const referenceNames: NameTable = (ours) => {
   const found = RENAMING.find(([own]) => own.test(ours));
   if (found === undefined) return undefined;

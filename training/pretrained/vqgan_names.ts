@@ -1,10 +1,10 @@
-/** The names that a VQGAN's tensors have in published files: taming-transformers', which LDM's first stages have too, and
- * diffusers'. */
+/** Tensor names of a VQGAN in published files: those of taming-transformers, which LDM's first stages share, and those
+ * of diffusers. */
 import type { NameTable, Place } from "./layout.ts";
 
 type Renaming = readonly (readonly [ours: RegExp, theirs: string])[];
 
-/** What both call alike. */
+/** Names that both have in common. */
 const BOTH: Renaming = [
   [/^quantConv\./, "quant_conv."],
   [/^postQuantConv\./, "post_quant_conv."],
@@ -52,7 +52,7 @@ const DIFFUSERS: Renaming = [
   [/\.(down|up)sample\./, ".$1samplers.0.conv."],
 ];
 
-/** A matrix of an attention layer; a filter; everything else lies alike. */
+/** A matrix of an attention layer, and a filter. All other tensors have the same layout. */
 const MATRIX = /\.attention\.(query|key|value|output)\.weight$/;
 const FILTER = /\b(conv\w*|shortcut|\w+sample|quantConv|postQuantConv|scale|shift)\.weight$/;
 
@@ -65,15 +65,15 @@ function place(ours: string, renaming: Renaming, matrix: "matrix" | "convolution
 
 const isNetwork = (ours: string): boolean => !ours.startsWith("quantizer.");
 
-/** The codebook's place, which taming and diffusers call alike. */
+/** The codebook's place, which is the same in taming and diffusers. */
 const codebook = (ours: string): Place | undefined =>
   ours === "quantizer.codebook" ? { name: "quantize.embedding.weight", layout: "same" } : undefined;
 
-/** taming's names, of a model with a codebook. */
+/** taming's names, for a model with a codebook. */
 export const tamingNames: NameTable = (ours) =>
   isNetwork(ours) ? place(ours, TAMING, "convolution") : codebook(ours);
 
-/** taming's names, of a model with a Gumbel-softmax quantiser. */
+/** taming's names, for a model with a Gumbel-softmax quantiser. */
 export const tamingGumbelNames: NameTable = (ours) => {
   switch (ours) {
     case "quantizer.codebook":
@@ -86,7 +86,7 @@ export const tamingGumbelNames: NameTable = (ours) => {
   return isNetwork(ours) ? place(ours, TAMING, "convolution") : undefined;
 };
 
-/** diffusers' names, of a model of so many levels: its decoder counts them from the coarsest. */
+/** diffusers' names, for a model with a given number of levels. Its decoder counts levels from the coarsest. */
 export function diffusersNames(levels: number): NameTable {
   return (ours) => {
     if (!isNetwork(ours)) return codebook(ours);

@@ -1,4 +1,4 @@
-/** Weights as published files have them. */
+/** Reads published weight files. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { HostTensor } from "../../core/host_tensor.ts";
@@ -7,30 +7,30 @@ import { readPyTorch } from "../../files/pytorch_file.ts";
 import { readSafetensors } from "../../files/safetensors.ts";
 import { DamagedFileError, readWhole } from "../read_back.ts";
 
-/** The tensors of a file, and the settings that lie beside it. */
+/** The tensors of a file, and the settings beside it. */
 export interface PretrainedFile {
-  /** What messages call it. */
+  /** The name of the file in messages. */
   readonly path: string;
-  /** By their names in the file. */
+  /** The tensors by their names in the file. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
-  /** Of `config.json`, where the path is a folder. */
+  /** The contents of `config.json`, if the path is a folder. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** Tensors that were not taken over, and why. */
+/** Tensors that were not imported, with the reason. */
 export interface LeftOut {
-  /** Why not. */
+  /** The reason. */
   readonly reason: string;
   /** Their names in the file. */
   readonly names: readonly string[];
 }
 
-/** The weights in a folder of diffusers, in the order that they are looked for. */
+/** The weight files in a diffusers folder, in the order in which they are searched. */
 const IN_FOLDER = ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"];
 
-/** Reads a PyTorch file, a safetensors file, or a folder of diffusers; nothing in them is run.
- * @throws {Error} it is missing or cannot be read
- * @throws {RangeError} it is damaged, or holds anything but tensors and plain values
+/** Reads a PyTorch file, a safetensors file, or a diffusers folder. No code in them is executed.
+ * @throws {Error} the file is missing or cannot be read
+ * @throws {RangeError} the file is damaged, or contains anything but tensors and plain values
  */
 export async function readPretrained(path: string): Promise<PretrainedFile> {
   const isFolder = await stat(path).then((entry) => entry.isDirectory(), () => false);

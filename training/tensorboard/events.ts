@@ -22,16 +22,15 @@ const HISTOGRAM = {
   ...{ bucketLimits: 6, buckets: 7 },
 } as const;
 
-/** Where a PNG says its width and height, its depth, and whether it has colours (PNG specification, 11.2.2). */
+/** Position of the width, height, bit depth and colour type in a PNG (PNG specification, 11.2.2). */
 const PNG_SIDES = 16;
 
-/** Appends to one event file. Every append is whole or, after a kill, cut short at the end of the file, where `begin`
- * drops it. */
+/** Appends to one event file. If the process is killed, the last record may be incomplete; `begin` removes it. */
 export class EventFile {
   readonly #path: string;
   readonly #now: () => number;
 
-  /** Names a file; nothing is written yet.
+  /** Refers to a file; nothing is written yet.
    * @param now the time in milliseconds
    */
   constructor(path: string, now: () => number = Date.now) {
@@ -39,8 +38,8 @@ export class EventFile {
     this.#now = now;
   }
 
-  /** Makes the file ready for a run that goes on after `step`: keeps the events up to that step, drops the others and
-   * what was cut short, and starts a file that is not there.
+  /** Prepares the file for a run that continues after `step`: keeps the events up to that step, drops later and
+   * incomplete ones, and creates the file if it does not exist.
    * @throws {Error} the file cannot be written
    */
   async begin(step: number): Promise<void> {
@@ -100,7 +99,7 @@ export class EventFile {
     await this.#appendValue(step, tag, VALUE.image, message);
   }
 
-  /** Appends how often each whole number from 0 on occurs: number k is the bucket (k − 1, k]. */
+  /** Appends how often each integer from 0 on occurs: integer k is the bucket (k − 1, k]. */
   async histogram(step: number, tag: string, counts: ArrayLike<number>): Promise<void> {
     const buckets = Float64Array.from(counts);
     const moment = (power: number) =>
@@ -148,7 +147,7 @@ function stepOf(record: Uint8Array): number {
   return typeof step === "number" ? step : 0;
 }
 
-/** The numbers of a record, also those in records inside it, by the path of their names.
+/** The numbers of a record and of the records inside it, by path.
  *
  * ```ts
  * import { scalarsOf } from "./events.ts";

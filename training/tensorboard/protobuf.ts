@@ -1,31 +1,32 @@
-/** The wire format of protocol buffers, as far as event files need it.
+/** The part of the Protocol Buffers wire format that event files need.
  *
- * Source: protobuf.dev/programming-guides/encoding. A message is a row of fields, each with its number and its form.
+ * Source: protobuf.dev/programming-guides/encoding. A message is a sequence of fields, each with its number and wire
+ * type.
  */
 
-/** Forms of fields. */
+/** Wire types of fields. */
 const VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5;
 
 /** Writes one message. Fields of value 0 are written too. */
 export class MessageWriter {
   readonly #parts: Uint8Array[] = [];
 
-  /** A whole number of at least 0, below 2⁵³. */
+  /** Writes an integer in [0, 2⁵³). */
   integer(field: number, value: number): this {
     return this.#field(field, VARINT, varint(value));
   }
 
-  /** A number in 64 bits. */
+  /** Writes a 64-bit number. */
   double(field: number, value: number): this {
     return this.#field(field, FIXED64, new Uint8Array(Float64Array.of(value).buffer));
   }
 
-  /** A number in 32 bits. */
+  /** Writes a 32-bit number. */
   float(field: number, value: number): this {
     return this.#field(field, FIXED32, new Uint8Array(Float32Array.of(value).buffer));
   }
 
-  /** Bytes, a text, or a message. */
+  /** Writes bytes, a string, or a message. */
   bytes(field: number, value: Uint8Array | string | MessageWriter): this {
     const bytes = typeof value === "string"
       ? new TextEncoder().encode(value)
@@ -35,12 +36,12 @@ export class MessageWriter {
     return this.#field(field, BYTES, varint(bytes.length), bytes);
   }
 
-  /** Numbers in 64 bits, one after another. */
+  /** Writes a sequence of 64-bit numbers. */
   doubles(field: number, values: Float64Array): this {
     return this.bytes(field, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
 
-  /** The message. */
+  /** The encoded message. */
   encoded(): Uint8Array<ArrayBuffer> {
     const encoded = new Uint8Array(this.#parts.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
@@ -65,8 +66,9 @@ function varint(value: number): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** The fields of a message by number, the last of each: a whole number, or the bytes of what has others.
- * @throws {RangeError} the bytes are no message
+/** The fields of a message by number; for repeated fields, the last one. A field is an integer, or bytes for other
+ * types.
+ * @throws {RangeError} the bytes are not a message
  */
 export function readMessage(bytes: Uint8Array): Map<number, number | Uint8Array> {
   const fields = new Map<number, number | Uint8Array>();

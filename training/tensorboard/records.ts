@@ -1,4 +1,4 @@
-/** The framing of TensorFlow's record files: each record with its length, and a checksum of both.
+/** The framing of TensorFlow record files: each record has its length, and checksums of both.
  *
  * Source: tensorflow/core/lib/io/record_writer.h. Length (8 bytes, little-endian), masked CRC-32C of the length (4),
  * the record, masked CRC-32C of the record (4).
@@ -6,7 +6,7 @@
 
 const HEADER = 12, FOOTER = 4;
 
-/** CRC-32C (Castagnoli) of a byte, by its value. */
+/** CRC-32C (Castagnoli) of each byte value. */
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let remainder = byte;
   for (let bit = 0; bit < 8; bit++) remainder = remainder >>> 1 ^ (remainder & 1) * 0x82f63b78;
@@ -27,7 +27,7 @@ export function crc32c(bytes: Uint8Array): number {
   return (remainder ^ 0xffffffff) >>> 0;
 }
 
-/** A checksum that may lie among data of which checksums are taken. */
+/** A masked checksum, which may itself be part of checksummed data. */
 function masked(bytes: Uint8Array): number {
   const crc = crc32c(bytes);
   return ((crc >>> 15 | crc << 17) + 0xa282ead8) >>> 0;
@@ -44,7 +44,7 @@ export function encodeRecord(record: Uint8Array): Uint8Array<ArrayBuffer> {
   return framed;
 }
 
-/** The records of a file up to the first that is cut short or damaged. */
+/** The records of a file, up to the first incomplete or damaged one. */
 export function* decodeRecords(bytes: Uint8Array): Generator<Uint8Array> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at + HEADER + FOOTER <= bytes.length;) {
