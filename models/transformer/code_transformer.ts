@@ -11,9 +11,9 @@ import { Linear } from "../../nn/linear.ts";
 import { type Context, Module } from "../../nn/module.ts";
 import { rotationOf } from "../../nn/rotary.ts";
 import type { ModelKind } from "../kind.ts";
-import { FEED_FORWARDS } from "./feed_forward.ts";
 import { initializeWeights, normalParameter } from "./initial.ts";
-import { type BlockSettings, NORMS, StackCache, TransformerStack } from "./stack.ts";
+import { type BlockSettings, StackCache, TransformerStack } from "./stack.ts";
+import { BLOCK_KIND, HEADS_AND_DROPOUT, LAYERS, WIDTH } from "./stack_settings.ts";
 import { checkTable } from "./table.ts";
 
 const POSITIONS = ["learned", "rotary"] as const;
@@ -211,20 +211,11 @@ export const codeTransformerKind: ModelKind<
   CodeTransformerSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
-    layers: z.int().min(1).default(4).describe("how many blocks the transformer has"),
-    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
-    dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "the share of the elements that dropout drops",
-    ),
+    width: WIDTH,
+    layers: LAYERS,
+    ...HEADS_AND_DROPOUT,
     positions: z.enum(POSITIONS).default("learned").describe("the position encoding of the tokens"),
-    norm: z.enum([...NORMS]).default("layer").describe(
-      "the norm of the tokens: layer norm or RMS norm",
-    ),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
-      "the feed-forward layer after the attention",
-    ),
-    queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
+    ...BLOCK_KIND,
   }),
   make(device, needs, settings, key) {
     return new CodeTransformer(device, { ...needs, ...settings, key });

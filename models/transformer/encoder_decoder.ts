@@ -10,9 +10,9 @@ import { partKey } from "../../nn/initializers.ts";
 import { type Context, Module } from "../../nn/module.ts";
 import type { ModelKind } from "../kind.ts";
 import { CodeTransformer, type CodeTransformerInput } from "./code_transformer.ts";
-import { FEED_FORWARDS } from "./feed_forward.ts";
 import { normalParameter } from "./initial.ts";
-import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
+import { type BlockSettings, type StackCache, TransformerStack } from "./stack.ts";
+import { BLOCK_KIND, HEADS_AND_DROPOUT, WIDTH } from "./stack_settings.ts";
 import { checkTable } from "./table.ts";
 
 /** The settings of encoder-decoders over codes in a configuration. */
@@ -157,22 +157,13 @@ export const encoderDecoderKind: ModelKind<
   EncoderDecoderSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
+    width: WIDTH,
     layers: z.int().min(1).default(4).describe("how many blocks the decoder of each step has"),
     encoderLayers: z.int().min(1).default(2).describe(
       "how many blocks the encoder of each step has",
     ),
-    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
-    dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "the share of the elements that dropout drops",
-    ),
-    norm: z.enum([...NORMS]).default("layer").describe(
-      "the norm of the tokens: layer norm or RMS norm",
-    ),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
-      "the feed-forward layer after the attention",
-    ),
-    queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
+    ...HEADS_AND_DROPOUT,
+    ...BLOCK_KIND,
   }),
   make(device, needs, settings, key) {
     return new EncoderDecoderChain(device, { ...needs, ...settings, key });

@@ -11,10 +11,10 @@ import { partKey } from "../../nn/initializers.ts";
 import { Linear } from "../../nn/linear.ts";
 import { type Context, Module } from "../../nn/module.ts";
 import type { ModelKind } from "../kind.ts";
-import { FEED_FORWARDS } from "./feed_forward.ts";
 import { initializeWeights, normalParameter } from "./initial.ts";
 import { checkTable } from "./table.ts";
-import { type BlockSettings, NORMS, type StackCache, TransformerStack } from "./stack.ts";
+import { type BlockSettings, type StackCache, TransformerStack } from "./stack.ts";
+import { BLOCK_KIND, HEADS_AND_DROPOUT, WIDTH } from "./stack_settings.ts";
 
 /** The settings of a transformer over several codes per position in a configuration. */
 export interface ResidualTransformerSettings extends BlockSettings {
@@ -230,24 +230,15 @@ export const residualTransformerKind: ModelKind<
   ResidualTransformerSettings
 > = {
   schema: z.strictObject({
-    width: z.int().min(1).default(128).describe("the width of the tokens, in channels"),
+    width: WIDTH,
     layers: z.int().min(1).default(4).describe(
       "how many blocks the transformer over the positions has",
     ),
     depthLayers: z.int().min(1).default(2).describe(
       "how many blocks the transformer over the codes of a position has",
     ),
-    heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
-    dropout: z.number().min(0).lt(1).default(0.1).describe(
-      "the share of the elements that dropout drops",
-    ),
-    norm: z.enum([...NORMS]).default("layer").describe(
-      "the norm of the tokens: layer norm or RMS norm",
-    ),
-    feedForward: z.enum([...FEED_FORWARDS]).default("gelu").describe(
-      "the feed-forward layer after the attention",
-    ),
-    queryKeyNorm: z.boolean().default(false).describe("whether queries and keys are normalised"),
+    ...HEADS_AND_DROPOUT,
+    ...BLOCK_KIND,
   }),
   make(device, needs, settings, key) {
     return new ResidualTransformer(device, { ...needs, ...settings, key });
