@@ -23,7 +23,7 @@ export interface GeneratorReportOptions {
   readonly evaluation: GeneratorEvaluation;
   /** The names of the classes, for a class-conditional generator. */
   readonly classes: readonly string[];
-  /** What computed it. */
+  /** The devices that computed it. */
   readonly devices: RunDevices;
 }
 

@@ -5,21 +5,21 @@ import { linearScale, logScale, showTick } from "./scale.ts";
 
 /** One line. */
 export interface Series {
-  /** What it is called in the legend. */
+  /** Its name in the legend. */
   readonly name: string;
   /** Steps and values, in order. */
   readonly points: readonly (readonly [step: number, value: number])[];
-  /** Which of the page's colours it has, from 1. */
+  /** The number of its colour in the page, from 1. */
   readonly colour: 1 | 2 | 3;
 }
 
-/** What a chart shows. */
+/** The contents of a chart. */
 export interface LineChart {
   /** Its title. */
   readonly title: string;
   /** The lines. */
   readonly series: readonly Series[];
-  /** Whether values lie on a logarithmic scale; only where all are positive. */
+  /** Whether the scale is logarithmic; only if all values are positive. */
   readonly logarithmic?: boolean;
 }
 
@@ -27,18 +27,18 @@ export interface LineChart {
 export interface Line {
   /** The classes of its group. */
   readonly classes: string;
-  /** The style of its group, and the row of a table that it belongs to, where it has them. */
+  /** The style of its group, and the table row that it belongs to, if any. */
   readonly row?: { readonly style: string; readonly index: number };
-  /** What it is called. */
+  /** Its title. */
   readonly title: string;
   /** Steps and values, in order, at least one. */
   readonly points: Series["points"];
 }
 
-/** Points that a line has at most; more are averaged. */
+/** The largest number of points of a line; more points are averaged. */
 const MOST_POINTS = 300;
 
-/** Draws a chart; nothing where no line has a point. */
+/** Draws a chart; empty if no line has a point. */
 export function drawLineChart({ title, series, logarithmic = false }: LineChart): Html {
   const drawn = series.filter(({ points }) => points.length > 0);
   if (drawn.length === 0) return markup``;
@@ -56,8 +56,8 @@ export function drawLineChart({ title, series, logarithmic = false }: LineChart)
 ${drawLines(lines, `${title} over steps`, { logarithmic })}</figure>`;
 }
 
-/** Draws lines over one grid as SVG. A page can run this function too: it uses nothing but `valueRange` and this folder's
- * scales, axes and templates.
+/** Draws lines over one grid as SVG. A page can run this function too, because it uses only `valueRange` and this
+ * folder's scales, axes and templates.
  * @param reach as of `valueRange`; a line that leaves the range runs along the chart's edge
  */
 export function drawLines(
@@ -90,11 +90,11 @@ ${joinHtml([...drawLevels(vertical, frame), ...drawMarks(horizontal, frame), ...
 </svg>`;
 }
 
-/** The range of the values of lines, of which one that explodes does not flatten the others. A page can run this function
+/** The range of the values of lines. A line that diverges does not flatten the others. A page can run this function
  * too.
- * @param reach on a logarithmic scale, of errors: a line that rises above so many times the middle line's greatest value does
- * not count at the top; on a linear one, of decibels: one that falls by so much below the middle line's least value, at the
- * bottom
+ * @param reach limits the influence of diverging lines. On a logarithmic scale (errors), a line above this many times
+ * the median line's largest value does not extend the top. On a linear scale (decibels), a line this far below the
+ * median line's smallest value does not extend the bottom
  */
 export function valueRange(
   lines: readonly Pick<Line, "points">[],
@@ -121,7 +121,7 @@ export function valueRange(
   ];
 }
 
-/** The means of neighbouring points, so that there are at most `most` and one; the last stays. */
+/** Averages neighbouring points, so that at most `most` + 1 remain; the last point is kept. */
 export function thinned(points: Series["points"], most: number): Series["points"] {
   const group = Math.ceil(points.length / most);
   if (group <= 1) return points;

@@ -1,26 +1,26 @@
-/** The model card of a run: Markdown below the YAML that hubs of models read. */
+/** The model card of a run: Markdown below the YAML metadata that model hubs read. */
 import { fromJsonNumber } from "../files/json_number.ts";
 import { printable } from "../training/printable.ts";
 import type { Config } from "../training/config.ts";
 import type { EvaluatedNumber, RunSummary } from "../training/run_files.ts";
 
-/** What a card is made of. */
+/** The contents of a card. */
 export interface ModelCardOptions {
-  /** What the model is called. */
+  /** The name of the model. */
   readonly name: string;
   /** Its configuration. */
   readonly config: Config;
-  /** Channels of its images, and how many pixels of a side make one place of the grid of codes. */
+  /** The number of image channels, and the downsampling factor: the side in pixels of one position of the code grid. */
   readonly model: { readonly channels: number; readonly downsampling: number };
-  /** Names its weights; see `OpenedRun`. */
+  /** Identifies its weights; see `OpenedRun`. */
   readonly identity: string;
-  /** What was measured at the end of its training; none of a run that was not finished. */
+  /** The measurements at the end of its training; undefined for a run that is not finished. */
   readonly summary?: RunSummary;
-  /** What `evaluate` measured. */
+  /** The measurements of `evaluate`. */
   readonly evaluated: readonly EvaluatedNumber[];
-  /** The picture of samples beside the card; none where there is none. */
+  /** The file name of the picture of samples beside the card, if there is one. */
   readonly picture: string | null;
-  /** The SPDX identifier of the weights' licence; none where it is not said. */
+  /** The SPDX identifier of the weights' licence, if given. */
   readonly license: string | null;
 }
 
@@ -32,8 +32,8 @@ interface CardNumber {
   readonly protocol: string;
 }
 
-/** Draws the card: metadata, what the model is, how it is used, its numbers with their protocols, and its settings. The
- * same run gives the same bytes. */
+/** Writes the card: metadata, a description of the model, how to use it, its measurements with their protocols, and its
+ * settings. The same run gives the same bytes. */
 export function drawModelCard(options: ModelCardOptions): string {
   const { config, model, identity, summary, picture } = options;
   const { data, quantizer, objective } = config;
@@ -85,7 +85,7 @@ function testNumbers({ mse, psnr, usage, perplexity, protocol }: RunSummary["tes
   return numbers.map(([type, name, value]) => ({ type, name, value, protocol }));
 }
 
-/** JSON is YAML too: every value is quoted as JSON quotes it. */
+/** Writes the metadata. JSON is valid YAML, so every value is quoted as in JSON. */
 function drawMetadata(
   { name, config: { data, model, quantizer }, summary, license }: ModelCardOptions,
   numbers: readonly CardNumber[],
@@ -136,7 +136,7 @@ function drawNumbers(
 ${rows.join("\n")}`;
 }
 
-/** What determines the run, without where it was kept and what computed it. */
+/** The settings that determine the run, without its folder and its device. */
 function settingsOf({ out: _, device: __, cpu: ___, ...settings }: Config): object {
   return settings;
 }

@@ -23,7 +23,7 @@ export interface ReportOptions {
   readonly records: readonly RunRecord[];
   /** Its evaluation. */
   readonly evaluation: RunEvaluation;
-  /** What computed it. */
+  /** The devices that computed it. */
   readonly devices: RunDevices;
 }
 

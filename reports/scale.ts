@@ -1,4 +1,4 @@
-/** Scales of charts: where a value lies, and which values are marked. */
+/** Scales of charts: the positions of values, and the marked values. */
 
 /** Maps values to pixels. */
 export interface Scale {
@@ -22,8 +22,8 @@ export function linearScale(
   return { at: (value) => from + (value - start) / (end - start) * (to - from), ticks };
 }
 
-/** A logarithmic scale over [low, high], widened to ticks: powers of ten, some of them where they are many, and 2 and 5
- * between them where these are few. A linear one where a logarithm would not be finite. */
+/** A logarithmic scale over [low, high], widened to ticks. Ticks are powers of ten: only some of them if there are
+ * many, and with 2 and 5 between them if there are few. If a logarithm would not be finite, the scale is linear. */
 export function logScale(
   [low, high]: readonly [number, number],
   [from, to]: readonly [number, number],
@@ -51,7 +51,7 @@ export function niceStep(rough: number): number {
   return power * [1, 2, 5, 10].find((factor) => factor * power >= rough * (1 - 1e-9))!;
 }
 
-/** A marked value as people read it. */
+/** Formats a marked value. */
 export function showTick(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e7) return value.toExponential(0);

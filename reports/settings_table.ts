@@ -1,13 +1,13 @@
-/** What a run was made with and what computed it. */
+/** The settings of a run and its devices. */
 import { flatSettings } from "../training/flat_settings.ts";
 import type { Config } from "../training/config.ts";
 import { type Html, joinHtml, markup } from "./html.ts";
 
-/** What computed a run. */
+/** The devices of a run. */
 export interface RunDevices {
-  /** What trained it; none where that is not known. */
+  /** The device that trained it; null if unknown. */
   readonly trained: string | null;
-  /** What measured it. */
+  /** The device that evaluated it. */
   readonly measured: string;
 }
 

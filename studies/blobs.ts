@@ -1,4 +1,4 @@
-/** The paper's blob plot: quality against usage, as SVG. */
+/** The paper's blob plot: reconstruction error over usage, as SVG. */
 import { greatestOf, leastOf } from "../core/extremes.ts";
 import { drawLevels, drawMarks, type GridFrame } from "../reports/axes.ts";
 import { type Html, joinHtml, markup } from "../reports/html.ts";
@@ -27,10 +27,10 @@ interface Blob {
   readonly radius: number;
 }
 
-/** Draws a plot an axis: every combination where its mean usage and its mean test mse are, with bars of a standard
- * deviation. Where the axis has numbers, a blob's size is its number, by the logarithm. Where its values have an order,
- * lines join the combinations that differ in nothing else; with other axes, each line has a colour. Where they have
- * none, each value has a colour. Nothing where nothing was measured.
+/** Draws one plot per axis. Each combination is at its mean usage and its mean test mse, with error bars of one
+ * standard deviation. If the values of the axis are numbers, their logarithm determines the size of the blobs. If they
+ * have an order, lines join the combinations that differ only in this axis; if there are other axes, each line has a
+ * colour. If the values have no order, each value has a colour. Empty if nothing was measured.
  */
 export function drawBlobs(rows: readonly StudyRow[]): Html {
   return joinHtml(Object.keys(rows[0].point).map((axis) => drawAxis(rows, axis)));
@@ -70,7 +70,7 @@ ${joinHtml(largestFirst(blobs).map((blob) => drawBlob(plot, blob)))}
 </svg></figure>`;
 }
 
-/** Where usage and errors lie. */
+/** The scales of usage and error. */
 interface Plot {
   readonly across: Scale;
   readonly up: Scale;
@@ -91,7 +91,7 @@ function placeBlobs(
   });
 }
 
-/** Where errors lie, with their bars; down is better. */
+/** The scale of the errors with their bars; lower is better. */
 function errorScale(blobs: readonly Blob[], bottom: number): Scale {
   const ends = blobs.flatMap(({ mse }) => barOf(mse));
   const low = leastOf(ends), high = greatestOf(ends);
@@ -133,7 +133,7 @@ function drawLine({ across, up }: Plot, axis: string, blobs: readonly Blob[]): H
   return markup`<polyline class="joins" points="${places.join(" ")}"/>`;
 }
 
-/** So that no blob hides a smaller one. */
+/** Sorts the blobs so that none hides a smaller one. */
 function largestFirst(blobs: readonly Blob[]): readonly Blob[] {
   return blobs.toSorted((a, b) => b.radius - a.radius);
 }

@@ -1,24 +1,24 @@
-/** Gathers what came of a study. */
+/** Collects the results of a study. */
 import type { Damage } from "./damage.ts";
 import { stage1Options } from "./plan.ts";
 import { readRecord, type StudyRun } from "./records.ts";
 import type { Study } from "./study.ts";
 import { StudyFolder } from "./study_folder.ts";
 
-/** A study and what is known of its runs. */
+/** A study and the records of its runs. */
 export interface CollectedStudy {
   /** The study. */
   readonly study: Study;
-  /** Every run of it. */
+  /** The record of every run. */
   readonly records: readonly StudyRun[];
-  /** What could not be read of them; the rest of a run counts all the same. */
+  /** The files that could not be read. The other files of such a run are still used. */
   readonly damage: readonly Damage[];
-  /** The same of its first stages. */
+  /** The same for its first stages. */
   readonly stage1?: CollectedStudy;
 }
 
-/** Reads the runs of a study again, wherever and by whatever they were computed, and writes `study.jsonl`, `study.csv`,
- * `study.md` and `study.html` of them into its folder. The folder may have been copied, or only some of its runs.
+/** Reads all runs of a study, independent of where they were computed, and writes `study.jsonl`, `study.csv`,
+ * `study.md` and `study.html` to its folder. The folder may be a copy, and may have only some of the runs.
  *
  * ```ts
  * import { collectStudy, launchStudy, PrintLauncher } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** The curves of every run of a study, in charts where runs can be chosen. */
+/** The curves of all runs of a study, in charts with selectable runs. */
 import { drawLines, type Line, thinned, valueRange } from "../reports/line_chart.ts";
 import type { RunRecord } from "../training/run_record.ts";
 import { drawLevels, drawMarks } from "../reports/axes.ts";
@@ -11,7 +11,7 @@ import { compareRuns } from "./comparison_script.ts";
 import type { StudyRun } from "./records.ts";
 import type { StudyRow } from "./rows.ts";
 
-/** Points of a line, at most: there are many lines, and the page holds them twice. */
+/** The largest number of points in a line. There are many lines, and the page contains them twice. */
 const MOST_POINTS = 150;
 
 /** What is drawn over the steps. */
@@ -22,11 +22,11 @@ interface Curve {
   readonly valueOf: (record: RunRecord) => unknown;
   /** Whether it lies on a logarithmic scale; values of 0 are left out then. */
   readonly logarithmic: boolean;
-  /** How far a run may leave the others and still count in the chart's range; see `valueRange`. */
+  /** How far a run may be from the others and still be included in the chart's range; see `valueRange`. */
   readonly reach?: number;
 }
 
-/** What explodes comes to a thousand times the error of others, or 30 dB less. */
+/** A run diverges if its error is a thousand times that of the others, or 30 dB below. */
 const FACTOR = 1000, DECIBELS = 30;
 
 const test = (name: string) => (record: RunRecord): unknown =>
@@ -63,8 +63,8 @@ const CURVES: readonly Curve[] = [
   },
 ];
 
-/** Draws a chart a measure, with a line a run: a combination has a colour, a seed a stroke. Above stand the combinations
- * and the seeds; with `COMPARISON_SCRIPT` in the page, they choose what the charts show. */
+/** Draws one chart per measure, with one line per run: combinations differ in colour, seeds in stroke. The combinations
+ * and seeds are listed above; with `COMPARISON_SCRIPT` in the page, they select what the charts show. */
 export function drawComparison(
   rows: readonly StudyRow[],
   recordsOf: (run: StudyRun) => readonly RunRecord[],
@@ -96,7 +96,7 @@ ${drawLines(lines, label, scale)}</figure>`
 ${dataBlock(charts)}`;
 }
 
-/** What makes the charts of `drawComparison` change: these very functions, as text. */
+/** The script that makes the charts of `drawComparison` interactive: the text of these functions. */
 export const COMPARISON_SCRIPT: string = `
 ${
   [
@@ -107,7 +107,7 @@ ${
 ${compareRuns.name}();
 `;
 
-/** A run's line in a chart; none where it recorded no such value. */
+/** A run's line in a chart; empty if the run recorded no such value. */
 function lineOf(
   { kind, valueOf, logarithmic }: Curve,
   records: readonly RunRecord[],
@@ -125,7 +125,7 @@ function lineOf(
   return { ...about, points: rounded };
 }
 
-/** The legend of the charts: of every combination, and of the seeds where there are several. */
+/** The legend of the charts: every combination, and the seeds if there are several. */
 function drawChooser(
   rows: readonly StudyRow[],
   styles: readonly string[],

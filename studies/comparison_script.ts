@@ -1,4 +1,4 @@
-/** What runs in the page of a study. */
+/** The script of a study's page. */
 import { drawLines, type Line } from "../reports/line_chart.ts";
 
 /** A run's line in a chart. */
@@ -13,15 +13,15 @@ export interface ComparedLine extends Line {
 export interface ComparedChart {
   /** What it shows. */
   readonly label: string;
-  /** Whether values lie on a logarithmic scale. */
+  /** Whether the scale is logarithmic. */
   readonly logarithmic: boolean;
-  /** How far a run may leave the others and still count in the chart's range; see `valueRange`. */
+  /** How far a run may be from the others and still be included in the chart's range; see `valueRange`. */
   readonly reach?: number;
   /** Every run's line. */
   readonly lines: readonly ComparedLine[];
 }
 
-/** What is used of an element of the page. Programs that import this library need not have a browser's types. */
+/** The parts of a page element used here. Programs that import this library then do not need browser types. */
 interface PageElement {
   readonly textContent: string;
   readonly dataset: Readonly<Record<string, string | undefined>>;
@@ -36,9 +36,8 @@ interface PageElement {
   addEventListener(name: string, hear: (event: { readonly target: PageElement }) => void): void;
 }
 
-/** Makes a study's page answer: charts show the runs that are chosen, over their own range, and what belongs to the
- * combination under the pointer stands out. It runs in the page, from its own text: it uses nothing but `drawLines` and
- * what that uses. */
+/** Makes a study's page interactive. Charts show the selected runs, over their own range, and highlight the combination
+ * under the pointer. The page runs it from its source text, so it uses only `drawLines` and what that uses. */
 export function compareRuns(): void {
   const { document } = globalThis as unknown as { readonly document: PageElement };
   for (const article of document.querySelectorAll("article")) {

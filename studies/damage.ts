@@ -1,18 +1,18 @@
-/** What is broken in the folders of a study's runs. */
+/** Damaged files in the folders of a study's runs. */
 import type { StudyRun } from "./records.ts";
 import { showRun } from "./plan.ts";
 import type { RunTrace } from "./traces.ts";
 
-/** A run, and why not all of it is shown. */
+/** A run with a damaged file. */
 export interface Damage {
   /** The run. */
   readonly run: StudyRun;
-  /** Which file is broken, and what it must be. */
+  /** Which file is damaged, and what it must be. */
   readonly reason: string;
 }
 
-/** Every broken file of a study's runs.
- * @param traceOf what a finished run left
+/** All damaged files of a study's runs.
+ * @param traceOf gives the trace of a finished run
  */
 export function damagesOf(
   runs: readonly StudyRun[],
@@ -28,7 +28,7 @@ export function damagesOf(
   });
 }
 
-/** A broken file in words. */
+/** Describes a damaged file in words. */
 export function showDamage({ run, reason }: Damage): string {
   return `${showRun(run)}: damaged: ${reason}`;
 }

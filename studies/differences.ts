@@ -1,13 +1,13 @@
-/** Which combination is better than another, as far as the seeds can tell. */
+/** Tests which combinations are better than others, given the variation over seeds. */
 import { type Measure, MEASURE_TITLES } from "./measures.ts";
 import { meanAndDeviation, type Spread, spreadOf, type StudyRow } from "./rows.ts";
 
-/** How two combinations differ in a measure, in its unit: the spread of the differences, a pair a seed that both were run
- * with. */
+/** The difference of two combinations in a measure, in its unit: mean and deviation of the differences, with one pair
+ * per seed that both have. */
 export interface PairedDifference extends Spread {
-  /** How many pairs. */
+  /** The number of pairs. */
   readonly pairs: number;
-  /** Whether the 95 % interval of the mean leaves out 0; never with one pair. */
+  /** Whether the 95 % interval of the mean excludes 0; never with one pair. */
   readonly isClear: boolean;
 }
 
@@ -17,10 +17,11 @@ const QUANTILES = [
   ...[2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086],
 ];
 
-/** One row less another, seed by seed: runs of one seed start from the same numbers and see the same images in the same
- * order, so that what they share drops out. The difference is clear where its 95 % interval, t · deviation / √pairs on
- * both sides of the mean with t of Student's distribution (above 21 pairs that of 21, which is wider), leaves out 0.
- * @returns none where no seed has both
+/** The difference of one row to another, seed by seed. Runs with the same seed start from the same random numbers and
+ * see the same images in the same order, so their common variation cancels. The difference is clear if its 95 %
+ * interval excludes 0: t · deviation / √pairs on both sides of the mean, with t of Student's distribution (above 21
+ * pairs that of 21, which is wider).
+ * @returns null if no seed has both
  */
 export function pairedDifference(
   row: StudyRow,
@@ -45,7 +46,7 @@ export function pairedDifference(
   return { mean, deviation, pairs, isClear };
 }
 
-/** The row with the best mean; none where nothing was measured, or the measure has no better side. */
+/** The row with the best mean; null if nothing was measured, or if neither direction of the measure is better. */
 export function bestRow(rows: readonly StudyRow[], measure: Measure): StudyRow | null {
   const { better } = MEASURE_TITLES[measure];
   if (better === null) return null;
@@ -58,7 +59,7 @@ export function bestRow(rows: readonly StudyRow[], measure: Measure): StudyRow |
 }
 
 /** The row that is marked as the best: the one with the best mean, if its difference to every other row is clear and in
- * its favour. So there is none where two rows tie, where the spread over the seeds covers a difference, and with one
+ * its favour. So there is none if two rows tie, if the variation over the seeds hides a difference, or with one
  * seed. */
 export function clearWinner(rows: readonly StudyRow[], measure: Measure): StudyRow | null {
   const best = bestRow(rows, measure);
@@ -71,7 +72,7 @@ export function clearWinner(rows: readonly StudyRow[], measure: Measure): StudyR
   return rows.every((row) => row === best || beats(row)) ? best : null;
 }
 
-/** How a row differs from another, as people read it: a star says that the difference is clear. */
+/** Formats the difference of a row to another; a star marks a clear difference. */
 export function showDifference(
   row: StudyRow,
   other: StudyRow,
@@ -88,7 +89,7 @@ export function showDifference(
   return `${shown} ± ${deviation.toFixed(decimals)}${isClear ? " *" : ""}`;
 }
 
-/** The measures in which the differences to the best row can be told: where two rows share at least two seeds. */
+/** The measures for which differences to the best row can be tested: those where two rows share at least two seeds. */
 export function comparedMeasures(
   rows: readonly StudyRow[],
   measures: readonly Measure[],

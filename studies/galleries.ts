@@ -1,4 +1,4 @@
-/** What the combinations of a study do to the same images and to their codebooks, side by side. */
+/** Shows reconstructions of the same images and code histograms of a study's combinations, side by side. */
 import { sizeOf } from "../core/shape.ts";
 import { codebookUse } from "../metrics/codebook.ts";
 import { drawHistogram } from "../reports/histogram.ts";
@@ -9,11 +9,11 @@ import { rowColours, swatch } from "./colours.ts";
 import type { StudyRow } from "./rows.ts";
 import type { RunTrace } from "./traces.ts";
 
-/** Numbers in all pictures of a page together, so that it stays a few megabytes. */
+/** The largest number of values in all pictures of a page together, which keeps it at a few megabytes. */
 const MOST_VALUES = 4_000_000;
 
-/** Draws test images, and under them what the first run of every combination makes of the same images. Nothing where no
- * run has samples. */
+/** Draws test images, and below them the reconstructions by the first run of every combination. Empty if no run has
+ * samples. */
 export function drawReconstructions(
   rows: readonly StudyRow[],
   traceOf: (row: StudyRow) => RunTrace,
@@ -47,7 +47,7 @@ function spread(values: Float32Array, size: number, count: number): Float32Array
   return chosen;
 }
 
-/** Draws how often the first run of every combination chose each of its codes. Nothing where no run tells. */
+/** Draws how often the first run of every combination chose each of its codes. Empty if no run recorded it. */
 export function drawHistograms(
   rows: readonly StudyRow[],
   traceOf: (row: StudyRow) => RunTrace,

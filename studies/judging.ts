@@ -1,4 +1,4 @@
-/** How the generators of a study are judged: beside training, each makes images, and these are measured. */
+/** How the generators of a study are evaluated: after training, each generates images, which are measured. */
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,9 +7,9 @@ import { writeAtomically } from "../files/atomic_write.ts";
 import type { RecordedProtocol } from "../objectives/protocol.ts";
 import { DamagedFileError, jsonNumber, readJsonFile } from "../training/read_back.ts";
 
-/** How a generator's run is judged. */
+/** How a generator's run is evaluated. */
 export interface Judging {
-  /** How many images it makes; none: as many as the test set has. */
+  /** The number of images it generates; null: as many as the test set has. */
   readonly samples: number | null;
 }
 
@@ -17,13 +17,13 @@ const JUDGING: z.ZodType<Judging> = z.object({ samples: z.int().min(1).nullable(
 
 const file = (folder: string) => join(folder, "judging.json");
 
-/** Says in a run's folder that it is judged, and how. */
+/** Records in a run's folder that it is evaluated, and how. */
 export async function writeJudging(folder: string, judging: Judging): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeAtomically(file(folder), `${JSON.stringify({ samples: judging.samples })}\n`);
 }
 
-/** How the run in a folder is judged; none where it is not.
+/** Reads how the run in a folder is evaluated; undefined if it is not.
  * @throws {DamagedFileError} the file cannot be read
  */
 export async function readJudging(folder: string): Promise<Judging | undefined> {

@@ -1,4 +1,4 @@
-/** Ablations: many runs that differ in a few settings, in one table.
+/** Studies (ablations): many runs that differ in a few settings, in one table.
  *
  * @module
  */

@@ -5,7 +5,7 @@ import { bestRow, clearWinner, comparedMeasures, showDifference } from "./differ
 import { type Measure, MEASURE_TITLES } from "./measures.ts";
 import { showSpread, type StudyRow } from "./rows.ts";
 
-/** Draws mean and deviation of every combination, the clear best of a column bold. */
+/** Draws the mean and deviation of every combination; the best of a column is bold if it is clear. */
 export function drawNumbers(rows: readonly StudyRow[], measures: readonly Measure[]): Html {
   const winners = new Map(measures.map((measure) => [measure, clearWinner(rows, measure)]));
   return drawTable(rows, [
@@ -20,7 +20,7 @@ export function drawNumbers(rows: readonly StudyRow[], measures: readonly Measur
   ]);
 }
 
-/** Draws how every combination differs from the best; nothing where the seeds cannot tell. */
+/** Draws how every combination differs from the best; empty if the seeds do not allow a test. */
 export function drawDifferences(rows: readonly StudyRow[], measures: readonly Measure[]): Html {
   const compared = comparedMeasures(rows, measures);
   if (compared.length === 0) return markup``;

@@ -1,4 +1,4 @@
-/** A study as one page that needs no other file. */
+/** A study as one self-contained page. */
 import { type Html, joinHtml, markup } from "../reports/html.ts";
 import { page, section } from "../reports/page.ts";
 import { COMPARISON_SCRIPT } from "./comparison.ts";
@@ -12,8 +12,8 @@ import type { Study } from "./study.ts";
 import { drawReasons, drawTable } from "./table_page.ts";
 import type { RunTrace } from "./traces.ts";
 
-/** Draws a study. For every protocol: the plots of quality against usage, the table and the paired differences, the curves
- * of all runs, which can be chosen, images beside their reconstructions, and the histograms of the codes. The same runs
+/** Draws a study. For every protocol, it shows plots of error over usage, the table and the paired differences, the
+ * curves of all runs with selection, images with their reconstructions, and the histograms of the codes. The same runs
  * give the same bytes.
  *
  * ```ts
@@ -22,7 +22,7 @@ import type { RunTrace } from "./traces.ts";
  * const study = { name: "sizes", axes: [{ path: "quantizer.codebookSize", values: [32, 64] }] };
  * assert.match(drawStudy(study, [], () => assert.fail("no run is finished")), /<h1>sizes<\/h1>/);
  * ```
- * @param traceOf what a finished run left
+ * @param traceOf gives the trace of a finished run
  */
 export function drawStudy(
   { name, about = "", measure = DEFAULT_MEASURES }: Study,
@@ -54,7 +54,7 @@ export function drawStudy(
   ], { style: STUDY_STYLE, script: tables.length === 0 ? undefined : COMPARISON_SCRIPT });
 }
 
-/** How large the study is. */
+/** The size of the study. */
 function drawCounts(runs: readonly StudyRun[]): Html {
   const finished = runs.filter(({ state }) => state === "finished");
   const different = (of: (run: StudyRun) => unknown) => new Set(runs.map(of)).size;

@@ -1,4 +1,4 @@
-/** What a study's page needs over that of a report. */
+/** Additional styles of a study's page. */
 export const STUDY_STYLE = `
 :root { --tone: 0.57; }
 @media (prefers-color-scheme: dark) { :root { --tone: 0.72; } }

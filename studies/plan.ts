@@ -10,30 +10,30 @@ import { merge, overlaySources } from "../training/resolve.ts";
 import type { Judging } from "./judging.ts";
 import type { PathAxis, ScaleName, SettingsAxis, SettingValue, Study } from "./study.ts";
 
-/** Which runs of a study are meant, and where. */
+/** Options of `planRuns`: which runs of a study to plan, and where. */
 export interface PlanOptions {
   /** The study's folder. */
   readonly out: string;
-  /** A size that the study has; by default `small` where it has that, else the study as it is. */
+  /** A size that the study has; by default `small` if it has that, otherwise the study unchanged. */
   readonly scale?: ScaleName;
-  /** Over those that the runs have in common, below the axes'. What would execute code or connect to an address counts
-   * from here alone, not from the study, which may be a file. */
+  /** Settings that override the common ones of the runs; the axes override these. Settings that execute code or connect
+   * to an address are accepted only here, not in the study, which may be a file. */
   readonly settings?: Settings;
 }
 
 /** One run of a study. */
 export interface PlannedRun {
-  /** Where it stands on every axis, by the axis' path or name. */
+  /** Its point on every axis, by the axis's path or name. */
   readonly point: Readonly<Record<string, SettingValue>>;
   /** Its seed. */
   readonly seed: number;
-  /** Everything that it is made of; `out` is its folder. */
+  /** Its whole configuration; `out` is its folder. */
   readonly config: Config;
-  /** What it is recognised by: `runHash`. */
+  /** The hash that identifies it: `runHash`. */
   readonly hash: string;
-  /** How it is judged, of a generator. */
+  /** How it is evaluated, for a generator. */
   readonly judging?: Judging;
-  /** The run of the study's first stages that it stands on. */
+  /** Its first stage, one of the study's runs of first stages. */
   readonly stage1?: Pick<PlannedRun, "hash"> & { readonly folder: string };
 }
 
@@ -47,14 +47,14 @@ interface Point {
 /** The seed of a study that names none. */
 const DEFAULT_SEEDS = [42];
 
-/** What a study gives its runs itself. */
+/** Settings that a study assigns to its runs itself. */
 const GIVEN: ReadonlySet<string> = new Set(["seed", "out"]);
-/** What the runs of first stages share with those that stand on them. */
+/** Sections that runs of first stages share with the runs that use them. */
 const SHARED: readonly string[] = ["device", "precision", "cpu", "data"];
-/** Where runs stand on the axes of the first stages that stand on none. */
+/** The point, on the axes of the first stages, of runs without a first stage. */
 const NONE = "none";
 
-/** All runs of a study, checked: every combination with the first seed, then with the next.
+/** Plans and validates all runs of a study: every combination with the first seed, then with the next.
  *
  * ```ts
  * import { planRuns } from "@codebook/codebook";
@@ -64,8 +64,8 @@ const NONE = "none";
  * assert.equal(runs.length, 4);
  * assert.equal(runs[3].config.quantizer.codebookSize, 64);
  * ```
- * @throws {RangeError} a setting is unknown or has a value that is not allowed, is set twice or belongs to the study, two
- * runs do not differ, the study does not have the size, or the folder's name has control characters
+ * @throws {RangeError} a setting is unknown, has a value that is not allowed, is set twice, or is assigned by the
+ * study; two runs are equal; the study does not have the size; or the folder's name has control characters
  */
 export async function planRuns(
   study: Study,
@@ -107,7 +107,7 @@ export async function planRuns(
   return [...runs.values()];
 }
 
-/** What plans the first stages of a study: they lie in its folder `stage1`. */
+/** The options for planning a study's first stages, whose runs are in its folder `stage1`. */
 export function stage1Options({ out, scale, settings = {} }: PlanOptions): PlanOptions {
   const kept = [...SHARED, "quantizer"].flatMap((name) =>
     name in settings ? [[name, settings[name]]] : []
@@ -115,7 +115,7 @@ export function stage1Options({ out, scale, settings = {} }: PlanOptions): PlanO
   return { out: join(out, "stage1"), scale, settings: Object.fromEntries(kept) };
 }
 
-/** The settings of the runs that stand on first stages: those of the quantiser are for these. */
+/** The settings of the runs that use first stages, without those of the quantiser, which apply to the first stages. */
 function settingsAbove({ stage1 }: Study, { quantizer, ...settings }: Settings): Settings {
   return stage1 === undefined && quantizer !== undefined ? { ...settings, quantizer } : settings;
 }
@@ -141,7 +141,7 @@ function stagesOf({ name }: Study, below: readonly PlannedRun[], seed: number): 
   ];
 }
 
-/** Whether what runs minimise stands on a first stage, or on none. */
+/** Whether the objective of the runs matches: it needs a first stage, or none. */
 function fits({ base, points }: RunParts, stage: Stage | undefined): boolean {
   const own = points.map(({ settings }) => settings).reduce(merge, base);
   const preset = typeof own.preset === "string" ? PRESETS.get(own.preset) : undefined;
@@ -154,17 +154,17 @@ export function runFolderOf(out: string, hash: string): string {
   return join(out, "runs", hash);
 }
 
-/** A combination of the axes' points in words: `quantizer.codebookSize 32`. */
+/** Describes a combination of the axes' points: `quantizer.codebookSize 32`. */
 export function showPoint(point: PlannedRun["point"]): string {
   return printable(Object.entries(point).map(([axis, value]) => `${axis} ${value}`).join(", "));
 }
 
-/** A run as messages name it: `quantizer.codebookSize 32, seed 42`. */
+/** The name of a run in messages: `quantizer.codebookSize 32, seed 42`. */
 export function showRun({ point, seed }: Pick<PlannedRun, "point" | "seed">): string {
   return `${showPoint(point)}, seed ${seed}`;
 }
 
-/** Refuses a folder whose name cannot stand in a script: runs may be launched by one. */
+/** Rejects a folder whose name is not allowed in a script, because scripts may launch runs. */
 function checkFolder({ name }: Study, folder: string): void {
   if (!hasControls(folder)) return;
   throw new RangeError(
@@ -226,7 +226,7 @@ function scaleOf({ name, scales = {} }: Study, wanted?: ScaleName) {
   );
 }
 
-/** Refuses settings that more than one place would set. */
+/** Rejects settings that are set in more than one place. */
 function checkPaths(
   { name, stage1 }: Study,
   base: Settings,

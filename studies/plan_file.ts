@@ -1,10 +1,10 @@
-/** A study's `plan.json`, read back. */
+/** Reads a study's `plan.json`. */
 import * as z from "zod";
 import type { PlannedRun } from "./plan.ts";
 import type { Judging } from "./judging.ts";
 import { readStudy, type Study } from "./study.ts";
 
-/** A run of a study as far as its plan is trusted: where it stands, and what its numbers need. */
+/** The part of a planned run that is read from a plan: its point on the axes, and what its measurements need. */
 export interface RecordedRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   /** Its configuration. */
   readonly config: {
@@ -13,9 +13,9 @@ export interface RecordedRun extends Pick<PlannedRun, "point" | "seed" | "hash">
     /** Its training. */
     readonly training: Pick<PlannedRun["config"]["training"], "batchSize">;
   };
-  /** How it is judged, of a generator. */
+  /** How it is evaluated, for a generator. */
   readonly judging?: Judging;
-  /** The run that it stands on. */
+  /** Its first stage. */
   readonly stage1?: PlannedRun["stage1"];
 }
 
@@ -35,10 +35,10 @@ const PLAN = z.object({
   })),
 });
 
-/** Checks what a `plan.json` holds.
- * @param folderOf where a run is, by its hash
- * @param stage1FolderOf where a run of the first stages is
- * @throws {RangeError} it holds something else
+/** Validates the contents of a `plan.json`.
+ * @param folderOf gives the folder of a run, by its hash
+ * @param stage1FolderOf gives the folder of a run of the first stages, by its hash
+ * @throws {RangeError} it has other contents
  */
 export function readPlan(
   given: unknown,

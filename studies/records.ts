@@ -1,4 +1,4 @@
-/** What is known of the runs of a study. */
+/** Records of the runs of a study. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../files/atomic_write.ts";
@@ -15,33 +15,33 @@ import type { Measure } from "./measures.ts";
 import type { PlannedRun } from "./plan.ts";
 import type { RecordedRun } from "./plan_file.ts";
 
-/** How far a run of a study is: `waiting`, it has not begun; `started`, it can be resumed; `failed`, it is run again
- * only when asked; `damaged`, a file that says how far it is cannot be read; `finished`. */
+/** The state of a run. `waiting`: it has not started. `started`: it can be resumed. `failed`: it is run again only on
+ * request. `damaged`: a file that determines its state cannot be read. `finished`: it is complete. */
 export type StudyRunState = "waiting" | "started" | "failed" | "damaged" | "finished";
 
-/** What is known of a run. */
+/** The record of a run. */
 export interface StudyRun extends Pick<PlannedRun, "point" | "seed" | "hash"> {
   /** Its folder. */
   readonly folder: string;
-  /** How far it is. */
+  /** Its state. */
   readonly state: StudyRunState;
   /** Why it failed, or which file is damaged. */
   readonly failure: string | null;
-  /** Steps taken, of a finished run. */
+  /** The number of steps, if it is finished. */
   readonly steps: number | null;
-  /** What computed it. */
+  /** The device that computed it. */
   readonly device: string | null;
-  /** The hash of the protocol that its numbers were measured by. */
+  /** The hash of the protocol of its measurements. */
   readonly protocol: string | null;
-  /** Its numbers, where it is finished; none where a run did not measure them, as seconds a step
-   * where the last session had no step left to take. */
+  /** Its measurements, if it is finished. A value is null if it was not measured, such as the seconds per step if the
+   * last session had no step left to take. */
   readonly measured: Readonly<Partial<Record<Measure, number | null>>> | null;
 }
 
-/** What is known of a run that is not finished. */
+/** The record of a run that is not finished. */
 const NO_RESULT = { steps: null, device: null, protocol: null, measured: null };
 
-/** Reads what a run's folder says of it; a file that cannot be read makes it a damaged one. */
+/** Reads the record of a run from its folder. If a file cannot be read, the run is `damaged`. */
 export async function readRecord(run: RecordedRun): Promise<StudyRun> {
   const { point, seed, hash, config: { out: folder } } = run;
   const known = { point, seed, hash, folder };
@@ -65,7 +65,7 @@ async function readState(
   return { state, failure, ...NO_RESULT };
 }
 
-/** What is known of a run because it is finished. */
+/** The part of the record that only finished runs have. */
 type Result = Pick<StudyRun, "steps" | "device" | "protocol" | "measured">;
 
 async function readResult({ config }: RecordedRun): Promise<Result | undefined> {
@@ -81,7 +81,7 @@ async function readResult({ config }: RecordedRun): Promise<Result | undefined> 
   return { steps, device, protocol, measured };
 }
 
-/** Of a generator's run, which is finished once it has been judged. */
+/** Reads the result of a generator's run, which is finished once it has been evaluated. */
 async function readJudged({ config, stage1 }: RecordedRun): Promise<Result | undefined> {
   const summary = await readGeneratorSummary(config.out);
   const judgement = summary && await readJudgement(config.out);
@@ -95,7 +95,7 @@ async function readJudged({ config, stage1 }: RecordedRun): Promise<Result | und
   return { steps, device, protocol: judgement.hash, measured };
 }
 
-/** What a run cost: times of its last session, as if it had taken all steps so fast. */
+/** The cost of a run: the speed of its last session, extrapolated to all steps. */
 function costsOf(
   { steps, imagesPerSecond, parameters }: RunCosts,
   { training: { batchSize } }: RecordedRun["config"],
@@ -110,7 +110,7 @@ export async function writeFailure(folder: string, reason: string): Promise<void
   await writeAtomically(failureFile(folder), `${JSON.stringify({ reason })}\n`);
 }
 
-/** Forgets that a run failed. */
+/** Removes the mark that a run failed. */
 export async function clearFailure(folder: string): Promise<void> {
   await rm(failureFile(folder), { force: true });
 }

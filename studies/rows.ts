@@ -1,32 +1,32 @@
-/** What the runs of a combination come to, over their seeds. */
+/** Aggregates the runs of a combination over their seeds. */
 import { printable } from "../training/printable.ts";
 import { type Measure, MEASURE_TITLES } from "./measures.ts";
 import { showPoint } from "./plan.ts";
 import type { StudyRun } from "./records.ts";
 
-/** The finished runs of a combination of the axes' points, measured by one protocol. */
+/** The finished runs of a combination of the axes' points, measured with one protocol. */
 export interface StudyRow {
   /** The combination. */
   readonly point: StudyRun["point"];
-  /** The combination in words. */
+  /** A readable name of the combination. */
   readonly name: string;
-  /** The same as short as it stays clear beside the others: of one axis the value alone. */
+  /** A shorter name that is still unique in the table: with one axis only the value. */
   readonly label: string;
-  /** Its runs, one a seed. */
+  /** Its runs, one per seed. */
   readonly runs: readonly StudyRun[];
 }
 
-/** Rows that compare. */
+/** Comparable rows. */
 export interface StudyTable {
   /** The hash of the protocol. */
   readonly protocol: string;
-  /** What computed the runs. */
+  /** The devices that computed the runs. */
   readonly devices: readonly string[];
-  /** A row a combination. */
+  /** One row per combination. */
   readonly rows: readonly StudyRow[];
 }
 
-/** The finished runs, in a table a protocol, since numbers of different protocols do not compare. */
+/** The finished runs, in one table per protocol, because numbers of different protocols are not comparable. */
 export function tablesOf(runs: readonly StudyRun[]): readonly StudyTable[] {
   const finished = runs.filter(({ state }) => state === "finished");
   return [...Map.groupBy(finished, ({ protocol }) => protocol ?? "")].map(
@@ -52,15 +52,15 @@ function showLabel(point: StudyRun["point"]): string {
   );
 }
 
-/** A mean, and how far from it numbers lie. */
+/** A mean and a standard deviation. */
 export interface Spread {
   /** The mean. */
   readonly mean: number;
-  /** The sample standard deviation; none of one number, and where one is infinite. */
+  /** The sample standard deviation; null for one number, or if a number is infinite. */
   readonly deviation: number | null;
 }
 
-/** A measure over the runs of a row, in its unit; none where no run has it. */
+/** The mean and deviation of a measure over the runs of a row, in its unit; null if no run has it. */
 export function spreadOf({ runs }: StudyRow, measure: Measure): Spread | null {
   const { factor } = MEASURE_TITLES[measure];
   const values = runs.flatMap(({ measured }) => measured?.[measure] ?? [])
@@ -68,7 +68,7 @@ export function spreadOf({ runs }: StudyRow, measure: Measure): Spread | null {
   return values.length === 0 ? null : meanAndDeviation(values);
 }
 
-/** The spread of numbers, at least one. */
+/** The mean and deviation of at least one number. */
 export function meanAndDeviation(values: readonly number[]): Spread {
   const mean = values.reduce((sum, value) => sum + value) / values.length;
   if (values.length === 1 || !Number.isFinite(mean)) return { mean, deviation: null };
@@ -76,7 +76,7 @@ export function meanAndDeviation(values: readonly number[]): Spread {
   return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
 }
 
-/** A measure over the runs of a row, as people read it. */
+/** Formats a measure over the runs of a row. */
 export function showSpread(row: StudyRow, measure: Measure): string {
   const spread = spreadOf(row, measure);
   if (spread === null) return "–";

@@ -1,4 +1,4 @@
-/** What the process of a study's run may do: no more than the study's own process, and no more than a run needs. */
+/** The permissions of a run's process: no more than those of the study's own process, and no more than a run needs. */
 import { fileURLToPath } from "node:url";
 import { usualBlasPaths, usualDnnPaths } from "../core/library_paths.ts";
 import { dataRoot } from "../data/download.ts";
@@ -20,19 +20,19 @@ const VARIABLES = [
 /** What a run asks the system for: the home folder, in which downloads are kept, and its host, for the lock. */
 const SYSTEM = ["homedir", "hostname"] as const;
 
-/** What a run reads and writes. */
+/** The files that a run reads and writes. */
 export interface RunPlaces {
   /** The run's folder. */
   readonly folder: string;
   /** Settings that are paths of its images, or addresses, with commas between; and the path of its first stage. */
   readonly data: readonly string[];
-  /** The folder that downloads are kept in, as it is set; undefined where nothing is downloaded. */
+  /** The download folder as set in the configuration; undefined if nothing is downloaded. */
   readonly root?: string | null;
   /** The libraries of `cpu.blas` and `cpu.dnn`, or auto or off. */
   readonly libraries: readonly string[];
 }
 
-/** What a run reads and writes, by its saved configuration, which may be anything. */
+/** The files that a run reads and writes, according to its saved configuration, which may have any contents. */
 export function placesOf(folder: string, saved: unknown): RunPlaces {
   const { data, cpu, stage1 } = (saved ?? {}) as Readonly<
     Record<string, Readonly<Record<string, unknown>>>
@@ -49,8 +49,8 @@ export function placesOf(folder: string, saved: unknown): RunPlaces {
 
 /** The flags of `deno run` for a run's process.
  *
- * It may read and call libraries as this process may, at most; it writes into its own folder and that of its downloads,
- * connects where its images are on the web, starts no process, and is never asked.
+ * It may read files and call libraries at most as this process may. It writes to its own folder and the download
+ * folder, connects only to the addresses of its images, starts no process, and never prompts.
  */
 export function runPermissions({ folder, data, root, libraries }: RunPlaces): readonly string[] {
   const parts = data.flatMap((setting) => setting.split(",")).map((part) => part.trim());

@@ -1,4 +1,4 @@
-/** A run of a study: a process of its own. */
+/** Runs a run of a study in a separate process. */
 import { RunFolder } from "../training/run_folder.ts";
 import { clearFailure, writeFailure } from "./records.ts";
 import { lockFlags } from "./lock_file.ts";
@@ -10,26 +10,26 @@ export type RunEnd =
   | { readonly kind: "stopped" }
   | { readonly kind: "failed"; readonly reason: string };
 
-/** What a run is given besides its folder. */
+/** Options of `trainToRecord`. */
 export interface RunProcessOptions {
   /** Stops the run, with a checkpoint. */
   readonly signal: AbortSignal;
-  /** Hears every line that the run prints for people. */
+  /** Called with every line that the run prints. */
   readonly onLine: (line: string) => void;
-  /** Flags of the task train that its `config.json` may not say, see `flagsBesideFile`; none by default. */
+  /** Flags of the task `train` that are not allowed in its `config.json`, see `flagsBesideFile`; none by default. */
   readonly flags?: readonly string[];
 }
 
 /** The exit code of a run that was stopped with a checkpoint. */
 const INTERRUPTED = 130;
-/** Characters of a failure that are kept. */
+/** The largest number of characters kept of an error. */
 const MOST_WORDS = 2000;
 
 /** The task that trains. */
 const TRAIN: string = import.meta.resolve("../tasks/train_in_study.ts");
 
-/** Trains the run whose `config.json` lies in a folder, from its last checkpoint where it has one, and leaves
- * `failure.json` there if it fails; one of before is removed.
+/** Trains the run whose `config.json` is in a folder, starting from its last checkpoint if it has one. If it fails, it
+ * writes `failure.json`; an earlier `failure.json` is removed.
  * @throws {Error} processes cannot be started
  */
 export async function trainToRecord(folder: string, options: RunProcessOptions): Promise<RunEnd> {
@@ -39,7 +39,7 @@ export async function trainToRecord(folder: string, options: RunProcessOptions):
   return end;
 }
 
-/** Trains a run in a process, which may do no more than this one.
+/** Trains a run in a process with no more permissions than this one.
  *
  * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study. It stops, with a checkpoint,
  * when its stdin closes: here, or because this process is gone.
@@ -48,7 +48,7 @@ async function trainInProcess(
   folder: string,
   { signal, onLine, flags = [] }: RunProcessOptions,
 ): Promise<RunEnd> {
-  const saved = await new RunFolder(folder).readConfig().catch(() => null); // What is wrong with it, the run will say.
+  const saved = await new RunFolder(folder).readConfig().catch(() => null); // The run itself reports what is wrong with it.
   const permissions = runPermissions(placesOf(folder, saved));
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", ...lockFlags(), ...permissions, TRAIN, "--out", folder, "--resume", ...flags],
@@ -74,7 +74,7 @@ async function trainInProcess(
   } finally {
     signal.removeEventListener("abort", stop);
     stop();
-    await Promise.all([stopping, child.status]); // No process outlives the call, whatever was thrown.
+    await Promise.all([stopping, child.status]); // No process outlives the call, even after an error.
   }
 }
 

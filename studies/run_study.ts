@@ -7,35 +7,34 @@ import { readRecord, type StudyRun } from "./records.ts";
 import { readStudy, type Study } from "./study.ts";
 import { StudyFolder } from "./study_folder.ts";
 
-/** Which runs of a study are launched. */
+/** Options of `launchStudy`: which runs to launch. */
 export interface LaunchOptions extends PlanOptions {
-  /** Launches those again that failed before. */
+  /** Launches failed runs again. */
   readonly retry?: boolean;
 }
 
-/** How a study is run on this machine. */
+/** Options of `runStudy`. */
 export interface StudyOptions extends LaunchOptions, LocalOptions {}
 
 /** A study that was launched. */
 export interface LaunchedStudy {
-  /** What is known of every run. */
+  /** The record of every run. */
   readonly records: readonly StudyRun[];
-  /** What is to be done next, a line each, as the launcher has it. */
+  /** The next things to do according to the launcher, one per line. */
   readonly next: readonly string[];
-  /** What could not be read of the runs. */
+  /** The files of the runs that could not be read. */
   readonly damage: readonly Damage[];
-  /** The same of the first stages, where the runs stand on some of the study's own. */
+  /** The same for the first stages, if the study has its own. */
   readonly stage1?: LaunchedStudy;
 }
 
-/** Runs what is left of a study, every run in a process of its own, and leaves `study.jsonl`, `study.csv`,
- * `study.md` and, in the end, `study.html` in its folder, beside `plan.json` and `runs/`.
+/** Runs the remaining runs of a study, each in a separate process. It writes `study.jsonl`, `study.csv`, `study.md`
+ * and, at the end, `study.html` to the study's folder, besides `plan.json` and `runs/`.
  *
- * A run is recognised by the hash of its configuration: one that is finished is not run again, one that was stopped or
- * killed goes on from its last checkpoint, one that failed is left alone unless `retry` is set, and one that is damaged
- * until the file that its failure names is mended or removed. So a study that was
- * stopped goes on when it is run again, and one that was changed runs what is new; runs that are no longer in it stay in
- * `runs/`, in no table.
+ * A run is identified by the hash of its configuration. A finished run is not run again. A stopped or killed run
+ * continues from its last checkpoint. A failed run is skipped unless `retry` is set. A damaged run is skipped until the
+ * file that its failure names is repaired or removed. So if a stopped study is run again, it continues, and a changed
+ * study runs only what is new. Runs that are no longer in the study stay in `runs/`, but are not in the tables.
  *
  * ```ts
  * import { runStudy } from "@codebook/codebook";
@@ -56,8 +55,8 @@ export interface LaunchedStudy {
  * assert.ok(records[1].measured?.usage);
  * await Deno.remove(out, { recursive: true });
  * ```
- * @returns what is known of every run in the end
- * @throws {RangeError} the study is not one, or a run's configuration is not allowed; before anything runs
+ * @returns the final record of every run
+ * @throws {RangeError} the study is not valid, or a run's configuration is not allowed; thrown before anything runs
  * @throws {Error} the folder cannot be written, or another process runs a study in it
  */
 export async function runStudy(study: Study, options: StudyOptions): Promise<readonly StudyRun[]> {
@@ -65,8 +64,8 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<rea
   return records;
 }
 
-/** Has what is left of a study computed by a launcher; else like `runStudy`. What comes of runs that are computed
- * elsewhere, `collectStudy` gathers.
+/** Computes the remaining runs of a study with a launcher; otherwise like `runStudy`. `collectStudy` collects the
+ * results of runs that are computed elsewhere.
  *
  * ```ts
  * import { launchStudy, PrintLauncher } from "@codebook/codebook";
@@ -78,7 +77,8 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<rea
  * assert.equal(next.length, 2); // Commands for a shell.
  * await Deno.remove(out, { recursive: true });
  * ```
- * @throws {RangeError} the study is not one, or a run's configuration is not allowed; before anything is launched
+ * @throws {RangeError} the study is not valid, or a run's configuration is not allowed; thrown before anything is
+ * launched
  * @throws {Error} the folder cannot be written, another process runs a study in it, or the launcher cannot launch
  */
 export async function launchStudy(

@@ -1,4 +1,4 @@
-/** Runs that were trained each by itself, side by side. */
+/** Compares runs that were trained independently. */
 import { basename, resolve } from "node:path";
 import { showSetting } from "../settings/settings.ts";
 import type { Config } from "../training/config.ts";
@@ -10,17 +10,17 @@ import { RunFolder } from "../training/run_folder.ts";
 import { readRecord, type StudyRun } from "./records.ts";
 import { readTrace, type RunTrace } from "./traces.ts";
 
-/** A run among others. */
+/** A run in a comparison. */
 export interface ComparedRun {
-  /** What it is called: its folder's name, or the whole path where two share a name. */
+  /** Its name: that of its folder, or the whole path if two folders have the same name. */
   readonly name: string;
   /** Its configuration. */
   readonly config: Config;
-  /** What is known of it, as of a study's run; its one axis is the name. */
+  /** Its record, as for a study's run; the name is its only axis. */
   readonly record: StudyRun;
-  /** What it left, where it is finished. */
+  /** Its trace, if it is finished. */
   readonly trace: RunTrace | null;
-  /** What `evaluate` measured of it last. */
+  /** The last measurements of `evaluate`. */
   readonly evaluated: readonly EvaluatedNumber[];
 }
 
@@ -28,9 +28,9 @@ export interface ComparedRun {
  *
  *     const runs = await readComparedRuns(["runs/digits", "runs/fsq"]);
  *
- * @param paths their folders
+ * @param paths the folders of the runs
  * @throws {Error} a folder holds no run, or its configuration cannot be read
- * @throws {RangeError} there are less than two, a folder is named twice, or a run is of a generator
+ * @throws {RangeError} there are fewer than two, a folder is given twice, or a run is of a generator
  */
 export async function readComparedRuns(
   paths: readonly string[],
@@ -66,16 +66,16 @@ async function readComparedRun(path: string, name: string): Promise<ComparedRun>
   return { name, config, record, trace, evaluated: await readEvaluation(path) ?? [] };
 }
 
-/** A setting that is not the same in all runs. */
+/** A setting that differs between runs. */
 export interface DifferingSetting {
-  /** Where it is in the configuration. */
+  /** Its path in the configuration. */
   readonly path: string;
-  /** Its value in each run, in words; a dash where a run has no such setting. */
+  /** Its value in each run, as text; a dash if a run has no such setting. */
   readonly values: readonly string[];
 }
 
-/** The settings in which configurations differ, in the order of the first that has them; where a run is kept does not
- * count.
+/** The settings in which configurations differ, in the order of the first configuration that has them. The run's folder
+ * is ignored.
  *
  * ```ts
  * import { differingSettings } from "./side_by_side.ts";

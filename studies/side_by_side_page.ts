@@ -1,4 +1,4 @@
-/** Runs side by side, as one page that needs no other file. */
+/** A comparison of runs as one self-contained page. */
 import { type Html, type HtmlValue, joinHtml, markup } from "../reports/html.ts";
 import { page, section } from "../reports/page.ts";
 import { COMPARISON_SCRIPT } from "./comparison.ts";
@@ -12,8 +12,8 @@ import { drawReasons, drawTable } from "./table_page.ts";
 /** What is measured of every run. */
 const SHOWN: readonly Measure[] = MEASURES;
 
-/** Draws the settings in which runs differ; for every protocol of their test numbers what a study's page shows; and what
- * `evaluate` measured of them. The same runs give the same bytes. */
+/** Draws the settings in which runs differ, for every protocol of their test numbers the contents of a study's page,
+ * and the measurements of `evaluate`. The same runs give the same bytes. */
 export function drawSideBySide(runs: readonly ComparedRun[]): string {
   const records = runs.map(({ record }) => record);
   const tables = tablesOf(records);
@@ -55,7 +55,7 @@ function drawSettings(runs: readonly ComparedRun[]): Html {
   return drawRows(runs, ["setting"], settings.map(({ path, values }) => [path, ...values]));
 }
 
-/** A row a number and protocol: values of another protocol stand in another row. */
+/** One row per number and protocol: values of another protocol are in another row. */
 function drawEvaluated(runs: readonly ComparedRun[]): Html {
   const numbers = Map.groupBy(
     runs.flatMap((run) => run.evaluated.map((number) => ({ run, ...number }))),
@@ -75,7 +75,7 @@ function drawEvaluated(runs: readonly ComparedRun[]): Html {
   );
 }
 
-/** A table with a column a run, behind those of the given titles; nothing without rows. */
+/** A table with one column per run, after the columns with the given titles; empty without rows. */
 function drawRows(
   runs: readonly ComparedRun[],
   titles: readonly string[],

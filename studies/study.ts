@@ -1,10 +1,10 @@
-/** A study: which runs are compared. */
+/** The definition of a study: which runs are compared. */
 import * as z from "zod";
 import { showSetting } from "../settings/settings.ts";
 import type { Settings } from "../training/presets.ts";
 import { type Measure, MEASURES } from "./measures.ts";
 
-/** A value that a setting can be given. */
+/** A value that a setting can have. */
 export type SettingValue = boolean | number | string | null | readonly number[];
 
 /** An axis whose points are values of one setting. */
@@ -17,21 +17,21 @@ export interface PathAxis {
 
 /** An axis whose points are several settings together. */
 export interface SettingsAxis {
-  /** What it is called in tables. */
+  /** Its name in tables. */
   readonly name: string;
   /** The settings of every point, by the point's name. */
   readonly values: Readonly<Record<string, Settings>>;
 }
 
-/** The names that sizes of a study can have: a try, an afternoon, the paper's own settings. */
+/** The names of a study's sizes: a quick trial, an afternoon, the paper's own settings. */
 export const SCALES = ["smoke", "small", "paper"] as const;
 
 /** A size of a study. */
 export type ScaleName = typeof SCALES[number];
 
-/** What a size of a study changes. */
+/** The changes that a size makes to a study. */
 export interface Scale {
-  /** Over the study's own. */
+  /** Settings that override the study's own. */
   readonly settings?: Settings;
   /** In place of the study's own. */
   readonly seeds?: readonly number[];
@@ -39,24 +39,24 @@ export interface Scale {
   readonly samples?: number;
 }
 
-/** What is compared: every combination of the axes' points, with every seed. Plain JSON. */
+/** A study compares every combination of the axes' points, with every seed. Plain JSON. */
 export interface Study {
-  /** Lower-case letters, digits and dashes. */
+  /** Its name: lower-case letters, digits and dashes. */
   readonly name: string;
-  /** What it asks, in a sentence. */
+  /** The question that it answers, in one sentence. */
   readonly about?: string;
-  /** What all runs have in common, a preset among it. */
+  /** The settings that all runs have in common, which may include a preset. */
   readonly base?: Settings;
-  /** What they differ in. */
+  /** The axes on which the runs differ. */
   readonly axes: readonly (PathAxis | SettingsAxis)[];
-  /** Every combination is run with each of them; by default with 42. */
+  /** Every combination is run with each of these seeds; by default with 42. */
   readonly seeds?: readonly number[];
-  /** The study of the first stages that its runs stand on: each combination of its axes is a point of an axis of this
-   * one, with the run of the same seed below. Runs that stand on none stand beside them. */
+  /** The study of its first stages. Each combination of that study is a point on an axis of this one, and a run uses
+   * the first stage with the same seed. The study may also have runs without a first stage. */
   readonly stage1?: Study;
-  /** How many images each generator makes to be judged; by default as many as the test set has. */
+  /** The number of images that each generator samples for its evaluation; by default as many as the test set has. */
   readonly samples?: number;
-  /** The columns of the table; by default usage, perplexity, mse and seconds a step. */
+  /** The columns of the table; by default usage, perplexity, mse and seconds per step. */
   readonly measure?: readonly Measure[];
   /** Its sizes. */
   readonly scales?: Readonly<Partial<Record<ScaleName, Scale>>>;
@@ -105,7 +105,7 @@ const SCHEMA: z.ZodType<Study> = z.strictObject({
   }).optional(),
 }, { error: "an object with a name and axes" });
 
-/** A study, checked in its form; whether its settings exist and may have their values, `planRuns` checks.
+/** Validates the form of a study. `planRuns` checks that its settings exist and that their values are allowed.
  *
  * ```ts
  * import { readStudy } from "@codebook/codebook";
@@ -114,7 +114,7 @@ const SCHEMA: z.ZodType<Study> = z.strictObject({
  * assert.equal(readStudy({ name: "sizes", axes }).axes.length, 1);
  * assert.throws(() => readStudy({ name: "sizes", axes: [{ path: "seed" }] }), /axes\[0\] must be a path/);
  * ```
- * @throws {RangeError} a part is missing, unknown or not what it must be
+ * @throws {RangeError} a part is missing, unknown or invalid
  */
 export function readStudy(given: unknown): Study {
   const { error, data } = SCHEMA.safeParse(given);

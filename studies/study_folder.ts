@@ -13,7 +13,7 @@ import type { Study } from "./study.ts";
 import { showCsv, showJsonLines, showMarkdown } from "./tables.ts";
 import { readTrace, type RunTrace } from "./traces.ts";
 
-/** A study with everything that its runs are made of. */
+/** A study with the whole configuration of each run. */
 export interface StudyPlan {
   /** The study. */
   readonly study: Study;
@@ -21,13 +21,13 @@ export interface StudyPlan {
   readonly runs: readonly PlannedRun[];
 }
 
-/** Writes and reads what lies beside a study's runs. */
+/** Writes and reads the files besides a study's runs. */
 export class StudyFolder {
-  /** Where it is. */
+  /** The path of the folder. */
   readonly path: string;
   #last: Promise<void> = Promise.resolve();
 
-  /** Names a folder; nothing is written yet. */
+  /** Refers to a folder; nothing is written yet. */
   constructor(path: string) {
     this.path = path;
   }
