@@ -1,4 +1,4 @@
-/** Runs a study: many runs that differ in a few settings, to one table.
+/** Runs a study: many runs that differ in a few settings, compared in one table.
  *
  *     deno task ablate quantizers --scale smoke
  *     deno task ablate quantizers --launcher slurm
@@ -28,12 +28,12 @@ import { StudyProgress } from "./study_progress.ts";
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null)
-    .describe("the study's folder; none: runs/<study>, with the scale behind it"),
+    .describe("the study's folder; none: runs/<study>-<scale>"),
   scale: z.enum(SCALES).nullable().default(null)
-    .describe("a size that the study has; none: small, where it has that"),
+    .describe("the size of the study; none: small, if the study has that"),
   ...LAUNCH_OPTIONS,
-  retry: z.boolean().default(false).describe("runs those again that failed before"),
-  "dry-run": z.boolean().default(false).describe("says what would be run, and writes nothing"),
+  retry: z.boolean().default(false).describe("runs failed runs again"),
+  "dry-run": z.boolean().default(false).describe("prints what would be run, and writes nothing"),
   json: z.boolean().default(false)
     .describe("prints the runs as the last line of stdout, all else on stderr"),
 });
@@ -54,8 +54,8 @@ const COMMAND: Command = {
 
 const STUDY_NOTES = STUDIES.map(({ name, about }) => `Study ${name}: ${about}`);
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   if (args[0] === "collect") return await collect(args.slice(1));
@@ -102,7 +102,7 @@ export async function main(args: readonly string[]): Promise<number> {
   return finish(study, out, await launchStudy(study, local, place), output);
 }
 
-/** Says what came of it, and gives the exit code. */
+/** Reports the results, and returns the exit code. */
 function finish(
   study: Study,
   out: string,
@@ -112,7 +112,7 @@ function finish(
   const { damage, stage1 } = launched, records = allRecords(launched);
   const isFailed = ({ state }: StudyRun) => state === "failed" || state === "damaged";
   const failed = records.some(isFailed);
-  // What stands on a first stage that failed waits for it, not for this command.
+  // Runs whose first stage failed wait for that stage, not for this command.
   const stopped = !stage1?.records.some(isFailed) &&
     records.some(({ state }) => state === "waiting" || state === "started");
   output.result({ study: study.name, out, runs: records }, [
@@ -131,7 +131,7 @@ function finish(
   return failed ? 1 : 0;
 }
 
-/** Of the first stages, then of the runs that stand on them. */
+/** The records of the first stages, then of the runs that use them. */
 function allRecords({ records, stage1 }: LaunchedStudy): readonly StudyRun[] {
   return [...stage1?.records ?? [], ...records];
 }

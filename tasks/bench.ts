@@ -39,25 +39,29 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
 const NAMES = [...BENCHES.keys()];
 
 const OPTIONS = z.strictObject({
-  device: z.enum(DEVICE_CHOICES).default("auto").describe("where to compute"),
+  device: z.enum(DEVICE_CHOICES).default("auto").describe("the device to compute on"),
   threads: z.int().min(1).max(256).nullable().default(null)
-    .describe("threads of the device cpu; none: one a core"),
+    .describe("threads of the cpu device; none: one per core"),
   "cpu.blas": z.string().min(1).default("auto")
-    .describe("whose products the device cpu takes, as in train"),
+    .describe("library for the matrix products of the cpu device, as in train"),
   "cpu.dnn": z.string().min(1).default("auto")
-    .describe("whose convolutions the device cpu takes, as in train"),
+    .describe("library for the convolutions of the cpu device, as in train"),
   precision: z.enum([...PRECISIONS]).default("float32")
-    .describe("of layers; mixed rounds what they multiply to float16 (on webgpu)"),
+    .describe(
+      "precision of the layers; mixed rounds the operands of their products to float16 (on webgpu)",
+    ),
   scaling: z.boolean().default(false)
-    .describe("measures over several lengths and batches, on cpu also over threads"),
-  batch: z.int().min(1).default(128).describe("images at a time"),
-  runs: z.int().min(1).default(7).describe("runs that count; the fastest is given"),
+    .describe(
+      "measures several lengths and batch sizes, on the cpu device also several numbers of threads",
+    ),
+  batch: z.int().min(1).default(128).describe("images per batch"),
+  runs: z.int().min(1).default(7).describe("measured runs; the fastest is reported"),
   profile: z.boolean().default(false)
-    .describe("of the benchmark step: prints the dearest kernels, and leaves trace.json"),
+    .describe("profiles the benchmark step: prints the slowest kernels, and writes trace.json"),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
 });
 
-/** Where a profile goes: the folder that the task was called in. */
+/** The file of a profile, in the current folder. */
 const TRACE = "trace.json";
 
 const COMMAND: Command = {
@@ -84,7 +88,7 @@ function showRow({ bench, device, shape, ms, share, threads, ...rates }: BenchRo
   return `${bench}  ${device}  ${shape}  ${ms.toFixed(2)} ms  ${parts.join("  ")}`;
 }
 
-/** The threads to measure with, one after another; undefined: as many as there are cores. */
+/** The numbers of threads to measure, one after another; undefined: one thread per core. */
 function threadCounts({ threads, scaling }: z.output<typeof OPTIONS>): (number | undefined)[] {
   if (threads !== null || !scaling) return [threads ?? undefined];
   const cores = navigator.hardwareConcurrency;
@@ -92,18 +96,17 @@ function threadCounts({ threads, scaling }: z.output<typeof OPTIONS>): (number |
   return [...doubled, cores];
 }
 
-/** The most that the machine reaches of what limits a row: memory, or on the processor arithmetic where there is a
- * BLAS. */
+/** The machine's measured limit for a row: memory bandwidth, or arithmetic on a CPU with a BLAS. */
 async function ceilingFor(row: BenchRow, device: Device): Promise<Ceiling | undefined> {
   if (row.gigabytes_per_second !== undefined) return await memoryCeiling(device);
   return device.name === "webgpu" ? undefined : arithmeticCeiling();
 }
 
-/** What a row reached of what a ceiling is measured of. */
+/** The rate of a row in the unit of its ceiling. */
 const rateOf = (row: BenchRow): number | undefined => row.gigabytes_per_second ?? row.gflops;
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

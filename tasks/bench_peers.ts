@@ -1,4 +1,4 @@
-/** Measures this project beside jax-js, TensorFlow.js, OpenBLAS and PyTorch, in one run on one machine.
+/** Compares this project with jax-js, TensorFlow.js, OpenBLAS and PyTorch, in one run on one machine.
  *
  *     PYTHON=python3 deno task bench:peers --write
  */
@@ -22,23 +22,23 @@ import { showHelp } from "./help.ts";
 
 const OPTIONS = z.strictObject({
   only: z.enum(GROUP_NAMES).nullable().default(null)
-    .describe("measures only this; none: all"),
-  rounds: z.int().min(1).default(3).describe("how often the sides take turns"),
+    .describe("the only benchmark to run; none: all"),
+  rounds: z.int().min(1).default(3).describe("rounds in which all libraries are measured in turn"),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
-  write: z.boolean().default(false).describe("puts the tables into bench/RESULTS.md"),
+  write: z.boolean().default(false).describe("writes the tables to bench/RESULTS.md"),
 });
 
 const COMMAND: Command = {
   call: "deno task bench:peers",
-  summary: "Measures this project beside jax-js, TensorFlow.js, OpenBLAS and PyTorch; " +
-    "python3 is that of PYTHON or the PATH.",
+  summary: "Compares the speed of this project with jax-js, TensorFlow.js, OpenBLAS and PyTorch; " +
+    "uses the python3 of PYTHON or of the PATH.",
   operands: [],
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

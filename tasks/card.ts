@@ -1,4 +1,4 @@
-/** Writes a model card, so that a run can be handed on.
+/** Writes a model card, so that a run can be shared.
  *
  *     deno task card runs/digits --out handed-on/digits
  */
@@ -26,12 +26,14 @@ const OPTIONS = z.strictObject({
     "a new folder for config.json, model.safetensors, README.md and samples.png; none: only README.md, in the run's folder",
   ),
   name: z.string().min(1).nullable().default(null)
-    .describe("what the model is called; none: as its folder"),
+    .describe("the name of the model; none: that of its folder"),
   license: z.string().min(1).nullable().default(null)
-    .describe("the SPDX identifier of the weights' licence, such as mit; none: the card says none"),
+    .describe(
+      "the SPDX identifier of the weights' licence, such as mit; none: the card names no licence",
+    ),
   checkpoint: z.string().min(1).default("last").describe("last, best, or the path of a file"),
   weights: z.enum([...WEIGHTS]).default("auto")
-    .describe("as trained, or their averages; auto: the averages where there are some"),
+    .describe("the trained weights or their averages; auto: the averages if there are any"),
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });
@@ -40,15 +42,15 @@ const COMMAND: Command = {
   call: taskCall("card"),
   summary:
     "Writes the model card of a trained first stage: a README.md with the metadata that hubs of models read, numbers " +
-    "with their protocols, and how the model is opened. With --out the folder can be uploaded as it is, names no folder " +
-    "of this machine, and is a run that encode, decode and openRun take.",
+    "with their protocols, and how to open the model. With --out, the new folder can be uploaded unchanged. It names no folder " +
+    "of this machine, and is a run for encode, decode and openRun.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
@@ -80,7 +82,7 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Refuses a folder that holds something: it would be uploaded too. */
+/** Rejects a folder that is not empty, because its contents would be uploaded too. */
 async function checkNew(out: string): Promise<void> {
   const names = await readdir(out).catch(() => []);
   if (names.length === 0) return;

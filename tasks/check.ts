@@ -1,13 +1,13 @@
-/** Runs every convention of the project and says which do not hold.
+/** Checks all conventions of the project and reports violations.
  *
  *     deno task check
  */
 
-/** What is checked, and the arguments of `deno` that check it. */
+/** A check: its name, and the `deno` arguments that run it. */
 type Step = readonly [name: string, ...args: string[]];
 
-/** Everything with TypeScript in it; core/cpu/assembly is AssemblyScript, which its own compiler checks, and the other
- * libraries that benchmarks measure have a configuration of their own, so that nothing else depends on them. */
+/** All TypeScript. core/cpu/assembly is AssemblyScript, which has its own compiler. The other libraries in benchmarks
+ * have a separate configuration, so that nothing else depends on them. */
 const CHECKED = [
   "mod.ts",
   "web.ts",
@@ -35,7 +35,7 @@ const STEPS: readonly Step[] = [
   ["publish dry run", "publish", "--dry-run", "--allow-dirty"],
 ];
 
-/** Runs a step, silent if it holds. */
+/** Runs a check; prints nothing if it passes. */
 async function holds([name, ...args]: Step): Promise<boolean> {
   const started = performance.now();
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -1,4 +1,4 @@
-/** What encode, decode and reconstruct share. */
+/** Common parts of encode, decode and reconstruct. */
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
@@ -25,23 +25,23 @@ import { ImageProgress } from "./image_progress.ts";
 import { Interruption } from "./interruption.ts";
 import type { Output } from "./output.ts";
 
-/** The flags that say which weights compute, where, and how many images at a time. */
+/** The flags for the weights, the device and the batch size. */
 export const RUN_OPTIONS = {
   checkpoint: z.string().min(1).default("last")
     .describe("last, best, or the path of a file"),
   weights: z.enum(WEIGHTS).default("auto")
-    .describe("as they were trained, or their averages; auto takes averages where there are some"),
+    .describe("the trained weights or their averages; auto: the averages if there are any"),
   batch: z.int().min(1).nullable().default(null)
-    .describe("images at a time; none: as many as have about a million pixels, 128 at most"),
+    .describe("images per batch; none: as many as have about a million pixels, 128 at most"),
   tile: z.int().min(1).nullable().default(null).describe(
-    "the side of the tiles that larger images are cut into, in pixels; none: 512 for images of more than a million pixels",
+    "the side of the tiles that larger images are split into, in pixels; none: 512 for images of more than a million pixels",
   ),
   overlap: z.int().min(0).nullable().default(null)
     .describe("pixels that neighbouring tiles share; none: an eighth of a tile"),
   device: z.enum(DEVICE_CHOICES).default("auto")
-    .describe("where to compute; auto takes a real GPU, else the cpu"),
+    .describe("the device to compute on; auto: a hardware GPU if there is one, otherwise the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
-    .describe("whose products the cpu device takes, as in train; none: auto"),
+    .describe("library for the matrix products of the cpu device, as in train; none: auto"),
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 };
@@ -49,10 +49,10 @@ export const RUN_OPTIONS = {
 /** The flags of the tasks that read images. */
 export const IMAGE_OPTIONS = {
   crop: z.boolean().default(false).describe(
-    "takes the largest central part whose sides are divisible by the downsampling",
+    "crops to the largest central part whose sides are divisible by the downsampling factor",
   ),
   "skip-broken": z.boolean().default(false)
-    .describe("names images that cannot be decoded, and goes on without them"),
+    .describe("skips images that cannot be decoded, and prints their names"),
 };
 
 /** The operands of the tasks that read images. */
@@ -60,26 +60,26 @@ export const IMAGE_OPERANDS = [
   { name: "RUN", description: "the run's folder, such as runs/digits" },
   {
     name: "IMAGES",
-    description: "a folder, which is searched with the folders in it, or one image",
+    description: "a folder, including its subfolders, or one image",
   },
 ];
 
-/** Their values. */
+/** The values of the run flags. */
 export type RunFlags = z.output<z.ZodObject<typeof RUN_OPTIONS>>;
-/** Likewise. */
+/** The values of the image flags. */
 export type ImageFlags = z.output<z.ZodObject<typeof IMAGE_OPTIONS>>;
 
-/** Where a task writes.
- * @throws {UsageError} nobody has said
+/** The output path of a task.
+ * @throws {UsageError} it was not given
  */
 export function requireOut(out: string | null, what: string): string {
   if (out !== null) return out;
   throw new UsageError(`Cannot read the command line: --out must name ${what}, got none`);
 }
 
-/** A run that is open on a device. */
+/** A run opened on a device. */
 export interface RunInUse extends OpenedRun {
-  /** Computes. */
+  /** The device. */
   readonly device: Device;
 }
 
@@ -103,7 +103,7 @@ export async function useRun(path: string, flags: RunFlags): Promise<RunInUse> {
   }
 }
 
-/** The images that a task was given, batch by batch, with its progress and its interruption. */
+/** Processes the images of a task batch by batch, with progress and interruption. */
 export class ImageWork implements Disposable {
   readonly #output: Output;
   readonly #flags: RunFlags & ImageFlags;
@@ -111,10 +111,10 @@ export class ImageWork implements Disposable {
   readonly #channels: 1 | 3;
   readonly #divisor: number;
   #progress: ImageProgress | undefined;
-  /** Images that were left out. */
+  /** The number of images that were skipped. */
   broken = 0;
 
-  /** Listens for Ctrl-C from now on.
+  /** Starts to listen for Ctrl-C.
    * @throws {RangeError} the run is of images that are neither grey nor in colour
    */
   constructor(output: Output, flags: RunFlags & ImageFlags, model: FirstStage) {
@@ -136,7 +136,7 @@ export class ImageWork implements Disposable {
     return this.#interruption.signal.aborted;
   }
 
-  /** Finds the images, and says what is done with colour that the run does not have. */
+  /** Finds the images, and reports how colour is handled if the run is of grey images. */
   async list(path: string): Promise<{
     readonly folder: string;
     readonly images: readonly FoundImage[];
@@ -177,14 +177,14 @@ export class ImageWork implements Disposable {
     };
   }
 
-  /** Listens no longer. */
+  /** Stops listening. */
   [Symbol.dispose](): void {
     this.#progress?.clear();
     this.#interruption[Symbol.dispose]();
   }
 }
 
-/** Listens for Ctrl-C, and says that the task stops. */
+/** Listens for Ctrl-C, and reports that the task stops. */
 export function stopInOrder(
   output: Output,
   progress: () => ImageProgress | undefined,
@@ -219,7 +219,7 @@ export function rateOf({ choices, codeAxes, grid }: FirstStage): CodeRate {
   return new CodeRate({ choices, codesPerPlace: grid === undefined ? sizeOf(codeAxes) : 1 });
 }
 
-/** A rate as people read it. */
+/** Formats a rate. */
 export function showRate({ uniform, entropy }: Rate, choices: number): string[] {
   const show = ({ image, pixel }: Rate["uniform"]) =>
     `${image.toFixed(1)} bits an image, ${pixel.toFixed(4)} a pixel`;
@@ -229,7 +229,7 @@ export function showRate({ uniform, entropy }: Rate, choices: number): string[] 
   ];
 }
 
-/** Writes an image into a folder, under a name that has been checked, in one step.
+/** Writes an image into a folder atomically, under a name that has been checked.
  * @throws {Error} it cannot be written
  */
 export async function writePicture(
@@ -243,8 +243,8 @@ export async function writePicture(
   await writeAtomically(path, encodePng(values, shape));
 }
 
-/** Makes a folder, with those that it lies in.
- * @throws {Error} it cannot be made
+/** Creates a folder and its parent folders.
+ * @throws {Error} it cannot be created
  */
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true }).catch((cause: Error) => {
@@ -255,8 +255,8 @@ export async function makeFolder(path: string): Promise<void> {
   });
 }
 
-/** Refuses to write pictures over the images that they are made of.
- * @param written names of the pictures in the folder `out`, which is there
+/** Refuses to overwrite the images that the pictures are made from.
+ * @param written names of the pictures in the existing folder `out`
  * @param read names of the images in their folder
  * @throws {RangeError} one would replace an image
  */

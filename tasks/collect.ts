@@ -1,4 +1,4 @@
-/** `deno task ablate collect`: gathers what came of a study that was launched elsewhere. */
+/** `deno task ablate collect`: collects the results of a study that was launched elsewhere. */
 import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { collectStudy } from "../studies/collect_study.ts";
@@ -21,26 +21,26 @@ const OPTIONS = z.strictObject({
 const COMMAND: Command = {
   call: taskCall("ablate collect"),
   summary:
-    "Reads the runs of a study again, wherever they were computed, says how far each is, and writes " +
-    "study.html, study.md, study.csv and study.jsonl. A file that is damaged is named, and the rest is shown. The " +
-    "exit code is 0 where all are finished, else 1.",
+    "Reads the runs of a study, wherever they were computed, reports the state of each, and writes " +
+    "study.html, study.md, study.csv and study.jsonl. Damaged files are named, and the rest is shown. The " +
+    "exit code is 0 if all runs are finished, otherwise 1.",
   operands: [{
     name: "DIR",
-    description: "the study's folder, or a copy of it, with those of its runs that are there",
+    description: "the study's folder, or a copy of it with all or some of its runs",
   }],
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
-/** What is said of runs without a result. */
+/** The descriptions of runs without a result. */
 const WITHOUT_RESULT: readonly (readonly [StudyRun["state"], string])[] = [
   ["waiting", "missing, it has not begun or is not here"],
   ["started", "started, it is being trained or was stopped"],
   ["failed", "failed"],
 ];
 
-/** Collects a study, and gives the exit code.
- * @param args of the command line
+/** Collects a study, and returns the exit code.
+ * @param args the command line arguments
  */
 export async function collect(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
@@ -70,7 +70,7 @@ export async function collect(args: readonly string[]): Promise<number> {
   return records.every(({ state }) => state === "finished") ? 0 : 1;
 }
 
-/** How many runs came to their end, in words. */
+/** Describes how many runs are finished. */
 export function showCounts(records: readonly StudyRun[], out: string): string {
   const count = (state: StudyRun["state"]) => records.filter((run) => run.state === state).length;
   const damaged = count("damaged") === 0 ? "" : `, ${count("damaged")} damaged`;

@@ -1,4 +1,4 @@
-/** Puts runs side by side, on one page.
+/** Compares runs on one page.
  *
  *     deno task compare runs/digits runs/fsq --out runs/comparison.html
  */
@@ -29,9 +29,9 @@ const OPTIONS = z.strictObject({
 const COMMAND: Command = {
   call: taskCall("compare"),
   summary:
-    "Puts runs side by side on one page: the settings in which they differ, their test numbers, curves, " +
-    "reconstructions of the same images, and how they use their codes. Numbers that were measured by different " +
-    "protocols stand apart, as they do not compare.",
+    "Compares runs on one page: the settings in which they differ, their test numbers, curves, " +
+    "reconstructions of the same images, and how they use their codes. Numbers measured with different " +
+    "protocols are shown separately, because they are not comparable.",
   operands: [{
     name: "RUN",
     description: "the folders of two or more runs of first stages, such as runs/digits runs/fsq",
@@ -41,8 +41,8 @@ const COMMAND: Command = {
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

@@ -1,4 +1,4 @@
-/** Images of which a part is given, for a generator to complete. */
+/** Partly given images for a generator to complete. */
 import type { Device } from "../core/tensor.ts";
 import { batchesBySize, listImages, readBatch } from "../data/image_batches.ts";
 import { decodeImage, openImage } from "../data/image_file.ts";
@@ -6,23 +6,23 @@ import { CodeGenerator } from "../objectives/code_generator.ts";
 import type { Generator, Given } from "../objectives/generator.ts";
 import { UsageError } from "./fail.ts";
 
-/** The halves that a mask can be named by: the half that is given. */
+/** Named masks: the half of the image that is given. */
 export const HALVES = ["top", "bottom", "left", "right"] as const;
 
-/** What is completed. */
+/** Options of a completion. */
 export interface CompletionOptions {
-  /** A folder of images, or one. */
+  /** A folder of images, or one image. */
   readonly images: string;
-  /** One of `HALVES`, or the path of a picture of the images' size: what is white in it is given. */
+  /** One of `HALVES`, or the path of a picture of the images' size, whose white pixels are given. */
   readonly mask: string;
   /** Completions of each image. */
   readonly each: number;
 }
 
-/** Reads the images and what is known of them. What is hidden is made grey before the images are encoded, so that the codes
- * beside it do not know of it.
- * @returns what is given of every completion, and how many there are
- * @throws {RangeError} an image or the mask is not of the size that the generator makes
+/** Reads the images and the mask. Hidden pixels become grey before the images are encoded, so that neighbouring codes
+ * contain no information about them.
+ * @returns the given part of every completion, and the number of completions
+ * @throws {RangeError} an image or the mask does not have the size of the generator's images
  */
 export async function readCompletion(
   device: Device,

@@ -1,4 +1,4 @@
-/** The file of settings that a task is given. */
+/** Reads a task's settings file. */
 import { parseJson } from "../files/bounded_json.ts";
 import { UsageError } from "./fail.ts";
 

@@ -1,4 +1,4 @@
-/** Decodes codes to images with the run that they are of.
+/** Decodes codes to images with the run that encoded them.
  *
  *     deno task decode runs/digits codes.safetensors --out rebuilt
  */
@@ -30,8 +30,8 @@ import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null)
-    .describe("the folder of the images; must be given; files of the same names are replaced"),
-  force: z.boolean().default(false).describe("decodes codes of other weights too"),
+    .describe("the folder for the images, required; files with the same names are replaced"),
+  force: z.boolean().default(false).describe("also decodes codes of other weights"),
   ...RUN_OPTIONS,
 });
 
@@ -40,8 +40,8 @@ type Options = z.output<typeof OPTIONS>;
 const COMMAND: Command = {
   call: taskCall("decode"),
   summary:
-    "Decodes codes that encode wrote to PNG files, named as the images were. An array of NumPy's " +
-    "without a .json file beside it gives numbered files.",
+    "Decodes codes that encode wrote to PNG files with the names of the original images. A NumPy array " +
+    "without a .json file gives numbered files.",
   operands: [
     { name: "RUN", description: "the run's folder, such as runs/digits" },
     { name: "CODES", description: "the file of the codes, .safetensors or .npy" },
@@ -50,8 +50,8 @@ const COMMAND: Command = {
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
@@ -97,7 +97,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Writes the images until Ctrl-C.
- * @returns how many
+ * @returns their number
  */
 async function decodeInto(
   out: string,

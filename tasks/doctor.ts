@@ -1,4 +1,4 @@
-/** Says what this machine can compute on, and what to install.
+/** Reports the devices of this machine, and what to install.
  *
  *     deno task doctor
  *     deno task doctor --plan vqgan-f16 --data.name ffhq --batch 1,2,4
@@ -24,18 +24,18 @@ import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   plan: z.string().min(1).nullable().default(null).describe(
-    "says what memory a configuration needs, without computing: a preset, a JSON file of settings or a run's folder",
+    "reports how much memory a configuration needs, without computing: a preset, a JSON file of settings or a run's folder",
   ),
   batch: z.array(z.int().min(1)).min(1).nullable().default(null)
-    .describe("the batches that the plan is for; none: 1, 2, 4, … up to the configuration's"),
+    .describe("the batch sizes to plan; none: 1, 2, 4, … up to that of the configuration"),
   json: z.boolean().default(false).describe("prints the findings as the last line of stdout"),
 });
 
 const COMMAND: Command = {
   call: taskCall("doctor"),
   summary:
-    "Says which devices this machine has, which one auto picks, and what to install; with --plan, " +
-    "whether a configuration fits one of them. The settings below are the plan's, over its configuration.",
+    "Reports which devices this machine has, which one auto picks, and what to install; with --plan, " +
+    "also whether a configuration fits on one of them. The settings below override the plan's configuration.",
   operands: [],
   options: settingsOf(OPTIONS),
   settings: configSettings().filter(({ path }) => path !== "preset" && path !== "out"),
@@ -56,15 +56,15 @@ const FFI_ADVICE =
   "This process may not call all of the system's libraries (a BLAS, oneDNN), with which the device cpu is more than " +
   "twice as fast; --allow-ffi grants it.";
 
-/** What helps where a library was not found. */
+/** Advice for libraries that were not found. */
 function libraryAdvice(blas: unknown, dnn: unknown): readonly string[] {
   if (blas !== undefined && dnn !== undefined) return [];
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return [FFI_ADVICE];
   return [...blas === undefined ? [BLAS_ADVICE] : [], ...dnn === undefined ? [DNN_ADVICE] : []];
 }
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

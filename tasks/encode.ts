@@ -28,7 +28,7 @@ import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null)
-    .describe("the file of the codes, .safetensors or .npy; must be given"),
+    .describe("the file for the codes, .safetensors or .npy, required"),
   ...IMAGE_OPTIONS,
   ...RUN_OPTIONS,
 });
@@ -36,15 +36,15 @@ const OPTIONS = z.strictObject({
 const COMMAND: Command = {
   call: taskCall("encode"),
   summary: "Encodes images to the codes of a trained run. A .safetensors file has int32 codes " +
-    "[N, h, w, …] and the images' names; where the images' sizes differ, an entry codes.0, codes.1, … an image. " +
-    "A .npy file has the codes of images of one size, and a .json file beside it the names.",
+    "[N, h, w, …] and the images' names; if the images' sizes differ, one entry per image: codes.0, codes.1, … " +
+    "A .npy file has the codes of images of one size; a .json file beside it has the names.",
   operands: IMAGE_OPERANDS,
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
@@ -64,7 +64,7 @@ export async function main(args: readonly string[]): Promise<number> {
     height === images[0].height && width === images[0].width
   );
   checkCodesPath(out, images.map(({ name }) => name), sameSize);
-  await makeFolder(dirname(out)); // What cannot be written is refused before the work.
+  await makeFolder(dirname(out)); // Errors in writing should occur before the work.
   output.say(`encoding ${images.length} images on ${device.description}`);
 
   const rate = rateOf(model), codes = new Map<string, ImageCodes>();

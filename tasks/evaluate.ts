@@ -1,4 +1,4 @@
-/** Measures a trained model over the whole test set, or two folders of images against each other.
+/** Evaluates a trained model on the whole test set, or compares two folders of images.
  *
  *     deno task evaluate runs/digits --checkpoint best --metrics ssim,psnr
  *     deno task evaluate --images originals reconstructions
@@ -48,38 +48,44 @@ const OPTIONS = z.strictObject({
   checkpoint: z.string().min(1).default("last")
     .describe("last, best (the epoch with the lowest test mse), or the path of a file"),
   images: z.boolean().default(false)
-    .describe("measures two folders of images, A and B, in place of a run"),
-  split: z.enum(["train", "test"]).default("test").describe("which part of the data set"),
+    .describe("compares two folders of images, A and B, instead of evaluating a run"),
+  split: z.enum(["train", "test"]).default("test").describe("the part of the data set"),
   limit: z.int().min(1).nullable().default(null).describe(
-    "measures so many images, from the start",
+    "measures only this many images, from the start",
   ),
   weights: z.enum(WEIGHTS).default("auto")
-    .describe("as they were trained, or their averages; auto takes averages where there are some"),
+    .describe("the trained weights or their averages; auto: the averages if there are any"),
   count: z.int().min(1).nullable().default(null)
-    .describe("how many images a generator makes; none: as many as the test set has"),
+    .describe(
+      "the number of images to generate with a generator; none: as many as the test set has",
+    ),
   metrics: z.string().min(1).nullable().default(null)
-    .describe(`names with commas between: ${METRIC_NAMES.join(", ")}`),
+    .describe(`names separated by commas: ${METRIC_NAMES.join(", ")}`),
   "metrics.weights": z.string().min(1).nullable().default(null)
-    .describe("the folder of the networks' weight files, safetensors or PyTorch"),
+    .describe("the folder with the weight files of the metrics' networks, safetensors or PyTorch"),
   "metrics.reference": z.string().min(1).nullable().default(null)
-    .describe("a file of statistics (.npz with mu and sigma) in the originals' place in FID"),
+    .describe("a file of statistics (.npz with mu and sigma) that replaces the originals in FID"),
   "metrics.save": z.string().min(1).nullable().default(null)
-    .describe("writes the originals' statistics of FID to such a file"),
+    .describe("writes the FID statistics of the originals to such a file"),
   rounding: z.enum(["float", "8-bit"]).default("float")
-    .describe("whether values are rounded to bytes before they are measured, as in a file"),
+    .describe("whether to round values to bytes before the measurement, as in a file"),
   report: z.boolean().default(true)
     .describe("writes evaluation.json and report.html into the run's folder"),
   open: z.boolean().default(false).describe("opens the report of a run; needs --allow-run"),
   device: z.enum(DEVICE_CHOICES).default("auto")
-    .describe("where to compute; auto takes a real GPU, else the cpu"),
+    .describe("the device to compute on; auto: a hardware GPU if there is one, otherwise the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
-    .describe("whose products the cpu device takes, as in train; none: as the run was trained"),
+    .describe(
+      "library for the matrix products of the cpu device, as in train; none: as the run was trained",
+    ),
   "cpu.dnn": z.string().min(1).nullable().default(null)
-    .describe("whose convolutions the cpu device takes, likewise"),
+    .describe("library for the convolutions of the cpu device, likewise"),
   "cpu.threads": z.int().min(1).nullable().default(null)
     .describe("threads of the cpu device; none: as the run was trained"),
   precision: z.enum([...PRECISIONS]).nullable().default(null)
-    .describe("of layers, also of the metrics' networks; none: as the run was trained"),
+    .describe(
+      "precision of the layers, also in the metrics' networks; none: as the run was trained",
+    ),
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, all else on stderr"),
 });
@@ -92,15 +98,15 @@ function librariesOf(options: Options): { readonly blas?: string; readonly dnn?:
   return { ...blas !== null && { blas }, ...dnn !== null && { dnn } };
 }
 
-/** Where the run's images are: they may have moved, and addresses count from the command line alone. */
+/** The paths of the run's images. They may have moved, and addresses are accepted only on the command line. */
 const WHEREABOUTS = new Set(["data.root", "data.path", "data.train", "data.test"]);
 
 const COMMAND: Command = {
   call: taskCall("evaluate"),
   summary:
-    "Measures a trained model over the whole test set, and leaves evaluation.json and report.html in the " +
-    "run's folder; with --images A B, two folders of PNG or JPEG files against each other. A metric that cannot be " +
-    "measured is named with the reason, the others go on, and the exit code is 2.",
+    "Evaluates a trained model on the whole test set, and writes evaluation.json and report.html to the " +
+    "run's folder; with --images A B, compares two folders of PNG or JPEG files. If a metric cannot be " +
+    "measured, the reason is printed, the other metrics are measured, and the exit code is 2.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/digits" }],
   options: settingsOf(OPTIONS),
   settings: [
@@ -114,15 +120,18 @@ const FOLDERS: Command = {
   settings: [],
   operands: [
     { name: "A", description: "the folder of the originals" },
-    { name: "B", description: "the folder of the reconstructions, of the same names or as many" },
+    {
+      name: "B",
+      description: "the folder of the reconstructions, with the same names or equally many",
+    },
   ],
 };
 
 const NOTES = METRIC_NAMES.map((name) => `Metric ${name} needs ${metricNeeds(name)}.`);
 const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const wantsFolders = args.some((arg) => arg === "--images" || arg === "--images=true");
@@ -217,7 +226,7 @@ async function evaluateFolder(
   return exitCode(unmeasured);
 }
 
-/** 0 where everything that was asked for is there; else 2, after the reasons. */
+/** 0 if everything was measured; otherwise prints the reasons and returns 2. */
 function exitCode(unmeasured: readonly Unmeasured[]): number {
   for (const reason of new Set(unmeasured.map(({ reason }) => reason))) {
     console.error(printableLines(reason));
@@ -225,7 +234,7 @@ function exitCode(unmeasured: readonly Unmeasured[]): number {
   return unmeasured.length === 0 ? 0 : 2;
 }
 
-/** Opens the device as the run was trained, or as the command line says. */
+/** Opens the device that trained the run, or the one given on the command line. */
 async function openDeviceOf(config: Config, options: Options): Promise<Device> {
   const { threads, blas, dnn } = config.cpu;
   const { "cpu.threads": wanted, device, precision } = options;
@@ -274,7 +283,7 @@ async function evaluateFolders(first: string, second: string, options: Options):
   return exitCode(unmeasured);
 }
 
-/** Opens the metrics, and tells of those that cannot be measured before the others take their time. */
+/** Opens the metrics, and reports those that cannot be measured before the others start. */
 async function openEvaluation(
   names: readonly string[],
   device: Device,
@@ -300,8 +309,8 @@ async function metricOptions(device: Device, options: Options): Promise<MetricOp
   };
 }
 
-/** Saves the statistics, where that was asked for.
- * @returns why it could not be done, as of a metric
+/** Saves the statistics, if requested.
+ * @returns the reason if that was not possible, as for a metric
  */
 async function saveReference(
   evaluation: ImageEvaluation,

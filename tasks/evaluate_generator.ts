@@ -1,4 +1,4 @@
-/** Measures the run of a generator: what `evaluate` does where the run made one. */
+/** Evaluates a generator: the part of `evaluate` for such runs. */
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../core/tensor.ts";
 import { digitLabels, openDigits } from "../data/digits.ts";
@@ -18,23 +18,23 @@ import { ImageProgress } from "./image_progress.ts";
 import { showEvaluation, showMeasurements } from "./measured.ts";
 import type { Output } from "./output.ts";
 
-/** What the command line says. */
+/** The settings given on the command line. */
 export interface GeneratorFlags {
   /** `last`, `best`, or the path of a file. */
   readonly checkpoint: string;
-  /** Which weights. */
+  /** Which weights to use. */
   readonly weights: ModelWeights;
-  /** How many images are made; none: as many as the test set has. */
+  /** The number of images to generate; null: as many as the test set has. */
   readonly count: number | null;
-  /** How they are sampled. */
+  /** The sampling settings. */
   readonly sampling: Readonly<Record<string, unknown>>;
-  /** The folder of the networks' weight files. */
+  /** The folder with the weight files of the networks. */
   readonly metricsWeights: string | null;
-  /** Whether the report is written. */
+  /** Whether to write the report. */
   readonly report: boolean;
 }
 
-/** Measures, prints, and leaves evaluation.json and report.html in the run's folder. */
+/** Evaluates, prints the results, and writes evaluation.json and report.html to the run's folder. */
 export async function evaluateGeneratorRun(
   path: string,
   device: Device,
@@ -84,7 +84,7 @@ export async function evaluateGeneratorRun(
   return 0;
 }
 
-/** What trained a run and what measures it, for its report. */
+/** The devices that trained and evaluate a run, for its report. */
 export async function devicesOf(
   path: string,
   { description }: Device,
@@ -97,8 +97,8 @@ export async function devicesOf(
   return { trained: trained ?? null, measured: description };
 }
 
-/** Through what images are judged: Inception where its weights are given, a classifier of digits for images of digits'
- * form, else nothing. */
+/** The features for the evaluation: Inception if its weights are given, a digit classifier for images of the digits'
+ * shape, otherwise none. */
 async function judgeFor(
   networks: SharedNetworks,
   device: Device,
@@ -120,7 +120,7 @@ async function judgeFor(
   };
 }
 
-/** Trains the classifier of digits. */
+/** Trains the digit classifier. */
 export async function trainOnDigits(
   device: Device,
 ): Promise<Awaited<ReturnType<typeof trainDigitClassifier>>> {

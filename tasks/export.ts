@@ -1,4 +1,4 @@
-/** Writes a trained first stage so that other libraries load it.
+/** Exports a trained first stage for other libraries.
  *
  *     deno task export runs/vqgan-f16 --format diffusers --out vqgan-f16
  *     deno task export runs/digits --format onnx --out digits-onnx
@@ -17,15 +17,15 @@ import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   format: z.enum([...EXPORT_FORMATS, "onnx"]).default("diffusers").describe(
-    "for which library: a folder for diffusers, a .ckpt with a .yaml for taming, a folder of ONNX files for its runtimes",
+    "the target: a folder for diffusers, a .ckpt with a .yaml for taming, or a folder of ONNX files for ONNX runtimes",
   ),
   size: z.array(z.int().min(1)).min(1).max(2).nullable().default(null).describe(
-    "of the images of onnx: the side, or height and width; none: of those that the run was measured on",
+    "image size for onnx: the side, or height and width; none: that of the images that the run was measured on",
   ),
   out: z.string().min(1).default("runs/exported").describe("the folder, or the .ckpt file"),
   checkpoint: z.string().min(1).default("last").describe("last, best, or the path of a file"),
   weights: z.enum([...WEIGHTS]).default("auto")
-    .describe("as trained, or their averages; auto: the averages where there are some"),
+    .describe("the trained weights or their averages; auto: the averages if there are any"),
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });
@@ -33,15 +33,15 @@ const OPTIONS = z.strictObject({
 const COMMAND: Command = {
   call: taskCall("export"),
   summary:
-    "Writes a trained VQGAN as diffusers' VQModel or as taming's checkpoint, or any first stage as ONNX (opset 17): " +
+    "Exports a trained VQGAN as diffusers' VQModel or as a taming checkpoint, or any first stage as ONNX (opset 17): " +
     "encoder.onnx, lookup.onnx and decoder.onnx, for batches of any size.",
   operands: [{ name: "RUN", description: "the run's folder, such as runs/vqgan-f16" }],
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

@@ -1,18 +1,18 @@
-/** How a task ends: its exit code, and the message of what went wrong. */
+/** How a task ends: its exit code and its error message. */
 import config from "../deno.json" with { type: "json" };
 import { printableLines } from "../training/printable.ts";
 import { explainPermission } from "./missing_permission.ts";
 
-/** A command line or a configuration that cannot be followed; the exit code is 2. */
+/** The error for an invalid command line or configuration; the exit code is 2. */
 export class UsageError extends Error {
-  /** Says what was asked, what is allowed, and what came. */
+  /** Creates the error. The message says what was requested, what is allowed, and what was given. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "UsageError";
   }
 }
 
-/** Calls a function whose errors are the user's input's. */
+/** Calls a function whose errors are caused by the user's input. */
 export function asUsage<T>(read: () => T): T {
   try {
     return read();
@@ -21,7 +21,7 @@ export function asUsage<T>(read: () => T): T {
   }
 }
 
-/** Waits for something whose range errors are the user's input's. */
+/** Awaits a function whose range errors are caused by the user's input. */
 export async function asInput<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -31,8 +31,9 @@ export async function asInput<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs a task and ends the process: with the code that it gives, with 2 after a `UsageError`, with 1 after any other.
- * Where the command line asks for the version, it prints that instead. The message goes to stderr; an error that this program did not foresee shows where it comes from besides. */
+/** Runs a task and ends the process. The exit code is that of the task, 2 after a `UsageError`, and 1 after any other
+ * error. If the command line asks for the version, it prints that instead. Error messages go to stderr; unexpected
+ * errors also show the stack. */
 export async function runTask(task: () => Promise<number>): Promise<never> {
   if (Deno.args.includes("--version") || Deno.args.includes("-V")) {
     console.log(config.version);

@@ -16,8 +16,8 @@ import { trainOnDigits } from "./evaluate_generator.ts";
 export class FinalMetrics {
   readonly #names: readonly string[];
 
-  /** Takes the metrics' names, with commas between.
-   * @throws {RangeError} there is none of a name
+  /** Takes the names of the metrics, separated by commas.
+   * @throws {RangeError} a name is unknown
    */
   constructor(names: string) {
     this.#names = parseMetricNames(names);

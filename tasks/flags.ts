@@ -1,24 +1,24 @@
-/** The command line: flags that a list of settings describes, and what they say. */
+/** The command line: parses flags according to a list of settings. */
 import { nearestSetting, type Setting, showSetting } from "../settings/settings.ts";
 import { UsageError } from "./fail.ts";
 
-/** What stands on a command line besides the flags. */
+/** An operand: an argument that is not a flag. */
 export interface Operand {
-  /** What it is called in the help. */
+  /** Its name in the help. */
   readonly name: string;
   /** What it means. */
   readonly description: string;
-  /** Whether there may be several of it; only the last may say so. */
+  /** Whether it may be repeated; only for the last operand. */
   readonly repeats?: boolean;
 }
 
-/** What a task takes. */
+/** The command line of a task. */
 export interface Command {
-  /** How it is called: `deno task train`. */
+  /** The command: `deno task train`. */
   readonly call: string;
   /** What it does. */
   readonly summary: string;
-  /** What stands on the command line besides the flags, in order. */
+  /** The operands, in order. */
   readonly operands: readonly Operand[];
   /** The flags of the task itself. */
   readonly options: readonly Setting[];
@@ -26,22 +26,23 @@ export interface Command {
   readonly settings: readonly Setting[];
 }
 
-/** What a command line says. */
+/** A parsed command line. */
 export interface CommandLine {
   /** Values of the task's own flags, by name. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Values of the configuration's flags, nested by section. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** The operands by name; of one that repeats, the first. */
+  /** The operands by name; the first one if it is repeated. */
   readonly operands: Readonly<Record<string, string>>;
   /** The operands in order. */
   readonly words: readonly string[];
-  /** The topic of the help, if it was asked for, `usual` where none was named; operands may be missing then. */
+  /** The help topic, if help was requested; `usual` if no topic was given. Operands may then be missing. */
   readonly help: string | undefined;
 }
 
-/** Reads a command line. Flags are `--path value` or `--path=value`; a flag of true or false may stand alone; the last
- * of several counts. A value that begins with `--` has a space in it or stands after `=`. Values are not checked yet.
+/** Reads a command line. Flags are `--path value` or `--path=value`; a boolean flag needs no value. If a flag is
+ * repeated, the last one counts. A value that begins with `--` must contain a space or follow `=`. Values are not
+ * validated yet.
  * @throws {UsageError} a flag is unknown or has no value, an operand is missing or superfluous
  */
 export function readCommandLine(args: readonly string[], command: Command): CommandLine {
@@ -95,7 +96,7 @@ function takeValue(flag: Setting, waiting: string[]): string {
   );
 }
 
-/** The value that a text stands for; a text that stands for none stays, for the schema to refuse. */
+/** Parses the value of a flag. A text that cannot be parsed is returned unchanged, and the schema rejects it. */
 function valueOf({ kind, allowed }: Setting, text: string): unknown {
   if (text === "none" && allowed.endsWith("or none")) return null;
   if (kind === "boolean" && (text === "true" || text === "false")) return text === "true";
@@ -140,7 +141,7 @@ function nameOperands(
   return Object.fromEntries(operands.map(({ name }, index) => [name, given[index]]));
 }
 
-/** Operands as a command line has them: `RUN…` where there may be several. */
+/** Formats operands as on a command line: `RUN…` if they may be repeated. */
 export function showOperands(operands: readonly Operand[]): string {
   return operands.map(({ name, repeats = false }) => repeats ? `${name}…` : name).join(" ");
 }

@@ -1,4 +1,4 @@
-/** Makes a run of published weights.
+/** Creates a run from published weights.
  *
  *     deno task import vqgan_imagenet_f16_1024.ckpt --out runs/imported
  */
@@ -19,30 +19,30 @@ import { readYamlFile } from "./yaml_file.ts";
 const OPTIONS = z.strictObject({
   config: z.string().min(1).nullable().default(null)
     .describe(
-      "settings that the weights do not say, under the flags: a JSON file, or the YAML file of a latent diffusion model",
+      "settings that the weights do not determine; flags override them: a JSON file, or the YAML file of a latent diffusion model",
     ),
   classes: z.int().min(0).default(0)
     .describe(
-      "classes that taming's transformer is conditioned on, which the file does not say; 0: none",
+      "the number of classes of a taming transformer, which the file does not contain; 0: none",
     ),
   "first-stage-only": z.boolean().default(false)
-    .describe("imports only the first stage of a file that has a transformer too"),
+    .describe("imports only the first stage of a file that also has a transformer"),
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
 });
 
-/** Where the run goes unless it is said. */
+/** The default folder of the run. */
 const OUT = "runs/imported";
-/** So many names are shown of tensors that are left out for one reason. */
+/** The largest number of names shown of tensors that are left out for the same reason. */
 const SHOWN = 3;
 
 const COMMAND: Command = {
   call: taskCall("import"),
   summary:
-    "Makes a run of published weights, which evaluate and openRun take: of the reference implementation of " +
-    "CVQ-VAE (.pt), taming's VQGAN (.ckpt), LDM's first stages (.ckpt), and diffusers' VQModel (a folder). Of taming's " +
-    "transformers over codes and of whole LDMs (.ckpt) it makes a run for sample, and that of their first stage in its " +
-    "folder first-stage. The kind and the sizes are told by the tensors; nothing in the file is run.",
+    "Creates a run from published weights, for evaluate and openRun: from the reference implementation of " +
+    "CVQ-VAE (.pt), taming's VQGAN (.ckpt), LDM's first stages (.ckpt), and diffusers' VQModel (a folder). From taming's " +
+    "transformers over codes and from whole LDMs (.ckpt) it creates a run for sample, with the run of the first stage in its " +
+    "folder first-stage. The tensors determine the kind and the sizes; no code in the file is executed.",
   operands: [{ name: "FILE", description: "the file of weights, or the folder of diffusers" }],
   options: settingsOf(OPTIONS),
   settings: configSettings().map((setting) =>
@@ -50,8 +50,8 @@ const COMMAND: Command = {
   ),
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

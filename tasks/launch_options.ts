@@ -1,4 +1,4 @@
-/** The flags that say where the runs of a study are computed. */
+/** The flags that determine where the runs of a study are computed. */
 import * as z from "zod";
 import { KubernetesLauncher } from "../studies/launchers/kubernetes.ts";
 import type { Launcher } from "../studies/launchers/launcher.ts";
@@ -14,7 +14,7 @@ export const LAUNCH_OPTIONS = {
       "kubernetes.json; or wherever one calls the shell commands that are printed, one a run",
   ),
   jobs: z.int().min(1).nullable().default(null).describe(
-    "runs at a time; none: one here, where they share the threads of the cpu device, elsewhere as many as there is room for",
+    "runs at a time; none: one on this machine, where they share the threads of the cpu device; elsewhere as many as possible",
   ),
   slurm: z.strictObject({
     options: text().describe(
@@ -25,23 +25,25 @@ export const LAUNCH_OPTIONS = {
     ),
   }).prefault({}),
   kubernetes: z.strictObject({
-    image: text().describe("the image, with Deno and this project; must be given"),
+    image: text().describe("the image, with Deno and this project, required"),
     claim: text().describe(
-      "the persistent volume claim with the study's folder; must be given; relative paths begin in it",
+      "the persistent volume claim with the study's folder, required; relative paths start in it",
     ),
-    folder: text().describe("where the claim has the study's folder; none: as --out"),
-    project: z.string().min(1).default("/codebook").describe("where the image has this project"),
-    limits: text().describe("what a run may take: cpu=4,memory=8Gi,nvidia.com/gpu=1"),
+    folder: text().describe("the path of the study's folder in the claim; none: as --out"),
+    project: z.string().min(1).default("/codebook").describe(
+      "the path of this project in the image",
+    ),
+    limits: text().describe("resource limits of a run: cpu=4,memory=8Gi,nvidia.com/gpu=1"),
   }).prefault({}),
 };
 
 /** The flags' values. */
 export type LaunchFlags = z.output<z.ZodObject<typeof LAUNCH_OPTIONS>>;
 
-/** What the flags choose; undefined for this machine.
- * @param given what stood on the command line
+/** The launcher that the flags choose; undefined for this machine.
+ * @param given the flags on the command line
  * @param out the study's folder
- * @throws {RangeError} a flag is missing, belongs to another launcher, or is not what it must be
+ * @throws {RangeError} a flag is missing, belongs to another launcher, or is invalid
  */
 export function remoteLauncher(
   flags: LaunchFlags,

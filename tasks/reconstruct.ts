@@ -1,4 +1,4 @@
-/** Rebuilds images from their codes, and measures how close they come.
+/** Reconstructs images from their codes, and measures the error.
  *
  *     deno task reconstruct runs/digits pictures --out rebuilt
  */
@@ -39,7 +39,7 @@ const SHOWN = 16, SHOWN_PIXELS = 2 ** 24;
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null)
-    .describe("the folder of the pictures; must be given; files of the same names are replaced"),
+    .describe("the folder for the pictures, required; files with the same names are replaced"),
   ...IMAGE_OPTIONS,
   ...RUN_OPTIONS,
 });
@@ -47,15 +47,15 @@ const OPTIONS = z.strictObject({
 const COMMAND: Command = {
   call: taskCall("reconstruct"),
   summary:
-    "Encodes and decodes images with a trained run. Leaves a PNG file for each, and grid.png: " +
-    "up to sixteen of the first image's size above what they became.",
+    "Encodes and decodes images with a trained run. Writes a PNG file for each, and grid.png: " +
+    "up to sixteen images of the first image's size above their reconstructions.",
   operands: IMAGE_OPERANDS,
   options: settingsOf(OPTIONS),
   settings: [],
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

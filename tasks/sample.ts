@@ -1,4 +1,4 @@
-/** Makes images with a trained generator.
+/** Generates images with a trained generator.
  *
  *     deno task sample runs/ldm --count 64 --steps 50 --class 7 --guidance 2 --out samples
  */
@@ -33,24 +33,26 @@ const { batch: _, ...SHARED } = RUN_OPTIONS;
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null)
-    .describe("the folder of the pictures; must be given"),
-  count: z.int().min(1).default(64).describe("how many images"),
-  seed: z.int().min(0).default(1).describe("of everything random"),
+    .describe("the folder for the pictures, required"),
+  count: z.int().min(1).default(64).describe("the number of images"),
+  seed: z.int().min(0).default(1).describe("seed of all random numbers"),
   class: z.string().min(1).nullable().default(null).describe(
     "the class of the images, by name or number; all: every class in turn; none: any",
   ),
-  batch: z.int().min(1).default(64).describe("images at a time"),
+  batch: z.int().min(1).default(64).describe("images per batch"),
   complete: z.string().min(1).nullable().default(null)
-    .describe("an image, or a folder of images, of which a part is given: only the rest is made"),
+    .describe(
+      "an image or a folder of images to complete: a part is given, and the rest is generated",
+    ),
   mask: z.string().min(1).default("top").describe(
     `the half that is given, ${HALVES.join(", ")}, or a picture that is white where pixels are`,
   ),
-  each: z.int().min(1).default(4).describe("completions of each image; count is left aside"),
+  each: z.int().min(1).default(4).describe("completions of each image; count is ignored"),
   trace: z.boolean().default(false).describe(
-    "writes trace.gif too: how the images on the grid come about, the first batch of them",
+    "also writes trace.gif, an animation of how the images on the grid are generated, for the first batch",
   ),
   "save-codes": z.boolean().default(false)
-    .describe("writes codes.safetensors too, of a generator that makes codes"),
+    .describe("also writes codes.safetensors, for a generator of codes"),
   ...SHARED,
 });
 
@@ -64,14 +66,14 @@ const TRACE = "trace.gif";
 const COMMAND: Command = {
   call: taskCall("sample"),
   summary:
-    "Makes images with a trained generator: a PNG each, and grid.png with the first 64 of them.",
+    "Generates images with a trained generator: one PNG per image, and grid.png with the first 64 of them.",
   operands: [{ name: "RUN", description: "the folder of a generator's run, such as runs/ldm" }],
   options: settingsOf(OPTIONS),
   settings: samplingSettings(),
 };
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);

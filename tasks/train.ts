@@ -1,4 +1,4 @@
-/** Trains a model and leaves a run's folder.
+/** Trains a model and writes a run's folder.
  *
  *     deno task train --quantizer.type vanilla --training.epochs 2 --out runs/vanilla
  */
@@ -39,11 +39,11 @@ import { openRanks, RANK_OPTIONS, shareConfig } from "./train_ranks.ts";
 
 const OPTIONS = z.strictObject({
   config: z.string().min(1).nullable().default(null)
-    .describe("a JSON file of settings, over the preset and under the flags"),
-  resume: z.boolean().default(false).describe("goes on with the run that the folder holds"),
-  overwrite: z.boolean().default(false).describe("replaces the run that the folder holds"),
+    .describe("a JSON file of settings; they override the preset, and flags override them"),
+  resume: z.boolean().default(false).describe("continues the run in the folder"),
+  overwrite: z.boolean().default(false).describe("replaces the run in the folder"),
   profile: z.boolean().default(false)
-    .describe("times the kernels of one early step: prints the dearest, and leaves trace.json"),
+    .describe("times the kernels of one early step: prints the slowest, and writes trace.json"),
   ...RANK_OPTIONS,
   json: z.boolean().default(false)
     .describe("prints the summary as the last line of stdout, all else on stderr"),
@@ -55,8 +55,8 @@ const DEFAULTS = resolveConfig();
 
 const COMMAND: Command = {
   call: taskCall("train"),
-  summary: "Trains a model and leaves config.json, metrics.jsonl, checkpoints/, samples/ and " +
-    "summary.json in the run's folder. Ctrl-C stops with a checkpoint.",
+  summary: "Trains a model and writes config.json, metrics.jsonl, checkpoints/, samples/ and " +
+    "summary.json to the run's folder. Ctrl-C stops with a checkpoint.",
   operands: [],
   options: settingsOf(OPTIONS),
   settings: configSettings().map(presetDefault),
@@ -75,8 +75,8 @@ const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
   `Preset ${name}${name === DEFAULT_PRESET ? " (the default)" : ""}: ${JSON.stringify(settings)}`
 );
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {

@@ -1,4 +1,4 @@
-/** Training that several processes share: its flags, and what they must agree in. */
+/** Training with several processes: its flags, and the checks that the processes have the same settings. */
 import * as z from "zod";
 import { type Communicator, gatherTexts } from "../training/distributed/communicator.ts";
 import { openMpi } from "../training/distributed/mpi.ts";
@@ -7,16 +7,16 @@ import type { Config } from "../training/config.ts";
 import { nest } from "./flags.ts";
 import { asUsage, UsageError } from "./fail.ts";
 
-/** The flags. They say how a run is computed, and not what it is: no configuration holds them. */
+/** The flags. They determine how a run is computed, not its result, so they are not part of the configuration. */
 export const RANK_OPTIONS = {
   distributed: z.enum(["none", "mpi"]).default("none").describe(
-    "mpi: the processes that mpirun has started train together, each on its part of every batch",
+    "mpi: the processes started by mpirun train together, each on its part of every batch",
   ),
   mpi: z.strictObject({
     timeout: z.number().positive().default(600)
       .describe("how long a process waits for a late one, in seconds"),
     library: z.string().min(1).default("auto")
-      .describe("the system's MPI: auto the one of the launcher, a path that library"),
+      .describe("the MPI library; auto: that of the launcher; or the path of a library"),
   }).prefault({}),
 };
 

@@ -18,7 +18,7 @@ import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   batch: z.int().min(1).default(32).describe("images of a convolution"),
-  runs: z.int().min(1).default(3).describe("runs of each kernel in a round; the fastest counts"),
+  runs: z.int().min(1).default(3).describe("runs of each kernel per round; the fastest counts"),
   rounds: z.int().min(1).default(2).describe("rounds over all tilings, one after another"),
   json: z.boolean().default(false).describe("prints the result as the last line of stdout"),
 });
@@ -92,8 +92,8 @@ async function tune(
   return best;
 }
 
-/** Runs the task and gives the exit code.
- * @param args of the command line
+/** Runs the task and returns the exit code.
+ * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
