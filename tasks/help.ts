@@ -4,7 +4,7 @@ import { type Setting, showSetting } from "../settings/settings.ts";
 import { UsageError } from "./fail.ts";
 import { type Command, showOperands } from "./flags.ts";
 
-/** The settings that people change first. */
+/** The settings that are changed most often. */
 const USUAL: ReadonlySet<string> = new Set([
   ...["preset", "device", "out", "seed", "data.name", "quantizer.type", "quantizer.codebookSize"],
   ...["training.epochs", "training.batchSize", "optimizer.learningRate"],
@@ -13,11 +13,11 @@ const USUAL: ReadonlySet<string> = new Set([
 /** A task with more settings shows the usual ones first. */
 const MOST_SHOWN = 30;
 
-/** Texts of a help besides the settings, by topic. */
+/** Additional help texts, by topic. */
 export type Notes = Readonly<Record<string, readonly string[]>>;
 
-/** The help of a task: operands, flags, allowed values and defaults. A task with many settings shows those that people
- * change, and names the topics that have the rest.
+/** The help of a task: operands, flags, allowed values and defaults. For a task with many settings, it shows the most
+ * common ones, and lists the topics with the rest.
  * @param topic `usual`, `all`, a section of the settings, or a name of the notes
  * @throws {UsageError} there is no such topic
  */

@@ -1,12 +1,12 @@
-/** How far a task over images is: a bar on a terminal, a line every few seconds elsewhere. */
+/** The progress of a task over images: a bar on a terminal, otherwise a line every few seconds. */
 import type { Output } from "./output.ts";
 import { bar, showDuration } from "./progress.ts";
 
 const BAR_WIDTH = 20;
-/** Milliseconds between two lines where there is no terminal, and between two bars. */
+/** Milliseconds between two lines if there is no terminal, and between two updates of the bar. */
 const LINE_EVERY = 5000, BAR_EVERY = 100;
 
-/** Shows how many images are done. */
+/** Shows the number of processed images. */
 export class ImageProgress {
   readonly #output: Output;
   readonly #total: number;
@@ -22,7 +22,7 @@ export class ImageProgress {
     this.#total = total;
   }
 
-  /** Shows that so many images are done. */
+  /** Shows that this many images are processed. */
   show(done: number): void {
     const now = performance.now(), { isTerminal } = this.#output;
     if (now - this.#shown < (isTerminal ? BAR_EVERY : LINE_EVERY)) return;
@@ -36,7 +36,7 @@ export class ImageProgress {
     } else this.#output.say(line);
   }
 
-  /** Wipes the bar, so that other lines can follow. */
+  /** Clears the bar, so that other lines can follow. */
   clear(): void {
     if (this.#drawn) this.#output.redraw("");
     this.#drawn = false;

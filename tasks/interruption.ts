@@ -1,13 +1,13 @@
-/** Ctrl-C: once to stop in order, twice to stop at once. */
+/** Ctrl-C: once to stop cleanly, twice to stop immediately. */
 
 /** The exit code of a run that was interrupted. */
 export const INTERRUPTED = 130;
 
-/** Milliseconds within which another signal is the same Ctrl-C: a task's runner passes on what the terminal has already
- * sent to every process of the task. */
+/** A second signal within this many milliseconds belongs to the same Ctrl-C: the task runner forwards a signal that the
+ * terminal has already sent to every process of the task. */
 const SAME = 500;
 
-/** Listens for SIGINT and SIGTERM while it lives. The first aborts `signal`, the second ends the process. */
+/** Listens for SIGINT and SIGTERM until it is disposed. The first aborts `signal`, the second ends the process. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly #signals: readonly Deno.Signal[] = Deno.build.os === "windows"
@@ -15,7 +15,7 @@ export class Interruption implements Disposable {
     : ["SIGINT", "SIGTERM"];
   readonly #listener: () => void;
 
-  /** Begins to listen.
+  /** Starts to listen.
    * @param onFirst called at the first signal
    */
   constructor(onFirst: () => void) {
@@ -36,7 +36,7 @@ export class Interruption implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Listens no longer. */
+  /** Stops listening. */
   [Symbol.dispose](): void {
     for (const name of this.#signals) Deno.removeSignalListener(name, this.#listener);
   }

@@ -7,7 +7,7 @@ import type { Measurements } from "../training/image_evaluation.ts";
 import type { ObjectiveEvaluation } from "../objectives/objective.ts";
 import { remarksOn, type TestNumbers } from "../objectives/protocol.ts";
 
-/** Test numbers as people read them. */
+/** Formats test numbers. */
 export function showTestNumbers(numbers: TestNumbers): string[] {
   const { images, equalImages, mse, psnr, psnrOfMse, usage, perplexity, protocol } = numbers;
   const equal = equalImages === 0 ? "" : ` but ${equalImages} that are equal`;
@@ -21,7 +21,7 @@ export function showTestNumbers(numbers: TestNumbers): string[] {
   ];
 }
 
-/** What an objective measured, as people read it. */
+/** Formats the measurements of an objective. */
 export function showEvaluation({ numbers, protocol, shown }: ObjectiveEvaluation): string[] {
   return [
     `test images  ${numbers.images} (protocol ${protocol})`,
@@ -33,12 +33,12 @@ function showDecibels(value: JsonNumber): string {
   return `${fromJsonNumber(value).toFixed(2)} dB`;
 }
 
-/** Where a trace is and what opens it. */
+/** Describes where a trace is and what opens it. */
 export function showTracePath(path: string): string {
   return `the trace is in ${path}, for chrome://tracing or ui.perfetto.dev`;
 }
 
-/** What a codebook's report says besides usage and perplexity, as people read it. */
+/** Formats a codebook's report without usage and perplexity. */
 export function showCodebook({ entropyBits, dead, deadSteps }: CodebookReport): string[] {
   const ages = deadSteps === null
     ? ""
@@ -49,8 +49,8 @@ export function showCodebook({ entropyBits, dead, deadSteps }: CodebookReport): 
   ];
 }
 
-/** Measurements as people read them: each with its own protocol, since numbers of different protocols do not compare; then
- * what was not measured. */
+/** Formats measurements, each with its own protocol, because numbers of different protocols are not comparable; then
+ * the metrics that were not measured. */
 export function showMeasurements(
   { measurements, unmeasured }: Pick<Measurements, "measurements" | "unmeasured">,
 ): string[] {
@@ -69,7 +69,7 @@ export function showMeasurements(
   ];
 }
 
-/** The most memory that this process has held at a time, in bytes. */
+/** The peak memory of this process, in bytes. */
 export function peakMemoryBytes(): number {
   return process.resourceUsage().maxRSS * 1024;
 }

@@ -1,8 +1,8 @@
-/** A permission that Deno was not asked to give, in words. */
+/** Explains a missing Deno permission. */
 import { dirname } from "node:path";
 import { PARTIAL_SUFFIX } from "../files/atomic_write.ts";
 
-/** What is done with it, by the kind of permission. */
+/** What each kind of permission allows. */
 const DEEDS: Readonly<Record<string, string>> = {
   read: "read",
   write: "write",
@@ -14,11 +14,11 @@ const DEEDS: Readonly<Record<string, string>> = {
   import: "import from",
 };
 
-/** Deno's own words, which messages pass on. */
+/** Deno's own message, which may be part of other messages. */
 const MISSING =
   /Requires (\w+) access to "([^"]*)", run again with the (--allow-\w+) flag|Requires (\w+) access, run again with the (--allow-\w+) flag/;
 
-/** Says which permission is missing and the flag that grants it; undefined for a message of anything else.
+/** Names the missing permission and the flag that grants it; undefined for any other message.
  *
  * ```ts
  * import { explainPermission } from "./missing_permission.ts";

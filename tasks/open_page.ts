@@ -1,15 +1,15 @@
-/** Opens a page with the program that the system has for it. */
+/** Opens a page with the system's default program. */
 import { resolve } from "node:path";
 import { explainPermission } from "./missing_permission.ts";
 import type { Output } from "./output.ts";
 
-/** What opens files, by system; none of them is a shell, which would read a name as a command. */
+/** The program that opens files, by system. None of them is a shell, which might interpret a name as a command. */
 const OPENERS: Readonly<Partial<Record<typeof Deno.build.os, string>>> = {
   darwin: "open",
   windows: "explorer",
 };
 
-/** Opens a page that was written. Where that is not possible it says why: the page is there all the same.
+/** Opens a written page. If that is not possible, it prints the reason; the page exists anyway.
  * @param opener the program; by default the system's
  */
 export async function openPage(

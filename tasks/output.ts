@@ -1,26 +1,26 @@
-/** Where a task's words go. */
+/** The output of a task. */
 
 import { printable, printableJson, printableLines } from "../training/printable.ts";
 
-/** Prints lines for people and, where asked for, the result for programs. */
+/** Prints readable lines and, if requested, a machine-readable result. */
 export class Output {
   readonly #json: boolean;
 
   /** Chooses the streams.
-   * @param json whether the result goes to stdout as JSON; all else goes to stderr then
+   * @param json whether the result goes to stdout as JSON; everything else then goes to stderr
    */
   constructor(json: boolean) {
     this.#json = json;
   }
 
-  /** Prints a line for people, without control characters, which names may have.
-   * @throws {Error} the stream cannot be written, as where the disk behind it is full
+  /** Prints a line, without the control characters that names may contain.
+   * @throws {Error} the stream cannot be written, for example because the disk is full
    */
   say(line: string): void {
     print(this.#json ? "stderr" : "stdout", printableLines(line));
   }
 
-  /** Prints the result: as one line of JSON, or as people read it.
+  /** Prints the result: as one line of JSON, or as readable lines.
    * @throws {Error} the stream cannot be written
    */
   result(value: unknown, lines: readonly string[]): void {
@@ -29,24 +29,24 @@ export class Output {
     }
   }
 
-  /** Whether people watch the lines arrive. */
+  /** Whether the output is a terminal. */
   get isTerminal(): boolean {
     return (this.#json ? Deno.stderr : Deno.stdout).isTerminal();
   }
 
-  /** How many characters fit in a line of the terminal; 79 where it does not say. */
+  /** The number of characters in a line of the terminal; 79 if unknown. */
   get columns(): number {
     return (Deno.consoleSize().columns || 80) - 1;
   }
 
-  /** Puts a text in place of the terminal's current line. */
+  /** Replaces the current line of the terminal. */
   redraw(text: string): void {
     const stream = this.#json ? Deno.stderr : Deno.stdout;
     stream.writeSync(new TextEncoder().encode(`\r\x1b[K${printable(text).slice(0, this.columns)}`));
   }
 }
 
-/** Prints whole lines wherever they go: mpirun shows its processes a terminal, whatever it has itself. */
+/** Always prints whole lines: under mpirun, processes see a terminal even if there is none. */
 export class LineOutput extends Output {
   /** Nothing is redrawn. */
   override get isTerminal(): boolean {
@@ -54,7 +54,7 @@ export class LineOutput extends Output {
   }
 }
 
-/** Prints nothing: of the processes that train together one speaks. */
+/** Prints nothing: of the processes that train together, only one prints. */
 export class Silence extends LineOutput {
   /** Prints nothing. */
   constructor() {

@@ -1,22 +1,22 @@
-/** How far a training run is: a bar on a terminal, plain lines elsewhere. */
+/** The progress of a training run: a bar on a terminal, otherwise plain lines. */
 import type { Phrase } from "../objectives/objective.ts";
 import type { EpochSummary, TrainingProgress } from "../training/trainer.ts";
 import type { Output } from "./output.ts";
 
-/** Of the bar, where the line has room for it. */
+/** The width of the bar, if the line has room for it. */
 const BAR_WIDTH = 20;
-/** Of the bar on a narrow terminal: below it, parts of the line make room. */
+/** The smallest width of the bar. On a narrower terminal, parts of the line are left out. */
 const LEAST_BAR = 10;
 
-/** What a run's progress is measured against. */
+/** The size of a run, for its progress. */
 export interface RunSize {
   /** Epochs in the whole run. */
   readonly epochs: number;
-  /** Images a step. */
+  /** Images per step. */
   readonly batchSize: number;
 }
 
-/** Shows a run's progress as it comes. */
+/** Shows the progress of a run. */
 export class Progress {
   readonly #output: Output;
   readonly #run: RunSize;
@@ -29,7 +29,7 @@ export class Progress {
     this.#run = run;
   }
 
-  /** Shows where the run is. */
+  /** Shows the current progress. */
   step(progress: TrainingProgress): void {
     const parts = this.#parts(progress);
     if (this.#output.isTerminal) {
@@ -44,7 +44,7 @@ export class Progress {
     }
   }
 
-  /** Shows what an epoch came to, with a warning where the epoch before had none. */
+  /** Shows the result of an epoch, with a warning if it is new since the epoch before. */
   epoch({ epoch, inspection: { summary, warning }, split, test }: EpochSummary): void {
     this.clear();
     const numbers = test.shown.map(([name, value]) => `${name} ${value}`);
@@ -54,7 +54,7 @@ export class Progress {
     this.#warned = warning !== undefined;
   }
 
-  /** Wipes the bar, so that other lines can follow. */
+  /** Clears the bar, so that other lines can follow. */
   clear(): void {
     if (this.#drawn) this.#output.redraw("");
     this.#drawn = false;
@@ -75,7 +75,7 @@ export class Progress {
   }
 }
 
-/** The parts that fit in so many characters, in their order, two spaces between; at least the one that matters most. */
+/** The parts that fit into a width, in their order, separated by two spaces; at least the most important one. */
 export function fitLine(parts: readonly Phrase[], width: number): string {
   let kept = parts;
   const line = () => kept.map(([text]) => text).join("  ");
@@ -86,7 +86,7 @@ export function fitLine(parts: readonly Phrase[], width: number): string {
   return line();
 }
 
-/** A bar of so many characters; none where there is no room.
+/** A bar of a given width; empty if there is no room.
  * @param share how much of it is filled, in [0, 1]
  */
 export function bar(share: number, width: number): string {
@@ -95,7 +95,7 @@ export function bar(share: number, width: number): string {
   return "█".repeat(filled) + "░".repeat(width - filled);
 }
 
-/** A duration as people read it: `0:07`, `12:34`, `1:02:03`.
+/** Formats a duration: `0:07`, `12:34`, `1:02:03`.
  * @param seconds at least 0
  */
 export function showDuration(seconds: number): string {

@@ -56,11 +56,11 @@ const OPTIONS = z.strictObject({
   ...SHARED,
 });
 
-/** What the sample grid is called. */
+/** The file name of the sample grid. */
 const GRID = "grid.png";
-/** Images on it, at most. */
+/** The largest number of images on it. */
 const SHOWN = 64;
-/** What the animated picture is called. */
+/** The file name of the animation. */
 const TRACE = "trace.gif";
 
 const COMMAND: Command = {
@@ -164,7 +164,7 @@ async function drawTrace(
   return await encodeGif({ ...pictures[0], frames: pictures.map(({ data }) => data) });
 }
 
-/** The class of every image that is asked for; none where any will do. */
+/** The requested class of every image; undefined if no class is requested. */
 function labelsOf(
   asked: string | null,
   count: number,

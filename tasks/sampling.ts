@@ -3,7 +3,7 @@ import { OBJECTIVE_TYPES, objectiveKind } from "../objectives/registry.ts";
 import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
 import { asUsage, UsageError } from "./fail.ts";
 
-/** The settings of every generator, once each; whose they are stands in their description. */
+/** The sampling settings of all generators, once each. The description says which objectives have the setting. */
 export function samplingSettings(): readonly Setting[] {
   const found = new Map<string, { readonly setting: Setting; readonly types: string[] }>();
   for (const type of OBJECTIVE_TYPES) {
@@ -20,12 +20,12 @@ export function samplingSettings(): readonly Setting[] {
   }));
 }
 
-/** Whether an objective trains what can be sampled. */
+/** Whether an objective trains a generator. */
 export function isGenerator(type: string): boolean {
   return objectiveKind(type).sampling !== undefined;
 }
 
-/** How to sample the run of an objective: what the command line says, over the objective's defaults.
+/** The sampling settings for the run of an objective: those of the command line, over the objective's defaults.
  * @throws {UsageError} the objective trains no generator, or a setting is not one of its own
  */
 export function readSampling(

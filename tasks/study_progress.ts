@@ -1,11 +1,11 @@
-/** What a study shows as it runs. */
+/** The progress of a study. */
 import type { StudyEvent } from "../studies/launchers/local.ts";
 import { type PlannedRun, showRun } from "../studies/plan.ts";
 import type { Output } from "./output.ts";
 import { showDuration } from "./progress.ts";
 
-/** Shows a study's progress: a line where a run begins, ends an epoch, or ends; on a terminal every line of it, each in
- * the place of the one before. */
+/** Shows a study's progress: one line when a run starts, ends an epoch, or ends. On a terminal it shows every line of
+ * the run, each replacing the one before. */
 export class StudyProgress {
   readonly #output: Output;
   readonly #runs: readonly PlannedRun[];
@@ -20,7 +20,7 @@ export class StudyProgress {
     this.#runs = runs;
   }
 
-  /** Shows what happened. */
+  /** Shows an event. */
   hear({ kind, run, text }: StudyEvent): void {
     if (kind === "line") {
       this.#line(`${showRun(run)}: ${text}`);
@@ -39,7 +39,7 @@ export class StudyProgress {
     );
   }
 
-  /** Wipes the line that is drawn over, so that others can follow. */
+  /** Clears the temporary line, so that others can follow. */
   clear(): void {
     if (this.#drawn) this.#output.redraw("");
     this.#drawn = false;

@@ -62,7 +62,7 @@ const COMMAND: Command = {
   settings: configSettings().map(presetDefault),
 };
 
-/** A setting with the default that it has in the default preset. */
+/** A setting with its default from the default preset. */
 function presetDefault(setting: Setting): Setting {
   const value: unknown = setting.path.split(".").reduce(
     (section: unknown, name) => (section as Record<string, unknown> | undefined)?.[name],
@@ -113,17 +113,17 @@ async function run(args: readonly string[]): Promise<number> {
   return code;
 }
 
-/** What a run is computed with. */
+/** What is needed to compute a run. */
 interface Means extends Options {
-  /** The configuration as this process computes it. */
+  /** The configuration for this process. */
   readonly shared: Config;
   /** The processes. */
   readonly communicator: Communicator;
-  /** Where this one's words go. */
+  /** The output of this process. */
   readonly output: Output;
 }
 
-/** Trains, after everything that can be refused was checked: only then the folder is touched. */
+/** Trains. All checks come first; the folder is changed only afterwards. */
 async function trainInto(folder: RunFolder, config: Config, means: Means): Promise<number> {
   const { seed, data, training } = config;
   const { shared, communicator, output, ...options } = means;
@@ -175,7 +175,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
     batchSize: training.batchSize,
   });
   using _lock = await folder.lock();
-  if (communicator.rank === 0) await checkFolder(folder, options); // Another run may have been there since.
+  if (communicator.rank === 0) await checkFolder(folder, options); // Another run may have been started there since.
   if (options.overwrite) await folder.clear();
   await folder.writeConfig(config);
   const trained = await train({
@@ -249,8 +249,8 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   return 0;
 }
 
-/** Loads the metrics for the finished run. Other runs do not load their networks.
- * @throws {UsageError} there is no metric of a name
+/** Loads the metrics for the finished run. Runs without metrics do not load the networks.
+ * @throws {UsageError} a metric is unknown
  */
 async function openMetrics(names: string) {
   // A computed specifier, so that Deno does not fetch its packages for every run.
@@ -259,8 +259,8 @@ async function openMetrics(names: string) {
   return asUsage(() => new FinalMetrics(names));
 }
 
-/** The configuration of the command line; a run that is resumed has its own saved one below it, whose folder is the one
- * that it is found in. */
+/** The configuration of the command line. For a resumed run, it overrides the saved configuration, whose folder is the
+ * one in which it was found. */
 async function configure(
   { config: path, resume, overwrite }: Options,
   flags: Readonly<Record<string, unknown>>,
@@ -272,7 +272,7 @@ async function configure(
   }
   const file = path === null ? undefined : await readConfigFile(path);
   const fresh = () => asUsage(() => resolveUnchecked({ file, flags }));
-  // A run that is resumed may be of another kind than these settings by themselves would be.
+  // A resumed run may be of another kind than these settings alone would give.
   const named = flags.out ?? file?.out;
   const out = resume && typeof named === "string" ? named : fresh().out;
   if (file?.out !== undefined && flags.out === undefined) asUsage(() => checkOut(out));
@@ -282,8 +282,8 @@ async function configure(
   return asUsage((): Config => ({ ...resolveUnchecked({ saved, file, flags }), out }));
 }
 
-/** Refuses to resume from another configuration's checkpoint, and where no step is left. A run that was killed between
- * its last checkpoint and its summary has yet to be measured. */
+/** Rejects resuming from a checkpoint of another configuration, or if no step is left. A run that was killed between
+ * its last checkpoint and its summary still needs its evaluation. */
 async function checkResumable(
   folder: RunFolder,
   identity: Readonly<Record<string, unknown>>,
@@ -301,7 +301,7 @@ async function checkResumable(
   }
 }
 
-/** Refuses to mix two runs in one folder, and to resume what is not there. */
+/** Rejects mixing two runs in one folder, and resuming a run that does not exist. */
 async function checkFolder(folder: RunFolder, { resume, overwrite }: Options): Promise<void> {
   const state = await folder.state();
   if (resume && state === "empty") {

@@ -1,9 +1,10 @@
-/** The process of a study's run: the task train on `--out FOLDER --resume`, as long as the study lives and wants it; then, of
- * a generator that is to be judged, the task evaluate.
+/** The process of a study's run. It runs the task `train` with `--out FOLDER --resume` until the study stops it or
+ * ends; then, for a generator that is evaluated, the task `evaluate`.
  *
- * The study holds the other end of stdin; that closes when the study stops the run or is gone, by whatever end, and then
- * the run stops as on Ctrl-C, with a checkpoint. One that is still stopping, or that is trained elsewhere, holds the run's
- * lock, which the next process of the run waits for; there may be nothing left to do then.
+ * The study holds the other end of stdin. It closes when the study stops the run, or when the study's process ends for
+ * any reason. The run then stops as on Ctrl-C, with a checkpoint. While a run is still stopping, or is trained
+ * elsewhere, it holds the run's lock. The next process of the run waits for the lock; there may then be nothing left to
+ * do.
  */
 import { join } from "node:path";
 import { awaitLock } from "../files/folder_lock.ts";

@@ -1,10 +1,10 @@
-/** A run of a study that something else than the study calls: Slurm, Kubernetes, a shell.
+/** Computes a run of a study that is started by Slurm, Kubernetes or a shell.
  *
  *     deno run --allow-read --allow-write --allow-run tasks/train_launched.ts FOLDER [FLAG…]
  *
- * The folder holds the run's `config.json`; the flags are those of the task train that it may not say. The run goes on from its last checkpoint, stops with one on SIGTERM or
- * Ctrl-C, and leaves `failure.json` if it fails. One that another process trains is waited for; one that is finished is
- * left as it is.
+ * The folder has the run's `config.json`; the flags are those of the task `train` that the file must not contain. The
+ * run continues from its last checkpoint, stops with a checkpoint on SIGTERM or Ctrl-C, and writes `failure.json` if it
+ * fails. If another process trains the run, this one waits for it. A finished run is not changed.
  */
 import { printable, printableLines } from "../training/printable.ts";
 import { trainToRecord } from "../studies/run_process.ts";

@@ -24,8 +24,8 @@ export const RANK_OPTIONS = {
 export type RankFlags = z.output<z.ZodObject<typeof RANK_OPTIONS>>;
 
 /** Connects the processes that train together.
- * @param given the flags that stood on the command line, by name
- * @throws {UsageError} a flag of MPI stands without MPI, mpirun did not start this process, or there is no library
+ * @param given the flags on the command line, by name
+ * @throws {UsageError} an MPI flag is given without MPI, mpirun did not start this process, or there is no library
  */
 export function openRanks(
   { distributed, mpi }: RankFlags,
@@ -39,9 +39,9 @@ export function openRanks(
   );
 }
 
-/** The configuration as the processes compute it together: on the device cpu unless another is named, with the threads that
- * the machine has for each of them unless their number is set.
- * @throws {UsageError} they cannot train so together, or have other settings than the first
+/** The configuration for training with several processes: on the device cpu unless another is named, with an equal
+ * share of the machine's threads per process unless their number is set.
+ * @throws {UsageError} the processes cannot train together like this, or their settings differ from those of the first
  */
 export function shareConfig(config: Config, communicator: Communicator): Config {
   const { size } = communicator;
@@ -66,7 +66,7 @@ export function shareConfig(config: Config, communicator: Communicator): Config 
   });
 }
 
-/** How many threads there are for each process on this machine; mpirun may have bound it to some cores. */
+/** The number of threads per process on this machine; mpirun may have bound the process to some cores. */
 function threadsOfEach(communicator: Communicator): number {
   const isAllowed = Deno.permissions.querySync({ name: "sys", kind: "hostname" }).state ===
     "granted";
@@ -75,7 +75,7 @@ function threadsOfEach(communicator: Communicator): number {
   return Math.max(1, Math.floor(navigator.hardwareConcurrency / here));
 }
 
-/** Refuses to train where a process has other settings than the first; all processes name the same setting. */
+/** Throws if a process has other settings than the first; all processes report the same setting. */
 function checkSame(config: Config, communicator: Communicator): void {
   const own = JSON.stringify(config);
   const all = gatherTexts(communicator, own, "the settings").map((text) =>

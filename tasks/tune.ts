@@ -1,5 +1,5 @@
-/** Finds out which tiles matrix products and convolutions are cut into best on this machine's WebGPU adapter, and keeps
- * the answer for whoever opens the device next.
+/** Finds the fastest tilings of matrix products and convolutions on this machine's WebGPU adapter, and stores them for
+ * later use of the device.
  *
  *     deno task tune
  */
@@ -35,16 +35,16 @@ const COMMAND: Command = {
   settings: [],
 };
 
-/** What is measured, by the products whose tiling it decides. */
+/** The benchmarks, by the operations whose tiling they determine. */
 const BENCHES: { readonly [N in keyof TilingNames]: Bench } = {
   matmul: matmulBench,
   convolution: convBench,
 };
 
-/** A tiling that is measured to be faster by less than this share does not replace the usual one. */
+/** A tiling must be faster by at least this fraction to replace the default one. */
 const MARGIN = 0.03;
 
-/** Milliseconds of every row of a benchmark, by its shape. */
+/** Milliseconds of every benchmark row, by shape. */
 type Times = Map<string, number>;
 
 async function measure(
@@ -64,7 +64,7 @@ function typical(times: Times): number {
   return Math.exp(logarithms.reduce((sum, value) => sum + value, 0) / logarithms.length);
 }
 
-/** The name of the fastest; the first is the usual one. */
+/** The name of the fastest tiling; the first is the default. */
 function fastestOf(typicals: ReadonlyMap<string, number>): string {
   const [[usual, usualTime]] = typicals;
   const [best, bestTime] = [...typicals].reduce((a, b) => b[1] < a[1] ? b : a);

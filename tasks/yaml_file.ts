@@ -1,12 +1,12 @@
-/** YAML files, as published models have beside them. */
+/** Reads the YAML files that are published with models. */
 import { load } from "js-yaml";
 import { regularSize } from "../files/regular_file.ts";
 import { UsageError } from "./fail.ts";
 
-/** Most bytes of a file; published ones have a few thousand. */
+/** The largest size of a file, in bytes; published ones have a few thousand. */
 const MOST_BYTES = 2 ** 20;
 
-/** Reads a YAML file; nothing in it is run.
+/** Reads a YAML file; no code in it is executed.
  * @throws {UsageError} it cannot be read, is too large, or is not YAML
  */
 export async function readYamlFile(path: string): Promise<unknown> {
