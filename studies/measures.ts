@@ -1,4 +1,4 @@
-/** What a study measures of every run. */
+/** The measures of a study. */
 
 /** The numbers that a study's table can show. */
 export const MEASURES = [
@@ -17,10 +17,10 @@ export const MEASURES = [
   "trainingSeconds",
 ] as const;
 
-/** One of them. */
+/** The name of a measure. */
 export type Measure = typeof MEASURES[number];
 
-/** What a study measures where it does not say. */
+/** The default measures of a study. */
 export const DEFAULT_MEASURES: readonly Measure[] = [
   "usage",
   "perplexity",
@@ -30,17 +30,17 @@ export const DEFAULT_MEASURES: readonly Measure[] = [
 
 /** How a measure is shown. */
 export interface MeasureTitle {
-  /** With its unit. */
+  /** The title, with the unit. */
   readonly title: string;
-  /** What a value is multiplied by for that unit. */
+  /** The factor that converts a value to that unit. */
   readonly factor: number;
-  /** Digits after the point. */
+  /** The number of decimals. */
   readonly decimals: number;
-  /** Which way is better; none where neither is, or the number also says something about the machine. */
+  /** Which direction is better; null if neither is, or if the number also depends on the machine. */
   readonly better: "higher" | "lower" | null;
 }
 
-/** How each is shown. */
+/** How each measure is shown. */
 export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
   usage: { title: "usage, %", factor: 100, decimals: 1, better: "higher" },
   perplexity: { title: "perplexity", factor: 1, decimals: 1, better: "higher" },

@@ -32,9 +32,9 @@ export class StudyFolder {
     this.path = path;
   }
 
-  /** Makes the folder and keeps other processes from running a study in it until the lock is disposed of, or this
+  /** Creates the folder, and prevents other processes from running a study in it until the lock is disposed or this
    * process ends.
-   * @throws {Error} the folder cannot be made, or another process runs a study in it
+   * @throws {Error} the folder cannot be created, or another process is running a study in it
    */
   async lock(): Promise<Disposable> {
     const { path } = this;
@@ -59,8 +59,8 @@ export class StudyFolder {
     await writeAtomically(this.#file("plan.json"), `${JSON.stringify(plan, null, 2)}\n`);
   }
 
-  /** Reads `plan.json`; its runs are in this folder, wherever they were.
-   * @throws {RangeError} there is none, or it holds no study
+  /** Reads `plan.json`. The folders of its runs are taken to be in this folder, wherever they were planned.
+   * @throws {RangeError} the file does not exist, or is not a study
    */
   async readPlan(): Promise<{ readonly study: Study; readonly runs: readonly RecordedRun[] }> {
     try {
@@ -82,7 +82,7 @@ export class StudyFolder {
     }
   }
 
-  /** Writes `study.jsonl`, `study.csv` and `study.md`; the last call's stay. */
+  /** Writes `study.jsonl`, `study.csv` and `study.md`; each call replaces them. */
   async writeTables(study: Study, records: readonly StudyRun[]): Promise<void> {
     const files = {
       "study.jsonl": showJsonLines(records),
@@ -98,7 +98,7 @@ export class StudyFolder {
   }
 
   /** Writes `study.html`.
-   * @returns what could not be read of the runs
+   * @returns the files of the runs that could not be read
    */
   async writePage(study: Study, runs: readonly StudyRun[]): Promise<readonly Damage[]> {
     const traces = new Map<StudyRun, RunTrace>();

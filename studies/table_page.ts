@@ -1,4 +1,4 @@
-/** The parts of a page that show runs: those that were measured by one protocol, and those that have no result. */
+/** The parts of a page that show runs: those measured with one protocol, and those without a result. */
 import { type Html, joinHtml, markup } from "../reports/html.ts";
 import { section } from "../reports/page.ts";
 import { drawProtocols } from "../reports/protocols.ts";
@@ -14,14 +14,14 @@ import type { StudyRun } from "./records.ts";
 import type { StudyTable } from "./rows.ts";
 import type { RunTrace } from "./traces.ts";
 
-/** Why runs have no result, or not all of it. */
+/** Why runs have no result, or an incomplete one. */
 export function drawReasons(reasons: readonly Damage[]): Html {
   return joinHtml(
     reasons.map(({ run, reason }) => markup`<p>${showRun(run)}: <code>${reason}</code></p>`),
   );
 }
 
-/** Everything that was measured by one protocol. */
+/** Everything that was measured with one protocol. */
 export function drawTable(
   { protocol, devices, rows }: StudyTable,
   measures: readonly Measure[],

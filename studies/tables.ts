@@ -1,4 +1,4 @@
-/** A study's records as files: for programs, for spreadsheets, for people. */
+/** A study's records as JSON lines, CSV and Markdown. */
 import {
   ABOUT_BOLD,
   ABOUT_DIFFERENCES,
@@ -16,12 +16,12 @@ import type { StudyRun } from "./records.ts";
 import { showSpread, type StudyRow, tablesOf } from "./rows.ts";
 import type { Study } from "./study.ts";
 
-/** One record a line, as JSON. */
+/** One record per line, as JSON. */
 export function showJsonLines(records: readonly StudyRun[]): string {
   return records.map((record) => `${JSON.stringify(record, jsonNumbers)}\n`).join("");
 }
 
-/** One record a line, with commas between (RFC 4180), below a line of names; of the measures those that some run has. */
+/** One record per line, as CSV (RFC 4180) with a header line. Only measures that some run has are included. */
 export function showCsv(records: readonly StudyRun[]): string {
   const axes = Object.keys(records[0]?.point ?? {});
   const measures = MEASURES.filter((measure) =>
@@ -38,9 +38,9 @@ export function showCsv(records: readonly StudyRun[]): string {
   return [names, ...rows].map((row) => `${row.map(showCell).join(",")}\r\n`).join("");
 }
 
-/** A table a protocol, since numbers of different protocols do not compare: mean and standard deviation over the seeds
- * of the finished runs of each combination, and the paired differences to the best; then what failed and what is left to
- * run.
+/** One table per protocol, because numbers of different protocols are not comparable: mean and standard deviation over
+ * the seeds of the finished runs of each combination, and the paired differences to the best. Then it lists failed and
+ * remaining runs.
  *
  * ```ts
  * import { showMarkdown } from "@codebook/codebook";
@@ -95,7 +95,7 @@ function showTable(rows: readonly StudyRow[], measures: readonly Measure[]): str
   ]);
 }
 
-/** How every row differs from the best; nothing where the seeds cannot tell. */
+/** How every row differs from the best; empty if the seeds do not allow a test. */
 function showDifferences(rows: readonly StudyRow[], measures: readonly Measure[]): string {
   const compared = comparedMeasures(rows, measures);
   if (compared.length === 0) return "";
@@ -117,12 +117,12 @@ function valuesOf({ point }: StudyRow): readonly string[] {
   return Object.values(point).map((value) => showText(String(value)));
 }
 
-/** Text in a line of Markdown, or in a cell of it: no line ends, no other cell begins in it, and no HTML. */
+/** Escapes text for a line or a cell of Markdown: it cannot end the line, start another cell, or contain HTML. */
 function showText(text: string): string {
   return printable(text.replace(/\s+/g, " ")).replace(/[\\|<]/g, "\\$&");
 }
 
-/** Lines of cells as a table, the first its head. */
+/** Formats lines of cells as a table; the first line is the head. */
 function alignCells(lines: readonly (readonly string[])[]): string {
   const widths = lines[0].map((_, column) => greatestOf(lines.map((line) => line[column].length)));
   const [head, ...body] = lines.map((line) =>
@@ -132,10 +132,10 @@ function alignCells(lines: readonly (readonly string[])[]): string {
   return [head, rule, ...body].join("\n");
 }
 
-/** What spreadsheets take for the start of a formula, where they do not take it for a number. */
+/** What spreadsheets interpret as the start of a formula, unless it is a number. */
 const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/, NUMBER = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
 
-/** A value between commas. An apostrophe before what could be a formula keeps it a text. */
+/** Formats a CSV value. An apostrophe prevents text from being interpreted as a formula. */
 function showCell(value: unknown): string {
   const given = value === undefined || value === null ? "" : String(value);
   const text = FORMULA.test(given) && !NUMBER.test(given) ? `'${given}` : given;

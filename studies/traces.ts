@@ -1,4 +1,4 @@
-/** What the runs of a study left besides their numbers. */
+/** The data of a study's runs besides their measurements. */
 import type { RecordedProtocol } from "../objectives/protocol.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import type { RunRecord } from "../training/run_record.ts";
@@ -8,22 +8,22 @@ import type { Samples } from "../objectives/sample_grid.ts";
 import { readJudgement, readJudging } from "./judging.ts";
 import type { StudyRun } from "./records.ts";
 
-/** What a finished run left: of its last evaluation, and of the way there. */
+/** The data of a finished run: from its last evaluation and from its training. */
 export interface RunTrace {
-  /** What it recorded as it trained. */
+  /** The records of its training. */
   readonly records: readonly RunRecord[];
-  /** Test images and their reconstructions; none where its folder keeps none. */
+  /** Test images and their reconstructions; null if its folder has none. */
   readonly samples: Samples | null;
-  /** How often each code was chosen over the test images, `[K]`; none where its folder does not tell. */
+  /** How often each code was chosen on the test images, `[K]`; null if its folder does not have this. */
   readonly counts: readonly number[] | null;
-  /** How its numbers were measured. */
+  /** The protocol of its measurements. */
   readonly protocol: RecordedProtocol;
-  /** Which of its files cannot be read, and why; what they hold is missing above. */
+  /** The files that cannot be read, with the reasons. Their contents are missing above. */
   readonly damage: readonly string[];
 }
 
-/** Reads what a finished run left, as far as its files can be read; of a generator the protocol alone, since losses and
- * pictures of different sorts of generators do not compare.
+/** Reads the data of a finished run from the files that are readable. For a generator it reads only the protocol,
+ * because losses and pictures of different kinds of generators are not comparable.
  * @throws {Error} its summary cannot be read
  */
 export async function readTrace({ folder, protocol }: StudyRun): Promise<RunTrace> {

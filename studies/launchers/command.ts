@@ -1,4 +1,4 @@
-/** The command that computes a run of a study, wherever it is called. */
+/** The command that computes a run of a study. */
 import { resolve } from "node:path";
 import { lockFlags } from "../lock_file.ts";
 import { launchPermissions } from "../run_permissions.ts";
@@ -6,7 +6,7 @@ import { launchPermissions } from "../run_permissions.ts";
 /** The task that trains a run that was launched, in this project. */
 const TRAIN = "tasks/train_launched.ts";
 
-/** The words before a run's folder, on machines that have this project and this Deno where they are here.
+/** The command without the run's folder, for machines that have this project and Deno at the same paths as this one.
  * @param out the study's folder, in which it may write
  */
 export function trainCommand(out: string): readonly string[] {
@@ -14,7 +14,7 @@ export function trainCommand(out: string): readonly string[] {
   return [Deno.execPath(), "run", ...lockFlags(), ...launchPermissions(resolve(out)), task];
 }
 
-/** The task's file, where the project lies in another folder. */
+/** The path of the task's file if the project is in another folder. */
 export function trainFile(project: string): string {
   return `${project}/${TRAIN}`;
 }

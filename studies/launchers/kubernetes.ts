@@ -1,4 +1,4 @@
-/** Runs as a Job of Kubernetes. */
+/** Runs a study as a Kubernetes Job. */
 import { createHash } from "node:crypto";
 import { join, posix } from "node:path";
 import { writeAtomically } from "../../files/atomic_write.ts";
@@ -10,38 +10,38 @@ import type { Study } from "../study.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 import { quoteShell } from "./shell.ts";
 
-/** What runs on Kubernetes need. */
+/** Options of `KubernetesLauncher`. */
 export interface KubernetesOptions {
-  /** The image: it has Deno and this project. */
+  /** The image, which has Deno and this project. */
   readonly image: string;
-  /** The persistent volume claim that holds the study's folder, and that all pods can write at a time. */
+  /** The persistent volume claim with the study's folder, which all pods must be able to write to at the same time. */
   readonly claim: string;
-  /** Where the claim has the study's folder. */
+  /** The path of the study's folder in the claim. */
   readonly folder: string;
-  /** Where the image has this project, `/codebook` by default. */
+  /** The path of this project in the image, `/codebook` by default. */
   readonly project?: string;
-  /** What a run may take, as kubectl has it: `cpu=4,memory=8Gi,nvidia.com/gpu=1`. */
+  /** Resource limits of a run, in kubectl's syntax: `cpu=4,memory=8Gi,nvidia.com/gpu=1`. */
   readonly limits?: string;
-  /** Runs at a time; by default as many as there is room for. */
+  /** Runs at a time; by default as many as possible. */
   readonly jobs?: number;
 }
 
-/** Where the pods have the claim; relative paths of settings begin there. */
+/** The mount path of the claim in the pods; relative paths in settings start there. */
 const MOUNT = "/claim";
-/** How often a run whose pod was killed goes on. */
+/** How often a run is resumed after its pod was killed. */
 const RESTARTS = 3;
-/** Seconds from the signal to stop until a pod is killed: a step and a checkpoint. */
+/** Seconds between the stop signal and the kill of a pod: enough for a step and a checkpoint. */
 const GRACE = 120;
-/** The exit code of a run that failed by itself, and would again. */
+/** The exit code of a run that failed with an error and would fail again. */
 const FAILED = 1;
 /** Characters of a study's name in the Job's; its pods' names must keep to 63. */
 const NAME_LENGTH = 40;
 
-/** Writes `kubernetes.json` into the study's folder: an Indexed Job for `kubectl apply -f`, an index a run.
+/** Writes `kubernetes.json` to the study's folder: an Indexed Job for `kubectl apply -f`, with one index per run.
  *
- * A pod that is evicted or killed is replaced, and its run goes on from the last checkpoint; a run that fails is not
- * tried again and stops no other. The Job's name is that of the study and of its place in the claim, so that a cluster
- * takes no second Job for the same runs before the first is deleted. Needs Kubernetes 1.29 or newer.
+ * A pod that is evicted or killed is replaced, and its run continues from the last checkpoint. A failed run is not
+ * retried and does not stop the others. The Job's name is derived from the study and its path in the claim, so a
+ * cluster accepts no second Job for the same runs until the first is deleted. Needs Kubernetes 1.29 or newer.
  *
  * ```ts
  * import { KubernetesLauncher, launchStudy } from "@codebook/codebook";
@@ -59,8 +59,8 @@ export class KubernetesLauncher implements Launcher {
   readonly #options: KubernetesOptions;
   readonly #limits: Readonly<Record<string, string>>;
 
-  /** Says with what.
-   * @throws {RangeError} an option is not what it must be
+  /** Creates the launcher.
+   * @throws {RangeError} an option is invalid
    */
   constructor(options: KubernetesOptions) {
     const { image, claim, folder, project, limits, jobs = 1 } = options;
@@ -88,8 +88,8 @@ export class KubernetesLauncher implements Launcher {
     this.#limits = Object.fromEntries(pairs);
   }
 
-  /** Refuses a study with first stages: pods see them in another place than this machine.
-   * @throws {RangeError} it has
+  /** Rejects a study with first stages, because pods see them at other paths than this machine.
+   * @throws {RangeError} the study has first stages
    */
   check({ name, stage1 }: Study): void {
     if (stage1 === undefined) return;
@@ -123,7 +123,7 @@ export class KubernetesLauncher implements Launcher {
     const place = posix.resolve(MOUNT, folder);
     const digest = createHash("sha256").update(`${claim} ${place}`).digest("hex").slice(0, 8);
     const words = ["deno", "run", ...launchPermissions(null)].map(quoteShell);
-    // All runs have the same flags, as no axis may say them.
+    // All runs have the same flags, because no axis may set them.
     const call = [
       ...words,
       '"$0"',

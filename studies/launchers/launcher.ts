@@ -1,35 +1,35 @@
-/** Where the runs of a study are computed. */
+/** The interface of launchers, which compute the runs of a study. */
 import { RunFolder } from "../../training/run_folder.ts";
 import { writeJudging } from "../judging.ts";
 import type { PlannedRun } from "../plan.ts";
 import type { Study } from "../study.ts";
 
-/** What is left to compute of a study. */
+/** The remaining work of a study. */
 export interface StudyWork {
-  /** The study, checked. */
+  /** The validated study. */
   readonly study: Study;
   /** The study's folder. */
   readonly out: string;
   /** The runs, at least one. */
   readonly runs: readonly PlannedRun[];
-  /** Takes up what came of a run that has ended, and is waited for. */
+  /** Records the result of a run that has ended; awaited by the launcher. */
   readonly onEnd: (run: PlannedRun) => Promise<void>;
 }
 
-/** Sees to it that runs are computed: here and now, or elsewhere and later. */
+/** Computes runs, or arranges for their computation elsewhere. */
 export interface Launcher {
   /** Launches runs.
-   * @returns what is to be done next, a line each; nothing of runs that were waited for
-   * @throws {Error} they cannot be launched, with what to do
+   * @returns the next things to do, one per line; empty for a launcher that waits for its runs
+   * @throws {Error} the runs cannot be launched; the message says what to do
    */
   launch(work: StudyWork): Promise<readonly string[]>;
-  /** Refuses a study that it cannot launch; by default none.
+  /** Rejects a study that it cannot launch; by default it accepts all.
    * @throws {RangeError} it cannot
    */
   check?(study: Study): void;
 }
 
-/** Writes the `config.json` of every run, and how it is judged, which is all that its process needs. */
+/** Writes the `config.json` of every run and how it is evaluated, which is all that its process needs. */
 export async function writeConfigs(
   runs: readonly Pick<PlannedRun, "config" | "judging">[],
 ): Promise<void> {
@@ -39,7 +39,7 @@ export async function writeConfigs(
   }
 }
 
-/** Refuses a wrong number of runs at a time.
+/** Checks the number of runs at a time.
  * @throws {RangeError} it is not an integer of at least 1
  */
 export function checkJobs(jobs: number): void {

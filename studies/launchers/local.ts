@@ -1,13 +1,13 @@
-/** Runs as processes on this machine. */
+/** Runs a study as processes on this machine. */
 import { availableParallelism } from "node:os";
 import { flagsBesideFile } from "../../training/origins.ts";
 import type { PlannedRun } from "../plan.ts";
 import { trainToRecord } from "../run_process.ts";
 import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 
-/** Something that happened to a run. */
+/** An event of a run. */
 export interface StudyEvent {
-  /** What: it began or goes on, it printed a line for people, or it ended one way or another. */
+  /** The kind of event: the run started or continues, printed a line, or ended. */
   readonly kind: "started" | "line" | "finished" | "stopped" | "failed";
   /** The run. */
   readonly run: PlannedRun;
@@ -15,17 +15,17 @@ export interface StudyEvent {
   readonly text: string;
 }
 
-/** How runs are computed on this machine. */
+/** Options of `LocalLauncher`. */
 export interface LocalOptions {
   /** Runs at a time, 1 by default; they share the threads of the device `cpu`. */
   readonly jobs?: number;
-  /** Stops the runs, with a checkpoint each. */
+  /** Stops the runs, each with a checkpoint. */
   readonly signal?: AbortSignal;
-  /** Hears what happens. */
+  /** Called with each event. */
   readonly onEvent?: (event: StudyEvent) => void;
 }
 
-/** Runs some at a time, each a process of its own, and waits for all.
+/** Computes several runs at a time, each in a separate process, and waits for all.
  *
  * ```ts
  * import { launchStudy, LocalLauncher } from "@codebook/codebook";
@@ -40,7 +40,7 @@ export interface LocalOptions {
 export class LocalLauncher implements Launcher {
   readonly #options: Required<LocalOptions>;
 
-  /** Says how.
+  /** Creates the launcher.
    * @throws {RangeError} jobs is not an integer of at least 1
    */
   constructor(
@@ -50,8 +50,8 @@ export class LocalLauncher implements Launcher {
     this.#options = { jobs, signal, onEvent };
   }
 
-  /** Computes runs until all have ended or the signal stops them. What goes wrong around one stops no other.
-   * @throws {Error} a run could not be started, or what came of it not taken up; after all have ended
+  /** Computes runs until all have ended or the signal stops them. An error of one run does not stop the others.
+   * @throws {Error} a run could not be started, or its result could not be recorded; thrown after all have ended
    */
   async launch({ runs, onEnd }: StudyWork): Promise<readonly string[]> {
     const left = runs.values(), failures: unknown[] = [];
@@ -71,7 +71,7 @@ export class LocalLauncher implements Launcher {
     return [];
   }
 
-  /** Runs one run to whatever end. */
+  /** Computes one run until it ends. */
   async #carryOut(run: PlannedRun): Promise<void> {
     const { jobs, signal, onEvent } = this.#options;
     const { out, cpu } = run.config;

@@ -1,12 +1,12 @@
-/** Runs as commands, for whatever runs commands. */
+/** Runs a study as shell commands, for any other system that runs commands. */
 import { resolve } from "node:path";
 import { flagsBesideFile } from "../../training/origins.ts";
 import { trainCommand } from "./command.ts";
 import { type Launcher, type StudyWork, writeConfigs } from "./launcher.ts";
 import { quoteShell } from "./shell.ts";
 
-/** Gives one shell command a run, and writes all that it needs. The commands can be called in any order, at the same
- * time, from any folder, and again: a run goes on from its last checkpoint.
+/** Returns one shell command per run, and writes all files that it needs. The commands can be called in any order, in
+ * parallel, from any folder, and repeatedly: a run continues from its last checkpoint.
  *
  * ```ts
  * import { launchStudy, PrintLauncher } from "@codebook/codebook";
@@ -20,7 +20,7 @@ import { quoteShell } from "./shell.ts";
  * ```
  */
 export class PrintLauncher implements Launcher {
-  /** Writes every run's configuration, and gives the commands. */
+  /** Writes every run's configuration, and returns the commands. */
   async launch({ runs, out }: StudyWork): Promise<readonly string[]> {
     const commands = runs.map(({ config }) =>
       [...trainCommand(out), resolve(config.out), ...flagsBesideFile(config)]

@@ -1,7 +1,7 @@
-/** Words as shells and Slurm's scripts read them. */
+/** Quotes words for shells and Slurm scripts. */
 import { hasControls } from "../../training/printable.ts";
 
-/** A word for a shell (sh, bash, zsh): whatever it holds, it stays one word, and nothing of it is carried out.
+/** Quotes a word for a shell (sh, bash, zsh): it stays one word, and nothing in it is executed.
  *
  * ```ts
  * import { quoteShell } from "./shell.ts";
@@ -10,14 +10,14 @@ import { hasControls } from "../../training/printable.ts";
  * assert.equal(quoteShell("it's $HOME"), "'it'\\''s $HOME'");
  * assert.throws(() => quoteShell("a\nb"), RangeError);
  * ```
- * @throws {RangeError} it has control characters: what reads a script line by line would take it apart
+ * @throws {RangeError} it has control characters, which would split it in a script that is read line by line
  */
 export function quoteShell(word: string): string {
   checkWord(word);
   return /^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** A value in a line of `#SBATCH`, which sbatch reads by rules of its own.
+/** Quotes a value in an `#SBATCH` line, which sbatch parses by its own rules.
  * @throws {RangeError} it has control characters
  */
 export function quoteSbatch(value: string): string {
@@ -25,7 +25,7 @@ export function quoteSbatch(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
 }
 
-/** Refuses what must not get into any script.
+/** Rejects text that is not allowed in any script.
  * @throws {RangeError} it has control characters
  */
 export function checkWord(word: string): void {

@@ -1,4 +1,4 @@
-/** Runs as job arrays of Slurm. */
+/** Runs a study as Slurm job arrays. */
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../../files/atomic_write.ts";
@@ -10,27 +10,30 @@ import { checkJobs, type Launcher, type StudyWork, writeConfigs } from "./launch
 import { checkWord, quoteSbatch, quoteShell } from "./shell.ts";
 import { SlurmQueue } from "./slurm_queue.ts";
 
-/** How runs are submitted to Slurm. */
+/** Options of `SlurmLauncher`. */
 export interface SlurmOptions {
-  /** Runs at a time; by default as many as there is room for. */
+  /** Runs at a time; by default as many as possible. */
   readonly jobs?: number;
   /** Options of sbatch, as on its command line: `--partition gpu --time 4:00:00`. */
   readonly options?: string;
-  /** Runs in an array at most, 1,000 by default; Slurm's MaxArraySize, 1,001 where nobody changed it, must be above. */
+  /** The largest number of runs in an array, 1,000 by default. Slurm's MaxArraySize, 1,001 by default, must be
+   * greater. */
   readonly arraySize?: number;
 }
 
-/** Seconds from the signal to stop until a job's time is up: a step and a checkpoint. */
+/** Seconds between the stop signal and the end of a job's time: enough for a step and a checkpoint. */
 const GRACE = 120;
-/** Options that the launcher gives itself, and the runs depend on. */
+/** Options that the launcher sets itself and that the runs need. */
 const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
 
-/** Submits a job array, a task a run, by the `sbatch` on PATH; more runs than an array takes are several, one after
- * another. The nodes must see the study's folder, this project and Deno where they are here.
+/** Submits a job array with one task per run, with the `sbatch` on PATH. More runs than fit in an array become several
+ * arrays, one after another. The nodes must have the study's folder, this project and Deno at the same paths as this
+ * machine.
  *
- * A task that is requeued, or stopped two minutes before its time is up, goes on from the run's last checkpoint when it
- * is called again. Runs that an earlier job in the queue has are left to it, so that a study can be launched again at any
- * time. The scripts, the output of the tasks and the list of the jobs are in `slurm/` in the study's folder.
+ * A task that is requeued, or stopped two minutes before its time limit, continues from the run's last checkpoint when
+ * it is called again. Runs that belong to an earlier job in the queue are not submitted again, so a study can be
+ * launched again at any time. The scripts, the output of the tasks and the list of the jobs are in `slurm/` in the
+ * study's folder.
  *
  * ```ts
  * import { SlurmLauncher } from "@codebook/codebook";
@@ -44,8 +47,8 @@ export class SlurmLauncher implements Launcher {
   readonly #options?: string;
   readonly #arraySize: number;
 
-  /** Says how.
-   * @throws {RangeError} an option is not what it must be
+  /** Creates the launcher.
+   * @throws {RangeError} an option is invalid
    */
   constructor({ jobs, options, arraySize = 1000 }: SlurmOptions = {}) {
     checkJobs(jobs ?? 1);
@@ -121,7 +124,7 @@ export class SlurmLauncher implements Launcher {
       `--signal=B:TERM@${GRACE}`,
       ...this.#options === undefined ? [] : [this.#options],
     ];
-    // All runs have the same, as no axis may say them.
+    // All runs have the same flags, because no axis may set them.
     const flags = flagsBesideFile(runs[0].config).map((word) => ` ${quoteShell(word)}`).join("");
     const folders = runs.map(({ config }) => `  ${quoteShell(resolve(config.out))}\n`);
     return `#!/bin/bash
@@ -133,7 +136,7 @@ exec ${trainCommand(out).map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID
   }
 }
 
-/** Refuses a folder that Slurm would not write its output into.
+/** Rejects a folder that Slurm cannot write its output to.
  * @throws {RangeError} its path has control characters or backslashes
  */
 function checkPath(folder: string): void {

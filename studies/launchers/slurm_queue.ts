@@ -1,11 +1,11 @@
-/** Slurm's queue, as far as it has runs of a study. */
+/** The runs of a study in Slurm's queue. */
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { readJsonLines } from "../../training/read_back.ts";
 import type { PlannedRun } from "../plan.ts";
 
-/** A job array that was submitted. */
+/** A submitted job array. */
 interface SubmittedArray {
   /** The job's number. */
   readonly job: string;
@@ -18,7 +18,7 @@ const SUBMITTED: z.ZodType<SubmittedArray> = z.object({
   runs: z.array(z.string()),
 });
 
-/** Submits runs, and knows which of them are waiting or running. */
+/** Submits runs, and keeps track of which are waiting or running. */
 export class SlurmQueue {
   readonly #list: string;
 
@@ -27,8 +27,8 @@ export class SlurmQueue {
     this.#list = join(folder, "submitted.jsonl");
   }
 
-  /** The hashes of the runs that jobs of this user in the queue have.
-   * @throws {Error} jobs were submitted, and Slurm does not tell of them, or the list of them is damaged
+  /** The hashes of the runs that belong to this user's jobs in the queue.
+   * @throws {Error} jobs were submitted, but Slurm gives no information about them, or the list of jobs is damaged
    */
   async runs(): Promise<ReadonlySet<string>> {
     const submitted = await readJsonLines(this.#list, SUBMITTED, "a submitted job");
@@ -43,10 +43,10 @@ export class SlurmQueue {
     );
   }
 
-  /** Submits the script of a job array, and gives the job's number.
-   * @param runs by the tasks' indices
-   * @param after the job that must have ended before
-   * @throws {Error} there is no Slurm here, or it refuses the script
+  /** Submits the script of a job array, and returns the job's number.
+   * @param runs the hashes of the runs, by the tasks' indices
+   * @param after the job that must end first
+   * @throws {Error} Slurm is not available, or rejects the script
    */
   async submit(script: string, runs: readonly PlannedRun[], after?: string): Promise<string> {
     const order = after === undefined ? [] : [`--dependency=afterany:${after}`];
@@ -58,7 +58,7 @@ export class SlurmQueue {
   }
 }
 
-/** What one of Slurm's commands prints. */
+/** The output of a Slurm command. */
 async function call(purpose: string, command: string, ...args: string[]): Promise<string> {
   const decoder = new TextDecoder();
   try {
