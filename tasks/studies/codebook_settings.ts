@@ -1,21 +1,21 @@
-/** Four ways to set each method at 9 bits a position, among which the study `codebooks` takes its own. */
+/** Four settings of each method at 9 bits per position, from which the study `codebooks` chooses. */
 import type { Settings } from "../../training/presets.ts";
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** A codebook that starts at the k-means of the first batch. */
+/** A codebook initialised by k-means on the first batch. */
 const KMEANS: Settings = { initialization: "kmeans" };
 
-/** The same, over features that are normalised over the batch. */
+/** The same, with features normalised over the batch. */
 const NORMALISED: Settings = { ...KMEANS, normalization: "batch" };
 
-/** The same, and codes that serve less than one feature a batch become one. */
+/** The same, and codes chosen by less than one feature per batch are replaced by a feature. */
 const REPLACED: Settings = { ...NORMALISED, replaceBelow: 1 };
 
-/** Three codes of 8 a position, each of a moving average. */
+/** Three codes per position, K = 8 each, with moving averages. */
 const OF_EIGHT: Settings = { type: "ema", codebookSize: 8, initialization: "kmeans" };
 
-/** Four named settings of every method: as its authors have it, and as its users have found it to work better. */
+/** Four named settings of every method: its authors' own, and ones that users found to work better. */
 export const FOUR_SETTINGS: Readonly<Record<string, Readonly<Record<string, Settings>>>> = {
   "vanilla": {
     "k-means": KMEANS,
@@ -110,7 +110,7 @@ export const FOUR_SETTINGS: Readonly<Record<string, Readonly<Record<string, Sett
   },
 };
 
-/** Each of them once, judged on images that are kept out of training and are not those of the test. */
+/** Each setting once, evaluated on held-out images that are not test images. */
 export const codebookSettings: Study = {
   name: "codebook-settings",
   about: "Which of four settings suits each method best?",

@@ -1,12 +1,12 @@
-/** What keeps a clustered codebook in use, piece by piece. */
+/** Which changes keep a clustered codebook in use, one by one. */
 import type { Settings } from "../../training/presets.ts";
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** The paper's own clustered codebook, with something added. */
+/** The paper's own clustered codebook, with additional settings. */
 const clustered = (settings: Settings = {}) => ({ quantizer: { type: "clustered", ...settings } });
 
-/** Codes that are moving averages, and nothing else but what is added. */
+/** Codes that are moving averages, with additional settings. */
 const averages = (settings: Settings = {}) => ({
   quantizer: {
     type: "clustered-ema",
@@ -18,7 +18,7 @@ const averages = (settings: Settings = {}) => ({
   },
 });
 
-/** Every piece alone, then the averages with more and more of them, up to the default. */
+/** Every change alone, then the averages with more and more changes, up to the default. */
 export const fullUsage: Study = {
   name: "full-usage",
   about: "Which piece keeps all codes in use, alone and together?",

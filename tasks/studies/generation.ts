@@ -1,9 +1,9 @@
-/** Which first stage serves which generator. */
+/** Compares first stages for generators. */
 import { SCALES_OF_NAMED } from "./scales.ts";
 import type { Study } from "../../studies/study.ts";
 
-/** Four first stages under the same latent diffusion, the same transformer and the same masked transformer, and a
- * diffusion in pixels beside them. */
+/** Four first stages with the same latent diffusion, the same transformer and the same masked transformer, and in
+ * addition a diffusion in pixels. */
 export const generation: Study = {
   name: "generation",
   about:
@@ -36,7 +36,7 @@ export const generation: Study = {
   ],
   scales: {
     smoke: {
-      // Shows that everything runs; its numbers say nothing.
+      // Checks that everything runs; the numbers are not meaningful.
       settings: { model: { width: 32 }, training: { batchSize: 32, maxSteps: 5 } },
       samples: 64,
       seeds: [42],

@@ -4,11 +4,12 @@ import type { Settings } from "../../training/presets.ts";
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** Three codes of 8 say what one of 512 does. The inner method is the one of RQ-VAE, for both, so that they differ in
- * their structure only. */
+/** Three codes with K = 8 have the same rate as one with K = 512. The inner method is that of RQ-VAE for both, so that
+ * they differ only in their structure. */
 const INNER: Settings = { type: "ema", codebookSize: 8, replaceBelow: 1 };
 
-/** What methods need whose codebook is not simply of K codes of D dimensions, for 512 codes, or three of 8. */
+/** Settings for methods whose codebook is not simply K codes of D dimensions, to give 512 codes, or three with K =
+ * 8. */
 const SAME_RATE: Readonly<Record<string, Settings>> = {
   fsq: { levels: [8, 8, 8] },
   lfq: { bits: 9 },

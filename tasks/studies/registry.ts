@@ -19,7 +19,7 @@ import { regularSize } from "../../files/regular_file.ts";
 /** Endings of files that hold a study. */
 const FILES = [".json", ".ts"];
 
-/** Every named study; adding one is a file in this folder and an entry here. */
+/** All named studies; to add one, add a file to this folder and an entry here. */
 export const STUDIES: readonly Study[] = [
   quantizers,
   codebookSize,
@@ -33,7 +33,7 @@ export const STUDIES: readonly Study[] = [
 ];
 
 /** A study by its name, or from a file: JSON, or a module whose default export it is.
- * @throws {RangeError} there is no such name or file, or what it holds is no study
+ * @throws {RangeError} there is no such name or file, or the file is not a study
  */
 export async function openStudy(nameOrFile: string): Promise<Study> {
   const named = STUDIES.find(({ name }) => name === nameOrFile);
@@ -53,7 +53,7 @@ export async function openStudy(nameOrFile: string): Promise<Study> {
   }
 }
 
-/** Which study was probably meant: a named one, or a file of the working directory. */
+/** Suggests a similar study: a named one, or a file in the working directory. */
 async function suggestStudy(name: string): Promise<string> {
   const files = (await readdir(".")).filter((file) => FILES.includes(extname(file)));
   const stems = new Map(files.map((file) => [basename(file, extname(file)), file]));

@@ -1,8 +1,8 @@
-/** How dead codes come back (arXiv 2307.15139, ablation d). */
+/** How dead codes are re-initialised (arXiv 2307.15139, ablation d). */
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** One look-up for all, that of the clustered codebook, so that they differ in the codes' return only. */
+/** All use the look-up of the clustered codebook, so that they differ only in re-initialisation. */
 const method = (type: string) => ({ quantizer: { type, distance: "cos" } });
 
 /** No re-initialisation, the two of single anchors, and the running average of the clustered codebook. */

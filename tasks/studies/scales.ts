@@ -1,7 +1,7 @@
 /** The sizes that every named study has. */
 import type { Study } from "../../studies/study.ts";
 
-/** From a try to the paper's own settings; on other images by `--data.name`. */
+/** From a quick trial to the paper's own settings; `--data.name` chooses other images. */
 export const SCALES_OF_NAMED: NonNullable<Study["scales"]> = {
   smoke: {
     // Shows that everything runs, in a few minutes on two cores; its numbers say nothing about the methods.
