@@ -87,8 +87,8 @@ export class RunFolder {
     );
   }
 
-  /** Flushes appended data to the disk. After a power failure, the history is then at least as long as the next
-   * checkpoint needs.
+  /** Flushes appended data to the disk. If the power fails after the next checkpoint is written, the history up to it
+   * is then on the disk.
    * @throws {Error} the files cannot be written
    */
   async sync(): Promise<void> {

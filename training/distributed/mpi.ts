@@ -69,7 +69,7 @@ class MpiCommunicator implements Communicator {
 
   /** Starts MPI; users call `openMpi`.
    * @param launch how this process was started
-   * @param timeout in seconds
+   * @param timeout time-out in seconds
    * @throws {Error} the library is not that of the launcher, or MPI was already started
    */
   constructor(mpi: MpiLibrary, launch: Launch, timeout: number) {
@@ -191,7 +191,7 @@ class MpiCommunicator implements Communicator {
   /** Waits until every rank has reached a call.
    * @param action what the ranks wait for
    * @param call the description of the call, which must be the same on all ranks
-   * @param timeout in seconds
+   * @param timeout time-out in seconds
    * @returns whether it is the same on all ranks
    */
   #arrive(action: string, call: string, timeout: number = this.#timeout): boolean {
