@@ -14,15 +14,16 @@ const mpi = (await findTestMpis()).find(({ name }) => name === "Open MPI");
 const TRAIN = "../../../tasks/train.ts";
 /** How often a rank is killed, at random moments after the first step that a life tells of. */
 const KILLS = Number(Deno.env.get("CODEBOOK_MPI_KILLS") ?? 1);
-const STEPS = 60 + 40 * KILLS;
+const STEPS = 80 + 40 * KILLS;
 const SEED = Number(Deno.env.get("CODEBOOK_KILL_SEED") ?? 1);
 /** Milliseconds, at most, between that step and the kill. */
 const PAUSE = 60;
 /** Milliseconds within which a run ends of which a rank died; the time-out is much longer. */
-const SOON = 20_000;
+const SOON = 120_000;
 
 const argsFor = (out: string) => [
   ...TINY,
+  ...["--quantizer.type", "vanilla"], // Few messages a step: ranks wait for each other on a busy machine.
   ...[
     "--out",
     out,
@@ -139,19 +140,10 @@ Deno.test("flags of MPI that cannot be followed are refused", () => {
 });
 
 Deno.test("a folder that another process writes is read, and what is written to it is dropped", () => {
-  const reading = [
-    "constructor",
-    "state",
-    "isUntouched",
-    "checkpoint",
-    "readConfig",
-    "records",
-    "counts",
-    "lastSamples",
-  ];
   const methods = ({ prototype }: { readonly prototype: object }) =>
     Object.getOwnPropertyNames(prototype);
-  const writing = methods(RunFolder).filter((name) => !reading.includes(name));
+  const writing = methods(RunFolder)
+    .filter((name) => /^(?:begin|clear|lock|log|save|sync|write)/.test(name));
   assert.deepEqual(
     methods(ReadOnlyRunFolder).filter((name) => name !== "constructor").sort(),
     writing.sort(),
