@@ -13,7 +13,8 @@ export interface MeasuredBatch {
 /** The values of all images, in the order of the images, on every rank.
  *
  * ```ts
- * import { inOrder, openDevice } from "@codebook/codebook";
+ * import { openDevice } from "@codebook/codebook";
+ * import { inOrder } from "./measured_parts.ts";
  * import assert from "node:assert/strict";
  * using device = await openDevice("reference");
  * const errors = await inOrder(device, Float32Array.of(3, 4), [{ first: 0, count: 2 }]);

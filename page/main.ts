@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   const digits = once(loadDigits);
   const codec = once(async () =>
     await Codec.open(
-      await loadFirstStage(device, (share) => draw.progress(share)),
+      await loadFirstStage(device, turns, (share) => draw.progress(share)),
       device,
       turns,
     )
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     collapse.start(async () => await startCollapse(collapse, device, turns, await digits())),
     draw.start(async () => await startDraw(draw, await codec(), await digits())),
     generate.start(async () => {
-      const model = await loadTransformer(device, (share) => generate.progress(share));
+      const model = await loadTransformer(device, turns, (share) => generate.progress(share));
       await startGenerate(generate, model, await codec(), device, turns);
     }),
   ]);

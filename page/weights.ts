@@ -12,6 +12,7 @@ import {
   randomKey,
   type SafetensorsContents,
 } from "@codebook/codebook/web";
+import type { Turns } from "./device.ts";
 
 /** For the initial weights, which loading overwrites. */
 const KEY = randomKey(1, "page");
@@ -20,8 +21,16 @@ const KEY = randomKey(1, "page");
 export type OnShare = (share: number) => void;
 
 /** Loads the first stage. */
-export async function loadFirstStage(device: Device, onShare: OnShare): Promise<FirstStage> {
-  const { tensors, metadata } = await load("stage1.safetensors", onShare);
+export async function loadFirstStage(
+  device: Device,
+  turns: Turns,
+  onShare: OnShare,
+): Promise<FirstStage> {
+  const contents = await load("stage1.safetensors", onShare);
+  return await turns.take(() => Promise.resolve(makeFirstStage(device, contents)));
+}
+
+function makeFirstStage(device: Device, { tensors, metadata }: SafetensorsContents): FirstStage {
   const quantizer = createQuantizer(device, setting<QuantizerConfig>(metadata, "quantizer"), KEY);
   const needs = { quantizer, channels: setting<number>(metadata, "channels") };
   const network = createAutoencoder(device, needs, setting<ModelConfig>(metadata, "model"), KEY);
@@ -30,8 +39,19 @@ export async function loadFirstStage(device: Device, onShare: OnShare): Promise<
 }
 
 /** Loads the transformer. */
-export async function loadTransformer(device: Device, onShare: OnShare): Promise<CodeTransformer> {
-  const { tensors, metadata } = await load("transformer.safetensors", onShare);
+export async function loadTransformer(
+  device: Device,
+  turns: Turns,
+  onShare: OnShare,
+): Promise<CodeTransformer> {
+  const contents = await load("transformer.safetensors", onShare);
+  return await turns.take(() => Promise.resolve(makeTransformer(device, contents)));
+}
+
+function makeTransformer(
+  device: Device,
+  { tensors, metadata }: SafetensorsContents,
+): CodeTransformer {
   const options = setting<CodeTransformerOptions>(metadata, "transformer");
   const model = new CodeTransformer(device, { ...options, key: KEY });
   model.loadStateDictionary(tensors);

@@ -101,10 +101,11 @@ export class RunFolder {
   /** Prepares the folder for a run that continues after `step`: creates the subfolders, removes temporary files of a
    * killed run, removes the summary, and truncates `metrics.jsonl` and the event file after that step. If they end
    * before it, a record of the kind `gap` marks the place.
+   * @param owesEvaluation whether the epoch that ends with `step` is evaluated again; its record is then removed too
    * @returns the last step of the history, if it is before `step`
    * @throws {Error} the folder cannot be written
    */
-  async begin(step: number): Promise<number | undefined> {
+  async begin(step: number, owesEvaluation = false): Promise<number | undefined> {
     for (const folder of [this.path, ...FOLDERS.map((name) => this.#file(name))]) {
       await makeFolder(folder);
       for (const name of await readdir(folder)) {
@@ -114,12 +115,14 @@ export class RunFolder {
     await rm(this.#file("summary.json"), { force: true });
     const metrics = this.#file("metrics.jsonl");
     const lines = await exists(metrics) ? (await readText(metrics)).split("\n") : [];
-    const kept = lines.filter((line) => stepOf(line) <= step);
-    const last = kept.reduce((most, line) => Math.max(most, stepOf(line)), 0);
+    const isKept = ({ step: own, kind }: HistoryLine) =>
+      own < step || own === step && !(owesEvaluation && kind === "epoch");
+    const kept = lines.filter((line) => isKept(readLine(line)));
+    const last = kept.reduce((most, line) => Math.max(most, readLine(line).step), 0);
     if (last < step) kept.push(JSON.stringify({ kind: "gap", step, from: last }));
     await writeAtomically(metrics, kept.map((line) => `${line}\n`).join(""));
     await this.#events.begin(step);
-    await this.#testEvents.begin(step);
+    await this.#testEvents.begin(owesEvaluation ? step - 1 : step);
     if (step === 0 && await exists(this.#file("config.json"))) {
       await this.#events.text(0, "settings", settingsTable(await this.readConfig()));
     }
@@ -299,13 +302,19 @@ export class RunFolder {
   }
 }
 
-/** The step of a line of `metrics.jsonl`; infinite for an incomplete line. */
-function stepOf(line: string): number {
+/** What `begin` reads of a line of `metrics.jsonl`. */
+interface HistoryLine {
+  /** Infinite for an incomplete line. */
+  readonly step: number;
+  readonly kind?: unknown;
+}
+
+function readLine(line: string): HistoryLine {
   try {
-    const { step } = JSON.parse(line);
-    return typeof step === "number" ? step : Infinity;
+    const { step, kind } = JSON.parse(line);
+    return { step: typeof step === "number" ? step : Infinity, kind };
   } catch {
-    return Infinity;
+    return { step: Infinity };
   }
 }
 

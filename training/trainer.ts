@@ -239,7 +239,7 @@ class Run implements Disposable {
     await objective.prepare(device);
     this.#communicator.barrier("for all ranks to be ready", Infinity);
     if (this.#replicas.count > 1) this.#checkSame(await this.#wholeState());
-    const end = await folder.begin(this.#step);
+    const end = await folder.begin(this.#step, this.#owesEvaluation);
     if (end !== undefined) this.#options.onGap?.(end, this.#step);
     if (!resume) await this.#save("last");
     if (onProfile !== undefined) {

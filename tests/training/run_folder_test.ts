@@ -36,6 +36,20 @@ Deno.test("records are appended, one line each", () =>
     assert.deepEqual(await records(path), [{ step: 1, loss: 0.5 }, { step: 2, loss: 0.25 }]);
   }));
 
+Deno.test("resuming removes the record of an epoch whose evaluation is repeated", () =>
+  withFolder(async (path) => {
+    const folder = new RunFolder(path);
+    await folder.begin(0);
+    const step = { kind: "step", step: 2 }, epoch = { kind: "epoch", step: 2, test: { mse: 1 } };
+    for (const record of [step, epoch]) await folder.log(record);
+    await folder.begin(2);
+    assert.deepEqual(await records(path), [step, epoch]);
+    await folder.begin(2, true);
+    assert.deepEqual(await records(path), [step]);
+    await folder.begin(2, true);
+    assert.deepEqual(await records(path), [step], "there is no gap");
+  }));
+
 Deno.test("resuming cuts the records back to the step, and a line that a kill cut short", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(path);
