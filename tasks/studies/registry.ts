@@ -9,6 +9,7 @@ import { anchorSampling } from "./anchor_sampling.ts";
 import { codebookDim } from "./codebook_dim.ts";
 import { codebookSettings } from "./codebook_settings.ts";
 import { codebookSize } from "./codebook_size.ts";
+import { codebooks } from "./codebooks.ts";
 import { firstStages } from "./first_stages.ts";
 import { fullUsage } from "./full_usage.ts";
 import { generation } from "./generation.ts";
@@ -30,6 +31,7 @@ export const STUDIES: readonly Study[] = [
   generation,
   codebookSettings,
   firstStages,
+  codebooks,
 ];
 
 /** A study by its name, or from a file: JSON, or a module whose default export it is.

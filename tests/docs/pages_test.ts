@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
+import { STUDIES } from "../../tasks/studies/registry.ts";
 import { flagsOf } from "./task_flags.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -51,6 +52,11 @@ for (const page of PAGES) {
       const [, task, rest = ""] = command.match(/\btask ([a-z:]+)(.*)$/) ?? [];
       if (task === undefined) continue;
       assert.ok(Object.hasOwn(config.tasks, task), `there is no task ${task}: ${command}`);
+      if (task === "ablate") {
+        const study = rest.trim().split(" ")[0];
+        const isNamed = STUDIES.some(({ name }) => name === study);
+        assert.ok(isNamed || /\.json$|^collect$/.test(study), `there is no study ${study}`);
+      }
       const flags = await flagsOf(task);
       if (flags === undefined) continue;
       const given = rest.replace(/".*?"/g, '""').split(/ [|>&] /)[0].matchAll(

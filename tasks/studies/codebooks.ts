@@ -1,0 +1,51 @@
+/** Every method at its best known settings, at 9 bits a position. */
+import type { Study } from "../../studies/study.ts";
+import { FOUR_SETTINGS } from "./codebook_settings.ts";
+import { SCALES_OF_NAMED } from "./scales.ts";
+
+/** Of each method, the settings with the least validation error in the study `codebook-settings`. */
+const BEST: Readonly<Record<string, string>> = {
+  "clustered-ema": "γ 0.95",
+  "ema": "k-means, normalised, replaced, γ 0.9",
+  "vanilla": "k-means, normalised, replaced",
+  "clustered": "γ 0.9, normalised, distinct anchors",
+  "fsq": "8, 4, 4, 4, normalised",
+  "hard-features": "k-means, normalised, below 2",
+  "lfq": "entropy 0.02, normalised",
+  "simvq": "normalised, rotation",
+  "near-codes": "k-means, normalised",
+};
+
+/** What the best are compared with: defaults, methods as published, and the two averages at equal memory. */
+const BESIDE = {
+  "clustered-ema: the default": { type: "clustered-ema" },
+  "ema: k-means, normalised, replaced, γ 0.95": {
+    ...{ type: "ema", initialization: "kmeans", normalization: "batch" },
+    ...{ replaceBelow: 1, decay: 0.95 },
+  },
+  "vanilla: as published": { type: "vanilla" },
+  "clustered: as published": { type: "clustered" },
+};
+
+/** The best of four settings of every method, with four seeds that chose none of them. */
+export const codebooks: Study = {
+  name: "codebooks",
+  about: "Which codebook is best when every method has its best known settings?",
+  base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
+  axes: [{
+    name: "codebook",
+    values: {
+      ...Object.fromEntries(
+        Object.entries(BEST).map(([type, name]) => [
+          `${type}: ${name}`,
+          { quantizer: { type, ...FOUR_SETTINGS[type][name] } },
+        ]),
+      ),
+      ...Object.fromEntries(
+        Object.entries(BESIDE).map(([name, quantizer]) => [name, { quantizer }]),
+      ),
+    },
+  }],
+  measure: ["usage", "perplexity", "mse", "psnr", "secondsPerStep"],
+  scales: { ...SCALES_OF_NAMED, small: { ...SCALES_OF_NAMED.small, seeds: [42, 43, 44, 45] } },
+};
