@@ -17,7 +17,7 @@ import {
   type LossOptions,
 } from "./code_generator.ts";
 import { CachedTransformer } from "./next_code.ts";
-import { drawInOrder } from "./samplers/autoregressive.ts";
+import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
 
 /** The schema of the sampling settings. */
 export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
@@ -71,25 +71,18 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     "bits",
     "-log2 of the probability of each code after those before it, the mean over all codes",
   ];
+
   /** Draws codes. */
   protected override async draw(
     device: Device,
-    { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
+    request: CodeRequest<CodeSamplingSettings>,
   ): Promise<Int32Array<ArrayBuffer>> {
-    const length = sizeOf(this.codeShape);
-    checkPrefix(given, length);
     using model = new CachedTransformer(device, this.model, {
-      labels,
+      labels: request.labels,
       count: request.count,
-      guidance: settings.guidance,
+      guidance: request.settings.guidance,
     });
-    return await drawInOrder(model, {
-      ...request,
-      ...settings,
-      length,
-      given,
-      onCode: (done, codes) => onShare(done / length, codes),
-    });
+    return await drawCodes(model, request, sizeOf(this.codeShape));
   }
 
   /** Checks the sampling settings and fills in the defaults. */
@@ -116,10 +109,29 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
   }
 }
 
+/** Draws the codes of some images in order, after those that are known.
+ * @param length codes per image
+ * @throws {RangeError} a known code comes after an unknown one
+ */
+export async function drawCodes(
+  model: NextCode,
+  { settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
+  length: number,
+): Promise<Int32Array<ArrayBuffer>> {
+  checkPrefix(given, length);
+  return await drawInOrder(model, {
+    ...request,
+    ...settings,
+    length,
+    given,
+    onCode: (done, codes) => onShare(done / length, codes),
+  });
+}
+
 /** Rejects known codes that come after unknown ones.
  * @throws {RangeError} a known code comes after an unknown one
  */
-export function checkPrefix(given: Int32Array | undefined, length: number): void {
+function checkPrefix(given: Int32Array | undefined, length: number): void {
   given?.forEach((code, at) => {
     if (code < 0 || at % length === 0 || given[at - 1] >= 0) return;
     throw new RangeError(

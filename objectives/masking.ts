@@ -78,6 +78,7 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     "-log2 of the probability of each hidden code after the others, the mean over all hidden codes; the share " +
     "cos(pi r/2) of an image's codes is hidden, r uniform",
   ];
+
   /** Draws codes. */
   protected override draw(
     device: Device,

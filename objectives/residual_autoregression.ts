@@ -17,7 +17,7 @@ import { softCrossEntropy } from "../nn/soft_cross_entropy.ts";
 import { CodebookQuantizer } from "../quantizers/codebook.ts";
 import { ResidualQuantizer } from "../quantizers/residual.ts";
 import { readSettings } from "../settings/settings.ts";
-import { AUTOREGRESSIVE_SAMPLING, checkPrefix } from "./autoregression.ts";
+import { AUTOREGRESSIVE_SAMPLING, drawCodes } from "./autoregression.ts";
 import {
   CodeGenerator,
   type CodeGeneratorOptions,
@@ -27,7 +27,7 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
+import type { NextCode } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Options of the constructor. */
@@ -140,22 +140,14 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
   /** Draws codes. */
   protected override async draw(
     device: Device,
-    { labels, settings, given, onShare, ...request }: CodeRequest<CodeSamplingSettings>,
+    request: CodeRequest<CodeSamplingSettings>,
   ): Promise<Int32Array<ArrayBuffer>> {
-    const length = sizeOf(this.codeShape);
-    checkPrefix(given, length);
     using model = new NextResidualCode(device, this.model, {
-      labels,
+      labels: request.labels,
       count: request.count,
-      guidance: settings.guidance,
+      guidance: request.settings.guidance,
     });
-    return await drawInOrder(model, {
-      ...request,
-      ...settings,
-      length,
-      given,
-      onCode: (done, codes) => onShare(done / length, codes),
-    });
+    return await drawCodes(model, request, sizeOf(this.codeShape));
   }
 }
 
