@@ -3,12 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { DamagedFileError } from "../training/read_back.ts";
-import {
-  readFailure,
-  readGeneratorSummary,
-  readSummary,
-  type RunCosts,
-} from "../training/run_files.ts";
+import { readFailure, readRunCosts, readSummary, type RunCosts } from "../training/run_files.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { readJudgement } from "./judging.ts";
 import type { Measure } from "./measures.ts";
@@ -83,7 +78,7 @@ async function readResult({ config }: RecordedRun): Promise<Result | undefined> 
 
 /** Reads the result of a generator's run, which is finished once it has been evaluated. */
 async function readJudged({ config, stage1 }: RecordedRun): Promise<Result | undefined> {
-  const summary = await readGeneratorSummary(config.out);
+  const summary = await readRunCosts(config.out);
   const judgement = summary && await readJudgement(config.out);
   if (summary === undefined || judgement === undefined) return undefined;
   const below = stage1 && await readSummary(stage1.folder);

@@ -11,7 +11,7 @@ import type { ModelWeights } from "../training/construct.ts";
 import { evaluateGenerator, type JudgedBy } from "../training/generator_evaluation.ts";
 import type { RunDevices } from "../reports/settings_table.ts";
 import { DamagedFileError } from "../training/read_back.ts";
-import { readTrainingDevice } from "../training/run_files.ts";
+import { readRunCosts } from "../training/run_files.ts";
 import { openGenerator } from "../training/open_generator.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { ImageProgress } from "./image_progress.ts";
@@ -90,11 +90,11 @@ export async function devicesOf(
   { description }: Device,
   output: Output,
 ): Promise<RunDevices> {
-  const trained = await readTrainingDevice(path).catch((cause) => {
+  const trained = await readRunCosts(path).catch((cause) => {
     if (!(cause instanceof DamagedFileError)) throw cause;
     output.say(`${cause.message}; the report does not say what trained the run`);
   });
-  return { trained: trained ?? null, measured: description };
+  return { trained: trained?.device ?? null, measured: description };
 }
 
 /** The features for the evaluation: Inception if its weights are given, a digit classifier for images of the digits'

@@ -81,20 +81,10 @@ export async function readSummary(folder: string): Promise<RunSummary | undefine
   return await readJsonFile(join(folder, "summary.json"), SUMMARY, "a run's summary");
 }
 
-/** Reads from `summary.json` which device trained a run; undefined if the run is not finished.
+/** Reads from `summary.json` what a run of any objective took; undefined if the run is not finished.
  * @throws {DamagedFileError} it cannot be read
  */
-export async function readTrainingDevice(folder: string): Promise<string | undefined> {
-  const schema = z.object({ device: z.string() });
-  const path = join(folder, "summary.json");
-  return (await readJsonFile(path, schema, "what trained a run"))?.device;
-}
-
-/** Reads the `summary.json` of a generator's run, whose test numbers depend on its objective; undefined if the run is
- * not finished.
- * @throws {DamagedFileError} it cannot be read
- */
-export async function readGeneratorSummary(folder: string): Promise<RunCosts | undefined> {
+export async function readRunCosts(folder: string): Promise<RunCosts | undefined> {
   return await readJsonFile(join(folder, "summary.json"), COSTS, "a run's summary");
 }
 
