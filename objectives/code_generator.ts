@@ -18,6 +18,7 @@ import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
+import { gridOf } from "./code_stage.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import { type Generated, type GenerateRequest, Generator, type Given } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
@@ -137,38 +138,6 @@ interface CodesProtocol extends MeasuredImages {
 const SAMPLES = 32;
 /** How many images are generated or encoded at once. */
 const BATCH = 64;
-
-/** Rows and columns of an image's grid of features. */
-export function gridOf(
-  { downsampling }: FirstStage,
-  { imageShape: [height, width] }: Dataset,
-): readonly [height: number, width: number] {
-  return [height / downsampling, width / downsampling];
-}
-
-/** Rejects a first stage whose codes describe whole grids instead of positions.
- * @throws {RangeError} the codes describe whole grids
- */
-export function checkPositions({ grid }: FirstStage, what: string): void {
-  if (grid === undefined) return;
-  throw new RangeError(
-    `Cannot make ${what}: each position must have its own codes, got a first stage with codes of whole grids; ` +
-      "--objective.type next-scale takes those of a multi-scale quantizer",
-  );
-}
-
-/** Rejects a first stage with several codes per position.
- * @throws {RangeError} it has several codes per position, or its codes describe whole grids
- */
-export function checkOneCode(stage1: FirstStage, what: string): void {
-  checkPositions(stage1, what);
-  const { codeAxes } = stage1;
-  if (codeAxes.length === 0) return;
-  throw new RangeError(
-    `Cannot make ${what}: the first stage must have one code a position, got [${codeAxes}]; ` +
-      "--objective.type residual-autoregression takes several",
-  );
-}
 
 /** The codes of images. */
 export interface EncodedCodes {

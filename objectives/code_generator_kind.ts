@@ -2,12 +2,8 @@
 import type { Tensor } from "../core/tensor.ts";
 import { classCount } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
-import {
-  type CodeGeneratorOptions,
-  type CodeGeneratorSettings,
-  type CodeModel,
-  gridOf,
-} from "./code_generator.ts";
+import type { CodeGeneratorOptions, CodeGeneratorSettings, CodeModel } from "./code_generator.ts";
+import { gridOf } from "./code_stage.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 

@@ -1,7 +1,8 @@
 /** Masking in the registry. */
 import { randomKey } from "../core/random.ts";
 import { createModel, TRANSFORMERS } from "../models/registry.ts";
-import { checkOneCode, codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
+import { checkOneCode } from "./code_stage.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";

@@ -4,12 +4,9 @@ import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
 import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
-import {
-  checkPositions,
-  codeGeneratorSchema,
-  type CodeGeneratorSettings,
-} from "./code_generator.ts";
+import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { checkPositions } from "./code_stage.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
