@@ -4,21 +4,20 @@ import { fileURLToPath } from "node:url";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** A Python that has nbclient, as Debian's python3-nbclient brings it; none where there is none, which is then said.
+/** A Python that has jupyter_client, as Debian's python3-jupyter-client brings it; none where there is none, which is then said.
  * @throws {Error} CI is set and there is none
  */
 async function findPython(): Promise<string | undefined> {
   for (const name of ["/usr/bin/python3", "python3"]) {
-    const test = new Deno.Command(name, { args: ["-c", "import nbclient"], stderr: "null" });
+    const test = new Deno.Command(name, { args: ["-c", "import jupyter_client"], stderr: "null" });
     if (await test.output().then(({ success }) => success, () => false)) return name;
   }
-  const missing = "MISSING python3-nbclient: the tutorial's cells are not executed";
+  const missing = "MISSING python3-jupyter-client: the tutorial's cells are not executed";
   if (Deno.env.get("CI") !== undefined) throw new Error(missing);
   console.log(missing);
 }
 
 interface CellOutput {
-  readonly output_type: string;
   readonly text?: string;
   readonly data?: Readonly<Record<string, string>>;
 }
