@@ -1,5 +1,6 @@
 /** Every method at its best known settings, at 9 bits a position. */
 import type { Study } from "../../studies/study.ts";
+import type { Settings } from "../../training/presets.ts";
 import { FOUR_SETTINGS } from "./codebook_settings.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
@@ -27,25 +28,23 @@ const BESIDE = {
   "clustered: as published": { type: "clustered" },
 };
 
+/** The points of the study, by name. */
+export const CODEBOOKS: Readonly<Record<string, Settings>> = {
+  ...Object.fromEntries(
+    Object.entries(BEST).map(([type, name]) => [
+      `${type}: ${name}`,
+      { quantizer: { type, ...FOUR_SETTINGS[type][name] } },
+    ]),
+  ),
+  ...Object.fromEntries(Object.entries(BESIDE).map(([name, quantizer]) => [name, { quantizer }])),
+};
+
 /** The best of four settings of every method, with four seeds that chose none of them. */
 export const codebooks: Study = {
   name: "codebooks",
   about: "Which codebook is best when every method has its best known settings?",
   base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
-  axes: [{
-    name: "codebook",
-    values: {
-      ...Object.fromEntries(
-        Object.entries(BEST).map(([type, name]) => [
-          `${type}: ${name}`,
-          { quantizer: { type, ...FOUR_SETTINGS[type][name] } },
-        ]),
-      ),
-      ...Object.fromEntries(
-        Object.entries(BESIDE).map(([name, quantizer]) => [name, { quantizer }]),
-      ),
-    },
-  }],
+  axes: [{ name: "codebook", values: CODEBOOKS }],
   measure: ["usage", "perplexity", "mse", "psnr", "secondsPerStep"],
   scales: { ...SCALES_OF_NAMED, small: { ...SCALES_OF_NAMED.small, seeds: [42, 43, 44, 45] } },
 };

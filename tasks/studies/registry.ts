@@ -10,6 +10,7 @@ import { codebookDim } from "./codebook_dim.ts";
 import { codebookSettings } from "./codebook_settings.ts";
 import { codebookSize } from "./codebook_size.ts";
 import { codebooks } from "./codebooks.ts";
+import { codesForGeneration } from "./codes_for_generation.ts";
 import { firstStages } from "./first_stages.ts";
 import { fullUsage } from "./full_usage.ts";
 import { generation } from "./generation.ts";
@@ -32,6 +33,7 @@ export const STUDIES: readonly Study[] = [
   codebookSettings,
   firstStages,
   codebooks,
+  codesForGeneration,
 ];
 
 /** A study by its name, or from a file: JSON, or a module whose default export it is.

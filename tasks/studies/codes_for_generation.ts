@@ -1,0 +1,52 @@
+/** The same generators over different codebooks. */
+import type { Study } from "../../studies/study.ts";
+import { CODEBOOKS } from "./codebooks.ts";
+import { SCALES_OF_NAMED } from "./scales.ts";
+
+/** Points of the study `codebooks`. */
+const TAKEN: readonly string[] = [
+  "vanilla: as published",
+  "clustered: as published",
+  "clustered-ema: the default",
+  "ema: k-means, normalised, replaced, γ 0.95",
+  "fsq: 8, 4, 4, 4, normalised",
+];
+
+/** The same transformer and the same latent diffusion on seven first stages: codebooks that collapse, full ones, and a
+ * small full one whose reconstructions are about as bad as those of a collapsed one. */
+export const codesForGeneration: Study = {
+  name: "codes-for-generation",
+  about: "Does a codebook that uses more of its codes make better generated images?",
+  stage1: {
+    name: "codes",
+    about: "The first stages that generators are compared on.",
+    base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
+    axes: [{
+      name: "codebook",
+      values: {
+        ...Object.fromEntries(TAKEN.map((name) => [name, CODEBOOKS[name]])),
+        "sq": { quantizer: { type: "sq" } },
+        "clustered-ema: 16 codes": { quantizer: { type: "clustered-ema", codebookSize: 16 } },
+      },
+    }],
+    scales: SCALES_OF_NAMED,
+  },
+  axes: [{
+    name: "generator",
+    values: {
+      "transformer": { preset: "gpt", training: { epochs: 3 } },
+      "latent diffusion": { preset: "ldm", training: { epochs: 4 } },
+    },
+  }],
+  measure: ["fid", "bits", "stage1Usage", "stage1Mse", "trainingSeconds"],
+  scales: {
+    smoke: {
+      // Checks that everything runs; the numbers are not meaningful.
+      settings: { model: { width: 32 }, training: { batchSize: 32, maxSteps: 5 } },
+      samples: 64,
+      seeds: [42],
+    },
+    small: { seeds: [42, 43] },
+    paper: { seeds: [42] },
+  },
+};
