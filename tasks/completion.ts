@@ -21,7 +21,7 @@ export interface CompletionOptions {
 
 /** Reads the images and the mask. Hidden pixels become grey before the images are encoded, so that neighbouring codes
  * contain no information about them.
- * @returns the given part of every completion, and the number of completions
+ * @returns the given part of every completion; `shown`: the pixels of every image with grey where they are generated
  * @throws {RangeError} an image or the mask does not have the size of the generator's images
  */
 export async function readCompletion(
@@ -29,7 +29,7 @@ export async function readCompletion(
   generator: Generator,
   [height, width, channels]: readonly [height: number, width: number, channels: number],
   { images: path, mask, each }: CompletionOptions,
-): Promise<{ readonly given: Given; readonly count: number }> {
+): Promise<{ readonly given: Given; readonly shown: readonly Float32Array[] }> {
   if (!(generator instanceof CodeGenerator)) {
     throw new UsageError(
       "Cannot complete images: the generator must make codes, as autoregression and masking do, got another",
@@ -43,24 +43,23 @@ export async function readCompletion(
       `Cannot complete ${other.name}: the images must be ${height}×${width}, as the run's are, got ${other.height}×${other.width}`,
     );
   }
-  const values: Float32Array[] = [];
+  const shown: Float32Array[] = [], size = height * width * channels;
   for (const part of batchesBySize(images, null)) {
     const batch = await readBatch(part, channels === 1 ? 1 : 3, {});
     if (batch === undefined) continue;
-    const size = height * width * channels;
     for (let image = 0; image < batch.images.length; image++) {
       const own = batch.values.slice(image * size, (image + 1) * size);
       for (let at = 0; at < size; at++) if (known[Math.floor(at / channels)] === 0) own[at] = 0;
-      for (let copy = 0; copy < each; copy++) values.push(own);
+      shown.push(own);
     }
   }
-  const size = height * width * channels, count = values.length;
+  const count = shown.length * each;
   const all = new Float32Array(count * size), pixels = new Uint8Array(count * height * width);
-  values.forEach((own, image) => {
-    all.set(own, image * size);
-    pixels.set(known, image * height * width);
-  });
-  return { given: await generator.given(device, all, pixels), count };
+  for (let completion = 0; completion < count; completion++) {
+    all.set(shown[Math.floor(completion / each)], completion * size);
+    pixels.set(known, completion * height * width);
+  }
+  return { given: await generator.given(device, all, pixels), shown };
 }
 
 /** `[height, width]`: 1 where a pixel is given. */

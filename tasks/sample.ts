@@ -66,7 +66,7 @@ const TRACE = "trace.gif";
 const COMMAND: Command = {
   call: taskCall("sample"),
   summary:
-    "Generates images with a trained generator: one PNG per image, and grid.png with the first 64 of them.",
+    "Generates images with a trained generator: one PNG per image, and grid.png with the first 64 of them. Completions have a row per image on it, after what was given.",
   operands: [{ name: "RUN", description: "the folder of a generator's run, such as runs/ldm" }],
   options: settingsOf(OPTIONS),
   settings: samplingSettings(),
@@ -103,7 +103,7 @@ export async function main(args: readonly string[]): Promise<number> {
         images: options.complete!,
       })
     );
-  const count = completion?.count ?? options.count;
+  const count = completion === undefined ? options.count : completion.shown.length * options.each;
   const labels = labelsOf(options.class, count, generator.classes, dataset);
   await makeFolder(out);
   output.say(`making ${count} images on ${device.description}`);
@@ -141,7 +141,9 @@ export async function main(args: readonly string[]): Promise<number> {
     await writePicture(out, `${String(image).padStart(digits, "0")}.png`, values, imageShape);
   }
   const shown = Math.min(count, SHOWN);
-  const grid = drawImages(made.images.subarray(0, shown * size), [shown, ...imageShape]);
+  const grid = completion === undefined
+    ? drawImages(made.images.subarray(0, shown * size), [shown, ...imageShape])
+    : drawCompletions(completion.shown, made.images, options.each, imageShape);
   await writeAtomically(join(out, GRID), grid);
   if (trace !== undefined) {
     const picture = await drawTrace(trace, [Math.min(shown, batch), ...imageShape]);
@@ -153,6 +155,24 @@ export async function main(args: readonly string[]): Promise<number> {
     `the pictures are in ${out}, the first of them in ${join(out, GRID)} too`,
   ]);
   return 0;
+}
+
+/** The first images, a row each: what is given, then its completions. */
+function drawCompletions(
+  given: readonly Float32Array[],
+  made: Float32Array,
+  each: number,
+  imageShape: readonly number[],
+): Uint8Array<ArrayBuffer> {
+  const size = sizeOf(imageShape), columns = each + 1;
+  const rows = Math.min(given.length, Math.max(1, Math.floor(SHOWN / columns)));
+  const values = new Float32Array(rows * columns * size);
+  for (let row = 0; row < rows; row++) {
+    values.set(given[row], row * columns * size);
+    const own = made.subarray(row * each * size, (row + 1) * each * size);
+    values.set(own, (row * columns + 1) * size);
+  }
+  return drawImages(values, [rows * columns, ...imageShape], { columns });
 }
 
 /** The first images of each frame of a trace, as an animated GIF. */

@@ -125,6 +125,10 @@ Deno.test("images are completed, several times each; what is given comes first",
     assert.deepEqual(given(0), given(1));
     assert.deepEqual(given(3), given(5));
     assert.notDeepEqual(given(0), given(3));
+    const { data, width, height } = decode(await Deno.readFile(`${out}-${name}/grid.png`));
+    assert.deepEqual([width, height], [4 * 88 + 4, 2 * 88 + 4], "a row for each picture");
+    const hidden = mask === "top" ? 80 : 10;
+    assert.deepEqual([...data.subarray(width * hidden + 20, width * hidden + 22)], [128, 128]);
   }
   const ldm = [
     "sample",
