@@ -21,8 +21,8 @@ import type { ObjectiveKind } from "./kind.ts";
 export interface LatentDiffusionSettings extends DiffusionSettings {
   /** How the first stage's features are scaled. */
   readonly scaling: Scaling;
-  /** How many principal components of the features become the channels of the latents; `null`: the features' own
-   * channels do. */
+  /** How many principal components of the features become the channels of the latents, at most as many as the features
+   * have channels; `null`: the features' own channels do. */
   readonly components: number | null;
   /** Which features of the training images are kept in memory. */
   readonly cache: Cache;
@@ -38,7 +38,7 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
       "how a first stage's features are scaled to a standard deviation of 1: all by one number, or each channel on its own",
     ),
     components: z.int().min(1).nullable().default(null).describe(
-      "how many principal components of the features become the channels of the latents; none: the features' own channels do",
+      "how many principal components of the features become the channels of the latents, at most as many as the features have channels; none: the features' own channels do",
     ),
     cache: z.enum([...CACHES]).default("none").describe(
       "which features are kept in memory: none, those of the training images as they are, or also those of their mirror images",
@@ -52,8 +52,11 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
     const { seed, settings, model } = needs;
     const stage1 = firstStageOf(needs, "latents");
     const { scaling, components, cache } = settings;
+    const width = stage1.codebookDim;
     const latents = new LatentSpace(device, {
-      ...{ width: stage1.codebookDim, scaling, components: components ?? undefined },
+      width,
+      scaling,
+      components: components === null ? undefined : Math.min(components, width),
     });
     const own = { channels: latents.channels, classes: classesOf(needs) };
     const denoiser = createModel(UNETS, device, own, model, randomKey(seed, "initial model"));

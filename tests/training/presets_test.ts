@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../core/device.ts";
+import { randomKey } from "../../core/random.ts";
 import { memoryDataset } from "../../data/memory.ts";
-import { constructModel } from "../../training/construct.ts";
+import { FirstStage } from "../../models/first_stage.ts";
+import { VQVAE } from "../../models/vqvae.ts";
+import { createQuantizer } from "../../quantizers/registry.ts";
+import { constructModel, constructObjective } from "../../training/construct.ts";
 import { PRESETS } from "../../training/presets.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 
@@ -66,6 +70,23 @@ for (const [preset, [downsampling, width]] of Object.entries(GRIDS)) {
     assert.deepEqual([model.downsampling, model.quantizer.codebookDim], [downsampling, width]);
   });
 }
+
+Deno.test("ldm stands on features with fewer channels than it takes components", async () => {
+  using _scope = device.scope();
+  const key = randomKey(1, "narrow");
+  const network = new VQVAE(device, createQuantizer(device, { type: "fsq", levels: [4, 4] }, key), {
+    ...{ channels: 1, hidden: 8, residualHidden: 4, key },
+  });
+  const images = new Float32Array(4 * 8 * 8);
+  const dataset = memoryDataset({ name: "x", imageShape: [8, 8, 1], train: images, test: images });
+  const flags = { stage1: "runs/fsq", model: { width: 32 }, training: { batchSize: 4 } };
+  const config = settings("ldm", flags);
+  const stage1 = new FirstStage(network, key);
+  const { model } = await constructObjective(config, device, dataset, stage1);
+  const basis = model.namedBuffers().get("latents.basis") ??
+    model.namedParameters().get("latents.basis");
+  assert.deepEqual(basis?.shape, [2, 2]);
+});
 
 Deno.test("presets that share settings do not share objects that a caller could change", () => {
   const [first, second] = ["vqgan-f8", "vqgan-f4"].map((name) => PRESETS.get(name)!);
