@@ -2,7 +2,8 @@
 import { withoutGradients } from "../core/execute.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { FeatureStatistics, type Gaussian } from "./feature_statistics.ts";
-import { frechetDistance } from "./frechet.ts";
+import { frechetDistance, type FrechetScale } from "./frechet.ts";
+import type { ImageClassifier } from "./image_classifier.ts";
 import type { ImageMetric, MetricDescription } from "./image_metric.ts";
 import { type Images, imagesOn } from "./images.ts";
 import { inceptionScore } from "./inception_score.ts";
@@ -14,6 +15,14 @@ export interface FeatureNetwork {
   readonly dimensions: number;
   /** Computes the features. */
   forward(images: Tensor): Tensor;
+}
+
+/** A classifier of the classes of a data set: its features, and the scale of Fréchet distances in them. */
+export interface LearntFeatures {
+  /** The classifier; whoever asked for it frees it. */
+  readonly classifier: ImageClassifier;
+  /** Of as many training images as there are test images, against the test images. */
+  readonly scale: FrechetScale;
 }
 
 /** Computes features of images, once for all metrics that get the same images. */
@@ -76,11 +85,19 @@ export class FrechetMetric extends FeatureMetric {
   readonly #originals: FeatureStatistics;
   readonly #reconstructions: FeatureStatistics;
   readonly #reference: Gaussian | undefined;
+  /** What the number means, if known. */
+  readonly scale: FrechetScale | undefined;
 
   /** Starts with no images.
-   * @param reference statistics that replace those of the originals */
-  constructor(description: MetricDescription, extractor: FeatureExtractor, reference?: Gaussian) {
+   * @param reference statistics that replace those of the originals
+   * @param scale what the number means */
+  constructor(
+    description: MetricDescription,
+    extractor: FeatureExtractor,
+    { reference, scale }: { readonly reference?: Gaussian; readonly scale?: FrechetScale } = {},
+  ) {
     super(description, extractor);
+    this.scale = scale;
     this.#originals = new FeatureStatistics(extractor.dimensions);
     this.#reconstructions = new FeatureStatistics(extractor.dimensions);
     this.#reference = reference;

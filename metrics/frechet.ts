@@ -3,6 +3,14 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { greatestOf } from "../core/extremes.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 
+/** What a Fréchet distance means: the distances from the same real images between which others lie. */
+export interface FrechetScale {
+  /** Of other real images: what a perfect generator would have. */
+  readonly real: number;
+  /** Of images whose pixels are drawn independently, each from those of real images at its place. */
+  readonly independent: number;
+}
+
 /** ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2·√(C₁·C₂)): FID if the features are Inception's.
  *
  * The trace of the root is that of √(Fᵀ·C₂·F), where C₁ = F·Fᵀ. This matrix is symmetric, and its size is the rank of

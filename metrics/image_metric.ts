@@ -1,4 +1,5 @@
 /** The interface of image metrics. */
+import type { FrechetScale } from "./frechet.ts";
 import type { Images } from "./images.ts";
 
 /** The description of a metric. */
@@ -32,6 +33,8 @@ export interface ImageMetric extends Disposable {
   caution?(): string | undefined;
   /** How many equal pairs the number leaves out, for metrics that do so. */
   readonly equalPairs?: number;
+  /** What the number means, for Fréchet distances where it is known. */
+  readonly scale?: FrechetScale;
 }
 
 /** The mean over images of a number for each pair. */

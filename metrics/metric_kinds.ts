@@ -1,8 +1,15 @@
 /** The table of all image metrics: the name of each, what it needs, and how it is opened. */
 import type { Device } from "../core/tensor.ts";
 import type { DigitClassifier } from "./digit_features.ts";
-import { FeatureExtractor, FrechetMetric, KernelMetric, ScoreMetric } from "./feature_metrics.ts";
+import {
+  FeatureExtractor,
+  FrechetMetric,
+  KernelMetric,
+  type LearntFeatures,
+  ScoreMetric,
+} from "./feature_metrics.ts";
 import type { Gaussian } from "./feature_statistics.ts";
+import type { FrechetScale } from "./frechet.ts";
 import { type ImageMetric, MeanOverImages, type MetricDescription } from "./image_metric.ts";
 import { type Images, imagesOn } from "./images.ts";
 import { Lpips, LPIPS_FILES, type LpipsNetwork } from "./lpips.ts";
@@ -26,6 +33,8 @@ export interface MetricOptions {
   readonly reference?: { readonly gaussian: Gaussian; readonly hash: string };
   /** Trains the classifier for the digit features. */
   readonly digitClassifier: () => Promise<DigitClassifier>;
+  /** Trains a classifier of the data set's own classes for the learnt features; none without a data set. */
+  readonly learntFeatures?: () => Promise<LearntFeatures>;
 }
 
 /** One row of the table. */
@@ -62,10 +71,17 @@ export interface SharedDigits {
   readonly hash: string;
 }
 
+/** A classifier of a data set's own classes with what is computed through it. */
+export interface SharedLearnt extends SharedDigits {
+  /** What Fréchet distances in its features mean. */
+  readonly scale: FrechetScale;
+}
+
 /** Networks that several metrics look through, loaded once. */
 export class SharedNetworks implements Disposable {
   #inception: Promise<SharedInception> | undefined;
   #digits: Promise<SharedDigits> | undefined;
+  #learnt: Promise<SharedLearnt> | undefined;
   readonly #owned: Disposable[] = [];
 
   /** The Inception network of FID, its features, and its weights' hash. */
@@ -87,6 +103,20 @@ export class SharedNetworks implements Disposable {
       const classifier = this.own(await digitClassifier());
       const extractor = new FeatureExtractor(device, classifier);
       return { extractor, hash: await classifier.hash() };
+    })();
+  }
+
+  /** The features of a classifier of the data set's own classes, which is trained first, and its weights' hash. */
+  learnt({ device, learntFeatures }: MetricOptions): Promise<SharedLearnt> {
+    return this.#learnt ??= (async () => {
+      if (learntFeatures === undefined) {
+        throw new Error(
+          "Cannot learn features: a run on a data set with classes is needed, got none",
+        );
+      }
+      const { classifier, scale } = await learntFeatures();
+      const extractor = new FeatureExtractor(device, this.own(classifier));
+      return { extractor, hash: await classifier.hash(), scale };
     })();
   }
 
@@ -156,6 +186,9 @@ function toUnit({ values, shape }: Images): Images {
 const UNIT_GAUSSIAN: SsimOptions = { dataRange: 1, weights: "gaussian", sampleCovariance: false };
 
 const DIGIT_NEEDS = "grey images of 28x28; a classifier is trained first, in seconds";
+
+const LEARNT_NEEDS =
+  "a data set with classes; a classifier of them is trained first, in seconds for images of 32x32";
 
 /** Every metric by name; adding one is a file in this folder and a row here. */
 export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, MetricKind>([
@@ -264,7 +297,7 @@ export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, Met
         decimals: 3,
         weights: hash,
       };
-      return new FrechetMetric(description, extractor, reference?.gaussian);
+      return new FrechetMetric(description, extractor, { reference: reference?.gaussian });
     },
   }],
   ["kid", {
@@ -325,6 +358,41 @@ export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, Met
         definition:
           "unbiased squared MMD with (x.y/64 + 1)^3 of 64 features of a small classifier of digits, trained by this " +
           "program; mean over 100 subsets of at most 1000; not KID",
+        better: "lower",
+        decimals: 5,
+        weights: hash,
+      }, extractor);
+    },
+  }],
+  ["learnt-fid", {
+    needs: LEARNT_NEEDS,
+    beside: "learnt-kid",
+    async open(shared, options) {
+      const { extractor, hash, scale } = await shared.learnt(options);
+      return new FrechetMetric(
+        {
+          name: "FID (learnt features)",
+          definition:
+            "Frechet distance of 64 features of a small classifier of the data set's classes, trained by this " +
+            "program; not FID",
+          better: "lower",
+          decimals: 4,
+          weights: hash,
+        },
+        extractor,
+        { scale },
+      );
+    },
+  }],
+  ["learnt-kid", {
+    needs: LEARNT_NEEDS,
+    async open(shared, options) {
+      const { extractor, hash } = await shared.learnt(options);
+      return new KernelMetric({
+        name: "KID (learnt features)",
+        definition:
+          "unbiased squared MMD with (x.y/64 + 1)^3 of 64 features of a small classifier of the data set's classes, " +
+          "trained by this program; mean over 100 subsets of at most 1000; not KID",
         better: "lower",
         decimals: 5,
         weights: hash,

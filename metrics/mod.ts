@@ -8,6 +8,12 @@ export * from "./digit_features.ts";
 export * from "./feature_metrics.ts";
 export * from "./feature_statistics.ts";
 export * from "./frechet.ts";
+export {
+  ImageClassifier,
+  type ImageClassifierOptions,
+  type LabelledImages,
+  trainImageClassifier,
+} from "./image_classifier.ts";
 export * from "./image_metric.ts";
 export { type Images } from "./images.ts";
 export * from "./inception_score.ts";
@@ -21,6 +27,7 @@ export {
   type MetricOptions,
   type SharedDigits,
   type SharedInception,
+  type SharedLearnt,
   SharedNetworks,
 } from "./metric_kinds.ts";
 export * from "./mse.ts";

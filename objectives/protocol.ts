@@ -3,6 +3,7 @@
 import type { Dataset, MeasuredSplit } from "../data/dataset.ts";
 import type { Precision } from "../core/precision.ts";
 import { type JsonNumber, toJsonNumber } from "../files/json_number.ts";
+import type { FrechetScale } from "../metrics/frechet.ts";
 import type { Evaluation } from "./evaluate_model.ts";
 
 /** The measured images and the precision of the measurement. */
@@ -123,6 +124,9 @@ export interface Measurement {
   readonly caution: string | null;
   /** How many pairs were equal and are left out; `null` for a metric that uses every pair. */
   readonly equalPairs: number | null;
+  /** What the number means, for Fréchet distances where it is known: the distances of training images and of images with
+   * independent pixels. */
+  readonly scale?: FrechetScale;
   /** The hash of the protocol. A table column never mixes numbers of different hashes. */
   readonly protocol: string;
 }
@@ -136,10 +140,15 @@ export interface Measurement {
  * ```
  */
 export function remarksOn(
-  { caution, equalPairs }: Pick<Measurement, "caution" | "equalPairs">,
+  { caution, equalPairs, scale }: Pick<Measurement, "caution" | "equalPairs" | "scale">,
 ): readonly string[] {
   const equal = equalPairs === 1 ? "1 equal pair is" : `${equalPairs} equal pairs are`;
   return [
+    ...scale === undefined ? [] : [
+      `training images have ${scale.real.toFixed(2)}, images of independent pixels ${
+        scale.independent.toFixed(2)
+      }`,
+    ],
     ...caution === null ? [] : [caution],
     ...equalPairs === null || equalPairs === 0 ? [] : [`${equal} left out`],
   ];

@@ -1,6 +1,7 @@
 /** The report of a generator: one self-contained page. */
 import { sizeOf } from "../core/shape.ts";
 import type { Images } from "../metrics/images.ts";
+import { remarksOn } from "../objectives/protocol.ts";
 import type { Config } from "../training/config.ts";
 import type { GeneratorEvaluation } from "../training/generator_evaluation.ts";
 import type { RunRecord } from "../training/run_record.ts";
@@ -42,12 +43,13 @@ export function drawGeneratorReport(
     ),
   ];
   const rows = [
-    ...test.shown.map(([name, value]) => [name, value, test.protocol] as const),
-    ...measurements.map(({ name, value, decimals, better, protocol }) =>
-      [`${name}, ${better} is better`, value.toFixed(decimals), protocol] as const
-    ),
-  ].map(([name, value, protocol]) =>
-    markup`<tr><td>${name}</td><td class="value">${value}</td><td><code>${protocol}</code></td></tr>`
+    ...test.shown.map(([name, value]) => [name, value, "", test.protocol] as const),
+    ...measurements.map((one) => {
+      const about = [`${one.better} is better`, ...remarksOn(one)].join("; ");
+      return [one.name, one.value.toFixed(one.decimals), about, one.protocol] as const;
+    }),
+  ].map(([name, value, about, protocol]) =>
+    markup`<tr><td>${name}</td><td class="value">${value}</td><td class="faint">${about}</td><td><code>${protocol}</code></td></tr>`
   );
   return page(title, [
     markup`<header><h1>${title}</h1><p class="faint">${about}</p><dl class="numbers">${
@@ -66,7 +68,7 @@ export function drawGeneratorReport(
     section(
       "Numbers",
       "Numbers compare only where their protocols are the same.",
-      markup`<table><thead><tr><th>number</th><th>value</th><th>protocol</th></tr></thead>
+      markup`<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
 <tbody>${joinHtml(rows)}</tbody></table>
 ${drawProtocols({ ...test.protocols, ...protocols })}`,
     ),

@@ -13,6 +13,7 @@ import { readSettings, settingsOf } from "../settings/settings.ts";
 import { readyForJson } from "../files/json_number.ts";
 import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
 import type { MetricOptions } from "../metrics/metric_kinds.ts";
@@ -29,6 +30,7 @@ import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
 import { ImageEvaluation, type Rounding, type Unmeasured } from "../training/image_evaluation.ts";
+import { learnFeatures } from "../training/learnt_features.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../reports/run_report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
@@ -188,7 +190,9 @@ async function evaluateFolder(
   output.say(`evaluating ${path} on ${device.description}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint, options.weights);
-  using evaluation = await openEvaluation(names, device, options.rounding, { options, output });
+  using evaluation = await openEvaluation(names, device, options.rounding, {
+    ...{ options, output, dataset },
+  });
   const { split, limit } = options;
   const evaluated = await evaluateRun(evaluation, {
     device,
@@ -288,24 +292,34 @@ async function openEvaluation(
   names: readonly string[],
   device: Device,
   rounding: Rounding,
-  { options, output }: { readonly options: Options; readonly output: Output },
+  { options, output, dataset }: {
+    readonly options: Options;
+    readonly output: Output;
+    /** Without it there are no learnt features. */
+    readonly dataset?: Dataset;
+  },
 ): Promise<ImageEvaluation> {
   const evaluation = await ImageEvaluation.open(
     names,
-    await metricOptions(device, options),
+    await metricOptions(device, options, dataset),
     rounding,
   );
   for (const { metric } of evaluation.unmeasured) output.say(`going on without ${metric}`);
   return evaluation;
 }
 
-async function metricOptions(device: Device, options: Options): Promise<MetricOptions> {
+async function metricOptions(
+  device: Device,
+  options: Options,
+  dataset: Dataset | undefined,
+): Promise<MetricOptions> {
   const { "metrics.weights": weights, "metrics.reference": reference } = options;
   return {
     device,
     weights,
     reference: reference === null ? undefined : await readReference(reference),
     digitClassifier: () => trainOnDigits(device),
+    learntFeatures: dataset && (() => learnFeatures(device, dataset)),
   };
 }
 

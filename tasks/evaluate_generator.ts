@@ -1,6 +1,7 @@
 /** Evaluates a generator: the part of `evaluate` for such runs. */
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../core/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { digitLabels, openDigits } from "../data/digits.ts";
 import { readyForJson } from "../files/json_number.ts";
 import { trainDigitClassifier } from "../metrics/digit_features.ts";
@@ -10,6 +11,7 @@ import { drawGeneratorReport } from "../reports/generator_report.ts";
 import type { ModelWeights } from "../training/construct.ts";
 import { evaluateGenerator, type JudgedBy } from "../training/generator_evaluation.ts";
 import type { RunDevices } from "../reports/settings_table.ts";
+import { trainOnClasses } from "../training/learnt_features.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { readRunCosts } from "../training/run_files.ts";
 import { openGenerator } from "../training/open_generator.ts";
@@ -45,10 +47,10 @@ export async function evaluateGeneratorRun(
   const { config, generator, dataset } = run;
   using networks = new SharedNetworks();
   output.say(`evaluating ${path} on ${device.description}`);
-  const by = await judgeFor(networks, device, dataset.imageShape, metricsWeights);
+  const by = await judgeFor(networks, device, dataset, metricsWeights);
   if (by === undefined) {
     output.say(
-      "the images are not judged as a set: images other than 28×28 and grey need Inception's weights, --metrics.weights",
+      "the images are not judged as a set: without classes to learn features from, images other than 28×28 and grey need Inception's weights, --metrics.weights",
     );
   }
   const total = count ?? dataset.sizes.test;
@@ -97,23 +99,28 @@ export async function devicesOf(
   return { trained: trained?.device ?? null, measured: description };
 }
 
-/** The features for the evaluation: Inception if its weights are given, a digit classifier for images of the digits'
- * shape, otherwise none. */
+/** The features for the evaluation: Inception's if its weights are given; those of a classifier of the data set's own
+ * classes, unless these are the ten digits; those of a digit classifier for images of the digits' shape; otherwise none. */
 async function judgeFor(
   networks: SharedNetworks,
   device: Device,
-  [height, width, channels]: readonly number[],
+  dataset: Dataset,
   weights: string | null,
 ): Promise<JudgedBy | undefined> {
-  const options = { device, weights, digitClassifier: () => trainOnDigits(device) };
   if (weights !== null) {
+    const options = { device, weights, digitClassifier: () => trainOnDigits(device) };
     const { extractor, hash } = await networks.inception(options);
     return { name: "Inception features", extractor, hash };
   }
-  if (height !== 28 || width !== 28 || channels !== 1) return undefined;
-  const classifier = networks.own(await trainOnDigits(device));
+  const { imageShape, labels, classes, sequence } = dataset;
+  const digits = imageShape.join() === "28,28,1" &&
+    (labels === undefined || classes?.join() === "0,1,2,3,4,5,6,7,8,9");
+  if (!digits && (labels === undefined || sequence !== undefined)) return undefined;
+  const classifier = networks.own(
+    digits ? await trainOnDigits(device) : await trainOnClasses(device, dataset),
+  );
   return {
-    name: "digit features",
+    name: digits ? "digit features" : "learnt features",
     extractor: new FeatureExtractor(device, classifier),
     hash: await classifier.hash(),
     classifier,

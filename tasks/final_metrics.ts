@@ -8,6 +8,7 @@ import { readCheckpoint } from "../training/checkpoint.ts";
 import type { Config } from "../training/config.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
 import { ImageEvaluation, type Measurements } from "../training/image_evaluation.ts";
+import { learnFeatures } from "../training/learnt_features.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
 import type { RunFolder } from "../training/run_folder.ts";
 import { trainOnDigits } from "./evaluate_generator.ts";
@@ -35,6 +36,7 @@ export class FinalMetrics {
       device,
       weights: typeof weights === "string" ? weights : null,
       digitClassifier: () => trainOnDigits(device),
+      learntFeatures: () => learnFeatures(device, dataset),
     }, "float");
     using model = constructModel(config, device, dataset);
     restoreModel(model, await readCheckpoint(folder.checkpoint("weights")), "trained");

@@ -7,7 +7,7 @@ import type { Dataset, Split } from "../data/dataset.ts";
 import { type Classifier, classShare } from "../metrics/class_share.ts";
 import type { FeatureExtractor } from "../metrics/feature_metrics.ts";
 import { FeatureStatistics, type Gaussian } from "../metrics/feature_statistics.ts";
-import { frechetDistance } from "../metrics/frechet.ts";
+import { frechetDistance, type FrechetScale } from "../metrics/frechet.ts";
 import type { Images } from "../metrics/images.ts";
 import { type Features, meanKernelDistance } from "../metrics/kernel_distance.ts";
 import { neighbourhoodMetrics } from "../metrics/precision_recall.ts";
@@ -15,6 +15,7 @@ import type { Generator } from "../objectives/generator.ts";
 import type { ObjectiveEvaluation } from "../objectives/objective.ts";
 import type { Measurement } from "../objectives/protocol.ts";
 import { protocolOf } from "./generator_protocol.ts";
+import { frechetScale } from "./learnt_features.ts";
 
 /** The feature extractor and classifier that evaluate images. */
 export interface JudgedBy {
@@ -106,6 +107,9 @@ export async function evaluateGenerator(
   const generated = await featuresOf(by.extractor, parts(made, batchSize));
   const real = await featuresOf(by.extractor, partsOf(dataset, "test", batchSize));
   const numbers = await compareSets(device, real, generated, by.extractor.dimensions);
+  const scale = dataset.sequence === undefined
+    ? await frechetScale(by.extractor, dataset, gaussianOf(real, by.extractor.dimensions), count)
+    : undefined;
   if (labels !== undefined && by.classifier !== undefined) {
     numbers.push({
       ...{ metric: "class-share", name: "share of the class asked for", better: "higher" },
@@ -120,6 +124,7 @@ export async function evaluateGenerator(
       name: number.metric === "class-share" ? number.name : `${number.name} (${by.name})`,
       caution: cautionOf(number.metric, Math.min(count, real.count), by.extractor.dimensions),
       equalPairs: null,
+      ...number.metric === "fid" && scale !== undefined ? { scale } : {},
       protocol: hash,
     })),
     protocols: { [hash]: protocol },

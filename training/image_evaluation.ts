@@ -111,6 +111,7 @@ export class ImageEvaluation implements Disposable {
       const measured = this.#metrics.byName.get(metric)!;
       const { name, definition, better, decimals, weights = null } = measured.description;
       const caution = measured.caution?.() ?? null, equalPairs = measured.equalPairs ?? null;
+      const { scale } = measured;
       const protocol: MetricProtocol = {
         ...pairs,
         images: this.#images,
@@ -125,7 +126,7 @@ export class ImageEvaluation implements Disposable {
       protocols[hash] = protocol;
       measurements.push({
         ...{ metric, name, value, better, decimals },
-        ...{ caution, equalPairs, protocol: hash },
+        ...{ caution, equalPairs, ...scale === undefined ? {} : { scale }, protocol: hash },
       });
     }
     return { measurements, unmeasured: listed(unmeasured), protocols };

@@ -44,6 +44,7 @@ export * from "./presets.ts";
 export { type ConfigSources, type PartialConfig, resolveConfig } from "./resolve.ts";
 export * from "./folder_evaluation.ts";
 export * from "./image_evaluation.ts";
+export * from "./learnt_features.ts";
 export * from "./run_evaluation.ts";
 export { type RunRecord } from "./run_record.ts";
 export * from "./tensorboard/events.ts";

@@ -82,7 +82,14 @@ for (const [name, flags] of Object.entries(GENERATORS)) {
     const metrics = (judged.measurements as { metric: string }[]).map(({ metric }) => metric);
     assert.deepEqual(metrics.slice(0, 2), ["fid", "kid"]);
     const report = await Deno.readTextFile(`${run}/report.html`);
-    for (const part of ["Samples", "Nearest training images", "FID (digit features)"]) {
+    for (
+      const part of [
+        "Samples",
+        "Nearest training images",
+        "FID (digit features)",
+        "training images have",
+      ]
+    ) {
       assert.ok(report.includes(part), part);
     }
   });

@@ -1,0 +1,113 @@
+/** Features that a classifier of a data set's own classes learns, and what a Fréchet distance in some features means. */
+import { philox, randomKey } from "../core/random.ts";
+import { sizeOf } from "../core/shape.ts";
+import type { Device } from "../core/tensor.ts";
+import { classCount, type Dataset, type Split } from "../data/dataset.ts";
+import { FeatureExtractor, type LearntFeatures } from "../metrics/feature_metrics.ts";
+import { FeatureStatistics, type Gaussian } from "../metrics/feature_statistics.ts";
+import { frechetDistance, type FrechetScale } from "../metrics/frechet.ts";
+import { type ImageClassifier, trainImageClassifier } from "../metrics/image_classifier.ts";
+import type { Images } from "../metrics/images.ts";
+
+/** How many images are read at once. */
+const BATCH = 256;
+const SEED = 20230515;
+
+/** Trains a classifier of the classes of a data set on its training images.
+ * @throws {RangeError} the data set has no classes, or its images do not lie by index
+ */
+export async function trainOnClasses(device: Device, dataset: Dataset): Promise<ImageClassifier> {
+  const { name, labels, imageShape } = dataset;
+  if (labels === undefined || dataset.sequence !== undefined) {
+    throw new RangeError(
+      `Cannot learn features: the data set must have classes and images that lie by index, got ${name}`,
+    );
+  }
+  return await trainImageClassifier(device, {
+    ...{ imageShape, labels: labels.train, classes: classCount(dataset, "learnt features") },
+    images: (indices) => dataset.images("train", indices),
+  });
+}
+
+/** Trains a classifier of the classes of a data set and measures the scale of the distances in its features.
+ *
+ * ```ts
+ * import { learnFeatures, memoryDataset, openDevice } from "@codebook/codebook";
+ * import assert from "node:assert/strict";
+ * const train = Float32Array.from({ length: 8 * 16 }, (_, at) => at < 4 * 16 ? -1 : 1);
+ * const test = Float32Array.from({ length: 2 * 16 }, (_, at) => at < 16 ? -1 : 1);
+ * const labels = { train: Int32Array.of(0, 0, 0, 0, 1, 1, 1, 1), test: Int32Array.of(0, 1) };
+ * const tones = memoryDataset({ name: "tones", imageShape: [4, 4, 1], train, test, labels });
+ * using device = await openDevice("reference");
+ * const { classifier, scale } = await learnFeatures(device, tones);
+ * assert.equal(classifier.dimensions, 64);
+ * assert.ok(scale.real < scale.independent);
+ * classifier[Symbol.dispose]();
+ * ```
+ * @throws {RangeError} the data set has no classes, or its images do not lie by index
+ */
+export async function learnFeatures(device: Device, dataset: Dataset): Promise<LearntFeatures> {
+  const classifier = await trainOnClasses(device, dataset);
+  const extractor = new FeatureExtractor(device, classifier), count = dataset.sizes.test;
+  const test = await gaussianOf(extractor, dataset, "test", count);
+  return { classifier, scale: await frechetScale(extractor, dataset, test, count) };
+}
+
+/** The Fréchet distances from a data set's test images to real images and to images of independent pixels.
+ * @param test the statistics of the test images' features
+ * @param count how many images are compared with them; at most as many as there are training images
+ */
+export async function frechetScale(
+  extractor: FeatureExtractor,
+  dataset: Dataset,
+  test: Gaussian,
+  count: number,
+): Promise<FrechetScale> {
+  const real = await gaussianOf(extractor, dataset, "train", count);
+  const independent = await gaussianOf(extractor, dataset, "train", count, withIndependentPixels);
+  return {
+    real: frechetDistance(test, real),
+    independent: frechetDistance(test, independent),
+  };
+}
+
+/** The statistics of the features of images that are spread evenly over a part.
+ * @param change what is made of each batch first
+ */
+async function gaussianOf(
+  extractor: FeatureExtractor,
+  dataset: Dataset,
+  split: Split,
+  wanted: number,
+  change: (images: Images, batch: number) => Images = (images) => images,
+): Promise<Gaussian> {
+  const count = Math.min(wanted, dataset.sizes[split]), batches = Math.ceil(count / BATCH);
+  const statistics = new FeatureStatistics(extractor.dimensions);
+  for (let batch = 0; batch < batches; batch++) {
+    // Each batch is spread over the whole part, whose order often is that of the classes.
+    const size = Math.ceil((count - batch) / batches);
+    const indices = Int32Array.from(
+      { length: size },
+      (_, at) => Math.floor((batch + at * batches) * dataset.sizes[split] / count),
+    );
+    const values = await dataset.images(split, indices);
+    const images = change({ values, shape: [size, ...dataset.imageShape] }, batch);
+    statistics.add(await extractor.features(images));
+  }
+  return statistics.gaussian();
+}
+
+/** Draws each pixel anew, from the same place of any image of the batch. */
+function withIndependentPixels({ values, shape }: Images, batch: number): Images {
+  const [count, height, width, channels] = shape, size = sizeOf([height, width, channels]);
+  const key = randomKey(SEED, "independent pixels"), words = new Uint32Array(4);
+  const drawn = new Float32Array(values.length);
+  for (let pixel = 0; pixel < values.length / channels; pixel++) {
+    philox(key, batch, pixel, words);
+    const to = pixel * channels, from = words[0] % count * size + to % size;
+    for (let channel = 0; channel < channels; channel++) {
+      drawn[to + channel] = values[from + channel];
+    }
+  }
+  return { values: drawn, shape };
+}
