@@ -5,13 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export NO_COLOR=1
 
-for command in slurmctld slurmd munged sbatch mpirun.openmpi; do
-  if command -v "$command" >/dev/null; then continue; fi
+# srun loads PMIx by the name that only the package for developers has.
+if ! type slurmctld slurmd munged sbatch mpirun.openmpi &>/dev/null || ! ls /usr/lib/*/pmix2/lib/libpmix.so &>/dev/null; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    slurmctld slurmd slurm-client munge openmpi-bin >/dev/null
-  break
-done
+    slurmctld slurmd slurm-client munge openmpi-bin libpmix-dev >/dev/null
+fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 folder=$(mktemp -d)
@@ -127,10 +126,11 @@ write_study tiny 3 '{
   "16 codes": {},
   "broken": { "optimizer": { "learningRate": 1e6 }, "training": { "maxSteps": 20 } }
 }'
-ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm --jobs 2 --slurm.options "--partition all --time 10"
+ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm --jobs 2 --slurm.options "--partition all --time 10 --hold"
 ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm | tee "$folder/again"
 grep -q "3 of the runs are left to the jobs" "$folder/again" || fail "runs of the queue were submitted again"
 squeue --array
+scontrol release "$(job_of tiny)"
 until_holds is_over
 if ablate collect "$folder/tiny" >"$folder/collected"; then fail "a study with a failed run has the exit code 0"; fi
 cat "$folder/collected"
@@ -153,11 +153,11 @@ launch long
 check_steps long 400
 
 echo "== Two processes share a run, started by mpirun, then by srun"
-write_study shared 200 '{ "run": {} }'
+write_study shared 60 '{ "run": {} }'
 launch shared --slurm.tasks 2
-stop_after shared 20
+stop_after shared 10
 launch shared --slurm.tasks 2 --slurm.start "srun --mpi=pmix"
-check_steps shared 200
+check_steps shared 60
 [[ $(grep -hc "^training on .*Open MPI.*, 2 ranks into" "$folder"/shared/slurm/*.log) == $'1\n1' ]] ||
   fail "the run was not shared by two processes twice"
 
@@ -168,6 +168,7 @@ until_holds is_over
 if ablate collect "$folder/wrong" >"$folder/collected"; then fail "a study with a failed run has the exit code 0"; fi
 cat "$folder/collected"
 grep -q "Failed: which run.* must be finite" "$folder/collected" || fail "the failure is not told"
-if launch shared --retry --slurm.tasks 3 2>"$folder/refused"; then fail "a batch of 16 was shared by 3"; fi
+if launch wrong --retry --slurm.tasks 3 2>"$folder/refused"; then fail "a batch of 16 was shared by 3"; fi
+grep -q "training.batchSize must be a multiple of their number, got 16" "$folder/refused" || fail "why is not told"
 
 echo "ok: Slurm $(sinfo --version | cut -d' ' -f2)"
