@@ -26,6 +26,8 @@ export interface BatchPart {
 }
 
 const WHOLE: BatchPart = { rank: 0, count: 1 };
+/** No image of a batch. */
+const NONE = [0, 0] as const;
 
 /** Which training batches. */
 export interface TrainingBatchesOptions {
@@ -90,8 +92,10 @@ export function trainingBatches(
   }
   const shuffle = randomKey(seed, "shuffle", epoch);
   if (dataset.sequence !== undefined) {
-    const batches = dataset.sequence("train", { batchSize, skip, key: shuffle });
-    return ahead(dataset, take(unlabelled(batches, part), steps - skip));
+    const size = batchSize / part.count, from = part.rank * size;
+    const wanted = (batch: number) => batch < skip ? NONE : [from, from + size] as const;
+    const batches = dataset.sequence("train", { batchSize, wanted, key: shuffle });
+    return ahead(dataset, take(unlabelled(batches), steps - skip));
   }
   const order = permutation(shuffle, dataset.sizes.train)
     .subarray(skip * batchSize, steps * batchSize);
@@ -110,7 +114,8 @@ export function evaluationBatches(
   checkBatchSize(batchSize);
   const isOwn = (batch: number) => batch % part.count === part.rank;
   if (dataset.sequence !== undefined) {
-    const own = only(unlabelled(dataset.sequence(split, { batchSize }), WHOLE), isOwn);
+    const wanted = (batch: number, count: number) => isOwn(batch) ? [0, count] as const : NONE;
+    const own = unlabelled(dataset.sequence(split, { batchSize, wanted }));
     return ahead(dataset, placed(own, batchSize, part));
   }
   const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
@@ -151,16 +156,6 @@ function cut(order: Int32Array<ArrayBuffer>, batchSize: number): Int32Array<Arra
   );
 }
 
-async function* only(
-  batches: AsyncIterable<Loaded>,
-  isWanted: (batch: number) => boolean,
-): AsyncGenerator<Loaded> {
-  let number = 0;
-  for await (const batch of batches) {
-    if (isWanted(number++)) yield batch;
-  }
-}
-
 /** Tells batches, of which every `count`-th from the `rank`-th on are there, their places. */
 async function* placed(
   batches: AsyncIterable<Loaded>,
@@ -176,17 +171,16 @@ async function* placed(
 
 async function* unlabelled(
   batches: AsyncIterableIterator<Float32Array<ArrayBuffer>>,
-  part: BatchPart,
 ): AsyncGenerator<Loaded> {
-  for await (const images of batches) yield { images: partOf(images, part) };
+  for await (const images of batches) yield { images };
 }
 
-function partOf<A extends Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
-  batch: A,
+function partOf(
+  batch: Int32Array<ArrayBuffer>,
   { rank, count }: BatchPart,
-): A {
+): Int32Array<ArrayBuffer> {
   const size = batch.length / count;
-  return batch.subarray(rank * size, (rank + 1) * size) as A;
+  return batch.subarray(rank * size, (rank + 1) * size);
 }
 
 async function* take(

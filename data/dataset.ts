@@ -11,8 +11,11 @@ export type MeasuredSplit = Split | "validation";
 export interface SequenceOptions {
   /** Images a batch; what is left at the end is a smaller one. */
   readonly batchSize: number;
-  /** How many batches to leave out at the start, undecoded; 0. */
-  readonly skip?: number;
+  /** Which images of a batch to give; all by default. The others are not decoded, and a batch without any is left out.
+   * @param batch its number, from 0
+   * @param count how many images it has
+   */
+  readonly wanted?: (batch: number, count: number) => readonly [from: number, to: number];
   /** Of the order, the crops and the flips; none: the set's own order, centre crops, no flips. */
   readonly key?: RandomKey;
 }
@@ -44,7 +47,7 @@ export interface Dataset {
   images(split: Split, indices: Int32Array, key?: RandomKey): Promise<Float32Array<ArrayBuffer>>;
   /** Only where images do not lie by index: reads a part once, in an order that the key determines. `images` then
    * reads from the start of the part to the last index asked for, at every call.
-   * @returns batches of values of `[count, height, width, channels]` in [−1, 1], row-major
+   * @returns the wanted images of each batch, values of `[count, height, width, channels]` in [−1, 1], row-major
    * @throws {Error} as `images`, or a shard cannot be read
    */
   sequence?(

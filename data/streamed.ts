@@ -30,6 +30,18 @@ export interface StreamedDatasetOptions {
 
 type Values = Float32Array<ArrayBuffer>;
 
+/** Which images of a batch to decode, and how. */
+interface DecodeOptions {
+  /** The place of the batch's first image in the sequence; by default 0. */
+  readonly first?: number;
+  /** The first that is wanted; by default that of the batch. */
+  readonly from?: number;
+  /** The end of those that are wanted; by default that of the batch. */
+  readonly to?: number;
+  /** Of the crops and flips. */
+  readonly key?: RandomKey;
+}
+
 /** The maximum number of shards used to measure the variance; each has to be opened. */
 const MEASURED_SHARDS = 16;
 
@@ -59,7 +71,7 @@ class StreamedDataset implements Dataset {
     const measured = this.sizes.train > MEASURED
       ? await this.#spread()
       : await Array.fromAsync(this.#encoded("train"));
-    this.variance = byteVariance(await this.#decode("train", measured, 0));
+    this.variance = byteVariance(await this.#decode("train", measured));
     return this;
   }
 
@@ -95,7 +107,7 @@ class StreamedDataset implements Dataset {
     }
     const [size] = this.imageShape;
     const values = new Float32Array(indices.length * size * size * 3);
-    (await this.#decode(split, found, 0)).forEach((bytes, image) => {
+    (await this.#decode(split, found)).forEach((bytes, image) => {
       for (const place of foundAt[image]) scaleBytes(bytes, values, place * size * size * 3);
     });
     return values;
@@ -103,17 +115,14 @@ class StreamedDataset implements Dataset {
 
   async *sequence(
     split: Split,
-    { batchSize, skip = 0, key }: SequenceOptions,
+    { batchSize, wanted = (_, count) => [0, count], key }: SequenceOptions,
   ): AsyncGenerator<Values> {
-    let position = 0;
-    let batch: EncodedImage[] = [];
-    for await (const image of this.#encoded(split, key)) {
-      if (position++ < skip * batchSize) continue;
-      if (batch.push(image) < batchSize) continue;
-      yield await this.#values(split, batch, position - batchSize, key);
-      batch = [];
+    let number = 0;
+    for await (const batch of batched(this.#encoded(split, key), batchSize)) {
+      const first = number * batchSize, [from, to] = wanted(number, batch.length);
+      if (from < to) yield await this.#values(split, batch, { first, from, to, key });
+      number++;
     }
-    if (batch.length > 0) yield await this.#values(split, batch, position - batch.length, key);
   }
 
   /** The images of a part, still encoded: shards in random order, images through a shuffle buffer. */
@@ -141,44 +150,60 @@ class StreamedDataset implements Dataset {
   async #values(
     split: Split,
     images: readonly EncodedImage[],
-    first: number,
-    key?: RandomKey,
+    options: DecodeOptions,
   ): Promise<Values> {
     const [size] = this.imageShape;
-    const values = new Float32Array(images.length * size * size * 3);
-    (await this.#decode(split, images, first, key)).forEach((bytes, place) =>
-      scaleBytes(bytes, values, place * size * size * 3)
-    );
+    const decoded = await this.#decode(split, images, options);
+    const values = new Float32Array(decoded.length * size * size * 3);
+    decoded.forEach((bytes, place) => scaleBytes(bytes, values, place * size * size * 3));
     return values;
   }
 
-  /** Decodes a sequence of images. A broken one is replaced by the next intact one of the sequence, wrapping around at
-   * the end. So the contents of later batches are known without decoding.
-   * @param first the position of the first image in the sequence
-   */
+  /** Decodes some of the images of a batch. A broken one is replaced by the next intact one of the batch, wrapping around
+   * at the end, which may be one that is not wanted. So the contents of later batches are known without decoding. */
   async #decode(
     split: Split,
-    images: readonly EncodedImage[],
-    first: number,
-    key?: RandomKey,
+    batch: readonly EncodedImage[],
+    { first = 0, from = 0, to = batch.length, key }: DecodeOptions = {},
   ): Promise<Uint8Array[]> {
     const augment = key === undefined || split === "test" ? undefined : augmented(key);
-    const results = await this.#decoder.decode(
-      images,
-      images.map((_, place) =>
-        augment === undefined ? CENTRED : drawPlacement(augment, first + place, this.#settings)
-      ),
-    );
-    for (const result of results) {
-      if (result instanceof BrokenImage) this.#broken.leaveOut(result);
+    const decode = async (places: readonly number[]) => {
+      const results = await this.#decoder.decode(
+        places.map((place) => batch[place]),
+        places.map((place) =>
+          augment === undefined ? CENTRED : drawPlacement(augment, first + place, this.#settings)
+        ),
+      );
+      return results.map((result) => {
+        if (!(result instanceof BrokenImage)) return result;
+        this.#broken.leaveOut(result);
+      });
+    };
+    const places = batch.map((_, place) => (from + place) % batch.length);
+    const results = await decode(places.slice(0, to - from));
+    let whole = results.at(-1);
+    for (const place of places.slice(to - from)) {
+      if (whole !== undefined) break;
+      [whole] = await decode([place]);
     }
-    return results.map((_, place) => {
-      const whole = [...results.slice(place), ...results.slice(0, place)]
-        .find((result) => result instanceof Uint8Array);
+    whole ??= results.find((result) => result !== undefined);
+    return results.toReversed().map((result) => {
+      whole = result ?? whole;
       if (whole === undefined) throw this.#broken.allBroken(split);
       return whole;
-    });
+    }).reverse();
   }
+}
+
+/** Items in batches; what is left at the end is a smaller one. */
+async function* batched<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
+  let batch: Item[] = [];
+  for await (const item of items) {
+    if (batch.push(item) < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }
 
 /** The key of the shuffle buffer, different from that of the order of the shards. */
@@ -191,7 +216,8 @@ const augmented = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "aug
  * current batches, and one image per thread.
  *
  * The order of an epoch depends only on the seed and the epoch: the shards in random order, then the images through the
- * buffer. A resumed run reads the epoch's shards again from the first, and skips the images already used without
+ * buffer. Where several processes share the batches, each goes through the whole sequence and decodes its own part; of
+ * a tar file in the file system it reads the other images' headers alone. A resumed run reads the epoch's shards again from the first, and skips the images already used without
  * decoding them.
  * @throws {Error} a part has no shard, or a shard cannot be read
  */

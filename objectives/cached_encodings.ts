@@ -5,6 +5,7 @@ import { philox, type RandomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 
 /** What to cache: nothing; the features or codes of the images as they are, without the random augmentation of the data
  * set (crops, flips); or those of the images and of their mirror images. In the last case each step draws one of the
@@ -30,7 +31,7 @@ export class CachedEncodings {
     this.#flipped = flipped;
   }
 
-  /** Encodes all training images.
+  /** Encodes all training images. Several processes encode a part each, and every one gets all.
    * @param encode maps images `[B, H, W, C]` to a tensor with B rows, float32 or int32
    * @throws {RangeError} the images cannot be read by index
    */
@@ -39,6 +40,7 @@ export class CachedEncodings {
     dataset: Dataset,
     cache: Exclude<Cache, "none">,
     encode: (images: Tensor) => Tensor,
+    replicas: Replicas = SINGLE,
   ): Promise<CachedEncodings> {
     if (dataset.sequence !== undefined) {
       throw new RangeError(
@@ -47,20 +49,24 @@ export class CachedEncodings {
     }
     const { train } = dataset.sizes, flips = cache === "flips";
     let values: HostArray | undefined, shape: readonly number[] = [];
-    for (let start = 0; start < train; start += BATCH) {
-      const count = Math.min(BATCH, train - start);
-      const indices = Int32Array.from({ length: count }, (_, i) => start + i);
+    for (let start = 0; start < train; start += BATCH * replicas.count) {
+      const all = Math.min(BATCH * replicas.count, train - start);
+      const count = Math.ceil(all / replicas.count), first = start + replicas.rank * count;
+      // Every process has as many rows; what is over at the end is the last image once more.
+      const indices = Int32Array.from({ length: count }, (_, i) => Math.min(first + i, train - 1));
       const images = await dataset.images("train", indices);
       const parts = flips ? [images, mirrored(images, dataset)] : [images];
       for (const [part, pixels] of parts.entries()) {
         using _scope = device.scope();
         const tensor = device.tensor(pixels, [count, ...dataset.imageShape]);
-        const encoded = withoutGradients(() => encode(tensor));
+        const encoded = replicas.gather(withoutGradients(() => encode(tensor)));
         shape = encoded.shape.slice(1);
-        const size = sizeOf(shape), all = parts.length * train * size;
-        const own = encoded.dtype === "float32" ? await encoded.floats() : await encoded.integers();
-        values ??= own instanceof Float32Array ? new Float32Array(all) : new Int32Array(all);
-        values.set(own, (part * train + start) * size);
+        const size = sizeOf(shape), room = parts.length * train * size;
+        const rows = encoded.dtype === "float32"
+          ? await encoded.floats()
+          : await encoded.integers();
+        values ??= rows instanceof Float32Array ? new Float32Array(room) : new Int32Array(room);
+        values.set(rows.subarray(0, all * size), (part * train + start) * size);
       }
     }
     return new CachedEncodings(values!, shape, flips ? train : undefined);

@@ -262,11 +262,11 @@ export abstract class CodeGenerator<
   ): Promise<Int32Array<ArrayBuffer>>;
 
   /** Encodes the training images, if their codes are cached. */
-  override async prepare(device: Device): Promise<void> {
+  override async prepare(device: Device, replicas?: Replicas): Promise<void> {
     const { dataset, cache = "none" } = this.#options;
     if (cache === "none" || this.#cached !== undefined) return;
     const encode = (images: Tensor) => this.encode(images);
-    this.#cached = await CachedEncodings.encode(device, dataset, cache, encode);
+    this.#cached = await CachedEncodings.encode(device, dataset, cache, encode, replicas);
   }
 
   /** Makes a training step. The loss is the mean of −ln p over the target codes. */

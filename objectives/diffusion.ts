@@ -138,7 +138,7 @@ export class DiffusionObjective extends Generator {
 
   /** Measures the latents' statistics, unless a checkpoint had them. Encodes the training images, if their features are
    * cached. */
-  override async prepare(device: Device): Promise<void> {
+  override async prepare(device: Device, replicas?: Replicas): Promise<void> {
     const { stage1, dataset, cache = "none" } = this.#options;
     const { latents } = this.model;
     if (stage1 === undefined || latents === undefined) return;
@@ -149,6 +149,7 @@ export class DiffusionObjective extends Generator {
         dataset,
         cache,
         (images) => stage1.features(images),
+        replicas,
       );
     }
   }

@@ -4,6 +4,7 @@ import type { JsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";
 import type { MeasuredSplit } from "../data/dataset.ts";
 import { type Context, Module } from "../nn/module.ts";
+import type { Replicas } from "../nn/replicas.ts";
 
 /** The training batch of a step, on the device. */
 export interface TrainingBatch {
@@ -78,8 +79,9 @@ export abstract class Objective extends Module {
   /** Called once before the first step of a session, for example to measure the data. Results that a checkpoint keeps
    * are not computed again. By default it does nothing.
    * @param device the device of the model
+   * @param replicas the processes that train together; by default one
    */
-  prepare(_device: Device): Promise<void> {
+  prepare(_device: Device, _replicas?: Replicas): Promise<void> {
     return Promise.resolve();
   }
 

@@ -2,9 +2,10 @@
 import { fileURLToPath } from "node:url";
 import { usualBlasPaths, usualDnnPaths } from "../core/library_paths.ts";
 import { dataRoot } from "../data/download.ts";
+import { MPI_VARIABLES } from "../training/distributed/mpi_library.ts";
 
-/** Environment variables that a run reads: where files are kept, and what the graphics driver and the decoder of images
- * ask for. */
+/** Environment variables that a run reads: where files are kept, what the graphics driver and the decoder of images ask
+ * for, and which of several processes this is. */
 const VARIABLES = [
   ...[
     "CODEBOOK_DATA",
@@ -15,7 +16,8 @@ const VARIABLES = [
     "XDG_RUNTIME_DIR",
   ],
   ...["npm_package_config_libvips", "MALLOC_ARENA_MAX"],
-] as const;
+  ...MPI_VARIABLES,
+];
 
 /** What a run asks the system for: the home folder, in which downloads are kept, and its host, for the lock. */
 const SYSTEM = ["homedir", "hostname"] as const;

@@ -18,8 +18,13 @@ export interface RunProcessOptions {
   readonly onLine: (line: string) => void;
   /** Flags of the task `train` that are not allowed in its `config.json`, see `flagsBesideFile`; none by default. */
   readonly flags?: readonly string[];
+  /** The command that starts several processes, which train the run together by MPI: `mpirun -n 4`. By default one
+   * process trains it. */
+  readonly starter?: readonly string[];
 }
 
+/** The flag of the task `train` for a run of several processes. */
+export const RANKS_FLAG = "--distributed=mpi";
 /** The exit code of a run that was stopped with a checkpoint. */
 const INTERRUPTED = 130;
 /** The largest number of characters kept of an error. */
@@ -30,7 +35,7 @@ const TRAIN: string = import.meta.resolve("../tasks/train_in_study.ts");
 
 /** Trains the run whose `config.json` is in a folder, starting from its last checkpoint if it has one. If it fails, it
  * writes `failure.json`; an earlier `failure.json` is removed.
- * @throws {Error} processes cannot be started
+ * @throws {Error} processes cannot be started; without the starter, the message names it
  */
 export async function trainToRecord(folder: string, options: RunProcessOptions): Promise<RunEnd> {
   await clearFailure(folder);
@@ -46,18 +51,16 @@ export async function trainToRecord(folder: string, options: RunProcessOptions):
  */
 async function trainInProcess(
   folder: string,
-  { signal, onLine, flags = [] }: RunProcessOptions,
+  { signal, onLine, flags = [], starter = [] }: RunProcessOptions,
 ): Promise<RunEnd> {
   const saved = await new RunFolder(folder).readConfig().catch(() => null); // The run itself reports what is wrong with it.
   const permissions = runPermissions(placesOf(folder, saved));
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", ...lockFlags(), ...permissions, TRAIN, "--out", folder, "--resume", ...flags],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1" },
-    detached: true,
-  }).spawn();
+  const ranks = starter.length === 0 ? [] : [RANKS_FLAG];
+  const run = [TRAIN, "--out", folder, "--resume", ...ranks, ...flags];
+  const child = spawn([
+    ...starter,
+    ...[Deno.execPath(), "run", ...lockFlags(), ...permissions, ...run],
+  ]);
   let stopping: Promise<void> | undefined;
   const stop = () => {
     stopping ??= child.stdin.close().catch(() => {}); // It may be gone.
@@ -75,6 +78,22 @@ async function trainInProcess(
     signal.removeEventListener("abort", stop);
     stop();
     await Promise.all([stopping, child.status]); // No process outlives the call, even after an error.
+  }
+}
+
+function spawn([command, ...args]: readonly string[]): Deno.ChildProcess {
+  try {
+    return new Deno.Command(command, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      env: { NO_COLOR: "1" },
+      detached: true,
+    }).spawn();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error(`Cannot train a run: ${command} must be on PATH, got none`, { cause });
   }
 }
 

@@ -82,7 +82,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   if (remote !== undefined) {
     if (remote.check !== undefined) asUsage(() => remote.check!(study));
-    const launched = await launchStudy(study, remote, place);
+    const launched = await asInput(() => launchStudy(study, remote, place));
     const { next, damage } = launched, records = allRecords(launched);
     output.result({ study: study.name, out, runs: records, next }, next);
     for (const line of [...damage.map(showDamage), showCounts(records, out)]) {

@@ -23,6 +23,12 @@ export const LAUNCH_OPTIONS = {
     arraySize: z.int().min(1).default(1000).describe(
       "runs in an array at most; more are several arrays, one after another. Slurm's MaxArraySize must be above",
     ),
+    tasks: z.int().min(1).default(1).describe(
+      "processes that train each run together by MPI, each on its part of every batch",
+    ),
+    start: text().describe(
+      'the command that starts those processes in a job; none: "mpirun --bind-to none"; or "srun --mpi=pmix"',
+    ),
   }).prefault({}),
   kubernetes: z.strictObject({
     image: text().describe("the image, with Deno and this project, required"),
@@ -67,7 +73,11 @@ export function remoteLauncher(
       if (jobs !== undefined) refuse("--jobs and --launcher print must not stand together", "both");
       return new PrintLauncher();
     case "slurm":
-      return new SlurmLauncher({ ...slurm, jobs, options: slurm.options ?? undefined });
+      return new SlurmLauncher({
+        ...{ ...slurm, jobs },
+        options: slurm.options ?? undefined,
+        start: slurm.start ?? undefined,
+      });
     case "kubernetes": {
       const { image, claim, folder, project, limits } = kubernetes;
       if (image === null) return refuse("--kubernetes.image must be given", "none");

@@ -77,17 +77,25 @@ const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
 
 /** Runs the task and returns the exit code.
  * @param args the command line arguments
+ * @param begin called by every process before it reads the run's folder; the same result in all of them, false if
+ * there is nothing to train
  */
-export async function main(args: readonly string[]): Promise<number> {
+export async function main(
+  args: readonly string[],
+  begin: (communicator: Communicator) => Promise<boolean> = () => Promise.resolve(true),
+): Promise<number> {
   try {
-    return await run(args);
+    return await run(args, begin);
   } catch (error) {
     awaitTurnToFail();
     throw error;
   }
 }
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(
+  args: readonly string[],
+  begin: (communicator: Communicator) => Promise<boolean>,
+): Promise<number> {
   const line = readCommandLine(args, COMMAND);
   if (line.help !== undefined) {
     console.log(showHelp(COMMAND, line.help, { presets: PRESET_NOTES }));
@@ -98,6 +106,10 @@ async function run(args: readonly string[]): Promise<number> {
   );
   const config = await configure(options, line.settings);
   const communicator = openRanks(options, line.options);
+  if (!await begin(communicator)) {
+    communicator[Symbol.dispose]();
+    return 0;
+  }
   const { rank } = communicator;
   const folder = rank === 0 ? new RunFolder(config.out) : new ReadOnlyRunFolder(config.out);
   const output = rank > 0

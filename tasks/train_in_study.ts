@@ -1,17 +1,21 @@
-/** The process of a study's run. It runs the task `train` with `--out FOLDER --resume` until the study stops it or
- * ends; then, for a generator that is evaluated, the task `evaluate`.
+/** The process of a study's run, or one of several that train it together. It runs the task `train` with `--out FOLDER
+ * --resume` until the study stops it or ends; then, for a generator that is evaluated, the first process runs the task
+ * `evaluate`.
  *
- * The study holds the other end of stdin. It closes when the study stops the run, or when the study's process ends for
- * any reason. The run then stops as on Ctrl-C, with a checkpoint. While a run is still stopping, or is trained
- * elsewhere, it holds the run's lock. The next process of the run waits for the lock; there may then be nothing left to
- * do.
+ * The study holds the other end of the first process's stdin. It closes when the study stops the run, or when the
+ * study's process ends for any reason. The run then stops as on Ctrl-C, with a checkpoint. While a run is still
+ * stopping, or is trained elsewhere, it holds the run's lock. The next process of the run waits for the lock; there may
+ * then be nothing left to do.
  */
 import { join } from "node:path";
 import { awaitLock } from "../files/folder_lock.ts";
+import { type Communicator, isAnyRank } from "../training/distributed/communicator.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { readJudgement, readJudging } from "../studies/judging.ts";
+import { RANKS_FLAG } from "../studies/run_process.ts";
 import type { Config } from "../training/config.ts";
 import { runTask } from "./fail.ts";
+import { main as train } from "./train.ts";
 
 async function stopWithStudy(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
@@ -19,22 +23,32 @@ async function stopWithStudy(): Promise<void> {
 }
 
 const [, folder, , ...flags] = Deno.args;
-stopWithStudy();
-await awaitLock(
-  join(folder, "run.lock"),
-  (holder) => console.log(`waiting for ${holder}, which trains this run`),
-);
-await runTask(async () => {
-  const run = new RunFolder(folder);
-  if (await run.state() !== "finished") {
-    const { main } = await import("./train.ts");
-    const code = await main(Deno.args);
-    if (code !== 0) return code;
+const run = new RunFolder(folder);
+let isFirst = true;
+
+/** Waits for the run's lock; false if the run is finished then. */
+async function begin(communicator: Communicator): Promise<boolean> {
+  isFirst = communicator.rank === 0;
+  if (isFirst) {
+    stopWithStudy();
+    await awaitLock(
+      join(folder, "run.lock"),
+      (holder) => console.log(`waiting for ${holder}, which trains this run`),
+    );
   }
+  communicator.barrier("for the run's lock", Infinity);
+  const finished = isFirst && await run.state() === "finished";
+  return !isAnyRank(communicator, finished, "the run is finished");
+}
+
+await runTask(async () => {
+  const code = await train(Deno.args, begin);
+  if (code !== 0 || !isFirst) return code;
   const judging = await readJudging(folder);
   if (judging === undefined || await readJudgement(folder) !== undefined) return 0;
   const { device } = await run.readConfig() as Config;
-  const { main } = await import("./evaluate.ts");
+  const { main: evaluate } = await import("./evaluate.ts");
   const count = judging.samples === null ? [] : ["--count", `${judging.samples}`];
-  return await main([folder, "--device", device, ...count, ...flags]);
+  const own = flags.filter((flag) => flag !== RANKS_FLAG);
+  return await evaluate([folder, "--device", device, ...count, ...own]);
 });

@@ -1,5 +1,6 @@
 /** Training with several processes: its flags, and the checks that the processes have the same settings. */
 import * as z from "zod";
+import { checkRanks } from "../training/distributed/check_ranks.ts";
 import { type Communicator, gatherTexts } from "../training/distributed/communicator.ts";
 import { openMpi } from "../training/distributed/mpi.ts";
 import { SingleCommunicator } from "../training/distributed/single.ts";
@@ -48,19 +49,8 @@ export function shareConfig(config: Config, communicator: Communicator): Config 
   if (size === 1) return config;
   return asUsage(() => {
     checkSame(config, communicator);
-    const { device, training: { batchSize, accumulate }, cpu } = config;
-    if (device === "webgpu") {
-      throw new RangeError(
-        `Cannot train over ${size} processes: device must be auto, cpu or reference, whose memory MPI sends as it lies, got webgpu`,
-      );
-    }
-    if (batchSize % (size * accumulate) !== 0) {
-      throw new RangeError(
-        `Cannot train over ${size} processes: training.batchSize must be a multiple of ${
-          accumulate === 1 ? "their number" : `their number times training.accumulate ${accumulate}`
-        }, got ${batchSize}`,
-      );
-    }
+    checkRanks(config, size);
+    const { device, cpu } = config;
     const threads = cpu.threads ?? threadsOfEach(communicator);
     return { ...config, device: device === "auto" ? "cpu" : device, cpu: { ...cpu, threads } };
   });

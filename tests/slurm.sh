@@ -5,11 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export NO_COLOR=1
 
-if ! command -v slurmctld slurmd munged sbatch >/dev/null; then
+# srun loads PMIx by the name that only the package for developers has.
+if ! type slurmctld slurmd munged sbatch mpirun.openmpi &>/dev/null || ! ls /usr/lib/*/pmix2/lib/libpmix.so &>/dev/null; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    slurmctld slurmd slurm-client munge >/dev/null
+    slurmctld slurmd slurm-client munge openmpi-bin libpmix-dev >/dev/null
 fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 folder=$(mktemp -d)
 chmod 755 "$folder"
@@ -95,10 +97,28 @@ write_study() {
 }
 JSON
 }
-# Whether the run of the study long has recorded so many lines.
-has_lines() { (($(cat "$folder"/long/runs/*/metrics.jsonl | wc -l) >= $1)); }
-launch_long() { ablate "$folder/long.json" --out "$folder/long" --launcher slurm; }
-job_of_long() { squeue --noheader --format=%F --name long; }
+# Whether the run of a study has recorded so many lines.
+has_lines() { (($(cat "$folder/$1"/runs/*/metrics.jsonl | wc -l) >= $2)); }
+# Launches a study of this folder, with more flags.
+launch() { ablate "$folder/$1.json" --out "$folder/$1" --launcher slurm "${@:2}"; }
+job_of() { squeue --noheader --format=%F --name "$1"; }
+# Stops the run of a study, with a checkpoint, after so many lines.
+stop_after() {
+  until_holds has_lines "$1" "$2"
+  scancel --signal TERM --batch "$(job_of "$1")"
+  until_holds is_over
+  if ablate collect "$folder/$1" >"$folder/collected"; then fail "a study that was stopped has the exit code 0"; fi
+  cat "$folder/collected"
+  grep -q "which run, seed 42: started" "$folder/collected" || fail "the stopped run is not told"
+}
+# The study is finished, and its run took every step once.
+check_steps() {
+  until_holds is_over
+  ablate collect "$folder/$1"
+  local steps
+  steps=$(grep -h '"kind":"step"' "$folder/$1"/runs/*/metrics.jsonl | grep -oE '"step":[0-9]+' | cut -d: -f2)
+  [[ $steps == "$(seq "$2")" ]] || fail "the steps must be 1 to $2, got $steps"
+}
 
 echo "== Three runs, one of which fails, launched twice"
 write_study tiny 3 '{
@@ -106,10 +126,11 @@ write_study tiny 3 '{
   "16 codes": {},
   "broken": { "optimizer": { "learningRate": 1e6 }, "training": { "maxSteps": 20 } }
 }'
-ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm --jobs 2 --slurm.options "--partition all --time 10"
+ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm --jobs 2 --slurm.options "--partition all --time 10 --hold"
 ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm | tee "$folder/again"
 grep -q "3 of the runs are left to the jobs" "$folder/again" || fail "runs of the queue were submitted again"
 squeue --array
+scontrol release "$(job_of tiny)"
 until_holds is_over
 if ablate collect "$folder/tiny" >"$folder/collected"; then fail "a study with a failed run has the exit code 0"; fi
 cat "$folder/collected"
@@ -120,23 +141,34 @@ grep -q "2 of 3 runs are finished, 1 failed" "$folder/collected" || fail "the ru
 
 echo "== A run that is requeued in the middle goes on"
 write_study long 400 '{ "run": {} }'
-launch_long
-until_holds has_lines 20
-scontrol requeue "$(job_of_long)"
+launch long
+until_holds has_lines long 20
+scontrol requeue "$(job_of long)"
 has_two_sessions() { (($(grep -c "^training on" "$folder"/long/slurm/*_0.log) == 2)); }
 until_holds has_two_sessions
 
 echo "== One that is stopped in the middle goes on when the study is launched again"
-until_holds has_lines 60
-scancel --signal TERM --batch "$(job_of_long)"
+stop_after long 60
+launch long
+check_steps long 400
+
+echo "== Two processes share a run, started by mpirun, then by srun"
+write_study shared 60 '{ "run": {} }'
+launch shared --slurm.tasks 2
+stop_after shared 10
+launch shared --slurm.tasks 2 --slurm.start "srun --mpi=pmix"
+check_steps shared 60
+[[ $(grep -hc "^training on .*Open MPI.*, 2 ranks into" "$folder"/shared/slurm/*.log) == $'1\n1' ]] ||
+  fail "the run was not shared by two processes twice"
+
+echo "== An error of a shared run is told, and one that cannot be shared is not submitted"
+write_study wrong 20 '{ "run": { "optimizer": { "learningRate": 1e6 } } }'
+launch wrong --slurm.tasks 2
 until_holds is_over
-if ablate collect "$folder/long" >"$folder/collected"; then fail "a study that was stopped has the exit code 0"; fi
+if ablate collect "$folder/wrong" >"$folder/collected"; then fail "a study with a failed run has the exit code 0"; fi
 cat "$folder/collected"
-grep -q "which run, seed 42: started" "$folder/collected" || fail "the stopped run is not told"
-launch_long
-until_holds is_over
-ablate collect "$folder/long"
-steps=$(grep -h '"kind":"step"' "$folder"/long/runs/*/metrics.jsonl | grep -oE '"step":[0-9]+' | cut -d: -f2)
-[[ $steps == "$(seq 400)" ]] || fail "the steps must be 1 to 400, got $steps"
+grep -q "Failed: which run.* must be finite" "$folder/collected" || fail "the failure is not told"
+if launch wrong --retry --slurm.tasks 3 2>"$folder/refused"; then fail "a batch of 16 was shared by 3"; fi
+grep -q "training.batchSize must be a multiple of their number, got 16" "$folder/refused" || fail "why is not told"
 
 echo "ok: Slurm $(sinfo --version | cut -d' ' -f2)"

@@ -236,7 +236,7 @@ class Run implements Disposable {
   async start(): Promise<TrainingSummary> {
     const { device, objective, resume = false, folder, onProfile } = this.#options;
     if (resume) await this.#restore();
-    await objective.prepare(device);
+    await objective.prepare(device, this.#replicas);
     this.#communicator.barrier("for all ranks to be ready", Infinity);
     if (this.#replicas.count > 1) this.#checkSame(await this.#wholeState());
     const end = await folder.begin(this.#step, this.#owesEvaluation);

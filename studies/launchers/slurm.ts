@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../../files/atomic_write.ts";
+import { checkRanks } from "../../training/distributed/check_ranks.ts";
 import { flagsBesideFile } from "../../training/origins.ts";
 import { hasControls } from "../../training/printable.ts";
 import type { PlannedRun } from "../plan.ts";
@@ -19,15 +20,28 @@ export interface SlurmOptions {
   /** The largest number of runs in an array, 1,000 by default. Slurm's MaxArraySize, 1,001 by default, must be
    * greater. */
   readonly arraySize?: number;
+  /** Processes that train each run together by MPI, 1 by default. The number of images in a batch must be a multiple of
+   * it. */
+  readonly tasks?: number;
+  /** The command, with its options, that starts the processes inside a job: `mpirun --bind-to none` by default, or
+   * `srun --mpi=pmix`. `-n` and their number are added. */
+  readonly start?: string;
 }
+
+/** Without a binding, a process has the threads of all cores that the job has on its node, divided by its processes
+ * there. */
+const MPIRUN = "mpirun --bind-to none";
 
 /** Seconds between the stop signal and the end of a job's time: enough for a step and a checkpoint. */
 const GRACE = 120;
 /** Options that the launcher sets itself and that the runs need. */
 const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
+/** The same for runs of several processes. */
+const OWN_OF_TASKS = /(?:^|\s)(--ntasks|-n)(?=[\s=\d]|$)/;
 
 /** Submits a job array with one task per run, with the `sbatch` on PATH. More runs than fit in an array become several
- * arrays, one after another. The nodes must have the study's folder, this project and Deno at the same paths as this
+ * arrays, one after another. With several `tasks`, each run is shared by that many processes, on one node or several:
+ * the first of the job's nodes starts them with `mpirun`. The nodes must have the study's folder, this project and Deno at the same paths as this
  * machine.
  *
  * A task that is requeued, or stopped two minutes before its time limit, continues from the run's last checkpoint when
@@ -39,6 +53,7 @@ const OWN = /(?:^|\s)(--array|-a|--chdir|-D|--wrap)(?=[\s=]|$)/;
  * import { SlurmLauncher } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * new SlurmLauncher({ jobs: 8, options: "--partition gpu --time 4:00:00" });
+ * new SlurmLauncher({ tasks: 16, options: "--nodes 2 --cpus-per-task 4" }); // Each run over two nodes.
  * assert.throws(() => new SlurmLauncher({ options: "--array 0-3" }), /--array must be left to the launcher/);
  * ```
  */
@@ -46,38 +61,45 @@ export class SlurmLauncher implements Launcher {
   readonly #jobs?: number;
   readonly #options?: string;
   readonly #arraySize: number;
+  readonly #tasks: number;
+  readonly #starter: readonly string[];
 
   /** Creates the launcher.
    * @throws {RangeError} an option is invalid
    */
-  constructor({ jobs, options, arraySize = 1000 }: SlurmOptions = {}) {
+  constructor({ jobs, options, arraySize = 1000, tasks = 1, start }: SlurmOptions = {}) {
     checkJobs(jobs ?? 1);
-    if (!(Number.isInteger(arraySize) && arraySize >= 1)) {
-      throw new RangeError(
-        `Cannot launch with slurm: arraySize must be an integer of at least 1, got ${arraySize}`,
-      );
+    for (const [name, value] of Object.entries({ arraySize, tasks })) {
+      if (Number.isInteger(value) && value >= 1) continue;
+      refuse(`${name} must be an integer of at least 1`, value);
+    }
+    if (start !== undefined && tasks === 1) {
+      refuse("start must stand with tasks of at least 2, the processes that it starts", start);
+    }
+    if (start !== undefined && (!/^\S/.test(start) || hasControls(start))) {
+      refuse("start must be a command, in a line", JSON.stringify(start));
     }
     if (options !== undefined && (!/^-./.test(options) || hasControls(options))) {
-      throw new RangeError(
-        `Cannot launch with slurm: the options must be those of sbatch, in a line, got ${
-          JSON.stringify(options)
-        }`,
-      );
+      refuse("the options must be those of sbatch, in a line", JSON.stringify(options));
     }
-    const own = options?.match(OWN)?.[1];
-    if (own !== undefined) {
-      throw new RangeError(
-        `Cannot launch with slurm: ${own} must be left to the launcher, got ${options}`,
-      );
-    }
+    const own = options?.match(OWN)?.[1] ??
+      (tasks > 1 ? options?.match(OWN_OF_TASKS)?.[1] : undefined);
+    if (own !== undefined) refuse(`${own} must be left to the launcher`, options);
     this.#jobs = jobs;
     this.#options = options;
     this.#arraySize = arraySize;
+    this.#tasks = tasks;
+    this.#starter = tasks === 1
+      ? []
+      : [...(start ?? MPIRUN).split(" ").filter((word) => word !== ""), "-n", `${tasks}`];
   }
 
-  /** Writes every run's configuration and the scripts, and submits them. */
+  /** Writes every run's configuration and the scripts, and submits them.
+   * @throws {RangeError} a run cannot be shared by so many processes; thrown before anything is submitted
+   */
   async launch({ study, out, runs }: StudyWork): Promise<readonly string[]> {
     const folder = join(out, "slurm");
+    for (const { config } of runs) checkRanks(config, this.#tasks);
     checkPath(resolve(folder));
     checkWord(Deno.cwd());
     await mkdir(folder, { recursive: true });
@@ -116,6 +138,7 @@ export class SlurmLauncher implements Launcher {
     const limit = this.#jobs === undefined ? "" : `%${this.#jobs}`;
     const options = [
       `--job-name=${name}`,
+      ...this.#tasks === 1 ? [] : [`--ntasks=${this.#tasks}`],
       `--array=0-${runs.length - 1}${limit}`,
       `--chdir=${quoteSbatch(Deno.cwd())}`,
       `--output=${quoteSbatch(`${resolve(out).replaceAll("%", "%%")}/slurm/%A_%a.log`)}`,
@@ -125,7 +148,10 @@ export class SlurmLauncher implements Launcher {
       ...this.#options === undefined ? [] : [this.#options],
     ];
     // All runs have the same flags, because no axis may set them.
-    const flags = flagsBesideFile(runs[0].config).map((word) => ` ${quoteShell(word)}`).join("");
+    const flags = [
+      ...flagsBesideFile(runs[0].config),
+      ...this.#tasks === 1 ? [] : ["--", ...this.#starter],
+    ].map((word) => ` ${quoteShell(word)}`).join("");
     const folders = runs.map(({ config }) => `  ${quoteShell(resolve(config.out))}\n`);
     return `#!/bin/bash
 ${options.map((option) => `#SBATCH ${option}\n`).join("")}
@@ -136,14 +162,18 @@ exec ${trainCommand(out).map(quoteShell).join(" ")} "\${runs[SLURM_ARRAY_TASK_ID
   }
 }
 
+function refuse(requirement: string, got: unknown): never {
+  throw new RangeError(`Cannot launch with slurm: ${requirement}, got ${got}`);
+}
+
 /** Rejects a folder that Slurm cannot write its output to.
  * @throws {RangeError} its path has control characters or backslashes
  */
 function checkPath(folder: string): void {
   checkWord(folder);
   if (!folder.includes("\\")) return;
-  throw new RangeError(
-    `Cannot launch with slurm: the folder's path must have no backslash, which means something in the names of Slurm's ` +
-      `files, got ${folder}`,
+  refuse(
+    "the folder's path must have no backslash, which means something in the names of Slurm's files",
+    folder,
   );
 }

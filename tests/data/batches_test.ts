@@ -151,10 +151,11 @@ function inSequence(dataset: Dataset): Dataset {
   const { name, imageShape, sizes, variance } = dataset;
   return {
     ...{ name, imageShape, sizes, variance, images: dataset.images.bind(dataset) },
-    async *sequence(split, { batchSize, skip = 0 }) {
-      for (let start = skip * batchSize; start < sizes[split]; start += batchSize) {
-        const length = Math.min(batchSize, sizes[split] - start);
-        yield await dataset.images(split, Int32Array.from({ length }, (_, place) => start + place));
+    async *sequence(split, { batchSize, wanted = (_, count) => [0, count] }) {
+      for (let start = 0; start < sizes[split]; start += batchSize) {
+        const [from, to] = wanted(start / batchSize, Math.min(batchSize, sizes[split] - start));
+        const indices = Int32Array.from({ length: to - from }, (_, place) => start + from + place);
+        if (from < to) yield await dataset.images(split, indices);
       }
     },
   };

@@ -5,8 +5,13 @@ import fc from "fast-check";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import sharp from "sharp";
 import { randomKey } from "../../core/random.ts";
-import { evaluationBatches, trainingBatches } from "../../data/batches.ts";
+import {
+  evaluationBatches,
+  trainingBatches,
+  type TrainingBatchesOptions,
+} from "../../data/batches.ts";
 import type { Dataset } from "../../data/dataset.ts";
+import { ImageDecoder } from "../../data/decoder.ts";
 import { openDataset } from "../../data/registry.ts";
 import { expandBraces } from "../../data/shards.ts";
 import { shuffled } from "../../data/shuffle_buffer.ts";
@@ -48,12 +53,12 @@ function parquet(images: readonly (Uint8Array | null)[], rows = 3): Uint8Array<A
 
 async function epochOf(
   dataset: Dataset,
-  options: { epoch?: number; skip?: number; seed?: number } = {},
+  options: Partial<TrainingBatchesOptions> = {},
 ): Promise<number[]> {
   const numbers: number[] = [];
   const batches = trainingBatches(dataset, { seed: 7, epoch: 0, batchSize: 3, ...options });
   for await (const { images, count } of batches) {
-    assert.equal(count, 3);
+    assert.equal(count, 3 / (options.part?.count ?? 1));
     numbers.push(...numbersIn(images, dataset));
   }
   return numbers;
@@ -74,6 +79,11 @@ async function checkSequences(dataset: Dataset): Promise<void> {
   assert.deepEqual(await epochOf(dataset, { skip: 2 }), first.slice(6), "resumed exactly");
   assert.notDeepEqual(await epochOf(dataset, { epoch: 1 }), first);
   assert.notDeepEqual(await epochOf(dataset, { seed: 8 }), first);
+  const parts = await Promise.all(
+    [0, 1, 2].map((rank) => epochOf(dataset, { skip: 1, part: { rank, count: 3 } })),
+  );
+  const joined = parts[0].flatMap((_, step) => parts.map((part) => part[step]));
+  assert.deepEqual(joined, first.slice(3), "three processes have the batches of one");
   const tests: number[][] = [];
   for await (const { images } of evaluationBatches(dataset, { split: "test", batchSize: 3 })) {
     tests.push(numbersIn(images, dataset));
@@ -184,6 +194,26 @@ testInFolder(
       "of its batch",
     );
     assert.deepEqual(got, expected.with(place, substitute));
+    const count = 3, shared = await open("broken.tar", 1);
+    const { decode } = ImageDecoder.prototype;
+    let decoded = 0;
+    ImageDecoder.prototype.decode = function (images, placements) {
+      decoded += images.length;
+      return decode.call(this, images, placements);
+    };
+    try {
+      for (const rank of [0, 1, 2]) {
+        const own = await epochOf(shared, { part: { rank, count } });
+        assert.deepEqual(own, got.filter((_, at) => at % count === rank), "as in one process");
+      }
+    } finally {
+      ImageDecoder.prototype.decode = decode;
+    }
+    assert.equal(
+      decoded,
+      numbers.length + 1,
+      "every image once, and the one in a broken one's place",
+    );
     assert.match(
       messages[0],
       /left out broken image 1 of webdataset broken\.tar: 4\.png of .*broken\.tar: /,

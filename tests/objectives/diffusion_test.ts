@@ -1,10 +1,12 @@
 /** The objective of diffusion: its step, what it measures, what it makes, and what it refuses. */
 import assert from "node:assert/strict";
 import { normal } from "../../core/functions/creation.ts";
+import { concatenate } from "../../core/functions/movement.ts";
 import { philox, randomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { evaluationBatches } from "../../data/batches.ts";
 import { partKey } from "../../nn/initializers.ts";
+import { type Replicas, SINGLE } from "../../nn/replicas.ts";
 import { CachedEncodings } from "../../objectives/cached_encodings.ts";
 import type { Prediction } from "../../objectives/diffusion/prediction.ts";
 import { NoiseSchedule } from "../../objectives/diffusion/schedule.ts";
@@ -109,6 +111,19 @@ testOnEach(
     const features = (images: Tensor) => stage1.features(images);
     const kept = await CachedEncodings.encode(device, waves(), "images", features);
     assertClose(await kept.read(device, batch.indices, key).floats(), plain, 1e-6, "as they are");
+    let encoded = 0;
+    const twice: Replicas = { ...SINGLE, count: 2, gather: (x) => concatenate([x, x]) };
+    const counted = (images: Tensor) => {
+      encoded += images.shape[0];
+      return features(images);
+    };
+    const shared = await CachedEncodings.encode(device, waves(), "images", counted, twice);
+    assert.equal(encoded, Math.ceil(waves().sizes.train / 2), "each of two processes has a half");
+    const own = batch.indices.map((index) => index % encoded);
+    assert.deepEqual(
+      await shared.read(device, batch.indices, key).floats(),
+      await shared.read(device, own, key).floats(),
+    );
     const both = await CachedEncodings.encode(device, waves(), "flips", features);
     const read = await both.read(device, batch.indices, key).floats();
     let turned = 0;
