@@ -13,7 +13,7 @@ import { INTERRUPTED, Interruption } from "./interruption.ts";
 
 async function main(): Promise<number> {
   const [folder, ...flags] = Deno.args;
-  using interruption = new Interruption(() => console.log("stopping after the step under way"));
+  using interruption = new Interruption(() => console.log("stopping after the current step"));
   const end = await trainToRecord(folder, {
     signal: interruption.signal,
     onLine: (line) => console.log(printable(line)),

@@ -35,7 +35,7 @@ export function openRanks(
   const [flag] = Object.keys(nest(Object.entries(given)).mpi ?? {});
   if (flag === undefined) return new SingleCommunicator();
   throw new UsageError(
-    `Cannot read the command line: --mpi.${flag} must stand with --distributed mpi, got it without`,
+    `Cannot read the command line: --mpi.${flag} must be given with --distributed mpi, got it alone`,
   );
 }
 
@@ -51,7 +51,7 @@ export function shareConfig(config: Config, communicator: Communicator): Config 
     const { device, training: { batchSize, accumulate }, cpu } = config;
     if (device === "webgpu") {
       throw new RangeError(
-        `Cannot train over ${size} processes: device must be auto, cpu or reference, whose memory MPI sends as it lies, got webgpu`,
+        `Cannot train over ${size} processes: device must be auto, cpu or reference, whose memory MPI can send directly, got webgpu`,
       );
     }
     if (batchSize % (size * accumulate) !== 0) {

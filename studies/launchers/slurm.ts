@@ -59,7 +59,7 @@ export class SlurmLauncher implements Launcher {
     }
     if (options !== undefined && (!/^-./.test(options) || hasControls(options))) {
       throw new RangeError(
-        `Cannot launch with slurm: the options must be those of sbatch, in a line, got ${
+        `Cannot launch with slurm: the options must be options of sbatch on one line, got ${
           JSON.stringify(options)
         }`,
       );
@@ -143,7 +143,7 @@ function checkPath(folder: string): void {
   checkWord(folder);
   if (!folder.includes("\\")) return;
   throw new RangeError(
-    `Cannot launch with slurm: the folder's path must have no backslash, which means something in the names of Slurm's ` +
-      `files, got ${folder}`,
+    `Cannot launch with slurm: the folder's path must have no backslash, which has a special meaning in Slurm's file ` +
+      `names, got ${folder}`,
   );
 }

@@ -21,6 +21,7 @@ export const NOT_RUN: readonly (readonly [command: RegExp, reason: string])[] = 
 /** What stands for the words that a reader replaces. */
 const WORDS: readonly (readonly [words: RegExp, instead: string])[] = [
   [/^npx -y deno@\S+/, "deno"],
+  [/^deno task train --resume$/, "deno task train --out runs/vanilla --resume"],
   [/sample RUN/, "sample runs/gpt"],
   [/\b(RUN|CONFIG)\b/, "runs/digits"],
   [/\bPRESET\b/, "digits"],
@@ -67,9 +68,10 @@ function jobOf(command: string, folder: string): Job {
 
 /** The commands that run in a checkout, in order. */
 export function jobsIn(folder: string, { mpi }: { readonly mpi: boolean }): readonly Job[] {
-  return TYPED.filter((command) => !NOT_RUN.some(([known]) => known.test(command)))
+  const jobs = TYPED.filter((command) => !NOT_RUN.some(([known]) => known.test(command)))
     .filter((command) => mpi || !command.startsWith("mpirun"))
     .map((command) => jobOf(command, folder));
+  return jobs.filter(({ line }, at) => jobs.findIndex((other) => other.line === line) === at);
 }
 
 /** Whether one job writes what the other writes or reads. */

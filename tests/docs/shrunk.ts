@@ -32,7 +32,11 @@ const FLAGS: Readonly<Record<string, (command: string) => string>> = {
     return `${NETWORKS[preset ?? ""] ?? VQVAE} --training.batchSize 16 --training.maxSteps 1`;
   },
   evaluate: (command) => command.includes("--images") ? "" : "--limit 32 --count 32",
-  sample: (command) => `--count 4${/ldm/.test(command) ? " --steps 2" : ""}`,
+  sample: (command) =>
+    command.includes("runs/published")
+      ? "--count 4 --steps 2 --class 2"
+      : `--count 4${command.includes("ldm") ? " --steps 2" : ""}`,
+  doctor: (command) => command.includes("vqgan") ? "--model.ch 32 --batch 1" : "",
   ablate: (command) => /^deno task ablate (decay|collect)/.test(command) ? "" : "--dry-run",
   bench: () => "--runs 1 --batch 2",
   import: (command) => command.includes("vqgan") ? "--data.name shapes --data.size 16" : "",

@@ -291,7 +291,7 @@ Deno.test("what cannot be made is refused", async () => {
     plain.generate(reference, { count: 1, key, settings: {}, given }),
     {
       name: "RangeError",
-      message: "Cannot complete images: a generator of codes is needed, got a diffusion",
+      message: "Cannot complete images: a generator of codes is needed, got a diffusion model",
     },
   );
   await assert.rejects(

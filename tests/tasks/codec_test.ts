@@ -88,7 +88,7 @@ for (
     assert.equal(readSampleGrid(png, shown, [28, 28, channels]).imageShape[2], channels);
     if (images === squares) {
       for (const { stderr } of [encoded, rebuilt]) {
-        assert.match(stderr, /of grey images: 1 of 3 are in colour, and are taken as grey/);
+        assert.match(stderr, /of grey images: 1 of 3 are in colour, and are converted to grey/);
       }
     }
   });
@@ -126,8 +126,8 @@ Deno.test("one image, --crop, and --skip-broken", async () => {
   const flags = ["--crop", "--skip-broken", "--out"];
   const { result, stderr } = await run("encode", FIXTURE, odd, ...flags, `${folder}/odd.npy`);
   assert.deepEqual([result.images, result.broken], [1, 2]);
-  assert.match(stderr, /Cannot read .*b\.jpg: it must be an image .*; it is left out$/m);
-  assert.match(stderr, /^2 broken images were left out$/m);
+  assert.match(stderr, /Cannot read .*b\.jpg: it must be an image .*; skipped$/m);
+  assert.match(stderr, /^2 broken images were skipped$/m);
   const { shape } = decodeNpy(Deno.readFileSync(`${folder}/odd.npy`), "it");
   assert.deepEqual(shape, [1, 7, 10]);
   const single = await run(
@@ -230,7 +230,7 @@ Deno.test("Ctrl-C ends the work in order: no codes, whole pictures, nothing part
       printed += text;
     }
     assert.equal((await child.status).code, 130, printed + await errors);
-    assert.match(printed, /^stopping after this batch; Ctrl-C again stops at once$/m);
+    assert.match(printed, /^stopping after this batch; press Ctrl-C again to stop at once$/m);
     assert.match(printed, task === "encode" ? /was not written$/m : /has \d+ of 600 images$/m);
   }
   const left = snapshot(folder).map((line) => line.split(" ")[0]).filter((path) =>

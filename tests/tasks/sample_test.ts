@@ -21,7 +21,7 @@ async function ok(task: string, ...args: readonly string[]): Promise<Record<stri
 async function refused(task: string, ...args: readonly string[]): Promise<string> {
   const { code, stderr } = await runTask(task, args);
   assert.equal(code, 2, stderr);
-  assert.doesNotMatch(stderr, /not foreseen/);
+  assert.doesNotMatch(stderr, /not expected/);
   return stderr;
 }
 
