@@ -307,7 +307,7 @@ Deno.test("what cannot be made is refused", async () => {
     () => tinyDiffusion(reference, { network: { classes: 3 }, dataset: classedWaves() }),
     {
       name: "RangeError",
-      message: "Cannot train with classes: the data set must tell 3 classes, got 2 of waves",
+      message: "Cannot train with classes: the data set must have 3 classes, got 2 of waves",
     },
   );
 });

@@ -107,7 +107,7 @@ Deno.test("an array of NumPy's has the same codes; without its names the picture
   assert.deepEqual([...pictures(`${folder}/named`).keys()], ["a.png", "b.png", "sub/a.png"]);
   Deno.removeSync(`${folder}/same.json`);
   const { stderr } = await run("decode", FIXTURE, array, "--out", `${folder}/numbered`);
-  assert.match(stderr, /does not say of which run it is/);
+  assert.match(stderr, /does not name the run that made it/);
   const numbered = pictures(`${folder}/numbered`);
   assert.deepEqual([...numbered.keys()], ["0000.png", "0001.png", "0002.png"]);
   assert.equal(
@@ -155,7 +155,7 @@ Deno.test("codes of other weights are decoded with --force alone", async () => {
   );
   assert.throws(() => Deno.statSync(out), Deno.errors.NotFound);
   const forced = await run("decode", FIXTURE, codes, "--out", out, "--force");
-  assert.match(forced.stderr, /is of the weights 0123456789abcdef, and is decoded with 6250c765/);
+  assert.match(forced.stderr, /was made with the weights 0123456789abcdef, and is decoded with 6250c765/);
   assert.equal(pictures(out).size, 3);
 });
 
@@ -178,7 +178,7 @@ Deno.test("what cannot be done is refused in words, and nothing is written", asy
     ["encode", [FIXTURE, `${folder}/empty`, "--out", file], 1, /must hold images .*, got none$/m],
     ["encode", [FIXTURE, `${folder}/none`, "--out", file], 1, /must be a folder or an image, got/],
     ["encode", [squares, squares, "--out", file], 1, /the folder must hold a run, got none$/m],
-    ["reconstruct", [FIXTURE, squares, "--out", squares], 1, /no picture may replace an image/],
+    ["reconstruct", [FIXTURE, squares, "--out", squares], 1, /no output may replace an input image/],
     [
       "reconstruct",
       [FIXTURE, squares],

@@ -167,7 +167,7 @@ Deno.test("classes are taken by name or number, and refused where there are none
   );
   assert.match(
     await refused("sample", `${folder}/gpt`, "--class", "1", "--out", `${folder}/none`),
-    /the run must have been trained with classes, got --class 1 of one that was not/,
+    /the run must have been trained with classes, got --class 1 for a run without classes/,
   );
   assert.match(
     await refused("sample", run),

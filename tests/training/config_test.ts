@@ -189,7 +189,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ quantizer: "vanilla" }, "quantizer must be an object"],
     [
       { quantizer: { type: "fsq", levels: [8, 1] } },
-      "quantizer.levels must be one or more with commas between, each an integer of at least 2, got [8,1]",
+      "quantizer.levels must be one or more, separated by commas, each an integer of at least 2, got [8,1]",
     ],
     [{ quantizer: { type: "fsq", levels: [] } }, "each an integer of at least 2, got []"],
     [
