@@ -114,6 +114,6 @@ export function classCount(
     return classes?.length ?? labels.train.reduce((most, label) => Math.max(most, label + 1), 0);
   }
   throw new RangeError(
-    `Cannot train with classes: ${setting} must be false for a data set without, got true with ${name}; ${CLASSED}`,
+    `Cannot train with classes: ${setting} must be false for a data set without classes, got true with ${name}; ${CLASSED}`,
   );
 }

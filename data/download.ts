@@ -24,15 +24,15 @@ export interface RemoteFile {
 
 /** The settings of data sets that are downloaded. */
 export interface DownloadSettings {
-  /** The folder that downloads are kept in. */
+  /** The folder for downloads. */
   readonly root: string | null;
 }
 
-/** The schema of the folder that downloads are kept in. */
+/** The schema of the folder for downloads. */
 export const rootSetting: z.ZodType<string | null> = z.string().min(1).nullable().default(null)
-  .describe("the folder that downloads are kept in; none: CODEBOOK_DATA, else ~/.cache/codebook");
+  .describe("the folder for downloads; none: CODEBOOK_DATA, else ~/.cache/codebook");
 
-/** The folder that downloads are kept in.
+/** The folder for downloads.
  * @param root the setting
  */
 export function dataRoot(root: string | null): string {
@@ -65,7 +65,7 @@ export async function haveFile(
     if (sum === file.md5) return path;
     throw new RangeError(
       `Cannot read ${path}: its MD5 sum must be ${file.md5}, got ${sum}; ` +
-        "remove it, and it is downloaded again",
+        "delete it to download it again",
     );
   }
   await mkdir(dirname(path), { recursive: true });
@@ -85,7 +85,7 @@ export async function haveFile(
     }
   }
   throw new Error(
-    `Cannot open ${file.path}: it must be downloaded, or lie at ${path} (from ${
+    `Cannot open ${file.path}: it must be downloaded, or placed at ${path} (from ${
       file.addresses[0]
     }, MD5 ${file.md5}), got ${reasons.at(-1)}`,
   );

@@ -100,5 +100,5 @@ export async function foldersIn(folder: string): Promise<ReadonlySet<string>> {
  */
 export function requirePath(path: string | null, dataset: string, hint: string): string {
   if (path !== null) return path;
-  throw new Error(`Cannot open ${dataset}: --data.path must say where it lies, got none; ${hint}`);
+  throw new Error(`Cannot open ${dataset}: --data.path must name its folder, got none; ${hint}`);
 }

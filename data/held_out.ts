@@ -33,7 +33,7 @@ export function holdOut(dataset: Dataset, share: number, seed: number): HeldOut 
   if (dataset.sequence !== undefined || sizes.train < 2) {
     throw new RangeError(
       `Cannot hold out images of ${name}: the set must be read by index and have two training images, got one in shards ` +
-        "or smaller; bring a set with a part of its own",
+        "or smaller; use a data set with a validation part of its own",
     );
   }
   const order = permutation(randomKey(seed, "validation"), sizes.train);

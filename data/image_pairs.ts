@@ -10,6 +10,9 @@ export type PathPair = readonly [original: string, reconstruction: string];
 
 const EXTENSIONS = new Set([".png", ".jpg", ".jpeg"]);
 
+/** What `reconstruct` writes beside the images; it is not one of them. */
+const GRID = "grid.png";
+
 /** Pairs the PNG and JPEG files of two folders: by their names without the extension if every name is in both folders,
  * otherwise in the order of their names if both have equally many.
  * @throws {Error} a folder cannot be read
@@ -19,7 +22,8 @@ export async function pairImages(
   originals: string,
   reconstructions: string,
 ): Promise<{ readonly pairs: readonly PathPair[]; readonly matched: "name" | "order" }> {
-  const [first, second] = await Promise.all([originals, reconstructions].map(imagesOf));
+  const [first, found] = await Promise.all([originals, reconstructions].map(imagesOf));
+  const second = first.includes(GRID) ? found : found.filter((name) => name !== GRID);
   const names = (files: readonly string[]) => files.map((file) => parse(file).name);
   const [left, right] = [new Map(), new Map()] as [Map<string, string>, Map<string, string>];
   names(first).forEach((name, at) => left.set(name, first[at]));

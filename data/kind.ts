@@ -50,12 +50,16 @@ export function decodedSettings(size: number): DatasetSettingsShape<DecodedSetti
   return {
     size: sizeSetting(size),
     crop: z.enum(["centre", "random"]).default("centre")
-      .describe("which square of a training image, once its shorter side is the size"),
-    flip: z.boolean().default(false).describe("mirrors training images, half of them by chance"),
+      .describe(
+        "which square is cropped from a training image after its shorter side is scaled to the size",
+      ),
+    flip: z.boolean().default(false).describe("mirrors each training image with probability ½"),
     limit: z.int().min(1).nullable().default(null)
-      .describe("uses at most so many images of each part, spread evenly over it; none: all"),
+      .describe("uses at most this many images of each part, at even intervals; none: all"),
     brokenLimit: z.int().min(0).default(10)
-      .describe("broken images that are left out, and named, before the run stops"),
+      .describe(
+        "how many broken images are skipped, with their names printed, before the run stops",
+      ),
     workers: z.int().min(1).max(256).nullable().default(null)
       .describe("threads that decode images; none: as many as the machine has cores"),
   };

@@ -29,7 +29,7 @@ export function streamedSettings(
   const { limit: _, ...decoded } = decodedSettings(256);
   const where = (part: string) =>
     z.string().min(1).nullable().default(null).describe(
-      `the ${part} ${shards}: paths, folders or addresses with commas between, {000..127} for each of those numbers`,
+      `the ${part} ${shards}: paths, folders or addresses, separated by commas, {000..127} for each of those numbers`,
     );
   const count = (meaning: string) =>
     z.int().min(1).max(2 ** 31 - 1).nullable().default(null)
@@ -71,7 +71,7 @@ export function expandBraces(name: string): string[] {
   const rest = expandBraces(after);
   if (count < 1 || count * rest.length > MOST_SHARDS) {
     throw new RangeError(
-      `Cannot expand ${name}: it must stand for 1 to ${MOST_SHARDS} names, got ${
+      `Cannot expand ${name}: it must expand to 1 to ${MOST_SHARDS} names, got ${
         count * rest.length
       }`,
     );

@@ -21,7 +21,7 @@ export const unknownKind: DatasetKind<UnknownSettings> = {
     channels: z.union([z.literal(1), z.literal(3)]).default(3)
       .describe("the images' channels: 1 for grey, 3 for colour"),
     classes: z.int().min(1).nullable().default(null)
-      .describe("how many classes the images have, numbers from 0; none: they have none"),
+      .describe("the number of classes of the images; none: they have no classes"),
   }),
   imageShape: ({ size, channels }) => [size, size, channels],
   open: async (settings) => await Promise.resolve(openUnknown(settings)),
@@ -41,8 +41,8 @@ function openUnknown({ size, channels, classes }: UnknownSettings): Dataset {
     images: () =>
       Promise.reject(
         new Error(
-          "Cannot read images: the run's data set must be one that has some, got unknown, that of a run made of published " +
-            "weights; import it again with --data.name of the set that it was trained on",
+          "Cannot read images: the run's data set must have images, got unknown, which stands for the data of " +
+            "imported weights; import them again with --data.name set to the data set that they were trained on",
         ),
       ),
   };

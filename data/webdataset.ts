@@ -91,7 +91,7 @@ async function count(names: readonly string[], split: Split): Promise<number> {
   const onTheWeb = names.find(isAddress);
   if (onTheWeb !== undefined) {
     throw new RangeError(
-      `Cannot open webdataset: --data.${split}Images must say how many images the shards on the web hold, got none for ${onTheWeb}`,
+      `Cannot open webdataset: --data.${split}Images must give the number of images in the shards on the web, got none for ${onTheWeb}`,
     );
   }
   let images = 0;

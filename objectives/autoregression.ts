@@ -136,7 +136,7 @@ function checkPrefix(given: Int32Array | undefined, length: number): void {
     if (code < 0 || at % length === 0 || given[at - 1] >= 0) return;
     throw new RangeError(
       `Cannot complete images: an autoregressive model needs the known codes to be the first by rows, got a known one ` +
-        `at position ${at % length} after a hidden one; a masking model takes any`,
+        `at position ${at % length} after a hidden one; a masking model takes any mask`,
     );
   });
 }

@@ -44,7 +44,7 @@ export class CachedEncodings {
   ): Promise<CachedEncodings> {
     if (dataset.sequence !== undefined) {
       throw new RangeError(
-        `Cannot keep what images are encoded to: objective.cache must be none where images do not lie by index, as those of ${dataset.name}, got ${cache}`,
+        `Cannot cache encoded images: objective.cache must be none for a data set that is not read by index, such as ${dataset.name}, got ${cache}`,
       );
     }
     const { train } = dataset.sizes, flips = cache === "flips";

@@ -356,7 +356,7 @@ export abstract class CodeGenerator<
       better: "lower",
       protocols: { [hash]: protocol },
       shown: [
-        ["bits a code", bits.toFixed(3)],
+        ["bits per code", bits.toFixed(3)],
         ["by frequency", unigramBits.toFixed(2)],
         ["and position", positionBits.toFixed(2)],
       ],

@@ -106,9 +106,9 @@ export class CodebookWatch extends Module {
 
 /** Remedies for a collapsed codebook: each in words, and as a setting with its values without and with the remedy. */
 const REMEDIES = [
-  ["features that cannot run away from the codes", "normalization", "none", "batch"],
-  ["dead codes that are replaced by features", "replaceBelow", 0, 1],
-  ["codes that start where the features are", "initialization", "uniform", "kmeans"],
+  ["features of a bounded size", "normalization", "none", "batch"],
+  ["replacing dead codes by features", "replaceBelow", 0, 1],
+  ["starting the codes at the features", "initialization", "uniform", "kmeans"],
   ["a look-up in fewer dimensions", "lookupDim", null, 8],
 ] as const;
 
@@ -129,7 +129,7 @@ export function collapseWarning(
       .map(([what, setting, , value]) => `${what} (--quantizer.${setting} ${value})`),
     "fewer codes",
   ];
-  return `the codebook has collapsed: ${codesInUse} of ${codebookSize} codes were chosen in this epoch, no more evenly than ${
+  return `the codebook has collapsed: ${codesInUse} of ${codebookSize} codes were chosen in this epoch, with a perplexity of ${
     perplexity.toFixed(1)
-  } would be (the perplexity), and ${deadCodes} are dead; what to try: ${ways.join(", ")}`;
+  }, and ${deadCodes} are dead; things to try: ${ways.join(", ")}`;
 }

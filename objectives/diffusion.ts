@@ -267,7 +267,7 @@ export class DiffusionObjective extends Generator {
     const settings = readSettings(DIFFUSION_SAMPLING, request.settings, "sample");
     if (request.given !== undefined) {
       throw new RangeError(
-        "Cannot complete images: a generator of codes is needed, got a diffusion",
+        "Cannot complete images: a generator of codes is needed, got a diffusion model",
       );
     }
     const { count, key, batchSize = BATCH, trace, onProgress, signal } = request;
@@ -426,7 +426,7 @@ export class DiffusionObjective extends Generator {
     if (classes === 0) return;
     if (labels !== undefined && names !== undefined && names.length === classes) return;
     throw new RangeError(
-      `Cannot train with classes: the data set must tell ${classes} classes, got ${
+      `Cannot train with classes: the data set must have ${classes} classes, got ${
         names?.length ?? "none"
       } of ${name}`,
     );

@@ -16,7 +16,7 @@ import type { ObjectiveKind } from "./kind.ts";
 
 /** Diffusion in pixels, with one network and one optimiser. */
 export const diffusionKind: ObjectiveKind<DiffusionSettings> = {
-  description: "take noise off images: a generator",
+  description: "remove noise from images: a generator",
   schema: z.strictObject({ schedule: scheduleSetting("linear"), ...DIFFUSION_SETTINGS }),
   models: UNETS,
   quantizes: false,

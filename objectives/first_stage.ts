@@ -127,7 +127,7 @@ export abstract class FirstStageObjective extends Objective {
         `perplexity ${perplexity.toFixed(1)}`,
         `${deadCodes} dead${dead}`,
         ...("moved" in means
-          ? [`${(100 * means.moved).toFixed(1)} % of the codes moved a step`]
+          ? [`${(100 * means.moved).toFixed(1)} % of the codes moved per step`]
           : []),
         ...("featureLength" in means
           ? [`features of length ${means.featureLength.toPrecision(3)}`]

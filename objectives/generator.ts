@@ -61,7 +61,7 @@ export abstract class Generator extends Objective {
     if (labels === undefined) return;
     if (this.classes === 0) {
       throw new RangeError(
-        "Cannot sample a class: the model must have been trained with classes, got one that was told of none",
+        "Cannot sample a class: the model must have been trained with classes, got one without classes",
       );
     }
     if (labels.length !== count) {

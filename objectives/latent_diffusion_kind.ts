@@ -30,7 +30,7 @@ export interface LatentDiffusionSettings extends DiffusionSettings {
 
 /** Diffusion over a finished first stage, with one network and one optimiser. */
 export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
-  description: "take noise off the latents of a first stage: a generator",
+  description: "remove noise from the latents of a first stage: a generator",
   schema: z.strictObject({
     schedule: scheduleSetting("sqrt-linear"),
     ...DIFFUSION_SETTINGS,

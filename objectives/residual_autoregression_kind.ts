@@ -19,7 +19,8 @@ export interface ResidualAutoregressionSettings extends CodeGeneratorSettings {
 
 /** Residual autoregression, with an RQ-transformer and one optimiser. */
 export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSettings> = {
-  description: "tell each code of a first stage with several codes a position from those before it",
+  description:
+    "predict each code of a first stage with several codes per position from those before it",
   schema: codeGeneratorSchema(0).extend({
     softening: z.number().min(0).default(0).describe(
       "how far targets are spread over near codes, from which the codes of a step are drawn; 0 turns both off",

@@ -56,10 +56,14 @@ export function drawGeneratorReport(
       headline.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)
     }</dl></header>`,
     section("Training", "Over the steps of the run.", drawGeneratorCurves(records)),
-    section("Samples", "As they came, none chosen.", drawSamples(samples, classes)),
+    section(
+      "Samples",
+      "Uncurated: the first ones that were generated.",
+      drawSamples(samples, classes),
+    ),
     section(
       "Nearest training images",
-      "The first samples, each above the training image whose features are nearest: a copy would be seen.",
+      "The first samples, each above the training image with the nearest features, so that copies would show.",
       nearest === null ? markup`` : joinHtml([
         drawPictureRow("sample", judged.values, shapeOf(judged)),
         drawPictureRow("nearest", nearest.values, shapeOf(nearest)),
@@ -67,12 +71,12 @@ export function drawGeneratorReport(
     ),
     section(
       "Numbers",
-      "Numbers compare only where their protocols are the same.",
+      "Compare numbers only if their protocols are the same.",
       markup`<table><thead><tr><th>number</th><th>value</th><th></th><th>protocol</th></tr></thead>
 <tbody>${joinHtml(rows)}</tbody></table>
 ${drawProtocols({ ...test.protocols, ...protocols })}`,
     ),
-    section("Settings", "What the run was made with.", drawSettings(config, devices)),
+    section("Settings", "The devices and all settings of the run.", drawSettings(config, devices)),
   ]);
 }
 

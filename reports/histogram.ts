@@ -39,7 +39,7 @@ export function drawHistogram(
   return markup`<svg viewBox="0 0 ${totalWidth} ${height}" role="img" aria-label="share of each code, sorted">
 ${joinHtml(grid)}
 <path class="bars" d="${bars}"/>
-<line class="equal" x1="${LEFT}" x2="${right}" y1="${equal}" y2="${equal}"><title>as often as each other</title></line>
+<line class="equal" x1="${LEFT}" x2="${right}" y1="${equal}" y2="${equal}"><title>equal use of all codes</title></line>
 ${marks}
 <text class="tick" x="${LEFT}" y="${bottom + 18}">1</text>
 <text class="tick" x="${right}" y="${bottom + 18}" text-anchor="end">${codes}</text>

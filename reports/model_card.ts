@@ -129,7 +129,7 @@ function drawNumbers(
     : `\n\nThe test numbers are of ${protocol.images} images of ${
       showText(protocol.dataset)
     }, ${protocol.split}.`;
-  return `Numbers compare only where their protocols are the same.${about}
+  return `Compare numbers only if their protocols are the same.${about}
 
 | number | value | protocol |
 | ------ | ----- | -------- |

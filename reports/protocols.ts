@@ -6,7 +6,7 @@ export function drawProtocols(protocols: Readonly<Record<string, object>>): Html
   const described = Object.entries(protocols).map(([hash, protocol]) =>
     markup`<tr><td><code>${hash}</code></td><td>${showProtocol(protocol)}</td></tr>`
   );
-  return markup`<table><thead><tr><th>protocol</th><th>what it says</th></tr></thead>
+  return markup`<table><thead><tr><th>protocol</th><th>definition</th></tr></thead>
 <tbody>${joinHtml(described)}</tbody></table>`;
 }
 

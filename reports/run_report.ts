@@ -38,7 +38,7 @@ export function drawReport(
   const headline: readonly (readonly [string, string])[] = [
     ["codes in use", `${(100 * numbers.usage).toFixed(1)} %`],
     ["perplexity", numbers.perplexity.toFixed(1)],
-    ["bits an index", codebook.entropyBits.toFixed(2)],
+    ["bits per index", codebook.entropyBits.toFixed(2)],
     ["PSNR, unclipped", `${fromJsonNumber(numbers.psnr).toFixed(2)} dB`],
     ["mse, unclipped", numbers.mse.toPrecision(3)],
   ];
@@ -54,12 +54,12 @@ export function drawReport(
     ),
     section(
       "Images",
-      "Spread evenly over the images that were measured. In the differences, middle grey is none, and the contrast is doubled.",
+      "Taken at even intervals from the measured images. In the difference images, middle grey means no difference, and the contrast is doubled.",
       drawPictures(samples),
     ),
     section(
       "Codebook",
-      `How often each code was chosen, from the most to the least; the dotted line is where all would be, if they were chosen equally often.`,
+      `How often each code was chosen, in descending order. The dotted line marks equal use of all codes.`,
       drawHistogram(codebook),
     ),
     section(
@@ -72,10 +72,10 @@ export function drawReport(
     ),
     section(
       "Numbers",
-      "Numbers compare only where their protocols are the same.",
+      "Compare numbers only if their protocols are the same.",
       drawNumbers(evaluation),
     ),
-    section("Settings", "What the run was made with.", drawSettings(config, devices)),
+    section("Settings", "The devices and all settings of the run.", drawSettings(config, devices)),
   ]);
 }
 

@@ -43,5 +43,5 @@ export function nearestName(name: string, known: readonly string[]): string | un
 /** The end of a message about an unknown name: the most similar known name, or all known names. */
 export function suggestName(name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known);
-  return nearest === undefined ? `known are ${known.join(", ")}` : `did you mean ${nearest}?`;
+  return nearest === undefined ? `the choices are ${known.join(", ")}` : `did you mean ${nearest}?`;
 }

@@ -121,9 +121,9 @@ function allowedValues(node: Description): string {
     case "number":
       return `a number${showRange(node)}`;
     case "array":
-      return `one or more with commas between, each ${allowedValues(node.items ?? {})}`;
+      return `one or more, separated by commas, each ${allowedValues(node.items ?? {})}`;
     default:
-      return "a text that is not empty";
+      return "non-empty text";
   }
 }
 
@@ -161,7 +161,7 @@ function explainName(schema: z.ZodType, path: string): string {
   if (nearest !== undefined) return `there is no setting ${path}, did you mean ${nearest}?`;
   const siblings = known.filter((other) => splitPath(other)[0] === splitPath(path)[0]);
   const beside = path.includes(".") ? siblings : sections;
-  return `there is no setting ${path}, known are ${beside.join(", ")}`;
+  return `there is no setting ${path}, the choices are ${beside.join(", ")}`;
 }
 
 /** The section and the name of a path; the section of a path without a dot is "". */

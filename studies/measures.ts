@@ -48,12 +48,12 @@ export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
   psnr: { title: "PSNR, dB", factor: 1, decimals: 2, better: "higher" },
   // 1 is as sharp as the originals, more is noise.
   sharpness: { title: "sharpness", factor: 1, decimals: 3, better: null },
-  secondsPerStep: { title: "seconds a step", factor: 1, decimals: 3, better: null },
+  secondsPerStep: { title: "seconds per step", factor: 1, decimals: 3, better: null },
   fid: { title: "FID", factor: 1, decimals: 2, better: "lower" },
-  bits: { title: "bits a code", factor: 1, decimals: 3, better: null },
-  stage1Usage: { title: "usage below, %", factor: 100, decimals: 1, better: null },
-  stage1Mse: { title: "test mse below", factor: 1, decimals: 5, better: null },
+  bits: { title: "bits per code", factor: 1, decimals: 3, better: null },
+  stage1Usage: { title: "first stage usage, %", factor: 100, decimals: 1, better: null },
+  stage1Mse: { title: "first stage test mse", factor: 1, decimals: 5, better: null },
   parameters: { title: "parameters, million", factor: 1e-6, decimals: 2, better: null },
-  secondsPerSample: { title: "seconds a sample", factor: 1, decimals: 3, better: null },
+  secondsPerSample: { title: "seconds per sample", factor: 1, decimals: 3, better: null },
   trainingSeconds: { title: "training, s", factor: 1, decimals: 0, better: null },
 };

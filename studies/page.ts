@@ -39,7 +39,7 @@ export function drawStudy(
     section("Failed", "These runs ended with an error.", drawReasons(failures)),
     section(
       "Damaged",
-      "These files cannot be read, and what they hold is not shown.",
+      "These files cannot be read, so their contents are not shown.",
       drawReasons(damagesOf(runs, traceOf)),
     ),
     section(
@@ -63,7 +63,7 @@ function drawCounts(runs: readonly StudyRun[]): Html {
     ["runs finished", `${finished.length} of ${runs.length}`],
     ["combinations", `${different(({ point }) => JSON.stringify(point))}`],
     ["seeds", `${different(({ seed }) => seed)}`],
-    ...steps.length === 1 ? [["steps a run", `${steps[0]}`] as const] : [],
+    ...steps.length === 1 ? [["steps per run", `${steps[0]}`] as const] : [],
   ];
   return markup`<dl class="numbers">${
     counts.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)

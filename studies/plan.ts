@@ -96,7 +96,7 @@ export async function planRuns(
       const same = runs.get(run.hash);
       if (same !== undefined) {
         throw new RangeError(
-          `Cannot plan the study ${study.name}: its runs must differ in what determines a result, got ${
+          `Cannot plan the study ${study.name}: its runs must differ in a setting that affects the result, got ${
             showRun(same)
           } and ${showRun(run)}, which do not`,
         );

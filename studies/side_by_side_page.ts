@@ -28,13 +28,13 @@ export function drawSideBySide(runs: readonly ComparedRun[]): string {
         ? `${runs.length} runs, measured by ${tables.length} protocols. Numbers of different protocols do not compare, so each protocol has its own part below.`
         : `${runs.length} runs.`
     }</p></header>`,
-    section("Settings", "Those that are not the same in all runs.", drawSettings(runs)),
+    section("Settings", "The settings in which the runs differ.", drawSettings(runs)),
     ...tables.map((table) =>
       markup`<article>${drawTable(table, SHOWN, (run) => traces.get(run)!)}</article>`
     ),
     section(
       "Measured by evaluate",
-      "Numbers of one row have one protocol, and compare.",
+      "Numbers in the same row have the same protocol and can be compared.",
       drawEvaluated(runs),
     ),
     section(
@@ -44,7 +44,7 @@ export function drawSideBySide(runs: readonly ComparedRun[]): string {
     ),
     section(
       "Damaged",
-      "These files cannot be read, and what they hold is not shown.",
+      "These files cannot be read, so their contents are not shown.",
       drawReasons(damagesOf(records, (run) => traces.get(run)!)),
     ),
   ], { style: STUDY_STYLE, script: tables.length === 0 ? undefined : COMPARISON_SCRIPT });

@@ -43,7 +43,7 @@ export class StudyFolder {
     } catch (cause) {
       const reason = (cause as Error).message;
       throw new Error(
-        `Cannot make the folder ${path}: it must be possible to write there, got ${reason}`,
+        `Cannot make the folder ${path}: the location must be writable, got ${reason}`,
         { cause },
       );
     }

@@ -51,7 +51,7 @@ export function drawTable(
     ),
     section(
       "Reconstructions",
-      "The same test images through the first run of every combination.",
+      "The same test images, reconstructed by the first run of every combination.",
       drawReconstructions(rows, ({ runs: [run] }) => traceOf(run)),
     ),
     section(

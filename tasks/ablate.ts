@@ -4,6 +4,7 @@
  *     deno task ablate quantizers --launcher slurm
  *     deno task ablate collect runs/quantizers-small
  */
+import { join } from "node:path";
 import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { configSettings } from "../training/config.ts";
@@ -17,12 +18,13 @@ import { SCALES, type Study } from "../studies/study.ts";
 import { showMarkdown } from "../studies/tables.ts";
 import { collect, showCounts } from "./collect.ts";
 import { taskCall } from "./call.ts";
-import { asInput, asUsage, runTask } from "./fail.ts";
+import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
 import { LAUNCH_OPTIONS, remoteLauncher } from "./launch_options.ts";
 import { Output } from "./output.ts";
+import { openPage } from "./open_page.ts";
 import { openStudy, STUDIES } from "./studies/registry.ts";
 import { StudyProgress } from "./study_progress.ts";
 
@@ -34,16 +36,17 @@ const OPTIONS = z.strictObject({
   ...LAUNCH_OPTIONS,
   retry: z.boolean().default(false).describe("runs failed runs again"),
   "dry-run": z.boolean().default(false).describe("prints what would be run, and writes nothing"),
+  open: z.boolean().default(false).describe("opens study.html at the end"),
   json: z.boolean().default(false)
-    .describe("prints the runs as the last line of stdout, all else on stderr"),
+    .describe("prints the runs as the last line of stdout, everything else on stderr"),
 });
 
 const COMMAND: Command = {
   call: taskCall("ablate"),
   summary: "Runs every combination of a study's axes with every seed, each run a process of its " +
-    "own, and leaves study.html, study.md, study.csv, study.jsonl and runs/ in the study's folder. Run again, " +
-    "it goes on where it was. The settings below go under those of the axes. What was computed elsewhere, " +
-    `\`${taskCall("ablate collect")} DIR\` gathers.`,
+    "own, and writes study.html, study.md, study.csv, study.jsonl and runs/ to the study's folder. The same command " +
+    "continues a study that was stopped. The axes override the settings below. To gather runs that were computed " +
+    `elsewhere, use \`${taskCall("ablate collect")} DIR\`.`,
   operands: [{
     name: "STUDY",
     description: `a .ts or .json file, or one of ${STUDIES.map(({ name }) => name).join(", ")}`,
@@ -66,6 +69,12 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const given = nest(Object.entries(line.options));
   const options = asUsage(() => readSettings(OPTIONS, given, "read the command line"));
+  if (options.open && (options.launcher !== "local" || options["dry-run"])) {
+    throw new UsageError(
+      "Cannot run a study: --open must be given with --launcher local and without --dry-run, got " +
+        (options["dry-run"] ? "--dry-run" : `--launcher ${options.launcher}`),
+    );
+  }
   const study = await asInput(() => openStudy(line.operands.STUDY));
   const scale = options.scale ?? (study.scales?.small === undefined ? undefined : "small");
   const out = options.out ?? `runs/${[study.name, scale ?? []].flat().join("-")}`;
@@ -94,12 +103,16 @@ export async function main(args: readonly string[]): Promise<number> {
   const progress = new StudyProgress(output, runs);
   using interruption = new Interruption(() => {
     progress.clear();
-    output.say("stopping after the steps under way; Ctrl-C again stops at once");
+    output.say("stopping after the current steps; press Ctrl-C again to stop at once");
   });
   const { signal } = interruption;
   const onEvent = (event: StudyEvent) => progress.hear(event);
   const local = new LocalLauncher({ jobs: options.jobs ?? undefined, signal, onEvent });
-  return finish(study, out, await launchStudy(study, local, place), output);
+  const code = finish(study, out, await launchStudy(study, local, place), output);
+  const page = join(out, "study.html");
+  if (options.open) await openPage(page, output);
+  else output.say(`next: open ${page} in a browser, or give --open`);
+  return code;
 }
 
 /** Reports the results, and returns the exit code. */
@@ -122,9 +135,9 @@ function finish(
     ...[...stage1?.damage ?? [], ...damage].map(showDamage),
     ...launched.next,
     showCounts(records, out),
-    ...stopped ? ["the same command goes on where this one stopped"] : [],
+    ...stopped ? ["run the same command again to continue"] : [],
     ...records.some(({ state }) => state === "failed")
-      ? ["--retry runs those again that failed"]
+      ? ["--retry runs the failed ones again"]
       : [],
   ]);
   if (stopped) return INTERRUPTED;

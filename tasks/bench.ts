@@ -125,7 +125,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   if (options.profile && (bench !== stepBench || options.scaling)) {
     throw new UsageError(
-      `Cannot profile: --profile must stand with the benchmark step, without --scaling, got ${line.operands.BENCH}${
+      `Cannot profile: --profile must be given with the benchmark step and without --scaling, got ${line.operands.BENCH}${
         options.scaling ? " --scaling" : ""
       }`,
     );
@@ -149,7 +149,7 @@ export async function main(args: readonly string[]): Promise<number> {
       console.log(options.json ? JSON.stringify(whole) : showRow(whole));
     }
     if (ceiling !== undefined) {
-      console.error(`the ceiling is ${ceiling.rate.toFixed(1)}·10⁹ a second, by ${ceiling.by}`);
+      console.error(`the ceiling is ${ceiling.rate.toFixed(1)}·10⁹ per second, by ${ceiling.by}`);
     }
     if (device.name !== "cpu") break;
   }

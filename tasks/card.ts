@@ -35,7 +35,7 @@ const OPTIONS = z.strictObject({
   weights: z.enum([...WEIGHTS]).default("auto")
     .describe("the trained weights or their averages; auto: the averages if there are any"),
   json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, all else on stderr"),
+    .describe("prints the summary as the last line of stdout, everything else on stderr"),
 });
 
 const COMMAND: Command = {

@@ -43,7 +43,7 @@ export const RUN_OPTIONS = {
   "cpu.blas": z.string().min(1).nullable().default(null)
     .describe("library for the matrix products of the cpu device, as in train; none: auto"),
   json: z.boolean().default(false)
-    .describe("prints the numbers as the last line of stdout, all else on stderr"),
+    .describe("prints the numbers as the last line of stdout, everything else on stderr"),
 };
 
 /** The flags of the tasks that read images. */
@@ -146,7 +146,7 @@ export class ImageWork implements Disposable {
     const coloured = found.images.filter(({ isGrey }) => !isGrey).length;
     if (this.#channels === 1 && coloured > 0) {
       this.#output.say(
-        `the run is of grey images: ${coloured} of ${found.images.length} are in colour, and are taken as grey`,
+        `the run is of grey images: ${coloured} of ${found.images.length} are in colour, and are converted to grey`,
       );
     }
     return found;
@@ -164,7 +164,7 @@ export class ImageWork implements Disposable {
     }
     progress.clear();
     if (this.broken > 0 && !this.isStopped) {
-      this.#output.say(`${this.broken} broken images were left out`);
+      this.#output.say(`${this.broken} broken images were skipped`);
     }
   }
 
@@ -173,7 +173,7 @@ export class ImageWork implements Disposable {
     return (error) => {
       this.broken++;
       this.#progress?.clear();
-      this.#output.say(`${error.message}; it is left out`);
+      this.#output.say(`${error.message}; skipped`);
     };
   }
 
@@ -191,7 +191,7 @@ export function stopInOrder(
 ): Interruption {
   return new Interruption(() => {
     progress()?.clear();
-    output.say("stopping after this batch; Ctrl-C again stops at once");
+    output.say("stopping after this batch; press Ctrl-C again to stop at once");
   });
 }
 
@@ -222,7 +222,7 @@ export function rateOf({ choices, codeAxes, grid }: FirstStage): CodeRate {
 /** Formats a rate. */
 export function showRate({ uniform, entropy }: Rate, choices: number): string[] {
   const show = ({ image, pixel }: Rate["uniform"]) =>
-    `${image.toFixed(1)} bits an image, ${pixel.toFixed(4)} a pixel`;
+    `${image.toFixed(1)} bits per image, ${pixel.toFixed(4)} per pixel`;
   return [
     `indices      ${show(uniform)}, at log2 ${choices} bits each`,
     `entropy      ${show(entropy)}, by how often each code was chosen`,
@@ -249,7 +249,7 @@ export async function writePicture(
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true }).catch((cause: Error) => {
     throw new Error(
-      `Cannot make the folder ${path}: it must be possible to write there, got ${cause.message}`,
+      `Cannot make the folder ${path}: the location must be writable, got ${cause.message}`,
       { cause },
     );
   });
@@ -271,7 +271,7 @@ export async function checkKeepsImages(
   const replaced = written.find((name) => paths.has(join(target, name).toLowerCase()));
   if (replaced === undefined) return;
   throw new RangeError(
-    `Cannot write into ${out}: no picture may replace an image that is read, got ${
+    `Cannot write into ${out}: no output may replace an input image, got ${
       join(out, replaced)
     }; --out chooses another folder`,
   );

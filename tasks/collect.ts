@@ -15,7 +15,7 @@ import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   json: z.boolean().default(false)
-    .describe("prints the runs as the last line of stdout, all else on stderr"),
+    .describe("prints the runs as the last line of stdout, everything else on stderr"),
 });
 
 const COMMAND: Command = {

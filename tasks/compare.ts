@@ -20,10 +20,12 @@ import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
-  out: z.string().min(1).default("runs/comparison.html").describe("the page, which is replaced"),
+  out: z.string().min(1).default("runs/comparison.html").describe(
+    "the page to write; it is replaced if it exists",
+  ),
   open: z.boolean().default(false).describe("opens the page; needs --allow-run"),
   json: z.boolean().default(false)
-    .describe("prints the runs as the last line of stdout, all else on stderr"),
+    .describe("prints the runs as the last line of stdout, everything else on stderr"),
 });
 
 const COMMAND: Command = {

@@ -32,7 +32,7 @@ export async function readCompletion(
 ): Promise<{ readonly given: Given; readonly shown: readonly Float32Array[] }> {
   if (!(generator instanceof CodeGenerator)) {
     throw new UsageError(
-      "Cannot complete images: the generator must make codes, as autoregression and masking do, got another",
+      "Cannot complete images: the generator must make codes (autoregression or masking), got another kind",
     );
   }
   const known = await readMask(mask, height, width);

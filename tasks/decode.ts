@@ -31,7 +31,9 @@ import { Output } from "./output.ts";
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null)
     .describe("the folder for the images, required; files with the same names are replaced"),
-  force: z.boolean().default(false).describe("also decodes codes of other weights"),
+  force: z.boolean().default(false).describe(
+    "also decodes codes that were made with other weights",
+  ),
   ...RUN_OPTIONS,
 });
 
@@ -68,9 +70,11 @@ export async function main(args: readonly string[]): Promise<number> {
   const { model, device, identity } = run;
   checkCodes(file, saved, run, options.force);
   if (saved.origin === undefined) {
-    output.say(`${file} does not say of which run it is: it is taken to be of ${path}`);
+    output.say(`${file} does not name the run that made it; assuming ${path}`);
   } else if (saved.origin.run !== identity) {
-    output.say(`${file} is of the weights ${saved.origin.run}, and is decoded with ${identity}`);
+    output.say(
+      `${file} was made with the weights ${saved.origin.run}, and is decoded with ${identity}`,
+    );
   }
   const count = saved.codes.length;
   output.say(`decoding ${count} images on ${device.description}`);
@@ -91,7 +95,7 @@ export async function main(args: readonly string[]): Promise<number> {
   output.result({ run: path, identity, device: device.description, out, images: count, bits }, [
     `images       ${count}`,
     ...showRate(bits, model.choices),
-    `they are in ${out}`,
+    `the images are in ${out}`,
   ]);
   return 0;
 }

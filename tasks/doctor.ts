@@ -45,15 +45,15 @@ const SOFTWARE_ADVICE = "The WebGPU adapter is software: correct and slow. If th
   "graphics card, install its Vulkan driver; otherwise the device cpu is the one to use.";
 
 const BLAS_ADVICE =
-  "There is no BLAS, with which the device cpu is about twice as fast. On Debian and " +
-  "Ubuntu `apt-get install libopenblas0-pthread` brings one; elsewhere, OpenBLAS or MKL.";
+  "No BLAS was found. With one, the device cpu is about twice as fast. On Debian and " +
+  "Ubuntu, `apt-get install libopenblas0-pthread` installs one; elsewhere, install OpenBLAS or MKL.";
 
 const DNN_ADVICE =
-  "There is no oneDNN 2, with which the convolutions of the device cpu are faster still. On Debian 12 and " +
-  "Ubuntu 22.04 `apt-get install libdnnl2` brings one.";
+  "oneDNN 2 was not found. With it, the convolutions of the device cpu are faster still. On Debian 12 and " +
+  "Ubuntu 22.04, `apt-get install libdnnl2` installs it.";
 
 const FFI_ADVICE =
-  "This process may not call all of the system's libraries (a BLAS, oneDNN), with which the device cpu is more than " +
+  "This process may not call all system libraries. With a BLAS and oneDNN the device cpu is more than " +
   "twice as fast; --allow-ffi grants it.";
 
 /** Advice for libraries that were not found. */
@@ -79,7 +79,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const [stray] = Object.keys(line.settings);
   if (stray !== undefined || options.batch !== null) {
     throw new UsageError(
-      `Cannot read the command line: --plan must say which configuration is meant, got none beside --${
+      `Cannot read the command line: --plan must name a configuration, got none beside --${
         stray ?? "batch"
       }`,
     );

@@ -83,7 +83,9 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const names = images.map(({ name }) => name).filter((name) => codes.has(name));
   if (names.length === 0) {
-    throw new RangeError("Cannot encode: an image must be whole, got only broken ones");
+    throw new RangeError(
+      "Cannot encode: at least one image must be readable, got only broken ones",
+    );
   }
   const { codebookSize, downsampling } = model;
   const saved = { names, codes: names.map((name) => codes.get(name)!) };

@@ -81,7 +81,9 @@ const OPTIONS = z.strictObject({
       "library for the matrix products of the cpu device, as in train; none: as the run was trained",
     ),
   "cpu.dnn": z.string().min(1).nullable().default(null)
-    .describe("library for the convolutions of the cpu device, likewise"),
+    .describe(
+      "library for the convolutions of the cpu device, as in train; none: as the run was trained",
+    ),
   "cpu.threads": z.int().min(1).nullable().default(null)
     .describe("threads of the cpu device; none: as the run was trained"),
   precision: z.enum([...PRECISIONS]).nullable().default(null)
@@ -89,7 +91,7 @@ const OPTIONS = z.strictObject({
       "precision of the layers, also in the metrics' networks; none: as the run was trained",
     ),
   json: z.boolean().default(false)
-    .describe("prints the numbers as the last line of stdout, all else on stderr"),
+    .describe("prints the numbers as the last line of stdout, everything else on stderr"),
 });
 
 type Options = z.output<typeof OPTIONS>;
@@ -146,7 +148,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const { operands } = line;
   if (options.open && (options.images || !options.report)) {
     throw new UsageError(
-      "Cannot evaluate: --open must stand with a run and its report, got none of them",
+      "Cannot evaluate: --open must be given with a run and its report, got neither",
     );
   }
   if (options.images) return await evaluateFolders(operands.A, operands.B, options);
@@ -250,7 +252,7 @@ async function openDeviceOf(config: Config, options: Options): Promise<Device> {
   }).catch((cause: Error) => {
     if (precision !== null || config.precision === "float32") throw cause;
     throw new Error(
-      `${cause.message}; the run was trained so, and --precision float32 measures it by another protocol`,
+      `${cause.message}; the run was trained with that precision; --precision float32 measures it with another protocol`,
       { cause },
     );
   });
@@ -304,7 +306,7 @@ async function openEvaluation(
     await metricOptions(device, options, dataset),
     rounding,
   );
-  for (const { metric } of evaluation.unmeasured) output.say(`going on without ${metric}`);
+  for (const { metric } of evaluation.unmeasured) output.say(`continuing without ${metric}`);
   return evaluation;
 }
 

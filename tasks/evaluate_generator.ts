@@ -94,7 +94,7 @@ export async function devicesOf(
 ): Promise<RunDevices> {
   const trained = await readRunCosts(path).catch((cause) => {
     if (!(cause instanceof DamagedFileError)) throw cause;
-    output.say(`${cause.message}; the report does not say what trained the run`);
+    output.say(`${cause.message}; the report does not name the device that trained the run`);
   });
   return { trained: trained?.device ?? null, measured: description };
 }

@@ -27,7 +27,7 @@ const OPTIONS = z.strictObject({
   weights: z.enum([...WEIGHTS]).default("auto")
     .describe("the trained weights or their averages; auto: the averages if there are any"),
   json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, all else on stderr"),
+    .describe("prints the summary as the last line of stdout, everything else on stderr"),
 });
 
 const COMMAND: Command = {
@@ -56,7 +56,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const { RUN } = line.operands;
   if (size !== null && format !== "onnx") {
     throw new UsageError(
-      `Cannot export ${RUN}: --size must stand with the format onnx, got ${format}`,
+      `Cannot export ${RUN}: --size must be given with --format onnx only, got ${format}`,
     );
   }
   const [height, width = height] = size ?? [];

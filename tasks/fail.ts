@@ -56,5 +56,5 @@ function describe(error: unknown): string {
     }${error.message}\n${missing}`;
   }
   if (error.message.startsWith("Cannot ")) return error.message;
-  return `Cannot go on: ${error.message}\nThis was not foreseen; it comes from\n${error.stack}`;
+  return `Cannot go on: ${error.message}\nThis error was not expected; it comes from\n${error.stack}`;
 }

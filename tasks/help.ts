@@ -38,7 +38,7 @@ export function showHelp(command: Command, topic: string, notes: Notes = {}): st
   const isShort = topic === "usual" && settings.length > MOST_SHOWN;
   const flags = `${options.map(showFlag).join("\n")}
   --help <a topic, or nothing>
-      prints this
+      prints this help
   --version
       prints the version`;
   return [
@@ -50,7 +50,7 @@ export function showHelp(command: Command, topic: string, notes: Notes = {}): st
     ...isShort
       ? [
         showFlags(
-          "The settings that people change",
+          "The settings that are changed most often",
           settings.filter(({ path }) => USUAL.has(path)),
         ),
         `More settings: \`${call} --help all\`, or one topic of\n${

@@ -28,7 +28,7 @@ const OPTIONS = z.strictObject({
   "first-stage-only": z.boolean().default(false)
     .describe("imports only the first stage of a file that also has a transformer"),
   json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, all else on stderr"),
+    .describe("prints the summary as the last line of stdout, everything else on stderr"),
 });
 
 /** The default folder of the run. */
@@ -43,7 +43,7 @@ const COMMAND: Command = {
     "CVQ-VAE (.pt), taming's VQGAN (.ckpt), LDM's first stages (.ckpt), and diffusers' VQModel (a folder). From taming's " +
     "transformers over codes and from whole LDMs (.ckpt) it creates a run for sample, with the run of the first stage in its " +
     "folder first-stage. The tensors determine the kind and the sizes; no code in the file is executed.",
-  operands: [{ name: "FILE", description: "the file of weights, or the folder of diffusers" }],
+  operands: [{ name: "FILE", description: "the file of weights, or a folder from diffusers" }],
   options: settingsOf(OPTIONS),
   settings: configSettings().map((setting) =>
     setting.path === "out" ? { ...setting, default: OUT } : setting
@@ -75,19 +75,19 @@ export async function main(args: readonly string[]): Promise<number> {
   const { kind, config, loaded, leftOut } = imported;
   const { model, quantizer, objective, stage1, out } = config;
   new Output(json).result({ kind, model, quantizer, stage1, loaded, leftOut, out }, [
-    `weights of ${kind}: ${loaded} tensors taken over`,
+    `weights of ${kind}: ${loaded} tensors imported`,
     ...leftOut.map(showLeftOut),
     `model      ${JSON.stringify(model)}`,
     stage1 === null
       ? `quantizer  ${JSON.stringify(quantizer)}`
-      : `first stage in ${stage1}; sample makes images`,
+      : `first stage in ${stage1}; \`sample\` generates images`,
     ...objective.type === "latent-diffusion" && ldm === undefined
       ? [
         "no tensor tells the heads of attention, what the network predicts and the images' side; --config FILE.yaml does, " +
         "the file beside the weights",
       ]
       : [],
-    `the run is in ${out}; evaluate measures it on the images that --data.name of this task names`,
+    `the run is in ${out}; evaluate measures it on the data set that --data.name of this task named`,
   ]);
   return 0;
 }

@@ -11,17 +11,17 @@ const text = () => z.string().min(1).nullable().default(null);
 export const LAUNCH_OPTIONS = {
   launcher: z.enum(["local", "slurm", "kubernetes", "print"]).default("local").describe(
     "where the runs are computed: here; as job arrays that are submitted to Slurm; as a Job of Kubernetes, written to " +
-      "kubernetes.json; or wherever one calls the shell commands that are printed, one a run",
+      "kubernetes.json; or anywhere: prints one shell command per run",
   ),
   jobs: z.int().min(1).nullable().default(null).describe(
-    "runs at a time; none: one on this machine, where they share the threads of the cpu device; elsewhere as many as possible",
+    "runs at the same time; none: one on this machine, where they share the threads of the cpu device; elsewhere as many as possible",
   ),
   slurm: z.strictObject({
     options: text().describe(
       'options of sbatch: "--partition gpu --time 4:00:00"; one without a space stands after =',
     ),
     arraySize: z.int().min(1).default(1000).describe(
-      "runs in an array at most; more are several arrays, one after another. Slurm's MaxArraySize must be above",
+      "the most runs in one array; more runs become several arrays, one after another. Slurm's MaxArraySize must be larger",
     ),
     tasks: z.int().min(1).default(1).describe(
       "processes that train each run together by MPI, each on its part of every batch",

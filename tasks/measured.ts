@@ -44,7 +44,7 @@ export function showCodebook({ entropyBits, dead, deadSteps }: CodebookReport): 
     ? ""
     : `, not chosen for ${deadSteps.mean.toFixed(0)} steps on average, ${deadSteps.most} at most`;
   return [
-    `entropy      ${entropyBits.toFixed(2)} bits an index`,
+    `entropy      ${entropyBits.toFixed(2)} bits per index`,
     `dead codes   ${dead.length}${ages}`,
   ];
 }

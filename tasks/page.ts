@@ -38,8 +38,8 @@ const ISOLATED = {
 
 const OPTIONS = z.strictObject({
   serve: z.boolean().default(false).describe("serves the page once it is built"),
-  port: z.int().min(0).max(65535).default(8000).describe("where to serve it; 0 takes a free one"),
-  host: z.string().min(1).default("localhost").describe("on which address of this machine"),
+  port: z.int().min(0).max(65535).default(8000).describe("the port; 0 takes a free one"),
+  host: z.string().min(1).default("localhost").describe("the address of this machine to listen on"),
 });
 
 const COMMAND: Command = {

@@ -74,7 +74,7 @@ export async function main(args: readonly string[]): Promise<number> {
   await makeFolder(out);
   const written = [...pictures.values(), GRID];
   await checkKeepsImages(out, written, folder, images.map(({ name }) => name));
-  output.say(`rebuilding ${images.length} images on ${device.description}`);
+  output.say(`reconstructing ${images.length} images on ${device.description}`);
 
   const rate = rateOf(model), grid = new Grid(), errors: number[] = [];
   for await (const batch of work.batches(images)) {
@@ -96,7 +96,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return INTERRUPTED;
   }
   if (errors.length === 0) {
-    throw new RangeError("Cannot rebuild images: one must be whole, got only broken ones");
+    throw new RangeError(
+      "Cannot reconstruct images: at least one must be readable, got only broken ones",
+    );
   }
   await writeAtomically(join(out, GRID), grid.draw());
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b) / values.length;
@@ -107,10 +109,10 @@ export async function main(args: readonly string[]): Promise<number> {
     ...{ images: errors.length, broken: work.broken, mse, psnr, bits },
   }, [
     `images       ${errors.length}`,
-    `mse          ${mse.toPrecision(5)} of values in [−1, 1], before they are rounded`,
+    `mse          ${mse.toPrecision(5)} of values in [−1, 1], before rounding`,
     `PSNR         ${psnr.toFixed(2)} dB`,
     ...showRate(bits, model.choices),
-    `the pictures are in ${out}, the first of them in ${join(out, GRID)} too`,
+    `the images are in ${out}, the first ones also in ${join(out, GRID)}`,
   ]);
   return 0;
 }

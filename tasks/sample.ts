@@ -152,7 +152,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (options["save-codes"]) await saveCodes(out, count, made);
   output.result({ run: path, device: device.description, out, images: count, settings, seconds }, [
     `images       ${count} in ${seconds.toFixed(1)} s`,
-    `the pictures are in ${out}, the first of them in ${join(out, GRID)} too`,
+    `the images are in ${out}, the first ones also in ${join(out, GRID)}`,
   ]);
   return 0;
 }
@@ -194,7 +194,7 @@ function labelsOf(
   if (asked === null) return undefined;
   if (classes === 0) {
     throw new UsageError(
-      `Cannot sample a class: the run must have been trained with classes, got --class ${asked} of one that was not`,
+      `Cannot sample a class: the run must have been trained with classes, got --class ${asked} for a run without classes`,
     );
   }
   if (asked === "all") return Int32Array.from({ length: count }, (_, image) => image % classes);
@@ -218,7 +218,7 @@ async function saveCodes(
 ): Promise<void> {
   if (codes === undefined || codeShape === undefined) {
     throw new UsageError(
-      "Cannot save codes: the generator must make codes, got one that makes images without",
+      "Cannot save codes: the generator must make codes, got one that makes images directly",
     );
   }
   const path = join(out, "codes.safetensors");

@@ -19,6 +19,7 @@ import { type Communicator, isAnyRank } from "../training/distributed/communicat
 import { awaitTurnToFail } from "../training/distributed/mpi.ts";
 import { identityOf } from "../training/identity.ts";
 import { openRun } from "../training/open_run.ts";
+import { flatSettings } from "../training/flat_settings.ts";
 import { checkOut, flagsBesideFile } from "../training/origins.ts";
 import { DEFAULT_PRESET, PRESETS } from "../training/presets.ts";
 import { resolveConfig, resolveUnchecked } from "../training/resolve.ts";
@@ -44,9 +45,11 @@ const OPTIONS = z.strictObject({
   overwrite: z.boolean().default(false).describe("replaces the run in the folder"),
   profile: z.boolean().default(false)
     .describe("times the kernels of one early step: prints the slowest, and writes trace.json"),
+  open: z.boolean().default(false)
+    .describe("evaluates the finished run, and opens its report; needs --allow-run"),
   ...RANK_OPTIONS,
   json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, all else on stderr"),
+    .describe("prints the summary as the last line of stdout, everything else on stderr"),
 });
 
 type Options = z.output<typeof OPTIONS>;
@@ -72,7 +75,9 @@ function presetDefault(setting: Setting): Setting {
 }
 
 const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
-  `Preset ${name}${name === DEFAULT_PRESET ? " (the default)" : ""}: ${JSON.stringify(settings)}`
+  `Preset ${name}${name === DEFAULT_PRESET ? " (the default)" : ""}: ${
+    flatSettings(settings).map(([path, value]) => `--${path} ${value ?? "none"}`).join(" ")
+  }`
 );
 
 /** Runs the task and returns the exit code.
@@ -104,6 +109,9 @@ async function run(
   const options = asUsage(() =>
     readSettings(OPTIONS, nest(Object.entries(line.options)), "read the command line")
   );
+  if (options.open && options.json) {
+    throw new UsageError("Cannot train: --open and --json must not be given together, got both");
+  }
   const config = await configure(options, line.settings);
   const communicator = openRanks(options, line.options);
   if (!await begin(communicator)) {
@@ -122,7 +130,16 @@ async function run(
   const code = await trainInto(folder, config, { ...options, shared, communicator, output });
   communicator.barrier("for the summary", Infinity);
   communicator[Symbol.dispose](); // Not after an error: that is to be told, and ends the other processes.
-  return code;
+  return options.open && code === 0 && rank === 0 ? await openReport(config) : code;
+}
+
+/** Evaluates a finished run, opens its report, and returns the exit code. */
+async function openReport(config: Config): Promise<number> {
+  // A computed specifier, so that Deno does not fetch its packages for every run.
+  const module = new URL("evaluate.ts", import.meta.url).href;
+  const { main: evaluate } = await import(module) as typeof import("./evaluate.ts");
+  const flags = flagsBesideFile(config).filter((flag) => !flag.startsWith("--objective."));
+  return await evaluate([config.out, "--open", "--device", config.device, ...flags]);
 }
 
 /** What is needed to compute a run. */
@@ -146,7 +163,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   using interruption = new Interruption(() => {
     progress?.clear();
     const next = progress === undefined ? "before the first step" : "after this step";
-    output.say(`stopping ${next}; Ctrl-C again stops at once, without a checkpoint`);
+    output.say(`stopping ${next}; press Ctrl-C again to stop at once, without a checkpoint`);
   });
   const opened = await openDataset(data, { onMessage: (message) => output.say(message) });
   const { training: dataset, validation } = training.validation === 0
@@ -206,8 +223,8 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
     onGap: (recorded, step) => {
       shown.clear();
       output.say(
-        `what was recorded ends at step ${recorded}, the checkpoint is of step ${step}: the machine was cut off ` +
-          "between; metrics.jsonl marks the gap",
+        `the recorded metrics end at step ${recorded}, but the checkpoint is from step ${step}: the machine was cut off ` +
+          "in between; metrics.jsonl marks the gap",
       );
     },
     onProgress: (now) => shown.step(now),
@@ -224,7 +241,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   if (trained.test === undefined) {
     const words = ["--out", folder.path, "--resume", ...flagsBesideFile(config)];
     output.result({ finished: false, steps: trained.steps, out: folder.path }, [
-      `stopped after step ${trained.steps} of ${steps}; go on with ` +
+      `stopped after step ${trained.steps} of ${steps}; continue with ` +
       `\`${taskCall("train")} ${words.map(quoteShell).join(" ")}\``,
     ]);
     return INTERRUPTED;
@@ -253,10 +270,12 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
       ? "speed        not measured: no step was left to take"
       : `speed        ${imagesPerSecond.toFixed(0)} images/s on ${place}`,
     `peak memory  ${(summary.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`,
-    `the run is in ${folder.path}; its pictures are in ${join(folder.path, "samples")}`,
-    `next: \`${taskCall("evaluate")} ${
-      quoteShell(folder.path)
-    } --open\` measures it and opens its report`,
+    `the run is in ${folder.path}; its sample images are in ${join(folder.path, "samples")}`,
+    ...options.open ? [] : [
+      `next: \`${taskCall("evaluate")} ${
+        quoteShell(folder.path)
+      } --open\` measures it and opens its report`,
+    ],
   ]);
   return 0;
 }
@@ -279,7 +298,7 @@ async function configure(
 ) {
   if (resume && overwrite) {
     throw new UsageError(
-      "Cannot train: --resume and --overwrite must not stand together, got both",
+      "Cannot train: --resume and --overwrite must not be given together, got both",
     );
   }
   const file = path === null ? undefined : await readConfigFile(path);
@@ -308,7 +327,7 @@ async function checkResumable(
   if (taken > steps || taken === steps && await folder.state() === "finished") {
     throw new Error(
       `Cannot resume ${folder.path}: the run must have more steps than it has taken, ${taken}, ` +
-        `got ${steps}; a greater --training.epochs or --training.maxSteps trains it for longer`,
+        `got ${steps}; a larger --training.epochs or --training.maxSteps trains it for longer`,
     );
   }
 }
@@ -318,13 +337,13 @@ async function checkFolder(folder: RunFolder, { resume, overwrite }: Options): P
   const state = await folder.state();
   if (resume && state === "empty") {
     throw new Error(
-      `Cannot resume ${folder.path}: the folder must hold a run, got none; without --resume a new one starts`,
+      `Cannot resume ${folder.path}: the folder must hold a run, got none; leave out --resume to start a new run`,
     );
   }
   if (!resume && !overwrite && state !== "empty") {
     throw new Error(
       `Cannot train into ${folder.path}: the folder must hold no run, got one that is ${state}; ` +
-        `--resume goes on with it, --overwrite replaces it, --out chooses another folder`,
+        `--resume continues it, --overwrite replaces it, --out chooses another folder`,
     );
   }
 }

@@ -15,7 +15,7 @@ import { INTERRUPTED, Interruption } from "./interruption.ts";
 async function main(): Promise<number> {
   const words = [...Deno.args, "--"], dashes = words.indexOf("--");
   const [folder, ...flags] = words.slice(0, dashes);
-  using interruption = new Interruption(() => console.log("stopping after the step under way"));
+  using interruption = new Interruption(() => console.log("stopping after the current step"));
   const end = await trainToRecord(folder, {
     signal: interruption.signal,
     onLine: (line) => console.log(printable(line)),

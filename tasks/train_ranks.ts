@@ -36,7 +36,7 @@ export function openRanks(
   const [flag] = Object.keys(nest(Object.entries(given)).mpi ?? {});
   if (flag === undefined) return new SingleCommunicator();
   throw new UsageError(
-    `Cannot read the command line: --mpi.${flag} must stand with --distributed mpi, got it without`,
+    `Cannot read the command line: --mpi.${flag} must be given with --distributed mpi, got it alone`,
   );
 }
 

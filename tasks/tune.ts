@@ -87,7 +87,7 @@ async function tune(
   const typicals = new Map([...times].map(([name, own]) => [name, typical(own)]));
   const best = fastestOf(typicals);
   for (const [name, ms] of typicals) {
-    output.say(`${kind}  ${name}  ${ms.toFixed(2)} ms${name === best ? "  taken" : ""}`);
+    output.say(`${kind}  ${name}  ${ms.toFixed(2)} ms${name === best ? "  chosen" : ""}`);
   }
   return best;
 }
@@ -117,7 +117,7 @@ export async function main(args: readonly string[]): Promise<number> {
     convolution: await tune(candidates, "convolution", options, output),
   };
   const path = await keepTilings(adapter, tilings);
-  output.result({ adapter: adapter.name, ...tilings, path }, [`kept in ${path}`]);
+  output.result({ adapter: adapter.name, ...tilings, path }, [`saved in ${path}`]);
   return 0;
 }
 

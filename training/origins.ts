@@ -49,7 +49,7 @@ export function checkOrigins(config: Config, said: Settings): void {
     throw new RangeError(
       `Cannot read the configuration: ${path} must be ${requirement}, got ${
         showSetting(value)
-      }; on the command line --${path} may say it`,
+      }; give --${path} on the command line`,
     );
   }
 }
@@ -61,7 +61,7 @@ export function checkOut(out: string): void {
   if (!isAbsolute(out) && !/^\.\.(?:[\\/]|$)/.test(normalize(out))) return;
   throw new RangeError(
     "Cannot read the configuration: out must be within the working folder in a file, as files are written there, got " +
-      `${showSetting(out)}; on the command line --out may say it`,
+      `${showSetting(out)}; give --out on the command line`,
   );
 }
 

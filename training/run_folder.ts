@@ -225,7 +225,7 @@ export class RunFolder {
       const path = this.#file(name);
       await rm(path, { recursive: true, force: true }).catch((cause: Error) => {
         throw new Error(
-          `Cannot remove ${path}: it must be possible to write there, got ${cause.message}`,
+          `Cannot remove ${path}: the location must be writable, got ${cause.message}`,
           { cause },
         );
       });
@@ -337,7 +337,7 @@ async function exists(path: string): Promise<boolean> {
 async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true }).catch((cause: Error) => {
     throw new Error(
-      `Cannot make the folder ${path}: it must be possible to write there, got ${cause.message}`,
+      `Cannot make the folder ${path}: the location must be writable, got ${cause.message}`,
       { cause },
     );
   });

@@ -192,7 +192,7 @@ function checkedChunks(
   let end = 0;
   for (const { start, size } of chunks.toSorted((a, b) => a.start - b.start)) {
     if (size > 0 && start < end) {
-      throw new RangeError(`row groups that lie on each other at ${start}`);
+      throw new RangeError(`row groups that overlap at ${start}`);
     }
     end = Math.max(end, start + size);
   }

@@ -19,7 +19,7 @@ export const CHOICE_SETTINGS: {
   readonly topP: z.ZodType<number | null>;
 } = {
   temperature: z.number().min(0).default(1)
-    .describe("the divisor of the logits; 0 takes the most likely code"),
+    .describe("divides the logits; 0 takes the most likely code"),
   topK: z.int().min(1).nullable().default(null)
     .describe("draws only from this many of the most likely codes"),
   topP: z.number().gt(0).max(1).nullable().default(null)

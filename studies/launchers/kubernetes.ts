@@ -94,7 +94,7 @@ export class KubernetesLauncher implements Launcher {
   check({ name, stage1 }: Study): void {
     if (stage1 === undefined) return;
     throw new RangeError(
-      `Cannot launch ${name} with kubernetes: its runs must stand on no first stages of the study, got ${stage1.name}; ` +
+      `Cannot launch ${name} with kubernetes: its runs must not depend on first stages of the study, got ${stage1.name}; ` +
         "--launcher local, slurm and print take it",
     );
   }

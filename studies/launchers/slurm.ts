@@ -80,7 +80,7 @@ export class SlurmLauncher implements Launcher {
       refuse("start must be a command, in a line", JSON.stringify(start));
     }
     if (options !== undefined && (!/^-./.test(options) || hasControls(options))) {
-      refuse("the options must be those of sbatch, in a line", JSON.stringify(options));
+      refuse("the options must be options of sbatch on one line", JSON.stringify(options));
     }
     const own = options?.match(OWN)?.[1] ??
       (tasks > 1 ? options?.match(OWN_OF_TASKS)?.[1] : undefined);
@@ -173,7 +173,7 @@ function checkPath(folder: string): void {
   checkWord(folder);
   if (!folder.includes("\\")) return;
   refuse(
-    "the folder's path must have no backslash, which means something in the names of Slurm's files",
+    "the folder's path must have no backslash, which has a special meaning in Slurm's file names",
     folder,
   );
 }

@@ -68,7 +68,7 @@ async function call(purpose: string, command: string, ...args: string[]): Promis
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new Error(
-      `${purpose}: ${command} must be on PATH, got none; call this where Slurm's commands are`,
+      `${purpose}: ${command} must be on PATH, got none; run this on a machine with Slurm's commands`,
       { cause },
     );
   }

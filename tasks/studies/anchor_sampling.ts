@@ -5,7 +5,7 @@ import { SCALES_OF_NAMED } from "./scales.ts";
 /** The three ways to sample anchors, at every step and once only. */
 export const anchorSampling: Study = {
   name: "anchor-sampling",
-  about: "Does it matter how anchors are sampled? In the paper offline it does, online hardly.",
+  about: "Does it matter how anchors are sampled? In the paper it does offline, but hardly online.",
   base: {
     preset: "digits",
     quantizer: { type: "clustered", codebookSize: 512, codebookDim: 64 },

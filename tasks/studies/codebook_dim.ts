@@ -6,7 +6,7 @@ import { SCALES_OF_NAMED } from "./scales.ts";
 /** Both clustered codebooks with codes of 4 to 128 dimensions. */
 export const codebookDim: Study = {
   name: "codebook-dim",
-  about: "Do longer codes help? In the paper not surely.",
+  about: "Do longer codes help? In the paper, not necessarily.",
   base: { preset: "digits", quantizer: { codebookSize: 512 } },
   axes: [CLUSTERED, { path: "quantizer.codebookDim", values: [4, 8, 16, 32, 64, 128] }],
   scales: SCALES_OF_NAMED,

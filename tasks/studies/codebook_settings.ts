@@ -113,7 +113,7 @@ export const FOUR_SETTINGS: Readonly<Record<string, Readonly<Record<string, Sett
 /** Each setting once, evaluated on held-out images that are not test images. */
 export const codebookSettings: Study = {
   name: "codebook-settings",
-  about: "Which of four settings suits each method best?",
+  about: "Which of four settings is best for each method?",
   base: {
     preset: "digits",
     quantizer: { codebookSize: 512, codebookDim: 64 },

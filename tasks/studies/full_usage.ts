@@ -21,7 +21,7 @@ const averages = (settings: Settings = {}) => ({
 /** Every change alone, then the averages with more and more changes, up to the default. */
 export const fullUsage: Study = {
   name: "full-usage",
-  about: "Which piece keeps all codes in use, alone and together?",
+  about: "Which changes keep all codes in use, alone and together?",
   base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
   axes: [{
     name: "codebook",

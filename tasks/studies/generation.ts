@@ -10,7 +10,7 @@ export const generation: Study = {
     "Which quantiser serves generation best: whose latents and codes give the best new digits? Diffusion in pixels has none.",
   stage1: {
     name: "first-stages",
-    about: "The first stages that generators are compared on.",
+    about: "The first stages of the compared generators.",
     base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
     axes: [{
       name: "first stage",

@@ -8,7 +8,7 @@ const method = (type: string) => ({ quantizer: { type, distance: "cos" } });
 /** No re-initialisation, the two of single anchors, and the running average of the clustered codebook. */
 export const reinitialisation: Study = {
   name: "reinitialisation",
-  about: "Which re-initialisation of dead codes serves best? In the paper the running average.",
+  about: "Which re-initialisation of dead codes works best? In the paper, the running average.",
   base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
   axes: [{
     name: "re-initialisation",

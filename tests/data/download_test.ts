@@ -108,7 +108,7 @@ testDownload("another file than the one meant is never kept", async (folder, web
   const message = await messageOf(haveFile(file, folder, {}));
   assert.match(
     message,
-    /must be downloaded, or lie at .*set\/file \(from .*, MD5 55a5\w+\), got .* sum must be/,
+    /must be downloaded, or placed at .*set\/file \(from .*, MD5 55a5\w+\), got .* sum must be/,
   );
   assert.deepEqual(await readdir(join(folder, "set")), ["file.lock"]);
   assert.deepEqual(web.requests, ["file"], "asking again does not help");

@@ -67,7 +67,7 @@ testInFolder("folders are classes where every image lies in one", async (path) =
   assert.equal(mixed.labels, undefined);
   assert.throws(
     () => classCount(mixed, "objective.classes"),
-    /^RangeError: Cannot train with classes: objective\.classes must be false for a data set without, got true with image-folder .*; digits, .* every image lies in the folder of its class$/,
+    /^RangeError: Cannot train with classes: objective\.classes must be false for a data set without classes, got true with image-folder .*; digits, .* every image lies in the folder of its class$/,
   );
 });
 
@@ -113,7 +113,7 @@ testInFolder("a folder without a whole image is refused", async (path) => {
   assert.match(await messageOf(openDataset({ ...few, path })), /train part must hold an image/);
   await writeFiles(path, { "train/1.png": "no", "test/2.png": "no" });
   assert.match(await messageOf(openDataset({ ...few, path })), /one of the train images must be/);
-  assert.match(await messageOf(openDataset(few)), /--data\.path must say where it lies, got none/);
+  assert.match(await messageOf(openDataset(few)), /--data\.path must name its folder, got none/);
 });
 
 testInFolder("a limit takes images that are spread evenly over the part", async (path) => {

@@ -87,7 +87,7 @@ testInFolder("lsun's training and validation files are its parts", async (path) 
   );
   assert.match(
     await messageOf(openDataset("lsun")),
-    /--data\.path must say where it lies, got none/,
+    /--data\.path must name its folder, got none/,
   );
 });
 

@@ -116,7 +116,7 @@ testInFolder("tar shards on the web are streamed", async (folder) => {
     await checkSequences(await open(12));
     assert.match(
       await messageOf(open(null)),
-      /--data\.trainImages must say how many images .* web/,
+      /--data\.trainImages must give the number of images .* web/,
     );
     assert.match(
       await messageOf(open(13).then(epochOf)),

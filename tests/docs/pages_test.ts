@@ -1,22 +1,23 @@
 /** The pages of docs/ and the README: links lead somewhere, commands exist, messages are those of the code. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import { STUDIES } from "../../tasks/studies/registry.ts";
+import { commandsOf, inlineCommandsOf, pagesIn, ROOT, textOf } from "./commands.ts";
 import { flagsOf } from "./task_flags.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const PAGES = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  ...pagesIn("docs"),
+  ...pagesIn("bench"),
+];
 
-const filesOf = (folder: string, ending: string): string[] =>
+const sourcesOf = (folder: string): string[] =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(ending)).map((name) => join(ROOT, folder, name));
-
-const PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map((name) => join(ROOT, name))
-  .concat(filesOf("docs", ".md"), filesOf("bench", ".md"));
-
-const textOf = (path: string) => readFileSync(path, "utf8");
+    .filter((name) => name.endsWith(".ts")).map((name) => join(folder, name));
 
 /** The anchor of a heading, as GitHub makes it. */
 const anchorOf = (heading: string) =>
@@ -25,30 +26,21 @@ const anchorOf = (heading: string) =>
 const anchorsOf = (path: string) =>
   [...textOf(path).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading));
 
-/** The lines of a page's shell blocks, without comments, continued lines as one. */
-const commandsOf = (page: string): string[] =>
-  [...textOf(page).matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) =>
-    block.replaceAll(/\\\n\s*/g, "").split("\n").map((line) =>
-      line.replace(/(^|\s)#.*$/, "").trim()
-    )
-      .filter((line) => line !== "")
-  );
-
 for (const page of PAGES) {
-  Deno.test(`every link of ${relative(ROOT, page)} leads to a file and a heading`, () => {
+  Deno.test(`every link of ${page} leads to a file and a heading`, () => {
     for (const [, target] of textOf(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;
       const [path, anchor] = target.split("#");
-      const file = path === "" ? page : resolve(dirname(page), path);
-      assert.ok(statSync(file, { throwIfNoEntry: false }), `there is no ${target}`);
+      const file = path === "" ? page : join(dirname(page), path);
+      assert.ok(statSync(join(ROOT, file), { throwIfNoEntry: false }), `there is no ${target}`);
       if (anchor !== undefined) {
         assert.ok(anchorsOf(file).includes(anchor), `there is no heading ${target}`);
       }
     }
   });
 
-  Deno.test(`every command of ${relative(ROOT, page)} is a task with flags that it has`, async () => {
-    for (const command of commandsOf(page)) {
+  Deno.test(`every command of ${page} is a task with flags that it has`, async () => {
+    for (const command of [...commandsOf(page), ...inlineCommandsOf(page)]) {
       const [, task, rest = ""] = command.match(/\btask ([a-z:]+)(.*)$/) ?? [];
       if (task === undefined) continue;
       assert.ok(Object.hasOwn(config.tasks, task), `there is no task ${task}: ${command}`);
@@ -71,8 +63,8 @@ for (const page of PAGES) {
 
 Deno.test("every message that the page on troubles quotes is one of the code's", () => {
   const sources = ["core", "data", "files", "objectives", "tasks", "training"]
-    .flatMap((folder) => filesOf(folder, ".ts")).map(textOf).join("\n");
-  const quotes = [...textOf(join(ROOT, "docs/troubleshooting.md")).matchAll(/^\*\*`([^`]+)`/gm)];
+    .flatMap(sourcesOf).map(textOf).join("\n");
+  const quotes = [...textOf("docs/troubleshooting.md").matchAll(/^\*\*`([^`]+)`/gm)];
   assert.ok(quotes.length > 5);
   for (const [, quote] of quotes) {
     const words = quote.replaceAll("…", "").trim();

@@ -282,7 +282,7 @@ testOnEach(devices, "what does not exist or fit is refused", async (device) => {
     );
     await refused(
       generate({ labels: Int32Array.of(0) }),
-      "Cannot sample a class: the model must have been trained with classes, got one that was told of none",
+      "Cannot sample a class: the model must have been trained with classes, got one without classes",
     );
     await refused(
       generate({ settings: { guidance: 2 } }),
@@ -292,7 +292,7 @@ testOnEach(devices, "what does not exist or fit is refused", async (device) => {
     await refused(
       generate({ given: { codes, known: known.with(3, 1) } }),
       "Cannot complete images: an autoregressive model needs the known codes to be the first by rows, " +
-        "got a known one at position 3 after a hidden one; a masking model takes any",
+        "got a known one at position 3 after a hidden one; a masking model takes any mask",
     );
     await refused(
       generate({ given: { codes: codes.with(0, 8), known: known.with(0, 1) } }),
@@ -334,7 +334,7 @@ testOnEach(devices, "what does not exist or fit is refused", async (device) => {
   assert.throws(() => makeObjective(device, options), {
     name: "RangeError",
     message:
-      /^Cannot train with classes: objective\.conditional must be false for a data set without, got true with stripes; digits, /,
+      /^Cannot train with classes: objective\.conditional must be false for a data set without classes, got true with stripes; digits, /,
   });
   using deep = await tinyFirstStage(device, 2);
   assert.throws(() => makeObjective(device, { type: "autoregression", stage1: deep }), {

@@ -65,12 +65,12 @@ Deno.test("the warning names what the quantiser can do and does not", () => {
   const vanilla = { type: "vanilla", replaceBelow: 0, initialization: "kmeans", lookupDim: null };
   assert.equal(
     collapseWarning(health, 100, vanilla),
-    "the codebook has collapsed: 9 of 100 codes were chosen in this epoch, no more evenly than 3.2 would be " +
-      "(the perplexity), and 88 are dead; what to try: another method (--quantizer.type clustered-ema), dead codes that are replaced by features " +
+    "the codebook has collapsed: 9 of 100 codes were chosen in this epoch, with a perplexity of 3.2, " +
+      "and 88 are dead; things to try: another method (--quantizer.type clustered-ema), replacing dead codes by features " +
       "(--quantizer.replaceBelow 1), a look-up in fewer dimensions (--quantizer.lookupDim 8), fewer codes",
   );
   assert.match(
     collapseWarning(health, 100, { type: "clustered-ema" }),
-    /what to try: fewer codes$/,
+    /things to try: fewer codes$/,
   );
 });

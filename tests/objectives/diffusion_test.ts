@@ -306,7 +306,7 @@ Deno.test("what cannot be made is refused", async () => {
     plain.generate(reference, { count: 1, key, settings: {}, given }),
     {
       name: "RangeError",
-      message: "Cannot complete images: a generator of codes is needed, got a diffusion",
+      message: "Cannot complete images: a generator of codes is needed, got a diffusion model",
     },
   );
   await assert.rejects(
@@ -322,7 +322,7 @@ Deno.test("what cannot be made is refused", async () => {
     () => tinyDiffusion(reference, { network: { classes: 3 }, dataset: classedWaves() }),
     {
       name: "RangeError",
-      message: "Cannot train with classes: the data set must tell 3 classes, got 2 of waves",
+      message: "Cannot train with classes: the data set must have 3 classes, got 2 of waves",
     },
   );
 });

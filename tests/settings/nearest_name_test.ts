@@ -31,5 +31,5 @@ Deno.test("what is near to nothing finds nothing", () => {
 
 Deno.test("a suggestion names the nearest, or all that is known", () => {
   assert.equal(suggestName("sed", KNOWN), "did you mean seed?");
-  assert.equal(suggestName("momentum", ["seed", "out"]), "known are seed, out");
+  assert.equal(suggestName("momentum", ["seed", "out"]), "the choices are seed, out");
 });

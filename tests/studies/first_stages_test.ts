@@ -95,7 +95,7 @@ Deno.test("a study that asks for what cannot be is refused", async () => {
     const launcher = new KubernetesLauncher({ image: "i", claim: "c", folder: "f" });
     await assert.rejects(
       launchStudy(STUDY, launcher, { out }),
-      /with kubernetes: its runs must stand on no first stages of the study, got stages; --launcher local/,
+      /with kubernetes: its runs must not depend on first stages of the study, got stages; --launcher local/,
     );
     assert.deepEqual([...Deno.readDirSync(out)], []);
   });
@@ -161,10 +161,10 @@ Deno.test("a study of generators runs in several sittings, and its table has the
     const table = showMarkdown(study, records);
     assert.match(
       table,
-      /\| quantizer\.type \| generator \| FID +\| bits a code \| usage below, % /,
+      /\| quantizer\.type \| generator \| FID +\| bits per code \| first stage usage, % /,
     );
     const page = await Deno.readTextFile(`${out}/study.html`);
-    assert.match(page, /bits a code/);
+    assert.match(page, /bits per code/);
     assert.doesNotMatch(page, /Damaged|Left to run/);
     assert.match(await Deno.readTextFile(`${out}/stage1/study.html`), /Reconstructions/);
 

@@ -304,8 +304,8 @@ Deno.test("wrong options of a launcher are refused when it is made", () => {
   const refusals: readonly (readonly [() => unknown, RegExp])[] = [
     [() => new SlurmLauncher({ jobs: 0 }), /jobs must be an integer of at least 1, got 0/],
     [() => new SlurmLauncher({ arraySize: 0.5 }), /arraySize must be .* at least 1, got 0\.5/],
-    [() => new SlurmLauncher({ options: "gpu" }), /must be those of sbatch, in a line, got "gpu"/],
-    [() => new SlurmLauncher({ options: "-p a\nrm b" }), /must be those of sbatch, in a line/],
+    [() => new SlurmLauncher({ options: "gpu" }), /must be options of sbatch on one line, got "gpu"/],
+    [() => new SlurmLauncher({ options: "-p a\nrm b" }), /must be options of sbatch on one line/],
     [() => new SlurmLauncher({ options: "-p a\r--wrap id" }), /got "-p a\\r--wrap id"/],
     [() => new SlurmLauncher({ options: "-p a --array=1" }), /--array must be left to/],
     [() => new KubernetesLauncher({ ...options, image: "a b" }), /the image must .*got "a b"/],

@@ -45,7 +45,7 @@ Deno.test("the table has mean and sample deviation over the finished seeds, and 
   assert.deepEqual(lines.slice(0, 7), [
     "# sizes",
     "",
-    "| quantizer.codebookSize | usage, %    | seconds a step | seeds |",
+    "| quantizer.codebookSize | usage, %    | seconds per step | seeds |",
     "| ---------------------- | ----------- | -------------- | ----- |",
     "| 8                      | 30.0 ± 17.3 | –              | 3     |",
     "| 16                     | 12.5        | –              | 1     |",

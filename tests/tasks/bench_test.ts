@@ -59,7 +59,7 @@ Deno.test("bench refuses a profile of what is not one step", async () => {
     const { code, stderr } = await runTask("bench", [...args, "--profile"], {}, folder);
     assert.equal(code, 2);
     const message =
-      "Cannot profile: --profile must stand with the benchmark step, without --scaling";
+      "Cannot profile: --profile must be given with the benchmark step and without --scaling";
     assert.equal(stderr, `${message}, got ${args.join(" ")}\n`);
   }));
 });

@@ -88,7 +88,7 @@ for (
     assert.equal(readSampleGrid(png, shown, [28, 28, channels]).imageShape[2], channels);
     if (images === squares) {
       for (const { stderr } of [encoded, rebuilt]) {
-        assert.match(stderr, /of grey images: 1 of 3 are in colour, and are taken as grey/);
+        assert.match(stderr, /of grey images: 1 of 3 are in colour, and are converted to grey/);
       }
     }
   });
@@ -107,7 +107,7 @@ Deno.test("an array of NumPy's has the same codes; without its names the picture
   assert.deepEqual([...pictures(`${folder}/named`).keys()], ["a.png", "b.png", "sub/a.png"]);
   Deno.removeSync(`${folder}/same.json`);
   const { stderr } = await run("decode", FIXTURE, array, "--out", `${folder}/numbered`);
-  assert.match(stderr, /does not say of which run it is/);
+  assert.match(stderr, /does not name the run that made it/);
   const numbered = pictures(`${folder}/numbered`);
   assert.deepEqual([...numbered.keys()], ["0000.png", "0001.png", "0002.png"]);
   assert.equal(
@@ -126,8 +126,8 @@ Deno.test("one image, --crop, and --skip-broken", async () => {
   const flags = ["--crop", "--skip-broken", "--out"];
   const { result, stderr } = await run("encode", FIXTURE, odd, ...flags, `${folder}/odd.npy`);
   assert.deepEqual([result.images, result.broken], [1, 2]);
-  assert.match(stderr, /Cannot read .*b\.jpg: it must be an image .*; it is left out$/m);
-  assert.match(stderr, /^2 broken images were left out$/m);
+  assert.match(stderr, /Cannot read .*b\.jpg: it must be an image .*; skipped$/m);
+  assert.match(stderr, /^2 broken images were skipped$/m);
   const { shape } = decodeNpy(Deno.readFileSync(`${folder}/odd.npy`), "it");
   assert.deepEqual(shape, [1, 7, 10]);
   const single = await run(
@@ -155,7 +155,7 @@ Deno.test("codes of other weights are decoded with --force alone", async () => {
   );
   assert.throws(() => Deno.statSync(out), Deno.errors.NotFound);
   const forced = await run("decode", FIXTURE, codes, "--out", out, "--force");
-  assert.match(forced.stderr, /is of the weights 0123456789abcdef, and is decoded with 6250c765/);
+  assert.match(forced.stderr, /was made with the weights 0123456789abcdef, and is decoded with 6250c765/);
   assert.equal(pictures(out).size, 3);
 });
 
@@ -178,7 +178,7 @@ Deno.test("what cannot be done is refused in words, and nothing is written", asy
     ["encode", [FIXTURE, `${folder}/empty`, "--out", file], 1, /must hold images .*, got none$/m],
     ["encode", [FIXTURE, `${folder}/none`, "--out", file], 1, /must be a folder or an image, got/],
     ["encode", [squares, squares, "--out", file], 1, /the folder must hold a run, got none$/m],
-    ["reconstruct", [FIXTURE, squares, "--out", squares], 1, /no picture may replace an image/],
+    ["reconstruct", [FIXTURE, squares, "--out", squares], 1, /no output may replace an input image/],
     [
       "reconstruct",
       [FIXTURE, squares],
@@ -230,7 +230,7 @@ Deno.test("Ctrl-C ends the work in order: no codes, whole pictures, nothing part
       printed += text;
     }
     assert.equal((await child.status).code, 130, printed + await errors);
-    assert.match(printed, /^stopping after this batch; Ctrl-C again stops at once$/m);
+    assert.match(printed, /^stopping after this batch; press Ctrl-C again to stop at once$/m);
     assert.match(printed, task === "encode" ? /was not written$/m : /has \d+ of 600 images$/m);
   }
   const left = snapshot(folder).map((line) => line.split(" ")[0]).filter((path) =>

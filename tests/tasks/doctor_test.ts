@@ -70,7 +70,7 @@ Deno.test("doctor --plan says what a preset, a run and a file of settings need, 
 
   const refusals: [string[], RegExp][] = [
     [["--plan", "vqgan-f17"], /preset must name one, got "vqgan-f17", did you mean vqgan-f16\?/],
-    [["--batch", "4"], /--plan must say which configuration is meant, got none beside --batch/],
+    [["--batch", "4"], /--plan must name a configuration, got none beside --batch/],
     [
       ["--plan", "vqgan-small", "--model.attnResolutions", "7"],
       /must be among .* 32, 16, 8, got 7/,

@@ -50,7 +50,7 @@ Deno.test("a run is measured as far as it can be: the report says what is missin
     ...[run, "--device", "cpu", "--limit", "8", "--metrics", "ms-ssim,mse,fid,digit-fid,psnr"],
   ]);
   assert.equal(code, 2, stderr);
-  assert.match(stdout, /^going on without fid$/m);
+  assert.match(stdout, /^continuing without fid$/m);
   assert.match(stdout, /^mse +\d\S+ {2}\(unclipped\)$/m);
   assert.match(stdout, /^mse, clipped +\d/m);
   assert.match(stdout, /^PSNR \(dB\), clipped +\d/m);

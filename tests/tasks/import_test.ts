@@ -64,8 +64,8 @@ Deno.test("a whole latent diffusion model is taken over and sampled", () =>
     assert.deepEqual([width, height], [8, 8]);
     const judged = await runTask("evaluate", [run, "--device", "cpu"]);
     assert.notEqual(judged.code, 0);
-    assert.match(judged.stderr, /data set must be one that has some, got unknown/);
-    assert.doesNotMatch(judged.stderr, /not foreseen/);
+    assert.match(judged.stderr, /data set must have images, got unknown/);
+    assert.doesNotMatch(judged.stderr, /not expected/);
     const wrong = await runTask("import", [path, "--config", `${folder}/none.yaml`]);
     assert.equal(wrong.code, 2);
     assert.match(wrong.stderr, /--config must name a YAML file that can be read/);

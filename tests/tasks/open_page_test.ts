@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { openPage } from "../../tasks/open_page.ts";
 import { Output } from "../../tasks/output.ts";
 import { withFolder } from "../training/tiny.ts";
+import { runTask, TINY } from "./child.ts";
 
 /** Hears what a task says. */
 class Heard extends Output {
@@ -32,3 +33,23 @@ Deno.test("a page that cannot be opened is named with the reason", async () => {
     "Cannot open report.html: false must open it, got the exit code 1",
   ]);
 });
+
+Deno.test("train --open opens the run's report, and ablate --open the study's page", () =>
+  withFolder(async (folder) => {
+    for (const name of ["xdg-open", "open"]) {
+      await Deno.writeTextFile(`${folder}/${name}`, `#!/bin/sh\necho "$1" >> '${folder}/given'\n`);
+      await Deno.chmod(`${folder}/${name}`, 0o755);
+    }
+    const env = { PATH: `${folder}:${Deno.env.get("PATH")}` };
+    const run = `${folder}/run`, study = `${folder}/study.json`, out = `${folder}/study`;
+    const device = ["--device", "cpu", "--open"];
+    const trained = await runTask("train", [...TINY, ...device, "--out", run], env);
+    assert.equal(trained.code, 0, trained.stderr);
+    const axes = [{ path: "quantizer.type", values: ["ema"] }];
+    await Deno.writeTextFile(study, JSON.stringify({ name: "one", axes, seeds: [1] }));
+    const studied = await runTask("ablate", [study, ...TINY, ...device, "--out", out], env);
+    assert.equal(studied.code, 0, studied.stderr);
+    const given = (await Deno.readTextFile(`${folder}/given`)).trim().split("\n");
+    assert.deepEqual(given, [`${run}/report.html`, `${out}/study.html`]);
+    for (const page of given) assert.match(await Deno.readTextFile(page), /<h1>/);
+  }));

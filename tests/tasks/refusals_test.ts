@@ -16,7 +16,8 @@ const REFUSALS: readonly Refusal[] = [
   [["--seed", "abc"], 2, /seed must be an integer of at least 0, got "abc"/],
   [["--quantizer.codebookSize", "0"], 2, /codebookSize must be an integer of at least 1, got 0/],
   [["--quantizer.codebookDim", "0"], 2, /codebookDim must be an integer of at least 1, got 0/],
-  [["--resume", "--overwrite"], 2, /--resume and --overwrite must not stand together, got both/],
+  [["--resume", "--overwrite"], 2, /--resume and --overwrite must not be given together, got both/],
+  [["--open", "--json"], 2, /--open and --json must not be given together, got both/],
   [["--resume"], 1, /the folder must hold a run, got none/],
   [["--training.batchSize", "10000"], 1, /at most the 9003 training images of digits, got 10000/],
   [

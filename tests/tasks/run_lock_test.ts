@@ -54,7 +54,7 @@ Deno.test("a history that is short of its checkpoint is said to be, and the gap 
   assert.equal(code, 0, stderr);
   assert.match(
     stdout + stderr,
-    new RegExp(`what was recorded ends at step ${recorded}, the checkpoint is of step ${last}`),
+    new RegExp(`the recorded metrics end at step ${recorded}, but the checkpoint is from step ${last}`),
   );
   const records = Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(

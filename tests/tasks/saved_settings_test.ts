@@ -61,7 +61,7 @@ Deno.test("a file does not say that a run is written outside of the working fold
     await refused(
       "train",
       [...TINY, "--device", "reference", "--config", file],
-      /out must be within the working folder in a file, .*--out may say it/,
+      /out must be within the working folder in a file, .*give --out on the command line/,
     );
   }
 });

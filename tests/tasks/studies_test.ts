@@ -16,7 +16,7 @@ Deno.test("a misspelt study is refused with the nearest one, named or in the wor
       ["decay", /got decay, did you mean decay\.json\?$/],
       ["width", /got width, did you mean widths\.ts\?$/],
       ["quantisers", /got quantisers, did you mean quantizers\?$/],
-      ["notes", /got notes, known are quantizers, codebook-size, /],
+      ["notes", /got notes, the choices are quantizers, codebook-size, /],
     ];
     for (const [name, message] of cases) {
       await assert.rejects(openStudy(name), { name: "RangeError", message });

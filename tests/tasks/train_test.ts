@@ -74,7 +74,7 @@ Deno.test("a finished run with no step left to take is not resumed, and keeps it
     const args = ["--out", run, "--resume", "--training.maxSteps", maxSteps];
     const { code, stderr } = await runTask("train", args);
     assert.equal(code, 1);
-    const message = `must have more steps than it has taken, 3, got ${maxSteps}; a greater --`;
+    const message = `must have more steps than it has taken, 3, got ${maxSteps}; a larger --`;
     assert.ok(stderr.startsWith("Cannot resume ") && stderr.includes(message), stderr);
   }));
   assert.deepEqual(snapshot(run), before);
@@ -158,7 +158,7 @@ Deno.test("Ctrl-C leaves a checkpoint, and --resume ends with the bytes of a who
   }
   assert.equal((await child.status).code, 130, printed);
   await child.stderr.cancel();
-  const told = printed.match(/go on with `deno task train (.*)`/);
+  const told = printed.match(/continue with `deno task train (.*)`/);
   assert.ok(told !== null, printed);
   assert.ok(!names(interrupted).includes("summary.json"));
 

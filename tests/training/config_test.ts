@@ -121,10 +121,10 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     [{ model: { hiden: 8 } }, /no setting model\.hiden, did you mean model\.hidden\?$/],
     [{ learningRate: 1 }, /did you mean optimizer\.learningRate\?$/],
     [{ quantiser: { type: "vanilla" } }, /did you mean quantizer\?$/],
-    [{ training: { xyzzy: 1 } }, /known are training\.epochs, training\.maxSteps/],
-    [{ xyzzy: 1 }, /known are preset, seed, device/],
+    [{ training: { xyzzy: 1 } }, /the choices are training\.epochs, training\.maxSteps/],
+    [{ xyzzy: 1 }, /the choices are preset, seed, device/],
     [{ preset: "digit" }, /preset must name one, got "digit", did you mean digits\?$/],
-    [{ preset: "portraits" }, /preset must name one, got "portraits", known are digits, /],
+    [{ preset: "portraits" }, /preset must name one, got "portraits", the choices are digits, /],
     [{ data: { name: "digts" } }, /data\.name must be .*, got "digts", did you mean digits\?$/],
     [
       { data: { name: "digits", size: 8 } },
@@ -168,7 +168,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ seed: "abc" }, 'seed must be an integer of at least 0, got "abc"'],
     [{ seed: 2 ** 53 }, "seed must be an integer of at least 0, got 9007199254740992"],
     [{ device: "gpu" }, 'device must be auto, reference, cpu or webgpu, got "gpu"'],
-    [{ out: "" }, 'out must be a text that is not empty, got ""'],
+    [{ out: "" }, 'out must be non-empty text, got ""'],
     [{ data: { name: "emoji", size: 0 } }, "data.size must be an integer in [1, 4096], got 0"],
     [{ model: 3 }, "model must be an object that holds some of model.type, model.hidden, "],
     [{ model: { hidden: 7 } }, "model.hidden must be an even integer of at least 2, got 7"],
@@ -189,7 +189,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
     [{ quantizer: "vanilla" }, "quantizer must be an object"],
     [
       { quantizer: { type: "fsq", levels: [8, 1] } },
-      "quantizer.levels must be one or more with commas between, each an integer of at least 2, got [8,1]",
+      "quantizer.levels must be one or more, separated by commas, each an integer of at least 2, got [8,1]",
     ],
     [{ quantizer: { type: "fsq", levels: [] } }, "each an integer of at least 2, got []"],
     [

@@ -94,7 +94,7 @@ Deno.test("a whole LDM becomes a run whose U-Net gives what PyTorch's gives", ()
     );
     await assert.rejects(
       run.dataset.images("train", Int32Array.of(0)),
-      /must be one that has some, got unknown/,
+      /must have images, got unknown/,
     );
   }));
 

@@ -34,7 +34,7 @@ Deno.test("what would run code or connect is refused by name from a saved config
       const message = refusal(() => resolveConfig(sources));
       assert.match(message, new RegExp(`: ${path} must be .* in a file, `));
       assert.ok(message.includes(`got ${JSON.stringify(value)}; `), message);
-      assert.ok(message.endsWith(`on the command line --${path} may say it`), message);
+      assert.ok(message.endsWith(`give --${path} on the command line`), message);
     }
   }
 });

@@ -118,7 +118,7 @@ Deno.test("a folder that cannot be written, and a configuration that cannot be r
     await Deno.writeTextFile(`${path}/file`, "{");
     const folder = new RunFolder(`${path}/file/run`);
     const unwritable = new RegExp(
-      `^Error: Cannot make the folder ${path}/file/run: it must be possible to write there, got `,
+      `^Error: Cannot make the folder ${path}/file/run: the location must be writable, got `,
     );
     await assert.rejects(folder.begin(0), unwritable);
     await assert.rejects(folder.writeConfig({}), unwritable);

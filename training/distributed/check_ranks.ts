@@ -9,7 +9,7 @@ export function checkRanks(config: Config, count: number): void {
   const { device, training: { batchSize, accumulate } } = config;
   if (device === "webgpu") {
     throw new RangeError(
-      `Cannot train over ${count} processes: device must be auto, cpu or reference, whose memory MPI sends as it lies, got webgpu`,
+      `Cannot train over ${count} processes: device must be auto, cpu or reference, whose memory MPI can send directly, got webgpu`,
     );
   }
   if (batchSize % (count * accumulate) === 0) return;

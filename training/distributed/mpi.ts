@@ -77,7 +77,7 @@ class MpiCommunicator implements Communicator {
     const [started, given, rank, size] = [0, 0, 0, 0].map(() => new Int32Array(1));
     functions.MPI_Initialized(started);
     if (started[0] !== 0) {
-      throw new Error("Cannot start MPI: a process must start it once, got a second time");
+      throw new Error("Cannot start MPI: a process must start it only once, got a second start");
     }
     pinLibrary(mpi.path);
     functions.MPI_Init_thread(null, null, THREAD_FUNNELED, given);
@@ -278,7 +278,7 @@ function connect(
   if (mpi !== undefined) return new MpiCommunicator(mpi, launch, timeout);
   const allowed = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
   throw new Error(
-    `Cannot start MPI: the library of ${launch.by} must be there and may be called, got ${
+    `Cannot start MPI: the library of ${launch.by} must be installed and callable, got ${
       allowed ? `none of ${launch.libraries.join(", ")}` : "no permission (--allow-ffi grants it)"
     }. On Debian and Ubuntu \`apt-get install openmpi-bin\` brings it; elsewhere give its path.`,
   );

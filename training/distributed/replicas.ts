@@ -42,7 +42,7 @@ export function replicasOver(
   if (communicator.size === 1) return SINGLE;
   if (device.backend.host === undefined) {
     throw new TypeError(
-      `Cannot train over ${communicator.size} ranks: the device must be cpu or reference, whose memory is sent as it lies, got ${device.name}`,
+      `Cannot train over ${communicator.size} ranks: the device must be cpu or reference, whose memory can be sent directly, got ${device.name}`,
     );
   }
   return new Ranks(communicator, device, bucketSize);

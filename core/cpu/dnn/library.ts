@@ -110,7 +110,7 @@ function load(path: string): Dnn {
   if (known !== undefined) return known;
   const { symbols } = Deno.dlopen(path, SYMBOLS);
   const pointer = symbols.dnnl_version();
-  if (pointer === null) throw new Error("it does not tell its version");
+  if (pointer === null) throw new Error("it does not report its version");
   const view = new Deno.UnsafePointerView(pointer);
   const [major, minor, patch] = [0, 4, 8].map((offset) => view.getInt32(offset));
   const version = `${major}.${minor}.${patch}`, runtime = view.getUint32(24);

@@ -55,7 +55,7 @@ testOnEach(devices, "with one rank, sums and rows are the tensors themselves", (
 testOnEach(devices, "several ranks need a device whose memory the host sees", (device) => {
   if (device.name === "webgpu") {
     const message =
-      "Cannot train over 2 ranks: the device must be cpu or reference, whose memory is sent as it lies, got webgpu";
+      "Cannot train over 2 ranks: the device must be cpu or reference, whose memory can be sent directly, got webgpu";
     assert.throws(() => replicasOver(new Twin(), device), new TypeError(message));
   } else {
     assert.equal(replicasOver(new Twin(), device).count, 2);

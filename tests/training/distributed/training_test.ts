@@ -80,7 +80,7 @@ if (mpi !== undefined) {
       assert.equal(await firstStep(stopped), 1);
       const { code, stdout, stderr } = await disturb(stopped, 1, "SIGTERM");
       assert.equal(code, 130, stderr);
-      const at = Number(stdout.match(/^stopped after step (\d+) of \d+; go on with /m)?.[1]);
+      const at = Number(stdout.match(/^stopped after step (\d+) of \d+; continue with /m)?.[1]);
       assert.ok(at >= 1 && at < STEPS, `${stdout}\n${stderr}`);
 
       let kills = 0, from = at;
@@ -133,7 +133,7 @@ Deno.test("flags of MPI that cannot be followed are refused", () => {
   assert.throws(
     () => openRanks({ distributed: "none", mpi }, { "mpi.timeout": 1 }),
     new UsageError(
-      "Cannot read the command line: --mpi.timeout must stand with --distributed mpi, got it without",
+      "Cannot read the command line: --mpi.timeout must be given with --distributed mpi, got it alone",
     ),
   );
   assert.equal(openRanks({ distributed: "none", mpi }, { json: true }).size, 1);

@@ -1,0 +1,52 @@
+/** Documented commands, as they run here: with tiny networks, a step or two, a few images. */
+
+/** A first stage of that size. */
+const VQVAE = "--model.hidden 8 --model.residualHidden 4";
+const TRANSFORMER = "--model.width 16 --model.heads 1 --model.layers 1 --objective.cache none";
+const UNET = "--model.width 16 --model.groups 4 --objective.previewSteps 1";
+const LATENTS = `${UNET} --objective.cache none --objective.components 4`;
+
+/** A folder of a few pictures in place of the emoji, whose decoding takes seconds. */
+const PICTURES = "--data.name image-folder --data.path pictures --data.size 28";
+
+/** The flags that shrink the network, by preset; a VQ-VAE's if there is none. */
+const NETWORKS: Readonly<Record<string, string>> = {
+  emoji: `${VQVAE} ${PICTURES}`,
+  "vqgan-small": `${PICTURES} --model.ch 8 --model.groups 4 --model.chMult 1,1,1`,
+  gpt: TRANSFORMER,
+  maskgit: TRANSFORMER,
+  imagebart: `${TRANSFORMER} --model.encoderLayers 1`,
+  "rq-transformer": `${TRANSFORMER} --model.depthLayers 1`,
+  var: TRANSFORMER,
+  ldm: LATENTS,
+  "ldm-class": LATENTS,
+  "ldm-emoji": `${LATENTS} ${PICTURES}`,
+  ddpm: UNET,
+};
+
+/** The flags that are appended to a task. A flag that stands twice has its last value. */
+const FLAGS: Readonly<Record<string, (command: string) => string>> = {
+  train(command) {
+    const preset = command.match(/--preset ([\w-]+)/)?.[1];
+    if (command.includes("--resume")) return "--training.maxSteps 2";
+    return `${NETWORKS[preset ?? ""] ?? VQVAE} --training.batchSize 16 --training.maxSteps 1`;
+  },
+  evaluate: (command) => command.includes("--images") ? "" : "--limit 32 --count 32",
+  sample: (command) =>
+    command.includes("runs/published")
+      ? "--count 4 --steps 2 --class 2"
+      : `--count 4${command.includes("ldm") ? " --steps 2" : ""}`,
+  doctor: (command) => command.includes("vqgan") ? "--model.ch 32 --batch 1" : "",
+  ablate: (command) => /^deno task ablate (decay|collect)/.test(command) ? "" : "--dry-run",
+  bench: () => "--runs 1 --batch 2",
+  import: (command) => command.includes("vqgan") ? "--data.name shapes --data.size 16" : "",
+  fuzz: (command) => command.includes("--minutes") ? "--minutes 0.01" : "--inputs 2",
+};
+
+/** The same command with less to compute. */
+export function shrink(command: string): string {
+  const [, task] = command.match(/\b(?:deno task |tasks\/)(\w+)/) ?? [];
+  if (task === undefined || command.includes("--help")) return command;
+  const [call, ...rest] = command.split(" | ");
+  return [`${call} ${FLAGS[task]?.(command) ?? ""}`.trim(), ...rest].join(" | ");
+}
