@@ -119,6 +119,8 @@ export interface Attributes {
   sigmoid: None;
   /** The error function. */
   erf: None;
+  /** x·Φ(x), Φ the normal distribution function. */
+  gelu: None;
   /** max(x, 0); NaN stays NaN. */
   relu: None;
   /** x where positive, else slope·x. */
@@ -129,6 +131,8 @@ export interface Attributes {
   affine: { readonly scale: number; readonly shift: number };
   /** (y, g) of one shape → g where y > 0, else 0. */
   reluGradient: None;
+  /** (x, g) of one shape → g·(Φ(x) + x·φ(x)), φ the normal density. */
+  geluGradient: None;
   /** Between float32 and int32; the conversion to int32 truncates towards zero, saturates, and turns NaN into 0. */
   cast: { readonly dtype: DType };
 
@@ -302,11 +306,13 @@ export type ElementwiseName =
   | "tanh"
   | "sigmoid"
   | "erf"
+  | "gelu"
   | "relu"
   | "leakyRelu"
   | "clamp"
   | "affine"
   | "reluGradient"
+  | "geluGradient"
   | "cast";
 
 /** The operations that move elements, and pooling. */
@@ -413,6 +419,17 @@ function expectInputs(
 
 const float = (shape: Shape): Spec => ({ shape, dtype: "float32" });
 const int = (shape: Shape): Spec => ({ shape, dtype: "int32" });
+
+/** The rule of the gradient of an elementwise operation: what it is computed from, and the gradient that comes in. */
+function slopeRule(action: string, name: string): (inputs: readonly Spec[]) => readonly Spec[] {
+  return (inputs) => {
+    const given = [name, "the gradient"].map((name) => ({ dtype: "float32", name }) as const);
+    expectInputs(inputs, action, ...given);
+    const [{ shape }, gradient] = inputs;
+    expect(sameShape(shape, gradient.shape), action, "both must have one shape", show(inputs));
+    return [float(shape)];
+  };
+}
 
 function unaryRule(action: string): (inputs: readonly Spec[]) => readonly Spec[] {
   return (inputs) => {
@@ -826,6 +843,10 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       return apply("affine", [decay], { scale: 2 / Math.sqrt(Math.PI), shift: 0 });
     }),
   ),
+  gelu: unary(
+    "gelu",
+    ({ apply, inputs: [x], upstream }) => [apply("geluGradient", [x, upstream], {})],
+  ),
   relu: unary(
     "relu",
     ({ apply, outputs: [y], upstream }) => [apply("reluGradient", [y, upstream], {})],
@@ -860,27 +881,29 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
     ],
   },
   reluGradient: {
-    outputs: (inputs) => {
-      const action = "take relu's gradient";
-      expectInputs(
-        inputs,
-        action,
-        { dtype: "float32", name: "the output" },
-        { dtype: "float32", name: "the gradient" },
-      );
-      expect(
-        sameShape(inputs[0].shape, inputs[1].shape),
-        action,
-        "both must have one shape",
-        show(inputs),
-      );
-      return [float(inputs[0].shape)];
-    },
+    outputs: slopeRule("take relu's gradient", "the output"),
     // The output only selects, so its gradient is 0.
     gradient: ({ apply, inputs: [y], upstream }) => [
       undefined,
       apply("reluGradient", [y, upstream], {}),
     ],
+  },
+  geluGradient: {
+    outputs: slopeRule("take gelu's gradient", "the operand"),
+    // The slope's slope is φ(x)·(2 − x²).
+    gradient: ({ apply, inputs: [x, g], upstream, needed }) => {
+      const byOperand = () => {
+        const square = apply("square", [x], {});
+        const decay = apply("exp", [apply("affine", [square], { scale: -0.5, shift: 0 })], {});
+        const scale = 1 / Math.sqrt(2 * Math.PI);
+        const curve = apply("affine", [square], { scale: -scale, shift: 2 * scale });
+        return apply("mul", [apply("mul", [decay, curve], {}), apply("mul", [g, upstream], {})], {});
+      };
+      return [
+        needed[0] ? byOperand() : undefined,
+        needed[1] ? apply("geluGradient", [x, upstream], {}) : undefined,
+      ];
+    },
   },
   cast: {
     outputs: (inputs, { dtype }) => {
