@@ -65,9 +65,6 @@ export interface GroupNormAttributes {
   readonly silu: boolean;
 }
 
-/** An operand of attention. */
-export type AttentionOperand = "queries" | "keys" | "values";
-
 /** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
 export interface Attributes {
   // Elementwise, two operands, broadcasting. float32 or int32 (same); div and pow float32 only.
@@ -183,9 +180,8 @@ export interface Attributes {
    * `visible`, query i sees the keys before visible[i], and those that causal lets it see. For a query that sees no
    * key, the result is zeros and l = 0. The S × T matrix is never in memory. */
   attention: AttentionAttributes;
-  /** (q, k, v, g, l, d, visible?) → the gradient of one of q, k and v; g is the gradient of y, d = Σ g·y over D, [B, S,
-   * H]. */
-  attentionGradient: AttentionAttributes & { readonly of: AttentionOperand };
+  /** (q, k, v, g, l, d, visible?) → the gradients of q, k and v; g is the gradient of y, d = Σ g·y over D, [B, S, H]. */
+  attentionGradient: AttentionAttributes;
 
   // Moving data; any dtype.
   /** A view: no kernel, no copy. */
@@ -352,6 +348,13 @@ export type Apply<T extends Spec> = <N extends OperationName>(
   attributes: Attributes[N],
 ) => T;
 
+/** Runs an operation inside a gradient rule and returns all its outputs. */
+export type ApplyAll<T extends Spec> = <N extends OperationName>(
+  name: N,
+  inputs: readonly T[],
+  attributes: Attributes[N],
+) => readonly T[];
+
 /** The input of a gradient rule. */
 export interface GradientCall<T extends Spec, A> {
   /** The operation's inputs. */
@@ -368,6 +371,8 @@ export interface GradientCall<T extends Spec, A> {
   readonly needed: readonly boolean[];
   /** Runs operations. */
   readonly apply: Apply<T>;
+  /** The same, and returns all outputs. */
+  readonly applyAll: ApplyAll<T>;
 }
 
 /** One entry of the list. */
@@ -1178,23 +1183,18 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       attentionInputs(inputs);
       return [float(inputs[0].shape), float(inputs[0].shape.slice(0, 3))];
     },
-    gradient: ({ apply, inputs: [q, k, v, ...visible], outputs, upstream, needed, attributes }) => {
+    gradient: ({ apply, applyAll, inputs, outputs, upstream, attributes }) => {
+      const [q, k, v, ...visible] = inputs;
       const [y, logsumexps] = outputs;
       const rows = [sizeOf(logsumexps.shape), q.shape[3], 1];
       const products = apply("reshape", [apply("mul", [upstream, y], {})], { shape: rows });
       const totals = apply("reshape", [apply("sum", [products], {})], { shape: logsumexps.shape });
       const operands = [q, k, v, upstream, logsumexps, totals, ...visible];
-      const by = (of: AttentionOperand) =>
-        apply("attentionGradient", operands, { ...attributes, of });
-      return [
-        needed[0] ? by("queries") : undefined,
-        needed[1] ? by("keys") : undefined,
-        needed[2] ? by("values") : undefined,
-      ];
+      return applyAll("attentionGradient", operands, attributes);
     },
   },
   attentionGradient: {
-    outputs: (inputs, { of }) => [float(inputs[of === "queries" ? 0 : 1].shape)],
+    outputs: (inputs) => inputs.slice(0, 3).map(({ shape }) => float(shape)),
     gradient: notTwice("attention"),
   },
 
