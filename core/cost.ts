@@ -47,9 +47,8 @@ const OPERATIONS: { readonly [N in ArithmeticName]: Count<Attributes[N]> } = {
   convTranspose2d: ([g, filter]) => taps(g.shape, filter.shape),
   conv2dFilter: ([, g], [filter]) => taps(g.shape, filter.shape),
   attention: (inputs, _, attributes) => 4 * weights(inputs, attributes),
-  // The logits again, the products of the gradient and the values (not for the gradient of the values), and the sum.
-  attentionGradient: (inputs, _, attributes) =>
-    (attributes.of === "values" ? 4 : 6) * weights(inputs, attributes),
+  // The logits again, the products of the gradient and the values, and the three sums.
+  attentionGradient: (inputs, _, attributes) => 10 * weights(inputs, attributes),
   nearest: ([queries, keys]) => 2 * sizeOf(queries.shape) * keys.shape[0],
 };
 

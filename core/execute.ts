@@ -1,6 +1,7 @@
 /** Runs operations, records them on the tape, and computes gradients from it. */
 import type { Buffer, Kernel } from "./backend.ts";
 import {
+  type ApplyAll,
   type Attributes,
   type GradientCall,
   type OperationName,
@@ -308,6 +309,8 @@ function gradientsOf(
   const rule = operations[name].gradient as (
     call: GradientCall<Tensor, unknown>,
   ) => readonly (Tensor | undefined)[];
+  const applyAll: ApplyAll<Tensor> = (name, inputs, attributes) =>
+    execute(outputs[0].device, name, inputs, attributes);
   return rule({
     inputs,
     outputs,
@@ -315,7 +318,8 @@ function gradientsOf(
     upstream: upstreams[0] ?? filled(outputs[0], 0),
     upstreams,
     needed,
-    apply: (name, inputs, attributes) => execute(outputs[0].device, name, inputs, attributes)[0],
+    applyAll,
+    apply: (name, inputs, attributes) => applyAll(name, inputs, attributes)[0],
   });
 }
 

@@ -24,7 +24,6 @@ export {
   type Apply,
   type AttentionAttributes,
   type AttentionName,
-  type AttentionOperand,
   type Attributes,
   type ConvAttributes,
   type CrossEntropyName,

@@ -65,9 +65,6 @@ export interface GroupNormAttributes {
   readonly silu: boolean;
 }
 
-/** An operand of attention. */
-export type AttentionOperand = "queries" | "keys" | "values";
-
 /** Every operation and its attributes. Types are float32 unless said otherwise; "same" = both operands of one dtype. */
 export interface Attributes {
   // Elementwise, two operands, broadcasting. float32 or int32 (same); div and pow float32 only.
@@ -119,6 +116,8 @@ export interface Attributes {
   sigmoid: None;
   /** The error function. */
   erf: None;
+  /** x·Φ(x), Φ the normal distribution function. */
+  gelu: None;
   /** max(x, 0); NaN stays NaN. */
   relu: None;
   /** x where positive, else slope·x. */
@@ -129,6 +128,8 @@ export interface Attributes {
   affine: { readonly scale: number; readonly shift: number };
   /** (y, g) of one shape → g where y > 0, else 0. */
   reluGradient: None;
+  /** (x, g) of one shape → g·(Φ(x) + x·φ(x)), φ the normal density. */
+  geluGradient: None;
   /** Between float32 and int32; the conversion to int32 truncates towards zero, saturates, and turns NaN into 0. */
   cast: { readonly dtype: DType };
 
@@ -179,9 +180,8 @@ export interface Attributes {
    * `visible`, query i sees the keys before visible[i], and those that causal lets it see. For a query that sees no
    * key, the result is zeros and l = 0. The S × T matrix is never in memory. */
   attention: AttentionAttributes;
-  /** (q, k, v, g, l, d, visible?) → the gradient of one of q, k and v; g is the gradient of y, d = Σ g·y over D, [B, S,
-   * H]. */
-  attentionGradient: AttentionAttributes & { readonly of: AttentionOperand };
+  /** (q, k, v, g, l, d, visible?) → the gradients of q, k and v; g is the gradient of y, d = Σ g·y over D, [B, S, H]. */
+  attentionGradient: AttentionAttributes;
 
   // Moving data; any dtype.
   /** A view: no kernel, no copy. */
@@ -302,11 +302,13 @@ export type ElementwiseName =
   | "tanh"
   | "sigmoid"
   | "erf"
+  | "gelu"
   | "relu"
   | "leakyRelu"
   | "clamp"
   | "affine"
   | "reluGradient"
+  | "geluGradient"
   | "cast";
 
 /** The operations that move elements, and pooling. */
@@ -346,6 +348,13 @@ export type Apply<T extends Spec> = <N extends OperationName>(
   attributes: Attributes[N],
 ) => T;
 
+/** Runs an operation inside a gradient rule and returns all its outputs. */
+export type ApplyAll<T extends Spec> = <N extends OperationName>(
+  name: N,
+  inputs: readonly T[],
+  attributes: Attributes[N],
+) => readonly T[];
+
 /** The input of a gradient rule. */
 export interface GradientCall<T extends Spec, A> {
   /** The operation's inputs. */
@@ -362,6 +371,8 @@ export interface GradientCall<T extends Spec, A> {
   readonly needed: readonly boolean[];
   /** Runs operations. */
   readonly apply: Apply<T>;
+  /** The same, and returns all outputs. */
+  readonly applyAll: ApplyAll<T>;
 }
 
 /** One entry of the list. */
@@ -413,6 +424,17 @@ function expectInputs(
 
 const float = (shape: Shape): Spec => ({ shape, dtype: "float32" });
 const int = (shape: Shape): Spec => ({ shape, dtype: "int32" });
+
+/** The rule of the gradient of an elementwise operation: what it is computed from, and the gradient that comes in. */
+function slopeRule(action: string, name: string): (inputs: readonly Spec[]) => readonly Spec[] {
+  return (inputs) => {
+    const given = [name, "the gradient"].map((name) => ({ dtype: "float32", name }) as const);
+    expectInputs(inputs, action, ...given);
+    const [{ shape }, gradient] = inputs;
+    expect(sameShape(shape, gradient.shape), action, "both must have one shape", show(inputs));
+    return [float(shape)];
+  };
+}
 
 function unaryRule(action: string): (inputs: readonly Spec[]) => readonly Spec[] {
   return (inputs) => {
@@ -826,6 +848,10 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       return apply("affine", [decay], { scale: 2 / Math.sqrt(Math.PI), shift: 0 });
     }),
   ),
+  gelu: unary(
+    "gelu",
+    ({ apply, inputs: [x], upstream }) => [apply("geluGradient", [x, upstream], {})],
+  ),
   relu: unary(
     "relu",
     ({ apply, outputs: [y], upstream }) => [apply("reluGradient", [y, upstream], {})],
@@ -860,27 +886,29 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
     ],
   },
   reluGradient: {
-    outputs: (inputs) => {
-      const action = "take relu's gradient";
-      expectInputs(
-        inputs,
-        action,
-        { dtype: "float32", name: "the output" },
-        { dtype: "float32", name: "the gradient" },
-      );
-      expect(
-        sameShape(inputs[0].shape, inputs[1].shape),
-        action,
-        "both must have one shape",
-        show(inputs),
-      );
-      return [float(inputs[0].shape)];
-    },
+    outputs: slopeRule("take relu's gradient", "the output"),
     // The output only selects, so its gradient is 0.
     gradient: ({ apply, inputs: [y], upstream }) => [
       undefined,
       apply("reluGradient", [y, upstream], {}),
     ],
+  },
+  geluGradient: {
+    outputs: slopeRule("take gelu's gradient", "the operand"),
+    // The slope's slope is φ(x)·(2 − x²).
+    gradient: ({ apply, inputs: [x, g], upstream, needed }) => {
+      const byOperand = () => {
+        const square = apply("square", [x], {});
+        const decay = apply("exp", [apply("affine", [square], { scale: -0.5, shift: 0 })], {});
+        const scale = 1 / Math.sqrt(2 * Math.PI);
+        const curve = apply("affine", [square], { scale: -scale, shift: 2 * scale });
+        return apply("mul", [apply("mul", [decay, curve], {}), apply("mul", [g, upstream], {})], {});
+      };
+      return [
+        needed[0] ? byOperand() : undefined,
+        needed[1] ? apply("geluGradient", [x, upstream], {}) : undefined,
+      ];
+    },
   },
   cast: {
     outputs: (inputs, { dtype }) => {
@@ -1155,23 +1183,18 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       attentionInputs(inputs);
       return [float(inputs[0].shape), float(inputs[0].shape.slice(0, 3))];
     },
-    gradient: ({ apply, inputs: [q, k, v, ...visible], outputs, upstream, needed, attributes }) => {
+    gradient: ({ apply, applyAll, inputs, outputs, upstream, attributes }) => {
+      const [q, k, v, ...visible] = inputs;
       const [y, logsumexps] = outputs;
       const rows = [sizeOf(logsumexps.shape), q.shape[3], 1];
       const products = apply("reshape", [apply("mul", [upstream, y], {})], { shape: rows });
       const totals = apply("reshape", [apply("sum", [products], {})], { shape: logsumexps.shape });
       const operands = [q, k, v, upstream, logsumexps, totals, ...visible];
-      const by = (of: AttentionOperand) =>
-        apply("attentionGradient", operands, { ...attributes, of });
-      return [
-        needed[0] ? by("queries") : undefined,
-        needed[1] ? by("keys") : undefined,
-        needed[2] ? by("values") : undefined,
-      ];
+      return applyAll("attentionGradient", operands, attributes);
     },
   },
   attentionGradient: {
-    outputs: (inputs, { of }) => [float(inputs[of === "queries" ? 0 : 1].shape)],
+    outputs: (inputs) => inputs.slice(0, 3).map(({ shape }) => float(shape)),
     gradient: notTwice("attention"),
   },
 

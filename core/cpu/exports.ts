@@ -112,6 +112,10 @@ export interface Exports {
   groupNormParameterGradient(partials: number): void;
   /** See assembly/attention.ts. */
   attention(): void;
+  /** See assembly/short_attention.ts. */
+  shortAttention(): void;
+  /** See assembly/short_attention.ts. */
+  shortAttentionGradient(): void;
   /** See assembly/optimizer.ts. */
   adam(): void;
   /** See assembly/movement.ts. */

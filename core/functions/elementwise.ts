@@ -193,7 +193,7 @@ export function silu(x: Tensor): Tensor {
 
 /** x·Φ(x) with the exact normal distribution function (arXiv 1606.08415). */
 export function gelu(x: Tensor): Tensor {
-  return mul(x, apply("affine", [erf(mul(x, Math.SQRT1_2))], { scale: 0.5, shift: 0.5 }));
+  return apply("gelu", [x], {});
 }
 
 /** x clamped to [low, high]; gradients pass only inside.

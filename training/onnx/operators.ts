@@ -112,6 +112,11 @@ export const OPERATORS: Operators = {
   tanh: same("Tanh"),
   sigmoid: same("Sigmoid"),
   erf: same("Erf"),
+  gelu: (graph, [{ name }]) => {
+    const error = graph.add("Erf", [graph.add("Mul", [name, graph.float(Math.SQRT1_2)])]);
+    const share = graph.add("Mul", [graph.add("Add", [error, graph.float(1)]), graph.float(0.5)]);
+    return graph.add("Mul", [name, share]);
+  },
   relu: same("Relu"),
   leakyRelu: (graph, operands, { slope }) =>
     graph.add("LeakyRelu", named(operands), { alpha: { float: slope } }),

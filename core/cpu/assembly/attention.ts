@@ -8,23 +8,22 @@
  */
 import { job, parallel, scratch } from "./pool";
 import {
-  ADD,
-  block,
-  COLUMNS,
-  padded,
-  PANELS_A,
-  POSITION_TABLE,
-  ROW_TABLE,
-  ROWS,
-} from "./gemm";
+  greatestLane,
+  lanesBelow,
+  listRows,
+  LOWEST,
+  packColumns,
+  packRows,
+  packWeighed,
+  scaleRow,
+  sumLanes,
+} from "./attention_rows";
+import { ADD, block, padded, PANELS_A, POSITION_TABLE, ROW_TABLE } from "./gemm";
 import { choose, constant, exp, log } from "./math";
-import { interleave6, interleave8, take8 } from "./pack";
 
 // What is computed: the output, the gradient of the queries, or (greater numbers) that of keys or values.
 const FORWARD: i32 = 0;
 const QUERIES: i32 = 1;
-
-const LOWEST: f32 = -3.4028234663852886e38;
 
 // A thread's scratch memory, before the packed rows.
 const LOGIT_ROWS: usize = ROW_TABLE;
@@ -90,63 +89,6 @@ function describeQueries(a: Attention, batch: i32, head: i32, first: i32, count:
     store<f32>(to + TOTALS, exists && a.totals ? load<f32>(a.totals + at) : 0);
   }
   return most;
-}
-
-/** Writes the addresses of `count` rows that lie `stride` bytes apart. */
-function listRows(table: usize, from: usize, stride: usize, count: i32): void {
-  for (let i = 0; i < count; i++) store<u32>(table + (i << 2), <u32> (from + <usize> i * stride));
-}
-
-/** Packs `height` rows of `length` floats into panels of six. */
-function packRows(to: usize, from: usize, stride: usize, height: i32, length: i32): void {
-  for (let i = 0; i < height; i += ROWS) {
-    for (let j = 0; j < ROWS; j++) {
-      const row = from + <usize> min(i + j, height - 1) * stride;
-      store<u32>(scratch + (j << 2), <u32> row);
-    }
-    interleave6(to, scratch, 0, length);
-    to += <usize> (length * ROWS) << 2;
-  }
-}
-
-/** Packs `count` rows of `length` floats as columns, into panels of eight. */
-function packColumns(to: usize, from: usize, stride: usize, count: i32, length: i32): void {
-  for (let j = 0; j < count; j += COLUMNS) {
-    interleave8(to, from + <usize> j * stride, stride, min(count - j, COLUMNS), length);
-    to += <usize> (length * COLUMNS) << 2;
-  }
-}
-
-/** Packs `count` rows of `width` floats as they lie, into panels of eight columns. */
-function packWeighed(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
-  for (let d = 0; d < width; d += COLUMNS) {
-    take8(to, from + (<usize> d << 2), stride, count);
-    to += <usize> (count * COLUMNS) << 2;
-  }
-}
-
-@inline
-function lanesBelow(first: i32, limit: i32): v128 {
-  return i32x4.lt_s(i32x4.add(i32x4(0, 1, 2, 3), i32x4.splat(first)), i32x4.splat(limit));
-}
-
-@inline
-function greatestLane(x: v128): f32 {
-  const pair = f32x4.max(x, v128.shuffle<i64>(x, x, 1, 1));
-  return max<f32>(f32x4.extract_lane(pair, 0), f32x4.extract_lane(pair, 1));
-}
-
-@inline
-function sumLanes(x: v128): f32 {
-  const pair = f32x4.add(x, v128.shuffle<i64>(x, x, 1, 1));
-  return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);
-}
-
-function scaleRow(row: usize, width: i32, factor: f32): void {
-  const f = constant(factor);
-  let left = width;
-  for (; left >= 4; left -= 4, row += 16) v128.store(row, f32x4.mul(v128.load(row), f));
-  for (; left > 0; left--, row += 4) store<f32>(row, load<f32>(row) * factor);
 }
 
 /** Forward: logits of a row become exp(logit − greatest), 0 for keys that it does not see.

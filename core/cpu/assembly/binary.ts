@@ -1,6 +1,6 @@
 /** Elementwise operations of two operands. */
 import { mapBinary } from "./elementwise";
-import { constant } from "./math";
+import { constant, geluSlope } from "./math";
 
 /** 0 or 1 from a mask. */
 @inline
@@ -110,6 +110,18 @@ class ReluGradient {
 }
 export function mapReluGradient(): void {
   mapBinary<ReluGradient>();
+}
+
+/** b times the slope of gelu at a. */
+@unmanaged
+class GeluGradient {
+  @inline
+  apply(a: v128, b: v128): v128 {
+    return f32x4.mul(geluSlope(a), b);
+  }
+}
+export function mapGeluGradient(): void {
+  mapBinary<GeluGradient>();
 }
 
 @unmanaged

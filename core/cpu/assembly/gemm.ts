@@ -147,6 +147,23 @@ function partialTile(
   }
 }
 
+/** C tile = A panel · B panel, of which `height` rows and `width` columns are in C.
+ * @param rows the addresses of the rows of C
+ * @param offset the tile's first column, in bytes
+ */
+export function product(
+  depth: i32,
+  a: usize,
+  b: usize,
+  rows: usize,
+  offset: usize,
+  height: i32,
+  width: i32,
+): void {
+  if (height >= ROWS && width >= COLUMNS) tile(depth, a, b, rows, offset, 0, 0);
+  else partialTile(depth, a, b, rows, offset, 0, 0, height, width);
+}
+
 /** C block = A panels · B panels: all tiles of `height` rows and `width` columns from `column` on.
  * @param rows the addresses of the block's rows of C
  */

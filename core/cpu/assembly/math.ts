@@ -27,7 +27,7 @@ function powerOfTwo(n: v128): v128 {
 @inline
 export function exp(x: v128): v128 {
   // x = n·ln 2 + r, |r| ≤ ln 2 / 2
-  const inside = f32x4.max(f32x4.min(x, constant(89)), constant(-104));
+  const inside = f32x4.pmax(f32x4.pmin(x, constant(89)), constant(-104));
   const n = f32x4.nearest(f32x4.mul(inside, constant(1.4426950408889634)));
   let r = f32x4.sub(inside, f32x4.mul(n, constant(0.693145751953125)));
   r = f32x4.sub(r, f32x4.mul(n, constant(1.4286068203094173e-6)));
@@ -37,8 +37,8 @@ export function exp(x: v128): v128 {
   p = madd(p, r, constant(0.5));
   p = madd(f32x4.mul(p, r), r, r);
   p = f32x4.add(p, constant(1));
-  // Two factors, so that neither leaves the normal range.
-  const whole = i32x4.trunc_sat_f32x4_s(n);
+  // Two factors, so that neither leaves the normal range. Of NaN any integer will do: p is NaN.
+  const whole = i32x4.relaxed_trunc_f32x4_s(n);
   const half = i32x4.shr_s(whole, 1);
   p = f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
   return p;
@@ -119,7 +119,7 @@ export function erf(x: v128): v128 {
   p = madd(p, square, constant(1.1283791065216064));
   const near = f32x4.mul(p, x); // |x| < 1
   // 1 − e^q, q = ln erfc on [0.98, 4]
-  const t = f32x4.min(size, constant(4));
+  const t = f32x4.pmin(size, constant(4));
   let q = madd(constant(-2.168675564462319e-5), t, constant(0.00044133519986644387));
   q = madd(q, t, constant(-0.004204555880278349));
   q = madd(q, t, constant(0.025208238512277603));
@@ -130,6 +130,50 @@ export function erf(x: v128): v128 {
   const far = f32x4.sub(constant(1), exp(q));
   const signed = choose(i32x4.splat(0x7fffffff), far, x);
   return choose(f32x4.ge(size, constant(1)), signed, near);
+}
+
+/** The normal distribution function where its argument is negative: Φ(−|x|) = e^(−x²/2)·q(1/(1 + 0.3·|x|)).
+ * @param decay e^(−x²/2)
+ */
+@inline
+function normalTail(x: v128, decay: v128): v128 {
+  const t = f32x4.div(constant(1), madd(constant(0.3), f32x4.abs(x), constant(1)));
+  let q = madd(constant(0.03567654266953468), t, constant(-0.15721067786216736));
+  q = madd(q, t, constant(0.20636694133281708));
+  q = madd(q, t, constant(-0.05369628220796585));
+  q = madd(q, t, constant(0.12856842577457428));
+  q = madd(q, t, constant(0.0999114066362381));
+  q = madd(q, t, constant(0.12075429409742355));
+  q = madd(q, t, constant(0.11962927877902985));
+  return f32x4.mul(decay, f32x4.mul(q, t));
+}
+
+@inline
+function normalDecay(x: v128): v128 {
+  return exp(f32x4.mul(f32x4.mul(x, x), constant(-0.5)));
+}
+
+/** Φ(x), the normal distribution function.
+ * @param decay e^(−x²/2)
+ */
+@inline
+function normalShare(x: v128, decay: v128): v128 {
+  const tail = normalTail(x, decay);
+  return choose(f32x4.lt(x, constant(0)), tail, f32x4.sub(constant(1), tail));
+}
+
+/** x·Φ(x). */
+@inline
+export function gelu(x: v128): v128 {
+  return f32x4.mul(x, normalShare(x, normalDecay(x)));
+}
+
+/** Φ(x) + x·e^(−x²/2)/√2π, the slope of gelu. */
+@inline
+export function geluSlope(x: v128): v128 {
+  const decay = normalDecay(x);
+  const density = f32x4.mul(decay, constant(0.3989422804014327));
+  return f32x4.add(normalShare(x, decay), f32x4.mul(x, density));
 }
 
 /** The sine of 2πr, |r| ≤ 1/8. */

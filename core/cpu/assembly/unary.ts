@@ -1,6 +1,6 @@
 /** Elementwise operations of one operand. */
 import { mapUnary } from "./elementwise";
-import { choose, constant, erf, exp, log, sigmoid, tanh } from "./math";
+import { choose, constant, erf, exp, gelu, log, sigmoid, tanh } from "./math";
 
 @inline
 function signOf(a: v128): v128 {
@@ -94,6 +94,17 @@ class Erf {
 }
 export function mapErf(): void {
   mapUnary<Erf>();
+}
+
+@unmanaged
+class Gelu {
+  @inline
+  apply(a: v128, _p: v128, _q: v128): v128 {
+    return gelu(a);
+  }
+}
+export function mapGelu(): void {
+  mapUnary<Gelu>();
 }
 
 @unmanaged

@@ -1,11 +1,6 @@
 /** Attention and its gradients. */
 import type { Kernel, View } from "../../backend.ts";
-import type {
-  AttentionAttributes,
-  AttentionName,
-  AttentionOperand,
-  Attributes,
-} from "../../ops.ts";
+import type { AttentionAttributes, AttentionName, Attributes } from "../../ops.ts";
 import type { CpuBuffer } from "../memory.ts";
 import type { Machine } from "../threads.ts";
 import { addressOf } from "./products.ts";
@@ -13,14 +8,17 @@ import { addressOf } from "./products.ts";
 type Table = { readonly [N in AttentionName]: Kernel<Attributes[N], CpuBuffer> };
 type Tensor = View<CpuBuffer>;
 
-const KINDS: Readonly<Record<AttentionOperand, number>> = { queries: 1, keys: 2, values: 3 };
-const FORWARD = 0;
+/** What a run of the module computes. */
+const KINDS = { forward: 0, queries: 1, keys: 2, values: 3 };
 const SCALE = 18; // in words: where the module expects the scale
 const ROWS = 6; // of a packed panel
 const COLUMNS = 8;
 const MOST_ROWS = 96;
 const TILE = 64;
 const ENOUGH_TASKS = 16;
+/** The longest sequences and the widest heads of which a task takes a whole head. */
+const SHORT = 96, NARROW = 256;
+const SHORT_SCALE = 17; // in words: where the module expects the scale then
 /** The size of a thread's scratch memory for a task, in floats. */
 const ROOM = 480_000;
 /** The widest head for which a panel and a tile fit into the scratch memory. */
@@ -58,6 +56,10 @@ interface Run {
   readonly visible: Tensor | undefined;
 }
 
+/** Whether a task takes a whole head; see assembly/short_attention.ts. */
+const isShort = ({ shape: [, queries, , width] }: Tensor, { shape: [, keys] }: Tensor): boolean =>
+  Math.max(queries, keys) <= SHORT && width <= NARROW;
+
 /** The kernels of attention. */
 export function attentionKernels(machine: Machine): Table {
   const run = (tensors: Run, { causal, scale }: AttentionAttributes): void => {
@@ -73,19 +75,43 @@ export function attentionKernels(machine: Machine): Table {
     machine.describeFloats([scale], SCALE);
     machine.exports.attention();
   };
+  const short = (
+    tensors: readonly (Tensor | undefined)[],
+    [q, k]: readonly Tensor[],
+    { causal, scale }: AttentionAttributes,
+  ): void => {
+    const [batch, count, heads, width] = q.shape;
+    machine.describe([
+      ...tensors.map(addressOf),
+      ...[batch, count, k.shape[1], heads, width, Number(causal)],
+    ]);
+    machine.describeFloats([scale], SHORT_SCALE);
+  };
   return {
-    attention: ([q, k, v, visible], [output, logsumexps], attributes) => {
-      const rows = q, columns = k, weighed = v;
-      run({ kind: FORWARD, rows, columns, weighed, output, logsumexps, visible }, attributes);
+    attention: (inputs, [output, logsumexps], attributes) => {
+      const [q, k, v, visible] = inputs;
+      if (isShort(q, k)) {
+        const gradients = new Array<undefined>(5);
+        short([q, k, v, output, logsumexps, ...gradients, visible], inputs, attributes);
+        return machine.exports.shortAttention();
+      }
+      const rest = { kind: KINDS.forward, output, logsumexps, visible };
+      run({ ...rest, rows: q, columns: k, weighed: v }, attributes);
     },
-    attentionGradient: ([q, k, v, g, logsumexps, totals, visible], [output], attributes) => {
-      const kind = KINDS[attributes.of];
-      const rest = { kind, output, logsumexps, visible };
-      const byQueries = { rows: q, columns: k, otherRows: g, otherColumns: v, weighed: k, totals };
-      const byKeys = { rows: k, columns: q, otherRows: v, otherColumns: g, weighed: q, totals };
-      const byValues = { rows: k, columns: q, weighed: g };
-      const tensors = { queries: byQueries, keys: byKeys, values: byValues }[attributes.of];
-      run({ ...rest, ...tensors }, attributes);
+    attentionGradient: (inputs, outputs, attributes) => {
+      const [q, k, v, g, logsumexps, totals, visible] = inputs;
+      if (isShort(q, k)) {
+        short([q, k, v, undefined, logsumexps, g, totals, ...outputs, visible], inputs, attributes);
+        return machine.exports.shortAttentionGradient();
+      }
+      const kept = { logsumexps, totals, visible };
+      const byQueries = { rows: q, columns: k, otherRows: g, otherColumns: v, weighed: k };
+      const byKeys = { rows: k, columns: q, otherRows: v, otherColumns: g, weighed: q };
+      const byValues = { rows: k, columns: q, weighed: g, totals: undefined };
+      const [byQ, byK, byV] = outputs;
+      run({ ...kept, ...byQueries, kind: KINDS.queries, output: byQ }, attributes);
+      run({ ...kept, ...byKeys, kind: KINDS.keys, output: byK }, attributes);
+      run({ ...kept, ...byValues, kind: KINDS.values, output: byV }, attributes);
     },
   };
 }

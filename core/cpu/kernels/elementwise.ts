@@ -87,12 +87,14 @@ export function elementwiseKernels(machine: Machine): Table {
     tanh: plain("mapTanh"),
     sigmoid: plain("mapSigmoid"),
     erf: plain("mapErf"),
+    gelu: plain("mapGelu"),
     relu: plain("mapRelu"),
     leakyRelu: (inputs, outputs, { slope }) => unary("mapLeakyRelu", inputs, outputs, slope),
     clamp: (inputs, outputs, { low, high }) => unary("mapClamp", inputs, outputs, low, high),
     affine: (inputs, outputs, { scale, shift }) =>
       unary("mapAffine", inputs, outputs, scale, shift),
     reluGradient: walked("mapReluGradient"),
+    geluGradient: walked("mapGeluGradient"),
     cast: (inputs, outputs, { dtype }) => unary(casts[inputs[0].dtype][dtype], inputs, outputs),
   };
 }

@@ -71,26 +71,26 @@ const attention: ReferenceKernel<Attributes["attention"]> = (
  * dq = Σ sⱼ·kⱼ, dkⱼ = Σ sⱼ·q over the queries, dvⱼ = Σ pⱼ·g over the queries */
 const attentionGradient: ReferenceKernel<Attributes["attentionGradient"]> = (
   [query, key, value, gradient, logsumexps, totals, visible],
-  [output],
+  outputs,
   attributes,
 ) => {
   const q = floats(query), k = floats(key), v = floats(value), g = floats(gradient);
   const l = floats(logsumexps), totalsOf = floats(totals), width = query.shape[3];
-  const sums = new Float64Array(floats(output).length);
-  const { of, scale } = attributes;
-  const add = (to: number, weight: number, from: Float32Array, at: number): void => {
+  const { scale } = attributes;
+  const [byQ, byK, byV] = outputs.map((output) => new Float64Array(floats(output).length));
+  const add = (sums: Float64Array, to: number, weight: number, from: Float32Array, at: number) => {
     for (let d = 0; d < width; d++) sums[to + d] += weight * from[at + d];
   };
   eachQuery(query, key, visible, attributes, ({ at, number, keys }) => {
     for (const j of keys) {
       const p = Math.exp(scale * dot(q, at, k, j, width) - l[number]);
       const s = p * (dot(g, at, v, j, width) - totalsOf[number]) * scale;
-      if (of === "queries") add(at, s, k, j);
-      else if (of === "keys") add(j, s, q, at);
-      else add(j, p, g, at);
+      add(byQ, at, s, k, j);
+      add(byK, j, s, q, at);
+      add(byV, j, p, g, at);
     }
   });
-  floats(output).set(sums);
+  [byQ, byK, byV].forEach((sums, index) => floats(outputs[index]).set(sums));
 };
 
 /** Attention and its gradients. */

@@ -40,6 +40,11 @@ function erf(x: number): number {
   return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
 }
 
+/** Φ(x), the normal distribution function. */
+function normalShare(x: number): number {
+  return 0.5 + 0.5 * erf(x * Math.SQRT1_2);
+}
+
 /** Truncates towards zero, saturates at the ends of int32, and turns NaN into 0. */
 function toInteger(x: number): number {
   return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), -(2 ** 31)), 2 ** 31 - 1);
@@ -58,6 +63,15 @@ const where: ReferenceKernel<None> = ([condition, left, right], [output]) => {
 const reluGradient: ReferenceKernel<None> = ([activation, gradient], [output]) => {
   const y = floats(activation), g = floats(gradient), out = floats(output);
   for (let i = 0; i < out.length; i++) out[i] = y[i] > 0 ? g[i] : 0;
+};
+
+/** g·(Φ(x) + x·φ(x)) */
+const geluGradient: ReferenceKernel<None> = ([operand, gradient], [output]) => {
+  const x = floats(operand), g = floats(gradient), out = floats(output);
+  for (let i = 0; i < out.length; i++) {
+    const density = Math.exp(-0.5 * x[i] * x[i]) / Math.sqrt(2 * Math.PI);
+    out[i] = g[i] * (normalShare(x[i]) + x[i] * density);
+  }
 };
 
 const cast: ReferenceKernel<unknown> = ([operand], [output]) => {
@@ -91,6 +105,7 @@ export const elementwise = {
   tanh: unary((x) => Math.tanh(x)),
   sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
   erf: unary(erf),
+  gelu: unary((x) => x * normalShare(x)),
   relu: unary((x) => Math.max(x, 0)),
   leakyRelu: unary<{ readonly slope: number }>((x, { slope }) => x > 0 ? x : slope * x),
   clamp: unary<{ readonly low: number; readonly high: number }>(
@@ -100,5 +115,6 @@ export const elementwise = {
     (x, { scale, shift }) => x * scale + shift,
   ),
   reluGradient,
+  geluGradient,
   cast,
 };

@@ -7,12 +7,7 @@
  * In the backward pass, the weights are recomputed from the saved logarithms of the sums.
  */
 import type { Kernel, View } from "../../backend.ts";
-import type {
-  AttentionAttributes,
-  AttentionName,
-  AttentionOperand,
-  Attributes,
-} from "../../ops.ts";
+import type { AttentionAttributes, AttentionName, Attributes } from "../../ops.ts";
 import { floatFunctions } from "../float_functions.ts";
 import { type ComputeShader, floatBits, type Launcher } from "../launch.ts";
 import { checkLoops } from "../loop_budget.ts";
@@ -37,7 +32,7 @@ const DEPTH = 4;
 const PITCH = DEPTH + 1;
 
 /** What is computed. */
-type Kind = "forward" | AttentionOperand;
+type Kind = "forward" | "queries" | "keys" | "values";
 
 /** How a shader is specialised. */
 interface Shape {
@@ -375,13 +370,12 @@ export function attentionKernels(launcher: Launcher): Table {
     attention: ([q, k, v, visible], outputs, attributes) =>
       launchAttention(launcher, "forward", [q, k, v], visible, outputs, attributes),
     attentionGradient: ([q, k, v, g, l, d, visible], outputs, attributes) => {
-      const { of } = attributes;
-      const inputs = {
-        queries: [q, k, g, v, l, d],
-        keys: [k, q, v, g, l, d],
-        values: [k, q, g, l],
-      };
-      launchAttention(launcher, of, inputs[of], visible, outputs, attributes);
+      const [byQ, byK, byV] = outputs;
+      const launch = (kind: Kind, inputs: Views, output: View<WebGpuBuffer>) =>
+        launchAttention(launcher, kind, inputs, visible, [output], attributes);
+      launch("queries", [q, k, g, v, l, d], byQ);
+      launch("keys", [k, q, v, g, l, d], byK);
+      launch("values", [k, q, g, l], byV);
     },
   };
 }

@@ -80,6 +80,9 @@ type Table = Pick<Kernels<WebGpuBuffer>, ElementwiseName>;
 const TO_INTEGER =
   "select(select(select(I(a), I(2147483647), a >= F(2147483648.0)), I(-2147483647) - I(1), a < F(-2147483648.0)), I(0), is_nan(a))";
 
+// Φ(a), the normal distribution function.
+const NORMAL_SHARE = "(F(0.5) + F(0.5) * error_function(a * F(0.70710678)))";
+
 /** The elementwise kernels. */
 export function elementwiseKernels(launcher: Launcher): Table {
   const run = (formula: Formula, inputs: readonly Gpu[], outputs: readonly Gpu[]) =>
@@ -134,6 +137,11 @@ export function elementwiseKernels(launcher: Launcher): Table {
     tanh: fixed("tanh", { expression: "hyperbolic_tangent(a)", functions: ["hyperbolicTangent"] }),
     sigmoid: fixed("sigmoid", { expression: "logistic(a)", functions: ["logistic"] }),
     erf: fixed("erf", { expression: "error_function(a)", functions: ["errorFunction"] }),
+    gelu: fixed("gelu", { expression: `a * ${NORMAL_SHARE}`, functions: ["errorFunction"] }),
+    geluGradient: fixed("geluGradient", {
+      expression: `b * (${NORMAL_SHARE} + a * exponential(F(-0.5) * a * a) * F(0.39894228))`,
+      functions: ["errorFunction", "exponential"],
+    }),
     relu: fixed("relu", {
       expression: "select(select(F(0.0), a, a > F(0.0)), a, is_nan(a))",
       functions: ["special"],
