@@ -3,7 +3,13 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { DamagedFileError } from "../training/read_back.ts";
-import { readFailure, readRunCosts, readSummary, type RunCosts } from "../training/run_files.ts";
+import {
+  readFailure,
+  readRunCosts,
+  readSummary,
+  type RunCosts,
+  type RunSummary,
+} from "../training/run_files.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { readJudgement } from "./judging.ts";
 import type { Measure } from "./measures.ts";
@@ -60,6 +66,9 @@ async function readState(
   return { state, failure, ...NO_RESULT };
 }
 
+/** The metrics whose value is a FID in some network's features. */
+const DISTANCES = ["fid", "learnt-fid", "digit-fid"];
+
 /** The part of the record that only finished runs have. */
 type Result = Pick<StudyRun, "steps" | "device" | "protocol" | "measured">;
 
@@ -68,9 +77,9 @@ async function readResult({ config }: RecordedRun): Promise<Result | undefined> 
   if (summary === undefined) return undefined;
   const { steps, device, test } = summary, { protocol, ...numbers } = test;
   const { mse, psnr, usage, perplexity } = numbers;
-  const sharpness = summary.measurements?.find(({ metric }) => metric === "sharpness")?.value;
   const measured = {
-    ...{ usage, perplexity, mse, psnr, sharpness: sharpness ?? null },
+    ...{ usage, perplexity, mse, psnr },
+    ...{ sharpness: finalMetric(summary, ["sharpness"]), fid: finalMetric(summary, DISTANCES) },
     ...costsOf(summary, config),
   };
   return { steps, device, protocol, measured };
@@ -84,10 +93,21 @@ async function readJudged({ config, stage1 }: RecordedRun): Promise<Result | und
   const below = stage1 && await readSummary(stage1.folder);
   const measured = {
     ...{ ...costsOf(summary, config), ...judgement.measured },
-    ...below && { stage1Usage: below.test.usage, stage1Mse: below.test.mse },
+    ...below && {
+      ...{ stage1Usage: below.test.usage, stage1Mse: below.test.mse },
+      stage1Fid: finalMetric(below, DISTANCES),
+    },
   };
   const { steps, device } = summary;
   return { steps, device, protocol: judgement.hash, measured };
+}
+
+/** The first of some metrics that a first stage was measured with at its end: `training.metrics`. */
+function finalMetric(
+  { measurements = [] }: RunSummary,
+  names: readonly string[],
+): number | null {
+  return measurements.find(({ metric }) => names.includes(metric))?.value ?? null;
 }
 
 /** The cost of a run: the speed of its last session, extrapolated to all steps. */

@@ -20,7 +20,11 @@ export const codesForGeneration: Study = {
   stage1: {
     name: "codes",
     about: "The first stages that generators are compared on.",
-    base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
+    base: {
+      preset: "digits",
+      quantizer: { codebookSize: 512, codebookDim: 64 },
+      training: { metrics: "digit-fid" },
+    },
     axes: [{
       name: "codebook",
       values: {
@@ -38,7 +42,7 @@ export const codesForGeneration: Study = {
       "latent diffusion": { preset: "ldm", training: { epochs: 4 } },
     },
   }],
-  measure: ["fid", "bits", "stage1Usage", "stage1Mse", "trainingSeconds"],
+  measure: ["fid", "bits", "stage1Usage", "stage1Mse", "stage1Fid", "trainingSeconds"],
   scales: {
     smoke: {
       // Checks that everything runs; the numbers are not meaningful.

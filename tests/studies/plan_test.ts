@@ -109,7 +109,7 @@ Deno.test("what is no study is refused by its place", () => {
     ],
     [
       { name: "a", axes, measure: ["usage", "mes"] },
-      'measure[1] must be one of usage, perplexity, mse, psnr, sharpness, secondsPerStep, fid, bits, stage1Usage, stage1Mse, parameters, secondsPerSample, trainingSeconds, got "mes"',
+      'measure[1] must be one of usage, perplexity, mse, psnr, sharpness, secondsPerStep, fid, bits, stage1Usage, stage1Mse, stage1Fid, parameters, secondsPerSample, trainingSeconds, got "mes"',
     ],
     [{ name: "a", axes, seeds: [1, -1] }, "seeds[1] must be at least 0, got -1"],
     [{ name: "a", axes, seeds: [] }, "seeds must be a list with a seed, got []"],
@@ -167,7 +167,7 @@ Deno.test("the study first-stages has 9 bits a position, and a discriminator tha
     const [plain, ...adversarial] = await planRuns(firstStages, { out, scale });
     for (const { config } of [plain, ...adversarial]) {
       assert.equal(bitsOf(config), 9);
-      assert.equal(config.training.metrics, "sharpness");
+      assert.equal(config.training.metrics, "sharpness,learnt-fid");
     }
     assert.deepEqual(
       [plain.config.model.type, plain.config.objective.type],
