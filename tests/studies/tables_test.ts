@@ -46,9 +46,9 @@ Deno.test("the table has mean and sample deviation over the finished seeds, and 
     "# sizes",
     "",
     "| quantizer.codebookSize | usage, %    | seconds per step | seeds |",
-    "| ---------------------- | ----------- | -------------- | ----- |",
-    "| 8                      | 30.0 ± 17.3 | –              | 3     |",
-    "| 16                     | 12.5        | –              | 1     |",
+    "| ---------------------- | ----------- | ---------------- | ----- |",
+    "| 8                      | 30.0 ± 17.3 | –                | 3     |",
+    "| 16                     | 12.5        | –                | 1     |",
     "",
   ]);
   const text = lines.join("\n");
