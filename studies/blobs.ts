@@ -1,9 +1,10 @@
-/** The paper's blob plot: reconstruction error over usage, as SVG. */
+/** The paper's blob plot as SVG: reconstruction error over usage; for generators, their FID over what their first stages are. */
 import { greatestOf, leastOf } from "../core/extremes.ts";
 import { drawLevels, drawMarks, type GridFrame } from "../reports/axes.ts";
 import { type Html, joinHtml, markup } from "../reports/html.ts";
 import { linearScale, logScale, type Scale } from "../reports/scale.ts";
 import { coloursOf, haveOrder, rowColours, swatch } from "./colours.ts";
+import { type Measure, MEASURE_TITLES } from "./measures.ts";
 import { type Spread, spreadOf, type StudyRow } from "./rows.ts";
 
 const WIDTH = 900, LEFT = 72, TOP = 30;
@@ -16,27 +17,48 @@ const RADII = [5, 20] as const, PLAIN = 8;
 /** Pixels from one label to the next below it. */
 const LABEL = 15;
 
+/** A kind of plot. */
+interface Kind {
+  readonly across: Measure;
+  readonly up: Measure;
+  /** What stands below the plot, and above it. */
+  readonly words: readonly [below: string, above: string];
+}
+
+/** The kinds of plots. A table has those whose measures it has. */
+const KINDS: readonly Kind[] = [
+  { across: "usage", up: "mse", words: ["usage, % of the codes", "test mse, lower is better"] },
+  ...([
+    ["stage1Usage", "usage of the first stage, % of its codes"],
+    ["stage1Mse", "test mse of the first stage"],
+  ] as const).map(([across, below]): Kind => ({
+    ...{ across, up: "fid", words: [below, "FID of the samples, lower is better"] },
+  })),
+];
+
 /** A combination where it is drawn. */
 interface Blob {
   readonly row: StudyRow;
   /** Of the row in its table. */
   readonly index: number;
-  readonly usage: Spread;
-  readonly mse: Spread;
+  /** Of the measure that goes to the right, and of the one that goes up. */
+  readonly across: Spread;
+  readonly up: Spread;
   readonly style: string;
   readonly radius: number;
 }
 
-/** Draws one plot per axis. Each combination is at its mean usage and its mean test mse, with error bars of one
- * standard deviation. If the values of the axis are numbers, their logarithm determines the size of the blobs. If they
+/** Draws one plot per axis and kind. Each combination is at its mean usage and its mean test mse, with error bars of one
+ * standard deviation; generators are at the usage or the error of their first stage and at the FID of their samples. If the values of the axis are numbers, their logarithm determines the size of the blobs. If they
  * have an order, lines join the combinations that differ only in this axis; if there are other axes, each line has a
  * colour. If the values have no order, each value has a colour. Empty if nothing was measured.
  */
 export function drawBlobs(rows: readonly StudyRow[]): Html {
-  return joinHtml(Object.keys(rows[0].point).map((axis) => drawAxis(rows, axis)));
+  const axes = Object.keys(rows[0].point);
+  return joinHtml(KINDS.flatMap((kind) => axes.map((axis) => drawAxis(rows, axis, kind))));
 }
 
-function drawAxis(rows: readonly StudyRow[], axis: string): Html {
+function drawAxis(rows: readonly StudyRow[], axis: string, kind: Kind): Html {
   const others = Object.keys(rows[0].point).filter((other) => other !== axis);
   const lineOf = (row: StudyRow) => others.map((other) => String(row.point[other])).join(", ");
   const valueOf = (row: StudyRow) => String(row.point[axis]);
@@ -44,14 +66,15 @@ function drawAxis(rows: readonly StudyRow[], axis: string): Html {
   const keyOf = ordered && others.length > 0 ? lineOf : valueOf;
   const keys = [...new Set(rows.map(keyOf))];
   const styles = others.length === 0 ? rowColours(rows) : coloursOf(keys);
-  const blobs = placeBlobs(rows, axis, (row) => styles[keys.indexOf(keyOf(row))]);
+  const blobs = placeBlobs(rows, axis, kind, (row) => styles[keys.indexOf(keyOf(row))]);
   if (blobs.length === 0) return markup``;
   const letters = greatestOf(blobs.map(({ row }) => row.label.length));
   const right = Math.max(LEAST_RIGHT, WIDTH - 20 - LETTER * letters);
   const bottom = TOP + Math.max(LEAST_HEIGHT, LABEL * blobs.length);
   const plot: Plot = {
-    across: linearScale([0, 100], [LEFT, right], 5),
-    up: errorScale(blobs, bottom),
+    kind,
+    across: scaleOf(kind.across, blobs.map(({ across }) => across), [LEFT, right]),
+    up: scaleOf(kind.up, blobs.map(({ up }) => up), [bottom, TOP]),
     frame: { left: LEFT, right, bottom },
   };
   const lines = ordered ? [...Map.groupBy(blobs, ({ row }) => lineOf(row)).values()] : [];
@@ -60,9 +83,9 @@ function drawAxis(rows: readonly StudyRow[], axis: string): Html {
     (100 * WIDTH / (right + 24)).toFixed(0)
   }%"><figcaption><h3>${axis}</h3>${
     others.length === 0 ? "" : markup`<p class="keys">${legend}</p>`
-  }</figcaption><svg viewBox="0 0 ${WIDTH} ${
-    bottom + FOOT
-  }" role="img" aria-label="Test mse over usage, ${axis}">${drawGrid(plot)}<g class="labels">${
+  }</figcaption><svg viewBox="0 0 ${WIDTH} ${bottom + FOOT}" role="img" aria-label="${
+    MEASURE_TITLES[kind.up].title
+  } over ${MEASURE_TITLES[kind.across].title}: ${axis}">${drawGrid(plot)}<g class="labels">${
     drawLabels(plot, blobs)
   }</g>
 ${joinHtml(lines.map((line) => drawLine(plot, axis, line)))}
@@ -70,8 +93,9 @@ ${joinHtml(largestFirst(blobs).map((blob) => drawBlob(plot, blob)))}
 </svg></figure>`;
 }
 
-/** The scales of usage and error. */
+/** The kind of a plot, and its scales. */
 interface Plot {
+  readonly kind: Kind;
   readonly across: Scale;
   readonly up: Scale;
   readonly frame: GridFrame;
@@ -81,24 +105,35 @@ interface Plot {
 function placeBlobs(
   rows: readonly StudyRow[],
   axis: string,
+  kind: Kind,
   styleOf: (row: StudyRow) => string,
 ): readonly Blob[] {
   const radiusOf = radii(rows.map(({ point }) => point[axis]));
   return rows.flatMap((row, index) => {
-    const usage = spreadOf(row, "usage"), mse = spreadOf(row, "mse");
-    if (usage === null || mse === null) return [];
-    return [{ row, index, usage, mse, style: styleOf(row), radius: radiusOf(row.point[axis]) }];
+    const across = spreadOf(row, kind.across), up = spreadOf(row, kind.up);
+    if (across === null || up === null) return [];
+    return [{ row, index, across, up, style: styleOf(row), radius: radiusOf(row.point[axis]) }];
   });
 }
 
-/** The scale of the errors with their bars; lower is better. */
-function errorScale(blobs: readonly Blob[], bottom: number): Scale {
-  const ends = blobs.flatMap(({ mse }) => barOf(mse));
+/** From 0 to 100 for a share of the codes; otherwise around the values with their bars. */
+function scaleOf(
+  measure: Measure,
+  spreads: readonly Spread[],
+  pixels: readonly [from: number, to: number],
+): Scale {
+  if (isShare(measure)) return linearScale([0, 100], pixels, 5);
+  const ends = spreads.flatMap(barOf);
   const low = leastOf(ends), high = greatestOf(ends);
-  return (high > 3 * low && low > 0 ? logScale : linearScale)([low, high], [bottom, TOP]);
+  return (high > 3 * low && low > 0 ? logScale : linearScale)([low, high], pixels);
 }
 
-/** The ends of a bar of a standard deviation; of an error not under a tenth of it, for the sake of logarithmic scales. */
+/** Whether the measure is shown in %. */
+function isShare(measure: Measure): boolean {
+  return MEASURE_TITLES[measure].factor === 100;
+}
+
+/** The ends of a bar of a standard deviation, not below a tenth of the mean, for the sake of logarithmic scales. */
 function barOf({ mean, deviation }: Spread): readonly [low: number, high: number] {
   const side = deviation ?? 0;
   return [Math.max(mean - side, mean / 10), mean + side];
@@ -112,23 +147,23 @@ function radii(values: readonly unknown[]): (value: unknown) => number {
   return (value) => RADII[0] + (Math.log(Number(value)) - low) / span * (RADII[1] - RADII[0]);
 }
 
-function drawGrid({ across, up, frame }: Plot): Html {
+function drawGrid({ kind: { words: [below, above] }, across, up, frame }: Plot): Html {
   const { left, right, bottom } = frame;
   return joinHtml([
     ...drawLevels(up, frame),
     ...drawMarks(across, frame),
-    markup`<text class="tick" x="0" y="12">test mse, lower is better</text>`,
+    markup`<text class="tick" x="0" y="12">${above}</text>`,
     markup`<text class="tick" x="${(left + right) / 2}" y="${
       bottom + 42
-    }" text-anchor="middle">usage, % of the codes</text>`,
+    }" text-anchor="middle">${below}</text>`,
   ]);
 }
 
 /** Joins combinations in the order of their values. */
 function drawLine({ across, up }: Plot, axis: string, blobs: readonly Blob[]): Html {
   const sorted = blobs.toSorted((a, b) => Number(a.row.point[axis]) - Number(b.row.point[axis]));
-  const places = sorted.map(({ usage, mse }) =>
-    `${across.at(usage.mean).toFixed(1)},${up.at(mse.mean).toFixed(1)}`
+  const places = sorted.map((blob) =>
+    `${across.at(blob.across.mean).toFixed(1)},${up.at(blob.up.mean).toFixed(1)}`
   );
   return markup`<polyline class="joins" points="${places.join(" ")}"/>`;
 }
@@ -138,11 +173,11 @@ function largestFirst(blobs: readonly Blob[]): readonly Blob[] {
   return blobs.toSorted((a, b) => b.radius - a.radius);
 }
 
-function drawBlob({ across, up }: Plot, blob: Blob): Html {
-  const { row, index, usage, mse, style, radius } = blob;
-  const x = across.at(usage.mean).toFixed(1), y = up.at(mse.mean).toFixed(1);
-  const [left, right] = barOf(usage).map((end) => across.at(Math.min(end, 100)).toFixed(1));
-  const [low, high] = barOf(mse).map((end) => up.at(end).toFixed(1));
+function drawBlob({ kind, across, up }: Plot, blob: Blob): Html {
+  const { row, index, style, radius } = blob, most = isShare(kind.across) ? 100 : Infinity;
+  const x = across.at(blob.across.mean).toFixed(1), y = up.at(blob.up.mean).toFixed(1);
+  const [left, right] = barOf(blob.across).map((end) => across.at(Math.min(end, most)).toFixed(1));
+  const [low, high] = barOf(blob.up).map((end) => up.at(end).toFixed(1));
   return markup`<g class="blob coloured" data-row="${index}" style="${style}"><title>${row.name}</title><path d="M${left} ${y}H${right}M${x} ${low}V${high}"/><circle cx="${x}" cy="${y}" r="${
     radius.toFixed(1)
   }"/></g>`;
@@ -152,12 +187,13 @@ function drawBlob({ across, up }: Plot, blob: Blob): Html {
 function drawLabels({ across, up, frame }: Plot, blobs: readonly Blob[]): Html {
   const { right, bottom } = frame;
   let next = TOP;
-  const sorted = blobs.toSorted((a, b) => up.at(a.mse.mean) - up.at(b.mse.mean));
-  return joinHtml(sorted.map(({ row, index, usage, mse, radius }, at) => {
-    const y = up.at(mse.mean), last = bottom - (sorted.length - 1 - at) * LABEL;
+  const sorted = blobs.toSorted((a, b) => up.at(a.up.mean) - up.at(b.up.mean));
+  return joinHtml(sorted.map((blob, at) => {
+    const { row, index, radius } = blob;
+    const y = up.at(blob.up.mean), last = bottom - (sorted.length - 1 - at) * LABEL;
     const place = Math.max(next, Math.min(y, last));
     next = place + LABEL;
-    const from = across.at(usage.mean) + radius;
+    const from = across.at(blob.across.mean) + radius;
     return markup`<g class="label" data-row="${index}"><path class="grid" d="M${from.toFixed(1)} ${
       y.toFixed(1)
     }L${right + 10} ${

@@ -60,6 +60,18 @@ function traceOf({ point, seed }: StudyRun): RunTrace {
 
 const text = drawStudy(study, runs, traceOf);
 
+Deno.test("generators are plotted over the usage and over the error of their first stage", () => {
+  const judged = runs.filter(({ measured }) => measured !== null).map((run) => ({
+    ...run,
+    measured: { fid: 10 / run.seed, stage1Usage: run.measured!.usage, stage1Mse: 0.1 * run.seed },
+  }));
+  const page = drawStudy(study, judged, traceOf);
+  const below = [...page.matchAll(/text-anchor="middle">([^<]*first stage[^<]*)</g)];
+  const usage = "usage of the first stage, % of its codes", error = "test mse of the first stage";
+  assert.deepEqual(below.map(([, words]) => words), [usage, usage, error, error]);
+  assert.match(page, /FID of the samples, lower is better/);
+});
+
 Deno.test("each axis has a plot: right is more usage, down less error, size the axis' number", () => {
   const plots = text.split('<figure class="blobs"').slice(1);
   assert.equal(plots.length, 2);
