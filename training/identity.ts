@@ -7,6 +7,7 @@ const WHEREABOUTS: ReadonlySet<string> = new Set([
   "data.path",
   "data.workers",
   "objective.weights",
+  "objective.cacheIn",
 ]);
 
 /** The paths of a data set's shards. The names are part of the identity, the folder is not. */
