@@ -431,9 +431,11 @@ export class DiffusionObjective extends Generator {
   }
 
   #checkClasses(): void {
-    const { dataset: { name, labels, classes: names } } = this.#options, { classes } = this;
+    const { dataset: { name, labels, classes: names, sequence } } = this.#options,
+      { classes } = this;
     if (classes === 0) return;
-    if (labels !== undefined && names !== undefined && names.length === classes) return;
+    const told = labels !== undefined || sequence !== undefined;
+    if (told && names !== undefined && names.length === classes) return;
     throw new RangeError(
       `Cannot train with classes: the data set must have ${classes} classes, got ${
         names?.length ?? "none"

@@ -47,6 +47,8 @@ export function withoutPlaces(config: Config): Config {
 const LATER: Readonly<Record<string, unknown>> = {
   "objective.type": "reconstruction",
   "objective.discAugment": false,
+  "data.classes": null,
+  "data.label": null,
   "model.type": "vqvae",
   "training.averageDecay": null,
   "training.validation": 0,
