@@ -95,7 +95,7 @@ export function trainingBatches(
     const size = batchSize / part.count, from = part.rank * size;
     const wanted = (batch: number) => batch < skip ? NONE : [from, from + size] as const;
     const batches = dataset.sequence("train", { batchSize, wanted, key: shuffle });
-    return ahead(dataset, take(unlabelled(batches), steps - skip));
+    return ahead(dataset, take(batches, steps - skip));
   }
   const order = permutation(shuffle, dataset.sizes.train)
     .subarray(skip * batchSize, steps * batchSize);
@@ -115,7 +115,7 @@ export function evaluationBatches(
   const isOwn = (batch: number) => batch % part.count === part.rank;
   if (dataset.sequence !== undefined) {
     const wanted = (batch: number, count: number) => isOwn(batch) ? [0, count] as const : NONE;
-    const own = unlabelled(dataset.sequence(split, { batchSize, wanted }));
+    const own = dataset.sequence(split, { batchSize, wanted });
     return ahead(dataset, placed(own, batchSize, part));
   }
   const order = Int32Array.from({ length: dataset.sizes[split] }, (_, index) => index);
@@ -167,12 +167,6 @@ async function* placed(
     yield { ...batch, first: number * batchSize };
     number += count;
   }
-}
-
-async function* unlabelled(
-  batches: AsyncIterableIterator<Float32Array<ArrayBuffer>>,
-): AsyncGenerator<Loaded> {
-  for await (const images of batches) yield { images };
 }
 
 function partOf(

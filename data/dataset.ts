@@ -20,6 +20,14 @@ export interface SequenceOptions {
   readonly key?: RandomKey;
 }
 
+/** Some images of a data set that is read in sequence. */
+export interface SequenceBatch {
+  /** The values of `[count, height, width, channels]` in [−1, 1], row-major. */
+  readonly images: Float32Array<ArrayBuffer>;
+  /** The class of each, where the data set has classes. */
+  readonly labels?: Int32Array<ArrayBuffer>;
+}
+
 /** A set of images of one size. */
 export interface Dataset {
   /** What it is called, on the command line and beside every number. */
@@ -28,7 +36,8 @@ export interface Dataset {
   readonly imageShape: readonly [height: number, width: number, channels: number];
   /** How many images each part holds. */
   readonly sizes: Readonly<Record<Split, number>> & { readonly validation?: number };
-  /** What the images show, where that is known: the class of every image of a part, in the part's order. */
+  /** What the images show, where that is known: the class of every image of a part, in the part's order. A set that is
+   * read in sequence tells classes with its batches instead. */
   readonly labels?: Readonly<Record<Split, Int32Array>>;
   /** What the classes are called, by their numbers. */
   readonly classes?: readonly string[];
@@ -47,13 +56,13 @@ export interface Dataset {
   images(split: Split, indices: Int32Array, key?: RandomKey): Promise<Float32Array<ArrayBuffer>>;
   /** Only where images do not lie by index: reads a part once, in an order that the key determines. `images` then
    * reads from the start of the part to the last index asked for, at every call.
-   * @returns the wanted images of each batch, values of `[count, height, width, channels]` in [−1, 1], row-major
+   * @returns the wanted images of each batch
    * @throws {Error} as `images`, or a shard cannot be read
    */
   sequence?(
     split: Split,
     options: SequenceOptions,
-  ): AsyncIterableIterator<Float32Array<ArrayBuffer>>;
+  ): AsyncIterableIterator<SequenceBatch>;
 }
 
 /** Checks that a part of a data set has images of such indices.
@@ -100,16 +109,17 @@ export function checkLabels(
 /** Who tells the classes of images, in words. */
 const CLASSED =
   "digits, emoji, mnist, fashion-mnist and cifar10 have classes, and so have image-folder and imagenet " +
-  "where every image lies in the folder of its class";
+  "where every image lies in the folder of its class, parquet with --data.label and webdataset with --data.classes";
 
 /** How many classes a data set tells apart.
  * @param setting the one that asks for classes, for the message
  * @throws {RangeError} it tells none
  */
 export function classCount(
-  { name, labels, classes }: Pick<Dataset, "name" | "labels" | "classes">,
+  { name, labels, classes, sequence }: Pick<Dataset, "name" | "labels" | "classes" | "sequence">,
   setting: string,
 ): number {
+  if (sequence !== undefined && classes !== undefined) return classes.length;
   if (labels !== undefined) {
     return classes?.length ?? labels.train.reduce((most, label) => Math.max(most, label + 1), 0);
   }

@@ -19,6 +19,8 @@ export interface FilePart {
   readonly offset?: number;
   /** Its length in bytes; by default up to the end of the file. */
   readonly length?: number;
+  /** The class of the image, if it stands beside it. */
+  readonly label?: number;
 }
 
 /** An image as bytes in memory. */
@@ -27,6 +29,8 @@ export interface BytesAtHand {
   readonly name: string;
   /** The encoded image. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The class of the image, if it stands beside it. */
+  readonly label?: number;
 }
 
 /** How every image is converted: its shorter side is scaled to `size`, and transparent parts show `background`. */

@@ -2,7 +2,7 @@
  *
  * @module
  */
-export type { Dataset, MeasuredSplit, SequenceOptions, Split } from "./dataset.ts";
+export type { Dataset, MeasuredSplit, SequenceBatch, SequenceOptions, Split } from "./dataset.ts";
 export * from "./memory.ts";
 export * from "./held_out.ts";
 export { byteDataset, type ByteDatasetOptions } from "./bytes.ts";

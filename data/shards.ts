@@ -14,6 +14,8 @@ export interface StreamedSettings extends Omit<DecodedSettings, "limit"> {
   readonly trainImages: number | null;
   /** Images of the test shards. */
   readonly testImages: number | null;
+  /** How many classes the labels beside the images tell apart. */
+  readonly classes: number | null;
   /** Images that wait to be drawn. */
   readonly shuffleBuffer: number;
 }
@@ -21,10 +23,12 @@ export interface StreamedSettings extends Omit<DecodedSettings, "limit"> {
 /** Their schemas.
  * @param shards what the files are, in words
  * @param unknown where the images are counted, in words
+ * @param labelled what the number of classes means, in words
  */
 export function streamedSettings(
   shards: string,
   unknown: string,
+  labelled: string,
 ): DatasetSettingsShape<StreamedSettings> {
   const { limit: _, ...decoded } = decodedSettings(256);
   const where = (part: string) =>
@@ -40,6 +44,7 @@ export function streamedSettings(
     test: where("test"),
     trainImages: count("images of the training shards in an epoch"),
     testImages: count("images of the test shards that are used, the first"),
+    classes: z.int().min(1).max(2 ** 20).nullable().default(null).describe(labelled),
     shuffleBuffer: z.int().min(1).max(1e6).default(1000)
       .describe("encoded images in memory, of which the next training image is drawn"),
   };

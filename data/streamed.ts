@@ -2,7 +2,13 @@
 import { permutation, type RandomKey, randomKey } from "../core/random.ts";
 import { BrokenImages } from "./broken.ts";
 import { byteVariance, scaleBytes } from "./bytes.ts";
-import { checkIndices, type Dataset, type SequenceOptions, type Split } from "./dataset.ts";
+import {
+  checkIndices,
+  type Dataset,
+  type SequenceBatch,
+  type SequenceOptions,
+  type Split,
+} from "./dataset.ts";
 import { MEASURED } from "./decoded.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED, drawPlacement, type EncodedImage } from "./encoded.ts";
@@ -24,11 +30,19 @@ export interface StreamedDatasetOptions {
   readonly shards: Readonly<Record<Split, readonly Shard[]>>;
   /** The minimum number of images in each part; no more than this are read. */
   readonly sizes: Readonly<Record<Split, number>>;
+  /** The names of the classes, if every image has a label. */
+  readonly classes?: readonly string[];
   /** How the images are decoded and ordered. */
   readonly settings: StreamedSettings;
 }
 
 type Values = Float32Array<ArrayBuffer>;
+
+/** A decoded image. */
+interface DecodedImage {
+  readonly bytes: Uint8Array;
+  readonly label?: number;
+}
 
 /** Which images of a batch to decode, and how. */
 interface DecodeOptions {
@@ -49,17 +63,22 @@ class StreamedDataset implements Dataset {
   readonly name: string;
   readonly imageShape: readonly [number, number, number];
   readonly sizes: Readonly<Record<Split, number>>;
+  readonly classes: Dataset["classes"];
   variance = NaN;
   readonly #shards: Readonly<Record<Split, readonly Shard[]>>;
   readonly #settings: StreamedSettings;
   readonly #decoder: ImageDecoder;
   readonly #broken: BrokenImages;
 
-  constructor({ name, shards, sizes, settings }: StreamedDatasetOptions, options: OpenOptions) {
+  constructor(
+    { name, shards, sizes, classes, settings }: StreamedDatasetOptions,
+    options: OpenOptions,
+  ) {
     const { size, brokenLimit, workers } = settings;
     this.name = name;
     this.imageShape = [size, size, 3];
     this.sizes = sizes;
+    this.classes = classes;
     this.#shards = shards;
     this.#settings = settings;
     this.#decoder = new ImageDecoder({ size, background: 255 }, workers);
@@ -71,7 +90,8 @@ class StreamedDataset implements Dataset {
     const measured = this.sizes.train > MEASURED
       ? await this.#spread()
       : await Array.fromAsync(this.#encoded("train"));
-    this.variance = byteVariance(await this.#decode("train", measured));
+    const decoded = await this.#decode("train", measured);
+    this.variance = byteVariance(decoded.map(({ bytes }) => bytes));
     return this;
   }
 
@@ -107,7 +127,7 @@ class StreamedDataset implements Dataset {
     }
     const [size] = this.imageShape;
     const values = new Float32Array(indices.length * size * size * 3);
-    (await this.#decode(split, found)).forEach((bytes, image) => {
+    (await this.#decode(split, found)).forEach(({ bytes }, image) => {
       for (const place of foundAt[image]) scaleBytes(bytes, values, place * size * size * 3);
     });
     return values;
@@ -116,7 +136,7 @@ class StreamedDataset implements Dataset {
   async *sequence(
     split: Split,
     { batchSize, wanted = (_, count) => [0, count], key }: SequenceOptions,
-  ): AsyncGenerator<Values> {
+  ): AsyncGenerator<SequenceBatch> {
     let number = 0;
     for await (const batch of batched(this.#encoded(split, key), batchSize)) {
       const first = number * batchSize, [from, to] = wanted(number, batch.length);
@@ -137,6 +157,7 @@ class StreamedDataset implements Dataset {
       : shuffled(inOrder(), this.#settings.shuffleBuffer, buffered(key));
     let given = 0;
     for await (const image of images) {
+      this.#checkLabel(image);
       yield image;
       if (++given === this.sizes[split]) return;
     }
@@ -147,25 +168,38 @@ class StreamedDataset implements Dataset {
     );
   }
 
+  #checkLabel({ name, label }: EncodedImage): void {
+    const classes = this.classes?.length;
+    if (classes === undefined || (label !== undefined && label >= 0 && label < classes)) return;
+    throw new RangeError(
+      `Cannot read ${name}: it must have a class from 0 to ${classes - 1}, got ${label ?? "none"}`,
+    );
+  }
+
   async #values(
     split: Split,
     images: readonly EncodedImage[],
     options: DecodeOptions,
-  ): Promise<Values> {
+  ): Promise<SequenceBatch> {
     const [size] = this.imageShape;
     const decoded = await this.#decode(split, images, options);
     const values = new Float32Array(decoded.length * size * size * 3);
-    decoded.forEach((bytes, place) => scaleBytes(bytes, values, place * size * size * 3));
-    return values;
+    const labels = this.classes && new Int32Array(decoded.length);
+    decoded.forEach(({ bytes, label }, place) => {
+      scaleBytes(bytes, values, place * size * size * 3);
+      if (labels !== undefined) labels[place] = label!;
+    });
+    return { images: values, labels };
   }
 
-  /** Decodes some of the images of a batch. A broken one is replaced by the next intact one of the batch, wrapping around
-   * at the end, which may be one that is not wanted. So the contents of later batches are known without decoding. */
+  /** Decodes some of the images of a batch. A broken one and its label are replaced by those of the next intact one of the
+   * batch, wrapping around at the end, which may be one that is not wanted. So the contents of later batches are known
+   * without decoding. */
   async #decode(
     split: Split,
     batch: readonly EncodedImage[],
     { first = 0, from = 0, to = batch.length, key }: DecodeOptions = {},
-  ): Promise<Uint8Array[]> {
+  ): Promise<DecodedImage[]> {
     const augment = key === undefined || split === "test" ? undefined : augmented(key);
     const decode = async (places: readonly number[]) => {
       const results = await this.#decoder.decode(
@@ -174,8 +208,10 @@ class StreamedDataset implements Dataset {
           augment === undefined ? CENTRED : drawPlacement(augment, first + place, this.#settings)
         ),
       );
-      return results.map((result) => {
-        if (!(result instanceof BrokenImage)) return result;
+      return results.map((result, at): DecodedImage | undefined => {
+        if (!(result instanceof BrokenImage)) {
+          return { bytes: result, label: batch[places[at]].label };
+        }
         this.#broken.leaveOut(result);
       });
     };

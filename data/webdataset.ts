@@ -4,7 +4,7 @@ import * as z from "zod";
 import type { Dataset, Split } from "./dataset.ts";
 import type { EncodedImage } from "./encoded.ts";
 import { isImageName } from "./folder.ts";
-import { FileSource, StreamSource } from "./formats/byte_source.ts";
+import { type ByteSource, FileSource, StreamSource } from "./formats/byte_source.ts";
 import { readTar } from "./formats/tar.ts";
 import { type DatasetKind, type OpenOptions, squareInColour } from "./kind.ts";
 import {
@@ -20,12 +20,20 @@ import { regularSize } from "../files/regular_file.ts";
 /** Most bytes of an image that is held in memory. */
 const MOST_BYTES = 2 ** 27;
 
-/** `webdataset` in the registry: `[size, size, 3]`. Every file of a shard that is named like an image is one; what
- * stands beside it (labels, captions) is left out. Shards on the web are streamed, never kept, and their images cannot
+/** Most bytes of a file with a class. */
+const MOST_LABEL_BYTES = 32;
+
+/** `webdataset` in the registry: `[size, size, 3]`. Every file of a shard that is named like an image is one. Its class is
+ * in the file beside it with the same name up to the first dot and the end `.cls`, which is read where the number of
+ * classes is given; what else stands beside it (captions) is left out. Shards on the web are streamed, never kept, and their images cannot
  * be counted without: how many there are must be said. */
 export const webdatasetKind: DatasetKind<StreamedSettings> = {
   schema: z.strictObject(
-    streamedSettings("shards (.tar)", "counted, which only shards in files can be"),
+    streamedSettings(
+      "shards (.tar)",
+      "counted, which only shards in files can be",
+      "the number of classes in the .cls files beside the images; none: these are not read",
+    ),
   ),
   imageShape: squareInColour,
   open: openWebdataset,
@@ -40,30 +48,71 @@ async function openWebdataset(settings: StreamedSettings, options: OpenOptions):
     train: settings.trainImages ?? await count(named.train, "train"),
     test: settings.testImages ?? await count(named.test, "test"),
   };
-  const shards = { train: named.train.map(shardOf), test: named.test.map(shardOf) };
+  const shard = (name: string) => shardOf(name, settings.classes !== null);
+  const shards = { train: named.train.map(shard), test: named.test.map(shard) };
+  const classes = settings.classes === null
+    ? undefined
+    : [...Array(settings.classes).keys()].map(String);
   const name = `webdataset ${shardName(named.train[0])}`;
-  return await openStreamed({ name, shards, sizes, settings }, options);
+  return await openStreamed({ name, shards, sizes, classes, settings }, options);
 }
 
-function shardOf(name: string): Shard {
-  return { images: () => isAddress(name) ? imagesOnTheWeb(name) : imagesInFile(name) };
+function shardOf(name: string, isLabelled: boolean): Shard {
+  return { images: () => imagesOf(name, isLabelled) };
+}
+
+async function* imagesOf(name: string, isLabelled: boolean): AsyncGenerator<EncodedImage> {
+  const images = isAddress(name) ? imagesOnTheWeb(name) : imagesInFile(name);
+  if (!isLabelled) {
+    for await (const { image } of images) if (image !== undefined) yield image;
+    return;
+  }
+  // The files of a sample, its image and its class, stand together in any order.
+  let sample: string | undefined, held: EncodedImage[] = [], label: number | undefined;
+  for await (const part of images) {
+    if (part.sample !== sample) {
+      yield* held.map((image) => ({ ...image, label }));
+      [sample, held, label] = [part.sample, [], undefined];
+    }
+    if (part.image !== undefined) held.push(part.image);
+    label ??= part.label;
+  }
+  yield* held.map((image) => ({ ...image, label }));
+}
+
+/** A file of a shard that is an image or has a class. */
+interface SamplePart {
+  /** What it has in common with the other files of its sample. */
+  readonly sample: string;
+  /** The image. */
+  readonly image?: EncodedImage;
+  /** The class; NaN where the file has no whole number. */
+  readonly label?: number;
+}
+
+/** The path of a file up to the first dot of its name. */
+function sampleOf(name: string): string {
+  return name.replace(/([^/]*?)\.[^/]*$/, "$1");
 }
 
 /** Where the images of a shard in a file lie; the decoders read them there. */
-async function* imagesInFile(path: string): AsyncGenerator<EncodedImage> {
+async function* imagesInFile(path: string): AsyncGenerator<SamplePart> {
   await regularSize(path);
   const file = await open(path);
   try {
     const source = new FileSource(file, (await file.stat()).size);
     for await (const { name, size, offset } of readTar(source, path)) {
-      if (isImageName(name)) yield { name: `${name} of ${path}`, path, offset, length: size };
+      const sample = sampleOf(name);
+      if (isImageName(name)) {
+        yield { sample, image: { name: `${name} of ${path}`, path, offset, length: size } };
+      } else if (name.endsWith(".cls")) yield { sample, label: await readLabel(source, size) };
     }
   } finally {
     await file.close();
   }
 }
 
-async function* imagesOnTheWeb(address: string): AsyncGenerator<EncodedImage> {
+async function* imagesOnTheWeb(address: string): AsyncGenerator<SamplePart> {
   const response = await fetch(address);
   if (!response.ok || response.body === null) {
     await response.body?.cancel();
@@ -72,6 +121,8 @@ async function* imagesOnTheWeb(address: string): AsyncGenerator<EncodedImage> {
   const source = new StreamSource(response.body);
   try {
     for await (const { name, size } of readTar(source, address)) {
+      const sample = sampleOf(name);
+      if (name.endsWith(".cls")) yield { sample, label: await readLabel(source, size) };
       if (!isImageName(name)) continue;
       if (size > MOST_BYTES) {
         throw new RangeError(
@@ -79,11 +130,17 @@ async function* imagesOnTheWeb(address: string): AsyncGenerator<EncodedImage> {
         );
       }
       const bytes = await source.read(size);
-      yield { name: `${name} of ${address}`, bytes };
+      yield { sample, image: { name: `${name} of ${address}`, bytes } };
     }
   } finally {
     await source.close();
   }
+}
+
+async function readLabel(source: ByteSource, size: number): Promise<number> {
+  if (size > MOST_LABEL_BYTES) return NaN;
+  const text = new TextDecoder().decode(await source.read(size)).trim();
+  return /^\d+$/.test(text) ? Number(text) : NaN;
 }
 
 /** Counts the images of shards in files. */
@@ -95,7 +152,7 @@ async function count(names: readonly string[], split: Split): Promise<number> {
     );
   }
   let images = 0;
-  for (const name of names) for await (const _ of imagesInFile(name)) images++;
+  for (const name of names) for await (const _ of imagesOf(name, false)) images++;
   if (images > 0) return images;
   throw new Error(`Cannot open webdataset: the ${split} shards must hold images, got none`);
 }

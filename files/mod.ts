@@ -11,4 +11,4 @@ export {
   encodeSafetensors,
   type SafetensorsContents,
 } from "./safetensors_bytes.ts";
-export * from "./safetensors.ts";
+export { readSafetensors, writeSafetensors } from "./safetensors.ts";

@@ -57,13 +57,7 @@ export function encodeSafetensors(
   metadata: ReadonlyMap<string, string> = new Map(),
   floats: "F32" | "F16" = "F32",
 ): Uint8Array<ArrayBuffer> {
-  const entries: string[] = [];
-  if (metadata.size > 0) {
-    const texts = sortedByName(metadata).map(([key, text]) =>
-      `${JSON.stringify(key)}:${JSON.stringify(text)}`
-    );
-    entries.push(`"${METADATA}":{${texts.join(",")}}`);
-  }
+  const entries: HeaderEntry[] = [];
   const sorted = sortedByName(tensors);
   const stored: Stored[] = [];
   let end = 0;
@@ -83,18 +77,41 @@ export function encodeSafetensors(
       ? roundToHalves(name, values)
       : values;
     stored.push(elements);
-    const entry = {
-      dtype: dtypeOf(elements),
-      shape,
-      data_offsets: [end, end += elements.byteLength],
-    };
-    entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+    const dtype = dtypeOf(elements), start = end;
+    entries.push({ name, dtype, shape, start, end: end += elements.byteLength });
   }
-  const text = new TextEncoder().encode(`{${entries.join(",")}}`);
+  const header = encodeHeader({ entries, metadata });
+  const bytes = new Uint8Array(header.length + end);
+  bytes.set(header);
+  let start = header.length;
+  for (const { buffer, byteOffset, byteLength } of stored) {
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), start);
+    start += byteLength;
+  }
+  return bytes;
+}
+
+/** Encodes what stands before the data: the header's length and the header.
+ * @throws {RangeError} there are more than 32,768 arrays, or the header would be longer than 16 MiB
+ */
+export function encodeHeader({ entries, metadata }: Header): Uint8Array<ArrayBuffer> {
+  const named: string[] = [];
+  if (metadata.size > 0) {
+    const texts = sortedByName(metadata).map(([key, text]) =>
+      `${JSON.stringify(key)}:${JSON.stringify(text)}`
+    );
+    named.push(`"${METADATA}":{${texts.join(",")}}`);
+  }
+  for (const { name, dtype, shape, start, end } of entries) {
+    named.push(
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [start, end] })}`,
+    );
+  }
+  const text = new TextEncoder().encode(`{${named.join(",")}}`);
   const headerBytes = Math.ceil(text.length / 8) * 8;
-  if (sorted.length > MOST_TENSORS) {
+  if (entries.length > MOST_TENSORS) {
     throw new RangeError(
-      `Cannot encode: there must be at most ${MOST_TENSORS} arrays, got ${sorted.length}`,
+      `Cannot encode: there must be at most ${MOST_TENSORS} arrays, got ${entries.length}`,
     );
   }
   if (headerBytes > MAX_HEADER_BYTES) {
@@ -102,14 +119,9 @@ export function encodeSafetensors(
       `Cannot encode: the header must be at most ${MAX_HEADER_BYTES} bytes, got ${headerBytes}`,
     );
   }
-  const bytes = new Uint8Array(8 + headerBytes + end);
+  const bytes = new Uint8Array(8 + headerBytes).fill(0x20, 8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.fill(0x20, 8, 8 + headerBytes).set(text, 8);
-  let start = 8 + headerBytes;
-  for (const { buffer, byteOffset, byteLength } of stored) {
-    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), start);
-    start += byteLength;
-  }
+  bytes.set(text, 8);
   return bytes;
 }
 

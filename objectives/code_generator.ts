@@ -17,7 +17,13 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
-import { type Cache, CachedEncodings, CACHES } from "./cached_encodings.ts";
+import {
+  type Cache,
+  CACHE_PLACES,
+  CachedEncodings,
+  type CachePlace,
+  CACHES,
+} from "./cached_encodings.ts";
 import { gridOf } from "./code_stage.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import { type Generated, type GenerateRequest, Generator, type Given } from "./generator.ts";
@@ -46,8 +52,10 @@ export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOpt
   readonly classDropout: number;
   /** Label smoothing: the share of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** Which codes of the training images are kept in memory; by default none. */
+  /** Which codes of the training images are kept; by default none. */
   readonly cache?: Cache;
+  /** Where they are kept; by default in memory. */
+  readonly cacheIn?: CachePlace;
 }
 
 /** Settings that all generators of codes have in common. */
@@ -58,8 +66,10 @@ export interface CodeGeneratorSettings {
   readonly classDropout: number;
   /** Label smoothing: the share of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** Which codes of the training images are kept in memory. */
+  /** Which codes of the training images are kept. */
   readonly cache: Cache;
+  /** Where they are kept. */
+  readonly cacheIn: CachePlace;
 }
 
 /** The schema of these settings.
@@ -78,7 +88,10 @@ export function codeGeneratorSchema(smoothing: number): z.ZodObject<
     smoothing: z.number().min(0).max(1).default(smoothing)
       .describe("label smoothing: the share of each target that is spread over all codes"),
     cache: z.enum([...CACHES]).default("none").describe(
-      "which codes are kept in memory: none, those of the training images as they are, or also those of their mirror images",
+      "which codes are kept: none, those of the training images as they are, or also those of their mirror images",
+    ),
+    cacheIn: z.enum([...CACHE_PLACES]).default("memory").describe(
+      "where they are kept: in memory, or in a file of the user's cache folder, for all runs over the first stage",
     ),
   });
 }
@@ -262,11 +275,23 @@ export abstract class CodeGenerator<
   ): Promise<Int32Array<ArrayBuffer>>;
 
   /** Encodes the training images, if their codes are cached. */
-  override async prepare(device: Device, replicas?: Replicas): Promise<void> {
-    const { dataset, cache = "none" } = this.#options;
+  override async prepare(
+    device: Device,
+    replicas?: Replicas,
+    onMessage?: (message: string) => void,
+  ): Promise<void> {
+    const { stage1, dataset, cache = "none", cacheIn } = this.#options;
     if (cache === "none" || this.#cached !== undefined) return;
     const encode = (images: Tensor) => this.encode(images);
-    this.#cached = await CachedEncodings.encode(device, dataset, cache, encode, replicas);
+    const options = { stage1, dataset, cache, cacheIn, encode, replicas, onMessage };
+    this.#cached = await CachedEncodings.open(device, options);
+  }
+
+  /** Frees the model, and closes the cache. */
+  override dispose(): void {
+    this.#cached?.[Symbol.dispose]();
+    this.#cached = undefined;
+    super.dispose();
   }
 
   /** Makes a training step. The loss is the mean of −ln p over the target codes. */

@@ -42,10 +42,10 @@ export function codeGeneratorOptions<Model extends CodeModel>(
   stage1: FirstStage,
   model: Model,
 ): CodeGeneratorOptions<Model> {
-  const { classDropout, smoothing, cache } = settings;
+  const { classDropout, smoothing, cache, cacheIn } = settings;
   const isMatrix = ({ shape }: Tensor) => shape.length === 2;
   return {
-    ...{ model, stage1, dataset, classDropout, smoothing, cache },
+    ...{ model, stage1, dataset, classDropout, smoothing, cache, cacheIn },
     optimizer: constructOptimizer(optimizer, model.namedParameters(), isMatrix),
     learningRate: constructLearningRate(optimizer, steps),
     clipNorm: optimizer.clipNorm ?? undefined,

@@ -17,7 +17,7 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
-import { type Cache, CachedEncodings } from "./cached_encodings.ts";
+import { type Cache, CachedEncodings, type CachePlace } from "./cached_encodings.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
   addNoise,
@@ -56,6 +56,8 @@ export interface DiffusionOptions extends UpdateOptions {
   readonly dropClass?: number;
   /** Which features of the first stage are kept in memory; by default none. */
   readonly cache?: Cache;
+  /** Where they are kept; by default in memory. */
+  readonly cacheIn?: CachePlace;
   /** The sampling settings of the images shown after an epoch. */
   readonly preview: DiffusionSampling;
 }
@@ -138,20 +140,27 @@ export class DiffusionObjective extends Generator {
 
   /** Measures the latents' statistics, unless a checkpoint had them. Encodes the training images, if their features are
    * cached. */
-  override async prepare(device: Device, replicas?: Replicas): Promise<void> {
-    const { stage1, dataset, cache = "none" } = this.#options;
+  override async prepare(
+    device: Device,
+    replicas?: Replicas,
+    onMessage?: (message: string) => void,
+  ): Promise<void> {
+    const { stage1, dataset, cache = "none", cacheIn } = this.#options;
     const { latents } = this.model;
     if (stage1 === undefined || latents === undefined) return;
     if (latents.measured.value === 0) latents.measure(await this.#someFeatures(device, stage1));
     if (cache !== "none" && this.#cached === undefined) {
-      this.#cached = await CachedEncodings.encode(
-        device,
-        dataset,
-        cache,
-        (images) => stage1.features(images),
-        replicas,
-      );
+      const encode = (images: Tensor) => stage1.features(images);
+      const options = { stage1, dataset, cache, cacheIn, encode, replicas, onMessage };
+      this.#cached = await CachedEncodings.open(device, options);
     }
+  }
+
+  /** Frees the model, and closes the cache. */
+  override dispose(): void {
+    this.#cached?.[Symbol.dispose]();
+    this.#cached = undefined;
+    super.dispose();
   }
 
   /** Makes a training step. */
@@ -422,9 +431,11 @@ export class DiffusionObjective extends Generator {
   }
 
   #checkClasses(): void {
-    const { dataset: { name, labels, classes: names } } = this.#options, { classes } = this;
+    const { dataset: { name, labels, classes: names, sequence } } = this.#options,
+      { classes } = this;
     if (classes === 0) return;
-    if (labels !== undefined && names !== undefined && names.length === classes) return;
+    const told = labels !== undefined || sequence !== undefined;
+    if (told && names !== undefined && names.length === classes) return;
     throw new RangeError(
       `Cannot train with classes: the data set must have ${classes} classes, got ${
         names?.length ?? "none"

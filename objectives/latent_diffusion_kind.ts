@@ -3,7 +3,7 @@ import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import { createModel, UNETS } from "../models/registry.ts";
 import { DiffusionObjective } from "./diffusion.ts";
-import { type Cache, CACHES } from "./cached_encodings.ts";
+import { type Cache, CACHE_PLACES, type CachePlace, CACHES } from "./cached_encodings.ts";
 import { LatentSpace, type Scaling, SCALINGS } from "./diffusion/latents.ts";
 import { DiffusionModel } from "./diffusion/model.ts";
 import { DIFFUSION_SAMPLING } from "./diffusion/sampling.ts";
@@ -24,8 +24,10 @@ export interface LatentDiffusionSettings extends DiffusionSettings {
   /** How many principal components of the features become the channels of the latents, at most as many as the features
    * have channels; `null`: the features' own channels do. */
   readonly components: number | null;
-  /** Which features of the training images are kept in memory. */
+  /** Which features of the training images are kept. */
   readonly cache: Cache;
+  /** Where they are kept. */
+  readonly cacheIn: CachePlace;
 }
 
 /** Diffusion over a finished first stage, with one network and one optimiser. */
@@ -41,7 +43,10 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
       "how many principal components of the features become the channels of the latents, at most as many as the features have channels; none: the features' own channels do",
     ),
     cache: z.enum([...CACHES]).default("none").describe(
-      "which features are kept in memory: none, those of the training images as they are, or also those of their mirror images",
+      "which features are kept: none, those of the training images as they are, or also those of their mirror images",
+    ),
+    cacheIn: z.enum([...CACHE_PLACES]).default("memory").describe(
+      "where they are kept: in memory, or in a file of the user's cache folder, for all runs over the first stage",
     ),
   }),
   models: UNETS,
@@ -51,7 +56,7 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
   make(device, needs) {
     const { seed, settings, model } = needs;
     const stage1 = firstStageOf(needs, "latents");
-    const { scaling, components, cache } = settings;
+    const { scaling, components, cache, cacheIn } = settings;
     const width = stage1.codebookDim;
     const latents = new LatentSpace(device, {
       width,
@@ -63,7 +68,7 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
     return new DiffusionObjective({
       model: new DiffusionModel(denoiser, latents),
       ...diffusionOptions(needs, denoiser.namedParameters()),
-      ...{ stage1, cache },
+      ...{ stage1, cache, cacheIn },
     });
   },
 };

@@ -56,7 +56,7 @@ export {
   drawOf,
 } from "./samplers/choice.ts";
 export * from "./diffusion.ts";
-export { type Cache, CACHES } from "./cached_encodings.ts";
+export { type Cache, CACHE_PLACES, type CachePlace, CACHES } from "./cached_encodings.ts";
 export * from "./diffusion/latents.ts";
 export * from "./diffusion/model.ts";
 export * from "./diffusion/multinomial.ts";

@@ -80,8 +80,13 @@ export abstract class Objective extends Module {
    * are not computed again. By default it does nothing.
    * @param device the device of the model
    * @param replicas the processes that train together; by default one
+   * @param onMessage called with what the user should know
    */
-  prepare(_device: Device, _replicas?: Replicas): Promise<void> {
+  prepare(
+    _device: Device,
+    _replicas?: Replicas,
+    _onMessage?: (message: string) => void,
+  ): Promise<void> {
     return Promise.resolve();
   }
 

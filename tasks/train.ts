@@ -227,6 +227,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
           "in between; metrics.jsonl marks the gap",
       );
     },
+    onMessage: (message) => output.say(message),
     onProgress: (now) => shown.step(now),
     onEpoch: (summary) => shown.epoch(summary),
     onProfile: options.profile

@@ -7,7 +7,7 @@ import type { Dataset, Split } from "../data/dataset.ts";
 import { type Classifier, classShare } from "../metrics/class_share.ts";
 import type { FeatureExtractor } from "../metrics/feature_metrics.ts";
 import { FeatureStatistics, type Gaussian } from "../metrics/feature_statistics.ts";
-import { frechetDistance, type FrechetScale } from "../metrics/frechet.ts";
+import { frechetDistance } from "../metrics/frechet.ts";
 import type { Images } from "../metrics/images.ts";
 import { type Features, meanKernelDistance } from "../metrics/kernel_distance.ts";
 import { neighbourhoodMetrics } from "../metrics/precision_recall.ts";

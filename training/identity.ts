@@ -7,6 +7,7 @@ const WHEREABOUTS: ReadonlySet<string> = new Set([
   "data.path",
   "data.workers",
   "objective.weights",
+  "objective.cacheIn",
 ]);
 
 /** The paths of a data set's shards. The names are part of the identity, the folder is not. */
@@ -46,6 +47,8 @@ export function withoutPlaces(config: Config): Config {
 const LATER: Readonly<Record<string, unknown>> = {
   "objective.type": "reconstruction",
   "objective.discAugment": false,
+  "data.classes": null,
+  "data.label": null,
   "model.type": "vqvae",
   "training.averageDecay": null,
   "training.validation": 0,

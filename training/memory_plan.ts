@@ -103,8 +103,12 @@ async function planStep(config: Config, { device: name, imageShape, classes }: M
   using device = openDryRun(name);
   using stage1 = config.stage1 === null ? undefined : await openRun(config.stage1, device);
   const dataset = blankDataset(imageShape, batchSize, classes);
+  const needs = needsOf(config, dataset, stage1?.model);
   using objective = await objectiveKind(config.objective.type).make(device, {
-    ...needsOf(config, dataset, stage1?.model),
+    ...needs,
+    settings: "cacheIn" in needs.settings
+      ? { ...needs.settings, cacheIn: "memory" } // A file of what was not computed would be used later.
+      : needs.settings,
     blank: true,
   });
   using average = averageDecay === null

@@ -133,6 +133,8 @@ export interface TrainOptions {
   /** Called if the recorded history ends before the checkpoint that the run continues from, for example after a power
    * failure. */
   readonly onGap?: (recorded: number, step: number) => void;
+  /** Called with what the user should know about the preparations. */
+  readonly onMessage?: (message: string) => void;
   /** Called with the result of each epoch. */
   readonly onEpoch?: (summary: EpochSummary) => void;
   /** Called with the profile of one step: the tenth of this session, or its last step if that is earlier. */
@@ -234,9 +236,9 @@ class Run implements Disposable {
   }
 
   async start(): Promise<TrainingSummary> {
-    const { device, objective, resume = false, folder, onProfile } = this.#options;
+    const { device, objective, resume = false, folder, onProfile, onMessage } = this.#options;
     if (resume) await this.#restore();
-    await objective.prepare(device, this.#replicas);
+    await objective.prepare(device, this.#replicas, onMessage);
     this.#communicator.barrier("for all ranks to be ready", Infinity);
     if (this.#replicas.count > 1) this.#checkSame(await this.#wholeState());
     const end = await folder.begin(this.#step, this.#owesEvaluation);

@@ -1,6 +1,11 @@
-/** Reads a column of bytes from a Parquet file, one row group at a time. Memory and time are proportional to the size
+/** Reads a column of bytes or integers from a Parquet file, one row group at a time. Memory and time are proportional to the size
  * of the file, whatever its headers claim. */
-import { type ColumnChunk, readFooter } from "./parquet_footer.ts";
+import {
+  type ColumnChunk,
+  type ColumnKind,
+  type ParquetFooter,
+  readFooter,
+} from "./parquet_footer.ts";
 import { PageDictionary, pageValues, readPageHeader, unpackPage } from "./parquet_page.ts";
 import type { RandomAccess } from "./random_access.ts";
 import { ThriftReader } from "./thrift.ts";
@@ -13,18 +18,20 @@ const NONE = new Uint8Array(0);
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A column of bytes in an open Parquet file. */
+/** A column in an open Parquet file. */
 export interface ParquetColumn {
   /** How many rows each row group has. */
   readonly rows: readonly number[];
-  /** Yields copies of the values of a row group; empty for rows without a value. Memory holds the packed group and one
+  /** What the Hugging Face hub's libraries note about the columns, JSON. */
+  readonly hub: string | undefined;
+  /** Yields copies of the values of a row group, integers as their 4 or 8 bytes; empty for rows without a value. Memory holds the packed group and one
    * unpacked page.
    * @throws {RangeError} the file is broken
    */
   read(group: number): AsyncGenerator<Bytes>;
 }
 
-/** Opens a column of bytes, or of structures with a field `bytes`, in a file.
+/** Opens a column of bytes, or of structures with a field `bytes`, or of integers, in a file.
  * @param name the name of the file in error messages
  * @throws {RangeError} the file is broken, claims more than its bytes can hold, or has no such column
  */
@@ -32,25 +39,28 @@ export async function openParquetColumn(
   file: RandomAccess,
   column: string,
   name: string,
+  kind: ColumnKind = "bytes",
 ): Promise<ParquetColumn> {
   const refuse = (cause: unknown): never => {
     throw new RangeError(
-      `Cannot read ${name}: it must be a whole Parquet file with a column of images, got ${
-        (cause as Error).message
-      }`,
+      `Cannot read ${name}: it must be a whole Parquet file with a column of ${
+        kind === "bytes" ? "images" : "classes"
+      }, got ${(cause as Error).message}`,
       { cause },
     );
   };
-  const { chunks, levels } = await readFooter(file, column).catch(refuse);
+  const footer = await readFooter(file, column, kind).catch(refuse);
+  const { chunks, hub } = footer;
   return {
     rows: chunks.map(({ rows }) => rows),
+    hub,
     async *read(group) {
       const chunk = chunks[group];
       const most = FREE_BYTES / chunks.length + EXPANSION * chunk.size;
       const { start, size } = chunk;
       const bytes = new Uint8Array(await file.slice(start, start + size).catch(refuse));
       try {
-        yield* chunkValues(bytes, chunk, levels, most);
+        yield* chunkValues(bytes, chunk, footer, most);
       } catch (cause) {
         refuse(cause);
       }
@@ -64,7 +74,7 @@ export async function openParquetColumn(
 function* chunkValues(
   bytes: Bytes,
   { rows, codec }: ColumnChunk,
-  levels: number,
+  footer: ParquetFooter,
   most: number,
 ): Generator<Bytes> {
   const reader = new ThriftReader(bytes);
@@ -87,12 +97,12 @@ function* chunkValues(
     reader.offset += size;
     if (type === "dictionary") {
       if (dictionary !== undefined) throw new RangeError("two dictionaries in a row group");
-      dictionary = new PageDictionary(unpack(page, header.unpackedSize), count);
+      dictionary = new PageDictionary(unpack(page, header.unpackedSize), count, footer.width);
     } else if (type === "data") {
       if (!(count > 0 && count <= rows - done)) {
         throw new RangeError(`a page of ${count} values for ${rows - done} rows`);
       }
-      for (const value of pageValues(page, header, levels, dictionary, unpack)) {
+      for (const value of pageValues(page, header, footer, dictionary, unpack)) {
         if (value === undefined || value.length === 0) yield NONE;
         else {
           spend(value.length);

@@ -1,4 +1,4 @@
-/** Reads the footer of a Parquet file, as far as needed for one column of bytes. Source:
+/** Reads the footer of a Parquet file, as far as needed for one column of bytes or integers. Source:
  * github.com/apache/parquet-format, parquet.thrift. */
 import type { RandomAccess } from "./random_access.ts";
 import { ThriftReader } from "./thrift.ts";
@@ -11,7 +11,12 @@ const FREE_ROWS = 2 ** 16, ROWS_A_BYTE = 8;
 const MOST_GROUPS = 2 ** 15;
 /** How many columns an error message lists. */
 const NAMED = 20;
-const BYTE_ARRAY = 6;
+/** The physical types that are read. */
+const INT32 = 1, INT64 = 2, BYTE_ARRAY = 6;
+
+/** The kind of a column's values. */
+export type ColumnKind = "bytes" | "integers";
+const HUB = new TextEncoder().encode("huggingface");
 const REQUIRED = 0, REPEATED = 2;
 
 /** The compression codecs of pages, by the format's numbers. */
@@ -35,12 +40,20 @@ export interface ParquetFooter {
   readonly chunks: readonly ColumnChunk[];
   /** How many of the elements on the path to the bytes may be missing. */
   readonly levels: number;
+  /** How many bytes an integer has; undefined for bytes. */
+  readonly width: number | undefined;
+  /** What the Hugging Face hub's libraries note about the columns, JSON. */
+  readonly hub: string | undefined;
 }
 
-/** Reads the footer of a file for a column of bytes, or of structures with a field `bytes`.
+/** Reads the footer of a file for a column of bytes, or of structures with a field `bytes`, or for a column of integers.
  * @throws {RangeError} the footer is broken, claims more than the file can hold, or has no such column
  */
-export async function readFooter(file: RandomAccess, column: string): Promise<ParquetFooter> {
+export async function readFooter(
+  file: RandomAccess,
+  column: string,
+  kind: ColumnKind,
+): Promise<ParquetFooter> {
   const { byteLength } = file;
   if (byteLength < 12) throw new RangeError(`${byteLength} bytes`);
   const end = new DataView(await file.slice(byteLength - 8, byteLength));
@@ -49,6 +62,7 @@ export async function readFooter(file: RandomAccess, column: string): Promise<Pa
   const size = end.getUint32(0, true), start = byteLength - 8 - size;
   if (start < 4) throw new RangeError(`a footer of ${size} bytes in ${byteLength}`);
   const reader = new ThriftReader(new Uint8Array(await file.slice(start, byteLength - 8)));
+  let hub: string | undefined;
   let schema = -1, groups = -1;
   const remember = (list: (at: number) => void) => () => {
     list(reader.offset);
@@ -57,12 +71,24 @@ export async function readFooter(file: RandomAccess, column: string): Promise<Pa
   reader.struct({
     2: ["list", remember((at) => schema = at)],
     4: ["list", remember((at) => groups = at)],
+    5: ["list", () => reader.list("struct", () => hub ??= readHub(reader))],
   });
   if (schema < 0 || groups < 0) throw new RangeError("a footer without a schema and row groups");
   reader.offset = schema;
-  const { path, levels } = readSchema(reader, column);
+  const { path, levels, width } = readSchema(reader, column, kind);
   reader.offset = groups;
-  return { chunks: checkedChunks(readGroups(reader, path), byteLength), levels };
+  const chunks = checkedChunks(readGroups(reader, path), byteLength);
+  return { chunks, levels, width, hub };
+}
+
+/** The value of an entry of the file's metadata, if its key is the hub's. */
+function readHub(reader: ThriftReader): string | undefined {
+  let isHub = false, value: Uint8Array | undefined;
+  reader.struct({
+    1: ["bytes", () => isHub = sameBytes(reader.take(), HUB)],
+    2: ["bytes", () => value = reader.take()],
+  });
+  return isHub && value !== undefined ? new TextDecoder().decode(value) : undefined;
 }
 
 /** An element of the schema. */
@@ -77,7 +103,8 @@ interface Element {
 function readSchema(
   reader: ThriftReader,
   column: string,
-): { path: readonly string[]; levels: number } {
+  kind: ColumnKind,
+): { path: readonly string[]; levels: number; width: number | undefined } {
   const known: string[] = [];
   const left: number[] = []; // Children that are yet to come, of each element on the path.
   let top: Element | undefined, leaf: Element | undefined;
@@ -95,10 +122,12 @@ function readSchema(
     if (element.children > 0) left.push(element.children);
     while (left.at(-1) === 0) left.pop();
   });
-  if (top === undefined || leaf?.type !== BYTE_ARRAY || leaf.children !== 0) {
-    throw new RangeError(
-      `no bytes in a column ${column} (--data.column) among ${known.join(", ")}`,
-    );
+  const types = kind === "bytes" ? [BYTE_ARRAY] : [INT32, INT64];
+  if (
+    top === undefined || leaf === undefined || !types.includes(leaf.type) || leaf.children !== 0
+  ) {
+    const flag = kind === "bytes" ? "--data.column" : "--data.label";
+    throw new RangeError(`no ${kind} in a column ${column} (${flag}) among ${known.join(", ")}`);
   }
   const elements = top === leaf ? [top] : [top, leaf];
   if (elements.some(({ repetition }) => repetition === REPEATED)) {
@@ -107,6 +136,7 @@ function readSchema(
   return {
     path: elements.map(({ name }) => name),
     levels: elements.filter(({ repetition }) => repetition !== REQUIRED).length,
+    width: { [INT32]: 4, [INT64]: 8 }[leaf.type],
   };
 }
 

@@ -1,4 +1,4 @@
-/** The pages of a Parquet column of bytes. Their headers are not trusted: allocations are limited by the bytes that
+/** The pages of a Parquet column of bytes or integers. Their headers are not trusted: allocations are limited by the bytes that
  * exist and by what the caller allows. Source: github.com/apache/parquet-format, parquet.thrift and Encodings. */
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readRuns } from "./runs.ts";
@@ -70,18 +70,27 @@ export function readPageHeader(reader: ThriftReader): PageHeader {
   return { type: TYPES[type] ?? "other", size, unpackedSize, count, encoding, second };
 }
 
-/** The values of a page, each preceded by its length. */
+/** The values of a page, each preceded by its length or all of one width. */
 export class PlainValues {
   readonly #page: Bytes;
+  readonly #width: number | undefined;
   #offset = 0;
 
-  /** Starts at the first. */
-  constructor(page: Bytes) {
+  /** Starts at the first.
+   * @param width the bytes of each value, if all have as many
+   */
+  constructor(page: Bytes, width?: number) {
     this.#page = page;
+    this.#width = width;
   }
 
   /** The next value; a view. */
   next(): Bytes {
+    if (this.#width !== undefined) {
+      const value = part(this.#page, this.#offset, this.#width);
+      this.#offset += this.#width;
+      return value;
+    }
     const length = wordAt(this.#page, this.#offset);
     const value = part(this.#page, this.#offset + 4, length);
     this.#offset += 4 + length;
@@ -93,9 +102,13 @@ export class PlainValues {
 export class PageDictionary {
   readonly #page: Bytes;
   readonly #ends: Uint32Array;
+  readonly #prefix: number;
 
-  /** Finds the values. Rejects a dictionary that claims more than its bytes can hold. */
-  constructor(page: Bytes, count: number) {
+  /** Finds the values. Rejects a dictionary that claims more than its bytes can hold.
+   * @param width as in `PlainValues`
+   */
+  constructor(page: Bytes, count: number, width?: number) {
+    this.#prefix = width === undefined ? 4 : 0;
     if (!(count >= 0 && 4 * count <= page.length)) {
       throw new RangeError(`a dictionary of ${count} values in ${page.length} bytes`);
     }
@@ -103,7 +116,9 @@ export class PageDictionary {
     this.#ends = new Uint32Array(count);
     let end = 0;
     for (let index = 0; index < count; index++) {
-      end += 4 + part(page, end + 4, wordAt(page, end)).length;
+      end += width === undefined
+        ? 4 + part(page, end + 4, wordAt(page, end)).length
+        : part(page, end, width).length;
       this.#ends[index] = end;
     }
   }
@@ -112,7 +127,7 @@ export class PageDictionary {
   at(index: number): Bytes {
     if (index >= 0 && index < this.#ends.length) {
       const start = index === 0 ? 0 : this.#ends[index - 1];
-      return this.#page.subarray(start + 4, this.#ends[index]);
+      return this.#page.subarray(start + this.#prefix, this.#ends[index]);
     }
     throw new RangeError(`value ${index} of a dictionary of ${this.#ends.length}`);
   }
@@ -120,12 +135,13 @@ export class PageDictionary {
 
 /** Yields the values of a data page in order, as views; undefined if a definition level says that there is no value.
  * @param levels how many of the elements on the path to the value may be missing
+ * @param width as in `PlainValues`
  * @param unpack unpacks the page
  */
 export function* pageValues(
   page: Bytes,
   { count, encoding, unpackedSize, second }: PageHeader,
-  levels: number,
+  { levels, width }: { readonly levels: number; readonly width: number | undefined },
   dictionary: PageDictionary | undefined,
   unpack: (page: Bytes, size: number) => Bytes,
 ): Generator<Bytes | undefined> {
@@ -145,7 +161,7 @@ export function* pageValues(
   const present = defined === undefined
     ? count
     : defined.reduce((sum, level) => sum + (level === levels ? 1 : 0), 0);
-  const next = reading(body, encoding, present, dictionary);
+  const next = reading(body, encoding, present, { dictionary, width });
   for (let value = 0; value < count; value++) {
     yield defined === undefined || defined[value] === levels ? next() : undefined;
   }
@@ -156,10 +172,13 @@ function reading(
   body: Bytes,
   encoding: number,
   count: number,
-  dictionary: PageDictionary | undefined,
+  { dictionary, width }: {
+    readonly dictionary: PageDictionary | undefined;
+    readonly width: number | undefined;
+  },
 ): () => Bytes {
   if (encoding === PLAIN) {
-    const values = new PlainValues(body);
+    const values = new PlainValues(body, width);
     return () => values.next();
   }
   if (encoding !== RLE_DICTIONARY && encoding !== PLAIN_DICTIONARY) {

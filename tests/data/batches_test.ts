@@ -155,7 +155,7 @@ function inSequence(dataset: Dataset): Dataset {
       for (let start = 0; start < sizes[split]; start += batchSize) {
         const [from, to] = wanted(start / batchSize, Math.min(batchSize, sizes[split] - start));
         const indices = Int32Array.from({ length: to - from }, (_, place) => start + from + place);
-        if (from < to) yield await dataset.images(split, indices);
+        if (from < to) yield { images: await dataset.images(split, indices), labels: indices };
       }
     },
   };

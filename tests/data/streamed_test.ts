@@ -10,7 +10,7 @@ import {
   trainingBatches,
   type TrainingBatchesOptions,
 } from "../../data/batches.ts";
-import type { Dataset } from "../../data/dataset.ts";
+import { classCount, type Dataset } from "../../data/dataset.ts";
 import { ImageDecoder } from "../../data/decoder.ts";
 import { openDataset } from "../../data/registry.ts";
 import { expandBraces } from "../../data/shards.ts";
@@ -158,6 +158,141 @@ testInFolder(
         message,
       );
     }
+  },
+);
+
+/** Checks that every image of an epoch, in parts of batches, crops and flips, has the class that is its number. */
+async function checkLabels(dataset: Dataset, classes: readonly string[]): Promise<void> {
+  assert.deepEqual(dataset.classes, classes);
+  assert.equal(classCount(dataset, "--objective.classes"), classes.length);
+  for (const rank of [0, 1]) {
+    const options = { seed: 7, epoch: 1, batchSize: 4, part: { rank, count: 2 } };
+    for await (const { images, labels } of trainingBatches(dataset, options)) {
+      assert.deepEqual([...labels!], numbersIn(images, dataset));
+    }
+  }
+  for await (const { labels } of evaluationBatches(dataset, { split: "test", batchSize: 3 })) {
+    assert.ok(labels!.every((label) => label < classes.length));
+  }
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, number) => String(number));
+
+testInFolder("classes stand beside the images of tar shards, before or after", async (folder) => {
+  const after = (...numbers: number[]) =>
+    tar(numbers.flatMap((number) => [
+      { name: `a.b/n${number}.png`, content: PICTURES[number] },
+      { name: `a.b/n${number}.txt`, content: new TextEncoder().encode("a caption") },
+      { name: `a.b/n${number}.cls`, content: new TextEncoder().encode(`${number}\n`) },
+    ]));
+  const broken = [
+    { name: "broken.png", content: Uint8Array.of(1, 2, 3) },
+    { name: "broken.cls", content: new TextEncoder().encode("13") },
+  ];
+  const files = {
+    "a-0.tar": shard(0, 1, 2, 3, 4),
+    "a-1.tar": after(5, 6, 7, 8, 9, 10, 11),
+    "test.tar": shard(12, 13),
+    "broken.tar": tar([
+      ...broken,
+      ...[4, 5, 6].flatMap((number) => [
+        { name: `n${number}.png`, content: PICTURES[number] },
+        { name: `n${number}.cls`, content: new TextEncoder().encode(`${number}`) },
+      ]),
+    ]),
+    "none.tar": tar([
+      { name: "n1.png", content: PICTURES[1] },
+      ...[2, 3].flatMap((number) => [
+        { name: `n${number}.png`, content: PICTURES[number] },
+        { name: `n${number}.cls`, content: new TextEncoder().encode(`${number}`) },
+      ]),
+    ]),
+    "text.tar": tar([
+      { name: "n1.png", content: PICTURES[1] },
+      { name: "n1.cls", content: new TextEncoder().encode("cat") },
+    ]),
+  };
+  await writeFiles(folder, files);
+  const open = (train: string, classes: number | null = 14) =>
+    openDataset({
+      ...{ name: "webdataset", ...small, flip: true, classes, trainImages: null },
+      ...{ train: join(folder, train), test: join(folder, "test.tar") },
+    });
+  await checkLabels(await open("a-{0..1}.tar"), numbered(14));
+  await checkLabels(await open("broken.tar"), numbered(14)); // Its place is taken with the class.
+  assert.equal((await open("a-0.tar", null)).classes, undefined, "unless their number is given");
+  await withWeb(files, async (web) => {
+    const onTheWeb = { train: `${web.address}a-{0..1}.tar`, trainImages: 12, classes: 14 };
+    const test = join(folder, "test.tar");
+    const dataset = await openDataset({ name: "webdataset", ...small, test, ...onTheWeb });
+    await checkLabels(dataset, numbered(14));
+  });
+  for (
+    const [file, classes, got] of [["none.tar", 14, "none"], ["text.tar", 14, "NaN"], [
+      "a-0.tar",
+      3,
+      "3",
+    ]] as const
+  ) {
+    assert.match(
+      await messageOf(open(file, classes).then(epochOf)),
+      new RegExp(`n\\d\\.png of .*: it must have a class from 0 to ${classes - 1}, got ${got}$`),
+    );
+  }
+});
+
+testInFolder(
+  "classes stand in a column of a parquet file, with the hub's names",
+  async (folder) => {
+    const names = numbered(12).map((number) => `class ${number}`);
+    const hub = (
+      noted: string,
+    ) => [{ key: "ARROW:schema", value: "" }, { key: "huggingface", value: noted }];
+    const noted = JSON.stringify({
+      info: { features: { image: { _type: "Image" }, label: { names, _type: "ClassLabel" } } },
+    });
+    const wide = (kvMetadata: { key: string; value: string }[]) =>
+      new Uint8Array(parquetWriteBuffer({
+        columnData: [
+          { name: "image", data: PICTURES.slice(0, 12), type: "BYTE_ARRAY" },
+          { name: "label", data: PICTURES.slice(0, 12).map((_, at) => BigInt(at)), type: "INT64" },
+          { name: "few", data: PICTURES.slice(0, 12).map((_, at) => at % 2), type: "INT32" },
+        ],
+        rowGroupSize: 5,
+        kvMetadata,
+      }));
+    await writeFiles(folder, {
+      "plain.parquet": parquet(PICTURES.slice(0, 12), 5),
+      "hub.parquet": wide(hub(noted)),
+      "odd.parquet": wide(hub("[]")),
+    });
+    const open = (file: string, label: string | null, classes: number | null = null) => {
+      const path = join(folder, file);
+      return openDataset({ name: "parquet", ...small, train: path, test: path, label, classes });
+    };
+    await checkLabels(await open("hub.parquet", "label"), names);
+    await checkLabels(await open("plain.parquet", "label", 12), numbered(12));
+    assert.equal((await open("hub.parquet", null)).classes, undefined);
+    const few = await open("hub.parquet", "few", 2); // A dictionary.
+    for await (
+      const { images, labels } of evaluationBatches(few, { split: "test", batchSize: 3 })
+    ) {
+      assert.deepEqual([...labels!], numbersIn(images, few).map((number) => number % 2));
+    }
+    for (const file of ["odd.parquet", "plain.parquet"]) {
+      assert.match(
+        await messageOf(open(file, "label")),
+        /--data\.classes must say how many classes/,
+      );
+    }
+    assert.match(
+      await messageOf(open("hub.parquet", "image")),
+      /no integers in a column image \(--data\.label\) among image, label, few$/,
+    );
+    assert.match(
+      await messageOf(open("plain.parquet", "label", 5)),
+      /row \d of row group \d of .*: it must have a class from 0 to 4, got 5$/,
+    );
   },
 );
 

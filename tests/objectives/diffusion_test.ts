@@ -108,23 +108,26 @@ testOnEach(
       all[at - at % 8 + 7 - at % 8]
     );
     const flipped = await stage1.features(device.tensor(mirrored, [8, 8, 8, 1])).floats();
-    const features = (images: Tensor) => stage1.features(images);
-    const kept = await CachedEncodings.encode(device, waves(), "images", features);
+    const encode = (images: Tensor) => stage1.features(images);
+    const options = { stage1, dataset: waves(), encode };
+    using kept = await CachedEncodings.open(device, { ...options, cache: "images" });
     assertClose(await kept.read(device, batch.indices, key).floats(), plain, 1e-6, "as they are");
     let encoded = 0;
     const twice: Replicas = { ...SINGLE, count: 2, gather: (x) => concatenate([x, x]) };
     const counted = (images: Tensor) => {
       encoded += images.shape[0];
-      return features(images);
+      return encode(images);
     };
-    const shared = await CachedEncodings.encode(device, waves(), "images", counted, twice);
+    using shared = await CachedEncodings.open(device, {
+      ...{ stage1, dataset: waves(), encode: counted, cache: "images", replicas: twice },
+    });
     assert.equal(encoded, Math.ceil(waves().sizes.train / 2), "each of two processes has a half");
     const own = batch.indices.map((index) => index % encoded);
     assert.deepEqual(
       await shared.read(device, batch.indices, key).floats(),
       await shared.read(device, own, key).floats(),
     );
-    const both = await CachedEncodings.encode(device, waves(), "flips", features);
+    using both = await CachedEncodings.open(device, { ...options, cache: "flips" });
     const read = await both.read(device, batch.indices, key).floats();
     let turned = 0;
     for (let image = 0; image < 8; image++) {

@@ -10,7 +10,11 @@ import { assertSameEnd, lastCheckpoint, withFolder } from "./tiny.ts";
 
 const devices = await openTestDevices();
 
-/** Two epochs of 6 steps, a checkpoint every other step. */
+const caches = Deno.makeTempDirSync({ prefix: "codebook-caches-" });
+Deno.env.set("CODEBOOK_CACHE", caches);
+addEventListener("unload", () => Deno.removeSync(caches, { recursive: true }));
+
+/** Two epochs of 6 steps, a checkpoint every other step. A run that goes on reads the features from a file. */
 async function trainDiffusion(
   device: Device,
   path: string,
@@ -20,7 +24,7 @@ async function trainDiffusion(
   using stage1 = tinyFirstStage(device);
   using objective = tinyDiffusion(device, {
     ...{ stage1, dataset, network: { classes: 2, dropout: 0.1 } },
-    ...{ dropClass: 0.2, cache: "flips" },
+    ...{ dropClass: 0.2, cache: "flips", cacheIn: options.resume ? "file" : "memory" },
   });
   return await train({
     ...{ device, objective, dataset, seed: 7, batchSize: 4, epochs: 2, averageDecay: 0.9 },

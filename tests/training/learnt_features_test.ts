@@ -1,7 +1,7 @@
 /** `FID (learnt features)`: features of a classifier of a data set's own classes. */
 import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
-import { type Dataset, type Split } from "../../data/dataset.ts";
+import type { Dataset, Split } from "../../data/dataset.ts";
 import { memoryDataset } from "../../data/memory.ts";
 import { drawShape, shapeFactors } from "../../data/shapes.ts";
 import { classShare } from "../../metrics/class_share.ts";
@@ -15,7 +15,7 @@ import { openTestDevices } from "../helpers.ts";
 
 const cpu = (await openTestDevices()).filter(({ name }) => name === "cpu");
 
-const SIDE = 12, PIXELS = SIDE * SIDE * 3, SIZES = { train: 1280, test: 128 };
+const SIDE = 12, SIZES = { train: 1280, test: 128 };
 
 /** Coloured shapes in the order of their classes, red, green and blue, as data sets often are. */
 function colours(labelled: boolean): Dataset {

@@ -17,8 +17,12 @@ async function arrowFile(name: string): Promise<Uint8Array<ArrayBuffer>> {
   );
 }
 
-async function valuesOf(file: Uint8Array<ArrayBuffer>, column: string): Promise<Uint8Array[][]> {
-  const { rows, read } = await openParquetColumn(bytesAccess(file), column, "a file");
+async function valuesOf(
+  file: Uint8Array<ArrayBuffer>,
+  column: string,
+  kind: "bytes" | "integers" = "bytes",
+): Promise<Uint8Array[][]> {
+  const { rows, read } = await openParquetColumn(bytesAccess(file), column, "a file", kind);
   return await Promise.all(rows.map(async (count, group) => {
     const values = await Array.fromAsync(read(group));
     assert.equal(values.length, count);
@@ -37,6 +41,13 @@ for (const name of ARROW) {
     const raw = [0, 1, 2, 0, 1, 2, 0, 1].map(filled);
     raw[6] = new Uint8Array(0);
     assert.deepEqual(await valuesOf(file, "raw"), [raw.slice(0, 5), raw.slice(5)]);
+    const labels = (await valuesOf(file, "label", "integers")).flat();
+    assert.deepEqual(
+      labels,
+      [0, 1, 2, 3, 4, 5, 6, 7].map((index) => {
+        return new Uint8Array(BigInt64Array.of(BigInt(index)).buffer);
+      }),
+    );
     assert.match(
       await messageOf(valuesOf(file, "label")),
       /no bytes in a column label \(--data.col/,
@@ -46,7 +57,9 @@ for (const name of ARROW) {
 
 for (const name of ["v1-snappy", "v2-gzip"]) {
   fuzz(`openParquetColumn on ${name}`, () => arrowFile(name), async (file) => {
-    return (await valuesOf(file, "image")).flat().reduce((sum, value) => sum + value.length, 0);
+    const images = await valuesOf(file, "image"),
+      labels = await valuesOf(file, "label", "integers");
+    return [...images, ...labels].flat().reduce((sum, value) => sum + value.length, 0);
   }, 100);
 }
 

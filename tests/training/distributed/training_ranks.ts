@@ -101,7 +101,11 @@ const CASES: readonly Case[] = [
     model: unet,
     averageDecay: 0.9,
   },
-  { type: "autoregression", settings: { ...told, cache: "flips" }, model: transformer },
+  {
+    type: "autoregression",
+    settings: { ...told, cache: "flips", cacheIn: "file" },
+    model: transformer,
+  },
   { type: "masking", settings: told, model: transformer },
   {
     type: "residual-autoregression",
@@ -122,6 +126,7 @@ using communicator = openMpi({ timeout: 60 });
 using alone = new SingleCommunicator();
 const { rank, size } = communicator;
 const [shared] = Deno.args;
+Deno.env.set("CODEBOOK_CACHE", `${shared}/cache`); // One file for all ranks.
 const own = await Deno.makeTempDir({ prefix: "codebook-rank-" });
 using device = await openDevice("cpu", { threads: 1, blas: "off", dnn: "off" });
 
