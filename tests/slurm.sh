@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs studies on a real Slurm: one node on loopback, in a temporary folder, gone at the end. Needs root and Debian's
-# packages, which it installs if need be. Takes a minute.
+# packages, which it installs if need be. Takes two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export NO_COLOR=1

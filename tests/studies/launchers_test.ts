@@ -300,6 +300,30 @@ Deno.test("where there is no Slurm, or it refuses, that is what is said", async 
   });
 });
 
+Deno.test("processes that share a run are tasks of its job, which mpirun or another command starts", async () => {
+  const starts = [undefined, "srun  --mpi=pmix"] as const;
+  await withSlurm({ sbatch: SBATCH }, async () => {
+    for (const [index, start] of starts.entries()) {
+      const out = `${folder}/shared ${index}`;
+      await launchStudy(sizes, new SlurmLauncher({ tasks: 4, start }), { out });
+      const script = Deno.readTextFileSync(`${out}/slurm/array-1.sh`);
+      assert.ok(script.includes("\n#SBATCH --ntasks=4\n"));
+      const starter = ["mpirun --bind-to none", "srun --mpi=pmix"][index];
+      assert.ok(script.endsWith(` "\${runs[SLURM_ARRAY_TASK_ID]}" -- ${starter} -n 4\n`), script);
+    }
+    const out = `${folder}/shared by 3`;
+    await assert.rejects(
+      launchStudy(sizes, new SlurmLauncher({ tasks: 3 }), { out }),
+      /^RangeError: Cannot train over 3 processes: training\.batchSize must be a multiple of their number, got/,
+    );
+    assert.throws(
+      () => Deno.statSync(`${out}/slurm`),
+      Deno.errors.NotFound,
+      "nothing is submitted",
+    );
+  });
+});
+
 Deno.test("wrong options of a launcher are refused when it is made", () => {
   const refusals: readonly (readonly [() => unknown, RegExp])[] = [
     [() => new SlurmLauncher({ jobs: 0 }), /jobs must be an integer of at least 1, got 0/],
@@ -307,6 +331,14 @@ Deno.test("wrong options of a launcher are refused when it is made", () => {
     [() => new SlurmLauncher({ options: "gpu" }), /must be options of sbatch on one line, got "gpu"/],
     [() => new SlurmLauncher({ options: "-p a\nrm b" }), /must be options of sbatch on one line/],
     [() => new SlurmLauncher({ options: "-p a\r--wrap id" }), /got "-p a\\r--wrap id"/],
+    [() => new SlurmLauncher({ tasks: 0 }), /tasks must be an integer of at least 1, got 0$/],
+    [() => new SlurmLauncher({ start: "srun" }), /start must stand with tasks .*, got srun$/],
+    [
+      () => new SlurmLauncher({ tasks: 2, start: " " }),
+      /start must be a command, in a line, got " "/,
+    ],
+    [() => new SlurmLauncher({ tasks: 2, options: "-n4" }), /-n must be left to the launcher, got/],
+    [() => new SlurmLauncher({ tasks: 2, options: "-p a --ntasks 4" }), /--ntasks must be left/],
     [() => new SlurmLauncher({ options: "-p a --array=1" }), /--array must be left to/],
     [() => new KubernetesLauncher({ ...options, image: "a b" }), /the image must .*got "a b"/],
     ...(["image", "folder", "project", "limits"] as const).map((name) =>

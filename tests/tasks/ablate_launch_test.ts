@@ -120,6 +120,12 @@ Deno.test("every launcher takes its own flags, and no other's", () => {
   const refusals: readonly (readonly [Readonly<Record<string, unknown>>, RegExp])[] = [
     [{ launcher: "slrm" }, /launcher must be local, slurm, kubernetes or print, got "slrm"/],
     [{ launcher: "print", jobs: 2 }, /--jobs and --launcher print must not stand together/],
+    [
+      { launcher: "kubernetes", slurm: { tasks: 2 } },
+      /--slurm\.tasks must stand with --launcher slurm, got --launcher kubernetes/,
+    ],
+    [{ slurm: { tasks: 2 } }, /--slurm\.tasks must stand .*, got --launcher local/],
+    [{ launcher: "slurm", slurm: { start: "srun" } }, /start must stand with tasks/],
     [{ launcher: "slurm", slurm: { arraySize: 0 } }, /slurm\.arraySize must be .* got 0/],
     [
       { launcher: "slurm", kubernetes },

@@ -10,7 +10,9 @@ import { TINY } from "../../tasks/child.ts";
 import { assertSameEnd, withFolder } from "../tiny.ts";
 import { type Ended, findTestMpis, launch, type Launched, processOf, start } from "./launch.ts";
 
-const mpi = (await findTestMpis()).find(({ name }) => name === "Open MPI");
+const mpis = await findTestMpis();
+const mpi = mpis.find(({ name }) => name === "Open MPI");
+const mpich = mpis.find(({ name }) => name === "MPICH");
 const TRAIN = "../../../tasks/train.ts";
 /** How often a rank is killed, at random moments after the first step that a life tells of. */
 const KILLS = Number(Deno.env.get("CODEBOOK_MPI_KILLS") ?? 1);
@@ -21,7 +23,7 @@ const PAUSE = 60;
 /** Milliseconds within which a run ends of which a rank died; the time-out is much longer. */
 const SOON = 120_000;
 
-const argsFor = (out: string) => [
+const argsFor = (out: string, steps = STEPS) => [
   ...TINY,
   ...["--quantizer.type", "vanilla"], // Few messages a step: ranks wait for each other on a busy machine.
   ...[
@@ -32,7 +34,7 @@ const argsFor = (out: string) => [
     "--cpu.threads",
     "1",
     "--training.maxSteps",
-    `${STEPS}`,
+    `${steps}`,
   ],
   ...["--training.checkpointEverySteps", "10", "--training.logEverySteps", "1"],
 ];
@@ -119,6 +121,17 @@ if (mpi !== undefined) {
         "Cannot train over 2 processes: training.batchSize must be a multiple of their number, got 15",
       ]);
       assert.deepEqual([...Deno.readDirSync(folder)], []);
+    }));
+}
+
+if (mpich !== undefined) {
+  Deno.test("MPICH's mpirun starts a run of two ranks", () =>
+    withFolder(async (folder) => {
+      const args = argsFor(`${folder}/run`, 4);
+      const { success, stdout, stderr } = await launch(mpich, 2, TRAIN, args);
+      assert.ok(success, `${stdout}\n${stderr}`);
+      assert.match(stdout, /^training on cpu: .*, MPICH .*, 2 ranks into/m);
+      assert.equal(stdout.match(/^the run is in /gm)?.length, 1, "one rank speaks");
     }));
 }
 
