@@ -27,16 +27,12 @@ export const attentionBench: Bench = async function* (device, { runs }) {
     const products = batch * HEADS * length ** 2 * WIDTH;
     const about = `${batch} of ${length} tokens, ${HEADS} heads of ${WIDTH}`;
     const forward = () => execute(device, "attention", [q, k, v], attributes);
-    const backward = () => {
-      for (const operand of ["queries", "keys", "values"] as const) {
-        const operands = [q, k, v, g, logsumexps, totals];
-        execute(device, "attentionGradient", operands, { ...attributes, of: operand });
-      }
-    };
+    const backward = () =>
+      execute(device, "attentionGradient", [q, k, v, g, logsumexps, totals], attributes);
     for (
       const [part, body, operations] of [
         ["forward", forward, 4 * products],
-        ["backward", backward, 8 * products],
+        ["backward", backward, 10 * products],
       ] as const
     ) {
       const ms = await fastest(device, runs, body);

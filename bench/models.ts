@@ -11,7 +11,7 @@ import { DdimSampler } from "../objectives/samplers/ddim.ts";
 import { sample } from "../objectives/samplers/sample.ts";
 import type { Config } from "../training/config.ts";
 import { constructModel, constructObjective } from "../training/construct.ts";
-import { resolveConfig } from "../training/resolve.ts";
+import { type PartialConfig, resolveConfig } from "../training/resolve.ts";
 
 /** The presets that are measured, with their batch and the shape of their images. */
 export const MODELS = {
@@ -38,7 +38,7 @@ const OVER_STAGE1: readonly ModelName[] = ["gpt", "ldm"];
 
 /** A first stage with an adversarial loss has its discriminator from the first step, a plain quantiser and no
  * perceptual term. */
-function changesOf(name: ModelName) {
+function changesOf(name: ModelName): PartialConfig {
   if (OVER_STAGE1.includes(name)) return { stage1: "untrained" };
   if (!name.startsWith("vqgan")) return {};
   return {
@@ -52,7 +52,7 @@ function changesOf(name: ModelName) {
 
 /** The configuration of a preset that is measured. */
 export function configOf(name: ModelName): Config {
-  const training = { batchSize: MODELS[name].batch };
+  const training: PartialConfig["training"] = { batchSize: MODELS[name].batch };
   return resolveConfig({ flags: { preset: name, ...changesOf(name), training } });
 }
 
@@ -96,7 +96,11 @@ export async function makeModel(device: Device, name: ModelName): Promise<Measur
  * @param side of the grid that it denoises
  * @throws {TypeError} the objective is no diffusion
  */
-export async function sampleByDdim(device: Device, objective: Objective, side: number) {
+export async function sampleByDdim(
+  device: Device,
+  objective: Objective,
+  side: number,
+): Promise<void> {
   if (!(objective instanceof DiffusionObjective)) {
     throw new TypeError("Cannot sample by DDIM: a diffusion is needed, got another objective");
   }
@@ -107,6 +111,6 @@ export async function sampleByDdim(device: Device, objective: Objective, side: n
     ...{ key: randomKey(1, "noise"), steps: DDIM_STEPS, prediction: "v" },
     schedule: new NoiseSchedule({ type: "cosine", times: 1000 }),
     sampler: new DdimSampler(0),
-    predict: (x, time) => denoiser.forward(x, new Array(SAMPLED).fill(time), context),
+    predict: (x, time) => denoiser.forward(x, new Array<number>(SAMPLED).fill(time), context),
   });
 }

@@ -902,7 +902,11 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
         const decay = apply("exp", [apply("affine", [square], { scale: -0.5, shift: 0 })], {});
         const scale = 1 / Math.sqrt(2 * Math.PI);
         const curve = apply("affine", [square], { scale: -scale, shift: 2 * scale });
-        return apply("mul", [apply("mul", [decay, curve], {}), apply("mul", [g, upstream], {})], {});
+        return apply(
+          "mul",
+          [apply("mul", [decay, curve], {}), apply("mul", [g, upstream], {})],
+          {},
+        );
       };
       return [
         needed[0] ? byOperand() : undefined,

@@ -9,7 +9,9 @@ import { convBench } from "../bench/conv.ts";
 import { dataBench } from "../bench/data.ts";
 import { elementwiseBench } from "../bench/elementwise.ts";
 import { matmulBench } from "../bench/matmul.ts";
+import { modelBench } from "../bench/model_step.ts";
 import { quantizeBench } from "../bench/quantize.ts";
+import { samplingBench } from "../bench/sampling.ts";
 import type { Bench, BenchRow } from "../bench/row.ts";
 import { stepBench } from "../bench/step.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
@@ -32,11 +34,18 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ["attention", attentionBench],
   ["quantize", quantizeBench],
   ["step", stepBench],
+  ["vqgan", modelBench(["vqgan-small", "vqgan-f8"])],
+  ["unet", modelBench(["ldm", "ddpm"])],
+  ["transformer", modelBench(["gpt"])],
+  ["sampling", samplingBench],
   ["elementwise", elementwiseBench],
   ["data", dataBench],
 ]);
 
 const NAMES = [...BENCHES.keys()];
+
+/** The benchmarks that can be profiled. */
+const PROFILED = ["step", "vqgan", "unet", "transformer"];
 
 const OPTIONS = z.strictObject({
   device: z.enum(DEVICE_CHOICES).default("auto").describe("the device to compute on"),
@@ -57,7 +66,9 @@ const OPTIONS = z.strictObject({
   batch: z.int().min(1).default(128).describe("images per batch"),
   runs: z.int().min(1).default(7).describe("measured runs; the fastest is reported"),
   profile: z.boolean().default(false)
-    .describe("profiles the benchmark step: prints the slowest kernels, and writes trace.json"),
+    .describe(
+      "profiles a benchmark of training steps: prints the slowest kernels, and writes trace.json",
+    ),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
 });
 
@@ -123,11 +134,12 @@ export async function main(args: readonly string[]): Promise<number> {
       }, got ${line.operands.BENCH}, ${suggestName(line.operands.BENCH, NAMES)}`,
     );
   }
-  if (options.profile && (bench !== stepBench || options.scaling)) {
+  const { BENCH } = line.operands;
+  if (options.profile && (!PROFILED.includes(BENCH) || options.scaling)) {
     throw new UsageError(
-      `Cannot profile: --profile must be given with the benchmark step and without --scaling, got ${line.operands.BENCH}${
-        options.scaling ? " --scaling" : ""
-      }`,
+      `Cannot profile: --profile must be given with one of ${
+        PROFILED.join(", ")
+      } and without --scaling, got ${BENCH}${options.scaling ? " --scaling" : ""}`,
     );
   }
   const profiles: Profile[] = [];

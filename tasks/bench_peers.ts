@@ -6,7 +6,7 @@ import * as z from "zod";
 import { GROUP_NAMES, groupsOf } from "../bench/peers/groups.ts";
 import { findingOf, hugeMiB, measuresOf } from "../bench/peers/measures.ts";
 import { findPyTorch } from "../bench/peers/pytorch.ts";
-import { measureGroup, type Samples } from "../bench/peers/rounds.ts";
+import { type Clock, measureGroup, type Samples } from "../bench/peers/rounds.ts";
 import {
   describeMachine,
   jsonLines,
@@ -24,9 +24,18 @@ const OPTIONS = z.strictObject({
   only: z.enum(GROUP_NAMES).nullable().default(null)
     .describe("the only benchmark to run; none: all"),
   rounds: z.int().min(1).default(3).describe("rounds in which all libraries are measured in turn"),
+  clock: z.enum(["wall", "processor"]).default("wall").describe(
+    "what sides are timed by: wall, on all cores; processor, its time on one thread, where other programs are running",
+  ),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
   write: z.boolean().default(false).describe("writes the tables to bench/RESULTS.md"),
 });
+
+/** What a clock is called in the tables. */
+const CLOCKS: Readonly<Record<Clock, string>> = {
+  wall: "wall-clock time on all cores",
+  processor: "processor time on one thread",
+};
 
 const COMMAND: Command = {
   call: "deno task bench:peers",
@@ -46,7 +55,7 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(showHelp(COMMAND, line.help));
     return 0;
   }
-  const { only, rounds, json, write } = asUsage(() =>
+  const { only, rounds, clock, json, write } = asUsage(() =>
     readSettings(OPTIONS, line.options, "read the command line")
   );
   const pytorches = await findPyTorch();
@@ -59,12 +68,15 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   let samples: Samples = new Map();
   for (const name of only === null ? GROUP_NAMES : [only]) {
-    const measured = await measureGroup(groups[name], rounds, (message) => console.error(message));
+    const tell = (message: string) => console.error(message);
+    const measured = await measureGroup(groups[name], rounds, clock, tell);
     samples = new Map([...samples, ...measured]);
   }
   const findings = measuresOf(pytorches).flatMap((measure) => findingOf(measure, samples) ?? []);
   const text = [
-    `${machine}. ${rounds} rounds; milliseconds and MiB are medians over the rounds, in brackets the least.`,
+    `${machine}. ${rounds} rounds, ${
+      CLOCKS[clock]
+    }; milliseconds and MiB are medians over the rounds, in brackets the least.`,
     ratioTable(findings, hugeMiB(samples)),
     sampleTable(samples),
   ].join("\n\n");

@@ -1,9 +1,9 @@
 /** What is measured beside what: groups of processes that take turns. */
 import { fileURLToPath } from "node:url";
+import type { ModelName } from "../models.ts";
+import { pythonPlan } from "./models.ts";
 import type { PyTorch } from "./pytorch.ts";
-import { pythonPlan } from "./vqgan_settings.ts";
-import { VQGAN_NAMES } from "./vqgans.ts";
-import type { WorkName } from "./works.ts";
+import { ATTENTION_WORKS, type WorkName } from "./works.ts";
 
 /** One side's process. It prints a `Sample` a line. */
 export interface SideProcess {
@@ -28,7 +28,17 @@ export interface Group {
 }
 
 /** The names of the groups. */
-export const GROUP_NAMES = ["matmul", "conv", "nearest", "step", "vqgan", "huge"] as const;
+export const GROUP_NAMES = [
+  "matmul",
+  "conv",
+  "attention",
+  "nearest",
+  "step",
+  "vqgan",
+  "unet",
+  "transformer",
+  "huge",
+] as const;
 
 /** Names a group. */
 export type GroupName = typeof GROUP_NAMES[number];
@@ -54,10 +64,14 @@ function ours(side: string, program: string, ...args: string[]): SideProcess {
   return { side, command: Deno.execPath(), args: ["run", "-A", "--no-check", path, ...args] };
 }
 
-const PEERS = [
+const JAX = [
   ours(SIDES.jaxWasm, "libraries/jax.ts", "wasm"),
-  ours(SIDES.tensorflowWasm, "libraries/tensorflow.ts", "wasm"),
   ours(SIDES.jaxWebGpu, "libraries/jax.ts", "webgpu"),
+];
+
+const PEERS = [
+  ...JAX,
+  ours(SIDES.tensorflowWasm, "libraries/tensorflow.ts", "wasm"),
   ours(SIDES.tensorflowWebGpu, "libraries/tensorflow.ts", "webgpu"),
 ];
 
@@ -105,10 +119,18 @@ function stepProcesses(pytorches: readonly PyTorch[], libraries: Libraries): Sid
   ]);
 }
 
-function vqganProcesses(pytorches: readonly PyTorch[], libraries: Libraries): SideProcess[] {
-  return VQGAN_NAMES.flatMap((preset) => [
-    ...onCpu(libraries, "codebook_vqgan_step.ts", preset),
-    ...pytorches.map((pytorch) => theirs(pytorch, "pytorch_vqgan_step.py", pythonPlan(preset))),
+/** A model's training step, and a diffusion's step of DDIM.
+ * @param program the script in PyTorch
+ */
+function modelProcesses(
+  presets: readonly ModelName[],
+  program: string,
+  pytorches: readonly PyTorch[],
+  libraries: Libraries,
+): SideProcess[] {
+  return presets.flatMap((preset) => [
+    ...onCpu(libraries, "codebook_model.ts", preset),
+    ...pytorches.map((pytorch) => theirs(pytorch, program, pythonPlan(preset))),
   ]);
 }
 
@@ -121,6 +143,8 @@ export function groupsOf(
   const codebook = [...cpu, ours(SIDES.webgpu, "codebook.ts", "webgpu")];
   const blas = libraries.blas ? [ours(SIDES.openBlas, "openblas.ts")] : [];
   const kernels = pytorches.map((pytorch) => theirs(pytorch, "pytorch_kernels.py"));
+  const models = (presets: readonly ModelName[], program: string) =>
+    modelProcesses(presets, program, pytorches, libraries);
   return {
     matmul: {
       works: ["matmul"],
@@ -132,7 +156,13 @@ export function groupsOf(
     },
     nearest: { works: ["nearest"], processes: [...cpu, ...kernels] },
     step: { works: [], processes: stepProcesses(pytorches, libraries) },
-    vqgan: { works: [], processes: vqganProcesses(pytorches, libraries) },
+    attention: {
+      works: ATTENTION_WORKS,
+      processes: [...codebook, ...JAX, ...kernels],
+    },
+    vqgan: { works: [], processes: models(["vqgan-small", "vqgan-f8"], "pytorch_vqgan.py") },
+    unet: { works: [], processes: models(["ldm", "ddpm"], "pytorch_unet.py") },
+    transformer: { works: [], processes: models(["gpt"], "pytorch_gpt.py") },
     huge: { works: [], processes: [ours(SIDES.cpu, "codebook_huge.ts")], once: true },
   };
 }

@@ -3,8 +3,9 @@ import { BATCHES, SIDES, stepSide } from "./groups.ts";
 import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";
 import type { Sample } from "./side.ts";
-import { VQGAN_NAMES, vqganWork } from "./vqgans.ts";
-import { HUGE } from "./works.ts";
+import { MODEL_NAMES } from "../models.ts";
+import { DIFFUSIONS, samplingWork, stepWork } from "./models.ts";
+import { ATTENTION_WORKS, HUGE } from "./works.ts";
 
 /** A ratio that is asked for. */
 export interface Measure {
@@ -44,13 +45,19 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
       speed(about, `step${batch}`, libraries, stepSide(pytorch, "lean"), 2.2),
     ]);
   });
-  const vqgans = VQGAN_NAMES.map(vqganWork).flatMap((work) =>
-    pytorches.map(({ name }) => speed(work, work, libraries, name, 0.8))
+  const models = [...MODEL_NAMES.map(stepWork), ...DIFFUSIONS.map(samplingWork)].flatMap((work) =>
+    pytorches.map(({ name }) => speed(work, work, libraries, name, 1))
   );
+  const gpt = stepWork("gpt");
   return [
     speed("matrix product 1024³", "matmul", cpu, SIDES.openBlas, 0.4),
     ...steps,
-    ...vqgans,
+    ...models,
+    ...pytorches.map(({ name }) => speed(`${gpt}, without libraries`, gpt, cpu, name, 0.6)),
+    ...ATTENTION_WORKS.map((work) => speed(work, work, webgpu, SIDES.jaxWebGpu, 3)),
+    ...pytorches.flatMap(({ name }) =>
+      ATTENTION_WORKS.map((work) => speed(work, work, libraries, name, 1))
+    ),
     speed("matrix product 1024³", "matmul", webgpu, SIDES.jaxWebGpu, 3),
     speed("matrix product 1024³", "matmul", webgpu, SIDES.tensorflowWebGpu, 3),
     ...CONVOLUTIONS.map(([work, about]) => speed(about, work, webgpu, SIDES.jaxWebGpu, 3)),

@@ -1,11 +1,16 @@
 /** The devices that stand for this project. */
 import { openDevice } from "../../core/device.ts";
 import type { Device } from "../../core/tensor.ts";
+import { BY_PROCESSOR } from "./side.ts";
 
 /** Opens `cpu` without the system's libraries, `blas` (the device cpu with that), `libraries` (with oneDNN besides) or
  * `webgpu`. */
 export function openOwnDevice(name: string): Promise<Device> {
   if (name === "webgpu") return openDevice("webgpu");
   const chosen = (wanted: boolean) => wanted ? "auto" : "off";
-  return openDevice("cpu", { blas: chosen(name !== "cpu"), dnn: chosen(name === "libraries") });
+  return openDevice("cpu", {
+    threads: BY_PROCESSOR ? 1 : undefined,
+    blas: chosen(name !== "cpu"),
+    dnn: chosen(name === "libraries"),
+  });
 }

@@ -5,8 +5,9 @@
 
 Prints one JSON line a work, as side.ts does, and leaves the result in the folder. Runs are counted by side.ts's rule.
 """
-import json, os, sys, time
+import json, math, sys, time
 import torch
+from pytorch_clock import now, use_threads
 from pytorch_step import peak_mib
 from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.nn.functional import conv2d
@@ -69,29 +70,57 @@ def nearest(folder):
     return once, lambda indices: [i.int() for i in indices]
 
 
+def attend(q, k, v, hidden):
+    logits = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
+    return (logits if hidden is None else logits.masked_fill(hidden, -math.inf)).softmax(3) @ v
+
+
+def attention(work):
+    """The work of a name: attention, N tokens[, causal][, backward]."""
+    length = int(work.split()[1])
+    hidden = torch.ones(length, length, dtype=torch.bool).triu(1) if "causal" in work else None
+    heads_first = lambda x: x.transpose(1, 2).contiguous()
+    heads_last = lambda x: x.transpose(1, 2)
+
+    def prepare(folder):
+        names = "qkvg" if "backward" in work else "qkv"
+        q, k, v, *g = (heads_first(read(folder, work, name, 1024 // length, length, 8, 32)) for name in names)
+        if not g:
+            return lambda: attend(q, k, v, hidden), lambda y: [heads_last(y)]
+        for x in (q, k, v):
+            x.requires_grad_()
+
+        y = attend(q, k, v, hidden)
+        once = lambda: torch.autograd.grad(y, (q, k, v), g[0], retain_graph=True)
+        return once, lambda gradients: [heads_last(x) for x in gradients]
+
+    return prepare
+
+
 def fastest_run(once):
-    started = time.perf_counter()
+    started = time.perf_counter()  # However the runs are timed.
     for _ in range(2):
         if time.perf_counter() - started < LIMIT_SECONDS:
             once()
     counting = time.perf_counter()
     times = []
     while True:
-        before = time.perf_counter()
+        before = now()
         once()
-        now = time.perf_counter()
-        times.append(now - before)
-        enough = len(times) >= LEAST_RUNS and now - counting >= LEAST_SECONDS
-        if enough or now - started >= LIMIT_SECONDS:
+        times.append(now() - before)
+        clock = time.perf_counter()
+        enough = len(times) >= LEAST_RUNS and clock - counting >= LEAST_SECONDS
+        if enough or clock - started >= LIMIT_SECONDS:
             return min(times)
 
 
 WORKS = dict(matmul=matmul, conv=conv, convByImages=conv_by_images, convByFilter=conv_by_filter, nearest=nearest)
 
 folder, *works = sys.argv[1:]
-torch.set_num_threads(os.cpu_count())
+use_threads()
 for work in works:
-    once, ours = WORKS[work](folder)
+    prepare = WORKS.get(work) or attention(work)
+    once, ours = prepare(folder)
     seconds = fastest_run(once)
     print(json.dumps(dict(work=work, ms=1000 * seconds, peakMiB=peak_mib())), flush=True)
     with open(f"{folder}/{work}.result", "wb") as file:

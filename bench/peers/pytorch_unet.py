@@ -4,7 +4,7 @@
 The network is that of the parity tests, tests/fixtures/unet/make.py; the prediction is v, the optimiser AdamW with
 clipped gradients.
 
-    python3 pytorch_unet.py '{"step": "ldm step", "sampling": "ldm DDIM step", "batch": 128, …}'
+    python3 pytorch_unet.py '{"work": "ldm step", "batch": 128, …}'
 """
 import json, math, pathlib, sys
 import torch, torch.nn.functional as F
@@ -28,7 +28,7 @@ def main():
     torch.set_default_dtype(torch.float32)
     use_threads()
     torch.manual_seed(0)
-    side, channels = plan["side"], plan["channels"]
+    side, channels, sampling = plan["side"], plan["channels"], plan["sampling"]
     net = UNet(plan["model"], channels, None)
     adam = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01)
     original = torch.randn(plan["batch"], channels, side, side)
@@ -45,8 +45,9 @@ def main():
 
     @torch.no_grad()
     def sample():
-        x = torch.randn(plan["sampled"], channels, side, side)
-        walk = [TIMES - 1 - index * (TIMES // plan["ddimSteps"]) for index in range(plan["ddimSteps"])]
+        x = torch.randn(sampling["batch"], channels, side, side)
+        steps = sampling["steps"]
+        walk = [TIMES - 1 - index * (TIMES // steps) for index in range(steps)]
         for index, time in enumerate(walk):
             (alpha, sigma), last = cosine([time]), index + 1 == len(walk)
             to_alpha, to_sigma = (1, 0) if last else cosine([walk[index + 1]])
@@ -55,9 +56,9 @@ def main():
             x = to_alpha * x0 + to_sigma * noise
         return x
 
-    report(plan["step"], fastest(step, plan["runs"]))
+    report(plan["work"], fastest(step, plan["runs"]))
     net.eval()
-    report(plan["sampling"], fastest(sample, plan["runs"]) / plan["ddimSteps"])
+    report(sampling["work"], fastest(sample, plan["runs"]) / sampling["steps"])
 
 
 if __name__ == "__main__":

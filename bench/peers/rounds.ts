@@ -21,17 +21,22 @@ async function writeInputs(folder: string, name: WorkName): Promise<void> {
   }
 }
 
-/** Runs one side's process, on all cores. How it ends does not matter once it has said everything: Mesa's software
+/** How sides are timed: by the wall clock on all cores, or by the processor's time on one thread. */
+export type Clock = "wall" | "processor";
+
+/** Runs one side's process. How it ends does not matter once it has said everything: Mesa's software
  * driver sometimes aborts then. */
 async function run(
   { side, command, args, env }: SideProcess,
   folder: string,
   works: readonly WorkName[],
+  clock: Clock,
 ): Promise<Sample[]> {
-  const cores = `${navigator.hardwareConcurrency}`;
+  const cores = clock === "wall" ? `${navigator.hardwareConcurrency}` : "1";
+  const threads = { OMP_NUM_THREADS: cores, OPENBLAS_NUM_THREADS: cores };
   const { stdout, stderr } = await new Deno.Command(command, {
     args: works.length > 0 ? [...args, folder, ...works] : [...args],
-    env: { OMP_NUM_THREADS: cores, OPENBLAS_NUM_THREADS: cores, ...env },
+    env: { ...threads, CODEBOOK_BENCH_CLOCK: clock, ...env },
   }).output();
   const [lines, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
   const samples = lines.split("\n").filter((line) => line.startsWith("{"));
@@ -68,6 +73,7 @@ function distance(
 export async function measureGroup(
   group: Group,
   rounds: number,
+  clock: Clock,
   tell: (message: string) => void,
 ): Promise<Samples> {
   const samples = new Map<string, Map<string, Sample[]>>();
@@ -77,7 +83,7 @@ export async function measureGroup(
     const expected = new Map<WorkName, Uint8Array<ArrayBuffer>>();
     for (let round = 1; round <= (group.once ? 1 : rounds); round++) {
       for (const process of group.processes) {
-        for (const sample of await run(process, folder, group.works)) {
+        for (const sample of await run(process, folder, group.works, clock)) {
           const { side } = process;
           tell(
             `round ${round}: ${sample.work} by ${side}, ${sample.ms?.toFixed(1) ?? "no kernel"}`,

@@ -1,6 +1,7 @@
 /** The pieces of work that are compared, and the files that give every side the same inputs. */
 import type { Shape } from "../../core/shape.ts";
-import { VQGAN_NAMES, VQGANS, vqganWork } from "./vqgans.ts";
+import { MODEL_NAMES, MODELS, SAMPLED } from "../models.ts";
+import { samplingWork, stepWork } from "./models.ts";
 
 /** A piece of work with inputs of its own. */
 export interface Work {
@@ -18,18 +19,43 @@ const CONV_OPERATIONS = 2 * (64 * 7 * 7 * 128) * (4 * 4 * 64);
 
 const [N, K, D] = [50176, 512, 64];
 
+/** Attention: eight heads of 32, 1,024 tokens in sequences of some length; the output, or the gradients of queries, keys
+ * and values from that of the output. */
+export const ATTENTIONS = [64, 256, 1024].flatMap((length) =>
+  [false, true].flatMap((causal) =>
+    [false, true].map((backward) => ({
+      name: `attention, ${length} tokens${causal ? ", causal" : ""}${backward ? ", backward" : ""}`,
+      ...{ length, causal, backward },
+    }))
+  )
+);
+
+/** The names of these works. */
+export const ATTENTION_WORKS: readonly string[] = ATTENTIONS.map(({ name }) => name);
+
+/** A head's width, the heads and the tokens. */
+const [WIDTH, HEADS, TOKENS] = [32, 8, 1024];
+
+function attentionWork({ length, backward }: typeof ATTENTIONS[number]): Work {
+  const shape = [TOKENS / length, length, HEADS, WIDTH];
+  const operations = (backward ? 10 : 4) * TOKENS * length * HEADS * WIDTH;
+  const names = backward ? ["q", "k", "v", "g"] : ["q", "k", "v"];
+  return { operations, inputs: Object.fromEntries(names.map((name) => [name, shape])) };
+}
+
 /** The matrix product; a convolution, 4×4, stride 2, padding 1, and its gradients by the images and by the filter; the
  * nearest code of every feature and the nearest feature of every code, by squared distance. */
-export const WORKS = {
+export const WORKS: Readonly<Record<WorkName, Work>> = {
   matmul: { operations: 2 * 1024 ** 3, inputs: { a: [1024, 1024], b: [1024, 1024] } },
   conv: { operations: CONV_OPERATIONS, inputs: { images: IMAGES, filter: FILTER } },
   convByImages: { operations: CONV_OPERATIONS, inputs: { outputs: OUTPUTS, filter: FILTER } },
   convByFilter: { operations: CONV_OPERATIONS, inputs: { images: IMAGES, outputs: OUTPUTS } },
   nearest: { operations: 2 * 2 * N * K * D, inputs: { features: [N, D], codebook: [K, D] } },
-} satisfies Readonly<Record<string, Work>>;
+  ...Object.fromEntries(ATTENTIONS.map((about) => [about.name, attentionWork(about)])),
+};
 
 /** Names a piece of work. */
-export type WorkName = keyof typeof WORKS;
+export type WorkName = string;
 
 /** Codes, features and dimensions of the nearest-code work that must fit into 1 GiB. */
 export const HUGE = { features: [2 ** 20, 64], codebook: [16384, 64] } as const;
@@ -48,9 +74,11 @@ export function resultPath(folder: string, work: string): string {
 /** What is done in a run of a work, per millisecond to be divided by: floating-point operations in 10⁶, or images of
  * a training step in thousandths. */
 export function rateOf(work: string): { readonly amount: number; readonly unit: string } {
-  const vqgan = VQGAN_NAMES.find((name) => vqganWork(name) === work);
-  if (vqgan !== undefined) return { amount: 1000 * VQGANS[vqgan].batch, unit: "images/s" };
+  const model = MODEL_NAMES.find((name) => stepWork(name) === work);
+  if (model !== undefined) return { amount: 1000 * MODELS[model].batch, unit: "images/s" };
+  const isSampling = MODEL_NAMES.some((name) => samplingWork(name) === work);
+  if (isSampling) return { amount: 1000 * SAMPLED, unit: "images/s" };
   if (work.startsWith("step")) return { amount: 1000 * Number(work.slice(4)), unit: "images/s" };
-  const operations = work === "huge" ? HUGE_OPERATIONS : WORKS[work as WorkName].operations;
+  const operations = work === "huge" ? HUGE_OPERATIONS : WORKS[work].operations;
   return { amount: operations / 1e6, unit: "GFLOP/s" };
 }

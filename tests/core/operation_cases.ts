@@ -561,7 +561,11 @@ export const operationCases: OperationCases = {
       attributes: {},
       gradient: "convention",
     },
-    { about: "three axes", operands: [uniform([3, 4, 5], -3, 3), uniform([3, 4, 5])], attributes: {} },
+    {
+      about: "three axes",
+      operands: [uniform([3, 4, 5], -3, 3), uniform([3, 4, 5])],
+      attributes: {},
+    },
   ],
   relu: [...unary(offGrid, {}, { tolerance: EXACT }), {
     about: "zeros",

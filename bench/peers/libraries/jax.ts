@@ -9,10 +9,12 @@ import {
   defaultDevice,
   init,
   lax,
+  nn,
   numpy as np,
   vjp,
 } from "@jax-js/jax";
-import { type Library, runSide } from "../side.ts";
+import { type Library, type Prepared, runSide } from "../side.ts";
+import { ATTENTIONS } from "../works.ts";
 
 const device = Deno.args[0] === "webgpu" ? "webgpu" : "wasm";
 await init(device);
@@ -36,6 +38,24 @@ function gradient(f: (x: JaxArray) => JaxArray, x: JaxArray, upstream: JaxArray)
   return result;
 }
 
+/** The output of attention, or its gradients, from what forward keeps. */
+function attend(
+  { causal, backward }: typeof ATTENTIONS[number],
+  [q, k, v, g]: readonly JaxArray[],
+): Prepared<JaxArray> {
+  const of = (q: JaxArray, k: JaxArray, v: JaxArray) =>
+    nn.dotProductAttention(q, k, v, { isCausal: causal });
+  if (!backward) return { once: () => [of(q.ref, k.ref, v.ref)] };
+  const once = () => {
+    const [y, pullBack] = vjp(of, [q.ref, k.ref, v.ref]);
+    y.dispose();
+    const gradients = pullBack(g.ref);
+    pullBack.dispose();
+    return gradients;
+  };
+  return { once };
+}
+
 const library: Library<JaxArray> = {
   put: (values, shape) => np.array(values).reshape([...shape]),
   works: {
@@ -57,6 +77,9 @@ const library: Library<JaxArray> = {
       const once = () => [gradient((w) => conv(x.ref, w), w.ref, g.ref)];
       return { once, channelsLast: filterLast };
     },
+    ...Object.fromEntries(
+      ATTENTIONS.map((about) => [about.name, (...inputs: JaxArray[]) => attend(about, inputs)]),
+    ),
   },
   finish: async (results) => {
     await blockUntilReady([...results]);

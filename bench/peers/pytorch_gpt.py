@@ -4,7 +4,7 @@
 Pre-norm blocks with exact GELU and dropout, causal attention, cross-entropy, AdamW with weight decay on matrices only, on
 random codes.
 
-    python3 pytorch_gpt_step.py '{"work": "gpt step", "batch": 64, …}'
+    python3 pytorch_gpt.py '{"work": "gpt step", "batch": 64, …}'
 """
 import json, math, sys
 import torch, torch.nn as nn, torch.nn.functional as F

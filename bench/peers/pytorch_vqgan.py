@@ -4,16 +4,16 @@
 Autoencoder and discriminator, both updates, on random images: L1, the adaptive generator term, plain vector quantisation,
 hinge losses, two Adams. The networks are those of the parity tests, tests/fixtures/make_vqgan.py.
 
-    OMP_NUM_THREADS=2 python3 pytorch_vqgan_step.py '{"work": "vqgan-small step", "batch": 16, …}'
+    python3 pytorch_vqgan.py '{"work": "vqgan-small step", "batch": 16, …}'
 
 Prints what side.ts prints of a work; the time is that of the fastest of the counted steps.
 """
-import json, os, pathlib, sys, time
+import json, pathlib, sys
 import torch, torch.nn.functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "fixtures"))
 from make_vqgan import VQGAN, Discriminator
-from pytorch_step import peak_mib
+from pytorch_clock import fastest, report, use_threads
 
 
 def nearest(features, codes):
@@ -25,7 +25,7 @@ def nearest(features, codes):
 
 def main():
     plan = json.loads(sys.argv[1])
-    torch.set_num_threads(os.cpu_count())
+    use_threads()
     torch.manual_seed(0)
     side, s = plan["side"], {**plan["model"], "channels": 3, "spatial": False}
     model, critic = VQGAN(s), Discriminator(3, plan["discChannels"], plan["discLayers"])
@@ -55,12 +55,7 @@ def main():
         (0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())).backward()
         adams[1].step()
 
-    times = []
-    for _ in range(2 + plan["steps"]):
-        started = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - started)
-    print(json.dumps(dict(work=plan["work"], ms=1000 * min(times[2:]), peakMiB=peak_mib())), flush=True)
+    report(plan["work"], fastest(step, plan["runs"]))
 
 
 if __name__ == "__main__":
