@@ -134,7 +134,7 @@ testInFolder(
     };
     assert.match(
       await messageOf(haveFile(file, folder, {})),
-      /or lie at .*\/set\/file \(from http:\/\/127\.0\.0\.1:1\/file, MD5 \w{32}\), got /,
+      /or placed at .*\/set\/file \(from http:\/\/127\.0\.0\.1:1\/file, MD5 \w{32}\), got /,
     );
     await writeFile(join(folder, "set", "file"), FILE);
     assert.equal(await haveFile(file, folder, {}), join(folder, "set", "file"));

@@ -34,7 +34,7 @@ const FLAGS: Readonly<Record<string, (command: string) => string>> = {
   evaluate: (command) => command.includes("--images") ? "" : "--limit 32 --count 32",
   sample: (command) =>
     command.includes("runs/published")
-      ? "--count 4 --steps 2 --class 2"
+      ? "--count 4 --steps 2 --class 2 --guidance 1"
       : `--count 4${command.includes("ldm") ? " --steps 2" : ""}`,
   doctor: (command) => command.includes("vqgan") ? "--model.ch 32 --batch 1" : "",
   ablate: (command) => /^deno task ablate (decay|collect)/.test(command) ? "" : "--dry-run",

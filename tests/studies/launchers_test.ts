@@ -328,7 +328,10 @@ Deno.test("wrong options of a launcher are refused when it is made", () => {
   const refusals: readonly (readonly [() => unknown, RegExp])[] = [
     [() => new SlurmLauncher({ jobs: 0 }), /jobs must be an integer of at least 1, got 0/],
     [() => new SlurmLauncher({ arraySize: 0.5 }), /arraySize must be .* at least 1, got 0\.5/],
-    [() => new SlurmLauncher({ options: "gpu" }), /must be options of sbatch on one line, got "gpu"/],
+    [
+      () => new SlurmLauncher({ options: "gpu" }),
+      /must be options of sbatch on one line, got "gpu"/,
+    ],
     [() => new SlurmLauncher({ options: "-p a\nrm b" }), /must be options of sbatch on one line/],
     [() => new SlurmLauncher({ options: "-p a\r--wrap id" }), /got "-p a\\r--wrap id"/],
     [() => new SlurmLauncher({ tasks: 0 }), /tasks must be an integer of at least 1, got 0$/],

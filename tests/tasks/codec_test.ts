@@ -155,7 +155,10 @@ Deno.test("codes of other weights are decoded with --force alone", async () => {
   );
   assert.throws(() => Deno.statSync(out), Deno.errors.NotFound);
   const forced = await run("decode", FIXTURE, codes, "--out", out, "--force");
-  assert.match(forced.stderr, /was made with the weights 0123456789abcdef, and is decoded with 6250c765/);
+  assert.match(
+    forced.stderr,
+    /was made with the weights 0123456789abcdef, and is decoded with 6250c765/,
+  );
   assert.equal(pictures(out).size, 3);
 });
 
@@ -178,7 +181,12 @@ Deno.test("what cannot be done is refused in words, and nothing is written", asy
     ["encode", [FIXTURE, `${folder}/empty`, "--out", file], 1, /must hold images .*, got none$/m],
     ["encode", [FIXTURE, `${folder}/none`, "--out", file], 1, /must be a folder or an image, got/],
     ["encode", [squares, squares, "--out", file], 1, /the folder must hold a run, got none$/m],
-    ["reconstruct", [FIXTURE, squares, "--out", squares], 1, /no output may replace an input image/],
+    [
+      "reconstruct",
+      [FIXTURE, squares, "--out", squares],
+      1,
+      /no output may replace an input image/,
+    ],
     [
       "reconstruct",
       [FIXTURE, squares],

@@ -54,7 +54,9 @@ Deno.test("a history that is short of its checkpoint is said to be, and the gap 
   assert.equal(code, 0, stderr);
   assert.match(
     stdout + stderr,
-    new RegExp(`the recorded metrics end at step ${recorded}, but the checkpoint is from step ${last}`),
+    new RegExp(
+      `the recorded metrics end at step ${recorded}, but the checkpoint is from step ${last}`,
+    ),
   );
   const records = Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(
