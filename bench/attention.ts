@@ -32,7 +32,7 @@ export const attentionBench: Bench = async function* (device, { runs }) {
     for (
       const [part, body, operations] of [
         ["forward", forward, 4 * products],
-        ["backward", backward, 10 * products],
+        ["backward", backward, 8 * products],
       ] as const
     ) {
       const ms = await fastest(device, runs, body);
