@@ -4,8 +4,10 @@ import fc from "fast-check";
 import { openDevice } from "../../core/device.ts";
 import { backward, parameter } from "../../core/execute.ts";
 import { attention, blockVisibility } from "../../core/functions/attention.ts";
+import { uniform as randomly } from "../../core/functions/creation.ts";
 import { mul } from "../../core/functions/elementwise.ts";
 import { sum } from "../../core/functions/reductions.ts";
+import { randomKey } from "../../core/random.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
 import type { Device } from "../../core/tensor.ts";
 import { draw, testOnEach } from "../each_device.ts";
@@ -179,3 +181,27 @@ for (const { name } of devices) {
     assert.ok(long < weights / 8, `${long} bytes, of which the weights alone would be ${weights}`);
   });
 }
+
+Deno.test("attention gives the same bits on one thread and on two, time after time", async () => {
+  const [one, two] = await Promise.all(
+    [1, 2].map((threads) => openDevice("cpu", { threads, blas: "off", dnn: "off" })),
+  );
+  using _one = one;
+  using _two = two;
+  // A head's values fill more memory than its weights, and the other way round.
+  for (
+    const [batch, length, heads, width] of [[128, 16, 1, 128], [128, 16, 4, 32], [8, 49, 2, 8]]
+  ) {
+    const bitsOn = async (device: Device) => {
+      using _scope = device.scope();
+      const [q, k, v, g] = [1, 2, 3, 4].map((step) =>
+        parameter(randomly(device, [batch, length, heads, width], randomKey(step, "x"), -1, 1))
+      );
+      const y = attention(q, k, v);
+      const results = [y, ...backward(sum(mul(y, g)), [q, k, v])];
+      return await Promise.all(results.map((result) => result.floats()));
+    };
+    const expected = await bitsOn(one);
+    for (let time = 0; time < 4; time++) assert.deepEqual(await bitsOn(two), expected);
+  }
+});

@@ -151,7 +151,7 @@ function forwardTask(index: i32): void {
   const panel = scratch + PANELS_A;
   const keyPanels = panel + <usize> ROWS * max(bytes, pitch);
   const valuePanels = keyPanels + pitch * <usize> width;
-  const logits = valuePanels + <usize> (keys * padded(width)) << 2;
+  const logits = valuePanels + (<usize> (keys * padded(width)) << 2);
   describe(a);
   packColumns(keyPanels, a.k + fromK, stride, keys, width);
   packWeighed(valuePanels, a.v + fromK, stride, keys, width);
