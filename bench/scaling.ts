@@ -19,21 +19,17 @@ import { costOf } from "../core/cost.ts";
 import type { Attributes } from "../core/ops.ts";
 import { randomKey } from "../core/random.ts";
 import { openReferenceBackend } from "../core/reference/backend.ts";
-import { sizeOf } from "../core/shape.ts";
 import { Device } from "../core/tensor.ts";
-import type { Dataset } from "../data/dataset.ts";
-import { FirstStage } from "../models/first_stage.ts";
-import { constructModel, constructObjective } from "../training/construct.ts";
 import type { Communicator, Numbers } from "../training/distributed/communicator.ts";
 import { replicasOver } from "../training/distributed/replicas.ts";
-import { resolveUnchecked } from "../training/resolve.ts";
-
-/** A message of a step. */
-interface Message {
-  readonly kind: "sum" | "gather";
-  /** Of one rank. */
-  readonly bytes: number;
-}
+import {
+  batchOf,
+  type Case,
+  CASES,
+  exchange,
+  makeObjective,
+  type Message,
+} from "./scaling_model.ts";
 
 /** What a step of one rank does. */
 interface StepCost {
@@ -63,14 +59,7 @@ class Scribe implements Communicator {
   [Symbol.dispose](): void {}
 }
 
-/** The presets, each with the images that a rank has and the side of an image. */
-const CASES = [
-  { preset: "digits", images: 64, imageShape: [28, 28, 1] },
-  { preset: "ldm", images: 64, imageShape: [28, 28, 1] },
-  { preset: "vqgan-f16", images: 4, imageShape: [256, 256, 3] },
-] as const;
-
-async function count({ preset, images, imageShape }: typeof CASES[number]): Promise<StepCost> {
+async function count(one: Case): Promise<StepCost> {
   const backend = openReferenceBackend();
   let operations = 0;
   const kernels = wrapKernels(backend.kernels, (name) => (inputs, outputs, attributes) => {
@@ -79,53 +68,18 @@ async function count({ preset, images, imageShape }: typeof CASES[number]): Prom
   });
   // deno-lint-ignore no-explicit-any -- a backend sees the buffers that it made itself alone
   using device = new Device(withKernels(backend, kernels) as any);
-  const dataset: Dataset = {
-    name: "counted",
-    imageShape,
-    sizes: { train: 1e4, test: 1 },
-    variance: 1,
-    images: (_, indices) => Promise.resolve(new Float32Array(indices.length * sizeOf(imageShape))),
-  };
-  const isAdversarial = preset.startsWith("vqgan");
-  const config = resolveUnchecked({
-    flags: {
-      preset,
-      ...isAdversarial && { objective: { perceptual: "none", discStart: 0 } },
-      ...preset === "ldm" && { stage1: "counted", objective: { cache: "none" } },
-    },
-  });
-  const key = randomKey(1, "counted");
-  const stage1 = preset === "ldm"
-    ? new FirstStage(constructModel(resolveUnchecked({}), device, dataset), key)
-    : undefined;
-  using objective = await constructObjective(config, device, dataset, stage1);
+  using objective = await makeObjective(one, device);
   const scribe = new Scribe(), replicas = replicasOver(scribe, device);
   operations = 0;
   using _scope = device.scope();
-  const batch = device.tensor(new Float32Array(images * sizeOf(imageShape)), [
-    images,
-    ...imageShape,
-  ]);
-  objective.step({ images: batch }, { training: true, key, step: 0, replicas });
+  const key = randomKey(1, "counted");
+  objective.step({ images: batchOf(one, device) }, { training: true, key, step: 0, replicas });
   return {
-    images,
+    images: one.images,
     parameters: objective.parameters().reduce((sum, { size }) => sum + size, 0),
     operations,
     messages: [...scribe.messages, { kind: "sum", bytes: 4 }], // Whether a signal has come.
   };
-}
-
-/** Seconds that a step's messages take over n ranks. */
-function exchange(messages: readonly Message[], n: number, alpha: number, beta: number): number {
-  if (n === 1) return 0;
-  const rounds = Math.ceil(Math.log2(n));
-  return messages.reduce((seconds, { kind, bytes }) => {
-    const own = kind === "gather" ? rounds * alpha + (n - 1) * bytes / beta : Math.min(
-      2 * (n - 1) * alpha + 2 * (n - 1) / n * bytes / beta,
-      rounds * (alpha + bytes / beta),
-    );
-    return seconds + 2 * rounds * alpha + own;
-  }, 0);
 }
 
 const { values } = parseArgs({

@@ -153,11 +153,11 @@ launch long
 check_steps long 400
 
 echo "== Two processes share a run, started by mpirun, then by srun"
-write_study shared 60 '{ "run": {} }'
+write_study shared 400 '{ "run": {} }'
 launch shared --slurm.tasks 2
 stop_after shared 10
 launch shared --slurm.tasks 2 --slurm.start "srun --mpi=pmix"
-check_steps shared 60
+check_steps shared 400
 [[ $(grep -hc "^training on .*Open MPI.*, 2 ranks into" "$folder"/shared/slurm/*.log) == $'1\n1' ]] ||
   fail "the run was not shared by two processes twice"
 
