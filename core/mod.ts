@@ -22,6 +22,7 @@ export type {
 } from "./backend.ts";
 export {
   type Apply,
+  type ApplyAll,
   type AttentionAttributes,
   type AttentionName,
   type Attributes,

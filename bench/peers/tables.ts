@@ -6,7 +6,7 @@ import { writeAtomically } from "../../files/atomic_write.ts";
 import { type Finding, type Spread, spreadOf } from "./measures.ts";
 import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";
-import { rateOf } from "./works.ts";
+import { rateOf } from "./rates.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const SETTINGS = new URL("libraries/deno.json", import.meta.url);

@@ -1,7 +1,5 @@
 /** The pieces of work that are compared, and the files that give every side the same inputs. */
 import type { Shape } from "../../core/shape.ts";
-import { MODEL_NAMES, MODELS, SAMPLED } from "../models.ts";
-import { samplingWork, stepWork } from "./models.ts";
 
 /** A piece of work with inputs of its own. */
 export interface Work {
@@ -59,7 +57,8 @@ export type WorkName = string;
 
 /** Codes, features and dimensions of the nearest-code work that must fit into 1 GiB. */
 export const HUGE = { features: [2 ** 20, 64], codebook: [16384, 64] } as const;
-const HUGE_OPERATIONS = 2 * 2 * 2 ** 20 * 16384 * 64;
+/** Floating-point operations of that work. */
+export const HUGE_OPERATIONS = 2 * 2 * 2 ** 20 * 16384 * 64;
 
 /** Where an input's values lie: float32, little-endian. */
 export function inputPath(folder: string, work: string, input: string): string {
@@ -69,16 +68,4 @@ export function inputPath(folder: string, work: string, input: string): string {
 /** Where a side leaves its result: float32 channels last, or int32 indices, little-endian. */
 export function resultPath(folder: string, work: string): string {
   return `${folder}/${work}.result`;
-}
-
-/** What is done in a run of a work, per millisecond to be divided by: floating-point operations in 10⁶, or images of
- * a training step in thousandths. */
-export function rateOf(work: string): { readonly amount: number; readonly unit: string } {
-  const model = MODEL_NAMES.find((name) => stepWork(name) === work);
-  if (model !== undefined) return { amount: 1000 * MODELS[model].batch, unit: "images/s" };
-  const isSampling = MODEL_NAMES.some((name) => samplingWork(name) === work);
-  if (isSampling) return { amount: 1000 * SAMPLED, unit: "images/s" };
-  if (work.startsWith("step")) return { amount: 1000 * Number(work.slice(4)), unit: "images/s" };
-  const operations = work === "huge" ? HUGE_OPERATIONS : WORKS[work].operations;
-  return { amount: operations / 1e6, unit: "GFLOP/s" };
 }

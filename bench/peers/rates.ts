@@ -1,0 +1,16 @@
+/** What a piece of work does in a run. */
+import { MODEL_NAMES, MODELS, SAMPLED } from "../models.ts";
+import { samplingWork, stepWork } from "./models.ts";
+import { HUGE_OPERATIONS, WORKS } from "./works.ts";
+
+/** What is done in a run of a work, per millisecond to be divided by: floating-point operations in 10⁶, or images of
+ * a training step in thousandths. */
+export function rateOf(work: string): { readonly amount: number; readonly unit: string } {
+  const model = MODEL_NAMES.find((name) => stepWork(name) === work);
+  if (model !== undefined) return { amount: 1000 * MODELS[model].batch, unit: "images/s" };
+  const isSampling = MODEL_NAMES.some((name) => samplingWork(name) === work);
+  if (isSampling) return { amount: 1000 * SAMPLED, unit: "images/s" };
+  if (work.startsWith("step")) return { amount: 1000 * Number(work.slice(4)), unit: "images/s" };
+  const operations = work === "huge" ? HUGE_OPERATIONS : WORKS[work].operations;
+  return { amount: operations / 1e6, unit: "GFLOP/s" };
+}
