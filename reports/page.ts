@@ -30,7 +30,7 @@ code { font: 0.8125rem ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monos
 .numbers dt { color: var(--faint); font-size: 0.8rem; }
 .numbers dd { font-size: 1.5rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 2rem 2.5rem; margin-top: 1rem; }
-figcaption { display: flex; justify-content: space-between; align-items: baseline; margin-bottom: 0.4rem; }
+figcaption { display: flex; justify-content: space-between; align-items: baseline; column-gap: 1rem; margin-bottom: 0.4rem; }
 .key { margin-left: 1.1rem; color: var(--faint); font-size: 0.8rem; white-space: nowrap; }
 .key i { display: inline-block; width: 0.9rem; height: 2px; vertical-align: middle; margin-right: 0.4rem; background: currentColor; }
 .key b { font-weight: 500; color: var(--ink); font-variant-numeric: tabular-nums; }
