@@ -1,28 +1,20 @@
 /** docs/tutorial.ipynb, executed by Deno's kernel. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { findPython } from "./python.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-
-/** A Python that has jupyter_client, as Debian's python3-jupyter-client brings it; none where there is none, which is then said.
- * @throws {Error} CI is set and there is none
- */
-async function findPython(): Promise<string | undefined> {
-  for (const name of ["/usr/bin/python3", "python3"]) {
-    const test = new Deno.Command(name, { args: ["-c", "import jupyter_client"], stderr: "null" });
-    if (await test.output().then(({ success }) => success, () => false)) return name;
-  }
-  const missing = "MISSING python3-jupyter-client: the tutorial's cells are not executed";
-  if (Deno.env.get("CI") !== undefined) throw new Error(missing);
-  console.log(missing);
-}
 
 interface CellOutput {
   readonly text?: string;
   readonly data?: Readonly<Record<string, string>>;
 }
 
-const python = await findPython();
+const python = await findPython(
+  "jupyter_client",
+  "python3-jupyter-client",
+  "the tutorial's cells are not executed",
+);
 
 if (python !== undefined) {
   Deno.test("the tutorial's cells run in Deno's kernel, and show images and the codebooks", async () => {
