@@ -141,7 +141,7 @@ testInFolder(
     await writeFile(join(folder, "set", "file"), FILE.subarray(1));
     assert.match(
       await messageOf(haveFile(file, folder, {})),
-      /its MD5 sum must be \w+, got \w+; remove/,
+      /its MD5 sum must be \w+, got \w+; delete it to download it again/,
     );
   },
 );

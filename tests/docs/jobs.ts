@@ -62,7 +62,9 @@ function jobOf(command: string, folder: string): Job {
   ));
   const preset = line.match(/--preset (\S+)/)?.[1] ?? "digits";
   const isTraining = /\b(task train|train\.ts) (?!--help)/.test(line);
-  const writes = line.match(/--out (\S+)/)?.[1] ?? (isTraining ? `runs/${preset}` : "");
+  const study = line.match(/\btask ablate (?!collect)(\S+)/)?.[1];
+  const own = isTraining ? preset : study && basename(study, ".json");
+  const writes = line.match(/--out (\S+)/)?.[1] ?? (own === undefined ? "" : `runs/${own}`);
   return { line, writes, words: line.split(" ") };
 }
 

@@ -105,7 +105,10 @@ testOnEach(devices, "digits and indices of large grids are exact", async (device
 
 Deno.test("levels that make no grid are refused", () => {
   const make = (...levels: number[]) => () => new FSQQuantizer(reference, { levels });
-  assert.throws(make(), { name: "RangeError", message: /levels must be one or more .* got \[\]$/ });
+  assert.throws(make(), {
+    name: "RangeError",
+    message: /levels must be one or more, .* got \[\]$/,
+  });
   assert.throws(make(8, 1), /each an integer of at least 2, got \[8,1\]$/);
   assert.throws(make(1024, 1024, 2), {
     name: "RangeError",

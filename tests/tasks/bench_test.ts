@@ -58,8 +58,8 @@ Deno.test("bench refuses a profile of what is not one step", async () => {
   await Promise.all([["matmul"], ["step", "--scaling"]].map(async (args) => {
     const { code, stderr } = await runTask("bench", [...args, "--profile"], {}, folder);
     assert.equal(code, 2);
-    const message =
-      "Cannot profile: --profile must be given with the benchmark step and without --scaling";
+    const message = "Cannot profile: --profile must be given with one of step, vqgan, unet, " +
+      "transformer and without --scaling";
     assert.equal(stderr, `${message}, got ${args.join(" ")}\n`);
   }));
 });

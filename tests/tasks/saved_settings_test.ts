@@ -43,7 +43,7 @@ Deno.test("a library or an address in a run's configuration, in --config or in a
   await refused(
     "train",
     ["--config", addresses, ...none],
-    /data\.train must be on this machine in a file, .*, got "http:.*--data\.train may say it/,
+    /data\.train must be on this machine in a file, .*, got "http:.*give --data\.train on the command line/,
   );
   assert.deepEqual(snapshot(folder), before);
 
