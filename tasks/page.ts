@@ -19,6 +19,7 @@ const FILES: readonly (readonly [from: string, to: string])[] = [
   ["page/digits.png", "digits.png"],
   ["page/weights/stage1.safetensors", "stage1.safetensors"],
   ["page/weights/transformer.safetensors", "transformer.safetensors"],
+  ["page/weights/diffusion.safetensors", "diffusion.safetensors"],
   ["core/cpu/kernels.wasm", "kernels.wasm"],
 ];
 
