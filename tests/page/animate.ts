@@ -96,7 +96,7 @@ async function collapse(visit: Visit, film: Film): Promise<void> {
 async function generate(visit: Visit, film: Film): Promise<void> {
   const { page } = visit;
   await film.turnTo("generate");
-  await page.select("#class", "8");
+  await page.select("#class", "3");
   await page.evaluate(() => {
     // A screenshot takes longer than a code, so the page must wait for each frame.
     const waiting: FrameRequestCallback[] = [];
