@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openPage } from "../../tasks/open_page.ts";
 import { Output } from "../../tasks/output.ts";
 import { withFolder } from "../training/tiny.ts";
-import { runTask, TINY } from "./child.ts";
+import { runTask, taskCommand, TINY } from "./child.ts";
 
 /** Hears what a task says. */
 class Heard extends Output {
@@ -11,6 +11,15 @@ class Heard extends Output {
   override say(line: string): void {
     this.lines.push(line);
   }
+}
+
+/** Makes openers that write what they are given to the file `given`, and an environment in which they are found. */
+async function withOpeners(folder: string): Promise<Record<string, string>> {
+  for (const name of ["xdg-open", "open"]) {
+    await Deno.writeTextFile(`${folder}/${name}`, `#!/bin/sh\necho "$1" >> '${folder}/given'\n`);
+    await Deno.chmod(`${folder}/${name}`, 0o755);
+  }
+  return { PATH: `${folder}:${Deno.env.get("PATH")}` };
 }
 
 Deno.test("a page is given to the program as one whole path, whatever is in its name", () =>
@@ -39,11 +48,7 @@ Deno.test("a page that cannot be opened is named with the reason", async () => {
 
 Deno.test("--open opens the page that train, ablate, collect or compare has written", () =>
   withFolder(async (folder) => {
-    for (const name of ["xdg-open", "open"]) {
-      await Deno.writeTextFile(`${folder}/${name}`, `#!/bin/sh\necho "$1" >> '${folder}/given'\n`);
-      await Deno.chmod(`${folder}/${name}`, 0o755);
-    }
-    const env = { PATH: `${folder}:${Deno.env.get("PATH")}` };
+    const env = await withOpeners(folder);
     const run = `${folder}/run`, study = `${folder}/study.json`, out = `${folder}/study`;
     const device = ["--device", "cpu", "--open"];
     const trained = await runTask("train", [...TINY, ...device, "--out", run], env);
@@ -63,6 +68,26 @@ Deno.test("--open opens the page that train, ablate, collect or compare has writ
       ...[`${run}/report.html`, `${out}/study.html`, `${out}/study.html`, both],
     ]);
     for (const page of given) assert.match(await Deno.readTextFile(page), /<h1>/);
+  }));
+
+Deno.test("page --serve --open opens the served page", () =>
+  withFolder(async (folder) => {
+    const env = await withOpeners(folder);
+    await using child = taskCommand("page", ["--serve", "--open", "--port", "0"], env).spawn();
+    const errors = child.stderr.text();
+    let text = "";
+    for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      const address = text.match(/served at (http:\S+)/)?.[1];
+      if (address === undefined) continue;
+      assert.match(await (await fetch(address)).text(), /<title>Codebook<\/title>/);
+      while (await Deno.readTextFile(`${folder}/given`).catch(() => "") !== `${address}\n`) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      child.kill();
+    }
+    assert.equal((await child.status).signal, "SIGTERM", await errors);
+    assert.match(text, /until Ctrl-C/);
   }));
 
 Deno.test("page --open needs --serve, since a browser does not run the page from a file", async () => {
