@@ -24,9 +24,9 @@ export async function startGenerate(
   const picture = find("#sampled", HTMLCanvasElement), gallery = find("#gallery", HTMLElement);
   const grid = new CodeGrid(find("#sample-codes", HTMLElement), codec.colours);
   const kept: { readonly canvas: HTMLCanvasElement; readonly image: Float32Array }[] = [];
-  const steps = new Turns(); // Of the pictures: one step at a time.
+  const steps = new Turns(), runs = new Turns();
   let making: Making | undefined, shown: Moment | undefined;
-  let taken = 0, isRunning = false;
+  let origin = { by: by.value, seed: seed.value }, taken = 0, isRunning = false;
 
   const maker = () => makers.get(by.value)!;
   const settings = (): StepSettings => ({
@@ -48,6 +48,7 @@ export async function startGenerate(
     find("#drawn", HTMLElement).textContent = moment.progress;
     find("#note", HTMLElement).textContent = moment.note;
     paint();
+    nameButton();
   }
 
   /** Redraws all images. */
@@ -59,7 +60,11 @@ export async function startGenerate(
 
   function setRunning(wanted: boolean): void {
     isRunning = wanted;
-    button.textContent = wanted ? "Pause" : taken === 0 ? "Generate" : "Continue";
+    nameButton();
+  }
+
+  function nameButton(): void {
+    button.textContent = isRunning ? "Pause" : taken === 0 ? "Generate" : "Continue";
   }
 
   /** Gives up the picture in the making. */
@@ -71,6 +76,7 @@ export async function startGenerate(
 
   async function begin(): Promise<void> {
     discard();
+    origin = { by: by.value, seed: seed.value };
     making = maker().begin({ label: Number(classes.value), seed: seed.valueAsNumber });
     show(await making.first(settings()));
   }
@@ -103,19 +109,18 @@ export async function startGenerate(
     part.does(async () => {
       setRunning(false);
       await steps.take(async () => await work());
-      setRunning(false);
     });
 
   /** Adds the image to the gallery. A click on it shows its codes again. */
   function keep(moment: Moment): void {
-    const canvas = make("canvas", { width: SIDE, height: SIDE }), name = by.value;
-    const title = `Seed ${seed.value}`;
+    const canvas = make("canvas", { width: SIDE, height: SIDE }), made = origin;
+    const title = `Seed ${made.seed}`;
     const again = make("button", { type: "button", title });
     again.ariaLabel = `Show the picture of ${title.toLowerCase()} again`;
     again.append(canvas);
     again.onclick = instead(() => {
       discard();
-      by.value = name;
+      by.value = made.by;
       showControls();
       show(moment);
     });
@@ -137,9 +142,10 @@ export async function startGenerate(
   button.onclick = part.does(async () => {
     setRunning(!isRunning);
     try {
-      await run();
-    } finally {
+      await runs.take(run);
+    } catch (error) {
       setRunning(false);
+      throw error;
     }
   });
   find("#one-step", HTMLButtonElement).onclick = instead(step);

@@ -85,10 +85,15 @@ async function firstGuess(visit: Visit, seed: string): Promise<readonly number[]
   return await visit.pixels("#film canvas");
 }
 
-/** Makes the remaining steps, and gives the picture after each. */
+/** Makes the remaining steps, with a pause, and gives the picture after each. */
 async function denoise(visit: Visit): Promise<readonly (readonly number[])[]> {
   const { page } = visit;
   const before = (await page.$$("#gallery button")).length;
+  await page.click("#sample");
+  await visit.until(`parseInt(document.querySelector("#drawn").textContent.slice(5)) >= 3`);
+  assert.equal(await visit.text("#sample"), "Pause");
+  await page.click("#sample");
+  assert.equal(await visit.text("#sample"), "Continue");
   await page.click("#sample");
   await visit.until(`document.querySelectorAll("#gallery button").length === ${before + 1}`);
   assert.equal(await visit.text("#drawn"), "step 20 of 20");
