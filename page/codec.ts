@@ -14,6 +14,7 @@ export const BLANK: Float32Array<ArrayBuffer> = new Float32Array(PIXELS).fill(-1
 
 type Encode = (image: Float32Array<ArrayBuffer>) => Promise<Int32Array<ArrayBuffer>>;
 type Decode = (codes: Int32Array<ArrayBuffer>) => Promise<Float32Array<ArrayBuffer>>;
+type Quantize = (features: Float32Array<ArrayBuffer>) => Promise<Int32Array<ArrayBuffer>>;
 
 /** Encodes and decodes digits. */
 export class Codec {
@@ -25,6 +26,7 @@ export class Codec {
   readonly colours: readonly CodeColour[];
   readonly #encode: Encode;
   readonly #decode: Decode;
+  readonly #quantize: Quantize;
 
   /** Reads the codebook of a first stage.
    * @throws {Error} the first stage has no codebook
@@ -39,13 +41,17 @@ export class Codec {
       take(() => stage.encode(device.tensor(image, [1, SIDE, SIDE, 1])).indices.integers());
     const decode: Decode = (codes) =>
       take(() => stage.decode(device.tensor(codes, [codes.length / PLACES, GRID, GRID])).floats());
+    const quantize: Quantize = (features) =>
+      take(() =>
+        stage.quantize(device.tensor(features, [1, GRID, GRID, stage.codebookDim])).integers()
+      );
     const codes = await take(async () => {
       const tensor = stage.network.quantizer.codes();
       if (tensor === undefined) throw new Error("The first stage must have a codebook, got none");
       const [size, width] = tensor.shape;
       return { values: await tensor.floats(), size, width };
     });
-    return new Codec(codes, await encode(BLANK), encode, decode);
+    return new Codec(codes, await encode(BLANK), encode, decode, quantize);
   }
 
   private constructor(
@@ -53,12 +59,14 @@ export class Codec {
     blank: Int32Array<ArrayBuffer>,
     encode: Encode,
     decode: Decode,
+    quantize: Quantize,
   ) {
     this.codes = codes;
     this.blank = blank;
     this.colours = codeColours(codes, blank);
     this.#encode = encode;
     this.#decode = decode;
+    this.#quantize = quantize;
   }
 
   /** Encodes an image `[28, 28]` to codes `[49]`. */
@@ -69,6 +77,11 @@ export class Codec {
   /** Decodes codes `[B, 49]` to images `[B, 28, 28]`. */
   decode(codes: Int32Array<ArrayBuffer>): Promise<Float32Array<ArrayBuffer>> {
     return this.#decode(codes);
+  }
+
+  /** Quantises features `[7, 7, D]`, as the encoder gives them, to codes `[49]`. */
+  quantize(features: Float32Array<ArrayBuffer>): Promise<Int32Array<ArrayBuffer>> {
+    return this.#quantize(features);
   }
 }
 

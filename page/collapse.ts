@@ -1,7 +1,7 @@
 /** The second part: a codebook that collapses, beside one that does not. */
 import { type Device, permutation, type QuantizerConfig, randomKey } from "@codebook/codebook/web";
 import type { Turns } from "./device.ts";
-import { find, make, type Part } from "./dom.ts";
+import { find, make, nextFrame, type Part } from "./dom.ts";
 import { CODES, Learner, type Look } from "./learner.ts";
 import { type Digits, onThemeChange, paintImage, PIXELS, SIDE } from "./pictures.ts";
 import { Arena, drawCurves } from "./plots.ts";
@@ -226,12 +226,4 @@ function concatenate(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> 
   const all = new Float32Array(parts.length * PIXELS);
   parts.forEach((part, at) => all.set(part, at * PIXELS));
   return all;
-}
-
-/** Waits for the next frame. A hidden page has no frames and waits a moment instead. */
-function nextFrame(): Promise<unknown> {
-  return new Promise((resolve) => {
-    if (document.hidden) setTimeout(resolve, 100);
-    else requestAnimationFrame(resolve);
-  });
 }

@@ -21,6 +21,14 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return Object.assign(document.createElement(tag), properties);
 }
 
+/** Waits for the next frame. A hidden page has no frames and waits a moment instead. */
+export function nextFrame(): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (document.hidden) setTimeout(resolve, 100);
+    else requestAnimationFrame(resolve);
+  });
+}
+
 /** Shows an error to the user. */
 export function showError(alert: Element, error: unknown): void {
   console.error(error);

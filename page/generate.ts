@@ -1,155 +1,170 @@
-/** The third part: generate digits code by code. */
-import {
-  chooseCode,
-  type CodeTransformer,
-  type Device,
-  guidedLogits,
-  reshape,
-  type StackCache,
-  withoutGradients,
-} from "@codebook/codebook/web";
-import { CodeGrid, PLACES } from "./code_grid.ts";
-import { BLANK, type Codec } from "./codec.ts";
-import type { Turns } from "./device.ts";
-import { find, make, type Part } from "./dom.ts";
+/** The third part: generate digits, code by code or step by step. */
+import { CodeGrid } from "./code_grid.ts";
+import type { Codec } from "./codec.ts";
+import { Turns } from "./device.ts";
+import { find, make, nextFrame, type Part } from "./dom.ts";
+import type { Maker, Making, Moment, StepSettings } from "./making.ts";
 import { onThemeChange, paintImage, SIDE } from "./pictures.ts";
 
-/** Number of codes in the list of the likeliest. */
-const LISTED = 8;
 /** Number of samples that stay visible. */
 const KEPT = 12;
 
-/** The input of one step of the transformer: the class at the start, the previous code afterwards. */
-interface Input {
-  readonly label?: number;
-  readonly code?: number;
-}
-
-/** Connects the controls. */
+/** Connects the controls.
+ * @param makers the generators, by the value of `#by`
+ */
 export async function startGenerate(
   part: Part,
-  model: CodeTransformer,
+  makers: ReadonlyMap<string, Maker>,
   codec: Codec,
-  device: Device,
-  turns: Turns,
 ): Promise<void> {
-  const button = find("#sample", HTMLButtonElement), classes = find("#class", HTMLSelectElement);
-  const temperature = find("#temperature", HTMLInputElement);
+  const button = find("#sample", HTMLButtonElement), by = find("#by", HTMLSelectElement);
+  const classes = find("#class", HTMLSelectElement), seed = find("#seed", HTMLInputElement);
   const guidance = find("#guidance", HTMLInputElement);
+  const temperature = find("#temperature", HTMLInputElement);
   const picture = find("#sampled", HTMLCanvasElement), gallery = find("#gallery", HTMLElement);
   const grid = new CodeGrid(find("#sample-codes", HTMLElement), codec.colours);
-  const guesses = new Guesses(codec);
   const kept: { readonly canvas: HTMLCanvasElement; readonly image: Float32Array }[] = [];
-  let shown: Float32Array = BLANK, running: AbortController | undefined;
+  const steps = new Turns(), runs = new Turns();
+  let making: Making | undefined, shown: Moment | undefined;
+  let origin = { by: by.value, seed: seed.value }, taken = 0, isRunning = false;
 
+  const maker = () => makers.get(by.value)!;
+  const settings = (): StepSettings => ({
+    guidance: guidance.disabled ? 1 : guidance.valueAsNumber,
+    temperature: temperature.valueAsNumber,
+  });
+  const [{ classes: count }] = makers.values();
   classes.append(
-    make("option", { value: String(model.classes), textContent: "any" }),
+    make("option", { value: String(count), textContent: "any" }),
     ...Array.from(
-      { length: model.classes },
+      { length: count },
       (_, digit) => make("option", { value: String(digit), textContent: String(digit) }),
     ),
   );
 
-  /** Shows the codes so far. The decoder gets the codes of a blank image for the missing ones. */
-  async function show(codes: Int32Array<ArrayBuffer>, bits: number): Promise<void> {
-    const count = codes.findIndex((code) => code < 0), drawn = count < 0 ? PLACES : count;
-    shown = await codec.decode(codes.map((code, place) => code < 0 ? codec.blank[place] : code));
-    grid.show(codes);
-    grid.choose(drawn);
-    paintImage(picture, shown);
-    find("#drawn", HTMLElement).textContent = `${drawn} of ${PLACES}`;
-    find("#bits", HTMLElement).textContent = drawn === 0 ? "" : `${bits.toFixed(0)} bits`;
-  }
-
-  /** The logits of the next code, guided towards the class. */
-  const logitsOf = (cache: StackCache, input: Input): Promise<Float32Array<ArrayBuffer>> =>
-    turns.take(async () => {
-      using _scope = device.scope();
-      const both = (first?: number, second = first) =>
-        first === undefined ? undefined : Int32Array.of(first, second!);
-      const labels = both(input.label, model.classes), codes = both(input.code);
-      const logits = withoutGradients(() => {
-        const features = model.forward(
-          {
-            labels: labels && device.tensor(labels, [2]),
-            codes: codes && device.tensor(codes, [2, 1]),
-          },
-          undefined,
-          cache,
-        );
-        const [rows, , width] = features.shape;
-        const logits = model.logits(reshape(features, [rows, width]));
-        return guidedLogits(logits, guidance.valueAsNumber);
-      });
-      return await logits.floats();
-    });
-
-  async function sample(signal: AbortSignal): Promise<void> {
-    const settings = { temperature: temperature.valueAsNumber, topK: null, topP: null };
-    const codes = new Int32Array(PLACES).fill(-1);
-    using cache = model.cache();
-    let bits = 0, input: Input = { label: Number(classes.value) };
-    await show(codes, bits);
-    for (let place = 0; place < PLACES; place++) {
-      const logits = await logitsOf(cache, input);
-      if (signal.aborted) return;
-      const { code, logProbability } = chooseCode(logits, settings, Math.random());
-      codes[place] = code;
-      bits -= logProbability / Math.LN2;
-      input = { code };
-      guesses.show(logits, code);
-      await show(codes, bits);
-      await new Promise(requestAnimationFrame);
-      if (signal.aborted) return;
-    }
-    keep(codes);
+  function show(moment: Moment): void {
+    shown = moment;
+    grid.show(moment.codes, moment.changed);
+    find("#drawn", HTMLElement).textContent = moment.progress;
+    find("#note", HTMLElement).textContent = moment.note;
+    paint();
+    nameButton();
   }
 
   /** Redraws all images. */
   function paint(): void {
-    paintImage(picture, shown);
+    if (shown !== undefined) paintImage(picture, shown.image);
+    shown?.showOwn();
     for (const { canvas, image } of kept) paintImage(canvas, image);
   }
 
+  function setRunning(wanted: boolean): void {
+    isRunning = wanted;
+    nameButton();
+  }
+
+  function nameButton(): void {
+    button.textContent = isRunning ? "Pause" : taken === 0 ? "Generate" : "Continue";
+  }
+
+  /** Gives up the picture in the making. */
+  function discard(): void {
+    making?.[Symbol.dispose]();
+    making = undefined;
+    taken = 0;
+  }
+
+  async function begin(): Promise<void> {
+    discard();
+    origin = { by: by.value, seed: seed.value };
+    making = maker().begin({ label: Number(classes.value), seed: seed.valueAsNumber });
+    show(await making.first(settings()));
+  }
+
+  async function step(): Promise<void> {
+    if (making === undefined) await begin();
+    const moment = await making!.step(settings());
+    taken++;
+    show(moment);
+    if (!moment.isLast) return;
+    discard();
+    setRunning(false);
+    keep(moment);
+    seed.valueAsNumber++;
+  }
+
+  /** Makes steps until paused or finished. */
+  async function run(): Promise<void> {
+    while (isRunning) {
+      const pace = new Promise((resolve) => setTimeout(resolve, maker().pace));
+      await steps.take(async () => {
+        if (isRunning) await step();
+      });
+      await Promise.all([nextFrame(), pace]);
+    }
+  }
+
+  /** Pauses, then does something else with the picture. */
+  const instead = (work: () => Promise<void> | void) =>
+    part.does(async () => {
+      setRunning(false);
+      await steps.take(async () => await work());
+    });
+
   /** Adds the image to the gallery. A click on it shows its codes again. */
-  function keep(codes: Int32Array<ArrayBuffer>): void {
-    const image = shown, canvas = make("canvas", { width: SIDE, height: SIDE });
-    const again = make("button", { type: "button", ariaLabel: "Show this picture’s codes" });
+  function keep(moment: Moment): void {
+    const canvas = make("canvas", { width: SIDE, height: SIDE }), made = origin;
+    const title = `Seed ${made.seed}`;
+    const again = make("button", { type: "button", title });
+    again.ariaLabel = `Show the picture of ${title.toLowerCase()} again`;
     again.append(canvas);
-    again.onclick = () => {
-      running?.abort();
-      shown = image;
-      grid.show(codes);
-      grid.choose(PLACES);
-      paintImage(picture, image);
-    };
+    again.onclick = instead(() => {
+      discard();
+      by.value = made.by;
+      showControls();
+      show(moment);
+    });
     gallery.prepend(again);
-    kept.unshift({ canvas, image });
+    kept.unshift({ canvas, image: moment.image });
     if (kept.length > KEPT) gallery.lastElementChild!.remove();
     kept.splice(KEPT);
     paint();
     find("#gallery-title", HTMLElement).hidden = false;
   }
 
+  /** Shows only what belongs to the chosen generator. */
+  function showControls(): void {
+    for (const element of part.section.querySelectorAll<HTMLElement>("[data-by]")) {
+      element.hidden = element.dataset.by !== by.value;
+    }
+  }
+
   button.onclick = part.does(async () => {
-    if (running !== undefined) return running.abort();
-    running = new AbortController();
-    button.textContent = "Stop";
+    setRunning(!isRunning);
     try {
-      await sample(running.signal);
-    } finally {
-      running = undefined;
-      button.textContent = "Generate";
+      await runs.take(run);
+    } catch (error) {
+      setRunning(false);
+      throw error;
     }
   });
+  find("#one-step", HTMLButtonElement).onclick = instead(step);
+  find("#discard", HTMLButtonElement).onclick = instead(begin);
+  by.onchange = instead(async () => {
+    showControls();
+    await begin();
+  });
+  classes.onchange = instead(async () => {
+    guidance.disabled = Number(classes.value) === count;
+    await begin();
+  });
+  seed.onchange = instead(begin);
   showNumber(temperature, find("#temperature-value", HTMLOutputElement));
   showNumber(guidance, find("#guidance-value", HTMLOutputElement));
-  classes.onchange = () => guidance.disabled = Number(classes.value) === model.classes;
   guidance.disabled = true;
+  showControls();
   onThemeChange(paint);
-  await show(new Int32Array(PLACES).fill(-1), 0);
-  using cache = model.cache();
-  guesses.show(await logitsOf(cache, { label: model.classes }));
+  await begin();
 }
 
 /** Shows the value of a slider beside it. */
@@ -157,39 +172,4 @@ function showNumber(slider: HTMLInputElement, output: HTMLOutputElement): void {
   const show = () => output.value = slider.valueAsNumber.toFixed(2);
   slider.oninput = show;
   show();
-}
-
-/** Lists the likeliest next codes with their probabilities. */
-class Guesses {
-  readonly #codec: Codec;
-  readonly #rows: readonly HTMLElement[];
-
-  constructor(codec: Codec) {
-    this.#codec = codec;
-    this.#rows = Array.from({ length: LISTED }, () => {
-      const row = make("li");
-      row.append(make("b"), make("i"), make("span"));
-      return row;
-    });
-    find("#guesses", HTMLElement).append(...this.#rows);
-  }
-
-  /** Updates the list.
-   * @param drawn the code to mark
-   */
-  show(logits: Float32Array, drawn?: number): void {
-    const most = Math.max(...logits);
-    const weights = logits.map((logit) => Math.exp(logit - most));
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    const likeliest = [...weights.keys()].sort((a, b) => weights[b] - weights[a]);
-    this.#rows.forEach((row, at) => {
-      const code = likeliest[at], share = weights[code] / total;
-      const [number, bar, percent] = row.children as unknown as readonly HTMLElement[];
-      number.textContent = String(code);
-      bar.style.width = `${(share * 100).toFixed(1)}%`;
-      bar.style.background = this.#codec.colours[code].ground;
-      percent.textContent = `${(share * 100).toFixed(0)} %`;
-      row.classList.toggle("drawn", code === drawn);
-    });
-  }
 }

@@ -1,12 +1,18 @@
 /** The page that shows what this project is about. */
 import { Codec } from "./codec.ts";
+import { CodeByCode } from "./code_by_code.ts";
 import { startCollapse } from "./collapse.ts";
 import { askedDevice, chooseDevice, Turns } from "./device.ts";
 import { find, Part, showError } from "./dom.ts";
 import { startDraw } from "./draw.ts";
 import { startGenerate } from "./generate.ts";
+import type { Maker } from "./making.ts";
 import { loadDigits } from "./pictures.ts";
-import { loadFirstStage, loadTransformer } from "./weights.ts";
+import { StepByStep } from "./step_by_step.ts";
+import { loadDiffusion, loadFirstStage, loadTransformer } from "./weights.ts";
+
+/** The transformer's share of the bytes of both generators. */
+const TRANSFORMER_SHARE = 0.75;
 
 async function main(): Promise<void> {
   const alert = find("#page-alert", HTMLElement);
@@ -32,8 +38,18 @@ async function main(): Promise<void> {
     collapse.start(async () => await startCollapse(collapse, device, turns, await digits())),
     draw.start(async () => await startDraw(draw, await codec(), await digits())),
     generate.start(async () => {
-      const model = await loadTransformer(device, turns, (share) => generate.progress(share));
-      await startGenerate(generate, model, await codec(), device, turns);
+      const transformer = await loadTransformer(device, turns, (share) => {
+        generate.progress(TRANSFORMER_SHARE * share);
+      });
+      const diffusion = await loadDiffusion(device, turns, (share) => {
+        generate.progress(TRANSFORMER_SHARE + (1 - TRANSFORMER_SHARE) * share);
+      });
+      const parts = [await codec(), device, turns] as const;
+      const makers = new Map<string, Maker>([
+        ["transformer", new CodeByCode(transformer, ...parts)],
+        ["diffusion", new StepByStep(diffusion, ...parts)],
+      ]);
+      await startGenerate(generate, makers, await codec());
     }),
   ]);
 }

@@ -6,13 +6,22 @@ import {
   createQuantizer,
   decodeSafetensors,
   type Device,
+  DiffusionModel,
   FirstStage,
+  LatentSpace,
+  type LatentSpaceOptions,
   type ModelConfig,
+  NoiseSchedule,
+  type NoiseScheduleOptions,
+  type Prediction,
   type QuantizerConfig,
   randomKey,
   type SafetensorsContents,
+  UNet,
+  type UNetOptions,
 } from "@codebook/codebook/web";
 import type { Turns } from "./device.ts";
+import type { Diffusion } from "./step_by_step.ts";
 
 /** For the initial weights, which loading overwrites. */
 const KEY = randomKey(1, "page");
@@ -56,6 +65,25 @@ function makeTransformer(
   const model = new CodeTransformer(device, { ...options, key: KEY });
   model.loadStateDictionary(tensors);
   return model;
+}
+
+/** Loads the latent diffusion. */
+export async function loadDiffusion(
+  device: Device,
+  turns: Turns,
+  onShare: OnShare,
+): Promise<Diffusion> {
+  const contents = await load("diffusion.safetensors", onShare);
+  return await turns.take(() => Promise.resolve(makeDiffusion(device, contents)));
+}
+
+function makeDiffusion(device: Device, { tensors, metadata }: SafetensorsContents): Diffusion {
+  const options = setting<UNetOptions>(metadata, "unet");
+  const latents = new LatentSpace(device, setting<LatentSpaceOptions>(metadata, "latents"));
+  const model = new DiffusionModel(new UNet(device, { ...options, key: KEY }), latents);
+  model.loadStateDictionary(tensors);
+  const schedule = new NoiseSchedule(setting<NoiseScheduleOptions>(metadata, "schedule"));
+  return { model, schedule, prediction: setting<Prediction>(metadata, "prediction") };
 }
 
 function setting<T>(metadata: ReadonlyMap<string, string>, name: string): T {

@@ -1,4 +1,5 @@
 /** `deno task ablate collect`: collects the results of a study that was launched elsewhere. */
+import { join } from "node:path";
 import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
 import { collectStudy } from "../studies/collect_study.ts";
@@ -11,9 +12,11 @@ import { taskCall } from "./call.ts";
 import { asInput, asUsage } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
+  open: z.boolean().default(false).describe("opens study.html at the end"),
   json: z.boolean().default(false)
     .describe("prints the runs as the last line of stdout, everything else on stderr"),
 });
@@ -48,12 +51,15 @@ export async function collect(args: readonly string[]): Promise<number> {
     console.log(showHelp(COMMAND, line.help));
     return 0;
   }
-  const { json } = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
+  const { json, open } = asUsage(() =>
+    readSettings(OPTIONS, line.options, "read the command line")
+  );
   const { DIR } = line.operands;
   const collected = await asInput(() => collectStudy(DIR));
   const { study, damage, stage1 } = collected;
   const records = [...stage1?.records ?? [], ...collected.records];
-  new Output(json).result({
+  const output = new Output(json);
+  output.result({
     study: study.name,
     out: DIR,
     runs: records,
@@ -67,6 +73,7 @@ export async function collect(args: readonly string[]): Promise<number> {
     ...damage.map(showDamage),
     showCounts(records, DIR),
   ]);
+  if (open) await openPage(join(DIR, "study.html"), output);
   return records.every(({ state }) => state === "finished") ? 0 : 1;
 }
 

@@ -9,26 +9,32 @@ const OPENERS: Readonly<Partial<Record<typeof Deno.build.os, string>>> = {
   windows: "explorer",
 };
 
-/** Opens a written page. If that is not possible, it prints the reason; the page exists anyway.
+/** What the user can do if no program opens the page. */
+const INSTEAD = "Open it in a browser yourself.";
+
+/** Opens a page. If that is not possible, it prints the reason; the page exists anyway.
+ * @param page the path of a file, or an address
  * @param opener the program; by default the system's
  */
 export async function openPage(
-  path: string,
+  page: string | URL,
   output: Output,
   opener: string = OPENERS[Deno.build.os] ?? "xdg-open",
 ): Promise<void> {
   try {
     const { success, code } = await new Deno.Command(opener, {
-      args: [resolve(path)],
+      args: [page instanceof URL ? page.href : resolve(page)],
       ...{ stdin: "null", stdout: "null", stderr: "null" },
     }).output();
     if (success || opener === "explorer") return; // Explorer's code says nothing.
-    output.say(`Cannot open ${path}: ${opener} must open it, got the exit code ${code}`);
+    output.say(
+      `Cannot open ${page}: ${opener} must open it, got the exit code ${code}. ${INSTEAD}`,
+    );
   } catch (cause) {
     const { message } = cause as Error;
     const reason = cause instanceof Deno.errors.NotFound
       ? `${opener} must be installed, got none`
       : explainPermission(message) ?? message;
-    output.say(`Cannot open ${path}: ${reason}`);
+    output.say(`Cannot open ${page}: ${reason.replace(/\.$/, "")}. ${INSTEAD}`);
   }
 }

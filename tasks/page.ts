@@ -1,14 +1,16 @@
 /** Builds the demonstration page and serves it.
  *
- *     deno task page --serve
+ *     deno task page --serve --open
  */
 import { join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { readSettings, settingsOf } from "../settings/settings.ts";
-import { asUsage, runTask } from "./fail.ts";
+import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { openPage } from "./open_page.ts";
+import { Output } from "./output.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -19,6 +21,7 @@ const FILES: readonly (readonly [from: string, to: string])[] = [
   ["page/digits.png", "digits.png"],
   ["page/weights/stage1.safetensors", "stage1.safetensors"],
   ["page/weights/transformer.safetensors", "transformer.safetensors"],
+  ["page/weights/diffusion.safetensors", "diffusion.safetensors"],
   ["core/cpu/kernels.wasm", "kernels.wasm"],
 ];
 
@@ -39,6 +42,7 @@ const ISOLATED = {
 const OPTIONS = z.strictObject({
   serve: z.boolean().default(false).describe("serves the page once it is built"),
   port: z.int().min(0).max(65535).default(8000).describe("the port; 0 takes a free one"),
+  open: z.boolean().default(false).describe("opens the served page in the browser"),
   host: z.string().min(1).default("localhost").describe("the address of this machine to listen on"),
 });
 
@@ -108,15 +112,21 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(showHelp(COMMAND, line.help));
     return 0;
   }
-  const { serve, port, host } = asUsage(() =>
+  const { serve, port, host, open } = asUsage(() =>
     readSettings(OPTIONS, line.options, "read the command line")
   );
+  if (open && !serve) {
+    throw new UsageError("Cannot open the page: --open must be given with --serve, got it alone");
+  }
   const folder = fileURLToPath(new URL("dist", ROOT));
   await rebuild(folder);
   console.log(`The page is in ${folder}`);
   if (!serve) return 0;
-  const onListen = ({ port }: Deno.NetAddr) =>
-    console.log(`It is served at http://${host}:${port}/ until Ctrl-C`);
+  const onListen = ({ port }: Deno.NetAddr) => {
+    const address = new URL(`http://${host}:${port}/`);
+    console.log(`It is served at ${address} until Ctrl-C`);
+    if (open) void openPage(address, new Output(false));
+  };
   await servePage(folder, { port, hostname: host, onListen }).finished;
   return 0;
 }

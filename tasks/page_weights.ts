@@ -1,6 +1,7 @@
-/** Writes the page's data: the weights of a transformer and of its first stage in float16, and some digits.
+/** Writes the page's data: the weights of a generator and of its first stage in float16, and some digits.
  *
  *     deno task page:weights runs/page-transformer
+ *     deno task page:weights runs/page-diffusion
  */
 import { fileURLToPath } from "node:url";
 import { openDevice } from "../core/device.ts";
@@ -9,6 +10,8 @@ import { writeSafetensors } from "../files/safetensors.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
 import type { Module } from "../nn/module.ts";
 import { AutoregressionObjective } from "../objectives/autoregression.ts";
+import { DiffusionObjective } from "../objectives/diffusion.ts";
+import { latentDiffusionKind } from "../objectives/latent_diffusion_kind.ts";
 import { Picture } from "../objectives/picture.ts";
 import { openGenerator } from "../training/open_generator.ts";
 import { openRun } from "../training/open_run.ts";
@@ -18,8 +21,8 @@ import { showHelp } from "./help.ts";
 
 const COMMAND: Command = {
   call: "deno task page:weights",
-  summary: "Writes page/weights/*.safetensors and page/digits.png.",
-  operands: [{ name: "RUN", description: "the run of a transformer on a first stage" }],
+  summary: "Writes the generator, its first stage and page/digits.png.",
+  operands: [{ name: "RUN", description: "the run of a transformer or a latent diffusion" }],
   options: [],
   settings: [],
 };
@@ -73,22 +76,39 @@ export async function main(args: readonly string[]): Promise<number> {
   using device = await openDevice("reference");
   using run = await asInput(() => openGenerator(RUN, device));
   const { config, generator, dataset } = run;
-  if (!(generator instanceof AutoregressionObjective) || config.stage1 === null) {
+  const { type: _, ...settings } = config.model;
+  if (config.stage1 !== null && generator instanceof AutoregressionObjective) {
+    const { model } = generator, { codebookSize, grid, classes } = model;
+    await writeModel("transformer", model, {
+      transformer: { ...settings, codebookSize, grid, classes, causal: true },
+    });
+  } else if (config.stage1 !== null && generator instanceof DiffusionObjective) {
+    const { model } = generator, { channels, classes } = model.denoiser;
+    const { type: _, ...own } = config.objective;
+    const { prediction, schedule, times, firstBeta, lastBeta, scaling, components } =
+      latentDiffusionKind.schema.parse(own);
+    const width = model.latents!.mean.size;
+    await writeModel("diffusion", model, {
+      unet: { ...settings, channels, classes },
+      latents: { width, scaling, components: components ?? undefined },
+      schedule: {
+        ...{ type: schedule, times },
+        ...{ first: firstBeta ?? undefined, last: lastBeta ?? undefined },
+      },
+      prediction,
+    });
+  } else {
     throw new UsageError(
-      `Cannot write the page's weights: ${RUN} must be of autoregression, got ${config.objective.type}`,
+      "Cannot write the page's weights: " +
+        `${RUN} must be of autoregression or latent-diffusion, got ${config.objective.type}`,
     );
   }
-  const { model } = generator;
   using stage1 = await openRun(config.stage1, device);
-  const { network } = stage1.model, { type: _, ...settings } = config.model;
+  const { network } = stage1.model;
   await writeModel("stage1", network, {
     quantizer: stage1.config.quantizer,
     model: stage1.config.model,
     channels: network.channels,
-  });
-  const { codebookSize, grid, classes } = model;
-  await writeModel("transformer", model, {
-    transformer: { ...settings, codebookSize, grid, classes, causal: true },
   });
   await writeDigits(dataset);
   return 0;

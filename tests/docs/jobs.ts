@@ -7,15 +7,12 @@ import { shrink } from "./shrunk.ts";
 export const NOT_RUN: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^(npm i -g|apt-get install) /, "installs a program for the whole machine"],
   [/ task test$/, "is the suite that this belongs to"],
-  [/^deno task page --serve$/, "serves until it is stopped; tests/page builds and visits the page"],
+  [
+    /^deno task page --serve/,
+    "serves until it is stopped; tests/tasks/open_page_test.ts stops it, and tests/page uses the page",
+  ],
   [/jsr:@codebook/, "needs the published package; tests/published_test.ts brings a registry"],
-  [/--launcher slurm/, "needs Slurm; tests/slurm.sh brings it"],
   [/bench:peers/, "downloads the peers; tests/bench/peers_test.ts tests it"],
-  [/--data\.name ffhq --data\.path/, "needs the images of FFHQ"],
-  [/^deno task export runs\/vqgan-f16/, "needs a run on FFHQ; tests/tasks/import_test.ts exports"],
-  [/^deno task import cin\.ckpt/, "needs published weights and the images of ImageNet"],
-  [/^deno task sample runs\/faces/, "needs published weights; tests/tasks/import_test.ts samples"],
-  [/lpips/, "needs the published weights of LPIPS and Inception"],
 ];
 
 /** What stands for the words that a reader replaces. */
@@ -26,6 +23,11 @@ const WORDS: readonly (readonly [words: RegExp, instead: string])[] = [
   [/\b(RUN|CONFIG)\b/, "runs/digits"],
   [/\bPRESET\b/, "digits"],
   [/\bFOLDER\b/, "folder"],
+  [/--data\.name (ffhq|imagenet) --data\.path \w+/, "--data.name shapes"], // Their images are not here,
+  [/--objective\.weights LPIPS/, "--objective.perceptual none"], // nor are LPIPS and Inception.
+  [/--out runs\/imported --data/, "--out runs/imported-faces --data"], // The README has a run there.
+  [/--metrics ssim,lpips,fid/, "--metrics ssim"],
+  [/--model\.heads N/, "--model.heads 2"],
   [/\bparallel -j 2/, "xargs -r -d '\\n' -n 1 -P 2 sh -c"],
 ];
 

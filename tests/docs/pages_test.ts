@@ -11,6 +11,7 @@ const PAGES = [
   "README.md",
   "CONTRIBUTING.md",
   "SECURITY.md",
+  "page/weights/README.md",
   ...pagesIn("docs"),
   ...pagesIn("bench"),
 ];

@@ -12,6 +12,8 @@ const PICTURES = "--data.name image-folder --data.path pictures --data.size 28";
 /** The flags that shrink the network, by preset; a VQ-VAE's if there is none. */
 const NETWORKS: Readonly<Record<string, string>> = {
   emoji: `${VQVAE} ${PICTURES}`,
+  "vqgan-f16":
+    `${PICTURES} --model.ch 32 --model.chMult 1,1 --model.numResBlocks 1 --model.attnResolutions 128`,
   "vqgan-small": `${PICTURES} --model.ch 8 --model.groups 4 --model.chMult 1,1,1`,
   gpt: TRANSFORMER,
   maskgit: TRANSFORMER,
@@ -33,13 +35,20 @@ const FLAGS: Readonly<Record<string, (command: string) => string>> = {
   },
   evaluate: (command) => command.includes("--images") ? "" : "--limit 32 --count 32",
   sample: (command) =>
-    command.includes("runs/published")
+    command.includes("runs/faces")
+      ? "--count 4 --topK 4"
+      : command.includes("runs/published")
       ? "--count 4 --steps 2 --class 2 --guidance 1"
       : `--count 4${command.includes("ldm") ? " --steps 2" : ""}`,
   doctor: (command) => command.includes("vqgan") ? "--model.ch 32 --batch 1" : "",
-  ablate: (command) => /^deno task ablate (decay|collect)/.test(command) ? "" : "--dry-run",
+  ablate: (command) =>
+    /^deno task ablate (decay|collect)(?!.*slurm)/.test(command) ? "" : "--dry-run",
   bench: () => "--runs 1 --batch 2",
-  import: (command) => command.includes("vqgan") ? "--data.name shapes --data.size 16" : "",
+  import(command) {
+    if (command.includes("vqgan")) return "--data.name shapes --data.size 16";
+    if (command.includes("cin.ckpt")) return "--data.size 8 --classes 12";
+    return command.includes("ffhq.ckpt") ? "--data.size 8 --model.heads 2" : "";
+  },
   fuzz: (command) => command.includes("--minutes") ? "--minutes 0.01" : "--inputs 2",
 };
 

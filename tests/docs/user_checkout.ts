@@ -25,6 +25,9 @@ export class UserCheckout {
       for (let at = 0; at < 20; at++) this.#write(`${images}/${at}.png`, noisePng(28, 28, 3, at));
     }
     this.#write("vqgan.ckpt", gunzipSync(fixture("vqgan/taming.ckpt.gz")));
+    for (const name of ["ffhq.ckpt", "cin.ckpt"]) {
+      this.#write(name, gunzipSync(fixture("net2net/net2net.ckpt.gz")));
+    }
     this.#write("model.ckpt", gunzipSync(fixture("ldm/whole.ckpt.gz")));
     this.#write("config.yaml", fixture("ldm/config.yaml"));
     const [program] = blocksOf("docs/distributed.md", "ts ignore");

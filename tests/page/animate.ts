@@ -96,7 +96,7 @@ async function collapse(visit: Visit, film: Film): Promise<void> {
 async function generate(visit: Visit, film: Film): Promise<void> {
   const { page } = visit;
   await film.turnTo("generate");
-  await page.select("#class", "8");
+  await page.select("#class", "3");
   await page.evaluate(() => {
     // A screenshot takes longer than a code, so the page must wait for each frame.
     const waiting: FrameRequestCallback[] = [];
@@ -109,7 +109,13 @@ async function generate(visit: Visit, film: Film): Promise<void> {
     if (drawn % 2 === 1) await film.take(110);
     await page.evaluate("nextFrame()");
   }
-  await film.take(2500);
+  await film.take(1500);
+  await page.select("#by", "diffusion");
+  for (let step = 1; step <= 20; step++) {
+    await page.click("#one-step");
+    await visit.until(`document.querySelector("#drawn").textContent === "step ${step} of 20"`);
+    await film.take(step === 20 ? 2500 : 110);
+  }
 }
 
 const [path] = Deno.args;
