@@ -85,7 +85,7 @@ class Denoising implements Making {
     this.#noisy = await this.#take(() =>
       sampleNoise(device, { first: 0, count: 1 }, this.#shape, this.#key, 0).floats()
     );
-    return this.#moment(BLANK, this.#codes, 1);
+    return this.#moment({ codes: this.#codes, changed: new Set(), image: BLANK, note: "" });
   }
 
   async step({ guidance }: StepSettings): Promise<Moment> {
@@ -102,8 +102,16 @@ class Denoising implements Making {
       this.#noisy = await next.floats();
       return await features.floats();
     });
-    const codes = await codec.quantize(features);
-    return this.#moment(await codec.decode(codes), codes, to.sigma);
+    const before = this.#codes, codes = await codec.quantize(features);
+    const image = await codec.decode(codes);
+    this.#codes = codes;
+    this.#images = [...this.#images, image];
+    return this.#moment({
+      codes,
+      changed: new Set([...codes.keys()].filter((at) => codes[at] !== before[at])),
+      image,
+      note: `${(100 * to.sigma).toFixed(0)} % noise left`,
+    });
   }
 
   get #shape(): readonly number[] {
@@ -128,22 +136,11 @@ class Denoising implements Making {
     });
   }
 
-  /** @param sigma the standard deviation of the noise that is left */
-  #moment(
-    image: Float32Array<ArrayBuffer>,
-    codes: Int32Array<ArrayBuffer>,
-    sigma: number,
-  ): Moment {
-    const before = this.#codes, isFirst = image === BLANK;
-    this.#codes = codes;
-    if (!isFirst) this.#images = [...this.#images, image];
+  #moment(shown: Pick<Moment, "codes" | "changed" | "image" | "note">): Moment {
     const images = this.#images, taken = images.length;
     return {
-      codes,
-      changed: new Set([...codes.keys()].filter((at) => codes[at] !== before[at])),
-      image,
+      ...shown,
       progress: `step ${taken} of ${STEPS}`,
-      note: isFirst ? "" : `${(100 * sigma).toFixed(0)} % noise left`,
       isLast: taken === STEPS,
       showOwn: () => this.#film.show(images),
     };
