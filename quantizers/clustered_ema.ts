@@ -88,7 +88,7 @@ export const clusteredEmaMethod: QuantizerMethod<ClusteredEmaSettings> = {
     ...shape,
     initialization: z.enum(INITIALIZATIONS).default("kmeans")
       .describe("initial codes: uniform near 0, or k-means centres of the first batch"),
-    decay: z.number().min(0).lt(1).default(0.9)
+    decay: z.number().min(0).lt(1).default(0.95)
       .describe("γ: the decay of the moving averages and of the average usage"),
     anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
       .describe("how to sample the features that dead codes are moved to"),

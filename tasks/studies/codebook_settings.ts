@@ -34,10 +34,10 @@ export const FOUR_SETTINGS: Readonly<Record<string, Readonly<Record<string, Sett
     },
   },
   "clustered-ema": {
-    "the default": {},
+    "γ 0.9": { decay: 0.9 },
     "γ 0.8": { decay: 0.8 },
     "γ 0.95": { decay: 0.95 },
-    "distinct anchors": { anchor: "distinct" },
+    "distinct anchors": { anchor: "distinct", decay: 0.9 },
   },
   "ema": {
     "k-means, replaced": { ...KMEANS, replaceBelow: 1 },

@@ -7,7 +7,7 @@ import { SCALES_OF_NAMED } from "./scales.ts";
 const TAKEN: readonly string[] = [
   "vanilla: as published",
   "clustered: as published",
-  "clustered-ema: the default",
+  "clustered-ema: γ 0.9",
   "ema: k-means, normalised, replaced, γ 0.95",
   "fsq: 8, 4, 4, 4, normalised",
 ];
@@ -30,7 +30,9 @@ export const codesForGeneration: Study = {
       values: {
         ...Object.fromEntries(TAKEN.map((name) => [name, CODEBOOKS[name]])),
         "sq": { quantizer: { type: "sq" } },
-        "clustered-ema: 16 codes": { quantizer: { type: "clustered-ema", codebookSize: 16 } },
+        "clustered-ema: 16 codes": {
+          quantizer: { type: "clustered-ema", codebookSize: 16, decay: 0.9 },
+        },
       },
     }],
     scales: SCALES_OF_NAMED,
