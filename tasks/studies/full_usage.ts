@@ -48,6 +48,9 @@ export const fullUsage: Study = {
         initialization: "kmeans++",
       }),
       "averages, batch, shorter memory": averages({ normalization: "batch", decay: 0.9 }),
+      "averages, batch, k-means, shorter memory": averages({
+        ...{ normalization: "batch", initialization: "kmeans", decay: 0.9 },
+      }),
       "the default": { quantizer: { type: "clustered-ema" } },
     },
   }],
