@@ -3,7 +3,7 @@ import type { Attributes, OperationName, ViewName } from "./ops.ts";
 import type { Precision } from "./precision.ts";
 import type { Spec } from "./shape.ts";
 
-/** A piece of a device's memory. Each backend has its own subtype, and only the backend looks inside. */
+/** A block of device memory. Each backend has its own subtype, which only that backend looks inside. */
 export interface Buffer {
   /** Usable length in bytes, a multiple of 4. */
   readonly bytes: number;
@@ -74,14 +74,14 @@ export interface KernelClock {
 export interface Backend<B extends Buffer = Buffer> {
   /** Which device this is. */
   readonly name: DeviceName;
-  /** One line of description: threads, or the adapter and whether it is a software adapter. */
+  /** A one-line description: the number of threads, or the adapter and whether it is a software adapter. */
   readonly description: string;
   /** The precision of layers. */
   readonly precision: Precision;
   /** The kernels. */
   readonly kernels: Kernels<B>;
-  /** How to time a kernel. `call`: it runs as long as its call. `wait`: it may run longer, and only waiting for it
-   * shows how long. Otherwise a clock of the device. */
+  /** How to time a kernel. `call`: the kernel has finished when its call returns. `wait`: the kernel may still be
+   * running then, so that the host must wait for the device to time it. Otherwise, the device's own clock. */
   readonly timing: "call" | "wait" | KernelClock;
   /** Memory of at least `bytes` bytes (a multiple of 4); its contents are undefined.
    * @throws {RangeError} the device cannot hold that much

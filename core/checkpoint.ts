@@ -8,8 +8,8 @@ import { Tensor } from "./tensor.ts";
  * The gradients are bitwise the same as without a checkpoint, for the inputs, for the parameters of the modules that
  * `body` uses, and for everything else it captures.
  *
- * `body` must compute the same result each time. So make the keys of random numbers outside, and keep out anything that
- * changes a module's state, such as a moving average.
+ * `body` must compute the same result each time. So create random keys outside `body`, and do not change a module's
+ * state inside it, such as a moving average.
  *
  * ```ts
  * import { backward, checkpoint, Linear, mean, openDevice, randomKey, relu } from "@codebook/codebook";
@@ -20,8 +20,8 @@ import { Tensor } from "./tensor.ts";
  * console.log(await backward(mean(y), layer.parameters())[0].floats());
  * ```
  * @param body synchronous; runs once now and once in each `backward`
- * @param inputs the arguments of `body`; like everything it captures, they must exist until `backward` with unchanged
- * values
+ * @param inputs the arguments of `body`; until `backward`, neither they nor anything else that `body` captures may be
+ * disposed of or changed
  * @throws {TypeError} `body` does not return one tensor
  */
 export function checkpoint<I extends readonly [Tensor, ...Tensor[]]>(

@@ -141,7 +141,7 @@ export interface DeviceReport {
   readonly adapter?: AdapterReport;
 }
 
-/** Tries every device and reports what was found. */
+/** Tries to open every device, and reports the results. */
 export async function surveyDevices(): Promise<readonly DeviceReport[]> {
   const { findAdapter } = await import("./webgpu/adapter.ts");
   const adapter = await findAdapter();

@@ -15,7 +15,7 @@ import type { CheckpointNode, Device, OperationNode, Scope, TapeNode, Tensor } f
 /** The input whose memory a view shares. */
 const VIEW_SOURCES: { readonly [N in ViewName]: number } = { reshape: 0, straightThrough: 1 };
 
-/** Runs `body` without recording. Its results have no gradient and keep nothing alive.
+/** Runs `body` without recording it on the tape. Its results have no gradient and keep no other tensors alive.
  *
  * ```ts
  * import { openDevice, parameter, square, withoutGradients } from "@codebook/codebook";
@@ -45,8 +45,8 @@ export function detach(tensor: Tensor): Tensor {
   return tensor.view();
 }
 
-/** The values of one tensor with the gradient of another (arXiv 1308.3432): the result is exactly `values`, and its
- * gradient goes to `x` unchanged.
+/** The straight-through estimator (arXiv 1308.3432): the result is exactly `values`, and its gradient is passed to `x`
+ * unchanged.
  * @throws {TypeError} their shapes differ
  */
 export function straightThrough(x: Tensor, values: Tensor): Tensor {
@@ -89,7 +89,7 @@ function checkInto(
   });
 }
 
-/** Runs one operation of the list and returns all its outputs.
+/** Runs one of the operations of `ops.ts` and returns all its outputs.
  * @param into tensors to write the outputs to, instead of new ones; they must have the outputs' specs and share no
  * memory with the inputs
  * @throws {TypeError} the operands are on different devices, or have shapes or dtypes that are not allowed
@@ -154,7 +154,7 @@ function record<N extends OperationName>(
   return outputs;
 }
 
-/** Records a computation on a tensor that is not an operation of the list, such as a sum over processes.
+/** Records a computation on a tensor that is not one of the operations of `ops.ts`, such as a sum over processes.
  *
  * ```ts
  * import { backward, openDevice, parameter, recordForeign, sum } from "@codebook/codebook";
@@ -199,7 +199,7 @@ const filled = ({ device, shape }: Tensor, value: number): Tensor =>
 class Sweep {
   readonly #wanted: ReadonlySet<Tensor>;
   readonly #isRecorded: boolean;
-  /** The tensors whose gradient is wanted, and all that depend on them. */
+  /** The tensors whose gradients are requested, and all tensors that depend on them. */
   readonly #followed: Set<Tensor>;
   readonly #gradients = new Map<Tensor, Tensor>();
 
@@ -286,7 +286,7 @@ class Sweep {
     const isRecorded = (result.producer?.order ?? -1) >= since;
     if (!isRecorded || !sameShape(result.shape, upstream.shape)) {
       throw new TypeError(
-        `Cannot go backward: the body of a checkpoint must compute the same each time, got ${
+        `Cannot backpropagate: the body of a checkpoint must compute the same each time, got ${
           showShape(upstream.shape)
         } first and then ${showShape(result.shape)}${isRecorded ? "" : " without a gradient"}`,
       );
@@ -353,8 +353,8 @@ function gradientsOf(
  * @param parameters tensors marked by `parameter`, or computed from such tensors
  * @returns float32, each with the shape of its parameter, in the order of the parameters
  * @throws {TypeError} the loss has more than one element or depends on no parameter; a requested tensor was never
- * marked as a parameter; `differentiable` and `spent` are both given; or a gradient is differentiated that has no
- * gradient itself, such as that of maxPool
+ * marked as a parameter; `differentiable` and `spent` are both given; or the gradient of an operation without a second
+ * derivative, such as maxPool, is differentiated
  */
 export function backward(
   loss: Tensor,
@@ -363,7 +363,7 @@ export function backward(
 ): readonly Tensor[] {
   if (loss.size !== 1 || !loss.requiresGradient) {
     throw new TypeError(
-      `Cannot go backward: the loss must be one value that depends on a parameter, got shape ${
+      `Cannot backpropagate: the loss must be one value that depends on a parameter, got shape ${
         showShape(loss.shape)
       }${loss.requiresGradient ? "" : " without a recorded parameter"}`,
     );
@@ -371,14 +371,14 @@ export function backward(
   for (const { requiresGradient, shape } of parameters) {
     if (requiresGradient) continue;
     throw new TypeError(
-      `Cannot go backward: gradients are only kept for parameters, got a tensor ${
+      `Cannot backpropagate: gradients are only kept for parameters, got a tensor ${
         showShape(shape)
       } that parameter() did not mark`,
     );
   }
   if (differentiable && spent !== undefined) {
     throw new TypeError(
-      "Cannot go backward: gradients that are differentiable need what the loss was computed from, got a spent scope",
+      "Cannot backpropagate: differentiable gradients need the intermediate results of the loss, got a spent scope",
     );
   }
   return whileRecording(differentiable, () => {

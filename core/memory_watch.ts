@@ -24,7 +24,7 @@ export interface MemoryWatch extends Disposable {
  * exp(exp(x));
  * assert.equal(watch.peakBytes, 3 * 4096);
  * ```
- * @throws {Error} something else (a profile, for example) watches the device already
+ * @throws {Error} something else, such as a profile, is already watching the device
  */
 export function watchMemory(device: Device): MemoryWatch {
   const watch = { peakBytes: 0, heldBytes: 0, longestBytes: 0 };

@@ -51,7 +51,7 @@ export type Distance = "l2" | "cos";
 export interface AttentionAttributes {
   /** Query i of S sees the keys 0 … i + T − S: the last query sees the last key. */
   readonly causal: boolean;
-  /** The factor of the products of queries and keys. */
+  /** The scale of the products of queries and keys. */
   readonly scale: number;
 }
 
@@ -116,7 +116,7 @@ export interface Attributes {
   sigmoid: None;
   /** The error function. */
   erf: None;
-  /** x·Φ(x), Φ the normal distribution function. */
+  /** x·Φ(x), Φ the standard normal cumulative distribution function. */
   gelu: None;
   /** max(x, 0); NaN stays NaN. */
   relu: None;
@@ -128,7 +128,7 @@ export interface Attributes {
   affine: { readonly scale: number; readonly shift: number };
   /** (y, g) of one shape → g where y > 0, else 0. */
   reluGradient: None;
-  /** (x, g) of one shape → g·(Φ(x) + x·φ(x)), φ the normal density. */
+  /** (x, g) of one shape → g·(Φ(x) + x·φ(x)), φ the standard normal density. */
   geluGradient: None;
   /** Between float32 and int32; the conversion to int32 truncates towards zero, saturates, and turns NaN into 0. */
   cast: { readonly dtype: DType };
@@ -225,11 +225,12 @@ export interface Attributes {
   segmentSum: { readonly segments: number };
   /** indices int32 [n] → int32 [segments]. */
   segmentCount: { readonly segments: number };
-  /** (queries [N, D], keys [K, D]) → int32 [N]: the most similar key; the highest index among equals (the last one in
-   * an ascending sort); 0 if all are NaN. Similarities are float32, so codes closer together than float32 resolves
-   * count as equal: (−‖q‖² − ‖k‖²) + 2·q·k ("l2"), or the product of the rows divided by max(‖·‖, 1e−12) ("cos"). With
-   * `noise`, a Gumbel number is added to each: query n, key k takes word k % 4 of block ⌊k/4⌋ in row n. Then the key is
-   * a sample from softmax(similarity) (the Gumbel-max trick). The N × K matrix is never in memory. */
+  /** (queries [N, D], keys [K, D]) → int32 [N]: the index of the most similar key; on a tie the highest index (the last
+   * one in an ascending sort); 0 if all similarities are NaN. Similarities are float32, so codes closer together than
+   * float32 resolves count as equal: (−‖q‖² − ‖k‖²) + 2·q·k ("l2"), or the product of the rows divided by max(‖·‖,
+   * 1e−12) ("cos"). With `noise`, Gumbel noise is added to each similarity: query n, key k takes word k % 4 of block
+   * ⌊k/4⌋ in row n. The result is then a sample from softmax(similarity) (the Gumbel-max trick). The N × K matrix is
+   * never in memory. */
   nearest: { readonly distance: Distance; readonly noise?: RandomKey };
 
   /** (logits [N, V], targets int32 [N]) → [N]: −Σ q·ln softmax(logits), where q is smoothing/V for every class, plus
@@ -425,13 +426,14 @@ function expectInputs(
 const float = (shape: Shape): Spec => ({ shape, dtype: "float32" });
 const int = (shape: Shape): Spec => ({ shape, dtype: "int32" });
 
-/** The rule of the gradient of an elementwise operation: what it is computed from, and the gradient that comes in. */
+/** The shape rule for the gradient of an elementwise operation. Its operands are the tensor that it is computed from,
+ * and the upstream gradient. */
 function slopeRule(action: string, name: string): (inputs: readonly Spec[]) => readonly Spec[] {
   return (inputs) => {
     const given = [name, "the gradient"].map((name) => ({ dtype: "float32", name }) as const);
     expectInputs(inputs, action, ...given);
     const [{ shape }, gradient] = inputs;
-    expect(sameShape(shape, gradient.shape), action, "both must have one shape", show(inputs));
+    expect(sameShape(shape, gradient.shape), action, "both must have the same shape", show(inputs));
     return [float(shape)];
   };
 }
@@ -453,7 +455,7 @@ function binaryRule(
     expect(
       a.dtype === b.dtype && (options.integers || a.dtype === "float32"),
       action,
-      options.integers ? "both sides must have one dtype" : "both sides must be float32",
+      options.integers ? "both sides must have the same dtype" : "both sides must be float32",
       show(inputs),
     );
     return [{
@@ -708,9 +710,9 @@ const comparison = (name: OperationName): Operation<None> => ({
 
 // ---- the list ----------------------------------------------------------------------------------------------
 
-/** The second gradient of operations that have none. */
+/** The gradient of an operation's gradient, for operations without a second derivative. */
 const notTwice = (name: OperationName) => (): never => {
-  throw new TypeError(`Cannot go backward: the gradient of ${name} has no gradient itself`);
+  throw new TypeError(`Cannot backpropagate: ${name} has no second derivative`);
 };
 
 /** The table of operations. A missing entry is a compile error. */
@@ -796,7 +798,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
         { name: "the second choice" },
       );
       const [condition, a, b] = inputs;
-      expect(a.dtype === b.dtype, action, "both choices must have one dtype", show([a, b]));
+      expect(a.dtype === b.dtype, action, "both choices must have the same dtype", show([a, b]));
       const choices = broadcastShapes(a.shape, b.shape, action);
       return [{ shape: broadcastShapes(condition.shape, choices, action), dtype: a.dtype }];
     },
@@ -959,7 +961,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   kthValue: {
     outputs: (inputs, { rank }) => {
-      const action = "take the element of a rank";
+      const action = "take the k-th value";
       const specs = reductionRule(action)(inputs);
       const count = inputs[0].shape[1];
       if (!Number.isInteger(rank) || rank < 0 || rank >= count) {
@@ -985,7 +987,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       expect(
         depth === depthB && (a[0] === b[0] || a[0] === 1 || b[0] === 1),
         action,
-        "the inner axes must agree and the batches be equal or 1",
+        "the inner axes must agree, and the batches must be equal or 1",
         `${showShape(a)}${transposeA ? " transposed" : ""} and ${showShape(b)}${
           transposeB ? " transposed" : ""
         }`,
@@ -1230,7 +1232,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       expect(
         sameShape(inputs[0].shape, inputs[1].shape),
         action,
-        "both must have one shape",
+        "both must have the same shape",
         show(inputs),
       );
       return [inputs[1]];
@@ -1318,7 +1320,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
         expect(
           alike && axis >= 0 && axis < shape.length,
           action,
-          `the operands must be alike but for axis ${axis}`,
+          `the operands' shapes may differ only on axis ${axis}`,
           show(inputs),
         );
       }
@@ -1462,7 +1464,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
   },
   nearest: {
     outputs: (inputs) => {
-      const action = "find the nearest";
+      const action = "find nearest keys";
       expectInputs(
         inputs,
         action,
@@ -1473,7 +1475,7 @@ export const operations: { readonly [N in OperationName]: Operation<Attributes[N
       expect(
         queries.shape[1] === keys.shape[1],
         action,
-        "queries and keys must have one length",
+        "queries and keys must have the same length",
         show(inputs),
       );
       return [int([queries.shape[0]])];

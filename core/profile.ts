@@ -126,9 +126,9 @@ class Recorder implements Watcher {
   }
 }
 
-/** Profiles the work that `body` gives to the device. Waits for the device before and after.
+/** Profiles the work that `body` submits to the device. Waits for the device before and after.
  *
- * `device.phase` names the following phase of the host. Outside of a profile it does nothing.
+ * `device.phase` names the phase of the host that starts now. It does nothing outside a profile.
  *
  * ```ts
  * import { exp, openDevice, profile, showDearest, uniform, randomKey } from "@codebook/codebook";

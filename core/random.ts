@@ -1,7 +1,7 @@
 /** Philox4x32-10, the counter-based random generator of every device.
  *
- * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". A number is a pure function of its key and
- * its position. So every device draws the same numbers, and there is no hidden state to save.
+ * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". Each number is a pure function of its key
+ * and its position. So every device draws the same numbers, and there is no hidden state to save.
  *
  * Layout, on every device: key words = the low and high 32 bits of `seed`; counter words =
  * (block, step, stream, row). Element `i` of a plain draw is word `i % 4` of block `⌊i / 4⌋`, row 0.

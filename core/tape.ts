@@ -1,4 +1,4 @@
-/** The tape: the record of a computation that gradients are computed from. */
+/** The tape: the record of a computation, from which gradients are computed. */
 import type { TapeNode, Tensor } from "./tensor.ts";
 
 let recording = true;

@@ -27,7 +27,7 @@ export interface Recorded {
   readonly order: number;
 }
 
-/** A recorded computation that is not an operation of the list, such as a sum over processes. */
+/** A recorded computation that is not one of the operations of `ops.ts`, such as a sum over processes. */
 export interface ForeignNode extends Recorded {
   /** Not an operation. */
   readonly name: "foreign";
@@ -120,7 +120,7 @@ export class Tensor implements View, Disposable {
     return this.#use().hostRange;
   }
 
-  /** Notes that something other than the host has written to the memory. */
+  /** Records that something other than the host has written to the memory. */
   overwritten(): void {
     this.#use().hostRange = undefined;
   }
@@ -203,7 +203,7 @@ export class Tensor implements View, Disposable {
     this.dispose();
   }
 
-  /** A one-line summary: shape, dtype, device and, on devices without waiting, the first values. */
+  /** A one-line summary: shape, dtype, device and, if the host can read them without waiting, the first values. */
   toString(): string {
     const { shape, dtype, device } = this;
     const learned = this.requiresGradient ? ", requires gradient" : "";
@@ -256,7 +256,7 @@ function rangeOf(values: Int32Array): readonly [least: number, greatest: number]
   return [least, greatest];
 }
 
-/** Owns the tensors that are made while it is open, and disposes of them when it closes.
+/** Owns the tensors that are created while it is open, and disposes of them when it closes.
  *
  * ```ts
  * import { exp, openDevice } from "@codebook/codebook";
@@ -406,7 +406,8 @@ export class Device implements Disposable {
     return this.#pooledBytes;
   }
 
-  /** Opens a scope. When it closes, it disposes of the tensors made since, unless they are kept. Scopes nest. */
+  /** Opens a scope. When the scope closes, it disposes of the tensors created in it, unless they are kept. Scopes can be
+   * nested. */
   scope(): Scope {
     const scope = new Scope(this, this.#scopes.at(-1), () => {
       const index = this.#scopes.lastIndexOf(scope);

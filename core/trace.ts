@@ -19,7 +19,7 @@ const showSpecs = (specs: readonly Spec[]): string => specs.map(showSpec).join("
 /** How many operands a table names at most. */
 const MOST_NAMED = 4;
 
-/** `6272x64, 512x64 → int32 6272`. Of many operands, only the first ones and the number of the rest. */
+/** `6272x64, 512x64 → int32 6272`. Of many operands, it shows the first few and the number of the others. */
 function showShapes({ inputs, outputs }: Pick<KernelRun, "inputs" | "outputs">): string {
   const show = (specs: readonly Spec[]): string =>
     specs.length <= MOST_NAMED

@@ -1,6 +1,6 @@
 /** Parses JSON from files with limits: a few megabytes of text can describe gigabytes of empty lists. */
 
-/** The values of a text may take this much memory in bytes, plus so much per character. */
+/** The maximum memory of the parsed values in bytes: a constant, plus a number of bytes per character of the text. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 6;
 /** The approximate memory in bytes of a list or an object, of a property and of an element. */
 const CONTAINER = 64, PROPERTY = 48, ELEMENT = 16;

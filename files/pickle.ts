@@ -3,8 +3,8 @@
  *
  * Source: Python's Lib/pickletools.py; protocol 2, which PyTorch writes. A program of opcodes fills a stack. A one-byte
  * opcode can create a dictionary of hundreds of bytes, so the memory that a pickle creates is counted, and limited in
- * proportion to its size. Repeated values are shared, not copied. A caller that walks the result may meet one value
- * more often than there are bytes.
+ * proportion to its size. Repeated values are shared, not copied. So a caller that walks the result may visit more
+ * values than the pickle has bytes.
  */
 
 /** A value in a pickle. Tuples and lists both become arrays; long integers become bigints. */
@@ -32,7 +32,7 @@ export class PickledName {
   constructor(readonly name: string) {}
 }
 
-/** What the owner of the reader made from a name with arguments, or from a persistent id. */
+/** An object that the owner of the reader made from a name with arguments, or from a persistent id. */
 export class PickledObject {
   /** Wraps what was made. */
   constructor(readonly value: unknown) {}
@@ -48,7 +48,7 @@ export interface PickleOwner {
   fail(requirement: string, actual: string): never;
 }
 
-/** The values of a pickle may take this much memory in bytes, plus so much per byte of the pickle. */
+/** The maximum memory of a pickle's values in bytes: a constant, plus a number of bytes per byte of the pickle. */
 const FREE_BYTES = 2 ** 24, EXPANSION = 4;
 /** The approximate memory of values in bytes: a list, each of its elements, and so on. */
 const LIST = 64, ELEMENT = 16, DICTIONARY = 256, ITEM = 96, TEXT = 32, OBJECT = 256, PLACE = 48;
@@ -106,7 +106,10 @@ class PickleReader {
       if (opcode === ".") return this.#pop();
       this.#step(opcode);
       if (this.#stack.length > MOST_STACKED) {
-        this.#owner.fail(`its pickle must stack at most ${MOST_STACKED} values`, "more");
+        this.#owner.fail(
+          `its pickle must have at most ${MOST_STACKED} values on its stack`,
+          "more",
+        );
       }
     }
   }
@@ -207,7 +210,7 @@ class PickleReader {
   /** Consumes bytes, which must exist. */
   #take(length: number): Uint8Array {
     if (this.at + length > this.#bytes.length) {
-      this.#owner.fail("its pickle must be whole", "a truncated one");
+      this.#owner.fail("its pickle must be complete", "a truncated one");
     }
     this.at += length;
     return this.#bytes.subarray(this.at - length, this.at);
@@ -244,7 +247,7 @@ class PickleReader {
   #top(): Pickled {
     const top = this.#stack.at(-1);
     if (top === undefined || top === MARK) {
-      return this.#owner.fail("its pickle must find what it works on", "an empty stack");
+      return this.#owner.fail("its pickle must have a value on its stack", "an empty stack");
     }
     return top;
   }
@@ -272,7 +275,9 @@ class PickleReader {
 
   #append(values: readonly Pickled[]): void {
     const list = this.#top();
-    if (!Array.isArray(list)) return this.#owner.fail("its pickle must append to lists", "another");
+    if (!Array.isArray(list)) {
+      return this.#owner.fail("its pickle must append to lists", "another value");
+    }
     this.#charge(ELEMENT * values.length);
     for (const value of values) list.push(value);
   }
@@ -280,7 +285,7 @@ class PickleReader {
   #setItems(items: readonly Pickled[]): void {
     const dictionary = this.#top();
     if (!(dictionary instanceof PickledDictionary) || items.length % 2 !== 0) {
-      return this.#owner.fail("its pickle must set items of dictionaries", "another");
+      return this.#owner.fail("its pickle must set items of dictionaries", "another value");
     }
     this.#charge(ITEM * items.length / 2);
     for (let at = 0; at < items.length; at += 2) {
@@ -296,7 +301,7 @@ class PickleReader {
    * bytes. */
   #remember(place: number): void {
     if (place >= this.#bytes.length) {
-      this.#owner.fail("its pickle must remember at places in turn", `${place}`);
+      this.#owner.fail("its pickle must fill its memo in order", `${place}`);
     }
     this.#charge(PLACE);
     this.#memo[place] = this.#top();
@@ -305,7 +310,10 @@ class PickleReader {
   #remembered(place: number): Pickled {
     const value = this.#memo[place];
     if (value === undefined) {
-      return this.#owner.fail("its pickle must remember what it repeats", `nothing at ${place}`);
+      return this.#owner.fail(
+        "its pickle must store a value before it repeats it",
+        `nothing at ${place}`,
+      );
     }
     return value;
   }
@@ -313,7 +321,7 @@ class PickleReader {
   #reduce(): void {
     const [name, args] = this.#popped(2);
     if (!(name instanceof PickledName) || !Array.isArray(args)) {
-      return this.#owner.fail("its pickle must call what it names", "another value");
+      return this.#owner.fail("its pickle must call a class or function by name", "another value");
     }
     this.#push(this.#owner.reduce(name.name, args), OBJECT);
   }

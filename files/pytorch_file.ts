@@ -23,8 +23,8 @@ const PROTOCOL = 1001;
 const MOST_EXPANSION = 4;
 /** The maximum nesting depth of dictionaries. */
 const MOST_DEPTH = 16;
-/** A dictionary may appear in several places. These limit the number of values, of tensors, and of characters in tensor
- * names, counted over all places: a constant, plus so many per byte of the file. */
+/** A dictionary may appear in several places. These limits apply to the number of values, of tensors, and of characters
+ * in tensor names, counted over all places: a constant, plus a number per byte of the file. */
 const VALUES = [2 ** 12, 1 / 4], TENSORS = [2 ** 12, 1 / 64], LETTERS = [2 ** 16, 2];
 /** The maximum number of axes of a tensor, and of characters in a storage's key. */
 const MOST_AXES = 32, MOST_KEY = 200;
@@ -218,7 +218,7 @@ function ownerOf(fail: Fail): PickleOwner {
       switch (name) {
         case "collections.OrderedDict":
           return args.length === 0 ? new PickledDictionary() : fail(
-            "its dictionaries must be made empty",
+            "its dictionaries must be created empty",
             "one with arguments",
           );
         case "torch._utils._rebuild_tensor":
@@ -274,7 +274,7 @@ function tensorsOf(root: Pickled, bytes: number, fail: Fail): NamedTensors {
     if (value instanceof TensorObject) {
       letters += path.length;
       if (letters > mostLetters) {
-        fail(`its names must have at most ${mostLetters} characters in all`, "more");
+        fail(`its names must have at most ${mostLetters} characters in total`, "more");
       }
       if (found.length === mostTensors) fail(`it must hold at most ${mostTensors} tensors`, "more");
       found.push([path, value.value]);

@@ -86,7 +86,7 @@ export function encodePyTorch(
   );
 }
 
-/** Writes such a file atomically: a crash leaves either the old file or the new one.
+/** Writes a PyTorch file atomically: a crash leaves either the old file or the new one.
  * @throws {RangeError} as in `encodePyTorch`
  * @throws {Error} the file cannot be written
  */

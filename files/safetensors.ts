@@ -28,7 +28,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsContents
   return { tensors, metadata: header.metadata };
 }
 
-/** Reads the header of a safetensors file, and checks that the data after it are as many as it announces.
+/** Reads the header of a safetensors file, and checks that the file holds as many bytes of data as the header announces.
  * @returns the header, and where in the file the data start
  * @throws {Error} the file is missing or cannot be read
  * @throws {RangeError} the file is truncated or in another format

@@ -91,7 +91,7 @@ export function encodeSafetensors(
   return bytes;
 }
 
-/** Encodes what stands before the data: the header's length and the header.
+/** Encodes the part of the file before the data: the header's length and the header.
  * @throws {RangeError} there are more than 32,768 arrays, or the header would be longer than 16 MiB
  */
 export function encodeHeader({ entries, metadata }: Header): Uint8Array<ArrayBuffer> {

@@ -10,7 +10,7 @@ const END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30;
 /** The maximum length of the comment after the directory. */
 const MOST_COMMENT = 0xffff;
 const STORED = 0, DEFLATED = 8;
-/** The entries may unpack to this many bytes, plus so many per byte of the archive. */
+/** The maximum unpacked size of all entries in bytes: a constant, plus a number of bytes per byte of the archive. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
 
 /** An entry of an archive. */
@@ -107,7 +107,9 @@ export class ZipArchive {
     const nameBytes = view.getUint16(at + 28, true);
     const next = at + ENTRY_BYTES + nameBytes + view.getUint16(at + 30, true) +
       view.getUint16(at + 32, true);
-    if (next > end) return this.#fail("its directory must lie before its end", "a longer one");
+    if (next > end) {
+      return this.#fail("its directory must end before its last record", "a longer one");
+    }
     const nameStart = at + ENTRY_BYTES;
     const name = new TextDecoder().decode(this.#bytes.subarray(nameStart, nameStart + nameBytes));
     const local = view.getUint32(at + 42, true);
@@ -121,7 +123,7 @@ export class ZipArchive {
     if (start + packedBytes > end || method === STORED && bytes !== packedBytes) {
       return this.#fail(`${show(name)} must lie within it`, `${packedBytes} bytes at ${start}`);
     }
-    if (this.#entries.has(name)) return this.#fail("every name must come once", show(name));
+    if (this.#entries.has(name)) return this.#fail("every name must appear once", show(name));
     const checksum = view.getUint32(at + 16, true);
     this.#entries.set(name, { name, method, checksum, packedBytes, bytes, header: local, start });
     return next;
@@ -140,7 +142,7 @@ export class ZipArchive {
     }
     const most = FREE_BYTES + EXPANSION * this.#bytes.length;
     if (unpacked > most) {
-      this.#fail(`what it holds must unpack to at most ${most} bytes`, `${unpacked}`);
+      this.#fail(`its entries must unpack to at most ${most} bytes`, `${unpacked}`);
     }
   }
 

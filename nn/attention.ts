@@ -13,13 +13,14 @@ import { rotateByPosition, type Rotation } from "./rotary.ts";
 
 /** Options of an attention layer. */
 export interface AttentionLayerOptions {
-  /** Key for the initial values. */
+  /** The random key of the initial values. */
   readonly key: RandomKey;
-  /** How many heads share the width. */
+  /** The number of heads, each with an equal part of the width. */
   readonly heads: number;
   /** The width of the memory to attend to; by default the layer's width. */
   readonly memoryWidth?: number;
-  /** Whether a query sees only the keys up to its own position, counted from the end; by default it sees all. */
+  /** Whether a query attends only to keys up to its own position, counted from the end; by default it attends to all.
+   */
   readonly causal?: boolean;
   /** Whether the projections add a bias; by default true. */
   readonly bias?: boolean;
@@ -33,7 +34,7 @@ export interface AttentionLayerOptions {
 export interface Attended {
   /** `[B, T, memoryWidth]`: the source of keys and values; by default the input itself. */
   readonly memory?: Tensor;
-  /** int32 `[S]`: query i sees only the keys before visible[i]; see `blockVisibility`. */
+  /** int32 `[S]`: query i attends only to the keys before visible[i]; see `blockVisibility`. */
   readonly visible?: Tensor;
   /** Rotates the queries and keys by the positions of the input. */
   readonly rotation?: Rotation;
@@ -42,8 +43,8 @@ export interface Attended {
   readonly cache?: AttentionCache;
 }
 
-/** Multi-head attention (arXiv 1706.03762, 3.2.2): queries, keys and values are linear in their inputs, each head attends
- * with its part of the width, and the output is linear in all heads.
+/** Multi-head attention (arXiv 1706.03762, 3.2.2): linear layers project the inputs to queries, keys and values, each
+ * head attends with its part of the width, and another linear layer projects all heads to the output.
  *
  * ```ts
  * import { Attention, openDevice, randomKey } from "@codebook/codebook";

@@ -1,11 +1,11 @@
-/** Averaged weights: moving averages of a model's parameters, used to sample from generators. */
+/** Averaged weights: exponential moving averages (EMA) of a model's parameters, used to sample from generators. */
 import { assign, withoutGradients } from "../core/execute.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { Counter, Module } from "./module.ts";
 
-/** Moving averages of parameters: a ← d·a + (1 − d)·p after every step, with a warm-up of the decay, d = min(decay,
- * (1 + t) / (10 + t)) at update t, counted from 0, so that the initial values are soon forgotten.
+/** Exponential moving averages of parameters: a ← d·a + (1 − d)·p after every step. The decay has a warm-up, d =
+ * min(decay, (1 + t) / (10 + t)) at update t, counted from 0, so that the initial values are soon forgotten.
  *
  * ```ts
  * import { AveragedWeights, Linear, openDevice, randomKey } from "@codebook/codebook";
@@ -23,7 +23,7 @@ import { Counter, Module } from "./module.ts";
  * ```
  */
 export class AveragedWeights extends Module {
-  /** How many updates were made. */
+  /** The number of updates so far. */
   readonly updates: Counter = new Counter();
   /** The averages, by the parameters' names. */
   readonly values: ReadonlyMap<string, Tensor>;

@@ -20,8 +20,8 @@ export interface BatchNormOptions {
 /** Batch normalisation over all axes but the last (arXiv 1502.03167), then scale and shift; PyTorch's conventions.
  *
  * In training it normalises with the batch's mean and biased variance, and moves the running statistics towards the
- * batch's mean and unbiased variance. In evaluation it uses the running statistics. The batch is
- * that of all processes that share it.
+ * batch's mean and unbiased variance. In evaluation it uses the running statistics. With several processes, the
+ * statistics are those of the global batch.
  *
  * ```ts
  * import { BatchNorm, openDevice, randomKey } from "@codebook/codebook";

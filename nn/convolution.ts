@@ -8,7 +8,7 @@ import { Layer } from "./module.ts";
 
 /** Options of a convolution layer. A single number applies to both axes. */
 export interface Conv2dOptions {
-  /** Key for the initial values. */
+  /** The random key of the initial values. */
   readonly key: RandomKey;
   /** The kernel's size. */
   readonly kernelSize: number | Pair;

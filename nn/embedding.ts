@@ -1,4 +1,4 @@
-/** Embeddings of indices and of times. */
+/** Embeddings of indices, and sinusoidal embeddings of timesteps. */
 import { parameter } from "../core/execute.ts";
 import { normal } from "../core/functions/creation.ts";
 import { gather } from "../core/functions/indexing.ts";
@@ -8,7 +8,7 @@ import { Layer } from "./module.ts";
 
 /** Options of an embedding. */
 export interface EmbeddingOptions {
-  /** Key for the initial values. */
+  /** The random key of the initial values. */
   readonly key: RandomKey;
   /** Their standard deviation; by default 1 (PyTorch's). */
   readonly deviation?: number;
@@ -44,10 +44,10 @@ export class Embedding extends Layer {
   }
 }
 
-/** The longest wavelength of a time embedding, divided by 2π (arXiv 1706.03762, 3.5). */
+/** The longest wavelength of a timestep embedding, divided by 2π (arXiv 1706.03762, 3.5). */
 const LONGEST = 10_000;
 
-/** Sinusoidal embeddings of times, which tell a diffusion model the noise level.
+/** Sinusoidal embeddings of timesteps, which tell a diffusion model the noise level.
  *
  * Source: arXiv 2006.11239, as in its code: with h = ⌊width/2⌋ frequencies f = 10000^(−i/(h − 1)), the sines of time·f,
  * then their cosines, then 0 if the width is odd.

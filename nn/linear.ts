@@ -8,7 +8,7 @@ import { Layer } from "./module.ts";
 
 /** Options of a linear layer. */
 export interface LinearOptions {
-  /** Key for the initial values. */
+  /** The random key of the initial values. */
   readonly key: RandomKey;
   /** Whether to add a bias; by default true. */
   readonly bias?: boolean;

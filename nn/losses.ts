@@ -24,7 +24,7 @@ export function meanAbsoluteError(a: Tensor, b: Tensor): Tensor {
 
 /** Options of the cross-entropy. */
 export interface CrossEntropyOptions {
-  /** Label smoothing (arXiv 1512.00567) in [0, 1], by default 0: this share of each target is spread evenly over all
+  /** Label smoothing (arXiv 1512.00567) in [0, 1], by default 0: this fraction of each target is spread evenly over all
    * classes. */
   readonly smoothing?: number;
 }

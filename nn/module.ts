@@ -6,7 +6,7 @@ import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { partKey } from "./initializers.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** An integer on the host that is part of a module's state, such as a flag or a fill level. */
+/** An integer on the host that is part of a module's state, such as a flag or a number of steps. */
 export class Counter {
   /** The current value, a 32-bit integer. */
   value: number;
@@ -162,7 +162,7 @@ function select(module: Module, wanted: (field: Field) => boolean): Map<string, 
   return found;
 }
 
-/** Calls `hear` for a module and for the modules, tensors and counters in it, once for each. */
+/** Calls `hear` once for a module and for each of the modules, tensors and counters in it. */
 function visit(module: Module, hear: (path: string, value: Module | Field) => void): void {
   const seen = new Set<unknown>();
   const enter = (value: unknown, path: string): void => {
@@ -184,7 +184,7 @@ function visit(module: Module, hear: (path: string, value: Module | Field) => vo
 export interface Context {
   /** Whether the model is training. If so, dropout is on and batch normalisation uses the statistics of the batch. */
   readonly training: boolean;
-  /** Key for the layer's random numbers; different for each layer and step. */
+  /** The key of the layer's random numbers; different for each layer and step. */
   readonly key: RandomKey;
   /** The processes that train together, one by default; all have the same key, each an equal part of the batch. */
   readonly replicas?: Replicas;

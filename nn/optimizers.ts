@@ -13,9 +13,9 @@ export interface Optimizer extends Module {
    */
   step(gradients: readonly Tensor[], learningRate: number): void;
 
-  /** Forgets the moments of a parameter's rows, in proportion to how far the rows were replaced.
+  /** Scales down the moments of a parameter's rows, in proportion to the share of each row that was replaced.
    * @param parameter `[K, ...]`; nothing happens if this optimiser does not update it
-   * @param share float32 `[K]` in [0, 1]: 0 keeps everything, 1 forgets everything
+   * @param share float32 `[K]` in [0, 1]: 0 keeps a row's moments, 1 sets them to zero
    */
   forget(parameter: Tensor, share: Tensor): void;
 }
@@ -46,11 +46,11 @@ export interface AdamOptions {
  * ```
  */
 export class Adam extends Module implements Optimizer {
-  /** How many steps were made. */
+  /** The number of steps so far. */
   readonly steps: Counter = new Counter();
-  /** Moving averages of the gradients, by parameter. */
+  /** Exponential moving averages of the gradients, by parameter. */
   readonly firstMoments: ReadonlyMap<string, Tensor>;
-  /** Moving averages of the squared gradients, by parameter. */
+  /** Exponential moving averages of the squared gradients, by parameter. */
   readonly secondMoments: ReadonlyMap<string, Tensor>;
   readonly #parameters: ReadonlyMap<string, Tensor>;
   readonly #options: Required<Omit<AdamOptions, "decays">>;
@@ -92,7 +92,7 @@ export class Adam extends Module implements Optimizer {
   }
 
   /** Updates every parameter in place, in two operations: parameters with weight decay, and those without.
-   * @throws {TypeError} the number of gradients is not that of the parameters
+   * @throws {TypeError} the number of gradients is not the number of parameters
    */
   step(gradients: readonly Tensor[], learningRate: number): void {
     if (gradients.length !== this.#parameters.size) {
@@ -125,7 +125,8 @@ export class Adam extends Module implements Optimizer {
     }
   }
 
-  /** What weight decay adds to the gradient, and the share that it subtracts from the weights. */
+  /** The factor of the weights that weight decay adds to the gradient, and the fraction of the weights that it
+   * subtracts. */
   protected weightDecay(
     weightDecay: number,
     _learningRate: number,
@@ -143,7 +144,7 @@ export class AdamW extends Adam {
     super(parameters, { ...options, weightDecay: options.weightDecay ?? 0.01 });
   }
 
-  /** Adds nothing to the gradient; returns the share that weight decay subtracts from the weights. */
+  /** Adds nothing to the gradient; weight decay subtracts a fraction of the weights instead. */
   protected override weightDecay(
     weightDecay: number,
     learningRate: number,

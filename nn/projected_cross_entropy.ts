@@ -14,7 +14,7 @@ export interface ProjectedCrossEntropyOptions extends CrossEntropyOptions {
 /** −ln softmax(features·weight)[target] for each row; 0 if the target is negative.
  *
  * If there are more logits than `heldLogits`, they are computed in chunks of rows, and `backward` recomputes each
- * chunk. This takes a third more work for the layer, but only one chunk of logits is in memory at a time.
+ * chunk. The layer then does a third more work, but only one chunk of logits is in memory at a time.
  *
  * ```ts
  * import { openDevice, projectedCrossEntropy } from "@codebook/codebook";

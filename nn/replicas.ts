@@ -11,8 +11,8 @@ import type { Tensor } from "../core/tensor.ts";
  * is bitwise the same on every rank, and the same code serves one process and many. All ranks make the same calls in
  * the same order, with tensors of the same shape.
  *
- * Gradients pass. The loss is the mean of the losses of the ranks. The optimiser step averages the gradients of the
- * ranks in the same way.
+ * Gradients pass through these operations. The global loss is the mean of the ranks' losses, and the optimiser step
+ * averages the ranks' gradients in the same way.
  *
  * ```ts
  * import { openDevice, SINGLE } from "@codebook/codebook";
@@ -85,7 +85,8 @@ export function averageOverRanks(
   return replicas.sumAll(tensors).map((total) => mul(total, 1 / replicas.count));
 }
 
-/** A rank's rows of what one process would draw for the whole batch, all of which every rank draws.
+/** Draws random numbers for a rank's rows of the global batch. Every rank draws the numbers of the whole batch and keeps
+ * its own rows, so the numbers do not depend on the number of processes.
  *
  * ```ts
  * import { drawOwnRows, normal, openDevice, randomKey, SINGLE } from "@codebook/codebook";
@@ -94,8 +95,9 @@ export function averageOverRanks(
  * const noise = drawOwnRows([4, 3], SINGLE, (shape) => normal(device, shape, key));
  * console.log(await noise.floats());
  * ```
- * @param shape of the rank's own, the images along its first axis or along a part of it
- * @param draw gives random numbers of a shape
+ * @param shape the shape of the rank's own part; the first axis runs over its images, or over several rows for each
+ * image
+ * @param draw draws random numbers of a given shape
  */
 export function drawOwnRows(
   shape: Shape,

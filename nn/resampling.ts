@@ -1,4 +1,4 @@
-/** Images made smaller by averaging and larger by bicubic interpolation, on the device. */
+/** Shrinks images by averaging and enlarges them by bicubic interpolation, on the device. */
 import { reshape } from "../core/functions/movement.ts";
 import { matmul } from "../core/functions/products.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -27,7 +27,7 @@ function cubic(distance: number): number {
   return x < 2 ? ((A * x - 5 * A) * x + 8 * A) * x - 4 * A : 0;
 }
 
-/** Output i lies at (i + ½)·from/to − ½ between four inputs; those beyond an edge are the one at the edge. */
+/** Output i lies at (i + ½)·from/to − ½ between four inputs; inputs beyond an edge repeat the one at the edge. */
 function bicubicWeights(from: number, to: number): Weights {
   return Array.from({ length: to }, (_, output) => {
     const place = (output + 0.5) * from / to - 0.5, low = Math.floor(place);
@@ -54,7 +54,7 @@ function resample(images: Tensor, rows: Weights, columns: Weights): Tensor {
   return reshape(resampled, [batch, rows.length, columns.length, channels]);
 }
 
-/** Makes images smaller: each pixel is the mean of those that its part of the image overlaps, as with PyTorch's
+/** Shrinks images: each output pixel is the mean of the input pixels that it overlaps, as in PyTorch's
  * `interpolate(mode="area")`. Differentiable.
  *
  * ```ts
@@ -73,7 +73,7 @@ export function averageTo(images: Tensor, height: number, width: number): Tensor
   return resample(images, averageWeights(rows, height), averageWeights(columns, width));
 }
 
-/** Makes images larger by bicubic interpolation with a = −0.75, as PyTorch's `interpolate(mode="bicubic",
+/** Enlarges images by bicubic interpolation with a = −0.75, as PyTorch's `interpolate(mode="bicubic",
  * align_corners=False)` does. Differentiable.
  *
  * ```ts

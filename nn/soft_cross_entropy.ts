@@ -13,7 +13,7 @@ export interface NearTargets {
   readonly vectors: Tensor;
   /** float32 `[K, D]`: the codes. */
   readonly codes: Tensor;
-  /** τ > 0: how far the targets are spread. */
+  /** τ > 0: the temperature of the targets; a higher one spreads them over more codes. */
   readonly temperature: number;
   /** The largest number of logits in memory at once; by default 2²², 16 MiB. */
   readonly heldLogits?: number;

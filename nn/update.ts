@@ -9,11 +9,11 @@ import type { Schedule } from "./schedules.ts";
 export interface UpdateOptions {
   /** The learning rate of a step, counted from 0. */
   readonly learningRate: Schedule;
-  /** The largest global norm of the gradients; by default no limit. */
+  /** The maximum global norm of the gradients, for clipping; by default no limit. */
   readonly clipNorm?: number;
 }
 
-/** Rows of a parameter that were changed by other means than the gradient. */
+/** Rows of a parameter that were changed by something other than the optimiser, such as a restart of dead codes. */
 export interface ReplacedRows {
   /** The parameter, `[K, ...]`. */
   readonly codes: Tensor;
@@ -56,7 +56,7 @@ export class Update {
   /** Updates every parameter in place.
    * @param gradients in the order of the parameters
    * @param step counted from 0
-   * @param replaced rows that were changed; their old gradients and moments are dropped
+   * @param replaced rows that were changed; their gradients and moments are scaled down by the share that was replaced
    * @param replicas the processes whose gradients are averaged first; by default only this one
    */
   step(

@@ -1,4 +1,4 @@
-/** A check of objects that must name something, such as a type. */
+/** Checks that an object names something, such as its type. */
 import { showSetting } from "./settings.ts";
 
 /** Rejects anything but an object with a string in a certain field.

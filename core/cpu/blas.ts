@@ -26,7 +26,7 @@ export interface Blas {
   readonly path: string;
   /** A description of the library. */
   readonly description: string;
-  /** Sets how many of its own threads a product uses, for the whole process, if the library allows that. */
+  /** Sets how many of the library's own threads a product uses, for the whole process, if the library allows that. */
   setThreads(threads: number): void;
 }
 
@@ -101,8 +101,8 @@ export function gemmSource({ path }: Blas, memory: WebAssembly.Memory): GemmSour
 /** What the kernels import as `gemm`; see assembly/blas/gemm.ts. */
 export type Gemm = (...numbers: number[]) => void;
 
-/** The product of a BLAS on the calling thread. Workers get this function as source text, so it must not use anything
- * from outside. */
+/** Binds a BLAS's matrix product for the calling thread. Workers get this function as source text, so it must not refer
+ * to anything outside its own body. */
 export function bindGemm({ path, symbols, base }: GemmSource): Gemm {
   const { cblas_sgemm } = Deno.dlopen(path, symbols).symbols;
   const rowMajor = 101, asItLies = 111; // and 112 for transposed

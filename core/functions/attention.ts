@@ -1,4 +1,5 @@
-/** Attention: each query takes a weighted mean of values; the weights depend on how well their keys match the query. */
+/** Attention: each query gets a weighted mean of the values, weighted by how well their keys match the query.
+ */
 import { apply } from "../execute.ts";
 import type { Device, Tensor } from "../tensor.ts";
 
@@ -6,7 +7,7 @@ import type { Device, Tensor } from "../tensor.ts";
 export interface AttentionOptions {
   /** Query i of S sees the keys 0 … i + T − S of T: the last query sees the last key. By default it sees all. */
   readonly causal?: boolean;
-  /** The factor of the products of queries and keys; by default 1/√D. */
+  /** The scale of the products of queries and keys; by default 1/√D. */
   readonly scale?: number;
   /** int32 `[S]`: query i sees only the keys before visible[i]; see `blockVisibility`. */
   readonly visible?: Tensor;

@@ -191,7 +191,7 @@ export function silu(x: Tensor): Tensor {
   return mul(x, sigmoid(x));
 }
 
-/** x·Φ(x) with the exact normal distribution function (arXiv 1606.08415). */
+/** x·Φ(x), Φ the exact standard normal cumulative distribution function (arXiv 1606.08415). */
 export function gelu(x: Tensor): Tensor {
   return apply("gelu", [x], {});
 }

@@ -44,7 +44,7 @@ export function segmentCount(indices: Tensor, segments: number): Tensor {
   return apply("segmentCount", [reshape(indices, [indices.size])], { segments });
 }
 
-/** The table `[R, D]` with `updates` `[..., D]` added to its rows at int32 `indices` `[...]`; a new tensor.
+/** Adds `updates` `[..., D]` to the rows of the table `[R, D]` at int32 `indices` `[...]`; returns a new tensor.
  * @throws {TypeError} the shapes do not match
  */
 export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Tensor {
@@ -67,12 +67,12 @@ export interface NearestOptions {
   readonly noise?: RandomKey;
 }
 
-/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`. Similarities are float32. Among
- * equals, the highest index wins, the last one in an ascending sort.
+/** For each query the index of the nearest key: `[N, D]`, `[K, D]` → int32 `[N]`. Similarities are float32. On a tie,
+ * the highest index wins (the last one in an ascending sort).
  *
  * `nearest(features, codebook)` finds the nearest codes, `nearest(codebook, features)` the nearest features. The N × K
- * matrix of similarities is never held in memory. With `noise`, Gumbel numbers are added to the similarities, so that
- * the result is a sample from their softmax (the Gumbel-max trick).
+ * matrix of similarities is never held in memory. With `noise`, Gumbel noise is added to the similarities, so that the
+ * result is a sample from their softmax (the Gumbel-max trick).
  *
  * ```ts
  * import { nearest, openDevice } from "@codebook/codebook";

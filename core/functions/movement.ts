@@ -4,7 +4,7 @@ import type { Pair, PoolAttributes } from "../ops.ts";
 import { resolveAxis, type Shape, showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
-/** The same elements in another shape; one axis may be −1 (inferred). Costs nothing.
+/** The same elements in another shape; one axis may be −1 (inferred). No data are copied.
  *
  * ```ts
  * import { openDevice, reshape } from "@codebook/codebook";

@@ -97,7 +97,7 @@ export function argmax(x: Tensor, axis = -1): Tensor {
 
 /** The element of ascending rank `rank` (0 is the smallest) along an axis; NaN ranks last. Gradients do not pass. */
 export function kthValue(x: Tensor, rank: number, axis = -1): Tensor {
-  const at = resolveAxis(axis, x.shape.length, "take the element of a rank");
+  const at = resolveAxis(axis, x.shape.length, "take the k-th value");
   const shape = x.shape.filter((_, index) => index !== at);
   return reshape(apply("kthValue", [alongMiddle(x, new Set([at])).rows], { rank }), shape);
 }

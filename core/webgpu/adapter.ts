@@ -19,9 +19,9 @@ export interface AdapterLimits {
   readonly maxComputeWorkgroupsPerDimension: number;
 }
 
-/** What is known of an adapter before it is opened. */
+/** What is known about an adapter before it is opened. */
 export interface AdapterReport {
-  /** The adapter's own description of itself, such as "llvmpipe (LLVM 15.0.6, 256 bits)". */
+  /** The adapter's description of itself, such as "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
   /** The vendor as the adapter reports it: a name or a number. */
   readonly vendor: string;

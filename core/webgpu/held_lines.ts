@@ -5,7 +5,7 @@ import type { Launcher } from "./launch.ts";
 export interface HeldLine {
   /** Threads of the workgroup, a power of two. */
   readonly threads: number;
-  /** The number of elements there is room for, at least the length of the line. */
+  /** The number of elements that fit, at least the length of the line. */
   readonly places: number;
 }
 

@@ -23,7 +23,7 @@ export function checkLoops(launcher: Launcher, name: string, turns: number): voi
   const most = loopBudget(launcher);
   if (turns <= most) return;
   throw new RangeError(
-    `Cannot run ${name} on a software adapter: the loops of a thread must take at most ${most} turns, ` +
-      `got ${turns}; the device cpu has no such bound`,
+    `Cannot run ${name} on a software adapter: the loops of a thread must run at most ${most} iterations, ` +
+      `got ${turns}; the device cpu has no such limit`,
   );
 }

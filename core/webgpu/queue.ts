@@ -76,7 +76,7 @@ export class CommandQueue implements Launcher {
     });
     this.#onRefusal = (event) => {
       this.#refusal ??= new Error(
-        `Cannot run on webgpu: the GPU refused a call: ${
+        `Cannot run on webgpu: the GPU rejected a call: ${
           (event as GPUUncapturedErrorEvent).error.message
         }`,
       );

@@ -52,12 +52,12 @@ export async function readTuning(
     }
     return {
       complaint: `ignored ${path}: it names a tiling that this adapter does not have; ` +
-        "`deno task tune` writes it anew",
+        "run `deno task tune` to replace it",
     };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return {};
     const reason = error instanceof Error ? error.message : String(error);
-    return { complaint: `ignored ${path}: ${reason}; \`deno task tune\` writes it anew` };
+    return { complaint: `ignored ${path}: ${reason}; run \`deno task tune\` to replace it` };
   }
 }
 

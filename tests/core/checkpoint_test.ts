@@ -202,7 +202,7 @@ testOnEach(devices, "a checkpoint refuses bodies that it cannot run again", (dev
   const changing = checkpoint((a) => times++ === 0 ? exp(a) : detach(a), x);
   assert.throws(() => backward(sum(changing), [x]), {
     name: "TypeError",
-    message: "Cannot go backward: the body of a checkpoint must compute the same each time, " +
+    message: "Cannot backpropagate: the body of a checkpoint must compute the same each time, " +
       "got [2] first and then [2] without a gradient",
   });
 });

@@ -122,18 +122,18 @@ testOnEach(devices, "only a single value that was recorded goes backward", (devi
   assert.throws(() => backward(x, [x]), {
     name: "TypeError",
     message:
-      "Cannot go backward: the loss must be one value that depends on a parameter, got shape [2]",
+      "Cannot backpropagate: the loss must be one value that depends on a parameter, got shape [2]",
   });
   assert.throws(() => backward(sum(device.tensor([1], [1])), [x]), {
     name: "TypeError",
-    message: "Cannot go backward: the loss must be one value that depends on a parameter, " +
+    message: "Cannot backpropagate: the loss must be one value that depends on a parameter, " +
       "got shape [] without a recorded parameter",
   });
   assert.throws(() => backward(cast(sum(x), "int32"), [x]), TypeError);
   const forgotten = device.tensor([1, 2], [1, 2]);
   assert.throws(() => backward(sum(add(x, forgotten)), [x, forgotten]), {
     name: "TypeError",
-    message: "Cannot go backward: gradients are only kept for parameters, " +
+    message: "Cannot backpropagate: gradients are only kept for parameters, " +
       "got a tensor [1, 2] that parameter() did not mark",
   });
 });
@@ -395,8 +395,8 @@ testOnEach(devices, "what differentiable gradients need is not spent", (device) 
   const x = leaf(device, [1]);
   assert.throws(() => backward(sum(square(x)), [x], { differentiable: true, spent: scope }), {
     name: "TypeError",
-    message: "Cannot go backward: gradients that are differentiable need what the loss was " +
-      "computed from, got a spent scope",
+    message: "Cannot backpropagate: differentiable gradients need the intermediate results of " +
+      "the loss, got a spent scope",
   });
 });
 
@@ -409,7 +409,7 @@ testOnEach(devices, "maxPool's gradient passes only where it is a constant", asy
   assert.deepEqual([...await slope.floats()], [0, 6, 0, 0]);
   assert.throws(() => backward(sum(square(slope)), [x]), {
     name: "TypeError",
-    message: "Cannot go backward: the gradient of maxPool has no gradient itself",
+    message: "Cannot backpropagate: maxPool has no second derivative",
   });
 });
 

@@ -55,7 +55,7 @@ function registerSecond<N extends OperationName>(
     Deno.test(`the gradient of ${name} is not differentiable, and says so`, async () => {
       await assert.rejects(() => checkSecondDifferences(reference, name, rows[0]), {
         name: "TypeError",
-        message: `Cannot go backward: the gradient of ${name} has no gradient itself`,
+        message: `Cannot backpropagate: ${name} has no second derivative`,
       });
     });
     return;

@@ -40,7 +40,7 @@ Deno.test("a file that is broken, or names a tiling of other times, is ignored w
       await Deno.writeTextFile(path, text);
       const broken = await readTuning(ADAPTER, CANDIDATES);
       assert.equal(broken.tilings, undefined, text);
-      assert.match(broken.complaint ?? "", /^ignored .*`deno task tune` writes it anew$/, text);
+      assert.match(broken.complaint ?? "", /^ignored .*run `deno task tune` to replace it$/, text);
     }
   }));
 

@@ -137,7 +137,7 @@ test("a refused call fails every later read", async () => {
   const x = device.tensor([1, 2, 3], [3]), y = device.tensor([1, 2, 3], [3]);
   device.backend.free(y.buffer);
   const product = execute(device, "mul", [x, y], {})[0];
-  const message = /Cannot run on webgpu: the GPU refused a call: /;
+  const message = /Cannot run on webgpu: the GPU rejected a call: /;
   await assert.rejects(product.floats(), message);
   await assert.rejects(x.floats(), message);
   device.close();
@@ -240,8 +240,8 @@ test("what cannot be cut is refused on a software adapter, instead of a wrong re
       {
         name: "RangeError",
         message:
-          `Cannot run ${name} on a software adapter: the loops of a thread must take at most 65000 turns, ` +
-          `got ${turns}; the device cpu has no such bound`,
+          `Cannot run ${name} on a software adapter: the loops of a thread must run at most 65000 iterations, ` +
+          `got ${turns}; the device cpu has no such limit`,
       },
     );
   }

@@ -116,7 +116,7 @@ function load(path: string): Dnn {
   const version = `${major}.${minor}.${patch}`, runtime = view.getUint32(24);
   if (major !== 2) throw new Error(`its version is ${version}`);
   if (runtime === OPEN_MP ? symbols.omp_set_num_threads === null : runtime !== SEQUENTIAL) {
-    throw new Error(`its threads are of the kind ${runtime}`);
+    throw new Error(`its threading runtime is of kind ${runtime}`);
   }
   const engine = created((to) => symbols.dnnl_engine_create(to, CPU, 0n));
   const dnn: Dnn = {
@@ -170,8 +170,8 @@ export function findDnn(choice: string): Dnn | undefined {
 /** What the kernels import as `execute`; see assembly/dnn/tasks.ts. */
 export type Execute = (primitive: bigint, count: number, operands: bigint) => void;
 
-/** Runs primitives on the calling thread only. Workers get this function as source text, so it must not use anything
- * from outside. */
+/** Runs primitives on the calling thread only. Workers get this function as source text, so it must not refer to
+ * anything outside its own body. */
 export function bindExecute({ path, symbols, engine }: ExecuteSource): Execute {
   const library = Deno.dlopen(path, symbols).symbols;
   library.omp_set_num_threads?.(1);

@@ -40,7 +40,7 @@ export const MOST_PIECES = 32;
 const WORTH = 4e6;
 /** The minimum number of rows of y in a band. */
 const FEWEST_ROWS = 8;
-/** Over how many pixels of y a filter gradient is summed before it is added to others. */
+/** The number of pixels of y that are summed into one partial filter gradient. */
 const FILTER_PIXELS = 1024;
 /** The maximum memory in bytes for the gradients of pieces, if there are more than four. */
 const FILTER_BYTES = 1 << 25;

@@ -16,7 +16,7 @@ const COLUMNS = 8;
 const MOST_ROWS = 96;
 const TILE = 64;
 const ENOUGH_TASKS = 16;
-/** The longest sequences and the widest heads of which a task takes a whole head. */
+/** The maximum sequence length and head width for which one task computes a whole head. */
 const SHORT = 96, NARROW = 256;
 const SHORT_SCALE = 17; // in words: where the module expects the scale then
 /** The size of a thread's scratch memory for a task, in floats. */
@@ -56,7 +56,7 @@ interface Run {
   readonly visible: Tensor | undefined;
 }
 
-/** Whether a task takes a whole head; see assembly/short_attention.ts. */
+/** Whether one task computes a whole head; see assembly/short_attention.ts. */
 const isShort = ({ shape: [, queries, , width] }: Tensor, { shape: [, keys] }: Tensor): boolean =>
   Math.max(queries, keys) <= SHORT && width <= NARROW;
 

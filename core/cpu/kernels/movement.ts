@@ -16,7 +16,7 @@ interface Side {
   readonly offset?: number;
 }
 
-const WORD = 10; // in words: where the module leaves room for a word that fills
+const WORD = 10; // in words: where the module reserves a word for the fill value
 const WALK_TABLE = 32; // in words: where it expects the outer axes
 const MOST_AXES = 160;
 

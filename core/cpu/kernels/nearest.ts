@@ -18,7 +18,7 @@ export function nearestKernels(
       const [count, depth] = queries.shape, size = keys.shape[0];
       if (depth > LONGEST) {
         throw new RangeError(
-          `Cannot find the nearest on cpu: vectors must have at most ${LONGEST} elements, got ${depth}`,
+          `Cannot find nearest keys on cpu: vectors must have at most ${LONGEST} elements, got ${depth}`,
         );
       }
       const padded = Math.ceil(size / PANEL) * PANEL;

@@ -1,4 +1,4 @@
-/** Random numbers; `core/random.ts` says which Philox word makes which element. */
+/** Random numbers; `core/random.ts` defines which Philox word makes which element. */
 import type { Kernel, View } from "../../backend.ts";
 import type { Attributes } from "../../ops.ts";
 import { permutation, type RandomKey } from "../../random.ts";

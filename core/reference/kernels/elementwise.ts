@@ -40,7 +40,7 @@ function erf(x: number): number {
   return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
 }
 
-/** Φ(x), the normal distribution function. */
+/** Φ(x), the standard normal cumulative distribution function. */
 function normalShare(x: number): number {
   return 0.5 + 0.5 * erf(x * Math.SQRT1_2);
 }

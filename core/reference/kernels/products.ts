@@ -3,8 +3,8 @@ import type { Attributes, ConvAttributes } from "../../ops.ts";
 import type { Shape } from "../../shape.ts";
 import { floats, type ReferenceKernel } from "../buffer.ts";
 
-/** out[b, m, n] = Σₖ a[b, m, k] · b[b, k, n]; a transposed operand swaps its last two indices, and a batch of 1
- * serves every b. */
+/** out[b, m, n] = Σₖ a[b, m, k] · b[b, k, n]; a transposed operand swaps its last two indices, and a batch of 1 is used
+ * for every b. */
 const matmul: ReferenceKernel<Attributes["matmul"]> = ([left, right], [output], attributes) => {
   const { transposeA, transposeB } = attributes;
   const a = floats(left), b = floats(right), out = floats(output);

@@ -1,4 +1,4 @@
-/** Random numbers; `core/random.ts` says which Philox word makes which element. */
+/** Random numbers; `core/random.ts` defines which Philox word makes which element. */
 import type { Attributes } from "../../ops.ts";
 import { boxMuller, permutation, philox, type RandomKey, unitInterval } from "../../random.ts";
 import { floats, ints, type ReferenceKernel } from "../buffer.ts";
