@@ -507,7 +507,7 @@ export abstract class CodeGenerator<
   #checkCompletes(): void {
     if (this.#options.stage1.grid === undefined) return;
     throw new RangeError(
-      "Cannot complete images: each position must have its own codes, got codes of whole grids",
+      "Cannot complete images: each position must have its own codes, got codes that cover whole grids",
     );
   }
 

@@ -16,7 +16,7 @@ export function gridOf(
 export function checkPositions({ grid }: FirstStage, what: string): void {
   if (grid === undefined) return;
   throw new RangeError(
-    `Cannot make ${what}: each position must have its own codes, got a first stage with codes of whole grids; ` +
+    `Cannot make ${what}: each position must have its own codes, got a first stage with codes that cover whole grids; ` +
       "--objective.type next-scale takes those of a multi-scale quantizer",
   );
 }

@@ -109,7 +109,7 @@ const REMEDIES = [
   ["features of a bounded size", "normalization", "none", "batch"],
   ["replacing dead codes by features", "replaceBelow", 0, 1],
   ["starting the codes at the features", "initialization", "uniform", "kmeans"],
-  ["a look-up in fewer dimensions", "lookupDim", null, 8],
+  ["a lookup in fewer dimensions", "lookupDim", null, 8],
 ] as const;
 
 /** The warning for a collapsed codebook. It suggests the remedies that the quantiser supports and does not use yet.

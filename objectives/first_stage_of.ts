@@ -28,6 +28,6 @@ export function firstStageOf(
   const [rows, columns] = grid.map((side) => side * downsampling);
   if (rows === height && columns === width) return stage1;
   throw new RangeError(
-    `Cannot make ${what}: the images must be ${rows}×${columns}, as the first stage has codes of whole grids of that size, got ${height}×${width}`,
+    `Cannot make ${what}: the images must be ${rows}×${columns}, as the first stage has codes that cover whole grids of that size, got ${height}×${width}`,
   );
 }

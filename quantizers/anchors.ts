@@ -17,7 +17,7 @@ export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom", "distinct"] 
 /** The name of a way to sample anchors. */
 export type AnchorSampling = typeof ANCHOR_SAMPLINGS[number];
 
-/** Chooses an anchor, a feature, for every code. */
+/** Chooses an anchor for every code: one of the features. */
 export abstract class Anchors extends Module {
   /** Samples one anchor per code.
    * @param features float32 `[N, D]`, from this batch; features that are not finite never become anchors
@@ -42,12 +42,12 @@ function similarFeatures(
   return gather(rows, nearest(codebook, candidates, options));
 }
 
-/** For each code, the most similar feature of the batch, under the distance that the look-up uses. */
+/** For each code, the most similar feature of the batch, under the distance that the lookup uses. */
 export class ClosestAnchors extends Anchors {
   readonly #distance: Distance;
 
   /** Sets the distance.
-   * @param distance the one that the look-up uses
+   * @param distance the one that the lookup uses
    */
   constructor(distance: Distance) {
     super();
@@ -65,7 +65,7 @@ export class ProbabilisticAnchors extends Anchors {
   readonly #distance: Distance;
 
   /** Sets the distance.
-   * @param distance the one that the look-up uses
+   * @param distance the one that the lookup uses
    */
   constructor(distance: Distance) {
     super();
@@ -78,8 +78,8 @@ export class ProbabilisticAnchors extends Anchors {
   }
 }
 
-/** Different features of the batch, drawn uniformly, so that no two dead codes move to the same place. With more codes
- * than features, features repeat. This sampling is this toolkit's own; it needs no look-up and no pool. */
+/** Distinct features of the batch, drawn uniformly, so that no two dead codes move to the same place. With more codes
+ * than features, features repeat. This sampling is specific to this toolkit; it needs no lookup and no pool. */
 export class DistinctAnchors extends Anchors {
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
@@ -89,9 +89,9 @@ export class DistinctAnchors extends Anchors {
 
 /** Features from a pool of size K that also holds features of earlier batches. */
 export class PooledAnchors extends Anchors {
-  /** `[K, D]`: the pool; places not yet filled are uniform in (−1/K, 1/K). */
+  /** `[K, D]`: the pool; entries not yet filled are uniform in (−1/K, 1/K). */
   readonly pool: Tensor;
-  /** How many places of the pool are filled. */
+  /** The number of filled entries of the pool. */
   readonly filled: Counter = new Counter();
 
   /** Makes an empty pool.
@@ -104,8 +104,8 @@ export class PooledAnchors extends Anchors {
   }
 
   /** Adds the batch to the pool and returns the pool: `[N, D]` → `[K, D]`. With a mask, the host does not know how many
-   * features the batch holds, so the pool becomes K of them, drawn with replacement. A batch without a finite feature
-   * does not change the pool. */
+   * features the batch holds, so K of them, drawn with replacement, replace the whole pool. A batch without a finite
+   * feature does not change the pool. */
   sample(features: Tensor, _codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     const size = this.pool.shape[0];
     const any = isAny(usableRows(features, mask).present);
@@ -126,11 +126,11 @@ export class PooledAnchors extends Anchors {
   }
 }
 
-/** Where each place of the pool takes its next value from: place k of the pool (k), or feature n of the batch (size +
+/** The source of the next value of each entry of the pool: entry k of the pool (k), or feature n of the batch (size +
  * n).
  *
- * With more features than places, each place draws a feature, with replacement. Otherwise the features fill the free
- * places first; the rest overwrite random places, each at most once.
+ * With more features than entries, each entry draws a feature, with replacement. Otherwise the features fill the free
+ * entries first; the others overwrite random entries, each at most once.
  */
 export function poolSources(
   size: number,

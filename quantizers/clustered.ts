@@ -20,7 +20,7 @@ export interface ClusteredSettings extends CodebookSettings, ReanchoringOptions 
   readonly contrastive: boolean;
   /** Temperature of the contrastive loss. */
   readonly temperature: number;
-  /** Whether the optimiser's moments of a moved code shrink by the share α. */
+  /** Whether the optimiser's moments of a moved code are scaled by 1 − α. */
   readonly resetMoments: boolean;
 }
 

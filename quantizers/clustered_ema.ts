@@ -1,4 +1,4 @@
-/** The clustered codebook whose codes are moving averages. */
+/** The clustered codebook with codes learned by exponential moving averages (EMA). */
 import * as z from "zod";
 import { assign } from "../core/execute.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -12,7 +12,7 @@ import { INITIALIZATIONS, type QuantizerMethod } from "./method.ts";
 import type { Move } from "./quantizer.ts";
 import { lerpRows, Reanchoring } from "./reanchoring.ts";
 
-/** The settings of a clustered codebook of moving averages; `quantizerDefaults("clustered-ema")` gives the defaults. */
+/** The settings of a clustered EMA codebook; `quantizerDefaults("clustered-ema")` gives the defaults. */
 export interface ClusteredEmaSettings extends EmaSettings {
   /** How anchors are sampled. */
   readonly anchor: AnchorSampling;
@@ -27,16 +27,18 @@ export interface ClusteredEmaOptions extends Partial<ClusteredEmaSettings> {
 /** ε of the re-anchoring, as in the clustered codebook (arXiv 2307.15139). */
 const REANCHORING_EPSILON = 1e-3;
 
-/** Codes in use are moving averages of the features that choose them (`EmaQuantizer`). Dead codes move to anchors at
- * every step, by the rule of the clustered codebook (`Reanchoring`). Their averages restart in proportion to how far
- * they move:
+/** Codes in use are exponential moving averages of the features assigned to them (`EmaQuantizer`). Dead codes move to
+ * anchors at every step, by the rule of the clustered codebook (`Reanchoring`). Their averages restart in proportion to
+ * how far they move:
  *
  *     e_k ← (1 − α_k)·e_k + α_k·ẑ_k,  N_k ← (1 − α_k)·N_k + α_k,  m_k ← (1 − α_k)·m_k + α_k·e_k
  *
- * With the gradient, a code moves by about the learning rate per step in each dimension. While the encoder learns,
- * features move faster than that, so codes lag behind and few of them are nearest to any feature. Averages do not lag.
+ * A code that learns by gradient moves by about the learning rate per step in each dimension. While the encoder learns,
+ * features move faster than that, so such codes lag behind, and few of them are nearest to any feature. EMA codes do
+ * not lag.
  *
- * Source: arXiv 2307.15139 with the codebook of arXiv 1711.00937, appendix A.1; the combination is this toolkit's own.
+ * Source: arXiv 2307.15139 with the codebook of arXiv 1711.00937, appendix A.1; the combination is specific to this
+ * toolkit.
  *
  * ```ts
  * import { ClusteredEmaQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -58,7 +60,7 @@ export class ClusteredEmaQuantizer extends EmaQuantizer {
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: ClusteredEmaOptions) {
-    const action = "make a clustered codebook of moving averages";
+    const action = "make a clustered EMA codebook";
     const { anchor, ...averages } = readSettings(clusteredEmaMethod.schema, options, action);
     super(device, { ...averages, key });
     const rule = { anchor, decay: averages.decay, epsilon: REANCHORING_EPSILON, online: true };
@@ -89,7 +91,7 @@ export const clusteredEmaMethod: QuantizerMethod<ClusteredEmaSettings> = {
     initialization: z.enum(INITIALIZATIONS).default("kmeans")
       .describe("initial codes: uniform near 0, or k-means centres of the first batch"),
     decay: z.number().min(0).lt(1).default(0.95)
-      .describe("γ: the decay of the moving averages and of the average usage"),
+      .describe("γ: the decay of the exponential moving averages of the codes and of their usage"),
     anchor: z.enum(ANCHOR_SAMPLINGS).default("closest")
       .describe("how to sample the features that dead codes are moved to"),
   }),

@@ -1,4 +1,4 @@
-/** A wrapper that blends the codes in gradually at the start of training. */
+/** A wrapper that gradually replaces the features by their codes at the start of training. */
 import * as z from "zod";
 import { add, mul } from "../core/functions/elementwise.ts";
 import { readSettings } from "../settings/settings.ts";
@@ -8,7 +8,7 @@ import type { QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
 import { WrappedQuantizer } from "./wrapped.ts";
 
-/** For the first training steps, returns a mixture of the features and their codes. The share of the codes grows from 0
+/** For the first training steps, returns a mixture of the features and their codes. The weight of the codes grows from 0
  * to 1. Losses, indices and updates are those of the inner quantiser from the start. So the encoder and the decoder can
  * learn before the codebook limits them. In evaluation and after the warm-up, it behaves like the inner quantiser.
  *

@@ -186,10 +186,10 @@ export abstract class CodebookQuantizer<Settings extends CodebookSettings = Code
     if (this.settings.frozen) return [];
     if (this.awaitsBatch) {
       throw new Error(
-        "Cannot update the codebook: begin must have started its codes by k-means, got no begin",
+        "Cannot update the codebook: begin must have initialised its codes by k-means, got no call of begin",
       );
     }
-    // Where nothing learns, the rows of the other ranks need not come here.
+    // If nothing is learned here, this rank does not need the rows of the other ranks.
     const learns = this.learn !== CodebookQuantizer.prototype.learn;
     if (!learns && this.deadCodes === undefined) return [];
     return withoutGradients(() => {

@@ -19,7 +19,7 @@ import {
 export interface CompositeOptions {
   /** Makes an inner quantiser, with the random initial values of the given key. */
   readonly inner: (key: RandomKey) => Quantizer;
-  /** How many codes there are per feature. */
+  /** The number of codes per feature. */
   readonly count: number;
   /** Whether all codes come from one inner quantiser. */
   readonly shared: boolean;
@@ -27,11 +27,11 @@ export interface CompositeOptions {
   readonly key: RandomKey;
 }
 
-/** A quantiser made of inner quantisers. Its codes are those of all inner ones. With separate inner quantisers of K'
- * codes each, code k of the p-th is number p·K' + k, so that usage and perplexity count every code.
+/** A quantiser made of inner quantisers. Its codes are the codes of all inner quantisers. With separate inner quantisers
+ * of K' codes each, code k of the p-th one has the index p·K' + k, so that usage and perplexity count every code.
  */
 export abstract class CompositeQuantizer extends Quantizer {
-  /** How many codes there are in all: K', or with separate inner quantisers `count`·K'. */
+  /** The total number of codes: K', or with separate inner quantisers `count`·K'. */
   readonly codebookSize: number;
   /** The inner quantisers; only one if it is shared. */
   readonly parts: readonly Quantizer[];
@@ -39,7 +39,7 @@ export abstract class CompositeQuantizer extends Quantizer {
   protected readonly count: number;
 
   /** Makes the inner quantisers.
-   * @throws {RangeError} their codes are of whole grids
+   * @throws {RangeError} their codes cover whole grids
    */
   constructor({ inner, count, shared, key }: CompositeOptions) {
     super();
@@ -48,23 +48,23 @@ export abstract class CompositeQuantizer extends Quantizer {
     this.parts = Array.from({ length }, (_, part) => inner(partKey(key, part)));
     if (this.parts[0].grid !== undefined) {
       throw new RangeError(
-        "Cannot make a quantizer of quantizers: the inner one must code each feature by itself, got one whose codes are of whole grids",
+        "Cannot make a quantizer of quantizers: the inner one must code each feature separately, got one whose codes cover whole grids",
       );
     }
     this.codebookSize = length * this.parts[0].codebookSize;
   }
 
-  /** `[count]`, followed by those of the inner quantisers. */
+  /** `[count]`, followed by the code axes of the inner quantisers. */
   override get codeAxes(): Shape {
     return [this.count, ...this.parts[0].codeAxes];
   }
 
-  /** That of the inner quantisers. */
+  /** The number of choices of each inner quantiser. */
   override get choices(): number {
     return this.parts[0].choices;
   }
 
-  /** Those of the inner quantisers, one after another. */
+  /** The code starts of the inner quantisers, one after another. */
   override get codeStarts(): readonly number[] {
     return Array.from({ length: this.count }, (_, code) => {
       const before = this.parts.length === 1 ? 0 : code * this.#partSize;
@@ -79,7 +79,7 @@ export abstract class CompositeQuantizer extends Quantizer {
     return rest.length === 0 ? first : concatenate([first, ...rest as Tensor[]]);
   }
 
-  /** That of the inner quantisers. */
+  /** The reconstruction loss of the inner quantisers. */
   override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
     return this.parts[0].reconstructionLoss(mse, images);
   }
@@ -103,7 +103,8 @@ export abstract class CompositeQuantizer extends Quantizer {
     this.parts[part].begin(features, innerContext(context, features, draw));
   }
 
-  /** Features in the form an inner quantiser compares: float32 `[..., D'']`, with its own code axes before the last. */
+  /** Features in the form that an inner quantiser compares with its codes: float32 `[..., D'']`, with its own code axes
+   * before the last. */
   protected comparedPart(part: number, features: Tensor, context: QuantizeContext): Tensor {
     return this.parts[part].compared(features, innerContext(context, features, part));
   }

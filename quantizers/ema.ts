@@ -1,4 +1,4 @@
-/** The codebook of moving averages (arXiv 1711.00937, appendix A.1). */
+/** The codebook learned by exponential moving averages (EMA; arXiv 1711.00937, appendix A.1). */
 import * as z from "zod";
 import { assign, detach } from "../core/execute.ts";
 import { ones } from "../core/functions/creation.ts";
@@ -15,12 +15,12 @@ import { type CodebookSettings, codebookSettings, type QuantizerMethod } from ".
 import type { Move, QuantizeContext } from "./quantizer.ts";
 import { commitmentLoss } from "./codebook_losses.ts";
 
-/** The settings of a codebook of moving averages; `quantizerDefaults("ema")` gives the defaults. No gradient moves its
- * codes, so it has no `orthogonality`. */
+/** The settings of an EMA codebook; `quantizerDefaults("ema")` gives the defaults. Its codes do not learn by gradient,
+ * so it has no `orthogonality`. */
 export interface EmaSettings extends Omit<CodebookSettings, "orthogonality"> {
-  /** γ: the decay of the moving averages. */
+  /** γ: the decay of the exponential moving averages. */
   readonly decay: number;
-  /** ε of the Laplace smoothing: what it adds to each code's count. */
+  /** ε: the count that Laplace smoothing adds to each code. */
   readonly epsilon: number;
 }
 
@@ -30,13 +30,13 @@ export interface EmaOptions extends Partial<EmaSettings> {
   readonly key: RandomKey;
 }
 
-/** Each code is the moving average of the features that chose it. The codes do not learn by gradient: there is a
- * commitment loss, but no codebook loss.
+/** Each code is the exponential moving average of the features assigned to it. The codes do not learn by gradient: there
+ * is a commitment loss, but no codebook loss.
  *
  * Source: arXiv 1711.00937, appendix A.1, with the Laplace smoothing of its implementation (arXiv 1906.00446):
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k
- *     m_k ← γ·m_k + (1 − γ)·Σ z, over the features that chose k
+ *     m_k ← γ·m_k + (1 − γ)·Σ z, over the features assigned to k
  *     e_k = m_k / N̂_k,  N̂_k = (N_k + ε)/(ΣN + K·ε)·ΣN
  *
  * N starts at 1 and m at the initial codes; a replaced code starts again the same way. After about a thousand steps
@@ -56,7 +56,7 @@ export interface EmaOptions extends Partial<EmaSettings> {
  * ```
  */
 export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettings> {
-  /** N_k, `[K]`: the average number of features per batch that chose each code. */
+  /** N_k, `[K]`: the average number of features per batch assigned to each code. */
   readonly clusterSizes: Tensor;
   /** m_k, `[K, D]`: the sums of those features. */
   readonly clusterSums: Tensor;
@@ -65,7 +65,7 @@ export class EmaQuantizer extends CodebookQuantizer<EmaSettings & CodebookSettin
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: EmaOptions) {
-    const settings = readSettings(emaMethod.schema, options, "make a codebook of moving averages");
+    const settings = readSettings(emaMethod.schema, options, "make an EMA codebook");
     super(device, { ...settings, orthogonality: 0 }, key);
     this.codebook.requiresGradient = false;
     this.clusterSizes = ones(device, [this.codebookSize]);
@@ -110,9 +110,11 @@ const { orthogonality: _, ...settings } = codebookSettings("l2");
 export const emaMethod: QuantizerMethod<EmaSettings> = {
   schema: z.strictObject({
     ...settings,
-    decay: z.number().min(0).lt(1).default(0.99).describe("γ: the decay of the moving averages"),
+    decay: z.number().min(0).lt(1).default(0.99).describe(
+      "γ: the decay of the exponential moving averages",
+    ),
     epsilon: z.number().positive().default(1e-5)
-      .describe("ε of the Laplace smoothing: what it adds to each code's count"),
+      .describe("ε: the count that Laplace smoothing adds to each code"),
   }),
   make: (device, settings, key) => new EmaQuantizer(device, { ...settings, key }),
 };

@@ -19,8 +19,8 @@ import { maskFeatures, weighLosses } from "./masks.ts";
 /** The largest squared length of a feature that counts as finite. Sums of many such squares do not overflow float32. */
 const GREATEST_SQUARE = 1e30;
 
-/** Finds the finite features: every value is finite, and the length is at most 1e15, so that distances and statistics
- * do not overflow float32.
+/** Finds the finite features: those with only finite values and a length of at most 1e15, so that distances and
+ * statistics do not overflow float32.
  * @param features float32 `[..., D]`
  * @returns int32 `[...]`: 1 for a finite one, 0 for any other
  */
@@ -31,7 +31,7 @@ export function finiteRows(features: Tensor): Tensor {
   });
 }
 
-/** A batch of features, with marks for which are finite and present. */
+/** A batch of features, with masks that tell which are finite and which are present. */
 export interface SortedFeatures {
   /** float32 `[..., D]`: the features, zeros at the padding. */
   readonly values: Tensor;

@@ -15,7 +15,7 @@ import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts"
 
 /** The settings of a finite scalar quantiser; `quantizerDefaults("fsq")` gives the defaults. */
 export interface FSQSettings {
-  /** L: how many values each channel can take. D is the number of entries, K their product. */
+  /** L: the number of levels of each channel. D is the number of entries, K their product. */
   readonly levels: readonly number[];
 }
 
@@ -25,7 +25,7 @@ const EPSILON = 1e-3;
 /** Rounds each channel to one of `levels[i]` values. The codebook is the grid of these values: nothing is learned, no
  * code can die, and the only loss is the reconstruction loss.
  *
- * Source: arXiv 2309.15505, App. A.1. Differs: nothing.
+ * Source: arXiv 2309.15505, App. A.1, without changes.
  *
  *     hᵢ = (Lᵢ − 1)(1 − ε)/2    oᵢ = ½ where Lᵢ is even, else 0    ε = 1e−3
  *     bound(z)ᵢ = hᵢ·tanh(zᵢ + tan(oᵢ/hᵢ)) − oᵢ
@@ -125,7 +125,7 @@ export class FSQQuantizer extends Quantizer {
 export const fsqMethod: QuantizerMethod<FSQSettings> = {
   schema: z.strictObject({
     levels: z.array(z.int().min(2)).min(1).default([8, 5, 5, 5])
-      .describe("L: how many values each channel can take"),
+      .describe("L: the number of levels of each channel"),
   }),
   make: (device, settings) => new FSQQuantizer(device, settings),
 };

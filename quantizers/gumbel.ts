@@ -22,10 +22,10 @@ import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts"
 
 /** The settings of a Gumbel-softmax quantiser; `quantizerDefaults("gumbel")` gives the defaults. */
 export interface GumbelSettings extends CodebookSizes {
-  /** Whether the decoder gets a single code in training, with the gradient of the soft choice, or the soft choice
+  /** Whether the decoder gets a single code in training (with the gradient of the relaxed sample), or the relaxed sample
    * itself. */
   readonly hard: boolean;
-  /** Weight of the divergence of the choice from the uniform distribution. */
+  /** Weight of the KL divergence of the code distribution from the uniform distribution. */
   readonly klWeight: number;
   /** τ at the first step. */
   readonly initialTemperature: number;
@@ -41,10 +41,10 @@ export interface GumbelOptions extends Partial<GumbelSettings> {
   readonly key: RandomKey;
 }
 
-/** Draws a code for each feature, with probabilities from a linear layer (a 1×1 convolution). The draw is relaxed to a
- * softmax, so that gradients pass. Encoder, linear layer and codes learn from the reconstruction.
+/** Samples a code for each feature, with logits from a linear layer (a 1×1 convolution). The sample is relaxed to a
+ * softmax, so that gradients pass. The encoder, the linear layer and the codes learn from the reconstruction loss.
  *
- * Source: arXiv 1611.01144, sections 2.1 and 2.2; the divergence term as in DALL·E (arXiv 2102.12092).
+ * Source: arXiv 1611.01144, sections 2.1 and 2.2; the KL term as in DALL·E (arXiv 2102.12092).
  *
  *     ℓ = W·z + b    q = softmax(ℓ)    k = argmax(ℓ + g), g standard Gumbel
  *     y = softmax((ℓ + g)/τ)    τ = max(floor, τ₀·exp(−r·step))
@@ -131,7 +131,7 @@ export class GumbelQuantizer extends Quantizer {
     return this.codebook;
   }
 
-  /** The drawn codes with the gradient of the relaxed draw, or the relaxed draw itself. */
+  /** The sampled codes with the gradient of the relaxed sample, or the relaxed sample itself. */
   #soften(codes: Tensor, drawn: Tensor, step: number, mask: Tensor | undefined): Tensor {
     const { hard, initialTemperature, temperatureDecay, temperatureFloor } = this.#settings;
     const now = Math.max(temperatureFloor, initialTemperature * Math.exp(-temperatureDecay * step));
@@ -149,7 +149,7 @@ export const gumbelMethod: QuantizerMethod<GumbelSettings> = {
     hard: z.boolean().default(true)
       .describe("whether the decoder gets a single code in training (true) or a mixture (false)"),
     klWeight: z.number().min(0).default(5e-4)
-      .describe("the weight of the divergence from the uniform distribution"),
+      .describe("the weight of the KL divergence from the uniform distribution"),
     initialTemperature: z.number().positive().default(1).describe(
       "τ: the temperature at the first step",
     ),

@@ -1,4 +1,4 @@
-/** Functions for methods that draw codes from a softmax over all codes. */
+/** Functions for methods that sample codes from a softmax over all codes. */
 import { add, exp, log, mul, neg, sub } from "../core/functions/elementwise.ts";
 import { uniform } from "../core/functions/creation.ts";
 import { logsumexp, sum } from "../core/functions/reductions.ts";

@@ -15,11 +15,11 @@ export interface HardFeaturesOptions extends Partial<HardFeaturesSettings> {
   readonly key: RandomKey;
 }
 
-/** The plain quantiser, with dead codes replaced. A code is dead if, by a moving average, fewer than one feature per
- * batch chooses it. It is replaced by a random feature of the batch (`DeadCodes`).
+/** The plain quantiser, with dead codes replaced. A code is dead if, by an exponential moving average, fewer than one
+ * feature per batch is assigned to it. It is replaced by a random feature of the batch (`DeadCodes`).
  *
- * Source: arXiv 2005.00341 (Jukebox), as in the ablation of arXiv 2307.15139. Differs: a replaced code's count and its
- * optimiser moments are reset.
+ * Source: arXiv 2005.00341 (Jukebox), as in the ablation of arXiv 2307.15139. Unlike there, the count and the optimiser
+ * moments of a replaced code are reset.
  *
  * ```ts
  * import { HardFeaturesQuantizer, openDevice, randomKey } from "@codebook/codebook";
@@ -37,7 +37,7 @@ export class HardFeaturesQuantizer extends CodebookQuantizer {
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: HardFeaturesOptions) {
-    const action = "make a codebook of hard features";
+    const action = "make a hard-features codebook";
     super(device, readSettings(hardFeaturesMethod.schema, options, action), key);
   }
 }

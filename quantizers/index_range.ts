@@ -12,7 +12,7 @@ export function checkIndices(indices: Tensor, codebookSize: number): void {
   const [least, greatest] = range;
   if (least >= -1 && greatest < codebookSize) return;
   throw new RangeError(
-    `Cannot look codes up: every index must be in [0, ${codebookSize}), or −1 for padding, got ${
+    `Cannot look up codes: every index must be in [0, ${codebookSize}), or −1 for padding, got ${
       least < -1 ? least : greatest
     }`,
   );

@@ -1,4 +1,4 @@
-/** k-means, to start codes where the features are. */
+/** k-means, for the initialisation of codes. */
 import {
   add,
   cast,

@@ -1,4 +1,4 @@
-/** Look-up-free quantisation (arXiv 2310.05737). */
+/** Lookup-free quantisation (arXiv 2310.05737). */
 import * as z from "zod";
 import { straightThrough } from "../core/execute.ts";
 import {
@@ -30,9 +30,9 @@ import type { QuantizerMethod } from "./method.ts";
 import { type QuantizeContext, type Quantized, Quantizer } from "./quantizer.ts";
 import { commitmentLoss } from "./codebook_losses.ts";
 
-/** The settings of a look-up-free quantiser; `quantizerDefaults("lfq")` gives the defaults. */
+/** The settings of a lookup-free quantiser; `quantizerDefaults("lfq")` gives the defaults. */
 export interface LFQSettings {
-  /** D: how many signs a code consists of; K = 2^D. */
+  /** D: the number of bits (signs) of a code; K = 2^D. */
   readonly bits: number;
   /** β: the weight of the commitment loss. */
   readonly commitmentWeight: number;
@@ -40,12 +40,12 @@ export interface LFQSettings {
   readonly entropyWeight: number;
   /** γ: the weight of the batch's entropy relative to that of the samples. */
   readonly diversityWeight: number;
-  /** τ: how soft the choice of a code is in the entropy terms. */
+  /** τ: the temperature of the softmax over codes in the entropy terms. */
   readonly entropyTemperature: number;
 }
 
-/** Takes the sign of each channel. The codes are the corners of a hypercube and are not learned. Entropy terms in the
- * loss reward the use of all corners.
+/** Quantises each channel to its sign. The codes are the corners of a hypercube and are not learned. Entropy terms in
+ * the loss encourage the use of all codes.
  *
  * Source: arXiv 2310.05737, section 3.1. With q(c | z) = softmax over the corners c ∈ {−1, 1}ᴰ of −‖z − c‖²/τ:
  *
@@ -82,7 +82,7 @@ export class LFQQuantizer extends Quantizer {
    */
   constructor(options: Partial<LFQSettings> = {}) {
     super();
-    this.#settings = readSettings(lfqMethod.schema, options, "make a look-up-free quantizer");
+    this.#settings = readSettings(lfqMethod.schema, options, "make a lookup-free quantizer");
     this.codebookDim = this.#settings.bits;
     this.codebookSize = 2 ** this.codebookDim;
     this.#levels = Array(this.codebookDim).fill(2);
@@ -172,14 +172,14 @@ function meanCornerShares(features: Tensor, weights: Tensor, temperature: number
 export const lfqMethod: QuantizerMethod<LFQSettings> = {
   schema: z.strictObject({
     bits: z.int().min(1).max(20).default(9)
-      .describe("D: how many signs a code consists of; there are 2^D codes"),
+      .describe("D: the number of bits (signs) of a code; there are 2^D codes"),
     commitmentWeight: z.number().min(0).default(0.25)
       .describe("β: the weight of the commitment loss"),
     entropyWeight: z.number().min(0).default(0.1).describe("the weight of both entropy terms"),
     diversityWeight: z.number().min(0).default(1)
       .describe("γ: the weight of the batch's entropy relative to that of the samples"),
     entropyTemperature: z.number().positive().default(1)
-      .describe("τ: how soft the choice of a code is in the entropy terms"),
+      .describe("τ: the temperature of the softmax over codes in the entropy terms"),
   }),
   make: (_device, settings) => new LFQQuantizer(settings),
 };

@@ -1,4 +1,4 @@
-/** What the registry holds for each method: its settings and a function that makes it. */
+/** An entry of the registry of methods: the schema of its settings, and a function that makes the quantiser. */
 import * as z from "zod";
 import type { Distance } from "../core/ops.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -66,18 +66,19 @@ export type Initialization = typeof INITIALIZATIONS[number];
 export interface CodebookSettings extends CodebookSizes {
   /** β: the weight of the commitment loss. */
   readonly commitmentWeight: number;
-  /** The distance that finds the nearest code. The loss does not depend on it: it always uses the vectors
+  /** The distance for the nearest-code lookup. The loss does not depend on this setting: it always uses the vectors
    * themselves. */
   readonly distance: Distance;
-  /** The estimator of the features' gradient. */
+  /** The estimator of the gradient that the features get. */
   readonly gradient: GradientEstimator;
   /** How the codes are initialised. */
   readonly initialization: Initialization;
   /** Whether features and codes are scaled to length 1 (arXiv 2110.04627), also in the loss and the output. */
   readonly unitLength: boolean;
-  /** The weight of the loss that makes codes orthogonal; 0 turns it off. */
+  /** The weight of the orthogonality loss between codes; 0 turns it off. */
   readonly orthogonality: number;
-  /** Replaces a code by a feature if its average count per batch falls below this; 0: never. */
+  /** Replaces a code by a feature if the average number of features per batch assigned to it falls below this; 0: never.
+   */
   readonly replaceBelow: number;
   /** The decay of the average count that `replaceBelow` is compared with. */
   readonly countDecay: number;
@@ -98,19 +99,19 @@ export function codebookSettings(
     commitmentWeight: z.number().min(0).default(0.25)
       .describe("β: the weight of the commitment loss"),
     distance: z.enum(["l2", "cos"]).default(distance).describe(
-      "the distance that finds the nearest code",
+      "the distance for the nearest-code lookup",
     ),
     gradient: z.enum(GRADIENT_ESTIMATORS).default("straight-through")
-      .describe("how the gradient reaches the encoder"),
+      .describe("the estimator of the gradient that the encoder gets"),
     initialization: z.enum(INITIALIZATIONS).default("uniform")
       .describe("initial codes: uniform near 0, or k-means centres of the first batch"),
     unitLength: z.boolean().default(false)
       .describe("whether to scale features and codes to length 1"),
     orthogonality: z.number().min(0).default(0)
-      .describe("the weight of the loss that makes codes orthogonal; 0: off"),
+      .describe("the weight of the orthogonality loss between codes; 0: off"),
     replaceBelow: z.number().min(0).default(replaceBelow)
       .describe(
-        "replace a code by a feature if fewer than this many choose it per batch, on average; 0: never",
+        "replace a code by a feature if fewer features than this are assigned to it per batch, on average; 0: never",
       ),
     countDecay: z.number().min(0).lt(1).default(0.99)
       .describe("the decay of the average count that replaceBelow is compared with"),

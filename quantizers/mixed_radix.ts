@@ -5,7 +5,7 @@ import { reshape } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 
-/** The largest number of codes in a grid. Up to here, float32 divides indices exactly on every device. */
+/** The maximum number of codes in a grid. Up to this number, float32 divides indices exactly on every device. */
 export const LARGEST_GRID: number = 2 ** 20;
 
 /** The place value of each digit: 1, L₁, L₁·L₂, … (arXiv 2309.15505, App. A.1). */

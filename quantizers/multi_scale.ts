@@ -20,36 +20,36 @@ import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./
 
 /** The settings of a multi-scale quantiser; `quantizerDefaults("multi-scale")` gives the defaults. */
 export interface MultiScaleSettings {
-  /** The sides of the grids of codes, from the coarsest to that of the features. */
+  /** The sides of the grids of codes, from the coarsest to the side of the feature map. */
   readonly scales: readonly number[];
   /** How many convolutions φ there are; neighbouring scales share one. 0: none. */
   readonly convolutions: number;
-  /** β: the weight of the term that moves the encoder towards the sums of the first scales. */
+  /** β: the weight of the commitment loss between the features and the partial sums of the scales. */
   readonly commitmentWeight: number;
 }
 
-/** How a multi-scale quantiser is made. */
+/** Options of the constructor. */
 export interface MultiScaleOptions extends Partial<MultiScaleSettings> {
-  /** Makes the quantiser of all scales; its random initial values are those of the key that it is given. */
+  /** Makes the quantiser that all scales share, with the random initial values of the given key. */
   readonly inner: (key: RandomKey) => Quantizer;
-  /** Of the random initial values. */
+  /** Key for the random initial values. */
   readonly key: RandomKey;
 }
 
 /** Quantises a grid of features as a whole, scale by scale: first its average, then the remainder at 2×2 positions, and so
  * on up to the size of the grid. All scales share one codebook.
  *
- * Source: VAR, arXiv 2404.02905, algorithms 1 and 2; `averageTo` makes grids smaller and `bicubicTo` makes them
- * larger, as in its public code.
+ * Source: VAR, arXiv 2404.02905, algorithms 1 and 2; `averageTo` downsamples grids and `bicubicTo` upsamples them, as
+ * in its public code.
  *
  *     r₁ = z    c_k = inner(average(r_k, s_k))    r_{k+1} = r_k − sg(φ_k(bicubic(c_k)))    ẑ = Σ_k φ_k(bicubic(c_k))
  *     φ(x) = ½x + ½(3×3 convolution of x)
- *     loss = mean over k of the inner quantiser's, at average(r_k, s_k), β·mean ‖z − sg(ẑ_k)‖² and, for the φ,
- *            mean ‖sg(z) − ẑ_k‖², with ẑ_k = Σ_{j≤k} φ_j(bicubic(c_j))
+ *     loss = mean over k of the inner quantiser's losses at average(r_k, s_k), of β·mean ‖z − sg(ẑ_k)‖² and, for the
+ *            φ, of mean ‖sg(z) − ẑ_k‖², with ẑ_k = Σ_{j≤k} φ_j(bicubic(c_j))
  *
- * The gradient of ẑ is that of the codes of the last scale, which has the size of the grid: a straight-through gradient passes
- * unchanged. Differs from the paper: the codes learn by the rule of the inner quantiser, from its input at each scale.
- * k-means gets the inputs that all scales would have if each scale before them were exact.
+ * The gradient of ẑ is that of the codes of the last scale, which has the size of the grid: a straight-through gradient
+ * passes unchanged. Unlike in the paper, the codes learn by the rule of the inner quantiser, from its input at each
+ * scale. k-means runs on the inputs that all scales would have if each scale before them were exact.
  *
  * Features are `[..., h, w, D]` with h and w the last scale; indices int32 `[..., Σ s²]`, scale after scale, by rows.
  * `lookup` also takes the indices of the first few scales, as a coarser code. If a feature of a grid is not finite, the whole
@@ -74,7 +74,7 @@ export interface MultiScaleOptions extends Partial<MultiScaleSettings> {
 export class MultiScaleQuantizer extends CompositeQuantizer {
   /** D. */
   readonly codebookDim: number;
-  /** Of φ, from the coarsest scales to the finest. */
+  /** The convolutions of φ, from the coarsest scales to the finest. */
   readonly convolutions: readonly Conv2d[];
   readonly #scales: readonly number[];
   readonly #commitmentWeight: number;
@@ -121,13 +121,14 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return this.#scales;
   }
 
-  /** That of the last scale. */
+  /** The size of the last scale's grid. */
   override get grid(): readonly [number, number] {
     const side = this.#scales[this.#scales.length - 1];
     return [side, side];
   }
 
-  /** The inner quantiser begins with the inputs that all scales would have if each scale before them were exact. */
+  /** Calls `begin` of the inner quantiser with the inputs that all scales would have if each scale before them were
+   * exact. */
   override begin(features: Tensor, context: QuantizeContext): void {
     if (!this.awaitsBatch) return;
     withoutGradients(() => {
@@ -138,7 +139,8 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** What the inner quantiser compares at every scale: float32 `[..., Σ s², D']`. It costs as much as `quantize`. */
+  /** The inputs of all scales in the form that the inner quantiser compares with its codes: float32 `[..., Σ s², D']`.
+   * Takes as long as `quantize`. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     const { grids } = this.#gridsOf(features, context);
     const inputs = this.#descend(grids, (own, scale) => {
@@ -149,7 +151,8 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return reshape(joined, [...features.shape.slice(0, -3), ...joined.shape.slice(1)]);
   }
 
-  /** Losses: the means of the inner quantiser's over the scales; `gridCommitment`; with convolutions their own, `convolutions`.
+  /** Losses: those of the inner quantiser, averaged over the scales; `gridCommitment`; and, if there are convolutions,
+   * `convolutions`.
    * @throws {TypeError} the features are not grids of the last scale's size, or there is a mask
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
@@ -175,7 +178,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
   }
 
   /** int32 `[..., Σ s²]` of all scales, or of the first few → float32 `[..., h, w, D]`.
-   * @throws {TypeError} the indices are not of whole scales
+   * @throws {TypeError} the indices do not cover whole scales
    */
   lookup(indices: Tensor): Tensor {
     const rebuilt = this.#lookupScales(indices).reduce(add);
@@ -184,9 +187,9 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
   }
 
   /** The input for predicting each scale after the first: the sum of all scales before it, averaged to its size.
-   * @param indices int32 `[B, n]`: of the first few scales, without the last
-   * @returns float32 `[B, m, D]`: for each scale from the second to the one after the given ones, by rows
-   * @throws {TypeError} the indices are not of whole scales, or include the last scale
+   * @param indices int32 `[B, n]`: the indices of the first few scales, without the last
+   * @returns float32 `[B, m, D]`: the inputs for the second scale up to the one after the given scales, row by row
+   * @throws {TypeError} the indices do not cover whole scales, or include the last scale
    */
   before(indices: Tensor): Tensor {
     let total: Tensor | undefined;
@@ -195,13 +198,13 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
       const side = this.#scales[scale + 1];
       if (side !== undefined) return averageTo(total, side, side);
       throw new TypeError(
-        "Cannot sum the scales before another: indices must be without the last scale, got all",
+        "Cannot sum the scales before the next: the indices must not include the last scale, got all",
       );
     });
     return joinScales(sums);
   }
 
-  /** The inner quantiser learns from its inputs at all scales. */
+  /** Updates the inner quantiser with its inputs at all scales. */
   override update(
     { features, indices, usage }: Assignment,
     context: QuantizeContext,
@@ -214,7 +217,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** The input of every scale: the average of what the scales before it leave, `[B, s, s, D]`.
+  /** The input of every scale: the downsampled residual of the scales before it, `[B, s, s, D]`.
    * @param addedBy what a scale adds, `[B, h, w, D]`, given its input
    */
   #descend(grids: Tensor, addedBy: (input: Tensor, scale: number) => Tensor): Tensor[] {
@@ -226,8 +229,8 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** How far the sums of the first scales are from the features, the mean over the scales: for the encoder, and for the
-   * convolutions if there are some. */
+  /** The squared distance between the features and the partial sums, averaged over the scales: one loss for the encoder
+   * and, if there are convolutions, one for them. */
   #gridLosses(added: readonly Tensor[], grids: Tensor): Record<string, Tensor> {
     const sums = added.map((_, scale) => added.slice(0, scale + 1).reduce(add));
     const mean = (errors: readonly Tensor[]) => mul(errors.reduce(add), 1 / errors.length);
@@ -240,7 +243,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     };
   }
 
-  /** The features as `[B, h, w, D]`, NaN throughout a grid with one that is not finite. */
+  /** The features as `[B, h, w, D]`. A grid with a feature that is not finite becomes NaN everywhere. */
   #gridsOf(
     features: Tensor,
     { mask }: QuantizeContext,
@@ -256,7 +259,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     }
     if (mask !== undefined) {
       throw new TypeError(
-        "Cannot quantize: a multi-scale quantizer must be given no mask, as its codes are of whole grids, got one",
+        "Cannot quantize: a multi-scale quantizer must be given no mask, as its codes cover whole grids, got one",
       );
     }
     const grids = reshape(features, [-1, height, columns, width]);
@@ -266,7 +269,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return { grids: markRows(grids, whole), finite };
   }
 
-  /** What the codes of a scale add: `[B, s, s, D]` → `[B, h, w, D]`. */
+  /** What the codes of a scale add to the sum: `[B, s, s, D]` → `[B, h, w, D]`. */
   #rebuilt(codes: Tensor, scale: number): Tensor {
     const enlarged = this.#enlarge(codes), { convolutions } = this;
     if (convolutions.length === 0) return enlarged;
@@ -278,7 +281,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return bicubicTo(codes, ...this.grid);
   }
 
-  /** What each scale's indices add: `[B, h, w, D]` each. */
+  /** What the codes of each scale add to the sum: `[B, h, w, D]` each. */
   #lookupScales(indices: Tensor): Tensor[] {
     checkIndices(indices, this.codebookSize);
     const [count, ...inner] = this.codeAxes, axis = indices.shape.length - inner.length - 1;
@@ -294,9 +297,9 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     }
     if (at === given && parts.length > 0) return parts;
     throw new TypeError(
-      `Cannot look codes up: there must be the ${count} of the scales ${
+      `Cannot look up codes: there must be ${count} indices, one per code of the scales ${
         this.#scales.join(", ")
-      }, or those of the first few, got ${given}`,
+      }, or those of the first few scales, got ${given}`,
     );
   }
 }
@@ -314,12 +317,16 @@ function joinScales(parts: readonly Tensor[]): Tensor {
 export const multiScaleMethod: CompositeMethod<MultiScaleSettings> = {
   schema: z.strictObject({
     scales: z.array(z.int().min(1)).min(1).default([1, 2, 3, 4, 5, 7])
-      .describe("sides of the grids of codes; the last is that of the features"),
+      .describe(
+        "the sides of the grids of codes, from coarse to fine; the last is the side of the feature map",
+      ),
     convolutions: z.int().min(0).default(4)
-      .describe("convolutions after the enlargement, shared by neighbouring scales"),
+      .describe(
+        "the number of convolutions after upsampling, each shared by neighbouring scales; 0: none",
+      ),
     commitmentWeight: z.number().min(0).default(0.25)
       .describe(
-        "β: the weight of the term that moves the encoder towards the sums of the first scales",
+        "β: the weight of the commitment loss between the features and the partial sums of the scales",
       ),
   }),
   makeOf: (device, inner, settings, key) =>

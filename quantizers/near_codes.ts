@@ -18,7 +18,7 @@ import type { Move } from "./quantizer.ts";
 export interface NearCodesSettings extends CodebookSettings {
   /** Training steps between resets. */
   readonly resetEverySteps: number;
-  /** A code is reset if its usage is below this share of the most used code's. */
+  /** A code is reset if its usage is below this fraction of the most used code's. */
   readonly resetBelow: number;
   /** The standard deviation of the noise added to a reset code. */
   readonly deviation: number;
@@ -58,7 +58,7 @@ export class NearCodesQuantizer extends CodebookQuantizer<NearCodesSettings> {
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { key, ...options }: NearCodesOptions) {
-    const action = "make a codebook of near codes";
+    const action = "make a near-codes codebook";
     super(device, readSettings(nearCodesMethod.schema, options, action), key);
     this.recentUsage = zeros(device, [this.codebookSize]);
   }
@@ -88,7 +88,7 @@ export const nearCodesMethod: QuantizerMethod<NearCodesSettings> = {
     resetEverySteps: z.int().min(1).default(20)
       .describe("training steps between resets of rarely used codes"),
     resetBelow: z.number().min(0).max(1).default(0.03)
-      .describe("reset a code if its usage is below this share of the most used code's"),
+      .describe("reset a code if its usage is below this fraction of the most used code's"),
     deviation: z.number().positive().default(0.01)
       .describe("standard deviation of the noise added to a reset code"),
   }),

@@ -76,7 +76,7 @@ export class NormalizedQuantizer extends WrappedQuantizer {
     return this.inner.lookup(indices);
   }
 
-  /** Normalised. */
+  /** Normalises the features. */
   protected override prepare(features: Tensor, context: QuantizeContext): Tensor {
     const { training, mask, replicas } = context;
     return this.normalization.normalize(maskFeatures(features, mask), training, mask, replicas);
@@ -85,18 +85,18 @@ export class NormalizedQuantizer extends WrappedQuantizer {
 
 /** The setting that `normalizable` adds to a method. */
 export interface NormalizationSettings {
-  /** How features are normalised before the look-up. */
+  /** How features are normalised before the lookup. */
   readonly normalization: "none" | "batch" | "deviation";
 }
 
 /** The setting's schema, to be spread into that of a method. */
 const schemaOf = (usual: NormalizationSettings["normalization"]) => ({
   normalization: z.enum(["none", ...FEATURE_NORMALIZATIONS]).default(usual).describe(
-    "how features are normalised before the look-up",
+    "how features are normalised before the lookup",
   ),
 });
 
-/** A quantiser, behind a normalisation where there is one. */
+/** Wraps a quantiser in a normalisation, unless the setting is `none`. */
 function normalized(
   device: Device,
   quantizer: Quantizer,
@@ -128,8 +128,8 @@ export function normalizable(
   };
 }
 
-/** The same for a method that is made of quantisers of another: the features are normalised before all of them.
- * @param usual its default
+/** The same for a composite method: the features are normalised once, before all inner quantisers.
+ * @param usual the setting's default
  */
 export function normalizableAsWhole<Settings extends object>(
   method: CompositeMethod<Settings>,

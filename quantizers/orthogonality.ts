@@ -1,4 +1,4 @@
-/** A loss that makes codes orthogonal to each other. */
+/** The orthogonality loss between codes. */
 import { mul, square, sub } from "../core/functions/elementwise.ts";
 import { matmul } from "../core/functions/products.ts";
 import { sum } from "../core/functions/reductions.ts";

@@ -77,7 +77,7 @@ export class ProductQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** Each part as its inner quantiser compares it: float32 `[..., heads, D']`. */
+  /** Each part in the form that its inner quantiser compares with its codes: float32 `[..., heads, D']`. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     const parts = this.#partsOf(marked(features, context))
       .map((own, part) => this.comparedPart(part, own, context));
@@ -151,7 +151,7 @@ function joinAt([first, ...rest]: readonly Tensor[], axis: number): Tensor {
 /** `product` in the registry. */
 export const productMethod: CompositeMethod<ProductSettings> = {
   schema: z.strictObject({
-    heads: z.int().min(1).default(4).describe("how many parts to split the channels into"),
+    heads: z.int().min(1).default(4).describe("the number of parts to split the channels into"),
     shared: z.boolean().default(false).describe("whether all parts share one codebook"),
   }),
   makeOf: (_device, inner, settings, key) => new ProductQuantizer({ ...settings, inner, key }),

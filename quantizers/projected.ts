@@ -70,7 +70,7 @@ export class ProjectedQuantizer extends WrappedQuantizer {
     return maskFeatures(codes, presence(indices, this.codeAxes));
   }
 
-  /** Projected: `[..., D]` → `[..., D']`. */
+  /** Projects the features: `[..., D]` → `[..., D']`. */
   protected override prepare(features: Tensor, { mask }: QuantizeContext): Tensor {
     return this.into.forward(maskFeatures(features, mask));
   }
@@ -78,7 +78,7 @@ export class ProjectedQuantizer extends WrappedQuantizer {
 
 /** The setting that `projectable` adds to a method. */
 export interface LookupSettings {
-  /** The dimension that features are projected to for the look-up; null: no projection. */
+  /** The dimension that features are projected to for the lookup; null: no projection. */
   readonly lookupDim: number | null;
 }
 
@@ -91,7 +91,7 @@ export function projectable<Settings extends object>(
 ): QuantizerMethod<Settings & LookupSettings>;
 export function projectable(method: QuantizerMethod): QuantizerMethod {
   const lookupDim = z.int().min(1).nullable().default(null)
-    .describe("the dimension that features are projected to for the look-up; none: no projection");
+    .describe("the dimension that features are projected to for the lookup; none: no projection");
   const schema = method.schema.extend({ codebookDim: codebookSizes.codebookDim, lookupDim });
   return {
     schema,

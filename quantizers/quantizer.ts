@@ -33,7 +33,7 @@ export interface Quantized {
   readonly nonFinite?: Tensor;
 }
 
-/** The input of `update`: what a batch, or a rank's part of it, was quantised to. */
+/** The input of `update`: the features of a batch, or of a rank's part of it, and their codes. */
 export interface Assignment {
   /** float32 `[..., D]`: the features before quantisation. */
   readonly features: Tensor;
@@ -43,14 +43,13 @@ export interface Assignment {
   readonly usage: Tensor;
 }
 
-/** Codes that `update` moved by other means than the gradient or moving averages. */
+/** Codes that `update` moved directly, not by the gradient or by moving averages. */
 export interface Move {
   /** The codes `[K, D]`, a parameter or a buffer of the quantiser. */
   readonly codes: Tensor;
   /** float32 `[K]` in [0, 1]: how far each code moved, from its old value (0) to its replacement (1). */
   readonly share: Tensor;
-  /** Whether the optimiser forgets the old code by that share: its moments, and the gradient computed before the
-   * move. */
+  /** Whether the code's optimiser moments, and its gradient from before the move, are scaled down by that share. */
   readonly forgets: boolean;
 }
 
@@ -81,7 +80,7 @@ export abstract class Quantizer extends Module {
     return [];
   }
 
-  /** Rows and columns of the features, if codes are of whole grids of one size: features are then `[..., h, w, D]` and
+  /** Rows and columns of the features, if codes cover whole grids of one size: features are then `[..., h, w, D]` and
    * indices `[..., ...codeAxes]`. By default none: each feature has its own codes. */
   get grid(): readonly [height: number, width: number] | undefined {
     return undefined;
@@ -140,7 +139,8 @@ export abstract class Quantizer extends Module {
     return mul(mse, 1 / variance);
   }
 
-  /** Changes the codebook without gradients: by re-anchoring or moving averages. By default does nothing.
+  /** Changes the codebook without gradients, for example by re-anchoring or by exponential moving averages. By default
+   * does nothing.
    * @returns the codes that were moved, if any
    */
   update(_assignment: Assignment, _context: QuantizeContext): readonly Move[] {

@@ -109,7 +109,7 @@ export function isInnerSetting(name: string): boolean {
 
 /** The schema of a quantiser's configuration: its type, the settings of its method and, for a composite method,
  * `inner`.
- * @param config what is known of the configuration; only the types in it matter
+ * @param config what is known about the configuration; only the types in it matter
  * @param nested whether the quantiser is inside a composite one
  * @throws {RangeError} there is no such method
  */

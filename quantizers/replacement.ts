@@ -37,8 +37,8 @@ export interface ReplacementOptions {
   readonly countDecay: number;
 }
 
-/** Finds dead codes by a moving average of how many features per batch choose each code ("hard encoded features", after
- * Jukebox, arXiv 2005.00341):
+/** Finds dead codes by an exponential moving average of the number of features per batch that are assigned to each code
+ * ("hard encoded features", after Jukebox, arXiv 2005.00341):
  *
  *     N_k ← γ·N_k + (1 − γ)·n_k;  dead: N_k < threshold
  *

@@ -14,11 +14,11 @@ import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./
 
 /** The settings of a residual quantiser; `quantizerDefaults("residual")` gives the defaults. */
 export interface ResidualSettings {
-  /** How many codes there are per feature. */
+  /** The number of levels: codes per feature. */
   readonly depth: number;
   /** Whether all levels share one codebook. */
   readonly shared: boolean;
-  /** The share of the training steps that stop at a random level. */
+  /** The fraction of training steps that stop at a random level (quantiser dropout). */
   readonly dropout: number;
 }
 
@@ -32,10 +32,10 @@ export interface ResidualOptions extends Partial<ResidualSettings> {
 
 /** Quantises a feature, then the residual, and so on. K codes at depth d can express Kᵈ combinations.
  *
- * Source: arXiv 2203.01941, section 3.1; the dropout of levels after arXiv 2107.03312, section III.C.
+ * Source: arXiv 2203.01941, section 3.1; quantiser dropout after arXiv 2107.03312, section III.C.
  *
  *     r₁ = z    k_d = the code of r_d    r_{d+1} = r_d − sg(e_{k_d})    ẑ = Σ_d e_{k_d}
- *     loss = mean over d of the inner quantiser's, at r_d
+ *     loss = mean over d of the inner quantiser's losses at r_d
  *
  * With a commitment loss at every level, this is β·mean_d ‖z − sg(Σ_{j≤d} e_{k_j})‖², as in the paper. The gradient of
  * ẑ is the mean of the gradients of the levels; with straight-through levels it is unchanged. A shared inner quantiser
@@ -88,8 +88,8 @@ export class ResidualQuantizer extends CompositeQuantizer {
     });
   }
 
-  /** The residual of every level, in the form its inner quantiser compares: float32 `[..., levels, D']`. Costs as much
-   * as `quantize`. */
+  /** The residual of every level, in the form that its inner quantiser compares with its codes: float32 `[..., levels,
+   * D']`. Takes as long as `quantize`. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     const levels: Tensor[] = [];
     let rest = features;
@@ -188,10 +188,10 @@ function stackAt(parts: readonly Tensor[], axis: number): Tensor {
 /** `residual` in the registry. */
 export const residualMethod: CompositeMethod<ResidualSettings> = {
   schema: z.strictObject({
-    depth: z.int().min(1).default(4).describe("how many codes there are per feature"),
+    depth: z.int().min(1).default(4).describe("the number of levels: codes per feature"),
     shared: z.boolean().default(true).describe("whether all levels share one codebook"),
     dropout: z.number().min(0).max(1).default(0)
-      .describe("the share of the training steps that stop at a random level"),
+      .describe("the fraction of training steps that stop at a random level (quantiser dropout)"),
   }),
   makeOf: (_device, inner, settings, key) => new ResidualQuantizer({ ...settings, inner, key }),
 };

@@ -23,15 +23,15 @@ export interface SimVQOptions extends Partial<SimVQSettings> {
   readonly key: RandomKey;
 }
 
-/** The codes are a frozen random basis times a learned matrix. The gradient of any code moves all codes, so none is
- * left behind.
+/** The codes are a frozen random basis times a learned matrix. The gradient of any code moves all codes, so unused codes
+ * do not stay behind.
  *
  * Source: arXiv 2411.02038, section 4:
  *
  *     e = C·W    C `[K, D]` normal with standard deviation 1/√D, frozen; W `[D, D]` learned
  *     loss = β·mean(‖sg(e) − z‖²) + mean(‖e − sg(z)‖²)
  *
- * Besides the look-up, a step costs K·D² multiplications.
+ * Besides the lookup, a step costs K·D² multiplications.
  *
  * ```ts
  * import { openDevice, randomKey, SimVQQuantizer } from "@codebook/codebook";
@@ -67,7 +67,7 @@ export class SimVQQuantizer extends CodebookQuantizer {
   }
 }
 
-/** The settings of codebooks that this method lacks, because its basis never changes. */
+/** The codebook settings that this method does not have, because its basis never changes. */
 const UNUSED = {
   initialization: "uniform",
   replaceBelow: 0,

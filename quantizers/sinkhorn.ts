@@ -15,7 +15,7 @@ export interface TransportOptions {
   readonly columnShares: Tensor;
   /** ε: a scalar, in the unit of the costs. A smaller ε is closer to exact transport but converges more slowly. */
   readonly epsilon: Tensor;
-  /** How many passes over rows and columns to make. */
+  /** The number of Sinkhorn iterations, each a pass over rows and columns. */
   readonly iterations: number;
 }
 

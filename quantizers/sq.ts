@@ -40,16 +40,17 @@ import {
 } from "./quantizer.ts";
 import { nearestCodes } from "./codebook_losses.ts";
 
-/** What shares a variance: everything (I), an image (II), a position (III), or a position and channel (IV). */
+/** How many variances there are: one in total (I), or one per image (II), per position (III), or per position and
+ * channel (IV). */
 export type VarianceType = "I" | "II" | "III" | "IV";
 
 /** The settings of a stochastic quantiser; `quantizerDefaults("sq")` gives the defaults. */
 export interface SQSettings extends CodebookSizes {
-  /** What shares a variance. */
+  /** How many variances there are. */
   readonly variance: VarianceType;
   /** The initial value of eˢ. */
   readonly initialVariance: number;
-  /** r: how fast the temperature of the relaxed draw decays. */
+  /** r: the decay rate of the temperature of the relaxed sample. */
   readonly temperatureDecay: number;
 }
 
@@ -59,8 +60,8 @@ export interface SQOptions extends Partial<SQSettings> {
   readonly key: RandomKey;
 }
 
-/** Draws a code for each feature; nearer codes are more likely. The variance is learned. It falls as the reconstruction
- * improves, so the quantiser anneals by itself and codes do not die early.
+/** Samples a code for each feature; nearer codes are more likely. The variance is learned. It falls as the
+ * reconstruction improves, so the quantiser anneals itself and codes do not die early.
  *
  * Source: arXiv 2205.07547. For features z of B images,
  *
@@ -69,10 +70,10 @@ export interface SQOptions extends Partial<SQSettings> {
  *     ℓ_k = −‖z − e_k‖²/2σ²    P = softmax(ℓ)    ẑ = Σ_k softmax((ℓ + g)/τ)_k·e_k, g standard Gumbel, τ = exp(−r·step)
  *     loss = (D_x/2)·ln(squared error per image) + (Σ P·ln(P·K) + Σ ‖z − ẑ‖²/2σ²)/B
  *
- * The first term replaces the model's own (`reconstructionLoss`). Differs: v is computed from the features instead of
- * by a head of the encoder, so that any encoder works; the constant ln K makes the second term the divergence of P from
- * the uniform distribution, which is at least 0. The first axis of the features is that of the images; `[N, D]` means N
- * images of one position.
+ * The first term replaces the model's own (`reconstructionLoss`). Unlike in the paper, v is computed from the features
+ * instead of by a head of the encoder, so that any encoder works; and the constant ln K makes the second term the KL
+ * divergence of P from the uniform distribution, which is at least 0. The first axis of the features is that of the
+ * images; `[N, D]` means N images of one position.
  *
  * In training the method needs the N × K matrix of logits and holds it in memory several times. The cost per feature is
  * O(K·D). Evaluation takes the most likely code. For types I to III that is the nearest one, found without the matrix.
@@ -97,7 +98,7 @@ export class SQQuantizer extends Quantizer {
   readonly codebook: Tensor;
   /** s, a scalar. */
   readonly logVariance: Tensor;
-  /** Features to v; none for type I. */
+  /** Maps features to v; undefined for type I. */
   readonly toLogVariance: Linear | undefined;
   readonly #settings: SQSettings;
 
@@ -234,11 +235,11 @@ export const sqMethod: QuantizerMethod<SQSettings> = {
     ...codebookSizes,
     variance: z.enum(["I", "II", "III", "IV"]).default("I")
       .describe(
-        "what shares a variance: everything (I), an image (II), a position (III), a position and channel (IV)",
+        "one variance in total (I), or one per image (II), per position (III), per position and channel (IV)",
       ),
     initialVariance: z.number().positive().default(10).describe("the initial variance eˢ"),
     temperatureDecay: z.number().min(0).default(1e-5)
-      .describe("r: the temperature of the relaxed draw decays as exp(−r·step)"),
+      .describe("r: the temperature of the relaxed sample decays as exp(−r·step)"),
   }),
   make: (device, settings, key) => new SQQuantizer(device, { ...settings, key }),
 };

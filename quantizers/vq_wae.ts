@@ -24,11 +24,11 @@ export interface VQWAESettings
   extends Pick<CodebookSettings, "codebookSize" | "codebookDim" | "gradient" | "initialization"> {
   /** β: the weight of the transport loss between codes and features. */
   readonly transportWeight: number;
-  /** λ: the weight of the divergence of the codes' weights from uniform ones. */
+  /** λ: the weight of the KL divergence of the codes' weights from the uniform distribution. */
   readonly klWeight: number;
   /** ε of the transport, relative to the part of the costs that depends on feature and code jointly. */
   readonly smoothing: number;
-  /** Sinkhorn passes per step. */
+  /** Sinkhorn iterations per step. */
   readonly iterations: number;
 }
 
@@ -38,8 +38,8 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
   readonly key: RandomKey;
 }
 
-/** Each feature becomes its nearest code. The loss is the cost of optimal transport between the features of the batch
- * and all codes, which are weighted. It pulls every code towards some features.
+/** Replaces each feature by its nearest code. The loss is the cost of optimal transport between the features of the
+ * batch and all codes, which are weighted. It pulls every code towards some features.
  *
  * Source: arXiv 2302.05917, the primal form:
  *
@@ -47,9 +47,9 @@ export interface VQWAEOptions extends Partial<VQWAESettings> {
  *     loss = Σ_positions β·W(Σ_k π_k δ_{e_k}, features) + λ·KL(π ‖ uniform)
  *
  * W is the entropic transport of `transportCost` with the squared distance as cost. ε is relative to the standard
- * deviation of −2·(z − z̄)·(e − ē), the part of the squared distance that depends on feature and code jointly. Differs:
- * the positions of an image share π and one transport, with all features of the batch, so that the quantiser need not
- * know how many positions there are. The sum over positions is that transport times their number.
+ * deviation of −2·(z − z̄)·(e − ē), the part of the squared distance that depends on feature and code jointly. Unlike
+ * in the paper, the positions of an image share π and one transport with all features of the batch, so that the
+ * quantiser need not know how many positions there are. The sum over positions is that transport times their number.
  *
  * In training the method needs the N × K matrix of costs and holds it in memory several times. The cost per feature is
  * O(K·(D + iterations)). Evaluation only looks up the nearest code. With several ranks, each gathers the features of
@@ -134,7 +134,7 @@ function interaction(...sides: readonly [rows: Tensor, shares: Tensor][]): Tenso
   return mul(sqrt(maximum(sum(mul(left, right)), 0)), 2);
 }
 
-/** The settings of codebooks that this method lacks. */
+/** The codebook settings that this method does not have. */
 const UNUSED = {
   commitmentWeight: 0,
   distance: "l2",
@@ -157,10 +157,10 @@ export const vqwaeMethod: QuantizerMethod<VQWAESettings> = {
     transportWeight: z.number().min(0).default(1e-3)
       .describe("β: the weight of the transport loss between codes and features"),
     klWeight: z.number().min(0).default(1)
-      .describe("λ: the weight of the divergence from the uniform distribution"),
+      .describe("λ: the weight of the KL divergence from the uniform distribution"),
     smoothing: z.number().positive().default(0.1)
       .describe("ε of the transport, relative to the spread of its costs"),
-    iterations: z.int().min(1).default(10).describe("Sinkhorn passes per step"),
+    iterations: z.int().min(1).default(10).describe("Sinkhorn iterations per step"),
   }),
   make: (device, settings, key) => new VQWAEQuantizer(device, { ...settings, key }),
 };

@@ -20,22 +20,22 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codebookSize;
   }
 
-  /** Those of the inner quantiser. */
+  /** The code axes of the inner quantiser. */
   override get codeAxes(): Shape {
     return this.inner.codeAxes;
   }
 
-  /** That of the inner quantiser. */
+  /** The grid of the inner quantiser. */
   override get grid(): readonly [height: number, width: number] | undefined {
     return this.inner.grid;
   }
 
-  /** Those of the inner quantiser. */
+  /** The number of choices of the inner quantiser. */
   override get choices(): number {
     return this.inner.choices;
   }
 
-  /** Those of the inner quantiser. */
+  /** The code starts of the inner quantiser. */
   override get codeStarts(): readonly number[] {
     return this.inner.codeStarts;
   }
@@ -45,17 +45,17 @@ export abstract class WrappedQuantizer extends Quantizer {
     return this.inner.codes();
   }
 
-  /** The features in the form the inner quantiser compares. */
+  /** The features in the form that the inner quantiser compares with its codes. */
   override compared(features: Tensor, context: QuantizeContext): Tensor {
     return this.inner.compared(this.prepare(features, context), context);
   }
 
-  /** Those of the inner quantiser. */
+  /** The reconstruction loss of the inner quantiser. */
   override reconstructionLoss(mse: Tensor, images: ImageStatistics): Tensor {
     return this.inner.reconstructionLoss(mse, images);
   }
 
-  /** Whether the inner quantiser waits for one. */
+  /** Whether the inner quantiser waits for a batch. */
   override get awaitsBatch(): boolean {
     return this.inner.awaitsBatch;
   }

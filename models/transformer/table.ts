@@ -1,4 +1,4 @@
-/** Checks the indices for look-ups in tables of vectors. */
+/** Checks the indices for lookups in tables of vectors. */
 import { showShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 

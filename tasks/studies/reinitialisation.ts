@@ -2,7 +2,7 @@
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** All use the look-up of the clustered codebook, so that they differ only in re-initialisation. */
+/** All use the lookup of the clustered codebook, so that they differ only in re-initialisation. */
 const method = (type: string) => ({ quantizer: { type, distance: "cos" } });
 
 /** No re-initialisation, the two of single anchors, and the running average of the clustered codebook. */

@@ -162,7 +162,7 @@ Deno.test("what does not fit is refused", async () => {
   for (const [type, what] of Object.entries(others)) {
     refused(
       () => makeObjective(device, { type, stage1 }),
-      `Cannot make ${what}: each position must have its own codes, got a first stage with codes of whole grids; ` +
+      `Cannot make ${what}: each position must have its own codes, got a first stage with codes that cover whole grids; ` +
         "--objective.type next-scale takes those of a multi-scale quantizer",
     );
   }
@@ -171,7 +171,7 @@ Deno.test("what does not fit is refused", async () => {
   using network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });
   refused(
     () => makeObjective(device, { type: "next-scale", stage1: new FirstStage(network, key) }),
-    "Cannot make codes: the images must be 8×8, as the first stage has codes of whole grids of that size, got 12×12",
+    "Cannot make codes: the images must be 8×8, as the first stage has codes that cover whole grids of that size, got 12×12",
   );
   await withObjective(device, {}, async (objective) => {
     const rejected = (run: Promise<unknown>, message: string) =>
@@ -182,7 +182,7 @@ Deno.test("what does not fit is refused", async () => {
     );
     const codes = new Int32Array(LENGTH), known = new Uint8Array(9);
     const message =
-      "Cannot complete images: each position must have its own codes, got codes of whole grids";
+      "Cannot complete images: each position must have its own codes, got codes that cover whole grids";
     await rejected(
       objective.generate(device, { count: 1, key, settings: {}, given: { codes, known } }),
       message,

@@ -78,7 +78,7 @@ testOnEach(
         () => quantizer.update({ features, ...quantizer.quantize(features, context) }, context),
         {
           message:
-            /^Cannot update the codebook: begin must have started its codes by k-means, got no begin$/,
+            /^Cannot update the codebook: begin must have initialised its codes by k-means, got no call of begin$/,
         },
       );
       quantizer.begin(features, context);
@@ -147,7 +147,7 @@ testOnEach(devices, "orthogonality is that of the K × K matrix, without it", as
   assertClose(await losses.orthogonality.floats(), [3 * orthogonality(rows)], CANCELLING, "3");
 });
 
-testOnEach(devices, "look-up in fewer dimensions: projections around it", async (device) => {
+testOnEach(devices, "lookup in fewer dimensions: projections around it", async (device) => {
   const settings = { codebookSize: K, codebookDim: 8, lookupDim: D };
   const quantizer = createQuantizer(device, { type: "vanilla", ...settings }, key);
   assert.ok(quantizer instanceof ProjectedQuantizer);

@@ -45,7 +45,7 @@ const SIZES = [
 ] as const;
 
 for (const distance of ["cos", "l2"] as const) {
-  testOnEach(devices, `${distance}: similarities are those of the look-up`, async (device) => {
+  testOnEach(devices, `${distance}: similarities are those of the lookup`, async (device) => {
     const [K, N, D] = [4, 7, 3];
     const e = draw([K, D], "codes"), z = draw([N, D], "features");
     const all = similarities(device.tensor(e, [K, D]), device.tensor(z, [N, D]), distance);

@@ -39,7 +39,7 @@ const sizes = fc.record({
 });
 
 for (const { name, make } of VARIANTS) {
-  testOnEach(devices, `${name}: shapes, indices, usage and look-up agree`, async (device) => {
+  testOnEach(devices, `${name}: shapes, indices, usage and lookup agree`, async (device) => {
     const property = fc.asyncProperty(sizes, async ({ batch, codebookSize, training }) => {
       using _scope = device.scope();
       const quantizer = make(device, codebookSize);

@@ -32,7 +32,7 @@ for (const { name, make } of VARIANTS) {
       assert.throws(() => look(indices), {
         name: "RangeError",
         message:
-          `Cannot look codes up: every index must be in [0, ${K}), or −1 for padding, got ${got}`,
+          `Cannot look up codes: every index must be in [0, ${K}), or −1 for padding, got ${got}`,
       });
     });
     fc.assert(property, { seed: 3, numRuns: 20 });

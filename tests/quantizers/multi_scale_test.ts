@@ -250,17 +250,17 @@ Deno.test("what does not fit is refused", () => {
   refused(
     () => quantizer.quantize(zeros(1, 4, 4, 2), { ...context, mask: zeros(1, 4, 4) }),
     "TypeError",
-    "Cannot quantize: a multi-scale quantizer must be given no mask, as its codes are of whole grids, got one",
+    "Cannot quantize: a multi-scale quantizer must be given no mask, as its codes cover whole grids, got one",
   );
   refused(
     () => quantizer.lookup(codes(1, 6)),
     "TypeError",
-    "Cannot look codes up: there must be the 21 of the scales 1, 2, 4, or those of the first few, got 6",
+    "Cannot look up codes: there must be 21 indices, one per code of the scales 1, 2, 4, or those of the first few scales, got 6",
   );
   refused(
     () => quantizer.before(codes(1, 21)),
     "TypeError",
-    "Cannot sum the scales before another: indices must be without the last scale, got all",
+    "Cannot sum the scales before the next: the indices must not include the last scale, got all",
   );
   refused(
     () => make(reference, small, { scales: [1, 3, 3] }),
@@ -270,7 +270,7 @@ Deno.test("what does not fit is refused", () => {
   refused(
     () => createQuantizer(reference, { type: "residual", inner: { type: "multi-scale" } }, key),
     "RangeError",
-    "Cannot make a quantizer of quantizers: the inner one must code each feature by itself, " +
-      "got one whose codes are of whole grids",
+    "Cannot make a quantizer of quantizers: the inner one must code each feature separately, " +
+      "got one whose codes cover whole grids",
   );
 });

@@ -12,7 +12,7 @@ const sizes: Study = {
   base: { quantizer: { type: "vanilla" } },
   axes: [
     { path: "quantizer.codebookSize", values: [8, 16] },
-    { name: "look-up", values: { plain: {}, cosine: { quantizer: { distance: "cos" } } } },
+    { name: "lookup", values: { plain: {}, cosine: { quantizer: { distance: "cos" } } } },
   ],
   seeds: [1, 2],
   scales: { smoke: { settings: { training: { maxSteps: 3 } }, seeds: [5] } },

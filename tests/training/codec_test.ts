@@ -139,7 +139,7 @@ Deno.test("codes that the run cannot decode are refused, with the image's name",
     });
   }));
 
-Deno.test("codes of whole grids are checked and decoded as such", () =>
+Deno.test("codes that cover whole grids are checked and decoded as such", () =>
   withFolder(async (path) => {
     const [device] = devices;
     await makeRun(path, QUANTIZERS["multi-scale"], 1);

@@ -1,4 +1,4 @@
-/** Exports a trained first stage as ONNX: its encoder, its look-up and its decoder. */
+/** Exports a trained first stage as ONNX: its encoder, its lookup and its decoder. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../files/atomic_write.ts";

@@ -226,7 +226,7 @@ export const OPERATORS: Operators = {
     return graph.add("Gather", [rows, indices.name], { axis: 0 });
   },
   nearest: (graph, [queries, keys], { distance, noise }) => {
-    if (noise !== undefined) throw unwritable("a look-up that draws codes");
+    if (noise !== undefined) throw unwritable("a lookup that draws codes");
     const isCosine = distance === "cos";
     const [q, k] = isCosine
       ? [directions(graph, queries.name), directions(graph, keys.name)]

@@ -105,7 +105,7 @@ async function tensorsOf(
   return new Map(placed);
 }
 
-/** Notes on the look-up: both libraries choose the code with the smallest squared distance. */
+/** Notes on the lookup: both libraries choose the code with the smallest squared distance. */
 function notesOn(config: Config): readonly string[] {
   const { type, distance, unitLength = false, normalization = "none", lookupDim = null } =
     quantizerOf(config);
