@@ -1,4 +1,4 @@
-/** The interface of every network of a diffusion: it predicts the noise in images or latents. */
+/** The interface of every diffusion network, which predicts the noise in images or latents. */
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type Context, Module } from "../nn/module.ts";
@@ -9,7 +9,7 @@ export interface DenoiseContext extends Context {
   readonly labels?: Tensor;
 }
 
-/** What a denoiser is made for. */
+/** The requirements that a denoiser must meet. */
 export interface DenoiserNeeds {
   /** Channels of the images or latents. */
   readonly channels: number;
@@ -17,7 +17,7 @@ export interface DenoiserNeeds {
   readonly classes: number | null;
 }
 
-/** A network that denoises images at known times. Objectives and samplers use only this interface. To add your own,
+/** A network that denoises images at known timesteps. Objectives and samplers use only this interface. To add your own,
  * write a subclass and add a line in `models/registry.ts`. The objective decides what the output means: the noise, the
  * image or the velocity.
  */
@@ -28,8 +28,8 @@ export abstract class Denoiser extends Module {
   abstract readonly classes: number | null;
 
   /** Denoises: float32 `[B, H, W, channels]` → the same shape.
-   * @param times the time of each image, which determines the strength of its noise
-   * @throws {TypeError} the images have another number of channels, or there is not exactly one time per image
+   * @param times the timestep of each image, which determines the strength of its noise
+   * @throws {TypeError} the images have another number of channels, or there is not exactly one timestep per image
    */
   abstract forward(x: Tensor, times: ArrayLike<number>, context: DenoiseContext): Tensor;
 

@@ -12,7 +12,7 @@ export interface ModelKind<Model extends Module, Needs, Settings extends object 
     z.core.$strict
   >;
   /** Makes the network with its initial weights.
-   * @param needs what the network is made for
+   * @param needs the requirements on the network, such as its number of channels
    * @param settings all settings, checked
    * @param key the random key of the initial weights
    * @throws {RangeError} the settings do not fit the needs

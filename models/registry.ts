@@ -33,7 +33,7 @@ import {
 } from "./transformer/scale_transformer.ts";
 import { vqvaeKind } from "./vqvae.ts";
 
-/** What a first stage is made for. */
+/** The requirements that a first stage must meet. */
 export interface AutoencoderNeeds {
   /** The quantiser, which replaces features by codes. */
   readonly quantizer: Quantizer;
@@ -52,7 +52,7 @@ export const AUTOENCODERS: ModelTable<Autoencoder, AutoencoderNeeds> = new Map<
   "vqgan": vqganKind,
 }));
 
-/** The networks of a diffusion. */
+/** The diffusion networks. */
 export const UNETS: ModelTable<Denoiser, DenoiserNeeds> = new Map<
   string,
   ModelKind<Denoiser, DenoiserNeeds>
@@ -74,7 +74,7 @@ export const RESIDUAL_TRANSFORMERS: ModelTable<ResidualTransformer, ResidualTran
     "rq-transformer": residualTransformerKind,
   }));
 
-/** The chains of transformers, each of which sees other codes of the same grid. */
+/** The chains of encoder-decoder transformers, one for each step of a diffusion over codes. */
 export const ENCODER_DECODERS: ModelTable<EncoderDecoderChain, EncoderDecoderChainNeeds> = new Map<
   string,
   ModelKind<EncoderDecoderChain, EncoderDecoderChainNeeds>
@@ -157,7 +157,7 @@ export function createAutoencoder(
 }
 
 /** Makes a model of a table by name.
- * @param needs what the model is made for
+ * @param needs the requirements on the model
  * @param config its name, and the settings that differ from their defaults
  * @param key the random key of the initial weights
  * @throws {RangeError} there is no such model, or a setting is not allowed or does not fit the needs

@@ -14,10 +14,10 @@ export interface TiledValues<Values> {
 
 /** Encodes and decodes images of any size in tiles. The device only needs memory for one tile.
  *
- * In an overlap each code comes from the tile whose centre is nearer; decoded tiles are blended over half of the overlap. If
- * the receptive field reaches no further than a quarter of the overlap, the result equals that of the whole image, except for
- * rounding. Group normalisation and attention depend on the whole image, so networks with these treat each tile as a separate
- * image, and the result differs.
+ * In an overlap, each code comes from the tile whose centre is nearer, and decoded tiles are blended over half of the
+ * overlap. If the receptive field reaches no further than a quarter of the overlap, the result equals that of the whole
+ * image, except for rounding. Group normalisation and attention depend on the whole image, so networks with these treat
+ * each tile as a separate image, and the result differs.
  *
  * ```ts
  * import {

@@ -1,5 +1,5 @@
-/** The gradients of a reconstruction step, computed in parts of the batch. This needs less memory and gives the result
- * of the whole batch. */
+/** The gradients of a reconstruction step, computed in parts of the batch. This takes less memory and gives the same
+ * result as the whole batch at once. */
 import { backward, detach, parameter, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { add, mul } from "../core/functions/elementwise.ts";

@@ -39,9 +39,9 @@ export interface AdversarialWeights {
   readonly discLoss: AdversarialLossName;
   /** The step, counted from 0, at which the discriminator starts to learn. */
   readonly discStart: number;
-  /** How many steps the discriminator learns before the generator's term is added. */
+  /** The number of steps that the discriminator learns before the generator's term is added. */
   readonly discWarmupSteps: number;
-  /** Over how many steps the generator's term then grows to its full weight. */
+  /** The number of steps over which the generator's term then grows to its full weight. */
   readonly generatorRampSteps: number;
   /** Whether the inputs of the discriminator are augmented; see `augment`. */
   readonly discAugment: boolean;
@@ -75,7 +75,7 @@ export const ADVERSARIAL_DEFAULTS: AdversarialWeights = {
 const EPSILON = 1e-4, MOST = 1e4;
 /** Separates the random numbers of the augmentation from those of the quantiser. */
 const AUGMENTATION = 101;
-/** From this adaptive weight on, the discriminator is known to ruin reconstructions. */
+/** Above this adaptive weight, the discriminator is known to ruin reconstructions. */
 const DANGEROUS = 25;
 
 /** The autoencoder minimises, for images x and their reconstructions x̂,
@@ -84,14 +84,14 @@ const DANGEROUS = 25;
  *     nll + f·λ·g + w_q·(the quantiser's losses)    λ = w_g·clamp(‖∂nll/∂W‖/(‖∂g/∂W‖ + 1e−4), 0, 1e4)
  *
  * where g is the generator's loss and W the weight of the decoder's last convolution. λ is treated as a constant: it
- * has no gradient. The discriminator minimises its own loss on x and x̂, without a gradient to x̂. A step is: forward
- * pass, update of the autoencoder, update of the discriminator.
+ * has no gradient. The discriminator minimises its own loss on x and x̂, without a gradient to x̂. A step consists of
+ * the forward pass, the update of the autoencoder, and the update of the discriminator.
  *
  * f is 0 until the discriminator has learned for `discWarmupSteps` steps from `discStart` on. Then it grows to 1 over
  * `generatorRampSteps`. While f is 0, the generator's term is not computed. Before `discStart` the discriminator does
  * not run, and its optimiser does not count steps.
  *
- * Differs from taming's code: the discriminator's update uses x̂ of the forward pass, not a new x̂ from the updated
+ * Unlike in taming's code, the discriminator's update uses x̂ of the forward pass, not a new x̂ from the updated
  * autoencoder. As in taming, the perceptual term is a mean over images. If a quantiser has its own form of the
  * reconstruction loss (`sq`), it is not used.
  *
@@ -218,9 +218,9 @@ export class AdversarialObjective extends FirstStageObjective {
       ? undefined
       : `the adaptive weight is ${
         adaptiveWeight.toPrecision(3)
-      }: the discriminator's term outweighs the images by far, which is known to ruin reconstructions; ` +
+      }: the adversarial term far outweighs the reconstruction loss, which is known to ruin reconstructions; ` +
         "--objective.discWarmupSteps lets the discriminator learn first, --objective.generatorRampSteps " +
-        "brings its term in slowly";
+        "ramps up its term slowly";
     return {
       ...inspection,
       phrases: [...inspection.phrases, [words, 3]],

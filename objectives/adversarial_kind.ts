@@ -52,7 +52,7 @@ async function loadPerceptual(
 /** Adversarial training, with an autoencoder, a discriminator, and an optimiser for each. */
 export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
   description:
-    "rebuild images that look real: pixels, a perceptual term, a discriminator, and the quantiser's losses",
+    "reconstruct images that look real: a pixel loss, a perceptual loss, a discriminator, and the quantiser's losses",
   schema: z.strictObject({
     pixelLoss: z.enum(["l1", "l2"]).default(ADVERSARIAL_DEFAULTS.pixelLoss)
       .describe("the pixel loss: the absolute difference (l1) or the squared difference (l2)"),
@@ -71,14 +71,20 @@ export const adversarialKind: ObjectiveKind<AdversarialSettings> = {
     discStart: count().default(ADVERSARIAL_DEFAULTS.discStart)
       .describe("the step, counted from 0, at which the discriminator starts to learn"),
     discWarmupSteps: count().default(ADVERSARIAL_DEFAULTS.discWarmupSteps)
-      .describe("how many steps the discriminator learns before the generator's term is added"),
+      .describe(
+        "the number of steps that the discriminator learns before the generator's term is added",
+      ),
     generatorRampSteps: count().default(ADVERSARIAL_DEFAULTS.generatorRampSteps)
-      .describe("over how many steps the generator's term then grows to its full weight"),
+      .describe(
+        "the number of steps over which the generator's term then grows to its full weight",
+      ),
     discAugment: z.boolean().default(ADVERSARIAL_DEFAULTS.discAugment).describe(
       "augments the images that the discriminator sees (DiffAugment: colours, shifts, cutouts); for small data sets",
     ),
     discLayers: z.int().min(1).default(3)
-      .describe("how many convolutions of the discriminator halve the side"),
+      .describe(
+        "the number of strided convolutions of the discriminator, each of which halves the side",
+      ),
     discChannels: z.int().min(1).default(64)
       .describe("channels after the discriminator's first convolution"),
   }),

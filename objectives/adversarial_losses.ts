@@ -25,7 +25,7 @@ const half = (a: Tensor, b: Tensor): Tensor => mul(add(mean(a), mean(b)), 0.5);
  * - `hinge` (arXiv 1705.02894): −mean D(x̂), and ½(mean relu(1 − D(x)) + mean relu(1 + D(x̂)));
  * - `non-saturating` (arXiv 1406.2661): mean softplus(−D(x̂)), and ½(mean softplus(−D(x)) + mean softplus(D(x̂))).
  *
- * The factor ½ gives both losses the same size. Taming's `vanilla` is the discriminator of the second pair with the
+ * The factor ½ gives both losses the same scale. Taming's `vanilla` is the discriminator of the second pair with the
  * generator of the first.
  *
  * ```ts

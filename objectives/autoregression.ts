@@ -109,7 +109,7 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
   }
 }
 
-/** Draws the codes of some images in order, after those that are known.
+/** Draws the codes of some images in row order, after the known codes.
  * @param length codes per image
  * @throws {RangeError} a known code comes after an unknown one
  */
@@ -135,7 +135,7 @@ function checkPrefix(given: Int32Array | undefined, length: number): void {
   given?.forEach((code, at) => {
     if (code < 0 || at % length === 0 || given[at - 1] >= 0) return;
     throw new RangeError(
-      `Cannot complete images: an autoregressive model needs the known codes to be the first by rows, got a known one ` +
+      `Cannot complete images: an autoregressive model needs the known codes to come first in row order, got a known one ` +
         `at position ${at % length} after a hidden one; a masking model takes any mask`,
     );
   });

@@ -10,7 +10,7 @@ import type { ObjectiveKind } from "./kind.ts";
 
 /** Autoregression, with a transformer and one optimiser. */
 export const autoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
-  description: "predict each code of a first stage from those before it",
+  description: "predict each code of a first stage from the codes before it",
   schema: codeGeneratorSchema(0),
   models: TRANSFORMERS,
   quantizes: false,

@@ -20,7 +20,7 @@ export const CACHES = ["none", "images", "flips"] as const;
 export type Cache = typeof CACHES[number];
 
 /** Where to cache: in the memory of the process, or in a file of the user's cache folder, which is read batch by batch
- * and serves all runs over the same first stage and images. */
+ * and shared by all runs over the same first stage and images. */
 export const CACHE_PLACES = ["memory", "file"] as const;
 
 /** The name of a place. */
@@ -43,7 +43,7 @@ export interface CachedEncodingsOptions {
   readonly encode: (images: Tensor) => Tensor;
   /** The processes that train together; by default one. */
   readonly replicas?: Replicas;
-  /** Called with what is worth knowing about the file. */
+  /** Called with messages about the file. */
   readonly onMessage?: (message: string) => void;
 }
 
@@ -58,8 +58,8 @@ export class CachedEncodings implements Disposable {
     this.#flipped = flipped;
   }
 
-  /** Encodes all training images, unless a file has what they are encoded to. Of several processes each encodes a part
-   * and gets all; one alone makes a file.
+  /** Encodes all training images, unless a file already holds their encodings. With several processes, each encodes a
+   * part and gets all encodings; only one of them makes the file.
    * @throws {RangeError} the images cannot be read by index
    * @throws {Error} the file cannot be written
    */
@@ -109,7 +109,7 @@ async function* encodeAll(
   for (let start = 0; start < train; start += BATCH * replicas.count) {
     const all = Math.min(BATCH * replicas.count, train - start);
     const count = Math.ceil(all / replicas.count), first = start + replicas.rank * count;
-    // Every process has as many rows; what is over at the end is the last image once more.
+    // Every process needs the same number of rows, so the last image is repeated at the end.
     const indices = Int32Array.from({ length: count }, (_, at) => Math.min(first + at, train - 1));
     const images = await dataset.images("train", indices);
     const parts = cache === "flips" ? [images, mirrored(images, dataset)] : [images];
@@ -157,8 +157,8 @@ async function inMemory(rows: number, encoded: AsyncIterable<EncodedRows>): Prom
   };
 }
 
-/** Everything that the encodings depend on: the data set, the weights, the device, and for what these do not tell, such
- * as the quantiser's settings, what some of the images are encoded to. */
+/** Everything that the encodings depend on: the data set, the weights and the device. The encodings of some images stand
+ * for everything else, such as the quantiser's settings. */
 async function keyOf(
   device: Device,
   { stage1, dataset, cache, encode }: CachedEncodingsOptions,

@@ -1,4 +1,4 @@
-/** What all generators of a first stage's codes have in common. */
+/** The base class of all generators of a first stage's codes. */
 import * as z from "zod";
 import { backward, withoutGradients } from "../core/execute.ts";
 import { full, uniform } from "../core/functions/creation.ts";
@@ -48,13 +48,13 @@ export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOpt
   readonly stage1: FirstStage;
   /** The images. */
   readonly dataset: Dataset;
-  /** The share of the training images whose class is hidden from the model. */
+  /** The fraction of training images whose class is hidden from the model. */
   readonly classDropout: number;
-  /** Label smoothing: the share of each target that is spread over all codes. */
+  /** Label smoothing: the fraction of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** Which codes of the training images are kept; by default none. */
+  /** Which codes of the training images are cached; by default none. */
   readonly cache?: Cache;
-  /** Where they are kept; by default in memory. */
+  /** Where they are cached; by default in memory. */
   readonly cacheIn?: CachePlace;
 }
 
@@ -62,13 +62,13 @@ export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOpt
 export interface CodeGeneratorSettings {
   /** Whether the model is conditioned on the classes. */
   readonly conditional: boolean;
-  /** The share of the training images whose class is hidden from the model. */
+  /** The fraction of training images whose class is hidden from the model. */
   readonly classDropout: number;
-  /** Label smoothing: the share of each target that is spread over all codes. */
+  /** Label smoothing: the fraction of each target that is spread over all codes. */
   readonly smoothing: number;
-  /** Which codes of the training images are kept. */
+  /** Which codes of the training images are cached. */
   readonly cache: Cache;
-  /** Where they are kept. */
+  /** Where they are cached. */
   readonly cacheIn: CachePlace;
 }
 
@@ -83,23 +83,23 @@ export function codeGeneratorSchema(smoothing: number): z.ZodObject<
     conditional: z.boolean().default(false).describe("conditions the model on the images' classes"),
     classDropout: z.number().min(0).max(1).default(0.1)
       .describe(
-        "the share of the training images whose class is hidden from the model; guidance needs it",
+        "the fraction of training images whose class is hidden from the model; classifier-free guidance needs it",
       ),
     smoothing: z.number().min(0).max(1).default(smoothing)
-      .describe("label smoothing: the share of each target that is spread over all codes"),
+      .describe("label smoothing: the fraction of each target that is spread over all codes"),
     cache: z.enum([...CACHES]).default("none").describe(
-      "which codes are kept: none, those of the training images as they are, or also those of their mirror images",
+      "which codes are cached: none, those of the training images as they are, or also those of their mirror images",
     ),
     cacheIn: z.enum([...CACHE_PLACES]).default("memory").describe(
-      "where they are kept: in memory, or in a file of the user's cache folder, for all runs over the first stage",
+      "where they are cached: in memory, or in a file of the user's cache folder, for all runs over the first stage",
     ),
   });
 }
 
 /** The sampling settings of every generator of codes. */
 export interface CodeSamplingSettings extends ChoiceSettings {
-  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, more goes
-   * beyond. */
+  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, and larger
+   * values extrapolate beyond them. */
   readonly guidance: number;
 }
 
@@ -108,7 +108,7 @@ export const CODE_SAMPLING: typeof CHOICE_SETTINGS & { readonly guidance: z.ZodT
   ...CHOICE_SETTINGS,
   guidance: z.number().min(0).default(1)
     .describe(
-      "scale of classifier-free guidance: 1 samples as the model learned, more follows the class more strongly",
+      "scale of classifier-free guidance: 1 samples as the model learned, larger values follow the class more strongly",
     ),
 };
 
@@ -126,7 +126,7 @@ export interface CodeRequest<Settings extends CodeSamplingSettings> {
   readonly given?: Int32Array;
   /** The sampling settings. */
   readonly settings: Settings;
-  /** Called with the finished share and the codes so far, `[count, positions]`; −1 for those not drawn yet. */
+  /** Called with the finished fraction and the codes so far, `[count, positions]`; −1 for those not drawn yet. */
   readonly onShare: (share: number, codes: Int32Array<ArrayBuffer>) => Promise<void> | void;
   /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
@@ -147,7 +147,7 @@ interface CodesProtocol extends MeasuredImages {
   readonly metrics: Readonly<Record<string, string>>;
 }
 
-/** How many images are drawn after an epoch. */
+/** The number of sample images after an epoch. */
 const SAMPLES = 32;
 /** How many images are generated or encoded at once. */
 const BATCH = 64;
@@ -156,13 +156,13 @@ const BATCH = 64;
 export interface EncodedCodes {
   /** int32 `[B, positions]`. */
   readonly codes: Tensor;
-  /** The features that the codes encode; given if the targets are spread over near codes. */
+  /** The features that the codes encode; given if the targets are soft targets over near codes. */
   readonly near?: NearTargets;
 }
 
 /** Options of the losses. */
 export interface LossOptions {
-  /** Label smoothing: the share of each target that is spread over all codes. */
+  /** Label smoothing: the fraction of each target that is spread over all codes. */
   readonly smoothing: number;
   /** The number of the first image. The draws for an image depend only on the key and on the image's number. */
   readonly first: number;
@@ -482,7 +482,7 @@ export abstract class CodeGenerator<
     return { codes, known };
   }
 
-  /** Draws sample images; if there are classes, of each class in turn. */
+  /** Draws sample images. If there are classes, the images take each class in turn. */
   override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
     const { classes } = this;
     const labels = classes === 0
@@ -515,7 +515,7 @@ export abstract class CodeGenerator<
     const { classDropout } = this.#options;
     if (guidance !== 1 && labels === undefined) {
       throw new RangeError(
-        `Cannot sample with guidance ${guidance}: classes must be asked for, got none`,
+        `Cannot sample with guidance ${guidance}: classes must be requested, got none`,
       );
     }
     const needsNone = guidance !== 1 || labels === undefined;

@@ -1,4 +1,4 @@
-/** What all kinds of generators of codes have in common. */
+/** What all registry entries of code generators have in common. */
 import type { Tensor } from "../core/tensor.ts";
 import { classCount } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
@@ -7,7 +7,7 @@ import { gridOf } from "./code_stage.ts";
 import type { ObjectiveNeeds } from "./kind.ts";
 import { constructLearningRate, constructOptimizer } from "./optimizer_settings.ts";
 
-/** What a model that predicts codes is made for. */
+/** The requirements that a model of codes must meet. */
 export interface CodeModelNeeds {
   /** K: the number of codes. */
   readonly codebookSize: number;
@@ -19,7 +19,7 @@ export interface CodeModelNeeds {
   readonly recompute?: boolean;
 }
 
-/** What a configuration makes a model for.
+/** The requirements on the model of a configuration.
  * @param stage1 the first stage, from `firstStageOf`
  * @throws {RangeError} the model is to be conditioned on classes, and the data set has none
  */

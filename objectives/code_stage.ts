@@ -1,4 +1,4 @@
-/** What generators of codes ask of their first stage. */
+/** The requirements of code generators on their first stage. */
 import type { Dataset } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 
@@ -29,7 +29,7 @@ export function checkOneCode(stage1: FirstStage, what: string): void {
   const { codeAxes } = stage1;
   if (codeAxes.length === 0) return;
   throw new RangeError(
-    `Cannot make ${what}: the first stage must have one code a position, got [${codeAxes}]; ` +
+    `Cannot make ${what}: the first stage must have one code per position, got [${codeAxes}]; ` +
       "--objective.type residual-autoregression takes several",
   );
 }

@@ -1,4 +1,4 @@
-/** Watches how the codes are used in training, and detects codebook collapse. */
+/** Monitors codebook usage in training, and detects codebook collapse. */
 import { assign, withoutGradients } from "../core/execute.ts";
 import { zeros } from "../core/functions/creation.ts";
 import { add, greater, sqrt, square, where } from "../core/functions/elementwise.ts";
@@ -15,9 +15,9 @@ export interface CodebookHealth {
   readonly codesInUse: number;
   /** The perplexity of the counts of this epoch so far, in [1, K]. */
   readonly perplexity: number;
-  /** Codes that were not chosen for at least as many steps as an epoch has. */
+  /** Dead codes: those not chosen for at least as many steps as an epoch has. */
   readonly deadCodes: number;
-  /** For how many steps the dead codes were not chosen: the mean over them; `null` without dead codes. */
+  /** The mean number of steps since the dead codes were last chosen; `null` without dead codes. */
   readonly deadSteps: number | null;
   /** The mean length of the codes; `null` for a method without a codebook. */
   readonly codeLength: number | null;
@@ -31,7 +31,7 @@ export function meanLength(vectors: Tensor): Tensor {
   return mean(sqrt(sum(square(vectors), -1)));
 }
 
-/** Counts, on the device, how often each code is chosen in an epoch and for how many steps it was not.
+/** Counts, on the device, how often each code is chosen in an epoch, and how many steps ago it was last chosen.
  *
  * ```ts
  * import { CodebookWatch, openDevice, randomKey, VanillaQuantizer } from "@codebook/codebook";
@@ -106,9 +106,9 @@ export class CodebookWatch extends Module {
 
 /** Remedies for a collapsed codebook: each in words, and as a setting with its values without and with the remedy. */
 const REMEDIES = [
-  ["features of a bounded size", "normalization", "none", "batch"],
-  ["replacing dead codes by features", "replaceBelow", 0, 1],
-  ["starting the codes at the features", "initialization", "uniform", "kmeans"],
+  ["feature normalisation", "normalization", "none", "batch"],
+  ["replacement of dead codes by features", "replaceBelow", 0, 1],
+  ["k-means initialisation of the codes", "initialization", "uniform", "kmeans"],
   ["a lookup in fewer dimensions", "lookupDim", null, 8],
 ] as const;
 

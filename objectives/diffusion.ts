@@ -48,15 +48,15 @@ export interface DiffusionOptions extends UpdateOptions {
   /** The first stage, if the model has latents: its features are the latents. Without it, the diffusion runs on
    * pixels. */
   readonly stage1?: FirstStage;
-  /** The strength of the noise at each time. */
+  /** The noise schedule: the strength of the noise at each timestep. */
   readonly schedule: NoiseSchedule;
   /** What the network predicts. */
   readonly prediction: Prediction;
   /** The probability that a step hides an image's class from the network; by default 0. Guidance needs it. */
   readonly dropClass?: number;
-  /** Which features of the first stage are kept in memory; by default none. */
+  /** Which features of the first stage are cached; by default none. */
   readonly cache?: Cache;
-  /** Where they are kept; by default in memory. */
+  /** Where they are cached; by default in memory. */
   readonly cacheIn?: CachePlace;
   /** The sampling settings of the images shown after an epoch. */
   readonly preview: DiffusionSampling;
@@ -66,14 +66,14 @@ export interface DiffusionOptions extends UpdateOptions {
 const MEASURED = 1024;
 /** How many images are generated at once by default. */
 const BATCH = 64;
-/** How many images are shown after an epoch. */
+/** The number of sample images after an epoch. */
 const SHOWN = 16;
 /** The key of the noise for test images: the same in every run, so that losses can be compared. */
 const EVALUATION = randomKey(0, "diffusion evaluation");
-/** Spreads the times of test images evenly over the diffusion, for any number of images. */
+/** Spreads the timesteps of test images evenly over the diffusion, for any number of images. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** Trains a network on noisy images, each at a random time. The loss is the mean squared error of the network's
+/** Trains a network on noisy images, each at a random timestep. The loss is the mean squared error of the network's
  * prediction.
  *
  * Latents are a first stage's features before quantisation. Sampled latents are quantised and decoded.
@@ -138,8 +138,8 @@ export class DiffusionObjective extends Generator {
     return this.model.denoiser.classes ?? 0;
   }
 
-  /** Measures the latents' statistics, unless a checkpoint had them. Encodes the training images, if their features are
-   * cached. */
+  /** Measures the latents' statistics, unless a checkpoint contained them. Encodes the training images, if their
+   * features are cached. */
   override async prepare(
     device: Device,
     replicas?: Replicas,
@@ -200,7 +200,7 @@ export class DiffusionObjective extends Generator {
     return true;
   }
 
-  /** The mean loss of the test images. Each image has one time and one noise, the same in every run. */
+  /** The mean loss of the test images. Each image has one timestep and one noise sample, the same in every run. */
   async evaluate(
     split: MeasuredSplit,
     batches: AsyncIterable<Batch>,
@@ -257,7 +257,7 @@ export class DiffusionObjective extends Generator {
     return { learningRate: this.#update.learningRate(step) };
   }
 
-  /** Draws sixteen images in few steps; if the network has classes, of each class in turn. */
+  /** Draws sixteen images in few steps. If the network has classes, the images take each class in turn. */
   override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
     const { dataset, preview } = this.#options, { classes } = this;
     const labels = classes === 0
@@ -269,7 +269,7 @@ export class DiffusionObjective extends Generator {
   }
 
   /** Generates images. If the model has classes and the request has no labels, each image gets a random class.
-   * @throws {RangeError} there are more steps than times, a class does not exist, the model was not trained for
+   * @throws {RangeError} there are more steps than timesteps, a class does not exist, the model was not trained for
    * guidance, or a part of the images is given
    */
   async generate(device: Device, request: GenerateRequest): Promise<Generated> {

@@ -13,11 +13,11 @@ import { readSafetensorsHeader } from "../files/safetensors.ts";
 
 /** Some encodings, in the order of their rows. */
 export interface EncodedRows {
-  /** Where the first one belongs. */
+  /** The row of the first encoding. */
   readonly row: number;
   /** The shape of one encoding. */
   readonly shape: Shape;
-  /** The encodings one after another. */
+  /** The values of the encodings, one after another. */
   readonly values: HostArray;
 }
 
@@ -31,22 +31,22 @@ export interface RowStore extends Disposable {
   read(rows: readonly number[]): HostArray;
 }
 
-/** What a file of encodings holds, and how it is made. */
+/** The contents of a file of encodings, and how they are computed. */
 export interface EncodingsFileOptions {
   /** Everything that the encodings depend on. */
   readonly key: string;
-  /** How many encodings there are. */
+  /** The number of encodings. */
   readonly rows: number;
   /** Encodes all images. */
   readonly encode: () => AsyncIterable<EncodedRows>;
-  /** Hears, in words, where the file is and why it is made again. */
+  /** Called with messages: where the file is, and why it is made again. */
   readonly onMessage: (message: string) => void;
 }
 
 const NAME = "encodings";
 
-/** Opens the file of some encodings, or makes it. Of several processes one makes it, and the others wait. The file gets its
- * name only when it is whole. One that is broken, or of other encodings, is made again.
+/** Opens the file of some encodings, or makes it. Of several processes, one makes the file and the others wait. The file
+ * gets its final name only when it is complete. A file that is damaged, or that holds other encodings, is made again.
  * @throws {Error} there is no cache folder, or it cannot be written
  */
 export async function openEncodings(options: EncodingsFileOptions): Promise<RowStore> {
@@ -56,7 +56,7 @@ export async function openEncodings(options: EncodingsFileOptions): Promise<RowS
   const path = join(folder, `${name}.safetensors`);
   await mkdir(folder, { recursive: true }).catch((cause: Error) => {
     throw new Error(
-      `Cannot keep encodings in ${folder}: it must be a folder that can be made and written, got ${cause.message}`,
+      `Cannot keep encodings in ${folder}: it must be a folder that can be created and written to, got ${cause.message}`,
       { cause },
     );
   });
@@ -67,7 +67,7 @@ export async function openEncodings(options: EncodingsFileOptions): Promise<RowS
   if (await exists(path)) {
     const found = await openWhole(path, options).catch((cause: Error) => cause);
     if (!(found instanceof Error)) {
-      onMessage(`the encoded training images are those of ${path}`);
+      onMessage(`reading the encoded training images from ${path}`);
       return found;
     }
     onMessage(`${found.message}: the training images are encoded again`);
@@ -78,7 +78,7 @@ export async function openEncodings(options: EncodingsFileOptions): Promise<RowS
   return await openWhole(path, options);
 }
 
-/** Where files of encodings are kept. */
+/** The folder for files of encodings. */
 function encodingsFolder(): string {
   const folder = cacheFolder((name) => Deno.env.get(name), Deno.build.os);
   if (folder !== undefined) return join(folder, "encodings");
@@ -91,8 +91,8 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);
 }
 
-/** Opens a file that holds what is asked for.
- * @throws {Error} it does not
+/** Opens a file if it holds the requested encodings.
+ * @throws {Error} the file does not hold them
  */
 async function openWhole(
   path: string,
@@ -150,7 +150,7 @@ class EncodingsFile implements RowStore {
   }
 }
 
-/** Writes encodings as they are made, then gives the file its name. */
+/** Writes encodings as they are computed, then gives the file its final name. */
 async function write(path: string, { key, rows, encode }: EncodingsFileOptions): Promise<void> {
   const partial = `${path}.${Deno.pid}${PARTIAL_SUFFIX}`;
   try {
@@ -179,7 +179,7 @@ async function write(path: string, { key, rows, encode }: EncodingsFileOptions):
   } catch (cause) {
     await rm(partial, { force: true }).catch(() => {});
     throw new Error(
-      `Cannot keep encodings in ${path}: every image must be encoded and the folder have room, got ${
+      `Cannot keep encodings in ${path}: every image must be encoded and fit on the disk, got ${
         (cause as Error).message
       }`,
       { cause },

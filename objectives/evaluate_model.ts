@@ -27,7 +27,7 @@ export interface Evaluation {
   readonly psnr: number;
   /** The peak signal-to-noise ratio of the mean squared error over all images. */
   readonly psnrOfMse: number;
-  /** The share of the codes chosen at least once over the set, in [0, 1]. */
+  /** The fraction of codes chosen at least once over the set, in [0, 1]. */
   readonly usage: number;
   /** The perplexity of the counts of the whole set, in [1, K]. */
   readonly perplexity: number;

@@ -1,4 +1,4 @@
-/** What all objectives that train a first stage have in common: evaluation, monitoring and samples. */
+/** The base class of all objectives that train a first stage: evaluation, monitoring and samples. */
 import { withoutGradients } from "../core/execute.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { fromJsonNumber } from "../files/json_number.ts";
@@ -27,7 +27,7 @@ export interface FirstStageOptions extends UpdateOptions {
   readonly stepsPerEpoch: number;
   /** How many parts a step splits its batch into, to save memory; by default 1. */
   readonly accumulate?: number;
-  /** The quantiser's settings, for the advice on a collapsed codebook. */
+  /** The quantiser's settings, for the warning about a collapsed codebook. */
   readonly quantizer?: QuantizerConfig;
 }
 
@@ -42,11 +42,11 @@ export function decaysIn({ quantizer }: Autoencoder): (parameter: Tensor) => boo
 const SAMPLES = 16;
 
 /** Trains a first stage. A subclass defines what a step minimises. The evaluation measures the reconstructions of test
- * images, and a watch counts dead codes. The scalars must include those of `STEP_SCALARS`, which `forwardInTraining`
- * and `updateModel` return.
+ * images, and a `CodebookWatch` counts dead codes. The scalars must include those of `STEP_SCALARS`, which
+ * `forwardInTraining` and `updateModel` return.
  */
 export abstract class FirstStageObjective extends Objective {
-  /** Watches how the codebook is used. */
+  /** Monitors the usage of the codebook. */
   readonly codebook: CodebookWatch;
   /** The model that is trained. */
   readonly model: Autoencoder;
@@ -70,7 +70,7 @@ export abstract class FirstStageObjective extends Objective {
     return true;
   }
 
-  /** Measures the reconstructions and how the codebook is used. */
+  /** Measures the reconstructions and the usage of the codebook. */
   async evaluate(
     split: MeasuredSplit,
     batches: AsyncIterable<Batch>,

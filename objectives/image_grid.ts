@@ -3,7 +3,7 @@ import { Picture } from "./picture.ts";
 
 /** The layout of the images. */
 export interface GridOptions {
-  /** How many images a row has; by default 8. */
+  /** The number of images per row; by default 8. */
   readonly columns?: number;
   /** Small images are enlarged by the largest whole factor that keeps their longer side within this many pixels; by
    * default 96. */
@@ -25,7 +25,7 @@ export function drawImages(
   return pictureOf(values, shape, options).png();
 }
 
-/** Does the same, but returns a picture. */
+/** The same as `drawImages`, but returns a picture. */
 export function pictureOf(
   values: Float32Array,
   [count, height, width, channels]: readonly number[],

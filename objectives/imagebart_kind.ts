@@ -21,7 +21,9 @@ export const imageBartKind: ObjectiveKind<ImageBartSettings> = {
   description: "remove noise from the codes of a first stage in a few steps: a generator",
   schema: codeGeneratorSchema(0).extend({
     steps: z.int().min(1).default(3)
-      .describe("the number of steps until all codes are random; each step has its own model"),
+      .describe(
+        "the number of diffusion steps until all codes are random; each step has its own model",
+      ),
   }),
   models: ENCODER_DECODERS,
   quantizes: false,

@@ -9,7 +9,7 @@ import type { QuantizerConfig } from "../quantizers/registry.ts";
 import type { Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_settings.ts";
 
-/** What a registry entry makes an objective from. */
+/** What a registry entry needs to make an objective. */
 export interface ObjectiveNeeds<Settings extends object = object> {
   /** The seed of the initial weights. */
   readonly seed: number;
@@ -50,7 +50,7 @@ export interface ObjectiveKind<Settings extends object = object> {
   readonly models: ModelTable<Module, never>;
   /** Whether it trains a quantiser. */
   readonly quantizes: boolean;
-  /** Whether a step can split its batch into parts with the result of the whole batch; by default no. */
+  /** Whether a step can split its batch into parts and still give the result of the whole batch; by default no. */
   readonly accumulates?: boolean;
   /** Whether it builds on a finished first stage. */
   readonly stage1: "none" | "required";

@@ -21,12 +21,12 @@ import type { ObjectiveKind } from "./kind.ts";
 export interface LatentDiffusionSettings extends DiffusionSettings {
   /** How the first stage's features are scaled. */
   readonly scaling: Scaling;
-  /** How many principal components of the features become the channels of the latents, at most as many as the features
-   * have channels; `null`: the features' own channels do. */
+  /** The number of principal components of the features that become the channels of the latents, at most as many as the
+   * features have channels; `null`: the features' own channels. */
   readonly components: number | null;
-  /** Which features of the training images are kept. */
+  /** Which features of the training images are cached. */
   readonly cache: Cache;
-  /** Where they are kept. */
+  /** Where they are cached. */
   readonly cacheIn: CachePlace;
 }
 
@@ -37,16 +37,16 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
     schedule: scheduleSetting("sqrt-linear"),
     ...DIFFUSION_SETTINGS,
     scaling: z.enum([...SCALINGS]).default("one").describe(
-      "how a first stage's features are scaled to a standard deviation of 1: all by one number, or each channel on its own",
+      "how a first stage's features are scaled to a standard deviation of 1: by one factor for all channels, or by one factor per channel",
     ),
     components: z.int().min(1).nullable().default(null).describe(
-      "how many principal components of the features become the channels of the latents, at most as many as the features have channels; none: the features' own channels do",
+      "the number of principal components of the features that become the channels of the latents, at most as many as the features have channels; none: the features' own channels",
     ),
     cache: z.enum([...CACHES]).default("none").describe(
-      "which features are kept: none, those of the training images as they are, or also those of their mirror images",
+      "which features are cached: none, those of the training images as they are, or also those of their mirror images",
     ),
     cacheIn: z.enum([...CACHE_PLACES]).default("memory").describe(
-      "where they are kept: in memory, or in a file of the user's cache folder, for all runs over the first stage",
+      "where they are cached: in memory, or in a file of the user's cache folder, for all runs over the first stage",
     ),
   }),
   models: UNETS,

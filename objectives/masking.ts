@@ -30,8 +30,8 @@ export const MASKED_SAMPLING: z.ZodObject<
   z.core.$strict
 > = z.strictObject({ ...CODE_SAMPLING, ...MASKED_SETTINGS });
 
-/** Minimises −ln p of the hidden codes of an image given the others. A cosine schedule, at a random point, gives the
- * number of hidden codes (MaskGIT, arXiv 2202.04200). Evaluation reports bits per hidden code, with the same masks
+/** Minimises −ln p of the hidden codes of an image given the others. The number of hidden codes comes from a cosine
+ * schedule at a random point (MaskGIT, arXiv 2202.04200). Evaluation reports bits per hidden code, with the same masks
  * every time.
  *
  * `generate` draws the codes in a few passes. It can complete images of which any codes are known.

@@ -10,7 +10,7 @@ import { MASKED_SAMPLING, MaskingObjective } from "./masking.ts";
 
 /** Masking, with a transformer and one optimiser. */
 export const maskingKind: ObjectiveKind<CodeGeneratorSettings> = {
-  description: "predict the hidden codes of a first stage from the others",
+  description: "predict the masked codes of a first stage from the other codes",
   schema: codeGeneratorSchema(0.1),
   models: TRANSFORMERS,
   quantizes: false,

@@ -3,8 +3,8 @@ import { permutation, philox, type RandomKey, unitInterval } from "../core/rando
 import { partKey } from "../nn/initializers.ts";
 import { hiddenShare } from "./samplers/masked.ts";
 
-/** Draws which codes of an image are hidden. Their share is cos(πr/2), rounded up to at least one code, with r uniform
- * in [0, 1) (arXiv 2202.04200, 3.1).
+/** Draws which codes of an image are hidden. Their fraction is cos(πr/2), rounded up to at least one code, with r
+ * uniform in [0, 1) (arXiv 2202.04200, 3.1).
  *
  * ```ts
  * import { drawMask, randomKey } from "@codebook/codebook";
@@ -13,7 +13,7 @@ import { hiddenShare } from "./samplers/masked.ts";
  * assert.ok(mask.includes(1));
  * ```
  * @param image the number of the image; the mask depends only on the key and on this number
- * @param length how many codes an image has
+ * @param length the number of codes of an image
  * @returns `[length]`: 1 where a code is hidden
  */
 export function drawMask(key: RandomKey, image: number, length: number): Int32Array<ArrayBuffer> {

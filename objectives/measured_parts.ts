@@ -1,4 +1,4 @@
-/** Combines what several processes measured. */
+/** Combines the measurements of several processes. */
 import type { Device } from "../core/tensor.ts";
 import { type Replicas, SINGLE } from "../nn/replicas.ts";
 

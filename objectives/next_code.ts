@@ -13,8 +13,8 @@ export interface NextCodeOptions {
   readonly count: number;
   /** The classes for the model, `[count]`; with guidance `[2·count]`, where the second half has no class. */
   readonly labels: Int32Array<ArrayBuffer>;
-  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, more goes
-   * beyond. */
+  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, and larger
+   * values extrapolate beyond them. */
   readonly guidance: number;
   /** float32 `[labels, T, memoryWidth]`: another sequence that the model attends to, if it has cross-attention. */
   readonly memory?: Tensor;

@@ -1,4 +1,5 @@
-/** What a run minimises and how it is evaluated. The training loop depends only on this interface. */
+/** The interface of every objective: what a run minimises, and how the result is evaluated. The training loop depends
+ * only on this interface. */
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { JsonNumber } from "../files/json_number.ts";
 import type { Batch } from "../data/batches.ts";

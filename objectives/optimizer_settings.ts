@@ -14,7 +14,7 @@ import {
 export interface OptimizerConfig {
   /** The optimiser. */
   readonly type: "adam" | "adamw";
-  /** The base learning rate, which the schedule multiplies. */
+  /** The base learning rate, before the schedule's factor. */
   readonly learningRate: number;
   /** Decay of the first moment. */
   readonly beta1: number;
@@ -24,13 +24,13 @@ export interface OptimizerConfig {
   readonly epsilon: number;
   /** Weight decay: adam adds it to the gradient, adamw applies it to the weights. */
   readonly weightDecay: number;
-  /** The largest norm of all gradients together; larger gradients are clipped. */
+  /** The maximum global norm of the gradients (gradient clipping). */
   readonly clipNorm: number | null;
-  /** How the learning rate changes over the run. */
+  /** The learning-rate schedule. */
   readonly schedule: "constant" | "cosine" | "linear";
-  /** How many steps the warm-up has, in which the learning rate rises. */
+  /** The number of warm-up steps, in which the learning rate rises linearly. */
   readonly warmupSteps: number;
-  /** The final learning rate of a schedule, as a share of the base learning rate. */
+  /** The final learning rate of a schedule, as a fraction of the base learning rate. */
   readonly floor: number;
 }
 
@@ -38,7 +38,7 @@ export interface OptimizerConfig {
 export const OPTIMIZER_SETTINGS: z.ZodType<OptimizerConfig> = z.strictObject({
   type: z.enum(["adam", "adamw"]).default("adam").describe("the optimiser"),
   learningRate: z.number().positive().default(3e-4).describe(
-    "the base learning rate, which the schedule multiplies",
+    "the base learning rate, before the schedule's factor",
   ),
   beta1: z.number().min(0).lt(1).default(0.9).describe("decay of the first moment"),
   beta2: z.number().min(0).lt(1).default(0.999).describe("decay of the second moment"),
@@ -48,13 +48,13 @@ export const OPTIMIZER_SETTINGS: z.ZodType<OptimizerConfig> = z.strictObject({
       "weight decay: adam adds it to the gradient, adamw applies it to the weights (default there: 0.01)",
     ),
   clipNorm: z.number().positive().nullable().default(null)
-    .describe("the largest norm of all gradients together; larger gradients are clipped"),
+    .describe("the maximum global norm of the gradients (gradient clipping)"),
   schedule: z.enum(["constant", "cosine", "linear"]).default("constant")
-    .describe("how the learning rate changes over the run"),
+    .describe("the learning-rate schedule"),
   warmupSteps: z.int().min(0).default(0)
-    .describe("how many steps the warm-up has, in which the learning rate rises"),
+    .describe("the number of warm-up steps, in which the learning rate rises linearly"),
   floor: z.number().min(0).max(1).default(0)
-    .describe("the final learning rate of a schedule, as a share of the base learning rate"),
+    .describe("the final learning rate of a schedule, as a fraction of the base learning rate"),
 }).prefault({});
 
 /** Makes the optimiser of a configuration for some parameters.

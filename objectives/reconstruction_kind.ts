@@ -60,7 +60,7 @@ export function constructFor(
 
 /** Reconstruction, with an autoencoder and one optimiser. */
 export const reconstructionKind: ObjectiveKind = {
-  description: "rebuild images from their codes: mse/v plus the quantiser's losses",
+  description: "reconstruct images from their codes: mse/v plus the quantiser's losses",
   schema: z.strictObject({}),
   models: AUTOENCODERS,
   quantizes: true,

@@ -52,7 +52,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
 
   /** Makes the objective for a model, its optimiser and a first stage.
    * @throws {RangeError} `softening` is above 0, and the first stage does not share one codebook between all levels or
-   * its codes are kept in memory
+   * its codes are cached
    */
   constructor(options: ResidualAutoregressionOptions) {
     super(options);

@@ -13,17 +13,18 @@ import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
 
 /** The settings of residual autoregression. */
 export interface ResidualAutoregressionSettings extends CodeGeneratorSettings {
-  /** τ: how far targets are spread over near codes, from which the codes of a step are drawn; 0 turns both off. */
+  /** τ: the temperature of soft targets over near codes, from which a training step also samples its codes; 0: hard
+   * targets and the codes of the first stage. */
   readonly softening: number;
 }
 
 /** Residual autoregression, with an RQ-transformer and one optimiser. */
 export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSettings> = {
   description:
-    "predict each code of a first stage with several codes per position from those before it",
+    "predict each code of a first stage with several codes per position from the codes before it",
   schema: codeGeneratorSchema(0).extend({
     softening: z.number().min(0).default(0).describe(
-      "how far targets are spread over near codes, from which the codes of a step are drawn; 0 turns both off",
+      "τ: the temperature of soft targets over near codes, from which a training step also samples its codes; 0: hard targets",
     ),
   }),
   models: RESIDUAL_TRANSFORMERS,

@@ -1,4 +1,4 @@
-/** Records how images develop, step by step. */
+/** Records intermediate images of a generator, step by step. */
 
 /** Collects intermediate images of a generator's first batch. A diffusion gives the images that the network predicts. A
  * generator of codes gives the codes drawn so far as an image, with the rest in grey. Pass it in a `GenerateRequest`.
@@ -25,7 +25,7 @@ export class Trace {
   }
 
   /** Adds a frame, if the progress since the last frame is large enough.
-   * @param share the finished share of the work
+   * @param share the finished fraction of the work
    * @param images makes the frame; called only if a frame is added
    */
   async add(

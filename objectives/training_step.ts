@@ -24,7 +24,7 @@ export interface StepOptions {
   readonly variance: number;
   /** The learning rate of this step. */
   readonly learningRate: number;
-  /** The largest norm of all gradients together; by default gradients are not clipped. */
+  /** The maximum global norm of the gradients; by default gradients are not clipped. */
   readonly clipNorm?: number;
   /** How many parts the encoder and the decoder split the batch into, to save memory; by default 1. Except for
    * rounding, the result is that of the whole batch. */
@@ -32,8 +32,8 @@ export interface StepOptions {
 }
 
 /** The scalars that a step returns, means over the batch or over a rank's part of it: the loss; the mse; the sum of the
- * quantiser's losses; the mean length of the features; and the share of the codes that moved by other means than the
- * gradient (re-anchoring or replacement, each counted by how far the code moved). */
+ * quantiser's losses; the mean length of the features; and the fraction of codes that `update` moved directly
+ * (re-anchoring or replacement, each counted by how far the code moved). */
 export const STEP_SCALARS = ["loss", "mse", "quantizerLoss", "featureLength", "moved"] as const;
 
 /** The result of a step: scalars on the device, and the counts of the codes. */
@@ -137,7 +137,7 @@ export function forwardInTraining(
 /** The part of a training step after the gradients: the quantiser's `update`, then the optimiser's step.
  * @param scope the scope of the step; the results outlive it
  * @param step updates the parameters; it gets the codes whose gradients and moments are to be dropped
- * @returns the mean length of the features, and the share of the codes that were moved
+ * @returns the mean length of the features, and the fraction of codes that were moved
  */
 export function updateModel(
   { quantizer }: Autoencoder,
@@ -157,7 +157,7 @@ export function updateModel(
   });
 }
 
-/** The share of the codes that moved: the mean over the codes that can move; 0 if none can. */
+/** The fraction of codes that moved: the mean over the codes that can move; 0 if none can. */
 function movedShare(device: Device, moves: readonly Move[]): Tensor {
   const codebooks = new Set(moves.map(({ codes }) => codes));
   const size = [...codebooks].reduce((total, { shape }) => total + shape[0], 0);

@@ -26,7 +26,7 @@ export interface CodeTransformerSettings extends BlockSettings {
   readonly positions: "learned" | "rotary";
 }
 
-/** What a transformer over codes is made for. */
+/** The requirements that a transformer over codes must meet. */
 export interface CodeTransformerNeeds {
   /** K: the number of codes. */
   readonly codebookSize: number;
@@ -34,10 +34,11 @@ export interface CodeTransformerNeeds {
   readonly grid: readonly [height: number, width: number];
   /** The number of classes; 0 without classes. */
   readonly classes: number;
-  /** Whether each code is predicted from the codes before it. Otherwise all codes see each other, and one more token,
-   * K, stands for hidden codes. */
+  /** Whether each code is predicted from the codes before it. Otherwise all codes attend to each other, and an
+   * additional mask token, K, stands for hidden codes. */
   readonly causal: boolean;
-  /** The width of another sequence that the tokens also attend to; by default there is no such sequence. */
+  /** The width of another sequence that the tokens attend to (cross-attention); by default there is no such sequence.
+   */
   readonly memoryWidth?: number;
   /** Whether the backward pass recomputes the blocks instead of keeping their values; by default it keeps them. */
   readonly recompute?: boolean;
@@ -85,7 +86,7 @@ export interface CodeTransformerInput {
  * ```
  */
 export class CodeTransformer extends Module {
-  /** `[K, width]`, or `[K + 1, width]` with a token for hidden codes. */
+  /** `[K, width]`, or `[K + 1, width]` with a mask token for hidden codes. */
   readonly tokens: Tensor;
   /** `[classes + 1, width]`: the first token for each class, and for no class. */
   readonly firstTokens: Tensor;

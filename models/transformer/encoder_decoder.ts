@@ -17,13 +17,13 @@ import { checkTable } from "./table.ts";
 
 /** The settings of encoder-decoders over codes in a configuration. */
 export interface EncoderDecoderSettings extends BlockSettings {
-  /** How many blocks a decoder has. */
+  /** The number of blocks of each decoder. */
   readonly layers: number;
-  /** How many blocks an encoder has. */
+  /** The number of blocks of each encoder. */
   readonly encoderLayers: number;
 }
 
-/** What an encoder-decoder is made for. */
+/** The requirements that an encoder-decoder must meet. */
 export interface EncoderDecoderNeeds {
   /** K: the number of codes. */
   readonly codebookSize: number;
@@ -41,8 +41,8 @@ export interface EncoderDecoderOptions extends EncoderDecoderNeeds, EncoderDecod
   readonly key: RandomKey;
 }
 
-/** Predicts the codes of an image one by one, given other codes of the same grid. An encoder sees all of the other
- * codes, and a causal decoder attends to its output (arXiv 1706.03762, 3.1; over codes: arXiv 2108.08827).
+/** Predicts the codes of an image one by one, given other codes of the same grid. The encoder sees all of the other
+ * codes, and a causal decoder attends to the encoder's output (arXiv 1706.03762, 3.1; over codes: arXiv 2108.08827).
  *
  * ```ts
  * import { EncoderDecoder, openDevice, randomKey } from "@codebook/codebook";
@@ -94,7 +94,7 @@ export class EncoderDecoder extends Module {
   }
 
   /** Encodes the codes that the decoder attends to: int32 `[B, height·width]` → float32 `[B, height·width, width]`.
-   * @throws {TypeError} the number of codes is not that of a grid
+   * @throws {TypeError} the number of codes is not the number of positions of the grid
    * @throws {RangeError} the host wrote a code that does not exist
    */
   encode(codes: Tensor, context?: Context): Tensor {
@@ -117,7 +117,7 @@ export class EncoderDecoder extends Module {
   }
 }
 
-/** What a chain is made for. */
+/** The requirements that a chain must meet. */
 export interface EncoderDecoderChainNeeds extends EncoderDecoderNeeds {
   /** The number of encoder-decoders. */
   readonly steps: number;
@@ -158,9 +158,9 @@ export const encoderDecoderKind: ModelKind<
 > = {
   schema: z.strictObject({
     width: WIDTH,
-    layers: z.int().min(1).default(4).describe("how many blocks the decoder of each step has"),
+    layers: z.int().min(1).default(4).describe("the number of blocks in the decoder of each step"),
     encoderLayers: z.int().min(1).default(2).describe(
-      "how many blocks the encoder of each step has",
+      "the number of blocks in the encoder of each step",
     ),
     ...HEADS_AND_DROPOUT,
     ...BLOCK_KIND,

@@ -24,7 +24,7 @@ export interface ResidualTransformerSettings extends BlockSettings {
   readonly depthLayers: number;
 }
 
-/** What a transformer over several codes per position is made for. */
+/** The requirements that a transformer over several codes per position must meet. */
 export interface ResidualTransformerNeeds {
   /** K: the number of codes. */
   readonly codebookSize: number;
@@ -232,10 +232,10 @@ export const residualTransformerKind: ModelKind<
   schema: z.strictObject({
     width: WIDTH,
     layers: z.int().min(1).default(4).describe(
-      "how many blocks the transformer over the positions has",
+      "the number of blocks in the transformer over the positions",
     ),
     depthLayers: z.int().min(1).default(2).describe(
-      "how many blocks the transformer over the codes of a position has",
+      "the number of blocks in the transformer over the codes of a position",
     ),
     ...HEADS_AND_DROPOUT,
     ...BLOCK_KIND,

@@ -22,7 +22,7 @@ export interface ScaleTransformerSettings extends BlockSettings {
   readonly layers: number;
 }
 
-/** What a transformer over scales is made for. */
+/** The requirements that a transformer over scales must meet. */
 export interface ScaleTransformerNeeds {
   /** K: the number of codes. */
   readonly codebookSize: number;
@@ -42,24 +42,25 @@ export interface ScaleTransformerOptions extends ScaleTransformerNeeds, ScaleTra
   readonly key: RandomKey;
 }
 
-/** Whole scales, one after another. */
+/** The input for whole scales, one after another. */
 export interface ScaleTransformerInput {
-  /** int32 `[B]`: the class of each image, or the number of classes if the class is unknown. Its token stands at every
-   * position of the first scale; omitted in a later part. */
+  /** int32 `[B]`: the class of each image, or the number of classes if the class is unknown. Its token is the input at
+   * every position of the first scale. Omitted for later scales. */
   readonly labels?: Tensor;
-  /** float32 `[B, n, D]`: the input for each scale after the first, by rows: the sum of the codes of all scales before it,
-   * averaged to its size (`MultiScaleQuantizer.before`). Omitted if only the first scale is wanted. */
+  /** float32 `[B, n, D]`: the input for each scale after the first, row by row: the sum of the codes of all scales
+   * before it, downsampled to its size (`MultiScaleQuantizer.before`). Omitted to predict only the first scale. */
   readonly sums?: Tensor;
 }
 
 /** A transformer that predicts all codes of a scale at once, from the class and the scales before. The features of a
- * position's token predict the code of that position. A token sees the tokens of its own scale and of the scales before.
+ * position's token predict the code of that position. A token attends to the tokens of its own scale and of the scales
+ * before.
  *
  *     x_1 = the class's token, at every position    x_k = project(average(Σ_{j<k} codes, s_k))
  *     logits = head(stack(x + positions + scale's vector))
  *
- * Source: VAR, arXiv 2404.02905, 3.2 and 3.3. Differs: the blocks are those of the other transformers here, without the
- * modulation of their norms by the class (AdaLN).
+ * Source: VAR, arXiv 2404.02905, 3.2 and 3.3. Unlike in the paper, the blocks are those of the other transformers here:
+ * the class does not modulate their norms (AdaLN).
  *
  * ```ts
  * import { openDevice, randomKey, ScaleTransformer } from "@codebook/codebook";

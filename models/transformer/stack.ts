@@ -21,7 +21,7 @@ export interface BlockSettings {
   readonly width: number;
   /** The number of heads of an attention layer. */
   readonly heads: number;
-  /** The share of the elements that dropout drops after every layer in training. */
+  /** The dropout rate after every layer in training. */
   readonly dropout: number;
   /** The norm of the tokens: layer norm, or RMS norm, which uses only the root mean square. */
   readonly norm: "layer" | "rms";
@@ -35,9 +35,10 @@ export interface BlockSettings {
 export interface StackOptions extends BlockSettings {
   /** The number of blocks. */
   readonly layers: number;
-  /** Whether a token sees only itself and the tokens before it. */
+  /** Whether a token attends only to itself and the tokens before it. */
   readonly causal: boolean;
-  /** The width of another sequence that each block also attends to; by default there is no such sequence. */
+  /** The width of another sequence that each block attends to (cross-attention); by default there is no such sequence.
+   */
   readonly memoryWidth?: number;
   /** Whether the backward pass recomputes the blocks instead of keeping their values: less memory, a third more time.
    * By default it keeps them. */
@@ -46,7 +47,7 @@ export interface StackOptions extends BlockSettings {
   readonly key: RandomKey;
 }
 
-/** What the blocks see in addition to their input. */
+/** What the blocks use in addition to their input. */
 export interface StackInput extends Pick<Attended, "visible" | "rotation" | "memory"> {
   /** The cache of the tokens before the input. */
   readonly cache?: StackCache;
@@ -80,7 +81,7 @@ function makeNorm(device: Device, { norm, width }: BlockSettings): LayerNorm | R
   return norm === "layer" ? new LayerNorm(device, width) : new RMSNorm(device, width);
 }
 
-/** What a block sees in addition to its input. */
+/** What a block uses in addition to its input. */
 export interface BlockInput extends Attended {
   /** The cache of the keys and values of the other sequence. */
   readonly memoryCache?: AttentionCache;

@@ -7,13 +7,13 @@ import { NORMS } from "./stack.ts";
 export const WIDTH = z.int().min(1).default(128).describe("the width of the tokens, in channels");
 
 /** The number of blocks, of a transformer with one stack. */
-export const LAYERS = z.int().min(1).default(4).describe("how many blocks the transformer has");
+export const LAYERS = z.int().min(1).default(4).describe("the number of transformer blocks");
 
 /** Heads and dropout of every block. */
 export const HEADS_AND_DROPOUT = {
-  heads: z.int().min(1).default(4).describe("how many heads an attention layer has"),
+  heads: z.int().min(1).default(4).describe("the number of heads of each attention layer"),
   dropout: z.number().min(0).lt(1).default(0.1).describe(
-    "the share of the elements that dropout drops",
+    "the dropout rate",
   ),
 };
 

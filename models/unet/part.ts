@@ -4,7 +4,7 @@ import { type Context, Module } from "../../nn/module.ts";
 
 /** The context of a U-Net's parts. */
 export interface PartContext extends Context {
-  /** `[B, E]`: the embedding of the times and, if used, the classes, after its SiLU. */
+  /** `[B, E]`: the embedding of the timesteps and, if used, of the classes, after its SiLU. */
   readonly embedding: Tensor;
   /** `[B, T, M]`: the sequence for cross-attention. */
   readonly memory?: Tensor;

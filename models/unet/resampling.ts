@@ -1,4 +1,4 @@
-/** The layers that lead from one resolution of a U-Net to the next. */
+/** The downsampling and upsampling layers between the resolutions of a U-Net. */
 import { upsampleNearest } from "../../core/functions/movement.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";

@@ -30,10 +30,10 @@ export interface ResidualBlockOptions {
   readonly resample?: "down" | "up";
 }
 
-/** x + conv(dropout(SiLU(norm(h)))), h = conv(SiLU(norm(x))) + linear(embedding). With `scaleShift`, instead, the
- * output of the second norm is multiplied by 1 + scale, and shift is added; both are linear in the embedding. The last
+/** x + conv(dropout(SiLU(norm(h)))), h = conv(SiLU(norm(x))) + linear(embedding). With `scaleShift`, instead, the output
+ * of the second norm is multiplied by 1 + scale, and shift is added; both are linear in the embedding. The last
  * convolution is initially zero. If the number of channels changes, x passes a 1×1 convolution. If the sides change, x
- * and the input of the first convolution are averaged over 2×2 pixels, or repeated. */
+ * and the input of the first convolution are averaged over 2×2 pixels, or upsampled by repeating pixels. */
 export class ResidualBlock extends UNetPart {
   /** The first norm, with its SiLU. */
   readonly norm1: GroupNorm;

@@ -1,4 +1,4 @@
-/** The time embedding of a U-Net. */
+/** The timestep embedding of a U-Net. */
 import { silu } from "../../core/functions/elementwise.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
@@ -9,7 +9,7 @@ import { Module } from "../../nn/module.ts";
 /** The longest wavelength, in radians⁻¹. */
 const LONGEST = 10_000;
 
-/** Cosines and sines of times. With h = width/2 frequencies f = 10000^(−i/h), the cosines of time·f come first, then
+/** Cosines and sines of timesteps. With h = width/2 frequencies f = 10000^(−i/h), the cosines of time·f come first, then
  * the sines (arXiv 2105.05233, as in its code). This is not the `sinusoidal` of arXiv 2006.11239.
  * @param width even
  * @returns float32 `[times, width]`
@@ -27,7 +27,7 @@ function waves(device: Device, times: ArrayLike<number>, width: number): Tensor 
   return device.tensor(values, [times.length, width]);
 }
 
-/** Linear(SiLU(Linear(cosines and sines of the times))): `[B]` → `[B, 4·width]`. */
+/** Linear(SiLU(Linear(cosines and sines of the timesteps))): `[B]` → `[B, 4·width]`. */
 export class TimeEmbedding extends Module {
   /** The first linear layer, from the cosines and sines. */
   readonly linear1: Linear;
@@ -37,7 +37,7 @@ export class TimeEmbedding extends Module {
   readonly #width: number;
 
   /** Makes both layers.
-   * @param width how many cosines and sines a time has; even
+   * @param width the number of cosines and sines per timestep; even
    */
   constructor(device: Device, width: number, key: RandomKey) {
     super();
@@ -47,7 +47,7 @@ export class TimeEmbedding extends Module {
     this.#width = width;
   }
 
-  /** The embeddings of times: float32 `[times, 4·width]`. */
+  /** The embeddings of timesteps: float32 `[times, 4·width]`. */
   forward(times: ArrayLike<number>): Tensor {
     const inputs = waves(this.#device, times, this.#width);
     return this.linear2.forward(silu(this.linear1.forward(inputs)));

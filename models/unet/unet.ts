@@ -17,8 +17,8 @@ import { ResidualBlock } from "./residual_block.ts";
 import { SpatialTransformer } from "./spatial_transformer.ts";
 import { TimeEmbedding } from "./time_embedding.ts";
 
-/** How a network is conditioned on the class: `embedding` adds a class vector to the time embedding, `cross-attention`
- * attends to the class vector. */
+/** How a network is conditioned on the class: `embedding` adds a class vector to the timestep embedding,
+ * `cross-attention` attends to the class vector. */
 export const CONDITIONINGS = ["embedding", "cross-attention"] as const;
 
 /** How the network changes the resolution: with a convolution, or inside a residual block. */
@@ -30,9 +30,9 @@ export interface UNetSettings {
   readonly width: number;
   /** The channels of each level as multiples of `width`, the finest level first. */
   readonly multipliers: readonly number[];
-  /** Residual blocks per level on the way down; each level has one more on the way up. */
+  /** Residual blocks per level of the downsampling path; each level of the upsampling path has one more. */
   readonly residualBlocks: number;
-  /** The downsampling factors at which attention follows the residual blocks. The middle always has attention. */
+  /** The downsampling factors at which attention follows the residual blocks. The middle block always has attention. */
   readonly attentionAt: readonly number[];
   /** Channels of an attention head; `null`: the channels are divided into `heads` heads. */
   readonly headChannels: number | null;
@@ -78,11 +78,12 @@ export const SMALL_UNET: UNetSettings = {
   contextWidth: 512,
 };
 
-/** Levels of residual blocks, with attention at some, from fine to coarse and back. Each block on the way back also
- * gets the output of its counterpart on the way down. The output is initially zero.
+/** A downsampling path and an upsampling path of residual blocks, with attention at some levels. Each block of the
+ * upsampling path also gets the output of its counterpart in the downsampling path (a skip connection). The output is
+ * initially zero.
  *
- * If a side is odd, the coarser level has half of it, rounded up. On the way back, the excess is cut off at the bottom
- * and the right.
+ * If a side is odd, the coarser level has half of it, rounded up. In the upsampling path, the excess is cropped at the
+ * bottom and the right.
  *
  * ```ts
  * import { openDevice, randomKey, SMALL_UNET, UNet, zeros } from "@codebook/codebook";
@@ -101,15 +102,15 @@ export class UNet extends Denoiser {
   readonly channels: number;
   /** The number of classes that the network is conditioned on; `null` without classes. */
   readonly classes: number | null;
-  /** The embedding of the times. */
+  /** The embedding of the timesteps. */
   readonly timeEmbedding: TimeEmbedding;
   /** The class embedding, whose last entry stands for no class; `undefined` without classes. */
   readonly classEmbedding: Embedding | undefined;
-  /** The way down. The output of each item is kept for the way back. */
+  /** The downsampling path. The output of each item is kept for the upsampling path. */
   readonly inputBlocks: readonly (readonly (Conv2d | UNetPart)[])[];
   /** The coarsest resolution: residual block, attention, residual block. */
   readonly middleBlock: readonly UNetPart[];
-  /** The way back. */
+  /** The upsampling path. */
   readonly outputBlocks: readonly (readonly UNetPart[])[];
   /** The norm before the output, with its SiLU. */
   readonly outputNorm: GroupNorm;
@@ -181,8 +182,8 @@ export class UNet extends Denoiser {
   }
 
   /** Denoises: float32 `[B, H, W, channels]` → the same shape.
-   * @throws {TypeError} the input does not fit: another number of channels, not exactly one time and label per image,
-   * or sides that cannot be halved
+   * @throws {TypeError} the input does not fit: another number of channels, not exactly one timestep and label per
+   * image, or sides that cannot be halved
    */
   forward(x: Tensor, times: ArrayLike<number>, { labels, ...context }: DenoiseContext): Tensor {
     this.checkInput(x, times, labels);
@@ -205,7 +206,7 @@ export class UNet extends Denoiser {
     return this.output.forward(this.outputNorm.forward(h));
   }
 
-  /** The context of the parts for the times and the classes. */
+  /** The context of the parts: the embedding of the timesteps and the classes, and the memory. */
   #told(
     { device, shape: [batch] }: Tensor,
     times: ArrayLike<number>,
@@ -304,7 +305,7 @@ function check(
   const downsamplings = multipliers.map((_, level) => 2 ** level);
   for (const at of attentionAt) {
     if (!downsamplings.includes(at)) {
-      refuse(`attentionAt must hold some of ${showShape(downsamplings)}, its downsamplings`, at);
+      refuse(`attentionAt must be among the downsampling factors ${showShape(downsamplings)}`, at);
     }
   }
   for (const [level, multiplier] of multipliers.entries()) {

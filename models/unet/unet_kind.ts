@@ -12,10 +12,12 @@ export const unetKind: ModelKind<UNet, DenoiserNeeds, UNetSettings> = {
     multipliers: z.array(z.int().min(1)).min(1).default([...SMALL_UNET.multipliers])
       .describe("the channels of each level as multiples of model.width, the finest level first"),
     residualBlocks: z.int().min(1).default(SMALL_UNET.residualBlocks)
-      .describe("residual blocks per level on the way down; each level has one more on the way up"),
+      .describe(
+        "residual blocks per level of the downsampling path; each level of the upsampling path has one more",
+      ),
     attentionAt: z.array(z.int().min(1)).default([...SMALL_UNET.attentionAt])
       .describe(
-        "the downsampling factors at which attention follows the residual blocks; the middle always has attention",
+        "the downsampling factors at which attention follows the residual blocks; the middle block always has attention",
       ),
     headChannels: z.int().min(1).nullable().default(SMALL_UNET.headChannels)
       .describe(
@@ -36,7 +38,7 @@ export const unetKind: ModelKind<UNet, DenoiserNeeds, UNetSettings> = {
       ),
     conditioning: z.enum([...CONDITIONINGS]).default(SMALL_UNET.conditioning)
       .describe(
-        "how the network is conditioned on the class: a class vector added to the time embedding, or cross-attention to it",
+        "how the network is conditioned on the class: a class vector is added to the timestep embedding, or cross-attention attends to it",
       ),
     contextWidth: z.int().min(1).default(SMALL_UNET.contextWidth)
       .describe("the length of the class vector that cross-attention attends to"),

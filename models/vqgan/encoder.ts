@@ -18,7 +18,7 @@ export interface SideOptions extends BlockOptions {
   readonly ch: number;
   /** Residual blocks per level. */
   readonly numResBlocks: number;
-  /** Channels at the grid of codes. */
+  /** Channels of the latent feature map. */
   readonly zChannels: number;
   /** The random key of the initial weights. */
   readonly key: RandomKey;

@@ -2,7 +2,7 @@
 
 /** The settings that determine the levels. */
 export interface LevelSettings {
-  /** The base number of channels, which the multiples of `chMult` multiply. */
+  /** The base number of channels, multiplied by each entry of `chMult`. */
   readonly ch: number;
   /** The channels of each level as multiples of `ch`, the finest level first. Between levels the side halves. */
   readonly chMult: readonly number[];
@@ -10,7 +10,7 @@ export interface LevelSettings {
   readonly numResBlocks: number;
   /** The side of the images that `attnResolutions` refers to. Images of other sizes can be encoded too. */
   readonly resolution: number;
-  /** The sides of the grids that have attention. */
+  /** The sides of the feature maps that have attention. */
   readonly attnResolutions: readonly number[];
   /** The number of groups of channels in every norm. */
   readonly groups: number;

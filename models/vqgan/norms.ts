@@ -9,7 +9,7 @@ import { partKey } from "../../nn/initializers.ts";
 import { type Context, Layer, type Module } from "../../nn/module.ts";
 import { GroupNorm } from "../../nn/normalization.ts";
 
-/** Normalises a map of features: `[B, H, W, C]` → the same shape. */
+/** Normalises a feature map: `[B, H, W, C]` → the same shape. */
 export interface Norm extends Module {
   /** @param codes `[B, h, w, D]`: the codes that the features come from, for a norm that uses them */
   forward(x: Tensor, context?: Context, codes?: Tensor): Tensor;
@@ -51,8 +51,8 @@ export interface SpatialNormOptions {
  *
  *     y = norm(x)·γ(codes) + β(codes)
  *
- * γ and β are 1×1 convolutions. Their maps are enlarged to the size of the features by repeating pixels. Enlarging the
- * codes first would give the same result.
+ * γ and β are 1×1 convolutions. Their outputs are upsampled to the size of the features by repeating pixels. Upsampling
+ * the codes first would give the same result.
  */
 export class SpatialNorm extends Layer {
   /** The group norm, with its own scale and shift. */

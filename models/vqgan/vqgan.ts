@@ -20,7 +20,7 @@ export type VQGANNorm = "group" | "spatial";
 
 /** The settings of a VQGAN in a configuration. */
 export interface VQGANSettings extends LevelSettings {
-  /** Channels at the grid of codes, between the networks and the 1×1 convolutions around the quantiser; `null`: the
+  /** Channels of the latent feature map, between the networks and the 1×1 convolutions around the quantiser; `null`: the
    * length of a code. */
   readonly zChannels: number | null;
   /** The dropout probability inside residual blocks in training. */
@@ -156,7 +156,7 @@ export const vqganKind: ModelKind<
 > = {
   schema: z.strictObject({
     ch: z.int().min(1).default(DEFAULTS.ch).describe(
-      "the base number of channels, which the multiples of chMult multiply",
+      "the base number of channels, multiplied by each entry of chMult",
     ),
     chMult: counts().default(DEFAULTS.chMult)
       .describe("the channels of each level as multiples of ch, the finest level first"),
@@ -165,9 +165,9 @@ export const vqganKind: ModelKind<
     resolution: z.int().min(1).default(DEFAULTS.resolution)
       .describe("the side of the images that attnResolutions refers to"),
     attnResolutions: counts().default(DEFAULTS.attnResolutions)
-      .describe("the sides of the grids that have attention"),
+      .describe("the sides of the feature maps that have attention"),
     zChannels: z.int().min(1).nullable().default(DEFAULTS.zChannels)
-      .describe("channels at the grid of codes; none: the length of a code"),
+      .describe("channels of the latent feature map; none: the length of a code"),
     dropout: z.number().min(0).lt(1).default(DEFAULTS.dropout)
       .describe("the dropout probability inside residual blocks in training"),
     groups: z.int().min(1).default(DEFAULTS.groups).describe(

@@ -5,8 +5,8 @@ import type { Device, Tensor } from "../../core/tensor.ts";
 import { Counter, Module } from "../../nn/module.ts";
 import { principalComponents } from "./principal_components.ts";
 
-/** How features are scaled to a standard deviation of 1: all by one number (arXiv 2112.10752), or each channel on its
- * own. */
+/** How features are scaled to a standard deviation of 1: by one factor for all channels (arXiv 2112.10752), or by one
+ * factor per channel. */
 export const SCALINGS = ["one", "channels"] as const;
 
 /** The name of a scaling. */
@@ -18,12 +18,12 @@ export interface LatentSpaceOptions {
   readonly width: number;
   /** How the features are scaled. */
   readonly scaling: Scaling;
-  /** How many principal components of the features become the channels of the latents. By default the features' own
-   * channels do. */
+  /** The number of principal components of the features that become the channels of the latents. By default, the latents
+   * have the features' own channels. */
   readonly components?: number;
 }
 
-/** The smallest variance that a channel is scaled by, as a share of the largest variance. */
+/** The smallest variance that a channel is scaled by, as a fraction of the largest variance. */
 const LEAST_VARIANCE = 1e-8;
 
 /** Maps features f to latents (f − mean)·basis and back. Mean and basis are measured once, on features of training

@@ -15,13 +15,13 @@ export interface CodeRange {
   readonly key: RandomKey;
 }
 
-/** q(x_{t−1} | x_t, x_0) as shares: original·onehot(x_0) + noisy·onehot(x_t) + uniform/K. */
+/** q(x_{t−1} | x_t, x_0) as a mixture: original·onehot(x_0) + noisy·onehot(x_t) + uniform/K. */
 export interface Posterior {
-  /** The share of the code without noise. */
+  /** The weight of the code without noise. */
   readonly original: number;
-  /** The share of the code after the step; 0 if it is the same code. */
+  /** The weight of the code after the step; 0 if it is the same code. */
   readonly noisy: number;
-  /** The share that is spread evenly over all codes. */
+  /** The weight of the uniform distribution over all codes. */
   readonly uniform: number;
   /** The entropy −Σ q ln q. */
   readonly entropy: number;
@@ -31,8 +31,8 @@ export interface Posterior {
  *
  *     q(x_t | x_{t−1}) = (1 − β_t)·onehot(x_{t−1}) + β_t/K    q(x_t | x_0) = ᾱ_t·onehot(x_0) + (1 − ᾱ_t)/K
  *
- * Source: arXiv 2102.05379, 4; over codes of images, in a few steps: arXiv 2108.08827. Our choice is ᾱ_t = 1 − t/T:
- * every step replaces the same number of codes, and the codes after the last step are uniform.
+ * Source: arXiv 2102.05379, 4; over codes of images, in a few steps: arXiv 2108.08827. Here ᾱ_t = 1 − t/T: every step
+ * replaces the same number of codes, and the codes after the last step are uniform.
  *
  * ```ts
  * import { MultinomialDiffusion, randomKey } from "@codebook/codebook";
@@ -56,14 +56,14 @@ export class MultinomialDiffusion {
     this.codebookSize = codebookSize;
   }
 
-  /** ᾱ_t: the share of the codes that no step up to t has replaced.
+  /** ᾱ_t: the fraction of codes that no step up to t has replaced.
    * @param t from 0 to T
    */
   kept(t: number): number {
     return 1 - t / this.steps;
   }
 
-  /** 1 − β_t: the share of the codes that step t does not replace.
+  /** 1 − β_t: the fraction of codes that step t does not replace.
    * @param t from 1 to T
    */
   stays(t: number): number {

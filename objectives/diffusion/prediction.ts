@@ -1,4 +1,4 @@
-/** What a denoiser can predict, and how one prediction converts to another. */
+/** The predictions of a denoiser (noise, image or velocity), and the conversions between them. */
 import { add, mul, type Operand, sub } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { NoiseLevel } from "./schedule.ts";

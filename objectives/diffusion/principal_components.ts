@@ -1,4 +1,4 @@
-/** The directions in which values vary most. */
+/** Principal component analysis: the directions in which values vary most. */
 
 /** Orthogonal directions of length 1, and the variance along each, in descending order. */
 export interface PrincipalComponents {

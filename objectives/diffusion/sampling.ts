@@ -1,13 +1,13 @@
-/** How to sample the model of a diffusion. */
+/** The sampling settings of a diffusion model. */
 import * as z from "zod";
 import { SAMPLER_SETTINGS, type SamplerSettings } from "../samplers/registry.ts";
 
 /** Sampling settings, those of `deno task sample`. */
 export interface DiffusionSampling extends SamplerSettings {
-  /** How many steps lead from noise to an image; at most as many as the diffusion has times. */
+  /** The number of denoising steps; at most the number of the diffusion's timesteps. */
   readonly steps: number;
-  /** The scale of classifier-free guidance: 1 samples as the model learned, more moves further away from images without
-   * a class. */
+  /** The scale of classifier-free guidance: 1 samples as the model learned, and larger values move further away from the
+   * prediction without a class. */
   readonly guidance: number;
 }
 
@@ -17,10 +17,10 @@ export const DIFFUSION_SAMPLING: z.ZodObject<
   z.core.$strict
 > = z.strictObject({
   steps: z.int().min(1).default(50)
-    .describe("how many steps lead from noise to an image, at most objective.times"),
+    .describe("the number of denoising steps, at most objective.times"),
   guidance: z.number().default(1)
     .describe(
-      "scale of classifier-free guidance: 1 samples as the model learned, more follows the class more strongly",
+      "scale of classifier-free guidance: 1 samples as the model learned, larger values follow the class more strongly",
     ),
   ...SAMPLER_SETTINGS.shape,
 });

@@ -1,6 +1,6 @@
-/** The noise schedule of a diffusion: the strength of the noise at each time. */
+/** The noise schedule of a diffusion: the strength of the noise at each timestep. */
 
-/** How the noise grows: β linear in time (arXiv 2006.11239), √β linear in time (arXiv 2112.10752), or ᾱ along a cosine
+/** The kinds of schedule: β linear in time (arXiv 2006.11239), √β linear in time (arXiv 2112.10752), or ᾱ along a cosine
  * (arXiv 2102.09672). */
 export const SCHEDULES = ["linear", "sqrt-linear", "cosine"] as const;
 
@@ -9,9 +9,9 @@ export type ScheduleName = typeof SCHEDULES[number];
 
 /** Options of the constructor. */
 export interface NoiseScheduleOptions {
-  /** How the noise grows. */
+  /** The kind of schedule. */
   readonly type: ScheduleName;
-  /** T: the number of times. */
+  /** T: the number of timesteps. */
   readonly times: number;
   /** The first β; by default 1e−4 (linear) or 0.0015 (sqrt-linear). Not allowed for cosine. */
   readonly first?: number;
@@ -19,9 +19,9 @@ export interface NoiseScheduleOptions {
   readonly last?: number;
 }
 
-/** The noise at a time: x_t = α·x₀ + σ·ε, α² + σ² = 1. */
+/** The noise at a timestep: x_t = α·x₀ + σ·ε, α² + σ² = 1. */
 export interface NoiseLevel {
-  /** The time; −1 without noise. */
+  /** The timestep; −1 without noise. */
   readonly time: number;
   /** √ᾱ_t: the factor of the image. */
   readonly alpha: number;
@@ -38,7 +38,7 @@ const COSINE_SHIFT = 0.008;
 /** The largest β of the cosine. */
 const GREATEST_BETA = 0.999;
 
-/** The noise at every time: ᾱ_t = Π (1 − β_s), s ≤ t. The products are computed in float64.
+/** The noise at every timestep: ᾱ_t = Π (1 − β_s), s ≤ t. The products are computed in float64.
  *
  * ```ts
  * import { NoiseSchedule } from "@codebook/codebook";
@@ -50,14 +50,14 @@ const GREATEST_BETA = 0.999;
  * ```
  */
 export class NoiseSchedule {
-  /** T: the number of times. */
+  /** T: the number of timesteps. */
   readonly times: number;
-  /** β_t, for each time. */
+  /** β_t, for each timestep. */
   readonly betas: Float64Array;
   readonly #levels: readonly NoiseLevel[];
 
-  /** Computes the noise at every time.
-   * @throws {RangeError} there is no time, or the βs do not lie in (0, 1)
+  /** Computes the noise at every timestep.
+   * @throws {RangeError} there is no timestep, or the βs do not lie in (0, 1)
    */
   constructor({ type, times, first, last }: NoiseScheduleOptions) {
     if (!Number.isInteger(times) || times < 1) {
@@ -86,13 +86,13 @@ export class NoiseSchedule {
     });
   }
 
-  /** The noise at a time in [0, T); no noise at −1. */
+  /** The noise at a timestep in [0, T); no noise at −1. */
   level(time: number): NoiseLevel {
     return time < 0 ? { time: -1, alpha: 1, sigma: 0 } : this.#levels[time];
   }
 
-  /** The times of a walk from noise to an image in S steps, the latest first: round(T·(S − i)/S) − 1 for each step i
-   * (arXiv 2305.08891, "trailing"). With S = T these are all times.
+  /** The timesteps of S denoising steps from noise to an image, the latest first: round(T·(S − i)/S) − 1 for each step i
+   * (arXiv 2305.08891, "trailing"). With S = T these are all timesteps.
    *
    * ```ts
    * import { NoiseSchedule } from "@codebook/codebook";

@@ -1,4 +1,4 @@
-/** The settings that all diffusions have in common, and the options they give. */
+/** The settings that all diffusions have in common, and the constructor options made from them. */
 import * as z from "zod";
 import type { Tensor } from "../../core/tensor.ts";
 import { classCount } from "../../data/dataset.ts";
@@ -11,9 +11,9 @@ import { NoiseSchedule, type ScheduleName, SCHEDULES } from "./schedule.ts";
 
 /** The settings of a diffusion in a configuration. */
 export interface DiffusionSettings {
-  /** How the noise grows. */
+  /** The noise schedule. */
   readonly schedule: ScheduleName;
-  /** T: the number of times. */
+  /** T: the number of timesteps. */
   readonly times: number;
   /** The first β; `null` for the schedule's default. */
   readonly firstBeta: number | null;
@@ -25,7 +25,7 @@ export interface DiffusionSettings {
   readonly classes: boolean;
   /** The probability that an image's class is hidden from the network. */
   readonly dropClass: number;
-  /** How many steps the images shown after an epoch are sampled with. */
+  /** The number of denoising steps for the sample images after an epoch. */
   readonly previewSteps: number;
 }
 
@@ -39,7 +39,7 @@ export const DIFFUSION_SETTINGS: {
     DiffusionSettings[Name]
   >;
 } = {
-  times: z.int().min(1).default(1000).describe("T: the number of times of the diffusion"),
+  times: z.int().min(1).default(1000).describe("T: the number of timesteps of the diffusion"),
   firstBeta: beta("first"),
   lastBeta: beta("last"),
   prediction: z.enum([...PREDICTIONS]).default("epsilon")
@@ -47,17 +47,17 @@ export const DIFFUSION_SETTINGS: {
   classes: z.boolean().default(false).describe("whether the network is conditioned on the classes"),
   dropClass: z.number().min(0).lt(1).default(0.1)
     .describe(
-      "the probability that an image's class is hidden from the network; guidance needs it",
+      "the probability that an image's class is hidden from the network; classifier-free guidance needs it",
     ),
   previewSteps: z.int().min(1).default(20)
-    .describe("how many steps the images shown after an epoch are sampled with"),
+    .describe("the number of denoising steps for the sample images after an epoch"),
 };
 
 /** The schema of the schedule.
- * @param published the default: the schedule that this kind of diffusion was published with
+ * @param published the default: the published schedule of this kind of diffusion
  */
 export function scheduleSetting(published: ScheduleName): z.ZodType<ScheduleName> {
-  return z.enum([...SCHEDULES]).default(published).describe("how the noise grows");
+  return z.enum([...SCHEDULES]).default(published).describe("the noise schedule");
 }
 
 /** The number of classes that the network is conditioned on; `null` without classes.

@@ -21,7 +21,7 @@ export class DdimSampler implements Sampler {
   readonly #eta: number;
 
   /** Sets η.
-   * @param eta η in [0, 1]: how much of the noise is fresh; 0 for none
+   * @param eta η in [0, 1]: the amount of fresh noise; 0 makes the sampler deterministic
    * @throws {RangeError} `eta` is not in [0, 1]
    */
   constructor(eta: number) {

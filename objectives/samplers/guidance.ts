@@ -2,7 +2,7 @@
 import { add, mul, sub } from "../../core/functions/elementwise.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
-/** The prediction of a network for x_t at a time, for any kind of prediction. */
+/** The prediction of a network for x_t at a timestep, for any kind of prediction. */
 export type Predict = (x: Tensor, time: number) => Tensor;
 
 /** Moves from the prediction without a class `scale` times the way to the prediction with the class: 0 ignores the

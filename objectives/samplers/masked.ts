@@ -8,9 +8,9 @@ import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
 
 /** The number of passes, and the randomness in the choice of the codes that stay. */
 export interface MaskedSettings {
-  /** How many passes of the model to make. */
+  /** The number of decoding passes. */
   readonly steps: number;
-  /** The weight of the noise in the choice of the codes that stay, at the start. It falls linearly to 0. */
+  /** The initial weight of the Gumbel noise in the choice of the codes that stay. It falls linearly to 0. */
   readonly choiceTemperature: number;
 }
 
@@ -19,10 +19,10 @@ export const MASKED_SETTINGS: {
   readonly steps: z.ZodType<number>;
   readonly choiceTemperature: z.ZodType<number>;
 } = {
-  steps: z.int().min(1).default(12).describe("how many passes of the model to make"),
+  steps: z.int().min(1).default(12).describe("the number of decoding passes"),
   choiceTemperature: z.number().min(0).default(4.5)
     .describe(
-      "the weight of the noise in the choice of the codes that stay, at the start; it falls linearly to 0",
+      "the initial weight of the Gumbel noise in the choice of the codes that stay; it falls linearly to 0",
     ),
 };
 
@@ -44,8 +44,8 @@ export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
   readonly signal?: AbortSignal;
 }
 
-/** The share of the codes that are hidden at `progress`, a number in [0, 1]: cos(π/2·progress) (arXiv 2202.04200,
- * 3.3). */
+/** The fraction of codes that are hidden at `progress`, a number in [0, 1]: cos(π/2·progress) (arXiv 2202.04200, 3.3).
+ */
 export function hiddenShare(progress: number): number {
   return progress === 1 ? 0 : Math.cos(Math.PI / 2 * progress);
 }

@@ -9,7 +9,7 @@ import type { Sampler } from "./sampler.ts";
 export interface SamplerSettings {
   /** The name of the sampler. */
   readonly sampler: string;
-  /** For ddim: how much of the noise is fresh at each step. */
+  /** For ddim: η, the amount of fresh noise at each step; 0 is deterministic. */
   readonly eta: number;
   /** For ddpm: the variance of the fresh noise. */
   readonly variance: Variance;
@@ -28,7 +28,7 @@ export const SAMPLER_SETTINGS: z.ZodObject<
 > = z.strictObject({
   sampler: z.enum(Object.keys(SAMPLERS)).default("ddim").describe("the sampler"),
   eta: z.number().min(0).max(1).default(0)
-    .describe("for ddim: how much of the noise is fresh at each step"),
+    .describe("for ddim: η, the amount of fresh noise at each step; 0 is deterministic"),
   variance: z.enum([...VARIANCES]).default("large")
     .describe(
       "for ddpm: the variance of the fresh noise, β (large) or β·(1 − ᾱ_s)/(1 − ᾱ_t) (small)",

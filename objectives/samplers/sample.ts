@@ -16,9 +16,9 @@ export interface SampleOptions extends SampleRange {
   readonly shape: Shape;
   /** The key of the noise. */
   readonly key: RandomKey;
-  /** How many steps to make; at most as many as the schedule has times. */
+  /** The number of denoising steps; at most the number of the schedule's timesteps. */
   readonly steps: number;
-  /** The strength of the noise at each time. */
+  /** The noise schedule: the strength of the noise at each timestep. */
   readonly schedule: NoiseSchedule;
   /** What the network predicts. */
   readonly prediction: Prediction;
@@ -48,7 +48,7 @@ export interface SampleOptions extends SampleRange {
  * assert.deepEqual([...await drawn.floats()], [0, 0, 0, 0, 0, 0]);
  * ```
  * @returns float32 `[count, ...shape]`
- * @throws {RangeError} the number of steps is not a whole number from 1 to the number of the schedule's times
+ * @throws {RangeError} the number of steps is not a whole number from 1 to the number of the schedule's timesteps
  */
 export async function sample(device: Device, options: SampleOptions): Promise<Tensor> {
   const { shape, key, steps, schedule, predict, sampler, onStep } = options;

@@ -1,4 +1,4 @@
-/** The interface of every sampler of a diffusion: a step from a time to an earlier one. */
+/** The interface of every diffusion sampler: a step from one timestep to an earlier one. */
 import type { Tensor } from "../../core/tensor.ts";
 import type { Denoised } from "../diffusion/prediction.ts";
 import type { NoiseLevel } from "../diffusion/schedule.ts";
@@ -22,7 +22,7 @@ export interface SamplerStep {
 
 /** Makes steps. It depends on the network only through the prediction for each x_t, and has no state. */
 export interface Sampler {
-  /** Computes x at the less noisy time.
+  /** Computes x at the less noisy timestep.
    * @returns float32, of x's shape
    */
   step(step: SamplerStep): Tensor;

@@ -286,12 +286,12 @@ testOnEach(devices, "what does not exist or fit is refused", async (device) => {
     );
     await refused(
       generate({ settings: { guidance: 2 } }),
-      "Cannot sample with guidance 2: classes must be asked for, got none",
+      "Cannot sample with guidance 2: classes must be requested, got none",
     );
     const known = new Uint8Array(LENGTH), codes = new Int32Array(LENGTH);
     await refused(
       generate({ given: { codes, known: known.with(3, 1) } }),
-      "Cannot complete images: an autoregressive model needs the known codes to be the first by rows, " +
+      "Cannot complete images: an autoregressive model needs the known codes to come first in row order, " +
         "got a known one at position 3 after a hidden one; a masking model takes any mask",
     );
     await refused(
@@ -340,7 +340,7 @@ testOnEach(devices, "what does not exist or fit is refused", async (device) => {
   assert.throws(() => makeObjective(device, { type: "autoregression", stage1: deep }), {
     name: "RangeError",
     message:
-      "Cannot make an autoregressive model: the first stage must have one code a position, got [2]; " +
+      "Cannot make an autoregressive model: the first stage must have one code per position, got [2]; " +
       "--objective.type residual-autoregression takes several",
   });
 });

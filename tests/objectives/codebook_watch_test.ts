@@ -66,7 +66,7 @@ Deno.test("the warning names what the quantiser can do and does not", () => {
   assert.equal(
     collapseWarning(health, 100, vanilla),
     "the codebook has collapsed: 9 of 100 codes were chosen in this epoch, with a perplexity of 3.2, " +
-      "and 88 are dead; things to try: another method (--quantizer.type clustered-ema), replacing dead codes by features " +
+      "and 88 are dead; things to try: another method (--quantizer.type clustered-ema), replacement of dead codes by features " +
       "(--quantizer.replaceBelow 1), a lookup in fewer dimensions (--quantizer.lookupDim 8), fewer codes",
   );
   assert.match(

@@ -66,7 +66,7 @@ testOnEach(
         assert.deepEqual([one.values, one.shape], [memory.values, memory.shape]);
       }
       assert.match(made.messages.join(), /^keeping the encoded training images in \S+$/);
-      assert.match(found.messages.join(), /^the encoded training images are those of \S+$/);
+      assert.match(found.messages.join(), /^reading the encoded training images from \S+$/);
       const [name] = encodedIn(folder), path = `${folder}/encodings/${name}`;
       assert.equal(encodedIn(folder).length, 1, "nothing partial is left");
 
@@ -126,14 +126,14 @@ testOnEach(
           if (batches++ > 0) throw new RangeError("no memory");
           return stage1.features(images);
         }),
-        /^Error: Cannot keep encodings in \S+: every image must be encoded and the folder have room, got no memory$/,
+        /^Error: Cannot keep encodings in \S+: every image must be encoded and fit on the disk, got no memory$/,
       );
       assert.deepEqual(encodedIn(folder), [], "nothing partial is left");
       await Deno.writeTextFile(`${folder}/file`, "");
       Deno.env.set("CODEBOOK_CACHE", `${folder}/file`);
       await assert.rejects(
         open((images) => stage1.features(images)),
-        /^Error: Cannot keep encodings in \S+: it must be a folder that can be made and written/,
+        /^Error: Cannot keep encodings in \S+: it must be a folder that can be created and written to/,
       );
     });
   },

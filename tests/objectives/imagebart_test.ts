@@ -253,7 +253,8 @@ testOnEach([reference], "what does not exist or fit is refused", async (device) 
   using deep = await tinyFirstStage(device, 2);
   assert.throws(() => makeObjective(device, { type: "imagebart", stage1: deep }), {
     name: "RangeError",
-    message: "Cannot make an ImageBART: the first stage must have one code a position, got [2]; " +
+    message:
+      "Cannot make an ImageBART: the first stage must have one code per position, got [2]; " +
       "--objective.type residual-autoregression takes several",
   });
 });

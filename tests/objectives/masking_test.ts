@@ -181,7 +181,7 @@ testOnEach(devices, "what does not fit is refused", async (device) => {
   assert.throws(() => makeObjective(device, { type: "masking", stage1: deep }), {
     name: "RangeError",
     message:
-      "Cannot make a masking model: the first stage must have one code a position, got [2]; " +
+      "Cannot make a masking model: the first stage must have one code per position, got [2]; " +
       "--objective.type residual-autoregression takes several",
   });
 });

@@ -155,7 +155,7 @@ testOnEach(devices, "what does not fit is refused", (device) => {
 for (
   const [settings, requirement] of [
     [{ width: 7 }, "width must be even, got 7"],
-    [{ attentionAt: [4] }, "attentionAt must hold some of [1, 2], its downsamplings, got 4"],
+    [{ attentionAt: [4] }, "attentionAt must be among the downsampling factors [1, 2], got 4"],
     [{ groups: 3 }, "groups must divide a level's 8 channels, got 3"],
     [{ headChannels: 5 }, "headChannels must divide a level's 8 channels, got 5"],
     [{ headChannels: null, heads: 5 }, "heads must divide a level's 8 channels, got 5"],
