@@ -1,60 +1,61 @@
-/** Batches of a data set's images, in a seeded order, each prepared while the device works on the one before it. */
+/** Batches of a data set's images in a seeded order. Each batch is loaded while the device works on the one before it.
+ */
 import { permutation, type RandomKey, randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Dataset, Split } from "./dataset.ts";
 
-/** Some images. */
+/** A batch of images. */
 export interface Batch {
   /** The values of `[count, height, width, channels]` in [−1, 1], row-major. */
   readonly images: Float32Array<ArrayBuffer>;
-  /** How many images. */
+  /** The number of images. */
   readonly count: number;
-  /** The class of each, where the data set tells. */
+  /** The class of each image, if the data set has classes. */
   readonly labels?: Int32Array<ArrayBuffer>;
-  /** Which images of the part they are, where those lie by index. */
+  /** The indices of the images in their part, if the data set has random access. */
   readonly indices?: Int32Array<ArrayBuffer>;
-  /** The place of the first of them among all images that are measured; of evaluation batches. */
+  /** For evaluation batches: the position of the first image among all measured images. */
   readonly first?: number;
 }
 
-/** One of the equal parts of every batch, one after another along it. */
+/** One of several equal, consecutive parts of every batch. */
 export interface BatchPart {
-  /** Which, in [0, count). */
+  /** The number of the part, in [0, count). */
   readonly rank: number;
-  /** How many there are. */
+  /** The number of parts. */
   readonly count: number;
 }
 
 const WHOLE: BatchPart = { rank: 0, count: 1 };
-/** No image of a batch. */
+/** The empty range of a batch. */
 const NONE = [0, 0] as const;
 
-/** Which training batches. */
+/** Options of `trainingBatches`. */
 export interface TrainingBatchesOptions {
-  /** Of the order. */
+  /** The seed of the order. */
   readonly seed: number;
   /** Images a batch. */
   readonly batchSize: number;
-  /** Which pass over the images, counted from 0; each has an order of its own. */
+  /** The epoch, counted from 0. Each epoch has its own order. */
   readonly epoch: number;
-  /** How many batches to leave out at the start, unloaded; 0. */
+  /** The number of batches to skip at the start, without loading them; by default 0. */
   readonly skip?: number;
-  /** Which part of each; by default the whole. */
+  /** The part of each batch to load; by default the whole batch. */
   readonly part?: BatchPart;
 }
 
-/** Which batches to evaluate on. */
+/** Options of `evaluationBatches`. */
 export interface EvaluationBatchesOptions {
-  /** Which part of the data set. */
+  /** The part of the data set. */
   readonly split: Split;
   /** Images a batch. */
   readonly batchSize: number;
-  /** Which of the batches: every `count`-th from the `rank`-th on; by default all. */
+  /** The batches to load: every `count`-th one, from the `rank`-th on; by default all. */
   readonly part?: BatchPart;
 }
 
-/** How many batches one pass over the training images gives. Only whole batches are trained on: what is left of an
- * epoch's order after the last whole one is dropped (9,003 images in batches of 128 are 70 steps, 43 images left).
+/** The number of batches in an epoch. Training uses only whole batches: the images left over at the end of an epoch are
+ * dropped (9,003 images in batches of 128 give 70 steps, with 43 images left over).
  * @throws {RangeError} the batch size is not a positive integer, or larger than the training set
  */
 export function stepsPerEpoch({ name, sizes }: Dataset, batchSize: number): number {
@@ -67,7 +68,7 @@ export function stepsPerEpoch({ name, sizes }: Dataset, batchSize: number): numb
   return Math.floor(sizes.train / batchSize);
 }
 
-/** The whole batches of one pass over the training images, in an order that the seed and the epoch determine.
+/** The whole batches of one epoch of training images, in an order that the seed and the epoch determine.
  *
  * ```ts
  * import { memoryDataset, trainingBatches } from "@codebook/codebook";
@@ -78,7 +79,7 @@ export function stepsPerEpoch({ name, sizes }: Dataset, batchSize: number): numb
  *   assert.equal(images.length, 2);
  * }
  * ```
- * @throws {RangeError} as `stepsPerEpoch`, or the parts do not divide the batch; at once
+ * @throws {RangeError} as `stepsPerEpoch`, or the parts do not divide the batch; thrown immediately
  */
 export function trainingBatches(
   dataset: Dataset,
@@ -104,8 +105,9 @@ export function trainingBatches(
   return ahead(dataset, byIndex(dataset, "train", batches, key));
 }
 
-/** All images of one part in the data set's own order; the last batch is smaller where they do not divide.
- * @throws {RangeError} the batch size is not a positive integer, at once
+/** All images of one part in the data set's own order. The last batch is smaller if the batch size does not divide their
+ * number.
+ * @throws {RangeError} the batch size is not a positive integer; thrown immediately
  */
 export function evaluationBatches(
   dataset: Dataset,
@@ -131,7 +133,7 @@ function checkBatchSize(batchSize: number): void {
   }
 }
 
-/** A batch's images, and their classes where they are known. */
+/** A batch's images, and their classes if they are known. */
 type Loaded = Omit<Batch, "count">;
 
 async function* byIndex(
@@ -148,7 +150,7 @@ async function* byIndex(
   }
 }
 
-/** An order in batches; the last is smaller where they do not divide it. */
+/** Splits an order into batches. The last batch is smaller if the batch size does not divide the length. */
 function cut(order: Int32Array<ArrayBuffer>, batchSize: number): Int32Array<ArrayBuffer>[] {
   return Array.from(
     { length: Math.ceil(order.length / batchSize) },
@@ -156,7 +158,7 @@ function cut(order: Int32Array<ArrayBuffer>, batchSize: number): Int32Array<Arra
   );
 }
 
-/** Tells batches, of which every `count`-th from the `rank`-th on are there, their places. */
+/** Adds to each batch the position of its first image. The batches are every `count`-th one, from the `rank`-th on. */
 async function* placed(
   batches: AsyncIterable<Loaded>,
   batchSize: number,
@@ -188,14 +190,14 @@ async function* take(
   }
 }
 
-/** Loads batches one ahead: when a batch is handed out, the next is already under way. */
+/** Loads one batch ahead: when a batch is returned, the next is already being loaded. */
 async function* ahead(
   { imageShape }: Dataset,
   batches: AsyncIterableIterator<Loaded>,
 ): AsyncGenerator<Batch> {
   const load = () => {
     const batch = batches.next();
-    batch.catch(() => {}); // A failure is told when the batch's turn comes; until then it must not end the process.
+    batch.catch(() => {}); // An error is thrown when the batch is returned. Until then it must not end the process.
     return batch;
   };
   try {

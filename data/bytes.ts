@@ -1,35 +1,35 @@
-/** Data sets whose images lie in memory as they are stored: a byte a value. */
+/** Data sets in memory that store each value as one byte. */
 import { checkShape, showShape, sizeOf } from "../core/shape.ts";
 import { checkIndices, checkLabels, type Dataset, type Split } from "./dataset.ts";
 
-/** What a data set of bytes is made of. */
+/** Options of `byteDataset`. */
 export interface ByteDatasetOptions {
-  /** What it is called. */
+  /** The name of the data set. */
   readonly name: string;
   /** Height, width and channels of every image. */
   readonly imageShape: readonly [height: number, width: number, channels: number];
-  /** The training images one after another, row-major, 0 is black; kept, not copied. */
+  /** The training images one after another, row-major; 0 is black. The array is not copied. */
   readonly train: Uint8Array;
-  /** The test images, likewise. */
+  /** The test images, in the same form. */
   readonly test: Uint8Array;
   /** The class of every image; none by default. */
   readonly labels?: Readonly<Record<Split, Int32Array>>;
-  /** What the classes are called. */
+  /** The names of the classes. */
   readonly classes?: readonly string[];
 }
 
 /** The value in [−1, 1] of each byte. */
 const SCALED = Float32Array.from({ length: 256 }, (_, byte) => 2 * byte / 255 - 1);
 
-/** Puts bytes on the scale [−1, 1].
+/** Scales bytes to [−1, 1].
  * @param from values in 0 … 255
- * @param to takes the values, from its element `start` on
+ * @param to receives the values, from element `start` on
  */
 export function scaleBytes(from: Uint8Array, to: Float32Array, start: number): void {
   for (let value = 0; value < from.length; value++) to[start + value] = SCALED[from[value]];
 }
 
-/** The variance of bytes once they are put on the [0, 1] scale. */
+/** The variance of bytes on the [0, 1] scale. */
 export function byteVariance(parts: Iterable<Uint8Array>): number {
   const counts = new Float64Array(256);
   for (const bytes of parts) for (const byte of bytes) counts[byte]++;
@@ -83,7 +83,7 @@ class ByteDataset implements Dataset {
   }
 }
 
-/** Makes a data set of images in memory, a byte a value; 0 … 255 becomes −1 … 1.
+/** Makes a data set of images in memory, stored as bytes; 0 … 255 becomes −1 … 1.
  *
  * ```ts
  * import { byteDataset } from "@codebook/codebook";
@@ -93,8 +93,8 @@ class ByteDataset implements Dataset {
  * assert.deepEqual(await dataset.images("test", Int32Array.of(1)), Float32Array.of(-1, 1));
  * assert.equal(dataset.variance, 0.25);
  * ```
- * @throws {RangeError} a side is not a positive integer, a part does not hold whole images and at least one, or a label is
- * missing or of no class
+ * @throws {RangeError} a side is not a positive integer, a part does not hold whole images and at least one, or a label
+ * is missing or does not belong to a class
  */
 export function byteDataset(options: ByteDatasetOptions): Dataset {
   return new ByteDataset(options);

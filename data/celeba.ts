@@ -12,15 +12,15 @@ import {
   squareInColour,
 } from "./kind.ts";
 
-/** The parts by the number of a file, as `list_eval_partition.txt` has them; the images between are for validation. */
+/** The file numbers that separate the parts, as in `list_eval_partition.txt`; the images between are for validation. */
 const LAST_TRAINING = 162_770;
 const FIRST_TEST = 182_638;
 
 const HINT = "CelebA is licensed for non-commercial research: ask its authors for the aligned " +
   "images, and name the folder that img_align_celeba.zip unpacks to, with 000001.jpg in it";
 
-/** `celeba` in the registry: `[size, size, 3]`, the middle square of the aligned images. The parts are the official
- * ones, by the numbers of the files: to 162770 for training, from 182638 for testing. */
+/** `celeba` in the registry: `[size, size, 3]`, the centre square of the aligned images. The parts are the official
+ * ones: the files up to 162770 are for training, those from 182638 on for testing. */
 export const celebaKind: DatasetKind<ImageFolderSettings> = {
   schema: z.strictObject({
     path: pathSetting("the folder img_align_celeba"),

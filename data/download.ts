@@ -1,4 +1,4 @@
-/** Files of data sets that are had from the web once, checked, and kept. */
+/** Downloads the files of data sets once, checks them, and keeps them. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
@@ -10,15 +10,15 @@ import { PARTIAL_SUFFIX } from "../files/atomic_write.ts";
 import { takeLock } from "../files/folder_lock.ts";
 import type { OpenOptions } from "./kind.ts";
 
-/** A file that can be had from the web. */
+/** A file on the web. */
 export interface RemoteFile {
-  /** Where it is kept, from the folder of all data sets on. */
+  /** Its path relative to the folder of all data sets. */
   readonly path: string;
-  /** Where it can be had; the next where one fails. */
+  /** The addresses to download it from. If one fails, the next is tried. */
   readonly addresses: readonly string[];
   /** Its length in bytes. */
   readonly bytes: number;
-  /** The MD5 sum that its publisher gives, in hexadecimal digits. */
+  /** The MD5 checksum given by its publisher, in hexadecimal digits. */
   readonly md5: string;
 }
 
@@ -39,20 +39,20 @@ export function dataRoot(root: string | null): string {
   return root ?? Deno.env.get("CODEBOOK_DATA") ?? join(homedir(), ".cache", "codebook");
 }
 
-/** How often a download goes on after the connection broke, before the next address is tried. */
+/** How often a download is resumed after a broken connection, before the next address is tried. */
 const TRIES = 3;
 /** Milliseconds without a byte after which a connection counts as broken. */
 const STALL_LIMIT = 60_000;
-/** Milliseconds between two looks at a file that another process downloads. */
+/** Milliseconds between checks of a file that another process downloads. */
 const LOOK = 500;
-/** Progress is told each time that so much more of a file has come. */
+/** Progress is reported whenever this fraction of the file has been downloaded since the last report. */
 const TOLD_EVERY = 0.1;
 
-/** The path of a file, which is downloaded unless it is there. A download that was broken off goes on where it
- * stopped. The file gets its name only when it is whole and its checksum is right.
- * @param folder of all data sets
- * @throws {RangeError} the file is there with a wrong checksum
- * @throws {Error} the file is not there and no address gives it
+/** The path of a file, which is downloaded if it does not exist. An interrupted download resumes where it stopped. The
+ * file gets its final name only when it is complete and its checksum is correct.
+ * @param folder the folder of all data sets
+ * @throws {RangeError} the file exists with a wrong checksum
+ * @throws {Error} the file does not exist, and it cannot be downloaded from any address
  */
 export async function haveFile(
   file: RemoteFile,
@@ -91,7 +91,7 @@ export async function haveFile(
   );
 }
 
-/** Waits until no other process downloads a file, and keeps others from it. */
+/** Waits until no other process downloads a file, and keeps other processes from downloading it. */
 async function soleDownload(
   path: string,
   name: string,
@@ -105,10 +105,10 @@ async function soleDownload(
   }
 }
 
-/** What an address gives is not the file: asking again does not help. */
+/** The server returned something other than the file, so that trying again does not help. */
 class Refused extends Error {}
 
-/** Downloads what is not there yet of a file, and checks the whole. */
+/** Downloads the missing rest of a file, and checks the whole file. */
 async function download(
   address: string,
   partial: string,
@@ -152,13 +152,13 @@ async function download(
   throw new Refused(`the MD5 sum must be ${md5}, got ${sum}`);
 }
 
-/** Breaks off what waits for bytes for too long. */
+/** Aborts a download that has waited too long for bytes. */
 class StallLimit implements Disposable {
   readonly #controller = new AbortController();
   readonly #limit: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Begins to wait. */
+  /** Starts the time limit. */
   constructor(limit: number) {
     this.#limit = limit;
     this.restart();
@@ -168,10 +168,10 @@ class StallLimit implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Some bytes have come. */
+  /** Restarts the time limit when bytes arrive. */
   restart(): void {
     clearTimeout(this.#timer);
-    const error = new Error(`no byte came for ${this.#limit / 1000} s`);
+    const error = new Error(`no bytes arrived for ${this.#limit / 1000} s`);
     this.#timer = setTimeout(() => this.#controller.abort(error), this.#limit);
   }
 

@@ -9,25 +9,24 @@ import { loadOnDemand } from "./on_demand.ts";
 
 /** The settings of `emoji`. */
 export interface EmojiSettings {
-  /** The side of the images; 64 is that of the pictures. */
+  /** The side of the images; the original pictures have 64. */
   readonly size: number;
-  /** What shows through where a picture is transparent. */
+  /** The background behind transparent parts. */
   readonly background: "white" | "grey" | "black";
 }
 
-/** One emoji in so many is a test image, with its skin tones: the last of each run of ten. */
+/** Every tenth emoji, with its skin tones, is for testing: the last of each group of ten. */
 const TEST_EVERY = 10;
 const GREYS = { white: 255, grey: 128, black: 0 };
 
-/** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images. The package's 1,911 emoji are
- * counted in the order in which keyboards show them; the one at position p is for testing where p ≡ 9 modulo 10, and
- * its skin tones with it, so that no test image has a sibling among the training images. Their classes are the categories of
- * keyboards. */
+/** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images. The package's 1,911 emoji are in the
+ * order of keyboards. The emoji at position p, with its skin tones, is for testing if p ≡ 9 modulo 10, so that no test
+ * image is a variant of a training image. The classes are the categories of keyboards. */
 export const emojiKind: DatasetKind<EmojiSettings> = {
   schema: z.strictObject({
     size: sizeSetting(32),
     background: z.enum(["white", "grey", "black"]).default("white")
-      .describe("what shows through where a picture is transparent"),
+      .describe("the background behind transparent parts"),
   }),
   imageShape: squareInColour,
   open: openEmoji,
@@ -69,7 +68,7 @@ async function decodeAll(
   (await decoder.decode(images, images.map(() => CENTRED))).forEach((decoded, index) => {
     if (decoded instanceof BrokenImage) {
       throw new Error(
-        `Cannot open emoji: every picture of the package must be whole, got ${decoded.name}: ${decoded.problem}`,
+        `Cannot open emoji: every picture of the package must be intact, got ${decoded.name}: ${decoded.problem}`,
       );
     }
     bytes.set(decoded, index * size * size * 3);

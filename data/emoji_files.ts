@@ -4,13 +4,13 @@ import emoji from "emoji-datasource-google/emoji.json" with { type: "json" };
 
 /** An emoji of the package. */
 export interface EmojiFiles {
-  /** Where its pictures lie: its plain form first, then its skin tones. */
+  /** The paths of its pictures: the plain form first, then the skin tones. */
   readonly files: readonly string[];
-  /** What keyboards put it under, such as "Animals & Nature". */
+  /** Its category on keyboards, such as "Animals & Nature". */
   readonly category: string;
 }
 
-/** The emoji in the order in which keyboards show them. */
+/** The emoji in the order of keyboards. */
 export function emojiFiles(): EmojiFiles[] {
   const list = import.meta.resolve("emoji-datasource-google/emoji.json");
   const folder = fileURLToPath(new URL("img/google/64/", list));

@@ -19,7 +19,7 @@ export interface FilePart {
   readonly offset?: number;
   /** Its length in bytes; by default up to the end of the file. */
   readonly length?: number;
-  /** The class of the image, if it stands beside it. */
+  /** The class of the image, if it is stored with the image. */
   readonly label?: number;
 }
 
@@ -29,7 +29,7 @@ export interface BytesAtHand {
   readonly name: string;
   /** The encoded image. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The class of the image, if it stands beside it. */
+  /** The class of the image, if it is stored with the image. */
   readonly label?: number;
 }
 

@@ -12,7 +12,7 @@ import {
   squareInColour,
 } from "./kind.ts";
 
-/** The number of the first image that is not for training, as the set's authors divide it. */
+/** The number of the first test image in the authors' split. */
 const FIRST_TEST = 60_000;
 
 const HINT = "FFHQ's pictures have licences of their own: get images1024x1024 or the thumbnails " +

@@ -4,17 +4,17 @@ import { join } from "node:path";
 import type { Split } from "./dataset.ts";
 import type { DecodedDatasetOptions, ImageList } from "./decoded.ts";
 
-/** The ends of the names of images. */
+/** The extensions of image files. */
 const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
 
-/** Whether a name is that of an image. */
+/** Whether a file name has the extension of an image. */
 export function isImageName(name: string): boolean {
   return IMAGE.test(name);
 }
 
-/** The images in a folder and in the folders in it: their paths from the folder on, with `/` between names, in the
- * order of their characters' codes, which is the same on every machine. Names that start with a dot are left out;
- * links are followed to files, not to folders.
+/** The images in a folder and its subfolders: their paths relative to the folder, with `/` as the separator, sorted by
+ * code units, so that the order is the same on every machine. Names that start with a dot are skipped. Links to files
+ * are followed, links to folders are not.
  * @throws {Error} the folder cannot be read
  */
 export async function findImages(folder: string): Promise<string[]> {
@@ -39,7 +39,7 @@ export async function findImages(folder: string): Promise<string[]> {
 }
 
 /** The images of a folder as a list.
- * @param names their paths from the folder on
+ * @param names their paths relative to the folder
  */
 export function filesIn(folder: string, names: readonly string[]): ImageFiles {
   return {
@@ -51,13 +51,13 @@ export function filesIn(folder: string, names: readonly string[]): ImageFiles {
 
 /** The images of a folder. */
 export interface ImageFiles extends ImageList {
-  /** Their paths from the folder on. */
+  /** Their paths relative to the folder. */
   readonly names: readonly string[];
 }
 
-/** The parts of a set with their classes: an image's class is the folder in its part that it lies in, or the folder around
- * that. Classes are numbered in the order of their names. There are none unless every image of both parts lies in such a
- * folder. */
+/** Adds classes to the parts of a data set: the class of an image is the top-level folder of its part that contains the
+ * image. Classes are numbered in the order of their names. Without such a folder for every image of both parts, there
+ * are no classes. */
 export function classedByFolders(
   parts: Readonly<Record<Split, ImageFiles>>,
 ): Pick<DecodedDatasetOptions, "parts" | "classes"> {
@@ -75,12 +75,12 @@ export function classedByFolders(
   return { parts: { train: labelled("train"), test: labelled("test") }, classes };
 }
 
-/** The first folder of a path; nothing of a bare name. */
+/** The first folder of a path; undefined for a bare file name. */
 function firstFolder(path: string): string {
   return path.slice(0, Math.max(0, path.indexOf("/")));
 }
 
-/** The folders in a folder, by name.
+/** The names of the folders in a folder.
  * @throws {Error} the folder cannot be read
  */
 export async function foldersIn(folder: string): Promise<ReadonlySet<string>> {
@@ -93,10 +93,10 @@ export async function foldersIn(folder: string): Promise<ReadonlySet<string>> {
   return new Set(entries.filter((entry) => !entry.isFile()).map(({ name }) => name));
 }
 
-/** The path of a set that the user has to bring.
- * @param dataset its name
- * @param hint where it is had, and what must lie in the folder
- * @throws {Error} there is none
+/** The path of a data set that the user must provide.
+ * @param dataset the name of the data set
+ * @param hint where to get the data set, and what the folder must contain
+ * @throws {Error} no path is given
  */
 export function requirePath(path: string | null, dataset: string, hint: string): string {
   if (path !== null) return path;

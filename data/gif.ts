@@ -1,22 +1,22 @@
-/** Animated pictures. */
+/** Encodes animated GIFs. */
 import { loadOnDemand } from "./on_demand.ts";
 
-/** What an animated picture is made of. */
+/** The frames of an animated GIF. */
 export interface GifOptions {
-  /** The bytes of `[height, width, channels]` of each frame, row-major; one at least. */
+  /** The bytes of `[height, width, channels]` of each frame, row-major; at least one frame. */
   readonly frames: readonly Uint8Array[];
-  /** Pixels of a side. */
+  /** Rows. */
   readonly height: number;
-  /** Likewise. */
+  /** Columns. */
   readonly width: number;
-  /** 1: grey; 3: colour. */
+  /** 1 for grey, 3 for colour. */
   readonly channels: 1 | 3;
 }
 
-/** Milliseconds of a frame, and of the last. */
+/** The duration of a frame, and of the last frame, in milliseconds. */
 const DELAY = 80, LAST = 2000;
 
-/** Encodes a GIF that plays without end and rests on its last frame. It has 256 colours. */
+/** Encodes a GIF that loops forever and pauses on its last frame. It has 256 colours. */
 export async function encodeGif(
   { frames, height, width, channels }: GifOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {

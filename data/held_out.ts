@@ -10,8 +10,8 @@ export interface HeldOut {
   readonly validation: Dataset;
 }
 
-/** Holds out a random share of the training images, determined by the seed. The test images do not change, and neither
- * does the variance, which is that of all training images.
+/** Holds out a random fraction of the training images for validation; the seed determines which. The test images do not
+ * change. The variance does not change either: it is that of all training images.
  *
  * ```ts
  * import { holdOut, openDigits } from "@codebook/codebook";
@@ -20,7 +20,7 @@ export interface HeldOut {
  * assert.deepEqual(training.sizes, { train: 8103, validation: 900, test: 997 });
  * assert.equal(validation.sizes.test, 900);
  * ```
- * @param share in (0, 1); at least one image is held out, and one is left
+ * @param share the fraction, in (0, 1); at least one image is held out, and at least one remains
  * @throws {RangeError} the share is not in (0, 1), or the set can only be read in sequence
  */
 export function holdOut(dataset: Dataset, share: number, seed: number): HeldOut {
@@ -61,7 +61,7 @@ export function holdOut(dataset: Dataset, share: number, seed: number): HeldOut 
   };
 }
 
-/** What both sets share. */
+/** The fields that both sets have in common. */
 function shared({ name, imageShape, variance, classes }: Dataset) {
   return { name, imageShape, variance, classes };
 }

@@ -30,7 +30,7 @@ export interface ImageBatch {
 
 /** What to do with images that a model cannot accept unchanged. */
 export interface ImageRules {
-  /** What the sides must be divisible by. */
+  /** The divisor of the sides. */
   readonly divisor: number;
   /** Whether to crop images to the largest central part with such sides. */
   readonly crop: boolean;
@@ -123,7 +123,7 @@ export async function readBatch(
   return { images: whole, values, shape: [whole.length, height, width, channels] };
 }
 
-/** The result of a promise; undefined if the file is broken and may be skipped. */
+/** Waits for a promise; returns undefined if the file is broken and may be skipped. */
 async function leavingOut<T>(
   promise: Promise<T>,
   onBroken: ImageRules["onBroken"],

@@ -15,7 +15,7 @@ export interface DecodedImage {
 
 /** An image file that cannot be decoded. */
 export class BrokenFileError extends RangeError {
-  /** Takes the path, the requirement, and what the file is instead. */
+  /** Takes the path, the requirement, and the actual content of the file. */
   constructor(path: string, requirement: string, actual: string, options?: ErrorOptions) {
     super(`Cannot read ${path}: ${requirement}, got ${actual}`, options);
   }

@@ -26,14 +26,14 @@ export interface ImageFolderSettings extends DecodedSettings {
   readonly path: string | null;
 }
 
-/** One image in so many is a test image where the folder does not say which are. */
+/** Every tenth image is a test image, if no folder defines the test images. */
 const TEST_EVERY = 10;
-/** Names of the folder of the test images; the first that there is counts. */
+/** Possible names of the folder of test images; the first existing one is used. */
 const TEST_FOLDERS = ["test", "val", "valid", "validation"];
 
-/** `image-folder` in the registry: `[size, size, 3]`. The images in the folders `train` and `test` (or `val`, `valid`,
- * `validation`) are those parts; where there are no such folders, the image at position p of the sorted paths is a test
- * image where p ≡ 9 modulo 10. Where every image lies in a folder of its part, these folders are the classes. */
+/** `image-folder` in the registry: `[size, size, 3]`. The folders `train` and `test` (or `val`, `valid`, `validation`)
+ * hold the two parts. Without such folders, the image at position p of the sorted paths is a test image if p ≡ 9 modulo
+ * 10. If every image lies in a subfolder of its part, these subfolders are the classes. */
 export const imageFolderKind: DatasetKind<ImageFolderSettings> = {
   schema: z.strictObject({
     path: pathSetting("the folder of the images"),

@@ -10,11 +10,11 @@ export type PathPair = readonly [original: string, reconstruction: string];
 
 const EXTENSIONS = new Set([".png", ".jpg", ".jpeg"]);
 
-/** What `reconstruct` writes beside the images; it is not one of them. */
+/** The file that `reconstruct` writes beside the images; it is not an image of a pair. */
 const GRID = "grid.png";
 
 /** Pairs the PNG and JPEG files of two folders: by their names without the extension if every name is in both folders,
- * otherwise in the order of their names if both have equally many.
+ * otherwise in the order of their names if both folders have the same number of files.
  * @throws {Error} a folder cannot be read
  * @throws {RangeError} a folder has no image, or the files cannot be paired
  */

@@ -16,8 +16,8 @@ import {
 const HINT = "ImageNet is for non-commercial research, after registration with its authors: name " +
   "the folder with train/ (a folder a class, such as n01440764) and val/ in it";
 
-/** `imagenet` in the registry: `[size, size, 3]`. The images of the class folders in `train` are for training, those of
- * `val`, with or without class folders, for testing. With class folders in both, these are the classes. */
+/** `imagenet` in the registry: `[size, size, 3]`. The images of the class folders in `train` are for training. Those in
+ * `val`, with or without class folders, are for testing. If both have class folders, these are the classes. */
 export const imagenetKind: DatasetKind<ImageFolderSettings> = {
   schema: z.strictObject({
     path: pathSetting("the folder with ImageNet's train/ and val/"),

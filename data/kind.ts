@@ -1,4 +1,4 @@
-/** What the registry knows of a data set: its settings and how it is opened. */
+/** The registry's entry for a data set: its settings and how it is opened. */
 import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 
@@ -7,11 +7,12 @@ export type DatasetSettingsShape<Settings> = {
   readonly [Name in keyof Settings]: z.ZodType<Settings[Name]>;
 };
 
-/** What goes on while a data set is opened and read. */
+/** Options for opening and reading a data set. */
 export interface OpenOptions {
-  /** Hears, in words, what takes long (a download) and what is left out (a broken image); nobody by default. */
+  /** Called with messages about slow work (a download) and skipped data (a broken image); by default messages are
+   * dropped. */
   readonly onMessage?: (message: string) => void;
-  /** Milliseconds without a byte after which a download is broken off and goes on; a minute by default. */
+  /** Milliseconds without a byte after which a download is aborted and resumed; by default a minute. */
   readonly stallLimit?: number;
 }
 
@@ -19,31 +20,31 @@ export interface OpenOptions {
 export interface DatasetKind<Settings extends object = object> {
   /** Checks settings and fills in the defaults. */
   readonly schema: z.ZodObject<DatasetSettingsShape<Settings>, z.core.$strict>;
-  /** Height, width and channels of the images. Known before the data set is opened. */
+  /** Height, width and channels of the images, known before the data set is opened. */
   imageShape(settings: Settings): Dataset["imageShape"];
   /** Opens the set.
-   * @param settings all of them, checked
+   * @param settings all settings, checked
    */
   open(settings: Settings, options: OpenOptions): Promise<Dataset>;
 }
 
-/** The settings of every data set whose images are decoded as they are needed. */
+/** The settings of every data set whose images are decoded on demand. */
 export interface DecodedSettings {
-  /** The side of the images that are given; they are square. */
+  /** The side of the decoded images, which are square. */
   readonly size: number;
-  /** Which square of a training image is taken. */
+  /** Which square of a training image is cropped. */
   readonly crop: "centre" | "random";
-  /** Whether every other training image is mirrored. */
+  /** Whether training images are mirrored at random. */
   readonly flip: boolean;
-  /** How many images of a part are used at most. */
+  /** The maximum number of images of each part. */
   readonly limit: number | null;
-  /** How many broken images are left out before the run stops. */
+  /** The number of broken images to skip before the run stops. */
   readonly brokenLimit: number;
-  /** How many threads decode. */
+  /** The number of decoding threads. */
   readonly workers: number | null;
 }
 
-/** Their schemas.
+/** The schemas of these settings.
  * @param size the default side
  */
 export function decodedSettings(size: number): DatasetSettingsShape<DecodedSettings> {
@@ -65,7 +66,7 @@ export function decodedSettings(size: number): DatasetSettingsShape<DecodedSetti
   };
 }
 
-/** The shape of square images in colour. */
+/** The shape of square colour images. */
 export function squareInColour({ size }: { readonly size: number }): Dataset["imageShape"] {
   return [size, size, 3];
 }
@@ -77,8 +78,8 @@ export function sizeSetting(preferred: number): z.ZodType<number> {
   return z.int().min(1).max(4096).default(preferred).describe("the side of the images, in pixels");
 }
 
-/** The schema of where a set lies that cannot be downloaded without asking.
- * @param what what must be there, in words
+/** The schema of the path of a data set that cannot be downloaded automatically.
+ * @param what a description of the required folder
  */
 export function pathSetting(what: string): z.ZodType<string | null> {
   return z.string().min(1).nullable().default(null).describe(what);

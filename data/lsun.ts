@@ -19,17 +19,18 @@ import { regularSize } from "../files/regular_file.ts";
 
 /** The settings of `lsun`. */
 export interface LsunSettings extends DecodedSettings {
-  /** The folder with the folders of the LMDB files. */
+  /** The folder that contains the folders of the LMDB files. */
   readonly path: string | null;
-  /** Which scene. */
+  /** The scene category. */
   readonly category: "church_outdoor" | "bedroom";
 }
 
-const HINT = "LSUN is had from its authors: unpack church_outdoor_train_lmdb.zip and " +
+const HINT = "LSUN is available from its authors: unpack church_outdoor_train_lmdb.zip and " +
   "church_outdoor_val_lmdb.zip (or bedroom_…), and name the folder with the two folders in it";
 
-/** `lsun` in the registry: `[size, size, 3]`. The files `…_train_lmdb/data.mdb` are for training, `…_val_lmdb/data.mdb`
- * (300 images) for testing, in the order of their keys. In memory is where each image lies, 16 bytes an image. */
+/** `lsun` in the registry: `[size, size, 3]`. The file `…_train_lmdb/data.mdb` is for training, and
+ * `…_val_lmdb/data.mdb` (300 images) for testing, in the order of their keys. Memory holds the location of each image,
+ * 16 bytes per image. */
 export const lsunKind: DatasetKind<LsunSettings> = {
   schema: z.strictObject({
     path: pathSetting("the folder with LSUN's …_train_lmdb and …_val_lmdb"),

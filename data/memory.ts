@@ -4,7 +4,7 @@ import { checkIndices, checkLabels, type Dataset, type Split } from "./dataset.t
 
 /** Options of `memoryDataset`. */
 export interface MemoryDatasetOptions {
-  /** Its name. */
+  /** The name of the data set. */
   readonly name: string;
   /** Height, width and channels of every image. */
   readonly imageShape: readonly [height: number, width: number, channels: number];

@@ -14,20 +14,20 @@ import { unpackFile } from "./formats/gzip.ts";
 import { readIdx } from "./formats/idx.ts";
 import type { DatasetKind, OpenOptions } from "./kind.ts";
 
-/** Most bytes that a file unpacks to; MNIST's larger one has 47,040,016. */
+/** The maximum unpacked size of a file in bytes; MNIST's largest has 47,040,016. */
 const MOST_BYTES = 2 ** 26;
 
-/** The files of a data set of IDX. */
+/** The files of a data set in IDX format. */
 export interface IdxFiles {
-  /** Of its parts' images. */
+  /** The image file of each part. */
   readonly images: Readonly<Record<Split, RemoteFile>>;
-  /** Of their classes. */
+  /** The label file of each part. */
   readonly labels: Readonly<Record<Split, RemoteFile>>;
 }
 
-/** A data set of gzipped IDX files: of each part the images and their classes.
- * @param name the data set's
- * @param classes what they are called, by their numbers
+/** A data set of gzipped IDX files: one with the images and one with the classes of each part.
+ * @param name the name of the data set
+ * @param classes the names of the classes, by their numbers
  */
 export function idxKind(
   name: string,
@@ -80,9 +80,9 @@ async function unpackWhole(path: string): Promise<Uint8Array> {
   return await new StreamSource(unpackFile(path, MOST_BYTES)).read(MOST_BYTES);
 }
 
-/** A file of a set.
- * @param folder of the data set
- * @param mirrors addresses that the file's name is put behind
+/** A file of a data set.
+ * @param folder the folder of the data set
+ * @param mirrors base addresses, to which the file's name is appended
  */
 function remoteFile(
   folder: string,

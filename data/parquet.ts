@@ -1,4 +1,4 @@
-/** Parquet files with a column of encoded images, as the public hubs keep data sets. */
+/** Parquet files with a column of encoded images, the format of data sets on public hubs. */
 import * as z from "zod";
 import type { Dataset } from "./dataset.ts";
 import type { EncodedImage } from "./encoded.ts";
@@ -20,12 +20,13 @@ import { openStreamed, type Shard } from "./streamed.ts";
 export interface ParquetSettings extends StreamedSettings {
   /** The column of the images. */
   readonly column: string;
-  /** The column of their classes. */
+  /** The column of the classes. */
   readonly label: string | null;
 }
 
-/** `parquet` in the registry: `[size, size, 3]`. A shard is a row group: its columns of images and classes are read whole,
- * from the web by requests for ranges. The names of the classes are those that the Hugging Face hub's files carry. */
+/** `parquet` in the registry: `[size, size, 3]`. A shard is a row group: its columns of images and classes are read
+ * whole, from the web by range requests. The names of the classes come from the metadata of the Hugging Face hub's
+ * files. */
 export const parquetKind: DatasetKind<ParquetSettings> = {
   schema: z.strictObject({
     column: z.string().min(1).default("image")
@@ -65,17 +66,17 @@ async function openParquet(settings: ParquetSettings, options: OpenOptions): Pro
 
 /** The row groups of files. */
 interface RowGroups {
-  /** What the data set is called by. */
+  /** The name of the data set. */
   readonly name: string;
-  /** A shard for each. */
+  /** One shard per row group. */
   readonly shards: readonly Shard[];
-  /** How many rows they have together. */
+  /** The total number of rows. */
   readonly rows: number;
-  /** What the hub's libraries note in the first file. */
+  /** The hub libraries' metadata in the first file. */
   readonly hub: string | undefined;
 }
 
-/** The names of the classes: those in the file, or their numbers.
+/** The names of the classes: those stored in the file, or else their numbers.
  * @throws {RangeError} the number of classes is not known
  */
 function classesOf(
@@ -87,11 +88,11 @@ function classesOf(
   if (names !== undefined && (classes ?? names.length) === names.length) return names;
   if (classes !== null) return [...Array(classes).keys()].map(String);
   throw new RangeError(
-    `Cannot open ${name}: --data.classes must say how many classes the column ${label} tells apart, as the file names none, got none`,
+    `Cannot open ${name}: --data.classes must give the number of classes of the column ${label}, as the file does not name them, got none`,
   );
 }
 
-/** What the hub's libraries note, as far as it names classes. */
+/** The part of the hub libraries' metadata that names classes. */
 const HUB = z.object({
   info: z.object({
     features: z.record(
@@ -145,7 +146,7 @@ async function* imagesOf(
   }
 }
 
-/** A little-endian integer of 4 or 8 bytes; undefined where there is none. */
+/** A little-endian integer of 4 or 8 bytes; undefined without a value. */
 function integerOf(bytes: Uint8Array<ArrayBuffer>): number | undefined {
   if (bytes.length === 0) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset);

@@ -1,4 +1,4 @@
-/** The data sets that can be chosen by name: in the configuration, on the command line. */
+/** The data sets that can be chosen by name in the configuration and on the command line. */
 import * as z from "zod";
 import { suggestName } from "../settings/nearest_name.ts";
 import { checkHas } from "../settings/check_has.ts";
@@ -19,7 +19,7 @@ import { shapesKind } from "./shapes.ts";
 import { unknownKind } from "./unknown.ts";
 import { webdatasetKind } from "./webdataset.ts";
 
-/** Every data set by name; adding one is a file in this folder and a line here. */
+/** Every data set by name. To add one, add a file in this folder and a line here. */
 const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
   ["digits", digitsKind],
   ["emoji", emojiKind],
@@ -40,10 +40,10 @@ const KINDS: ReadonlyMap<string, DatasetKind> = new Map<string, DatasetKind>([
 /** The names of the data sets. */
 export const DATASET_NAMES: readonly string[] = [...KINDS.keys()];
 
-/** The data set that is meant where none is named. */
+/** The default data set. */
 export const DEFAULT_DATASET = "digits";
 
-/** A data set's name and its settings, as configurations hold them. */
+/** A data set's name and its settings in a configuration. */
 export interface DatasetConfig {
   /** The data set's name. */
   readonly name: string;
@@ -51,21 +51,21 @@ export interface DatasetConfig {
   readonly [setting: string]: unknown;
 }
 
-/** The data set of a name, yet to be opened.
- * @throws {RangeError} there is none
+/** Finds a data set's entry by name, without opening the data set.
+ * @throws {RangeError} there is no such data set
  */
 export function datasetKind(name: string): DatasetKind {
   const kind = KINDS.get(name);
   if (kind !== undefined) return kind;
   throw new RangeError(
-    `Cannot choose a data set: data.name must be that of one, got "${name}", ${
+    `Cannot choose a data set: data.name must name one, got "${name}", ${
       suggestName(name, DATASET_NAMES)
     }`,
   );
 }
 
 /** The schema of a data set's configuration: its name and its settings.
- * @param config what is known of it; only the name in it counts
+ * @param config the configuration, possibly incomplete; only its name is used
  * @throws {RangeError} there is no such data set
  */
 export function datasetSchema(config: unknown): z.ZodType<DatasetConfig> {
@@ -78,14 +78,14 @@ export function datasetSchema(config: unknown): z.ZodType<DatasetConfig> {
 }
 
 /** Height, width and channels of the images of a data set, without opening it.
- * @throws {RangeError} there is none of that name, or a setting is not one that it allows
+ * @throws {RangeError} there is no data set of that name, or a setting is not allowed
  */
 export function imageShapeOf({ name, ...given }: DatasetConfig): Dataset["imageShape"] {
   const kind = datasetKind(name);
   return kind.imageShape(readSettings(kind.schema, given, `read the settings of ${name}`));
 }
 
-/** Opens a data set by its name, or by its name and what differs from its usual settings.
+/** Opens a data set by its name, or by its name and the settings that differ from the defaults.
  *
  * ```ts
  * import { openDataset } from "@codebook/codebook";
@@ -96,8 +96,8 @@ export function imageShapeOf({ name, ...given }: DatasetConfig): Dataset["imageS
  * assert.deepEqual(shapes.imageShape, [16, 16, 3]);
  * ```
  * @throws {TypeError} neither a name nor an object with a name is given
- * @throws {RangeError} there is none of that name, or a setting is not one that it allows
- * @throws {Error} its files are missing or broken
+ * @throws {RangeError} there is no data set of that name, or a setting is not allowed
+ * @throws {Error} the files of the data set are missing or broken
  */
 export async function openDataset(
   chosen: string | DatasetConfig,

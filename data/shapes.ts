@@ -1,37 +1,37 @@
-/** Shapes: pictures that are drawn as they are asked for, endlessly, each from factors that are known. */
+/** Shapes: synthetic pictures with known factors, drawn on demand, in unlimited number. */
 import * as z from "zod";
 import { philox, type RandomKey, randomKey, unitInterval } from "../core/random.ts";
 import { checkIndices, type Dataset, type Split } from "./dataset.ts";
 import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";
 
-/** What determines a picture. */
+/** The factors of a picture. */
 export interface ShapeFactors {
-  /** Which shape. */
+  /** The kind of shape. */
   readonly kind: "triangle" | "square" | "hexagon" | "circle";
-  /** Of the shape's colour, in [0, 1): red, green and blue are at 0, 1/3 and 2/3. */
+  /** The hue of the shape's colour, in [0, 1): red, green and blue are at 0, 1/3 and 2/3. */
   readonly hue: number;
-  /** The grey around it, in [0, 1). */
+  /** The grey of the background, in [0, 1). */
   readonly background: number;
-  /** From its centre to its corners, in [0.15, 0.35) of the picture's side. */
+  /** The distance from the centre to the corners, in [0.15, 0.35) of the picture's side. */
   readonly radius: number;
-  /** How far it is turned, in radians, in [0, 2π). */
+  /** The rotation in radians, in [0, 2π). */
   readonly angle: number;
-  /** Where its centre lies from the left, in [0.35, 0.65) of the picture's side. */
+  /** The distance of the centre from the left edge, in [0.35, 0.65) of the picture's side. */
   readonly x: number;
-  /** Where its centre lies from the top, likewise. */
+  /** The distance of the centre from the top edge, in [0.35, 0.65) of the picture's side. */
   readonly y: number;
 }
 
-/** How many sides each kind has; a circle has none. */
+/** The number of sides of each kind; a circle has none. */
 const SIDES: Readonly<Record<ShapeFactors["kind"], number>> = {
   triangle: 3,
   square: 4,
   hexagon: 6,
   circle: 0,
 };
-/** Test pictures; training pictures have no end. */
+/** The number of test pictures; the number of training pictures is unlimited. */
 const TESTS = 1000;
-/** Pictures that the variance is measured on. */
+/** The number of pictures from which the variance is measured. */
 const MEASURED = 512;
 
 /** The factors of picture `index` of a part, independent and uniform.
@@ -44,8 +44,7 @@ const MEASURED = 512;
  * assert.equal(drawShape({ ...factors, kind: "circle" }, 16).length, 16 * 16 * 3);
  * ```
  * @param index in [0, 2^32)
- * @param epoch which pass over the training pictures, counted from 0; each pass has new ones. The test pictures are
- * those of pass 0
+ * @param epoch the epoch, counted from 0; each epoch has new training pictures. The test pictures are those of epoch 0
  */
 export function shapeFactors(split: Split, index: number, epoch = 0): ShapeFactors {
   const key: RandomKey = randomKey(0, `shapes ${split}`, split === "train" ? epoch : 0);
@@ -66,7 +65,7 @@ export function shapeFactors(split: Split, index: number, epoch = 0): ShapeFacto
   };
 }
 
-/** Draws a picture: a pixel is of the shape's colour as far as the shape covers it.
+/** Draws a picture: each pixel mixes the shape's colour and the background by how much of the pixel the shape covers.
  * @param size the picture's side
  * @returns the values of `[size, size, 3]` in [−1, 1], row-major
  */
@@ -86,7 +85,8 @@ export function drawShape(factors: ShapeFactors, size: number): Float32Array<Arr
   return picture;
 }
 
-/** How far a point lies outside a shape's outline, negative inside; at a corner, from the nearer side's line. */
+/** The distance of a point from a shape's outline, negative inside; near a corner, the distance from the line of the
+ * nearer side. */
 function distanceTo(
   { kind, radius, angle }: ShapeFactors,
   across: number,
@@ -102,7 +102,7 @@ function distanceTo(
   return farthest - radius * Math.cos(Math.PI / sides);
 }
 
-/** How much a hue, counted from a channel's own, has of the channel: 1 nearby, 0.1 on the other side. */
+/** The value of a colour channel for a hue relative to the channel's own hue: 1 nearby, 0.1 on the opposite side. */
 function channelOfHue(hue: number): number {
   const apart = Math.abs(hue - Math.round(hue)); // In [0, 1/2].
   return 0.1 + 0.9 * Math.min(1, Math.max(0, 2 - 6 * apart));
@@ -112,7 +112,7 @@ function channelOfHue(hue: number): number {
 export interface ShapesSettings {
   /** The side of the pictures. */
   readonly size: number;
-  /** Training pictures an epoch. */
+  /** Training pictures per epoch. */
   readonly trainImages: number;
 }
 
@@ -145,7 +145,7 @@ class Shapes implements Dataset {
   }
 }
 
-/** The variance of values in [−1, 1] once they are put on the [0, 1] scale. */
+/** The variance of values in [−1, 1] after rescaling to [0, 1]. */
 function unitVariance(pictures: readonly Float32Array[]): number {
   let sum = 0, squares = 0, count = 0;
   for (const picture of pictures) {
@@ -163,7 +163,7 @@ export const shapesKind: DatasetKind<ShapesSettings> = {
   schema: z.strictObject({
     size: sizeSetting(32),
     trainImages: z.int().min(1).max(2 ** 31 - 1).default(10_000)
-      .describe("training images an epoch"),
+      .describe("training images per epoch"),
   }),
   imageShape: squareInColour,
   open: async (settings) => await Promise.resolve(new Shapes(settings)),

@@ -1,29 +1,29 @@
-/** Shards of a data set: how they are named on the command line. */
+/** Finds the shards of a data set from their names on the command line. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as z from "zod";
 import { type DatasetSettingsShape, type DecodedSettings, decodedSettings } from "./kind.ts";
 
-/** The settings of every data set that comes in shards. */
+/** The settings of every data set in shards. */
 export interface StreamedSettings extends Omit<DecodedSettings, "limit"> {
   /** The training shards. */
   readonly train: string | null;
   /** The test shards. */
   readonly test: string | null;
-  /** Images of the training shards in an epoch. */
+  /** The number of training images per epoch. */
   readonly trainImages: number | null;
-  /** Images of the test shards. */
+  /** The number of test images. */
   readonly testImages: number | null;
-  /** How many classes the labels beside the images tell apart. */
+  /** The number of classes of the labels stored with the images. */
   readonly classes: number | null;
-  /** Images that wait to be drawn. */
+  /** The number of images in the shuffle buffer. */
   readonly shuffleBuffer: number;
 }
 
-/** Their schemas.
- * @param shards what the files are, in words
- * @param unknown where the images are counted, in words
- * @param labelled what the number of classes means, in words
+/** The schemas of these settings.
+ * @param shards a description of the files
+ * @param unknown how the images are counted without a setting, in words
+ * @param labelled a description of the number of classes
  */
 export function streamedSettings(
   shards: string,
@@ -46,27 +46,29 @@ export function streamedSettings(
     testImages: count("images of the test shards that are used, the first"),
     classes: z.int().min(1).max(2 ** 20).nullable().default(null).describe(labelled),
     shuffleBuffer: z.int().min(1).max(1e6).default(1000)
-      .describe("encoded images in memory, of which the next training image is drawn"),
+      .describe(
+        "the size of the shuffle buffer, in encoded images, from which the next training image is drawn",
+      ),
   };
 }
 
-/** Most shards that a name may stand for. */
+/** The maximum number of shards that a name can expand to. */
 const MOST_SHARDS = 1e6;
 
-/** Whether a name is an address on the web. */
+/** Whether a name is a web address. */
 export function isAddress(name: string): boolean {
   return /^https?:\/\//.test(name);
 }
 
-/** The names that a name with `{first..last}` in it stands for: every number from the first to the last, with as many
- * digits as the first.
+/** Expands a name with `{first..last}` to the names with every number from the first to the last, with as many digits as
+ * the first.
  *
  * ```ts
  * import { expandBraces } from "./shards.ts";
  * import assert from "node:assert/strict";
  * assert.deepEqual(expandBraces("a-{08..10}.tar"), ["a-08.tar", "a-09.tar", "a-10.tar"]);
  * ```
- * @throws {RangeError} the last number is below the first, or they are more than a million
+ * @throws {RangeError} the last number is below the first, or there are more than a million names
  */
 export function expandBraces(name: string): string[] {
   const match = name.match(/^(.*?)\{(\d+)\.\.(\d+)\}(.*)$/);
@@ -87,10 +89,10 @@ export function expandBraces(name: string): string[] {
   ).flatMap((start) => rest.map((end) => start + end));
 }
 
-/** The shards that a setting names, in order; of a folder all files with the right end, sorted.
- * @param end of the names of shards: ".tar"
+/** The shards that a setting names, in order. A folder stands for all of its files with the right extension, sorted.
+ * @param end the extension of shards: ".tar"
  * @throws {RangeError} no shard is named
- * @throws {Error} a path is not there
+ * @throws {Error} a path does not exist
  */
 export async function findShards(
   setting: string | null,
@@ -98,7 +100,7 @@ export async function findShards(
   end: string,
 ): Promise<string[]> {
   if (setting === null) {
-    throw new RangeError(`Cannot open the shards: ${flag} must name some, got none`);
+    throw new RangeError(`Cannot open the shards: ${flag} must name at least one shard, got none`);
   }
   const found: string[] = [];
   for (const name of setting.split(",").flatMap((part) => expandBraces(part.trim()))) {
@@ -108,7 +110,7 @@ export async function findShards(
     }
     const entry = await stat(name).catch((cause: Error) => {
       throw new Error(
-        `Cannot open ${name}: ${flag} must name files that are there, got ${cause.message}`,
+        `Cannot open ${name}: ${flag} must name existing files, got ${cause.message}`,
         { cause },
       );
     });
@@ -125,7 +127,7 @@ export async function findShards(
   return found;
 }
 
-/** What a shard is called in messages and a data set is called by. */
+/** The name of a shard in messages and in the name of the data set. */
 export function shardName(name: string): string {
   return isAddress(name) ? new URL(name).pathname.split("/").at(-1)! : basename(name);
 }

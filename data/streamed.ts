@@ -24,9 +24,9 @@ export interface Shard {
 
 /** Options of `openStreamed`. */
 export interface StreamedDatasetOptions {
-  /** Its name. */
+  /** The name of the data set. */
   readonly name: string;
-  /** Its shards. */
+  /** The shards of each part. */
   readonly shards: Readonly<Record<Split, readonly Shard[]>>;
   /** The minimum number of images in each part; no more than this are read. */
   readonly sizes: Readonly<Record<Split, number>>;
@@ -46,13 +46,13 @@ interface DecodedImage {
 
 /** Which images of a batch to decode, and how. */
 interface DecodeOptions {
-  /** The place of the batch's first image in the sequence; by default 0. */
+  /** The position of the batch's first image in the sequence; by default 0. */
   readonly first?: number;
-  /** The first that is wanted; by default that of the batch. */
+  /** The first image to return; by default the first of the batch. */
   readonly from?: number;
-  /** The end of those that are wanted; by default that of the batch. */
+  /** The end of the images to return; by default the end of the batch. */
   readonly to?: number;
-  /** Of the crops and flips. */
+  /** The key of the crops and flips. */
   readonly key?: RandomKey;
 }
 
@@ -192,8 +192,8 @@ class StreamedDataset implements Dataset {
     return { images: values, labels };
   }
 
-  /** Decodes some of the images of a batch. A broken one and its label are replaced by those of the next intact one of the
-   * batch, wrapping around at the end, which may be one that is not wanted. So the contents of later batches are known
+  /** Decodes some of the images of a batch. The next intact image of the batch, wrapping around at the end, replaces a
+   * broken image and its label, even if the intact one was not requested. So the contents of later batches are known
    * without decoding. */
   async #decode(
     split: Split,
@@ -231,7 +231,7 @@ class StreamedDataset implements Dataset {
   }
 }
 
-/** Items in batches; what is left at the end is a smaller one. */
+/** Groups items into batches; the last batch may be smaller. */
 async function* batched<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
   let batch: Item[] = [];
   for await (const item of items) {
@@ -242,7 +242,7 @@ async function* batched<Item>(items: AsyncIterable<Item>, size: number): AsyncGe
   if (batch.length > 0) yield batch;
 }
 
-/** The key of the shuffle buffer, different from that of the order of the shards. */
+/** The key of the shuffle buffer, different from the key of the order of the shards. */
 const buffered = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "shuffle buffer", step);
 /** The key of crops and flips. */
 const augmented = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "augment", step);
@@ -252,9 +252,9 @@ const augmented = ({ seed, step }: RandomKey): RandomKey => randomKey(seed, "aug
  * current batches, and one image per thread.
  *
  * The order of an epoch depends only on the seed and the epoch: the shards in random order, then the images through the
- * buffer. Where several processes share the batches, each goes through the whole sequence and decodes its own part; of
- * a tar file in the file system it reads the other images' headers alone. A resumed run reads the epoch's shards again from the first, and skips the images already used without
- * decoding them.
+ * buffer. If several processes share the batches, each goes through the whole sequence and decodes only its own part.
+ * From a local tar file, it reads only the headers of the other images. A resumed run reads the epoch's shards again
+ * from the first, and skips the images already used without decoding them.
  * @throws {Error} a part has no shard, or a shard cannot be read
  */
 export async function openStreamed(

@@ -1,4 +1,4 @@
-/** The images that nobody has: of a run that was made of published weights. */
+/** A placeholder for the unavailable training images of imported weights. */
 import { z } from "zod";
 import type { Dataset } from "./dataset.ts";
 import type { DatasetKind } from "./kind.ts";
@@ -7,14 +7,14 @@ import type { DatasetKind } from "./kind.ts";
 export interface UnknownSettings {
   /** The side of the images. */
   readonly size: number;
-  /** Their channels. */
+  /** The channels of the images. */
   readonly channels: number;
-  /** How many classes they have; none where they have none. */
+  /** The number of classes of the images; null without classes. */
   readonly classes: number | null;
 }
 
-/** `unknown` in the registry: `[size, size, channels]`, and not one image. A generator that stands on it can be sampled;
- * it can neither be trained nor measured. */
+/** `unknown` in the registry: `[size, size, channels]`, without any images. A generator on this data set can be sampled,
+ * but neither trained nor measured. */
 export const unknownKind: DatasetKind<UnknownSettings> = {
   schema: z.strictObject({
     size: z.int().min(1).max(4096).default(256).describe("the side of the images, in pixels"),

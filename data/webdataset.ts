@@ -17,16 +17,16 @@ import {
 import { openStreamed, type Shard } from "./streamed.ts";
 import { regularSize } from "../files/regular_file.ts";
 
-/** Most bytes of an image that is held in memory. */
+/** The maximum size in bytes of an image in memory. */
 const MOST_BYTES = 2 ** 27;
 
-/** Most bytes of a file with a class. */
+/** The maximum size in bytes of a file with a class. */
 const MOST_LABEL_BYTES = 32;
 
-/** `webdataset` in the registry: `[size, size, 3]`. Every file of a shard that is named like an image is one. Its class is
- * in the file beside it with the same name up to the first dot and the end `.cls`, which is read where the number of
- * classes is given; what else stands beside it (captions) is left out. Shards on the web are streamed, never kept, and their images cannot
- * be counted without: how many there are must be said. */
+/** `webdataset` in the registry: `[size, size, 3]`. Every file of a shard with an image extension is an image. If the
+ * number of classes is set, the class is read from the file with the same name up to the first dot and the extension
+ * `.cls`. Other files (captions) are skipped. Shards on the web are streamed and never kept. Their images cannot be
+ * counted in advance, so the settings must give their number. */
 export const webdatasetKind: DatasetKind<StreamedSettings> = {
   schema: z.strictObject(
     streamedSettings(
@@ -67,7 +67,7 @@ async function* imagesOf(name: string, isLabelled: boolean): AsyncGenerator<Enco
     for await (const { image } of images) if (image !== undefined) yield image;
     return;
   }
-  // The files of a sample, its image and its class, stand together in any order.
+  // The files of a sample, its image and its class, are adjacent, in any order.
   let sample: string | undefined, held: EncodedImage[] = [], label: number | undefined;
   for await (const part of images) {
     if (part.sample !== sample) {
@@ -80,13 +80,13 @@ async function* imagesOf(name: string, isLabelled: boolean): AsyncGenerator<Enco
   yield* held.map((image) => ({ ...image, label }));
 }
 
-/** A file of a shard that is an image or has a class. */
+/** A file of a shard that is an image or contains a class. */
 interface SamplePart {
-  /** What it has in common with the other files of its sample. */
+  /** The name that the files of a sample have in common. */
   readonly sample: string;
   /** The image. */
   readonly image?: EncodedImage;
-  /** The class; NaN where the file has no whole number. */
+  /** The class; NaN if the file does not hold a whole number. */
   readonly label?: number;
 }
 
@@ -95,7 +95,7 @@ function sampleOf(name: string): string {
   return name.replace(/([^/]*?)\.[^/]*$/, "$1");
 }
 
-/** Where the images of a shard in a file lie; the decoders read them there. */
+/** The locations of the images of a local shard; the decoders read the images from there. */
 async function* imagesInFile(path: string): AsyncGenerator<SamplePart> {
   await regularSize(path);
   const file = await open(path);
@@ -143,7 +143,7 @@ async function readLabel(source: ByteSource, size: number): Promise<number> {
   return /^\d+$/.test(text) ? Number(text) : NaN;
 }
 
-/** Counts the images of shards in files. */
+/** Counts the images of local shards. */
 async function count(names: readonly string[], split: Split): Promise<number> {
   const onTheWeb = names.find(isAddress);
   if (onTheWeb !== undefined) {

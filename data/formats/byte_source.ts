@@ -60,7 +60,7 @@ export class StreamSource implements ByteSource {
       parts.push(part);
       wanted -= part.length;
     }
-    const bytes = new Uint8Array(length - wanted); // Only what came: a header may ask for more than there is.
+    const bytes = new Uint8Array(length - wanted); // Only the bytes received: a header may claim more than there are.
     let filled = 0;
     for (const part of parts) {
       bytes.set(part, filled);

@@ -1,22 +1,22 @@
-/** The binary form of CIFAR-10 (Krizhevsky 2009): a label, then 32×32 values of red, of green and of blue. */
+/** The binary format of CIFAR-10 (Krizhevsky 2009): a label, then 32×32 red, green and blue values. */
 
 const SIDE = 32;
 const PIXELS = SIDE * SIDE;
 const RECORD = 1 + 3 * PIXELS;
 const CLASSES = 10;
 
-/** The images of a batch's file, and what they show. */
+/** The images of a batch file, and their classes. */
 export interface CifarBatch {
   /** The bytes of `[images, 32, 32, 3]`, row-major. */
   readonly images: Uint8Array<ArrayBuffer>;
-  /** The class of each, 0 to 9. */
+  /** The class of each image, 0 to 9. */
   readonly labels: Uint8Array<ArrayBuffer>;
 }
 
-/** Reads the images of a batch's file.
- * @param file all of it
- * @param name what messages call it
- * @throws {RangeError} the file does not hold whole records and at least one, or a label is none of the ten
+/** Reads the images of a batch file.
+ * @param file the whole file
+ * @param name the name of the file in messages
+ * @throws {RangeError} the file does not hold one or more whole records, or a label is not in 0 to 9
  */
 export function readCifar(file: Uint8Array, name: string): CifarBatch {
   const records = file.length / RECORD;

@@ -3,8 +3,8 @@ import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { regularSize } from "../../files/regular_file.ts";
 
-/** The maximum unpacked size: a constant, plus so many bytes per packed byte. MNIST's images unpack to five times their
- * size. */
+/** The maximum unpacked size: a constant, plus a number of bytes per packed byte. MNIST's images unpack to five times
+ * their size. */
 const FREE_BYTES = 3 * 2 ** 23, EXPANSION = 3;
 
 /** How many bytes are unpacked at a time. */

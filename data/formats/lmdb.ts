@@ -22,7 +22,7 @@ const BIG = 1, NESTED = 6;
 const MOST_DEPTH = 32;
 const NO_PAGE = 0xffffffffffffffffn;
 
-/** A state of the database. A file has two, written alternately. */
+/** A meta page: a state of the database. A file has two, written alternately. */
 interface Meta {
   readonly pageSize: number;
   readonly root: bigint;
@@ -40,10 +40,10 @@ export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenera
   const second = await readMeta(file, first.pageSize, refuse);
   const { pageSize, root } = second.transaction > first.transaction ? second : first;
   const pages = Math.floor(file.byteLength / pageSize);
-  let left = pages; // A tree that comes back to itself has more pages than the file.
+  let left = pages; // A tree with a cycle has more pages than the file.
   const take = (count: number) => {
     left -= count;
-    if (left < 0) throw refuse("no page must be in the tree twice", "a cycle");
+    if (left < 0) throw refuse("no page may be in the tree twice", "a cycle");
   };
   const readPage = async (number: bigint) => {
     if (number >= BigInt(pages)) throw refuse(`pages must be among its ${pages}`, `${number}`);
@@ -55,15 +55,17 @@ export async function* lmdbValues(file: RandomAccess, name: string): AsyncGenera
     if (depth > MOST_DEPTH) throw refuse(`the tree must be at most ${MOST_DEPTH} deep`, "more");
     const { start, view } = await readPage(number);
     const flags = view.getUint16(10, true);
-    if ((flags & (BRANCH | LEAF)) === 0) throw refuse("a page of the tree must be one", `${flags}`);
+    if ((flags & (BRANCH | LEAF)) === 0) {
+      throw refuse("a page of the tree must be a branch or a leaf", `${flags}`);
+    }
     const nodes = (view.getUint16(12, true) - PAGE_HEADER) / 2;
     if (!Number.isInteger(nodes) || nodes < 0 || nodes > (pageSize - PAGE_HEADER) / 2) {
       throw refuse("a page must have room for its nodes", `${nodes}`);
     }
-    let room = pageSize - PAGE_HEADER; // Nodes that lie on each other take more than there is.
+    let room = pageSize - PAGE_HEADER; // Overlapping nodes take more room than the page has.
     const occupy = (bytes: number) => {
       room -= bytes;
-      if (room < 0) throw refuse("the nodes of a page must not lie on each other", `${nodes}`);
+      if (room < 0) throw refuse("the nodes of a page must not overlap", `${nodes}`);
     };
     for (let node = 0; node < nodes; node++) {
       const at = view.getUint16(PAGE_HEADER + 2 * node, true);

@@ -10,7 +10,7 @@ import { PageDictionary, pageValues, readPageHeader, unpackPage } from "./parque
 import type { RandomAccess } from "./random_access.ts";
 import { ThriftReader } from "./thrift.ts";
 
-/** The limit on unpacked and returned bytes: a constant, plus so many per byte of the chunks, since dictionaries can
+/** The limit on unpacked and returned bytes: a constant, plus a number per byte of the chunks, since dictionaries can
  * repeat values. */
 const FREE_BYTES = 2 ** 25, EXPANSION = 64;
 /** The value of rows without a value. */
@@ -20,9 +20,9 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A column in an open Parquet file. */
 export interface ParquetColumn {
-  /** How many rows each row group has. */
+  /** The number of rows of each row group. */
   readonly rows: readonly number[];
-  /** What the Hugging Face hub's libraries note about the columns, JSON. */
+  /** The JSON that the Hugging Face hub's libraries store about the columns. */
   readonly hub: string | undefined;
   /** Yields copies of the values of a row group, integers as their 4 or 8 bytes; empty for rows without a value. Memory holds the packed group and one
    * unpacked page.

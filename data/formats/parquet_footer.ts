@@ -34,15 +34,15 @@ export interface ColumnChunk {
   readonly codec: string;
 }
 
-/** What a footer contains for a column. */
+/** The contents of a footer for one column. */
 export interface ParquetFooter {
   /** The column in each row group. */
   readonly chunks: readonly ColumnChunk[];
-  /** How many of the elements on the path to the bytes may be missing. */
+  /** The number of optional elements on the path to the bytes. */
   readonly levels: number;
-  /** How many bytes an integer has; undefined for bytes. */
+  /** The number of bytes of an integer; undefined for bytes. */
   readonly width: number | undefined;
-  /** What the Hugging Face hub's libraries note about the columns, JSON. */
+  /** The JSON that the Hugging Face hub's libraries store about the columns. */
   readonly hub: string | undefined;
 }
 
@@ -106,7 +106,7 @@ function readSchema(
   kind: ColumnKind,
 ): { path: readonly string[]; levels: number; width: number | undefined } {
   const known: string[] = [];
-  const left: number[] = []; // Children that are yet to come, of each element on the path.
+  const left: number[] = []; // The number of remaining children of each element on the path.
   let top: Element | undefined, leaf: Element | undefined;
   reader.list("struct", () => {
     const element = readElement(reader);
@@ -197,8 +197,8 @@ function sameBytes(some: Uint8Array, others: Uint8Array | undefined): boolean {
   return some.length === others?.length && some.every((byte, at) => byte === others[at]);
 }
 
-/** Rejects chunks that claim too many rows, lie outside of the file or overlap, so that what is read is limited by the
- * size of the file. */
+/** Rejects chunks that claim too many rows, lie outside the file or overlap, so that the size of the file limits how
+ * much is read. */
 function checkedChunks(
   chunks: readonly ColumnChunk[],
   byteLength: number,

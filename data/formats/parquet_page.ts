@@ -1,11 +1,11 @@
-/** The pages of a Parquet column of bytes or integers. Their headers are not trusted: allocations are limited by the bytes that
- * exist and by what the caller allows. Source: github.com/apache/parquet-format, parquet.thrift and Encodings. */
+/** The pages of a Parquet column of bytes or integers. Their headers are not trusted: the existing bytes and the caller
+ * limit all allocations. Source: github.com/apache/parquet-format, parquet.thrift and Encodings. */
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readRuns } from "./runs.ts";
 import { unpackSnappy } from "./snappy.ts";
 import type { ThriftField, ThriftReader } from "./thrift.ts";
 
-/** The maximum unpacked size of a page: a constant, plus so many bytes per packed byte. */
+/** The maximum unpacked size of a page: a constant, plus a number of bytes per packed byte. */
 const FREE_BYTES = 2 ** 23, EXPANSION = 3;
 
 const PLAIN = 0, PLAIN_DICTIONARY = 2, RLE_DICTIONARY = 8;
@@ -20,7 +20,7 @@ export interface PageHeader {
   readonly size: number;
   /** The unpacked size in bytes. */
   readonly unpackedSize: number;
-  /** How many values there are. */
+  /** The number of values. */
   readonly count: number;
   /** The encoding of the values. */
   readonly encoding: number;
@@ -70,14 +70,14 @@ export function readPageHeader(reader: ThriftReader): PageHeader {
   return { type: TYPES[type] ?? "other", size, unpackedSize, count, encoding, second };
 }
 
-/** The values of a page, each preceded by its length or all of one width. */
+/** The values of a page: each is preceded by its length, or all have the same width. */
 export class PlainValues {
   readonly #page: Bytes;
   readonly #width: number | undefined;
   #offset = 0;
 
-  /** Starts at the first.
-   * @param width the bytes of each value, if all have as many
+  /** Starts at the first value.
+   * @param width the number of bytes per value, if it is the same for all
    */
   constructor(page: Bytes, width?: number) {
     this.#page = page;
@@ -134,7 +134,7 @@ export class PageDictionary {
 }
 
 /** Yields the values of a data page in order, as views; undefined if a definition level says that there is no value.
- * @param levels how many of the elements on the path to the value may be missing
+ * @param levels the number of optional elements on the path to the value
  * @param width as in `PlainValues`
  * @param unpack unpacks the page
  */

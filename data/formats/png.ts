@@ -16,8 +16,8 @@ const CHUNK_BYTES = 12;
 const HEADER_BYTES = 13;
 
 /** Reads a PNG of the given sides.
- * @param name what messages call it
- * @throws {RangeError} it is not such a PNG, or is broken
+ * @param name the name of the file in messages
+ * @throws {RangeError} the bytes are not such a PNG, or are damaged
  */
 export function readPng(png: Uint8Array, width: number, height: number, name: string): PngPixels {
   const refuse = (requirement: string, actual: string): never => {

@@ -3,7 +3,7 @@ import type { ByteSource } from "./byte_source.ts";
 
 /** A file in an archive. */
 export interface TarEntry {
-  /** Its path in the archive, which never leads outside. */
+  /** Its path in the archive, which never leads out of the archive. */
   readonly name: string;
   /** Its length in bytes. */
   readonly size: number;
@@ -69,7 +69,7 @@ export function readTarHeader(block: Uint8Array, archive: string): TarHeader | u
 /** Yields the files of an archive in order. When a file is yielded, its bytes are next in the source; bytes that the
  * caller does not read are skipped. Folders, links and devices are left out. Nothing is ever written.
  * @param archive the name of the archive in error messages
- * @throws {RangeError} the archive is truncated or broken, or a name leads out of it
+ * @throws {RangeError} the archive is truncated or broken, or a name leads out of the archive
  */
 export async function* readTar(source: ByteSource, archive: string): AsyncGenerator<TarEntry> {
   let longName: string | undefined;

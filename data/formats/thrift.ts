@@ -7,7 +7,7 @@
 /** The types of values that can be read; others are only skipped. */
 export type ThriftType = "boolean" | "integer" | "bytes" | "list" | "struct";
 
-/** A field that the caller wants: its type, and a function that reads its value. */
+/** A requested field: its type, and a function that reads its value. */
 export type ThriftField = readonly [type: ThriftType, read: () => void];
 
 /** The codes of the types in the headers of fields and lists. */

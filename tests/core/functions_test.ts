@@ -247,7 +247,8 @@ testOnEach(devices, "matrices that do not agree are refused", (device) => {
   const multiply = (a: Shape, b: Shape) => () => matmul(zeros(device, a), zeros(device, b));
   assert.throws(multiply([2, 3], [2, 3]), {
     name: "TypeError",
-    message: "Cannot multiply matrices: the inner axes must agree, and the batches must be equal or 1, " +
+    message:
+      "Cannot multiply matrices: the inner axes must agree, and the batches must be equal or 1, " +
       "got [1, 2, 3] and [1, 2, 3]",
   });
   const batches = /the operands need two axes or more and equal batches, got/;

@@ -147,7 +147,7 @@ Deno.test("a thread that ends is noticed, and the message says which and what to
   for (let time = 0; time < 2; time++) {
     await assert.rejects(() => dying.decode([image, image, image], [CENTRED, CENTRED, CENTRED]), {
       message:
-        /^Cannot decode images: every decoding thread must live, got the end of thread \d+ with code 3; .*--data\.workers/,
+        /^Cannot decode images: every decoding thread must keep running, got the end of thread \d+ with code 3; .*--data\.workers/,
     });
   }
   await dying.close();

@@ -60,7 +60,7 @@ testDownload(
     web.behaviour = { breakAfter: 0, stalls: true };
     const other = { ...remote(web, "file", FILE), path: "set/other" };
     const message = await messageOf(haveFile(other, folder, { stallLimit: 50 }));
-    assert.match(message, /^Cannot open set\/other: .*, got .*no byte came for 0\.05 s$/);
+    assert.match(message, /^Cannot open set\/other: .*, got .*no bytes arrived for 0\.05 s$/);
   },
 );
 

@@ -54,7 +54,7 @@ Deno.test("a file that lies, or is another, is refused", async () => {
     ],
     [
       changed((view, _, root) => view.setUint16(root + 10, 4, true)),
-      /a page of the tree must be one, got 4/,
+      /a page of the tree must be a branch or a leaf, got 4/,
     ],
     [
       changed((view, _, root) => view.setUint16(root + 12, 9000, true)),
@@ -65,7 +65,7 @@ Deno.test("a file that lies, or is another, is refused", async () => {
         const node = root + view.getUint16(root + 16, true);
         view.setUint16(node, root / 4096, true); // The first child is the page itself.
       }),
-      /must be at most 32 deep|no page must be in the tree twice/,
+      /must be at most 32 deep|no page may be in the tree twice/,
     ],
   ];
   for (const [file, message] of cases) assert.match(await messageOf(valuesOf(file)), message);
@@ -83,7 +83,9 @@ testInFolder("lsun's training and validation files are its parts", async (path) 
   assert.deepEqual(await numbersOf(dataset, "test"), everyThird);
   assert.match(
     await messageOf(openDataset({ name: "lsun", path, category: "bedroom" })),
-    new RegExp(`${join("bedroom_train_lmdb", "data.mdb")} must be there, got .*; LSUN is had from`),
+    new RegExp(
+      `${join("bedroom_train_lmdb", "data.mdb")} must be there, got .*; LSUN is available from`,
+    ),
   );
   assert.match(
     await messageOf(openDataset("lsun")),

@@ -282,7 +282,7 @@ testInFolder(
     for (const file of ["odd.parquet", "plain.parquet"]) {
       assert.match(
         await messageOf(open(file, "label")),
-        /--data\.classes must say how many classes/,
+        /--data\.classes must give the number of classes/,
       );
     }
     assert.match(
@@ -351,7 +351,7 @@ testInFolder(
     );
     assert.match(
       messages[0],
-      /left out broken image 1 of webdataset broken\.tar: 4\.png of .*broken\.tar: /,
+      /skipped broken image 1 of webdataset broken\.tar: 4\.png of .*broken\.tar: /,
     );
     assert.match(await messageOf(open("broken.tar", 0)), /at most 0 of its images may be broken/);
   },
@@ -382,7 +382,7 @@ testInFolder(
     );
     assert.match(
       await messageOf(open("d.parquet")),
-      /--data\.train must name files that are there/,
+      /--data\.train must name existing files/,
     );
     assert.match(await messageOf(open("empty")), /the folder must hold \.parquet files, got none/);
   },
