@@ -14,7 +14,7 @@ export interface Classifier {
 /** The largest number of images to classify at once. */
 const BATCH = 256;
 
-/** The share of images whose most likely class is the requested one. Among equally likely classes, the lowest counts.
+/** The fraction of images whose most likely class is the requested one. On a tie, the lowest class counts.
  *
  * ```ts
  * import { classShare, openDevice, reshape } from "@codebook/codebook";

@@ -10,10 +10,10 @@ export interface Bits {
 
 /** The bit rate of the codes of some images. */
 export interface Rate {
-  /** If every index takes log₂ of the number of codes it is chosen from. */
+  /** The rate if every index takes log₂ of the number of codes it is chosen from. */
   readonly uniform: Bits;
-  /** If it takes the entropy of the code frequencies, computed separately for each code of a position. No coder that
-   * treats indices as independent needs less. */
+  /** The rate if every index takes the entropy of the code frequencies, computed separately for each code of a position.
+   * No coder that treats indices as independent needs less. */
   readonly entropy: Bits;
 }
 
@@ -38,7 +38,7 @@ export class CodeRate {
   #indices = 0;
 
   /** Starts with no counts.
-   * @param choices how many codes an index is chosen from
+   * @param choices the number of codes that an index is chosen from
    */
   constructor(
     { choices, codesPerPlace }: { readonly choices: number; readonly codesPerPlace: number },

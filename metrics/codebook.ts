@@ -2,9 +2,9 @@
  * on the batch size. */
 import { greatestOf, leastOf } from "../core/extremes.ts";
 
-/** How a codebook is used. */
+/** The usage of a codebook. */
 export interface CodebookUse {
-  /** The share of the codes chosen at least once, in [0, 1]. */
+  /** The fraction of codes chosen at least once, in [0, 1]. */
   readonly usage: number;
   /** exp of the entropy of the code frequencies, in [1, K]. */
   readonly perplexity: number;
@@ -53,7 +53,7 @@ export interface CodebookReport extends CodebookUse {
   /** The lengths of the code vectors, for codes in use and for dead codes; null if there is no such code or its vector
    * is unknown. */
   readonly norms: Readonly<Record<"used" | "dead", Range | null>>;
-  /** For how many training steps the dead codes were not chosen; null if unknown. */
+  /** The numbers of training steps since the dead codes were last chosen; null if unknown. */
   readonly deadSteps: Range | null;
 }
 

@@ -17,11 +17,11 @@ export interface FeatureNetwork {
   forward(images: Tensor): Tensor;
 }
 
-/** A classifier of the classes of a data set: its features, and the scale of Fréchet distances in them. */
+/** A classifier of a data set's classes, and reference points for Fréchet distances in its features. */
 export interface LearntFeatures {
-  /** The classifier; whoever asked for it frees it. */
+  /** The classifier; the caller frees it. */
   readonly classifier: ImageClassifier;
-  /** Of as many training images as there are test images, against the test images. */
+  /** Reference distances to the test images, among them that of an equal number of training images. */
   readonly scale: FrechetScale;
 }
 
@@ -85,12 +85,12 @@ export class FrechetMetric extends FeatureMetric {
   readonly #originals: FeatureStatistics;
   readonly #reconstructions: FeatureStatistics;
   readonly #reference: Gaussian | undefined;
-  /** What the number means, if known. */
+  /** Reference points for the number, if known. */
   readonly scale: FrechetScale | undefined;
 
   /** Starts with no images.
    * @param reference statistics that replace those of the originals
-   * @param scale what the number means */
+   * @param scale reference points for the number */
   constructor(
     description: MetricDescription,
     extractor: FeatureExtractor,

@@ -3,11 +3,12 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { greatestOf } from "../core/extremes.ts";
 import type { Gaussian } from "./feature_statistics.ts";
 
-/** What a Fréchet distance means: the distances from the same real images between which others lie. */
+/** Reference points for a Fréchet distance: two other distances from the same real images. */
 export interface FrechetScale {
-  /** Of other real images: what a perfect generator would have. */
+  /** The distance of other real images, which a perfect generator would have. */
   readonly real: number;
-  /** Of images whose pixels are drawn independently, each from those of real images at its place. */
+  /** The distance of images whose pixels are drawn independently, each from the real images' pixels at the same
+   * position. */
   readonly independent: number;
 }
 

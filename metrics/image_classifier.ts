@@ -22,10 +22,10 @@ const MOST_SIDE = 8;
 const SEED = 20230515;
 const BATCH = 64, LEARNING_RATE = 2e-3;
 
-/** Beyond six epochs a classifier of the emoji knows its training images by heart, and real test images look farther away. */
+/** After six epochs, a classifier of emoji overfits, and the distance of real test images grows. */
 const EPOCHS = 6, MOST_STEPS = 640;
 
-/** What an image classifier is made for. */
+/** The requirements that an image classifier must meet. */
 export interface ImageClassifierOptions {
   /** Height, width and channels of the images. */
   readonly imageShape: readonly [height: number, width: number, channels: number];
@@ -136,7 +136,7 @@ export function classifierKey(what: string): RandomKey {
   return randomKey(SEED, `${what} classifier`);
 }
 
-/** Trains for some epochs. What is left of an epoch after its last whole batch is left out.
+/** Trains for some epochs. The images left over after the last whole batch of an epoch are skipped.
  * @param what names the random order of the images
  */
 export async function trainFor(

@@ -33,7 +33,7 @@ export interface ImageMetric extends Disposable {
   caution?(): string | undefined;
   /** How many equal pairs the number leaves out, for metrics that do so. */
   readonly equalPairs?: number;
-  /** What the number means, for Fréchet distances where it is known. */
+  /** Reference points for the number, for Fréchet distances if they are known. */
   readonly scale?: FrechetScale;
 }
 

@@ -25,7 +25,7 @@ export function checkPair(originals: Images, reconstructions: Images, action: st
   const { shape } = originals;
   if (!sameShape(shape, reconstructions.shape)) {
     throw new TypeError(
-      `Cannot ${action}: both must be of one shape [count, height, width, channels], got ${
+      `Cannot ${action}: both must have the same shape [count, height, width, channels], got ${
         showShape(shape)
       } and ${showShape(reconstructions.shape)}`,
     );

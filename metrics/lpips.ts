@@ -118,7 +118,7 @@ export class Lpips extends Module {
   forward(a: Tensor, b: Tensor): Tensor {
     if (!sameShape(a.shape, b.shape)) {
       throw new TypeError(
-        `Cannot measure LPIPS: both must be of one shape [B, H, W, C], got ${
+        `Cannot measure LPIPS: both must have the same shape [B, H, W, C], got ${
           showShape(a.shape)
         } and ${showShape(b.shape)}`,
       );

@@ -23,7 +23,7 @@ import { MeanPsnr, PsnrOfMeanError } from "./psnr_metrics.ts";
 import { SHARPNESS, Sharpness } from "./sharpness.ts";
 import { imageSsim, type SsimOptions } from "./ssim.ts";
 
-/** What metrics may need besides images. */
+/** The resources that metrics may need besides images. */
 export interface MetricOptions {
   /** The device for networks. */
   readonly device: Device;
@@ -33,13 +33,13 @@ export interface MetricOptions {
   readonly reference?: { readonly gaussian: Gaussian; readonly hash: string };
   /** Trains the classifier for the digit features. */
   readonly digitClassifier: () => Promise<DigitClassifier>;
-  /** Trains a classifier of the data set's own classes for the learnt features; none without a data set. */
+  /** Trains a classifier of the data set's own classes for the learnt features; undefined without a data set. */
   readonly learntFeatures?: () => Promise<LearntFeatures>;
 }
 
 /** One row of the table. */
 export interface MetricKind {
-  /** What it needs, in words; empty for most. */
+  /** The metric's requirements, in words; empty for most metrics. */
   readonly needs: string;
   /** The name of a metric that is always measured with it, because the number alone is misleading. */
   readonly beside?: string;
@@ -63,7 +63,7 @@ export interface SharedInception {
   readonly hash: string;
 }
 
-/** A classifier of digits with what is computed through it. */
+/** A classifier of digits, and its features. */
 export interface SharedDigits {
   /** Computes its features. */
   readonly extractor: FeatureExtractor;
@@ -71,13 +71,13 @@ export interface SharedDigits {
   readonly hash: string;
 }
 
-/** A classifier of a data set's own classes with what is computed through it. */
+/** A classifier of a data set's own classes, and its features. */
 export interface SharedLearnt extends SharedDigits {
-  /** What Fréchet distances in its features mean. */
+  /** Reference points for Fréchet distances in its features. */
   readonly scale: FrechetScale;
 }
 
-/** Networks that several metrics look through, loaded once. */
+/** Networks that several metrics share, loaded once. */
 export class SharedNetworks implements Disposable {
   #inception: Promise<SharedInception> | undefined;
   #digits: Promise<SharedDigits> | undefined;
@@ -120,7 +120,7 @@ export class SharedNetworks implements Disposable {
     })();
   }
 
-  /** Keeps something until the metrics are done. */
+  /** Takes ownership of a resource until the metrics are disposed of. */
   own<T extends Disposable>(one: T): T {
     this.#owned.push(one);
     return one;
@@ -190,7 +190,7 @@ const DIGIT_NEEDS = "grey images of 28x28; a classifier is trained first, in sec
 const LEARNT_NEEDS =
   "a data set with classes; a classifier of them is trained first, in seconds for images of 32x32";
 
-/** Every metric by name; adding one is a file in this folder and a row here. */
+/** Every metric by name. To add one, add a file in this folder and a row here. */
 export const METRIC_KINDS: ReadonlyMap<string, MetricKind> = new Map<string, MetricKind>([
   [
     "mse",

@@ -1,5 +1,5 @@
-/** How well a set of generated samples matches a set of real ones: precision and recall (Kynkäänniemi et al. 2019,
- * arXiv 1904.06991), density and coverage (Naeem et al. 2020, arXiv 2002.09797). */
+/** Measures how well a set of generated samples matches a set of real ones: precision and recall (Kynkäänniemi et al.
+ * 2019, arXiv 1904.06991), density and coverage (Naeem et al. 2020, arXiv 2002.09797). */
 import type { Device } from "../core/tensor.ts";
 import {
   exactSquare,
@@ -11,17 +11,17 @@ import type { Features } from "./kernel_distance.ts";
 
 /** How a set of generated features matches a set of real ones. */
 export interface NeighbourhoodMetrics {
-  /** The share of generated features in the ball of some real feature, in [0, 1]. It tells whether samples are
+  /** The fraction of generated features inside the ball of some real feature, in [0, 1]. It measures whether samples are
    * realistic. */
   readonly precision: number;
-  /** The share of real features in the ball of some generated feature, in [0, 1]. It tells whether samples cover the
-   * whole variety. */
+  /** The fraction of real features inside the ball of some generated feature, in [0, 1]. It measures whether samples
+   * cover the whole variety. */
   readonly recall: number;
   /** The average number of real features' balls that contain a generated feature, divided by k. It is at least 0, and
    * about 1 for sets from the same distribution. It is like precision, but less sensitive to outliers among the real
    * features. */
   readonly density: number;
-  /** The share of real features whose ball contains some generated feature, in [0, 1]. It is like recall, but less
+  /** The fraction of real features whose ball contains some generated feature, in [0, 1]. It is like recall, but less
    * sensitive to outliers among the generated features. */
   readonly coverage: number;
 }

@@ -11,9 +11,9 @@ export function imageErrors(originals: Tensor, reconstructions: Tensor): Tensor 
   const { shape } = originals;
   if (shape.length !== 4 || !sameShape(shape, reconstructions.shape)) {
     throw new TypeError(
-      `Cannot compare images: both must be of one shape [B, H, W, C], got ${showShape(shape)} and ${
-        showShape(reconstructions.shape)
-      }`,
+      `Cannot compare images: both must have the same shape [B, H, W, C], got ${
+        showShape(shape)
+      } and ${showShape(reconstructions.shape)}`,
     );
   }
   return mean(square(sub(reconstructions, originals)), [1, 2, 3]);

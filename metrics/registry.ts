@@ -12,14 +12,14 @@ import {
 /** The names of the metrics. */
 export const METRIC_NAMES: readonly string[] = [...METRIC_KINDS.keys()];
 
-/** The names in a text, with commas between.
+/** Parses the names of metrics, separated by commas.
  *
  * ```ts
  * import { parseMetricNames } from "@codebook/codebook";
  * import assert from "node:assert/strict";
  * assert.deepEqual(parseMetricNames("ssim, sharpness"), ["ssim", "sharpness"]);
  * ```
- * @throws {RangeError} there is no metric of a name, or one is named twice
+ * @throws {RangeError} there is no metric of one of the names, or a metric is named twice
  */
 export function parseMetricNames(text: string): readonly string[] {
   const names = text.split(",").map((name) => name.trim());
@@ -28,7 +28,7 @@ export function parseMetricNames(text: string): readonly string[] {
   throw new RangeError(`Cannot choose metrics: each must be named once, got ${text}`);
 }
 
-/** What a metric needs besides images, in words.
+/** The requirements of a metric besides images, in words.
  * @throws {RangeError} there is no metric of that name
  */
 export function metricNeeds(name: string): string {

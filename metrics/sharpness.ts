@@ -1,4 +1,4 @@
-/** Sharpness: how much of the fine detail of the originals the reconstructions have. */
+/** Sharpness: the fine detail of the reconstructions relative to that of the originals. */
 import { sizeOf } from "../core/shape.ts";
 import type { ImageMetric, MetricDescription } from "./image_metric.ts";
 import { checkPair, type Images } from "./images.ts";
@@ -40,7 +40,7 @@ export function imageHighEnergy({ values, shape }: Images): Float64Array<ArrayBu
   });
 }
 
-/** The orthonormal cosine transform of `length` values, a frequency a row. */
+/** The matrix of the orthonormal cosine transform of `length` values, one frequency per row. */
 function cosines(length: number): Float64Array {
   const matrix = new Float64Array(length * length);
   for (let frequency = 0; frequency < length; frequency++) {
@@ -95,7 +95,7 @@ function highEnergy(coefficients: Float64Array, height: number, width: number): 
  * ```
  */
 export class Sharpness implements ImageMetric {
-  /** What it is. */
+  /** The metric's description. */
   readonly description: MetricDescription;
   #originals = 0;
   #reconstructions = 0;
@@ -135,7 +135,7 @@ export class Sharpness implements ImageMetric {
   [Symbol.dispose](): void {}
 }
 
-/** What `Sharpness` says of itself. */
+/** The description of `Sharpness`. */
 export const SHARPNESS: MetricDescription = {
   name: "sharpness",
   definition:

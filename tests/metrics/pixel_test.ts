@@ -92,7 +92,7 @@ Deno.test("what cannot be measured is refused", () => {
     refused(
       () => measure(a, other),
       "TypeError",
-      /^Cannot measure ma?s?e: both must be of one shape/,
+      /^Cannot measure ma?s?e: both must have the same shape/,
     );
   }
   const short = { ...a, values: a.values.subarray(1) };

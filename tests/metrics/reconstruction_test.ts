@@ -29,7 +29,7 @@ testOnEach(devices, "images of other shapes are refused", (device) => {
   const other = device.tensor(draw([1, 4, 4, 1], "other"), [1, 4, 4, 1]);
   assert.throws(() => imageErrors(images, other), {
     name: "TypeError",
-    message: "Cannot compare images: both must be of one shape [B, H, W, C], " +
+    message: "Cannot compare images: both must have the same shape [B, H, W, C], " +
       "got [2, 4, 4, 1] and [1, 4, 4, 1]",
   });
   const row = device.tensor([1, 2], [2]);

@@ -134,7 +134,7 @@ Deno.test("too few images so far are no reason to stop measuring", async () => {
 Deno.test("images that do not pair are refused, whatever is measured", async () => {
   await assert.rejects(measure(["mae", "ssim"], [[digits(2, "a"), digits(1, "b")]]), {
     name: "TypeError",
-    message: /^Cannot measure images: both must be of one shape/,
+    message: /^Cannot measure images: both must have the same shape/,
   });
   await assert.rejects(measure(["maee"], []), /did you mean mae\?$/);
 });
