@@ -11,18 +11,18 @@ import { runTask, UsageError } from "./tasks/fail.ts";
 
 /** Each task, a module of the folder `tasks` with a function `main`, and what it does. */
 const TASKS: ReadonlyMap<string, string> = new Map([
-  ["train", "trains a model and leaves a run's folder"],
+  ["train", "trains a model and writes a run's folder"],
   ["evaluate", "measures a run, or two folders of images, and writes a report"],
-  ["sample", "makes images with a trained generator"],
-  ["encode", "turns images into the codes of a run"],
-  ["decode", "turns codes back into images"],
-  ["reconstruct", "shows images beside what a run makes of them"],
-  ["import", "makes a run of published weights"],
-  ["export", "writes a run as other libraries load it"],
-  ["compare", "puts runs side by side on one page"],
+  ["sample", "generates images with a trained generator"],
+  ["encode", "encodes images to the codes of a run"],
+  ["decode", "decodes codes to images"],
+  ["reconstruct", "shows images beside their reconstructions by a run"],
+  ["import", "creates a run from published weights"],
+  ["export", "exports a run for other libraries"],
+  ["compare", "compares runs on one page"],
   ["card", "writes a model card, so that a run can be uploaded"],
   ["ablate", "runs a study: many runs that differ in a few settings, in one table"],
-  ["doctor", "says which devices this machine has, and what to install"],
+  ["doctor", "reports which devices this machine has, and what to install"],
   ["bench", "measures how fast this machine is"],
   ["tune", "finds the fastest tilings of this GPU and keeps them"],
 ]);
@@ -38,7 +38,7 @@ ${[...TASKS].map(([name, deed]) => `  ${name.padEnd(13)}${deed}`).join("\n")}
   codebook --version     prints the version
   codebook --help        prints this`;
 
-/** Runs what a command line asks for and gives the exit code. */
+/** Runs the task of a command line and returns the exit code. */
 async function main([name, ...rest]: readonly string[]): Promise<number> {
   if (name === undefined || name === "--help" || name === "-h") {
     console.log(HELP);
@@ -46,7 +46,7 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
   }
   if (!TASKS.has(name)) {
     throw new UsageError(
-      `Cannot run a task: the first word must name one, got ${name}, ${
+      `Cannot run a task: the first word must name a task, got ${name}, ${
         suggestName(name, [...TASKS.keys()])
       }`,
     );

@@ -13,7 +13,7 @@ export interface GridFrame {
   readonly bottom: number;
 }
 
-/** Draws a line at every mark of the vertical scale, with its value on the left.
+/** Draws a line at every tick of the vertical scale, with its value on the left.
  * @param unit the text after the values
  */
 export function drawLevels(
@@ -30,7 +30,7 @@ export function drawLevels(
   });
 }
 
-/** Writes the values of the horizontal scale's marks below the grid. */
+/** Writes the values of the horizontal scale's ticks below the grid. */
 export function drawMarks(horizontal: Scale, { bottom }: GridFrame): readonly Html[] {
   return horizontal.ticks.map((tick) => {
     const x = horizontal.at(tick).toFixed(1);

@@ -42,8 +42,8 @@ export function drawModelCard(options: ModelCardOptions): string {
   return [
     drawMetadata(options, numbers),
     `# ${name}`,
-    `A ${config.model.type} that compresses ${images} into codes with the quantiser \`${quantizer?.type}\`, and rebuilds them. ` +
-    `${model.downsampling}×${model.downsampling} pixels make one place of the grid of codes. It was trained on \`${
+    `A ${config.model.type} that compresses ${images} into codes with the quantiser \`${quantizer?.type}\`, and reconstructs them. ` +
+    `${model.downsampling}×${model.downsampling} pixels correspond to one position of the grid of codes. It was trained on \`${
       showText(data.name)
     }\` with the objective \`${objective.type}\`${
       summary === undefined ? "" : `, for ${summary.steps} steps`
@@ -79,7 +79,7 @@ function testNumbers({ mse, psnr, usage, perplexity, protocol }: RunSummary["tes
   const numbers: readonly (readonly [type: string, name: string, value: number])[] = [
     ["mse", "mse, unclipped", mse],
     ["psnr", "PSNR (dB), unclipped", decibels],
-    ["codebook_usage", "share of the codes in use", usage],
+    ["codebook_usage", "fraction of codes in use", usage],
     ["perplexity", "perplexity of the codes", perplexity],
   ];
   return numbers.map(([type, name, value]) => ({ type, name, value, protocol }));

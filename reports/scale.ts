@@ -1,10 +1,10 @@
-/** Scales of charts: the positions of values, and the marked values. */
+/** Scales of charts: the positions of values, and the ticks. */
 
 /** Maps values to pixels. */
 export interface Scale {
   /** The pixel of a value. */
   at(value: number): number;
-  /** The values that are marked, ascending. */
+  /** The values with ticks, ascending. */
   readonly ticks: readonly number[];
 }
 
@@ -51,7 +51,7 @@ export function niceStep(rough: number): number {
   return power * [1, 2, 5, 10].find((factor) => factor * power >= rough * (1 - 1e-9))!;
 }
 
-/** Formats a marked value. */
+/** Formats the value of a tick. */
 export function showTick(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e7) return value.toExponential(0);

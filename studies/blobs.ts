@@ -1,4 +1,5 @@
-/** The paper's blob plot as SVG: reconstruction error over usage; for generators, their FID over what their first stages are. */
+/** The paper's blob plot as SVG: reconstruction error over usage; for generators, FID over the usage or the error of
+ * their first stages. */
 import { greatestOf, leastOf } from "../core/extremes.ts";
 import { drawLevels, drawMarks, type GridFrame } from "../reports/axes.ts";
 import { type Html, joinHtml, markup } from "../reports/html.ts";
@@ -8,24 +9,24 @@ import { type Measure, MEASURE_TITLES } from "./measures.ts";
 import { type Spread, spreadOf, type StudyRow } from "./rows.ts";
 
 const WIDTH = 900, LEFT = 72, TOP = 30;
-/** Pixels of a letter of the labels beside the grid, and where the grid ends at least. */
+/** The width of a letter of the labels beside the grid, and the smallest right end of the grid, in pixels. */
 const LETTER = 6.3, LEAST_RIGHT = 500;
-/** Pixels below the grid, and of the grid at least. */
+/** The height below the grid, and the minimum height of the grid, in pixels. */
 const FOOT = 56, LEAST_HEIGHT = 330;
-/** The radii of the smallest and the largest blob; one between them where sizes say nothing. */
+/** The radii of the smallest and the largest blob, and the radius if sizes have no meaning. */
 const RADII = [5, 20] as const, PLAIN = 8;
-/** Pixels from one label to the next below it. */
+/** The distance between neighbouring labels, in pixels. */
 const LABEL = 15;
 
 /** A kind of plot. */
 interface Kind {
   readonly across: Measure;
   readonly up: Measure;
-  /** What stands below the plot, and above it. */
+  /** The titles below and above the plot. */
   readonly words: readonly [below: string, above: string];
 }
 
-/** The kinds of plots. A table has those whose measures it has. */
+/** The kinds of plots. A table gets those plots for which it has the measures. */
 const KINDS: readonly Kind[] = [
   { across: "usage", up: "mse", words: ["usage, % of the codes", "test mse, lower is better"] },
   ...([
@@ -36,12 +37,12 @@ const KINDS: readonly Kind[] = [
   })),
 ];
 
-/** A combination where it is drawn. */
+/** A combination and its position in the plot. */
 interface Blob {
   readonly row: StudyRow;
-  /** Of the row in its table. */
+  /** The index of the row in its table. */
   readonly index: number;
-  /** Of the measure that goes to the right, and of the one that goes up. */
+  /** The measures on the horizontal and on the vertical axis. */
   readonly across: Spread;
   readonly up: Spread;
   readonly style: string;
@@ -49,9 +50,10 @@ interface Blob {
 }
 
 /** Draws one plot per axis and kind. Each combination is at its mean usage and its mean test mse, with error bars of one
- * standard deviation; generators are at the usage or the error of their first stage and at the FID of their samples. If the values of the axis are numbers, their logarithm determines the size of the blobs. If they
- * have an order, lines join the combinations that differ only in this axis; if there are other axes, each line has a
- * colour. If the values have no order, each value has a colour. Empty if nothing was measured.
+ * standard deviation; generators are placed by the usage or the error of their first stage and by the FID of their
+ * samples. If the values of the axis are numbers, their logarithm determines the size of the blobs. If they have an
+ * order, lines join the combinations that differ only in this axis; if there are other axes, each line has a colour. If
+ * the values have no order, each value has a colour. Empty if nothing was measured.
  */
 export function drawBlobs(rows: readonly StudyRow[]): Html {
   const axes = Object.keys(rows[0].point);
@@ -101,7 +103,7 @@ interface Plot {
   readonly frame: GridFrame;
 }
 
-/** What is drawn of the rows that were measured. */
+/** Places the measured rows in the plot. */
 function placeBlobs(
   rows: readonly StudyRow[],
   axis: string,
@@ -116,7 +118,7 @@ function placeBlobs(
   });
 }
 
-/** From 0 to 100 for a share of the codes; otherwise around the values with their bars. */
+/** From 0 to 100 for a percentage of the codes; otherwise around the values with their bars. */
 function scaleOf(
   measure: Measure,
   spreads: readonly Spread[],
@@ -133,13 +135,14 @@ function isShare(measure: Measure): boolean {
   return MEASURE_TITLES[measure].factor === 100;
 }
 
-/** The ends of a bar of a standard deviation, not below a tenth of the mean, for the sake of logarithmic scales. */
+/** The ends of an error bar of one standard deviation, not below a tenth of the mean, because scales may be logarithmic.
+ */
 function barOf({ mean, deviation }: Spread): readonly [low: number, high: number] {
   const side = deviation ?? 0;
   return [Math.max(mean - side, mean / 10), mean + side];
 }
 
-/** How large the blob of a value is: by the logarithm, where all values are positive numbers. */
+/** The radius of a value's blob: by its logarithm, if all values are positive numbers. */
 function radii(values: readonly unknown[]): (value: unknown) => number {
   const numbers = values.filter((value) => typeof value === "number" && value > 0).map(Number);
   const low = Math.log(leastOf(numbers)), span = Math.log(greatestOf(numbers)) - low;

@@ -14,13 +14,13 @@ import type { StudyRow } from "./rows.ts";
 /** The largest number of points in a line. There are many lines, and the page contains them twice. */
 const MOST_POINTS = 150;
 
-/** What is drawn over the steps. */
+/** A quantity that is drawn over the steps. */
 interface Curve {
   readonly title: string;
-  /** Of which records. */
+  /** The kind of record that contains it. */
   readonly kind: "step" | "epoch";
   readonly valueOf: (record: RunRecord) => unknown;
-  /** Whether it lies on a logarithmic scale; values of 0 are left out then. */
+  /** Whether the scale is logarithmic; then values of 0 are left out. */
   readonly logarithmic: boolean;
   /** How far a run may be from the others and still be included in the chart's range; see `valueRange`. */
   readonly reach?: number;

@@ -101,13 +101,13 @@ export function comparedMeasures(
   });
 }
 
-/** What a table says of its bold numbers. */
+/** A table's explanation of its bold numbers. */
 export const ABOUT_BOLD: string =
   "The best value of a column is bold if it is clearly the best: if the 95 % interval (Student's) of its paired differences " +
   "to every other row, seed by seed, excludes 0. So with one seed nothing is bold. Seconds are never bold, as they depend on the " +
   "machine and its load.";
 
-/** What a table of differences says of itself. */
+/** A table of differences' explanation. */
 export const ABOUT_DIFFERENCES: string =
   "Each row minus the row with the best mean of the column, seed by seed: mean ± standard deviation of the differences over the " +
   "seeds that both have. A star marks a difference whose own 95 % interval excludes 0; among many, some do so by chance.";

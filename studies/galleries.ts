@@ -37,7 +37,7 @@ export function drawReconstructions(
   ]);
 }
 
-/** So many images, spread evenly. */
+/** Selects `count` images, spread evenly. */
 function spread(values: Float32Array, size: number, count: number): Float32Array {
   const all = values.length / size, chosen = new Float32Array(count * size);
   for (let image = 0; image < count; image++) {

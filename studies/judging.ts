@@ -41,9 +41,10 @@ const EVALUATION = z.object({
   protocols: z.record(z.string(), z.looseObject({})),
 });
 
-/** What a generator was found to be. */
+/** The evaluation of a generator. */
 export interface Judgement {
-  /** The hash of what must be the same for numbers to compare: all of their protocol but how the generator was sampled. */
+  /** The hash of the part of the protocol that comparable numbers share: everything except the sampling of the
+   * generator. */
   readonly hash: string;
   /** That protocol. */
   readonly protocol: RecordedProtocol;
@@ -51,7 +52,7 @@ export interface Judgement {
   readonly measured: Readonly<Record<"fid" | "bits" | "secondsPerSample", number | null>>;
 }
 
-/** Reads the judgement of a generator's run; none where it has not been judged.
+/** Reads the evaluation of a generator's run; undefined if it has not been evaluated.
  * @throws {DamagedFileError} the file cannot be read
  */
 export async function readJudgement(folder: string): Promise<Judgement | undefined> {

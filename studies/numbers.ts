@@ -36,7 +36,7 @@ export function drawDifferences(rows: readonly StudyRow[], measures: readonly Me
 /** A column of numbers. */
 interface Column {
   readonly title: string;
-  /** What stands in a row. */
+  /** The content of a row's cell. */
   readonly cellOf: (row: StudyRow) => HtmlValue;
 }
 

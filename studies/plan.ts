@@ -120,13 +120,14 @@ function settingsAbove({ stage1 }: Study, { quantizer, ...settings }: Settings):
   return stage1 === undefined && quantizer !== undefined ? { ...settings, quantizer } : settings;
 }
 
-/** A first stage that runs stand on, and where they stand on its axes; none below, where they stand on none. */
+/** A first stage that runs use, and its point on the axes of the first stages; `run` is undefined for runs without one.
+ */
 interface Stage {
   readonly point: PlannedRun["point"];
   readonly run?: PlannedRun;
 }
 
-/** The first stages of a seed, and that there is none. */
+/** The first stages of a seed, and the choice of no first stage. */
 function stagesOf({ name }: Study, below: readonly PlannedRun[], seed: number): readonly Stage[] {
   const own = below.filter((run) => run.seed === seed);
   if (own.length === 0) {
@@ -197,7 +198,7 @@ async function planRun(
   try {
     const config = overlaySources({ file: base, flags: own });
     checkOrigins(config, settings);
-    // Wherever the study's folder is: what is below is known by its own hash.
+    // The hash does not depend on the study's folder: the first stage is identified by its own hash.
     const hash = await runHash({ ...config, stage1: stage1?.hash ?? config.stage1 });
     const isGenerator = objectiveKind(config.objective.type).sampling !== undefined;
     return {

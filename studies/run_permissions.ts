@@ -4,8 +4,8 @@ import { usualBlasPaths, usualDnnPaths } from "../core/library_paths.ts";
 import { dataRoot } from "../data/download.ts";
 import { MPI_VARIABLES } from "../training/distributed/mpi_library.ts";
 
-/** Environment variables that a run reads: where files are kept, what the graphics driver and the decoder of images ask
- * for, and which of several processes this is. */
+/** Environment variables that a run reads: those for the folders of files, those that the graphics driver and the image
+ * decoder ask for, and those with the rank of the process. */
 const VARIABLES = [
   ...[
     "CODEBOOK_DATA",
@@ -19,14 +19,15 @@ const VARIABLES = [
   ...MPI_VARIABLES,
 ];
 
-/** What a run asks the system for: the home folder, in which downloads are kept, and its host, for the lock. */
+/** The system information that a run asks for: the home folder, which contains the downloads, and the host name, for the
+ * lock. */
 const SYSTEM = ["homedir", "hostname"] as const;
 
 /** The files that a run reads and writes. */
 export interface RunPlaces {
   /** The run's folder. */
   readonly folder: string;
-  /** Settings that are paths of its images, or addresses, with commas between; and the path of its first stage. */
+  /** Settings with the paths or addresses of its images, separated by commas; and the path of its first stage. */
   readonly data: readonly string[];
   /** The download folder as set in the configuration; undefined if nothing is downloaded. */
   readonly root?: string | null;
@@ -72,9 +73,10 @@ export function runPermissions({ folder, data, root, libraries }: RunPlaces): re
   ];
 }
 
-/** The flags of `deno run` for what launches one run of a study, later and maybe elsewhere: kinds of permission of which
- * this process has some, and the right to start the run's process.
- * @param folder what it may write besides downloads; none: everything, where something else confines it
+/** The flags of `deno run` for the process that launches one run of a study, later and perhaps on another machine: every
+ * kind of permission that this process has at least in part, and the permission to start the run's process.
+ * @param folder the folder that it may write besides downloads; null: everything, if something else confines the
+ * process
  */
 export function launchPermissions(folder: string | null): readonly string[] {
   const kinds = [whole("net", "host", []), whole("ffi", "path", usualLibraries())];
@@ -93,15 +95,15 @@ const usualLibraries = (): readonly string[] => [...usualBlasPaths(), ...usualDn
 
 type Kind = "read" | "write" | "net" | "ffi" | "env" | "sys";
 
-/** A permission as far as this process has it: whole, or for some of the values. */
+/** The flag of a permission as far as this process has it: for everything, or for some of the values. */
 function whole(name: Kind, key: string, values: readonly string[]): readonly string[] {
   return isGranted({ name } as Deno.PermissionDescriptor)
     ? [`--allow-${name}`]
     : listed(name, key, values);
 }
 
-/** A permission for those of the values for which this process has it. One with a comma in it cannot be listed: the
- * whole permission stands for it, where this process has that. */
+/** A permission for those of the values for which this process has it. A value with a comma cannot be listed. If this
+ * process has the whole permission, that is used instead. */
 function listed(name: Kind, key: string, values: readonly string[]): readonly string[] {
   const having = granted(name, key, values);
   const listable = having.filter((value) => !value.includes(","));
@@ -117,19 +119,19 @@ function granted(name: Kind, key: string, values: readonly string[]): readonly s
   );
 }
 
-/** Whether this process has a permission, with nothing of it denied. */
+/** Whether this process has a permission, with no part of it denied. */
 function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
   const { state, partial } = Deno.permissions.querySync(descriptor);
   return state === "granted" && !partial;
 }
 
-/** Where this project lies, if that is on this machine: some of its modules are loaded when they are needed. */
+/** The folder of this project, if it is on this machine: some of its modules are loaded on demand. */
 function projectFolder(): readonly string[] {
   const url = new URL("../", import.meta.url);
   return url.protocol === "file:" ? [fileURLToPath(url)] : [];
 }
 
-/** The folder of downloads; none where this process may not find it out. */
+/** The folder of downloads; empty if this process may not determine it. */
 function downloadFolder(root: string | null): readonly string[] {
   try {
     return [dataRoot(root)];
@@ -146,7 +148,7 @@ function hostOf(address: string): readonly string[] {
   return URL.canParse(address) ? [new URL(address).host] : [];
 }
 
-/** The folder of a name that stands for several. */
+/** The folder of a name with braces, which stands for several files. */
 function beforeBraces(path: string): string {
   const brace = path.indexOf("{");
   return brace < 0 ? path : path.slice(0, path.lastIndexOf("/", brace) + 1) || ".";

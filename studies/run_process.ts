@@ -47,7 +47,7 @@ export async function trainToRecord(folder: string, options: RunProcessOptions):
 /** Trains a run in a process with no more permissions than this one.
  *
  * The process has a group of its own, so that Ctrl-C on a terminal reaches only the study. It stops, with a checkpoint,
- * when its stdin closes: here, or because this process is gone.
+ * when its stdin closes, because this process closed it or has ended.
  */
 async function trainInProcess(
   folder: string,

@@ -9,7 +9,7 @@ import { tablesOf } from "./rows.ts";
 import { type ComparedRun, differingSettings } from "./side_by_side.ts";
 import { drawReasons, drawTable } from "./table_page.ts";
 
-/** What is measured of every run. */
+/** The measures of every run. */
 const SHOWN: readonly Measure[] = MEASURES;
 
 /** Draws the settings in which runs differ, for every protocol of their test numbers the contents of a study's page,
@@ -25,7 +25,7 @@ export function drawSideBySide(runs: readonly ComparedRun[]): string {
   return page(title, [
     markup`<header><h1>${title}</h1><p class="faint">${
       tables.length > 1
-        ? `${runs.length} runs, measured by ${tables.length} protocols. Numbers of different protocols do not compare, so each protocol has its own part below.`
+        ? `${runs.length} runs, measured by ${tables.length} protocols. Numbers of different protocols are not comparable, so each protocol has its own part below.`
         : `${runs.length} runs.`
     }</p></header>`,
     section("Settings", "The settings in which the runs differ.", drawSettings(runs)),

@@ -33,9 +33,9 @@ export type ScaleName = typeof SCALES[number];
 export interface Scale {
   /** Settings that override the study's own. */
   readonly settings?: Settings;
-  /** In place of the study's own. */
+  /** The seeds that replace the study's own. */
   readonly seeds?: readonly number[];
-  /** In place of the study's own. */
+  /** The number of samples that replaces the study's own. */
   readonly samples?: number;
 }
 

@@ -31,8 +31,8 @@ export function drawTable(
   return joinHtml([
     section(
       "Quality against usage",
-      "The mean over the seeds, with bars of a standard deviation. Where an axis has numbers, a blob's size is that " +
-        "number; lines join combinations that differ in nothing else.",
+      "Means over the seeds, with error bars of one standard deviation. If an axis has numbers, they determine the sizes " +
+        "of the blobs; lines join combinations that differ only in this axis.",
       drawBlobs(rows),
     ),
     section(
@@ -45,8 +45,8 @@ export function drawTable(
     section("Differences to the best", ABOUT_DIFFERENCES, drawDifferences(rows, measures)),
     section(
       "Training",
-      "Over the steps, a line a run. What is chosen here is drawn over its own range. A run that explodes leaves it, along " +
-        "the chart's edge, where others do not. A method without a quantiser loss has no line there.",
+      "Over the steps, one line per run. The charts show the selected runs, over their own range. The line of a run that " +
+        "diverges leaves this range along the chart's edge. A method without a quantiser loss has no line in that chart.",
       drawComparison(rows, (run) => traceOf(run).records),
     ),
     section(
@@ -56,8 +56,8 @@ export function drawTable(
     ),
     section(
       "Codes",
-      "How often each code was chosen over the test images, in the first run of every combination, from the most to the " +
-        "least; the dotted line is where all would be, if they were chosen equally often.",
+      "How often each code was chosen over the test images, in the first run of every combination, in descending " +
+        "order. The dotted line marks equal use of all codes.",
       drawHistograms(rows, ({ runs: [run] }) => traceOf(run)),
     ),
   ]);

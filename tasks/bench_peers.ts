@@ -25,13 +25,13 @@ const OPTIONS = z.strictObject({
     .describe("the only benchmark to run; none: all"),
   rounds: z.int().min(1).default(3).describe("rounds in which all libraries are measured in turn"),
   clock: z.enum(["wall", "processor"]).default("wall").describe(
-    "what sides are timed by: wall, on all cores; processor, its time on one thread, where other programs are running",
+    "the clock: wall, wall-clock time on all cores; processor, processor time on one thread, for a machine where other programs are running",
   ),
   json: z.boolean().default(false).describe("prints each row as a line of JSON"),
   write: z.boolean().default(false).describe("writes the tables to bench/RESULTS.md"),
 });
 
-/** What a clock is called in the tables. */
+/** The names of the clocks in the tables. */
 const CLOCKS: Readonly<Record<Clock, string>> = {
   wall: "wall-clock time on all cores",
   processor: "processor time on one thread",

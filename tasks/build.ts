@@ -48,7 +48,7 @@ if (import.meta.main) {
       committed.every((byte, index) => byte === binary[index]);
     if (!same) {
       console.error(
-        "Cannot use core/cpu/kernels.wasm: it must be what its sources give, run `deno task build`",
+        "Cannot use core/cpu/kernels.wasm: it must match its sources, run `deno task build`",
       );
       Deno.exit(1);
     }

@@ -3,7 +3,7 @@
 /** Whether the package's own command is running, not a task of the project. */
 const BY_COMMAND = Deno.mainModule.endsWith("/cli.ts");
 
-/** What is typed before a task's flags: `deno task train` in the project, `codebook train` elsewhere. */
+/** The command to type before a task's flags: `deno task train` in the project, `codebook train` elsewhere. */
 export function taskCall(name: string): string {
   return `${BY_COMMAND ? "codebook" : "deno task"} ${name}`;
 }

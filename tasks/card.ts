@@ -76,7 +76,7 @@ export async function main(args: readonly string[]): Promise<number> {
     drawModelCard({ name, config, model, identity, summary, evaluated, picture, license }),
   );
   new Output(json).result({ card, name, identity, folder: out ?? path }, [
-    ...license === null ? ["the card names no licence; --license says it"] : [],
+    ...license === null ? ["the card names no licence; --license adds one"] : [],
     `the card is ${card}`,
   ]);
   return 0;

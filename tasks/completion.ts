@@ -1,4 +1,4 @@
-/** Partly given images for a generator to complete. */
+/** Reads images of which a generator completes the hidden part. */
 import type { Device } from "../core/tensor.ts";
 import { batchesBySize, listImages, readBatch } from "../data/image_batches.ts";
 import { decodeImage, openImage } from "../data/image_file.ts";

@@ -297,7 +297,7 @@ async function openEvaluation(
   { options, output, dataset }: {
     readonly options: Options;
     readonly output: Output;
-    /** Without it there are no learnt features. */
+    /** The data set. Without it there are no learnt features. */
     readonly dataset?: Dataset;
   },
 ): Promise<ImageEvaluation> {

@@ -83,11 +83,11 @@ export async function main(args: readonly string[]): Promise<number> {
       : `first stage in ${stage1}; \`sample\` generates images`,
     ...objective.type === "latent-diffusion" && ldm === undefined
       ? [
-        "no tensor tells the heads of attention, what the network predicts and the images' side; --config FILE.yaml does, " +
-        "the file beside the weights",
+        "the tensors do not determine the number of attention heads, the kind of prediction and the images' side; give the " +
+        "YAML file beside the weights with --config FILE.yaml",
       ]
       : [],
-    `the run is in ${out}; evaluate measures it on the data set that --data.name of this task named`,
+    `the run is in ${out}; evaluate measures it on the data set that was given with --data.name`,
   ]);
   return 0;
 }

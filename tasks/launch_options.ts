@@ -18,7 +18,7 @@ export const LAUNCH_OPTIONS = {
   ),
   slurm: z.strictObject({
     options: text().describe(
-      'options of sbatch: "--partition gpu --time 4:00:00"; one without a space stands after =',
+      'options of sbatch: "--partition gpu --time 4:00:00"; a single option without a space must follow =',
     ),
     arraySize: z.int().min(1).default(1000).describe(
       "the most runs in one array; more runs become several arrays, one after another. Slurm's MaxArraySize must be larger",
@@ -64,13 +64,18 @@ export function remoteLauncher(
   for (const section of ["slurm", "kubernetes"]) {
     const [name] = Object.keys(given[section] ?? {});
     if (name === undefined || section === launcher) continue;
-    refuse(`--${section}.${name} must stand with --launcher ${section}`, `--launcher ${launcher}`);
+    refuse(
+      `--${section}.${name} must be given with --launcher ${section}`,
+      `--launcher ${launcher}`,
+    );
   }
   switch (launcher) {
     case "local":
       return undefined;
     case "print":
-      if (jobs !== undefined) refuse("--jobs and --launcher print must not stand together", "both");
+      if (jobs !== undefined) {
+        refuse("--jobs and --launcher print must not be given together", "both");
+      }
       return new PrintLauncher();
     case "slurm":
       return new SlurmLauncher({

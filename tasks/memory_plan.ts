@@ -135,7 +135,7 @@ function showCapacity(
   const bounds = [
     totalBytes === null ? [] : `at most ${mebibytes(totalBytes)}`,
     longestBytes === null ? [] : `a tensor at most ${mebibytes(longestBytes)}`,
-    device === "webgpu" ? "WebGPU does not say how much memory there is" : [],
+    device === "webgpu" ? "WebGPU does not report how much memory there is" : [],
     device === "webgpu" || freeBytes === null
       ? []
       : `this machine has ${mebibytes(freeBytes)} free`,

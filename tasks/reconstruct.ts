@@ -34,7 +34,7 @@ import { INTERRUPTED } from "./interruption.ts";
 import { Output } from "./output.ts";
 
 const GRID = "grid.png";
-/** Images on the grid, at most, and their pixels together; one is always there. */
+/** The maximum number of images on the grid, and of their pixels in total. There is always at least one image. */
 const SHOWN = 16, SHOWN_PIXELS = 2 ** 24;
 
 const OPTIONS = z.strictObject({
@@ -117,7 +117,7 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** The names of the pictures, by those of the images. */
+/** The names of the output pictures, by the names of the images. */
 function namePictures(images: readonly FoundImage[]): ReadonlyMap<string, string> {
   const names = images.map(({ name }) => name);
   for (const name of names) checkImageName(name, "rebuild images");
@@ -125,7 +125,7 @@ function namePictures(images: readonly FoundImage[]): ReadonlyMap<string, string
   return new Map(names.map((name, at) => [name, written[at]]));
 }
 
-/** The first images of the first one's size, above what they became. */
+/** A grid of the first images that have the first image's size, above their reconstructions. */
 class Grid {
   readonly #originals: Float32Array[] = [];
   readonly #reconstructions: Float32Array[] = [];

@@ -45,7 +45,7 @@ const OPTIONS = z.strictObject({
       "an image or a folder of images to complete: a part is given, and the rest is generated",
     ),
   mask: z.string().min(1).default("top").describe(
-    `the half that is given, ${HALVES.join(", ")}, or a picture that is white where pixels are`,
+    `the given half, ${HALVES.join(", ")}, or a mask: a picture whose white pixels are given`,
   ),
   each: z.int().min(1).default(4).describe("completions of each image; count is ignored"),
   trace: z.boolean().default(false).describe(
@@ -66,7 +66,7 @@ const TRACE = "trace.gif";
 const COMMAND: Command = {
   call: taskCall("sample"),
   summary:
-    "Generates images with a trained generator: one PNG per image, and grid.png with the first 64 of them. Completions have a row per image on it, after what was given.",
+    "Generates images with a trained generator: one PNG per image, and grid.png with the first 64 of them. For completions, the grid has one row per image: the given part, then its completions.",
   operands: [{ name: "RUN", description: "the folder of a generator's run, such as runs/ldm" }],
   options: settingsOf(OPTIONS),
   settings: samplingSettings(),
@@ -157,7 +157,7 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** The first images, a row each: what is given, then its completions. */
+/** The first images, one row each: the given part, then its completions. */
 function drawCompletions(
   given: readonly Float32Array[],
   made: Float32Array,

@@ -129,7 +129,7 @@ async function run(
   await checkFolder(folder, options);
   const code = await trainInto(folder, config, { ...options, shared, communicator, output });
   communicator.barrier("for the summary", Infinity);
-  communicator[Symbol.dispose](); // Not after an error: that is to be told, and ends the other processes.
+  communicator[Symbol.dispose](); // Not after an error, which must be reported and ends the other processes.
   return options.open && code === 0 && rank === 0 ? await openReport(config) : code;
 }
 
@@ -142,7 +142,7 @@ async function openReport(config: Config): Promise<number> {
   return await evaluate([config.out, "--open", "--device", config.device, ...flags]);
 }
 
-/** What is needed to compute a run. */
+/** The resources for computing a run. */
 interface Means extends Options {
   /** The configuration for this process. */
   readonly shared: Config;
@@ -223,7 +223,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
     onGap: (recorded, step) => {
       shown.clear();
       output.say(
-        `the recorded metrics end at step ${recorded}, but the checkpoint is from step ${step}: the machine was cut off ` +
+        `the recorded metrics end at step ${recorded}, but the checkpoint is from step ${step}: the machine was interrupted ` +
           "in between; metrics.jsonl marks the gap",
       );
     },

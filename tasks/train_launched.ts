@@ -2,10 +2,10 @@
  *
  *     deno run --allow-read --allow-write --allow-run tasks/train_launched.ts FOLDER [FLAG…] [-- mpirun -n 4]
  *
- * The folder has the run's `config.json`; the flags are those of the task `train` that the file must not contain. After
- * `--` stands the command that starts several processes, which train the run together by MPI. The run continues from
- * its last checkpoint, stops with a checkpoint on SIGTERM or Ctrl-C, and writes `failure.json` if it fails. If another
- * process trains the run, this one waits for it. A finished run is not changed.
+ * The folder has the run's `config.json`; the flags are those of the task `train` that the file must not contain. The
+ * command after `--` starts several processes, which train the run together by MPI. The run continues from its last
+ * checkpoint, stops with a checkpoint on SIGTERM or Ctrl-C, and writes `failure.json` if it fails. If another process
+ * trains the run, this one waits for it. A finished run is not changed.
  */
 import { printable, printableLines } from "../training/printable.ts";
 import { trainToRecord } from "../studies/run_process.ts";

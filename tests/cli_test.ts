@@ -63,7 +63,7 @@ Deno.test("what is no task is refused with the one that was meant", async () => 
   assert.equal(code, 2);
   assert.equal(
     stderr,
-    "Cannot run a task: the first word must name one, got trainn, did you mean train?\n",
+    "Cannot run a task: the first word must name a task, got trainn, did you mean train?\n",
   );
   assert.equal((await cli()).code, 2);
 });

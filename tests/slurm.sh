@@ -128,7 +128,7 @@ write_study tiny 3 '{
 }'
 ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm --jobs 2 --slurm.options "--partition all --time 10 --hold"
 ablate "$folder/tiny.json" --out "$folder/tiny" --launcher slurm | tee "$folder/again"
-grep -q "3 of the runs are left to the jobs" "$folder/again" || fail "runs of the queue were submitted again"
+grep -q "3 of the runs already belong to jobs" "$folder/again" || fail "runs of the queue were submitted again"
 squeue --array
 scontrol release "$(job_of tiny)"
 until_holds is_over

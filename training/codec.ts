@@ -143,8 +143,8 @@ export function checkCodes(
   };
   if (origin !== undefined && origin.run !== identity && !force) {
     refuse(
-      `the codes must be of these weights, ${identity}`,
-      `those of ${origin.run}; --checkpoint and --weights choose others, --force decodes them all the same`,
+      `the codes must be made with these weights, ${identity}`,
+      `those of ${origin.run}; --checkpoint and --weights choose others, --force decodes them anyway`,
     );
   }
   const { codeAxes, choices, downsampling, grid } = model;

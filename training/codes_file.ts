@@ -52,8 +52,8 @@ const HEADER = z.strictObject({
 
 /** Checks that codes can be written to a path, before any work is done.
  * @param path ends in `.safetensors` or `.npy`
- * @param sameSize whether all images have one size
- * @throws {RangeError} the path has another ending, the images do not fit in one NumPy array, or a safetensors file
+ * @param sameSize whether all images have the same size
+ * @throws {RangeError} the path has another extension, the images do not fit in one NumPy array, or a safetensors file
  * cannot hold so many images or such long names
  */
 export function checkCodesPath(path: string, names: readonly string[], sameSize: boolean): void {
@@ -62,7 +62,7 @@ export function checkCodesPath(path: string, names: readonly string[], sameSize:
   if (isNpy(path)) {
     if (sameSize) return;
     throw new RangeError(
-      `Cannot write ${path}: all images of a .npy file must have one size, got several; a .safetensors file takes them`,
+      `Cannot write ${path}: all images of a .npy file must have the same size, got several sizes; a .safetensors file allows them`,
     );
   }
   if (!sameSize && names.length > MOST_TENSORS) {
@@ -180,7 +180,7 @@ function parse(text: string, path: string): unknown {
   try {
     return parseJson(text, path);
   } catch (cause) {
-    return fail(path, "what it says of the codes must be JSON", (cause as Error).message);
+    return fail(path, "its description of the codes must be JSON", (cause as Error).message);
   }
 }
 

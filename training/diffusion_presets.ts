@@ -33,7 +33,7 @@ const SMALL = {
 
 const EMA = 0.9999;
 
-/** What the published runs of latent diffusion have in common. */
+/** The settings that the published runs of latent diffusion have in common. */
 const LATENT = { type: "latent-diffusion", schedule: "sqrt-linear", scaling: "one" } as const;
 
 /** The presets by name. */

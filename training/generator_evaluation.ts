@@ -61,7 +61,7 @@ export interface GeneratorEvaluation {
   readonly protocols: Readonly<Record<string, object>>;
   /** Seconds to generate one image. */
   readonly secondsPerSample: number;
-  /** The first images, at most 64; if they have classes, each class in turn. */
+  /** The first images, at most 64. If there are classes, the images take each class in turn. */
   readonly samples: Images;
   /** The first 16 generated images. */
   readonly judged: Images;

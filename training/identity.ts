@@ -1,7 +1,7 @@
 /** The identity of a run: the settings that determine its result. */
 import type { Config } from "./config.ts";
 
-/** Settings that say where something is stored or how it is read. They do not change the result. */
+/** Settings that determine where something is stored or how it is read. They do not change the result. */
 const WHEREABOUTS: ReadonlySet<string> = new Set([
   "data.root",
   "data.path",

@@ -23,7 +23,7 @@ export function checkImageName(name: string, action: string): void {
   );
 }
 
-/** The names of the PNG files for images. `.png` replaces the ending of each name. If two images would then share a
+/** The names of the PNG files for images. `.png` replaces the extension of each name. If two images would then share a
  * file, or another file has that name, `.png` is appended instead. Names are compared without regard to case, as some
  * file systems do.
  *

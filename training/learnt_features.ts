@@ -1,4 +1,5 @@
-/** Features that a classifier of a data set's own classes learns, and what a Fréchet distance in some features means. */
+/** Trains a classifier of a data set's own classes for its features, and measures reference points for Fréchet
+ * distances. */
 import { philox, randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
@@ -14,13 +15,13 @@ const BATCH = 256;
 const SEED = 20230515;
 
 /** Trains a classifier of the classes of a data set on its training images.
- * @throws {RangeError} the data set has no classes, or its images do not lie by index
+ * @throws {RangeError} the data set has no classes, or its images cannot be read by index
  */
 export async function trainOnClasses(device: Device, dataset: Dataset): Promise<ImageClassifier> {
   const { name, labels, imageShape } = dataset;
   if (labels === undefined || dataset.sequence !== undefined) {
     throw new RangeError(
-      `Cannot learn features: the data set must have classes and images that lie by index, got ${name}`,
+      `Cannot learn features: the data set must have classes and images that can be read by index, got ${name}`,
     );
   }
   return await trainImageClassifier(device, {
@@ -29,7 +30,7 @@ export async function trainOnClasses(device: Device, dataset: Dataset): Promise<
   });
 }
 
-/** Trains a classifier of the classes of a data set and measures the scale of the distances in its features.
+/** Trains a classifier of the classes of a data set and measures reference points for distances in its features.
  *
  * ```ts
  * import { learnFeatures, memoryDataset, openDevice } from "@codebook/codebook";
@@ -44,7 +45,7 @@ export async function trainOnClasses(device: Device, dataset: Dataset): Promise<
  * assert.ok(scale.real < scale.independent);
  * classifier[Symbol.dispose]();
  * ```
- * @throws {RangeError} the data set has no classes, or its images do not lie by index
+ * @throws {RangeError} the data set has no classes, or its images cannot be read by index
  */
 export async function learnFeatures(device: Device, dataset: Dataset): Promise<LearntFeatures> {
   const classifier = await trainOnClasses(device, dataset);
@@ -55,7 +56,7 @@ export async function learnFeatures(device: Device, dataset: Dataset): Promise<L
 
 /** The Fréchet distances from a data set's test images to real images and to images of independent pixels.
  * @param test the statistics of the test images' features
- * @param count how many images are compared with them; at most as many as there are training images
+ * @param count the number of images compared with them; at most the number of training images
  */
 export async function frechetScale(
   extractor: FeatureExtractor,
@@ -72,7 +73,7 @@ export async function frechetScale(
 }
 
 /** The statistics of the features of images that are spread evenly over a part.
- * @param change what is made of each batch first
+ * @param change a function applied to each batch first
  */
 async function gaussianOf(
   extractor: FeatureExtractor,
@@ -84,7 +85,7 @@ async function gaussianOf(
   const count = Math.min(wanted, dataset.sizes[split]), batches = Math.ceil(count / BATCH);
   const statistics = new FeatureStatistics(extractor.dimensions);
   for (let batch = 0; batch < batches; batch++) {
-    // Each batch is spread over the whole part, whose order often is that of the classes.
+    // Each batch is spread over the whole part, which is often sorted by class.
     const size = Math.ceil((count - batch) / batches);
     const indices = Int32Array.from(
       { length: size },
@@ -97,7 +98,7 @@ async function gaussianOf(
   return statistics.gaussian();
 }
 
-/** Draws each pixel anew, from the same place of any image of the batch. */
+/** Redraws each pixel, from the same position of any image of the batch. */
 function withIndependentPixels({ values, shape }: Images, batch: number): Images {
   const [count, height, width, channels] = shape, size = sizeOf([height, width, channels]);
   const key = randomKey(SEED, "independent pixels"), words = new Uint32Array(4);

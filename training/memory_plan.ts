@@ -48,7 +48,7 @@ export interface MemoryPlan {
   readonly steps: readonly StepPlan[];
 }
 
-/** What a plan is made for. */
+/** Options of `planMemory`. */
 export interface MemoryPlanOptions {
   /** The device. */
   readonly device: DeviceName;
@@ -107,7 +107,7 @@ async function planStep(config: Config, { device: name, imageShape, classes }: M
   using objective = await objectiveKind(config.objective.type).make(device, {
     ...needs,
     settings: "cacheIn" in needs.settings
-      ? { ...needs.settings, cacheIn: "memory" } // A file of what was not computed would be used later.
+      ? { ...needs.settings, cacheIn: "memory" } // A cache file from a dry run would be used later.
       : needs.settings,
     blank: true,
   });

@@ -11,7 +11,7 @@ interface FileRule {
   readonly path: string;
   /** Whether a file may give the value. */
   readonly allows: (value: unknown) => boolean;
-  /** What the value must be in a file, and why. */
+  /** The requirement on a value from a file, and the reason. */
   readonly requirement: string;
 }
 
@@ -23,13 +23,15 @@ const ELSEWHERE = /:\/\/|(?:^|,)\s*(?:\/\/|\\\\)/;
 const onThisMachine = (path: string): FileRule => ({
   path,
   allows: (value) => typeof value !== "string" || !ELSEWHERE.test(value),
-  requirement: "on this machine in a file, as an address would be connected to",
+  requirement:
+    "a local path if it comes from a file, because the program would connect to an address",
 });
 
 const noPath = (path: string): FileRule => ({
   path,
   allows: (value) => NO_PATH.has(value),
-  requirement: "auto or off in a file, as the library at a path would be executed",
+  requirement:
+    "auto or off if it comes from a file, because the library at a path would be executed",
 });
 
 const RULES: readonly FileRule[] = [
@@ -60,7 +62,7 @@ export function checkOrigins(config: Config, said: Settings): void {
 export function checkOut(out: string): void {
   if (!isAbsolute(out) && !/^\.\.(?:[\\/]|$)/.test(normalize(out))) return;
   throw new RangeError(
-    "Cannot read the configuration: out must be within the working folder in a file, as files are written there, got " +
+    "Cannot read the configuration: out must be within the working folder if it comes from a file, because files are written there, got " +
       `${showSetting(out)}; give --out on the command line`,
   );
 }

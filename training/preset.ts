@@ -1,4 +1,4 @@
 /** The type of presets. */
 
-/** Settings by section and name, as configuration files hold them. */
+/** Settings by section and name, as in configuration files. */
 export type Settings = { readonly [name: string]: unknown };

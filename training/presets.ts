@@ -178,7 +178,7 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
       numResBlocks: 1,
       groups: 8, // 32 do not divide 16 channels.
     },
-    optimizer: { learningRate: 4e-4, beta1: 0.5, beta2: 0.9 }, // 4.5e-6 per image is for trainings of weeks.
+    optimizer: { learningRate: 4e-4, beta1: 0.5, beta2: 0.9 }, // 4.5e-6 per image is for training runs that take weeks.
     training: { batchSize: 16, epochs: 8 },
   }],
   ...DIFFUSION_PRESETS,

@@ -4,7 +4,7 @@ import { jsonNumbers } from "../files/json_number.ts";
 
 /** Characters that move the cursor, start a terminal command, or end a line. */
 const CONTROLS = /[\p{Cc}\u2028\u2029]/u;
-/** The same, and characters that change the writing direction. */
+/** Those characters, and characters that change the writing direction. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 /** Makes a name printable: replaces each control character by �.
@@ -19,7 +19,7 @@ export function printable(name: string): string {
   return name.replace(UNPRINTABLE, "�");
 }
 
-/** Does the same for a text that may have line breaks and tabs. */
+/** As `printable`, but keeps line breaks and tabs. */
 export function printableLines(text: string): string {
   return text.replace(
     UNPRINTABLE,

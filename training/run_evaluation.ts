@@ -18,17 +18,17 @@ import {
 import type { EvaluationProtocol, MetricProtocol } from "../objectives/protocol.ts";
 import type { Samples } from "../objectives/sample_grid.ts";
 
-/** What is evaluated. */
+/** Options of `evaluateRun`. */
 export interface RunEvaluationOptions {
   /** The device to compute on. */
   readonly device: Device;
-  /** What is evaluated. */
+  /** The model to evaluate. */
   readonly model: Autoencoder;
   /** The data set to evaluate on. */
   readonly dataset: Dataset;
   /** The part of the data set. */
   readonly split: Split;
-  /** The largest number of images. */
+  /** The maximum number of images to measure. */
   readonly limit: number;
   /** Batches with all images of the part. */
   readonly batches: AsyncIterable<Batch>;
@@ -42,7 +42,7 @@ export interface RunEvaluationOptions {
 export interface RunEvaluation extends Omit<Measurements, "protocols"> {
   /** The test numbers that every run has. */
   readonly numbers: TestNumbers;
-  /** How the codes are used. */
+  /** The usage of the codebook. */
   readonly codebook: CodebookReport;
   /** The protocols, by hash. */
   readonly protocols: Readonly<Record<string, EvaluationProtocol | MetricProtocol>>;

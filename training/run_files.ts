@@ -81,7 +81,7 @@ export async function readSummary(folder: string): Promise<RunSummary | undefine
   return await readJsonFile(join(folder, "summary.json"), SUMMARY, "a run's summary");
 }
 
-/** Reads from `summary.json` what a run of any objective took; undefined if the run is not finished.
+/** Reads the cost of a run of any objective from `summary.json`; undefined if the run is not finished.
  * @throws {DamagedFileError} it cannot be read
  */
 export async function readRunCosts(folder: string): Promise<RunCosts | undefined> {

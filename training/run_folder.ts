@@ -100,7 +100,7 @@ export class RunFolder {
 
   /** Prepares the folder for a run that continues after `step`: creates the subfolders, removes temporary files of a
    * killed run, removes the summary, and truncates `metrics.jsonl` and the event file after that step. If they end
-   * before it, a record of the kind `gap` marks the place.
+   * before it, a record of kind `gap` marks the missing steps.
    * @param owesEvaluation whether the epoch that ends with `step` is evaluated again; its record is then removed too
    * @returns the last step of the history, if it is before `step`
    * @throws {Error} the folder cannot be written
@@ -302,7 +302,7 @@ export class RunFolder {
   }
 }
 
-/** What `begin` reads of a line of `metrics.jsonl`. */
+/** The part of a line of `metrics.jsonl` that `begin` reads. */
 interface HistoryLine {
   /** Infinite for an incomplete line. */
   readonly step: number;

@@ -110,11 +110,11 @@ export class KubernetesLauncher implements Launcher {
     return [
       `${path} is the Job ${name}, of ${work.runs.length} runs`,
       `the claim ${claim} must hold ${work.out} as ${folder}`,
-      `\`kubectl apply -f ${file}\` starts it; one of that name that has ended or is of other runs is to be deleted ` +
-      `before: \`kubectl delete job ${name}\``,
+      `\`kubectl apply -f ${file}\` starts it; if a Job of that name has ended or is of other runs, delete it ` +
+      `first: \`kubectl delete job ${name}\``,
       `\`deno task ablate collect ${
         quoteShell(work.out)
-      }\` gathers what came of it, here or wherever the folder is copied to`,
+      }\` collects its results, here or wherever the folder is copied to`,
     ];
   }
 

@@ -23,8 +23,8 @@ export interface Launcher {
    * @throws {Error} the runs cannot be launched; the message says what to do
    */
   launch(work: StudyWork): Promise<readonly string[]>;
-  /** Rejects a study that it cannot launch; by default it accepts all.
-   * @throws {RangeError} it cannot
+  /** Rejects a study that the launcher cannot launch; by default it accepts all.
+   * @throws {RangeError} the launcher cannot launch the study
    */
   check?(study: Study): void;
 }

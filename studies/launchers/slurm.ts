@@ -74,7 +74,7 @@ export class SlurmLauncher implements Launcher {
       refuse(`${name} must be an integer of at least 1`, value);
     }
     if (start !== undefined && tasks === 1) {
-      refuse("start must stand with tasks of at least 2, the processes that it starts", start);
+      refuse("start must be given with tasks of at least 2, the processes that it starts", start);
     }
     if (start !== undefined && (!/^\S/.test(start) || hasControls(start))) {
       refuse("start must be a command, in a line", JSON.stringify(start));
@@ -124,12 +124,12 @@ export class SlurmLauncher implements Launcher {
           jobs.join(" ")
         }\` stops those that run, with a checkpoint each`,
       ],
-      ...kept === 0 ? [] : [`${kept} of the runs are left to the jobs that have them in the queue`],
+      ...kept === 0 ? [] : [`${kept} of the runs already belong to jobs in the queue`],
       `the tasks' output is in ${folder}`,
       `\`deno task ablate collect ${
         quoteShell(out)
-      }\` gathers what came of them, at any time; the same command as this one ` +
-      `submits what is left then`,
+      }\` collects their results at any time; then the same command as this one ` +
+      `submits the remaining runs`,
     ];
   }
 

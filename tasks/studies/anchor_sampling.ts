@@ -1,4 +1,4 @@
-/** How anchors are sampled (arXiv 2307.15139, ablation c). */
+/** The sampling of anchors (arXiv 2307.15139, ablation c). */
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 

@@ -1,7 +1,7 @@
-/** What the studies of sizes compare. */
+/** The axis of the studies of codebook sizes. */
 import type { SettingsAxis } from "../../studies/study.ts";
 
-/** The clustered codebook as the paper has it, and this toolkit's. */
+/** The clustered codebook of the paper, and that of this toolkit. */
 export const CLUSTERED: SettingsAxis = {
   name: "codebook",
   values: {

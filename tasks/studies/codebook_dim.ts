@@ -1,4 +1,4 @@
-/** How long codes are (arXiv 2307.15139, ablation b). */
+/** The dimension of codes (arXiv 2307.15139, ablation b). */
 import type { Study } from "../../studies/study.ts";
 import { CLUSTERED } from "./clustered_axis.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";

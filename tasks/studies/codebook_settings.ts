@@ -12,7 +12,7 @@ const NORMALISED: Settings = { ...KMEANS, normalization: "batch" };
 /** The same, and codes chosen by less than one feature per batch are replaced by a feature. */
 const REPLACED: Settings = { ...NORMALISED, replaceBelow: 1 };
 
-/** Three codes per position, K = 8 each, with moving averages. */
+/** Three codes per position from EMA codebooks with K = 8 each. */
 const OF_EIGHT: Settings = { type: "ema", codebookSize: 8, initialization: "kmeans" };
 
 /** Four named settings of every method: its authors' own, and ones that users found to work better. */
@@ -110,7 +110,7 @@ export const FOUR_SETTINGS: Readonly<Record<string, Readonly<Record<string, Sett
   },
 };
 
-/** Each setting once, evaluated on held-out images that are not test images. */
+/** Each setting once, evaluated on held-out training images. */
 export const codebookSettings: Study = {
   name: "codebook-settings",
   about: "Which of four settings is best for each method?",

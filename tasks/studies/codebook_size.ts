@@ -1,4 +1,4 @@
-/** How many codes (arXiv 2307.15139, ablation a). */
+/** The number of codes (arXiv 2307.15139, ablation a). */
 import type { Study } from "../../studies/study.ts";
 import { CLUSTERED } from "./clustered_axis.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";

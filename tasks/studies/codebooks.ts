@@ -1,10 +1,10 @@
-/** Every method at its best known settings, at 9 bits a position. */
+/** Every method at its best known settings, at 9 bits per position. */
 import type { Study } from "../../studies/study.ts";
 import type { Settings } from "../../training/presets.ts";
 import { FOUR_SETTINGS } from "./codebook_settings.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
 
-/** Of each method, the settings with the least validation error in the study `codebook-settings`. */
+/** The settings of each method with the lowest validation error in the study `codebook-settings`. */
 const BEST: Readonly<Record<string, string>> = {
   "clustered-ema": "γ 0.95",
   "ema": "k-means, normalised, replaced, γ 0.9",
@@ -17,7 +17,8 @@ const BEST: Readonly<Record<string, string>> = {
   "near-codes": "k-means, normalised",
 };
 
-/** What the best are compared with: a shorter memory, methods as published, and the two averages at equal memory. */
+/** The points to compare the best settings with: a shorter memory (γ = 0.9), methods as published, and the two EMA
+ * codebooks with equal memory. */
 const BESIDE = {
   "clustered-ema: γ 0.9": { type: "clustered-ema", decay: 0.9 },
   "ema: k-means, normalised, replaced, γ 0.95": {
@@ -39,7 +40,7 @@ export const CODEBOOKS: Readonly<Record<string, Settings>> = {
   ...Object.fromEntries(Object.entries(BESIDE).map(([name, quantizer]) => [name, { quantizer }])),
 };
 
-/** The best of four settings of every method, with four seeds that chose none of them. */
+/** The best of four settings of every method, with four seeds that were not used to choose them. */
 export const codebooks: Study = {
   name: "codebooks",
   about: "Which codebook is best when every method has its best known settings?",

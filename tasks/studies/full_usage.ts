@@ -1,4 +1,4 @@
-/** Which changes keep a clustered codebook in use, one by one. */
+/** The changes that keep all codes of a clustered codebook in use, one by one. */
 import type { Settings } from "../../training/presets.ts";
 import type { Study } from "../../studies/study.ts";
 import { SCALES_OF_NAMED } from "./scales.ts";
@@ -6,7 +6,7 @@ import { SCALES_OF_NAMED } from "./scales.ts";
 /** The paper's own clustered codebook, with additional settings. */
 const clustered = (settings: Settings = {}) => ({ quantizer: { type: "clustered", ...settings } });
 
-/** Codes that are moving averages, with additional settings. */
+/** The clustered EMA codebook, with additional settings. */
 const averages = (settings: Settings = {}) => ({
   quantizer: {
     type: "clustered-ema",
@@ -18,7 +18,7 @@ const averages = (settings: Settings = {}) => ({
   },
 });
 
-/** Every change alone, then the averages with more and more changes, up to the default. */
+/** Every change alone, then the EMA codebook with more and more changes, up to the default. */
 export const fullUsage: Study = {
   name: "full-usage",
   about: "Which changes keep all codes in use, alone and together?",

@@ -1,4 +1,4 @@
-/** Every method, at one rate. */
+/** Every method, at the same rate. */
 import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
 import type { Settings } from "../../training/presets.ts";
 import type { Study } from "../../studies/study.ts";
@@ -14,16 +14,16 @@ const SAME_RATE: Readonly<Record<string, Settings>> = {
   fsq: { levels: [8, 8, 8] },
   lfq: { bits: 9 },
   residual: { depth: 3, inner: INNER },
-  "multi-scale": { inner: { ...INNER, codebookSize: 19 } }, // 104 codes of 19 say what 49 of 512 do, in 1/5 % more bits.
+  "multi-scale": { inner: { ...INNER, codebookSize: 19 } }, // 104 codes of 19 take 1/5 % more bits than 49 of 512.
   product: { heads: 3, inner: { ...INNER, codebookDim: 21 } }, // 3 · 21 channels, one less than the others' 64.
 };
 
-/** Every registered method with its own defaults: the same images in the same order, as many steps, and 9 bits a
- * position. */
+/** Every registered method with its own defaults: the same images in the same order, the same number of steps, and 9
+ * bits per position. */
 export const quantizers: Study = {
   name: "quantizers",
   about:
-    "Which method rebuilds images best at 9 bits a position, and how much of its codebook does it use?",
+    "Which method reconstructs images best at 9 bits per position, and how much of its codebook does it use?",
   base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
   axes: [{
     name: "quantizer",

@@ -270,7 +270,7 @@ Deno.test("runs that a job in the queue has are not submitted again", async () =
     assert.ok(second !== fourth);
   });
   await withSlurm({ squeue: "echo 7_1; echo 7_3; echo 8_0; echo 8_1" }, async () => {
-    assert.match(await launch(), /^4 of the runs are left to the jobs/);
+    assert.match(await launch(), /^4 of the runs already belong to jobs/);
   });
   await withSlurm({ squeue: "echo no controller >&2; exit 1" }, async () => {
     await assert.rejects(launch, /Cannot tell which runs .*squeue must succeed, got no controller/);
@@ -335,7 +335,7 @@ Deno.test("wrong options of a launcher are refused when it is made", () => {
     [() => new SlurmLauncher({ options: "-p a\nrm b" }), /must be options of sbatch on one line/],
     [() => new SlurmLauncher({ options: "-p a\r--wrap id" }), /got "-p a\\r--wrap id"/],
     [() => new SlurmLauncher({ tasks: 0 }), /tasks must be an integer of at least 1, got 0$/],
-    [() => new SlurmLauncher({ start: "srun" }), /start must stand with tasks .*, got srun$/],
+    [() => new SlurmLauncher({ start: "srun" }), /start must be given with tasks .*, got srun$/],
     [
       () => new SlurmLauncher({ tasks: 2, start: " " }),
       /start must be a command, in a line, got " "/,

@@ -56,7 +56,7 @@ Deno.test("printed commands compute the runs, one that is called twice at once c
   assert.equal(trained.length, 1, "the other waits, and finds nothing left to do");
   const failed = await call(broken);
   assert.equal(failed.code, 1);
-  assert.match(failed.text, /^Cannot go on training: .* must be finite/m);
+  assert.match(failed.text, /^Cannot continue training: .* must be finite/m);
 
   assert.deepEqual(statesOf(await collect(out)), ["finished", "failed"]);
   const again = await ablate(file, "--out", out, "--launcher", "print");
@@ -95,7 +95,7 @@ Deno.test("what cannot be launched or collected is refused before anything is wr
     [["collect", out, "--jobs", "2"], /there is no flag --jobs, `deno task ablate collect --help`/],
     [
       [file, "--slurm.options", "--partition gpu", ...none],
-      /--slurm\.options must stand with --launcher slurm, got --launcher local/,
+      /--slurm\.options must be given with --launcher slurm, got --launcher local/,
     ],
     [[file, "--launcher", "kubernetes", ...none], /--kubernetes\.image must be given, got none/],
   ];
@@ -119,17 +119,17 @@ Deno.test("every launcher takes its own flags, and no other's", () => {
   assert.ok(launcherOf({ launcher: "kubernetes", kubernetes }) instanceof KubernetesLauncher);
   const refusals: readonly (readonly [Readonly<Record<string, unknown>>, RegExp])[] = [
     [{ launcher: "slrm" }, /launcher must be local, slurm, kubernetes or print, got "slrm"/],
-    [{ launcher: "print", jobs: 2 }, /--jobs and --launcher print must not stand together/],
+    [{ launcher: "print", jobs: 2 }, /--jobs and --launcher print must not be given together/],
     [
       { launcher: "kubernetes", slurm: { tasks: 2 } },
-      /--slurm\.tasks must stand with --launcher slurm, got --launcher kubernetes/,
+      /--slurm\.tasks must be given with --launcher slurm, got --launcher kubernetes/,
     ],
     [{ slurm: { tasks: 2 } }, /--slurm\.tasks must stand .*, got --launcher local/],
-    [{ launcher: "slurm", slurm: { start: "srun" } }, /start must stand with tasks/],
+    [{ launcher: "slurm", slurm: { start: "srun" } }, /start must be given with tasks/],
     [{ launcher: "slurm", slurm: { arraySize: 0 } }, /slurm\.arraySize must be .* got 0/],
     [
       { launcher: "slurm", kubernetes },
-      /--kubernetes\.image must stand with --launcher kubernetes, got --launcher slurm/,
+      /--kubernetes\.image must be given with --launcher kubernetes, got --launcher slurm/,
     ],
     [{ launcher: "kubernetes", kubernetes: { image: "a" } }, /--kubernetes\.claim must be given/],
     [

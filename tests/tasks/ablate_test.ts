@@ -61,7 +61,7 @@ Deno.test("a study that was stopped or killed goes on where it was, and a run th
   assert.equal(ended.code, 1, ended.stderr);
   assert.deepEqual(statesOf(ended), { "broken": "failed", "8 codes": "finished" });
   assert.doesNotMatch(ended.stderr, /broken.* started/, "it is not run again");
-  assert.match(runsOf(ended)[0].failure ?? "", /^Cannot go on training: .* must be finite/);
+  assert.match(runsOf(ended)[0].failure ?? "", /^Cannot continue training: .* must be finite/);
   const { steps, measured } = runsOf(ended)[1];
   assert.equal(steps, 30);
   assert.ok(measured!.mse! > 0 && measured!.secondsPerStep! > 0);

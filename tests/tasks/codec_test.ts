@@ -151,7 +151,7 @@ Deno.test("codes of other weights are decoded with --force alone", async () => {
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^Cannot decode .*: the codes must be of these weights, 6250c7656d75a96b, got/,
+    /^Cannot decode .*: the codes must be made with these weights, 6250c7656d75a96b, got/,
   );
   assert.throws(() => Deno.statSync(out), Deno.errors.NotFound);
   const forced = await run("decode", FIXTURE, codes, "--out", out, "--force");

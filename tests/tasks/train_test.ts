@@ -116,7 +116,7 @@ Deno.test("a loss that breaks ends the run with its step, the good checkpoint an
   const args = [...onCpu, "--training.maxSteps", "20", "--optimizer.learningRate", "1e6"];
   const { code, stderr } = await runTask("train", [...args, "--out", broken]);
   assert.equal(code, 1);
-  assert.match(stderr, /^Cannot go on training: .* must be finite, got loss \S+ at step \d+; /);
+  assert.match(stderr, /^Cannot continue training: .* must be finite, got loss \S+ at step \d+; /);
   assert.ok(stderr.includes(`last good checkpoint is ${broken}/checkpoints/last.safetensors`));
   assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
   assert.deepEqual(names(broken), [

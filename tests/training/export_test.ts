@@ -125,7 +125,7 @@ Deno.test("what a library cannot load is not written", () =>
       [
         { quantizer: { type: "residual", depth: 2, inner } },
         "diffusers",
-        /a place of its grid must have one code, got 2 codes$/,
+        /each position of its grid must have one code, got 2 codes$/,
       ],
       [
         { quantizer, model: { type: "vqvae", hidden: 4, residualHidden: 2 } },

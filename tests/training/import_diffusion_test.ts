@@ -185,7 +185,7 @@ Deno.test("a model that this program does not have is refused, with the reason",
           shape: [32, 7, 3, 3],
           values: new Float32Array(2016),
         }),
-      /must take the 4 channels that it gives, got 7: one that is told something beside them/,
+      /must have 4 input channels, as many as output channels, got 7: it has additional inputs/,
     );
     await refused((all) => {
       for (const name of all.keys()) if (name.includes("quantize")) all.delete(name);

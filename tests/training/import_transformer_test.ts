@@ -210,7 +210,7 @@ Deno.test("transformers that have no place here are refused by name, and nothing
     });
     await refused(
       nothing,
-      /--model\.heads must say how many heads the transformer has \(n_head in its YAML file\), got none$/,
+      /--model\.heads must give the number of the transformer's heads \(n_head in its YAML file\), got none$/,
       {
         flags: { out, data: FLAGS.data },
       },

@@ -95,7 +95,7 @@ testOnEach(
     const none = "Cannot learn features: a run on a data set with classes is needed, got none";
     assert.deepEqual(await open(), [none, none]);
     const unlabelled =
-      "Cannot learn features: the data set must have classes and images that lie by index, got colours";
+      "Cannot learn features: the data set must have classes and images that can be read by index, got colours";
     assert.deepEqual(await open(colours(false)), [unlabelled, unlabelled]);
   },
 );

@@ -16,7 +16,7 @@ export type ImageSize = readonly [height: number, width: number];
 export interface OnnxOptions extends OpenRunOptions {
   /** The output folder. */
   readonly out: string;
-  /** The image size of the graphs; by default that of the test images that the run was measured on. */
+  /** The image size of the graphs; by default that of the run's test images. */
   readonly size?: ImageSize;
 }
 

@@ -61,7 +61,7 @@ export async function exportRun(
   };
   if (config.model.type !== "vqgan") fail("its model must be a vqgan", config.model.type);
   if (run.model.codeAxes.length > 0) {
-    fail("a place of its grid must have one code", `${run.model.codeAxes.join("×")} codes`);
+    fail("each position of its grid must have one code", `${run.model.codeAxes.join("×")} codes`);
   }
   const model = config.model as unknown as VQGANSettings;
   const isSpatial = model.norm === "spatial";
@@ -112,8 +112,8 @@ function notesOn(config: Config): readonly string[] {
   const isNearest = distance === "l2" && unitLength === false && normalization === "none" &&
     lookupDim === null;
   return isNearest ? [] : [
-    `decoding is the same there; encoding is not: it takes the code of the least squared distance, which ${type} ` +
-    "does not, or not of the features as they are",
+    `decoding is the same there, but encoding is not: it takes the code with the smallest squared distance, which ${type} ` +
+    "does not do, or not for the unchanged features",
   ];
 }
 

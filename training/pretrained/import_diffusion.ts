@@ -127,7 +127,7 @@ function recognise(model: DiffusionFile, { flags, ldm }: ImportSources): Recogni
     fail(
       model,
       `its U-Net must attend to the vector of a class, ${table}`,
-      "none: one that attends to a text, for example, is no model of this program",
+      "none: one that attends to a text, for example, is not supported",
     );
   }
   const betas = tensors.get("betas")?.values ??
@@ -252,7 +252,7 @@ async function initialState(
 const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [
     /^(betas|alphas_cumprod|alphas_cumprod_prev|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar)$/,
-    "of the noise schedule, which is computed anew",
+    "of the noise schedule, which is recomputed",
   ],
   [/^scale_factor$/, "the latents' scale, which is in the run's latents"],
   [/^model_ema\.(decay|num_updates)$/, "of the averages: their decay is a setting"],

@@ -21,7 +21,7 @@ export async function importTransformer(
   const { out, data, model } = given, { heads } = section(model);
   if (typeof heads !== "number") {
     throw new RangeError(
-      `Cannot import ${path}: --model.heads must say how many heads the transformer has (n_head in its YAML file), ` +
+      `Cannot import ${path}: --model.heads must give the number of the transformer's heads (n_head in its YAML file), ` +
         `got ${heads === undefined ? "none" : heads}`,
     );
   }

@@ -70,7 +70,7 @@ function codes(model: PretrainedModel, name: string) {
     fail(
       model,
       `it must hold the codebook ${name}`,
-      "none: an autoencoder without codes, such as a KL autoencoder, is no model of this program",
+      "none: an autoencoder without codes, such as a KL autoencoder, is not supported",
     );
   }
   const [codebookSize, codebookDim] = shapeOf(model, name, 2);

@@ -1,4 +1,4 @@
-/** The configuration file beside a latent diffusion model: what the weights do not determine. */
+/** The configuration file beside a latent diffusion model, with the settings that the weights do not determine. */
 import * as z from "zod";
 import type { Settings } from "../presets.ts";
 

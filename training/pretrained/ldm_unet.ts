@@ -11,7 +11,7 @@ export interface RecognisedUNet {
   readonly channels: number;
 }
 
-/** The number of groups of every norm; it is in the code of such models, not in their files. */
+/** The number of groups of every norm; the code of such models defines it, not their files. */
 const GROUPS = 32;
 
 /** Determines a U-Net's settings from its tensors.
@@ -35,8 +35,8 @@ export function recogniseUNet(
   const [outputs] = shapeOf("out.2.weight");
   if (channels !== outputs) {
     fail(
-      `its U-Net must take the ${outputs} channels that it gives`,
-      `${channels}: one that is told something beside them, which this program has not`,
+      `its U-Net must have ${outputs} input channels, as many as output channels`,
+      `${channels}: it has additional inputs, which this program does not support`,
     );
   }
 
@@ -46,7 +46,10 @@ export function recogniseUNet(
   );
   const levels = ups.length + 1, each = blocks / levels;
   if (!Number.isInteger(each) || each < 2 || countBlocks(names, "input_blocks") !== blocks) {
-    fail(`its U-Net must have as many blocks at each of its ${levels} levels`, `${blocks} in all`);
+    fail(
+      `its U-Net must have the same number of blocks at each of its ${levels} levels`,
+      `${blocks} in all`,
+    );
   }
   const firstOf = (level: number) => `input_blocks.${1 + level * each}`;
   const widths = Array.from(
