@@ -247,7 +247,7 @@ Deno.test("a folder's name cannot give sbatch another option, and what is to be 
   await withSlurm({ sbatch: SBATCH }, async () => {
     const { next } = await launchStudy(sizes, new SlurmLauncher(), { out });
     assert.ok(
-      next.at(-1)!.startsWith(`\`deno task ablate collect '${out}'\` gathers`),
+      next.at(-1)!.startsWith(`\`deno task ablate collect '${out}'\` collects`),
       next.at(-1),
     );
     const backslash = launchStudy(sizes, new SlurmLauncher(), { out: `${folder}/a\\b` });

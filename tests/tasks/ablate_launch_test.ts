@@ -124,7 +124,7 @@ Deno.test("every launcher takes its own flags, and no other's", () => {
       { launcher: "kubernetes", slurm: { tasks: 2 } },
       /--slurm\.tasks must be given with --launcher slurm, got --launcher kubernetes/,
     ],
-    [{ slurm: { tasks: 2 } }, /--slurm\.tasks must stand .*, got --launcher local/],
+    [{ slurm: { tasks: 2 } }, /--slurm\.tasks must be given .*, got --launcher local/],
     [{ launcher: "slurm", slurm: { start: "srun" } }, /start must be given with tasks/],
     [{ launcher: "slurm", slurm: { arraySize: 0 } }, /slurm\.arraySize must be .* got 0/],
     [

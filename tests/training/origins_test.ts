@@ -32,7 +32,7 @@ Deno.test("what would run code or connect is refused by name from a saved config
   for (const [path, settings, value] of RESTRICTED) {
     for (const sources of [{ saved: settings }, { file: settings }]) {
       const message = refusal(() => resolveConfig(sources));
-      assert.match(message, new RegExp(`: ${path} must be .* in a file, `));
+      assert.match(message, new RegExp(`: ${path} must be .* if it comes from a file, `));
       assert.ok(message.includes(`got ${JSON.stringify(value)}; `), message);
       assert.ok(message.endsWith(`give --${path} on the command line`), message);
     }
