@@ -34,7 +34,7 @@ const NONE = [0, 0] as const;
 export interface TrainingBatchesOptions {
   /** The seed of the order. */
   readonly seed: number;
-  /** Images a batch. */
+  /** Images per batch. */
   readonly batchSize: number;
   /** The epoch, counted from 0. Each epoch has its own order. */
   readonly epoch: number;
@@ -48,7 +48,7 @@ export interface TrainingBatchesOptions {
 export interface EvaluationBatchesOptions {
   /** The part of the data set. */
   readonly split: Split;
-  /** Images a batch. */
+  /** Images per batch. */
   readonly batchSize: number;
   /** The batches to load: every `count`-th one, from the `rank`-th on; by default all. */
   readonly part?: BatchPart;

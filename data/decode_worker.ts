@@ -53,7 +53,7 @@ async function decode(
     Math.max(size, Math.round(side * scale))
   );
   if (scaledWidth * scaledHeight > MOST_PIXELS) {
-    throw new RangeError(`its sides must not differ so much, got ${width}×${height}`);
+    throw new RangeError(`its sides must differ less, got ${width}×${height}`);
   }
   const place = (play: number, share: number) => Math.min(play, Math.floor((play + 1) * share));
   const { data, info } = await image

@@ -73,7 +73,7 @@ function highEnergy(coefficients: Float64Array, height: number, width: number): 
   let energy = 0;
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
-      // The k-th cosine of n values has k/(2n) cycles a pixel.
+      // The k-th cosine of n values has k/(2n) cycles per pixel.
       const isHigh = Math.hypot(row / (2 * height), column / (2 * width)) >= LEAST;
       if (isHigh) energy += coefficients[row * width + column] ** 2;
     }

@@ -124,7 +124,7 @@ export interface Measurement {
   readonly caution: string | null;
   /** How many pairs were equal and are left out; `null` for a metric that uses every pair. */
   readonly equalPairs: number | null;
-  /** What the number means, for Fréchet distances where it is known: the distances of training images and of images with
+  /** Reference points for Fréchet distances, if they are known: the distances of training images and of images with
    * independent pixels. */
   readonly scale?: FrechetScale;
   /** The hash of the protocol. A table column never mixes numbers of different hashes. */

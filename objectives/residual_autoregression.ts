@@ -65,7 +65,7 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     }
     if (softening > 0 && cache !== "none") {
       throw new RangeError(
-        `Cannot soften targets: objective.cache must be none, as codes are drawn anew in every step, got ${cache}`,
+        `Cannot soften targets: objective.cache must be none, because every step samples new codes, got ${cache}`,
       );
     }
   }

@@ -13,7 +13,7 @@ export interface Samples {
   readonly imageShape: readonly [height: number, width: number, channels: number];
 }
 
-/** How many pairs of images a row has. */
+/** The number of pairs of images per row. */
 const COLUMNS = 8;
 /** Small images are enlarged by the largest whole factor that keeps their longer side within this many pixels. */
 const SHOWN_SIDE = 96;

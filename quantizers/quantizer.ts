@@ -57,7 +57,7 @@ export interface Move {
 export interface ImageStatistics {
   /** v: the variance of the training images on the [0, 1] scale. */
   readonly variance: number;
-  /** How many values an image has. */
+  /** The number of values of an image. */
   readonly imageSize: number;
 }
 

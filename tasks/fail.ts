@@ -48,13 +48,13 @@ export async function runTask(task: () => Promise<number>): Promise<never> {
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return `Cannot go on: ${error}`;
+  if (!(error instanceof Error)) return `Cannot continue: ${error}`;
   const missing = explainPermission(error.message);
   if (missing !== undefined) {
     return `${
-      error.message.startsWith("Cannot ") ? "" : "Cannot go on: "
+      error.message.startsWith("Cannot ") ? "" : "Cannot continue: "
     }${error.message}\n${missing}`;
   }
   if (error.message.startsWith("Cannot ")) return error.message;
-  return `Cannot go on: ${error.message}\nThis error was not expected; it comes from\n${error.stack}`;
+  return `Cannot continue: ${error.message}\nThis error was not expected; it comes from\n${error.stack}`;
 }

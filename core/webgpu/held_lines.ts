@@ -16,8 +16,8 @@ const ELEMENTS_PER_THREAD = 4;
 
 const powerOfTwo = (least: number): number => 2 ** Math.ceil(Math.log2(least));
 
-/** How to hold a line of `count` elements of so many words. Undefined if it is longer than half of a workgroup's
- * memory; the other half is for its neighbour. */
+/** How to hold a line of `count` elements, each of a number of words. Undefined if it is longer than half of a
+ * workgroup's memory; the other half is for its neighbour. */
 export function holdLine(
   { isSoftware, limits }: Launcher,
   count: number,

@@ -85,7 +85,7 @@ export class ResidualBlock extends UNetPart {
     return add(this.shortcut?.forward(skipped) ?? skipped, branch);
   }
 
-  /** Applies scale and shift: the first half of `told` is the scale, the second half the shift. */
+  /** Applies scale and shift: the first half of the channels of `told` is the scale, the second half the shift. */
   #scaled(normed: Tensor, told: Tensor): Tensor {
     const [batch, width] = told.shape;
     const half = (start: number) => perChannel(slice(told, [0, start], [batch, width / 2]));

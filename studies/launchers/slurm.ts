@@ -95,7 +95,7 @@ export class SlurmLauncher implements Launcher {
   }
 
   /** Writes every run's configuration and the scripts, and submits them.
-   * @throws {RangeError} a run cannot be shared by so many processes; thrown before anything is submitted
+   * @throws {RangeError} a run cannot be split over this number of processes; thrown before anything is submitted
    */
   async launch({ study, out, runs }: StudyWork): Promise<readonly string[]> {
     const folder = join(out, "slurm");

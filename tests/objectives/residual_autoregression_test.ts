@@ -188,7 +188,7 @@ testOnEach(devices, "soft targets that cannot be made are refused", async (devic
   await assert.rejects(make(2, { softening: 0.5, cache: "images" }), {
     name: "RangeError",
     message:
-      "Cannot soften targets: objective.cache must be none, as codes are drawn anew in every " +
-      "step, got images",
+      "Cannot soften targets: objective.cache must be none, because every step samples new codes, " +
+      "got images",
   });
 });
