@@ -26,8 +26,12 @@ const GREATEST_SQUARE = 1e30;
  */
 export function finiteRows(features: Tensor): Tensor {
   return withoutGradients(() => {
-    using scope = features.device.scope();
-    return scope.keep(lessEqual(sum(square(features), -1), GREATEST_SQUARE));
+    const scope = features.device.scope();
+    try { // not `using`, which the minifier of `deno bundle` drops where the next statement has its only use
+      return scope.keep(lessEqual(sum(square(features), -1), GREATEST_SQUARE));
+    } finally {
+      scope[Symbol.dispose]();
+    }
   });
 }
 
