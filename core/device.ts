@@ -20,7 +20,8 @@ export const DEVICE_CHOICES: readonly DeviceChoice[] = ["auto", "reference", "cp
 
 /** Options of `openDevice`. */
 export interface DeviceOptions {
-  /** Threads of the `cpu` device; by default one per core, and one in a browser. */
+  /** Threads of the `cpu` device; by default one per core, and one in a web page that is not cross-origin
+   * isolated. The result does not depend on it. */
   readonly threads?: number;
   /** The system's BLAS for the matrix products of the `cpu` device. `auto`, the default, uses OpenBLAS, Accelerate or
    * MKL if one is installed and foreign functions are allowed (`--allow-ffi`). `off` uses none. A path uses that

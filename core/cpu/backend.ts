@@ -22,7 +22,8 @@ import { hasThreads, type Machine, MOST_THREADS, startMachine } from "./threads.
 
 /** Options of the device. */
 export interface CpuOptions {
-  /** The number of threads, including the main one; by default one per core up to 256, and one in a browser. */
+  /** The number of threads, including the main one; by default one per core up to 256, and one in a web page that is not
+   * cross-origin isolated. */
   readonly threads?: number;
   /** The system's BLAS for the matrix products. `auto`, the default, uses one that is installed and allowed; `off` uses
    * none; a path uses that library. Results differ in the last bits. */
@@ -65,8 +66,9 @@ function usualThreads(): number {
  * assert.deepEqual([...await backend.read(x.buffer, "float32", 2)], [3, 3]);
  * backend.close();
  * ```
- * @throws {RangeError} the number of threads is not an integer in [1, 256], the library at a path cannot be used,
- * or there is not enough address space
+ * @throws {RangeError} the number of threads is not an integer in [1, 256], or not 1 in a web page that is not cross-origin
+ * isolated; the library at a path cannot be used; or there is not enough address space
+ * @throws {Error} a thread cannot be started
  */
 export async function openCpuBackend(options: CpuOptions = {}): Promise<Backend<CpuBuffer>> {
   const { threads = hasThreads() ? usualThreads() : 1 } = options;

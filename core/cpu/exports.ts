@@ -5,8 +5,9 @@ export type MapName = `map${string}`;
 
 /** The module's functions. Addresses are in bytes. The functions read all other arguments from the job. */
 export interface Exports {
-  /** Assigns the calling thread its slot of the scratch memory. */
-  enter(slot: number, address: number, threads: number): void;
+  /** Assigns the calling thread its slot of the scratch memory. `mayBlock` says whether the thread may sleep while others
+   * finish a job. */
+  enter(slot: number, address: number, threads: number, mayBlock: boolean): void;
   /** The first address that the module itself does not use. */
   heapBase(): number;
   /** The address for the arguments of a job. */

@@ -2,8 +2,9 @@
 import { Worker } from "node:worker_threads";
 import assert from "node:assert/strict";
 import type { HostArray } from "../../core/backend.ts";
+import { watchWorker } from "../../core/cpu/deno_worker.ts";
 import { CpuMemory } from "../../core/cpu/memory.ts";
-import { startMachine, watchWorker } from "../../core/cpu/threads.ts";
+import { startMachine } from "../../core/cpu/threads.ts";
 import { openDevice } from "../../core/device.ts";
 import { add } from "../../core/functions/elementwise.ts";
 import type { Attributes, OperationName } from "../../core/ops.ts";

@@ -7,6 +7,7 @@ import {
   decodeSafetensors,
   type Device,
   type DeviceName,
+  type DeviceOptions,
   encodeSafetensors,
   meanSquaredError,
   openDevice,
@@ -31,6 +32,8 @@ export interface Computed {
   readonly indices: readonly number[];
   /** The mean squared error of its reconstructions. */
   readonly mse: number;
+  /** The bytes that a training step leaves in use. */
+  readonly left: number;
 }
 
 const KEY = randomKey(42, "web");
@@ -69,18 +72,30 @@ function step(
   return { loss, gradients };
 }
 
-/** A training step, and the evaluation of a checkpoint, on a device. */
+/** How many bytes a step in a scope leaves in use. */
+function bytesLeft(model: VQVAE, optimizer: Adam, images: Tensor): number {
+  const { device } = images, before = device.liveBytes;
+  {
+    using _scope = device.scope();
+    step(model, optimizer, images, KEY);
+  }
+  return device.liveBytes - before;
+}
+
+/** Training steps, and the evaluation of a checkpoint, on a device. */
 export async function compute(
   name: DeviceName,
   checkpoint: Uint8Array<ArrayBuffer>,
+  options: DeviceOptions = {},
 ): Promise<Computed> {
-  using device = await openDevice(name);
+  using device = await openDevice(name, options);
   const images = uniform(device, [4, 12, 12, 1], KEY, -1, 1);
   using model = makeModel(device);
   const optimizer = new Adam(model.namedParameters());
   const first = step(model, optimizer, images, KEY);
   const second = step(model, optimizer, images, KEY);
   const values = await Promise.all(first.gradients.map((gradient) => gradient.floats()));
+  const left = bytesLeft(model, optimizer, images);
   model.loadStateDictionary(decodeSafetensors(checkpoint, "the checkpoint").tensors);
   const { reconstruction, quantized } = model.forward(images, { training: false, key: KEY });
   return {
@@ -89,6 +104,7 @@ export async function compute(
     gradients: values.flatMap((floats) => [...floats]),
     indices: [...await quantized.indices.integers()],
     mse: await meanSquaredError(reconstruction, images).item(),
+    left,
   };
 }
 

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { findBrowser, visit } from "../browser.ts";
 import { operationCases } from "../core/operation_cases.ts";
+import { answerWith, buildProgram, bundle } from "./bundles.ts";
 import { compute, type Computed, trainCheckpoint } from "./program.ts";
-
-const ROOT = new URL("../../", import.meta.url);
 
 /** How far the numbers of a browser may be from those of the device `reference` in Deno: nothing on the same device, whose
  * numbers are JavaScript's; else what float32 sums in another order differ by. */
@@ -15,21 +14,6 @@ const MOST_BYTES = 400_000;
 
 const folder = await Deno.makeTempDir({ prefix: "codebook-web-" });
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
-
-/** Bundles a module of the project for browsers, and gives the bytes of all that came. */
-async function bundle(module: string, out: string): Promise<number> {
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["bundle", "--quiet", "--platform", "browser", "--minify", "--code-splitting"],
-      ...["--outdir", out, module],
-    ],
-    cwd: ROOT,
-    stdin: "null",
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  const files = [...Deno.readDirSync(out)].map(({ name }) => Deno.statSync(`${out}/${name}`).size);
-  return files.reduce((sum, size) => sum + size, 0);
-}
 
 Deno.test("the whole entry is a bundle of bounded size", async () => {
   const bytes = await bundle("web.ts", `${folder}/entry`);
@@ -43,12 +27,6 @@ function close(actual: readonly number[], expected: readonly number[], tolerance
   assert.ok(furthest <= tolerance, `at most ${tolerance} apart, got ${furthest}`);
 }
 
-/** The page of a program; checks that stand on Node's assertions find those of `assert.ts`. */
-const html = (program: string) =>
-  `<!doctype html>
-<script type="importmap">{"imports": {"node:assert/strict": "/assert.js"}}</script>
-<script type="module" src="/${program}.js"></script>`;
-
 /** Opens the page of a program of this folder in a browser, and gives what the program sends back. */
 async function inBrowser(
   browser: string,
@@ -56,23 +34,16 @@ async function inBrowser(
   checkpoint?: Uint8Array<ArrayBuffer>,
 ): Promise<unknown> {
   const out = `${folder}/${program}`;
-  await bundle(`tests/web/${program}.ts`, out);
-  await bundle("tests/web/assert.ts", out);
-  await Deno.copyFile(new URL("core/cpu/kernels.wasm", ROOT), `${out}/kernels.wasm`);
+  await buildProgram(program, out);
   const { promise, resolve } = Promise.withResolvers<string>();
   await using server = Deno.serve({ port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
-    const typed = (body: BodyInit, type: string) =>
-      new Response(body, { headers: { "content-type": type } });
-    if (pathname === "/") return typed(html(program), "text/html");
     if (pathname === "/checkpoint.safetensors") return new Response(checkpoint);
     if (pathname === "/result") {
       resolve(await request.text());
       return new Response();
     }
-    const file = await Deno.readFile(`${out}${pathname}`).catch(() => undefined);
-    if (file === undefined) return new Response(null, { status: 404 });
-    return typed(file, pathname.endsWith(".wasm") ? "application/wasm" : "text/javascript");
+    return await answerWith(program, out, pathname);
   });
   const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
   const page = `http://localhost:${server.addr.port}/`;
@@ -98,6 +69,7 @@ if (browser !== undefined) {
       close([found.mse], [deno.mse], TOLERANCE[name]);
       assert.deepEqual(found.indices, deno.indices);
       assert.ok(new Set(found.indices).size > 1, "several codes are chosen");
+      assert.equal(found.left, 0, "bytes in use after a step");
     });
   }
 

@@ -25,11 +25,14 @@ const SPINS: i32 = 2000;
 export let scratch: usize = 0;
 
 let threads: i32 = 1;
+let mayBlock: bool = true;
 
-/** Gives this thread its scratch memory, the slot-th of those that begin at `address`. */
-export function enter(slot: i32, address: usize, threadCount: i32): void {
+/** Gives this thread its scratch memory, the slot-th of those that begin at `address`. The main thread of a web page must
+ * not block: it spins until a job is done. */
+export function enter(slot: i32, address: usize, threadCount: i32, blocks: bool): void {
   scratch = address + <usize> slot * SCRATCH_BYTES;
   threads = threadCount;
+  mayBlock = blocks;
 }
 
 /** Bytes of scratch memory a thread, for the host to reserve. */
@@ -86,7 +89,7 @@ function settle(): void {
   while (true) {
     const pending = atomic.load<i32>(PENDING);
     if (pending == 0) break;
-    atomic.wait<i32>(PENDING, pending, -1);
+    if (mayBlock) atomic.wait<i32>(PENDING, pending, -1);
   }
   if (atomic.load<i32>(FAILED) != 0) unreachable();
 }
