@@ -1,5 +1,5 @@
-/** Codebook in a browser: tensors, layers, quantisers and models on the devices `webgpu`, `cpu` (one thread) and
- * `reference`, and checkpoints from bytes. Nothing here reads files, environments or processes.
+/** Codebook in a browser: tensors, layers, quantisers and models on the devices `webgpu`, `cpu` and `reference`,
+ * and checkpoints from bytes. Nothing here reads files, environments or processes.
  *
  * ```sh
  * deno bundle --platform browser --minify --outdir site main.ts     # or any bundler, from npx jsr add @codebook/codebook
@@ -17,7 +17,8 @@
  * ```
  *
  * `cpu` fetches its kernels, `core/cpu/kernels.wasm` of this package, from beside the bundle, and needs a browser with
- * shared memory.
+ * shared memory. It has a thread per core where the page is cross-origin isolated: where its server sends
+ * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`. Elsewhere it has one thread.
  *
  * @module
  */

@@ -31,18 +31,23 @@ export function askedDevice(): DeviceChoice {
 
 const WORDS: Readonly<Record<Device["name"], string>> = {
   webgpu: "with WebGPU",
-  cpu: "on the CPU, with WebAssembly on one thread",
+  cpu: "on the CPU",
   reference: "in plain JavaScript, which is slow",
 };
 
 /** Says where the page computes, and why it is not the expected device, if so. */
 function wordsOf(asked: DeviceChoice, { name, description }: Device): string {
-  const adapter = name === "webgpu" ? ` on ${description.replace("webgpu: ", "")}` : "";
-  const where = `Computing ${WORDS[name]}${adapter}.`;
+  const where = `Computing ${WORDS[name]}${detailsOf(name, description)}.`;
   if (name === asked || name === "webgpu") return where;
   if (asked !== "auto") return `Computing ${WORDS[asked]} is not possible here. ${where}`;
   const { gpu } = navigator as { readonly gpu?: unknown };
   return `${gpu === undefined ? "There is no WebGPU here." : "WebGPU finds no GPU here."} ${where}`;
+}
+
+/** The GPU, or the number of threads. */
+function detailsOf(name: Device["name"], description: string): string {
+  const words = description.replace(`${name}: `, "");
+  return { webgpu: ` on ${words}`, cpu: `, with ${words}`, reference: "" }[name];
 }
 
 /** Runs tasks on a device one after another. Their scopes would interfere if they overlapped. */

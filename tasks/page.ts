@@ -33,7 +33,7 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: "application/wasm",
 };
 
-/** Some browsers allow shared memory, which the device `cpu` needs, only with these headers. */
+/** The device `cpu` has several threads only with these headers, and some browsers run it only with them. */
 const ISOLATED = {
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",

@@ -51,6 +51,15 @@ async function used(visit: Visit): Promise<readonly number[]> {
   return (await visit.texts(".used")).map(Number);
 }
 
+/** Makes the first training step, and gives what the page shows of it. */
+async function firstStep(visit: Visit): Promise<unknown> {
+  assert.equal(await visit.text("#steps"), "0");
+  await visit.page.click("#step");
+  await visit.until(`document.querySelector("#steps").value === "1"`);
+  const digits = ["left", "right"].map((side) => visit.pixels(`#${side} .strip canvas:last-child`));
+  return [await used(visit), await visit.texts(".error"), await Promise.all(digits)];
+}
+
 /** Generates a digit and returns its codes. */
 async function generate(visit: Visit, digit: string): Promise<readonly string[]> {
   const { page } = visit;
@@ -126,20 +135,19 @@ if (site !== undefined) {
   });
 
   Deno.test("on a phone without WebGPU everything works, on the CPU, and nothing is too wide", async () => {
-    const before = "delete Navigator.prototype.gpu";
+    const before = `delete Navigator.prototype.gpu;
+      Object.defineProperty(Navigator.prototype, "hardwareConcurrency", { get: () => 2 })`;
     await using visit = await site.visit({ width: 375, before });
     const { page } = visit;
     assert.equal(
       await visit.text("#device"),
-      "There is no WebGPU here. Computing on the CPU, with WebAssembly on one thread.",
+      "There is no WebGPU here. Computing on the CPU, with WebAssembly SIMD on 2 threads.",
     );
     await visit.checkWidth();
     await drawAndChange(visit);
 
-    assert.equal(await visit.text("#steps"), "0");
     for (const side of ["left", "right"]) assert.ok(await visit.marked(`#${side} .arena`) > 0.01);
-    await page.click("#step");
-    await visit.until(`document.querySelector("#steps").value === "1"`);
+    const shown = await firstStep(visit);
     await page.click("#train");
     await visit.until(`Number(document.querySelector("#steps").value) >= 160`);
     await page.click("#train");
@@ -168,6 +176,11 @@ if (site !== undefined) {
     assert.ok(difference(await firstGuess(visit, "8"), guess) > 5, "another makes another");
     await visit.checkWidth();
     assert.deepEqual(visit.errors, []);
+
+    await using plain = await site.visit({ width: 375, before, isolated: false });
+    assert.match(await plain.text("#device"), /on the CPU, with WebAssembly SIMD on 1 thread\.$/);
+    assert.deepEqual(await firstStep(plain), shown, "one thread computes the same");
+    assert.deepEqual(plain.errors, []);
   });
 
   Deno.test("with WebGPU every part works, by the keyboard alone", async () => {

@@ -14,6 +14,20 @@ export interface VisitOptions {
   readonly flags?: readonly string[];
   /** A script to run before those of the page. */
   readonly before?: string;
+  /** Whether the server sends the headers that isolate the page, as `deno task page --serve` does. */
+  readonly isolated?: boolean;
+}
+
+/** Serves what another server does with no header but the type, as any web server can. */
+function servePlainly({ addr }: Deno.HttpServer<Deno.NetAddr>): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ port: 0, hostname: "localhost", onListen() {} }, async (request) => {
+    const { pathname } = new URL(request.url);
+    const { status, headers, body } = await fetch(`http://localhost:${addr.port}${pathname}`);
+    return new Response(body, {
+      status,
+      headers: { "content-type": headers.get("content-type") ?? "text/plain" },
+    });
+  });
 }
 
 /** A local server with the built page, and the path of the browser. */
@@ -21,11 +35,13 @@ export class Site implements AsyncDisposable {
   readonly #browser: string;
   readonly #folder: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #plain: Deno.HttpServer<Deno.NetAddr>;
 
   private constructor(browser: string, folder: string) {
     this.#browser = browser;
     this.#folder = folder;
     this.#server = servePage(folder, { port: 0, hostname: "localhost", onListen() {} });
+    this.#plain = servePlainly(this.#server);
   }
 
   /** Builds and serves the page, if there is a browser. */
@@ -45,7 +61,7 @@ export class Site implements AsyncDisposable {
 
   /** Opens the page and waits until its parts are ready or have failed. */
   async visit(
-    { query = "", width = 1180, flags = [], before }: VisitOptions = {},
+    { query = "", width = 1180, flags = [], before, isolated = true }: VisitOptions = {},
   ): Promise<Visit> {
     const browser = await launch({
       executablePath: this.#browser,
@@ -56,7 +72,8 @@ export class Site implements AsyncDisposable {
     page.setDefaultTimeout(120_000);
     const visit = new Visit(browser, page);
     if (before !== undefined) await page.evaluateOnNewDocument(before);
-    await page.goto(`http://localhost:${this.#server.addr.port}/${query}`);
+    const { addr } = isolated ? this.#server : this.#plain;
+    await page.goto(`http://localhost:${addr.port}/${query}`);
     for (const part of ["draw", "collapse", "generate"]) {
       await page.waitForSelector(`#${part}:not([data-state="loading"])`);
     }
@@ -65,6 +82,7 @@ export class Site implements AsyncDisposable {
 
   /** Stops serving and removes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#plain.shutdown();
     await this.#server.shutdown();
     await Deno.remove(this.#folder, { recursive: true });
   }
