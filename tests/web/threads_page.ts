@@ -1,5 +1,7 @@
 /** The program of the page that the tests of threads in a browser open: functions that they call. */
 import type { HostArray } from "../../core/backend.ts";
+import { CpuMemory } from "../../core/cpu/memory.ts";
+import { startMachine } from "../../core/cpu/threads.ts";
 import { openDevice } from "../../core/device.ts";
 import type { Attributes, OperationName } from "../../core/ops.ts";
 import { forward, type Row } from "../core/check_operation.ts";
@@ -48,4 +50,22 @@ async function compare(
   return { names, different };
 }
 
-Object.assign(globalThis, { describe, train, compare });
+/** What comes of a kernel of two tasks, of one whose second task traps beyond the end of the memory, and of one more. */
+async function trap(): Promise<readonly string[]> {
+  const memory = new CpuMemory(), machine = await startMachine(memory, 2);
+  const room = memory.allocate(200_000).address, end = memory.memory.buffer.byteLength;
+  const fill = (address: number) => {
+    machine.describe([address, machine.exports.jobAddress() + 40, 1, 0, 1, 0, 0, 32_768, 4, 0]);
+    try {
+      machine.exports.move();
+      return "ran";
+    } catch (error) {
+      return error instanceof WebAssembly.RuntimeError ? "trapped" : String(error);
+    }
+  };
+  const came = [room, end - 100_004, room].map(fill);
+  machine.close();
+  return came;
+}
+
+Object.assign(globalThis, { describe, train, compare, trap });

@@ -75,6 +75,13 @@ if (name !== undefined) {
     assert.deepEqual([started, ended], [2, 2]);
   });
 
+  Deno.test("in an isolated page a kernel that traps throws, as every later one does, and nothing waits", async () => {
+    await using visit = await open(ISOLATED);
+    for (let times = 0; times < 5; times++) { // The main thread's task or the worker's.
+      assert.deepEqual(await visit.page.evaluate("trap()"), ["ran", "trapped", "trapped"]);
+    }
+  });
+
   Deno.test("a page that is not isolated has one thread, and says what more need", async () => {
     await using visit = await open({});
     const { page } = visit;
