@@ -3,6 +3,7 @@ import { withoutGradients } from "../core/execute.ts";
 import { argmax } from "../core/functions/reductions.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import type { Images } from "./images.ts";
 
 /** A classifier of images, such as the result of `trainDigitClassifier`. */
@@ -26,6 +27,7 @@ const BATCH = 256;
  * ```
  * @param device the classifier's device
  * @param asked the requested class of each image, `[count]`
+ * @param replicas the processes that classify the images together, each some batches
  * @returns in [0, 1]
  * @throws {TypeError} the number of classes is not the number of images, or the values do not match the shape
  * @throws {RangeError} there is no image, or a requested class does not exist
@@ -35,6 +37,7 @@ export async function classShare(
   classifier: Classifier,
   { values, shape: [count, ...imageShape] }: Images,
   asked: Int32Array,
+  replicas: Replicas = SINGLE,
 ): Promise<number> {
   const size = sizeOf(imageShape);
   if (count < 1) {
@@ -50,7 +53,7 @@ export async function classShare(
     );
   }
   let right = 0;
-  for (let start = 0; start < count; start += BATCH) {
+  for (let start = replicas.rank * BATCH; start < count; start += replicas.count * BATCH) {
     using _scope = device.scope();
     const end = Math.min(count, start + BATCH);
     const batch = new Float32Array(values.subarray(start * size, end * size));
@@ -70,5 +73,8 @@ export async function classShare(
     const guesses = await argmax(logits).integers();
     guesses.forEach((guess, at) => right += guess === wanted[at] ? 1 : 0);
   }
-  return right / count;
+  replicas.wait("for the classes");
+  using _scope = device.scope();
+  const [total] = await replicas.sum(device.tensor(Int32Array.of(right), [1])).integers();
+  return total / count;
 }

@@ -40,6 +40,10 @@ export interface Replicas {
    * @throws {TypeError} it is a scalar
    */
   gather(x: Tensor): Tensor;
+  /** Waits until every rank has come to this call, however late one is.
+   * @param purpose what the ranks wait for, for error messages: `for the images`
+   */
+  wait(purpose: string): void;
 }
 
 /** A single process: every sum is its own input. */
@@ -49,6 +53,7 @@ export const SINGLE: Replicas = {
   sum: (x) => x,
   sumAll: (tensors) => tensors,
   gather: (x) => x,
+  wait: () => {},
 };
 
 /** The mean over all ranks, elementwise; gradients pass.

@@ -26,7 +26,13 @@ import {
 } from "./cached_encodings.ts";
 import { gridOf } from "./code_stage.ts";
 import { CodeStatistics } from "./code_statistics.ts";
-import { type Generated, type GenerateRequest, Generator, type Given } from "./generator.ts";
+import {
+  type Drawing,
+  type DrawnPart,
+  type GenerateRequest,
+  Generator,
+  type Given,
+} from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
@@ -149,7 +155,7 @@ interface CodesProtocol extends MeasuredImages {
 
 /** The number of sample images after an epoch. */
 const SAMPLES = 32;
-/** How many images are generated or encoded at once. */
+/** How many images are encoded at once. */
 const BATCH = 64;
 
 /** The codes of images. */
@@ -388,42 +394,35 @@ export abstract class CodeGenerator<
     };
   }
 
-  /** Generates images.
+  /** Checks a request, and returns how its images are drawn.
    * @throws {RangeError} the settings do not fit the model, a class or code does not exist, or guidance is requested
    * from a model that always saw the class in training
    */
-  async generate(device: Device, request: GenerateRequest): Promise<Generated> {
-    const { count, batchSize = BATCH, trace, onProgress, signal } = request;
-    const { stage1, dataset } = this.#options, { codeShape } = this;
+  protected override plan(device: Device, request: GenerateRequest): Drawing {
+    const { key, signal } = request;
+    const { stage1, dataset: { imageShape } } = this.#options, { codeShape } = this;
     const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
     this.checkLabels(request);
     this.#checkGuidance(request, settings);
     const given = this.#given(request);
-    const positions = sizeOf(codeShape), imageSize = sizeOf(dataset.imageShape);
-    const images = new Float32Array(count * imageSize), codes = new Int32Array(count * positions);
-    for (let first = 0; first < count; first += batchSize) {
-      const own = Math.min(batchSize, count - first);
-      const drawn = await this.draw(device, {
-        count: own,
+    const positions = sizeOf(codeShape);
+    const draw = async ({ first, count, onShare }: DrawnPart) => {
+      const codes = await this.draw(device, {
+        count,
         first,
-        key: request.key,
-        labels: this.#labels(request, settings, first, own),
-        given: given?.subarray(first * positions, (first + own) * positions),
+        key,
+        labels: this.#labels(request, settings, first, count),
+        given: given?.subarray(first * positions, (first + count) * positions),
         settings,
-        onShare: async (share, sofar) => {
-          onProgress?.(Math.floor(first + share * own), count);
-          if (first === 0) await trace?.add(share, () => this.#unfinished(device, sofar));
-        },
+        onShare: (share, sofar) => onShare(share, () => this.#unfinished(device, sofar)),
         signal,
       });
-      codes.set(drawn, first * positions);
       using _scope = device.scope();
-      const decoded = stage1.decode(device.tensor(drawn, [own, ...codeShape]));
-      images.set(await decoded.floats(), first * imageSize);
-      onProgress?.(first + own, count);
-    }
-    return { images, codes, codeShape };
+      const decoded = stage1.decode(device.tensor(codes, [count, ...codeShape]));
+      return { images: await decoded.floats(), codes };
+    };
+    return { imageShape, codeShape, draw };
   }
 
   /** Decodes images whose codes are not all drawn yet (−1). Pixels of missing codes are grey. If codes describe whole
@@ -483,12 +482,16 @@ export abstract class CodeGenerator<
   }
 
   /** Draws sample images. If there are classes, the images take each class in turn. */
-  override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
+  override async samples(
+    device: Device,
+    { key, replicas }: Context,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const { classes } = this;
     const labels = classes === 0
       ? undefined
       : Int32Array.from({ length: SAMPLES }, (_, image) => image % classes);
-    const { images } = await this.generate(device, { count: SAMPLES, key, labels, settings: {} });
+    const request = { count: SAMPLES, key, labels, settings: {}, replicas };
+    const { images } = await this.generate(device, request);
     return drawImages(images, [SAMPLES, ...this.#options.dataset.imageShape]);
   }
 

@@ -18,6 +18,7 @@ import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
 import { type Cache, CachedEncodings, type CachePlace } from "./cached_encodings.ts";
+import { gridOf } from "./code_stage.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
   addNoise,
@@ -27,7 +28,7 @@ import {
 } from "./diffusion/prediction.ts";
 import { DIFFUSION_SAMPLING, type DiffusionSampling } from "./diffusion/sampling.ts";
 import type { NoiseSchedule } from "./diffusion/schedule.ts";
-import { type Generated, type GenerateRequest, Generator } from "./generator.ts";
+import { type Drawing, type DrawnPart, type GenerateRequest, Generator } from "./generator.ts";
 import { drawImages } from "./image_grid.ts";
 import { inOrder, type MeasuredBatch } from "./measured_parts.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
@@ -64,7 +65,7 @@ export interface DiffusionOptions extends UpdateOptions {
 
 /** The largest number of training images from which the latents' statistics are measured. */
 const MEASURED = 1024;
-/** How many images are generated at once by default. */
+/** How many images are encoded at once. */
 const BATCH = 64;
 /** The number of sample images after an epoch. */
 const SHOWN = 16;
@@ -258,68 +259,53 @@ export class DiffusionObjective extends Generator {
   }
 
   /** Draws sixteen images in few steps. If the network has classes, the images take each class in turn. */
-  override async samples(device: Device, { key }: Context): Promise<Uint8Array<ArrayBuffer>> {
+  override async samples(
+    device: Device,
+    { key, replicas }: Context,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const { dataset, preview } = this.#options, { classes } = this;
     const labels = classes === 0
       ? undefined
       : Int32Array.from({ length: SHOWN }, (_, i) => i % classes);
-    const request = { count: SHOWN, key, labels, settings: { ...preview } };
+    const request = { count: SHOWN, key, labels, settings: { ...preview }, replicas };
     const { images } = await this.generate(device, request);
     return drawImages(images, [SHOWN, ...dataset.imageShape]);
   }
 
-  /** Generates images. If the model has classes and the request has no labels, each image gets a random class.
+  /** Checks a request, and returns how its images are drawn. If the model has classes and the request has no labels,
+   * each image gets a random class.
    * @throws {RangeError} there are more steps than timesteps, a class does not exist, the model was not trained for
    * guidance, or a part of the images is given
    */
-  async generate(device: Device, request: GenerateRequest): Promise<Generated> {
+  protected override plan(device: Device, request: GenerateRequest): Drawing {
     const settings = readSettings(DIFFUSION_SAMPLING, request.settings, "sample");
     if (request.given !== undefined) {
       throw new RangeError(
         "Cannot complete images: a generator of codes is needed, got a diffusion model",
       );
     }
-    const { count, key, batchSize = BATCH, trace, onProgress, signal } = request;
-    const { schedule, prediction, stage1 } = this.#options;
+    const { count: all, key, signal } = request;
+    const { schedule, prediction, stage1, dataset: { imageShape } } = this.#options;
     this.checkLabels(request);
     this.#checkGuidance(settings.guidance);
     const steps = schedule.walk(settings.steps).length;
     const sampler = createSampler(settings), shape = this.#sampleShape;
-    const labels = request.labels ?? this.#anyLabels(count, key);
-    const images: Float32Array<ArrayBuffer>[] = [], codes: Int32Array<ArrayBuffer>[] = [];
-    let codeShape: Shape | undefined;
-    for (let first = 0; first < count; first += batchSize) {
+    const labels = request.labels ?? this.#anyLabels(all, key);
+    const draw = async ({ first, count, onShare }: DrawnPart) => {
       using _scope = device.scope();
-      const range = { first, count: Math.min(batchSize, count - first) };
-      const predict = this.#predictor(
-        device,
-        labels?.subarray(first, first + range.count),
-        settings,
-      );
+      const predict = this.#predictor(device, labels?.subarray(first, first + count), settings);
       const drawn = await sample(device, {
-        ...{ ...range, shape, key, steps, schedule, prediction, sampler, predict },
+        ...{ first, count, shape, key, steps, schedule, prediction, sampler, predict },
         clip: stage1 === undefined,
         onStep: async (taken, original) => {
           signal?.throwIfAborted();
-          onProgress?.(first * steps + taken * range.count, count * steps);
-          if (first === 0) {
-            await trace?.add(
-              taken / steps,
-              async () => await this.#decode(original).images.floats(),
-            );
-          }
+          await onShare(taken / steps, async () => await this.#decode(original).images.floats());
         },
       });
-      const made = this.#decode(drawn);
-      images.push(await made.images.floats());
-      if (made.indices === undefined) continue;
-      codeShape = made.indices.shape.slice(1);
-      codes.push(await made.indices.integers());
-    }
-    return {
-      images: joined(Float32Array, images),
-      ...codeShape && { codes: joined(Int32Array, codes), codeShape },
+      const { images, indices } = this.#decode(drawn);
+      return { images: await images.floats(), codes: await indices?.integers() };
     };
+    return { imageShape, codeShape: this.#codeShape, draw };
   }
 
   /** The prediction of the network for noisy images, and its target. */
@@ -406,10 +392,15 @@ export class DiffusionObjective extends Generator {
 
   /** The shape of the diffusion's data for one image. */
   get #sampleShape(): Shape {
-    const { stage1, dataset: { imageShape } } = this.#options, { latents } = this.model;
-    if (stage1 === undefined || latents === undefined) return imageShape;
-    const [height, width] = imageShape;
-    return [height / stage1.downsampling, width / stage1.downsampling, latents.channels];
+    const { stage1, dataset } = this.#options, { latents } = this.model;
+    if (stage1 === undefined || latents === undefined) return dataset.imageShape;
+    return [...gridOf(stage1, dataset), latents.channels];
+  }
+
+  /** The shape of an image's codes, if the diffusion runs on latents. */
+  get #codeShape(): Shape | undefined {
+    const { stage1, dataset } = this.#options;
+    return stage1?.codeShape(...gridOf(stage1, dataset));
   }
 
   /** The features of some training images, spread evenly over the set. */

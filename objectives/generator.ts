@@ -1,6 +1,9 @@
 /** Objectives whose model generates images. */
 import type { RandomKey } from "../core/random.ts";
+import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
+import { joinParts, ownRows, type Rows, workTogether } from "./gather_rows.ts";
 import { Objective } from "./objective.ts";
 import type { Trace } from "./trace.ts";
 
@@ -24,14 +27,17 @@ export interface GenerateRequest {
   readonly settings: Readonly<Record<string, unknown>>;
   /** For a generator of codes: the known part of the images. Only the rest is generated. */
   readonly given?: Given;
-  /** The largest number of images generated at once; by default 64. */
+  /** The largest number of images generated at once, by all processes together; by default 64. */
   readonly batchSize?: number;
-  /** Collects intermediate images of the first batch. */
+  /** Collects intermediate images of the first batch. The first process then generates this batch alone. */
   readonly trace?: Trace;
-  /** Called with the amount that is done and the total. */
+  /** Called with the number of images that are done, unfinished ones by their share, and the total. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
+  /** The processes that generate the images together, all with the same request. Each generates an equal part of every
+   * batch, and gets the images of all. By default, this process generates all of them. */
+  readonly replicas?: Replicas;
 }
 
 /** The result of `generate`. */
@@ -44,15 +50,78 @@ export interface Generated {
   readonly codeShape?: readonly number[];
 }
 
+/** Some images of a request. */
+export interface DrawnPart extends Rows {
+  /** Called with the finished share, and a function that returns the images as they are now, `[count, height, width,
+   * channels]`. */
+  readonly onShare: (
+    share: number,
+    images: () => Promise<Float32Array<ArrayBuffer>>,
+  ) => Promise<void>;
+}
+
+/** How the images of a request are drawn. */
+export interface Drawing {
+  /** `[height, width, channels]`. */
+  readonly imageShape: Shape;
+  /** The shape of an image's codes, if the generator has codes. */
+  readonly codeShape?: Shape;
+  /** Draws some of the images, and their codes if there is a `codeShape`. */
+  draw(part: DrawnPart): Promise<Pick<Generated, "images" | "codes">>;
+}
+
+/** The number of images generated at once by default. */
+const BATCH = 64;
+
 /** An objective that trains a generator. */
 export abstract class Generator extends Objective {
   /** The number of classes that the model is conditioned on; 0 without classes. */
   abstract readonly classes: number;
 
+  /** Checks a request, and returns how its images are drawn.
+   * @throws {RangeError} as `generate`
+   */
+  protected abstract plan(device: Device, request: GenerateRequest): Drawing;
+
+  /** Several processes can draw the samples together. */
+  override get drawsParts(): boolean {
+    return true;
+  }
+
   /** Generates images. All random numbers come from the request's key.
    * @throws {RangeError} the settings do not fit the model, or a class does not exist
    */
-  abstract generate(device: Device, request: GenerateRequest): Promise<Generated>;
+  async generate(device: Device, request: GenerateRequest): Promise<Generated> {
+    const { count, batchSize = BATCH, trace, onProgress, signal, replicas = SINGLE } = request;
+    const drawing = this.plan(device, request), { imageShape, codeShape } = drawing;
+    const images = new Float32Array(count * sizeOf(imageShape));
+    const codes = codeShape && new Int32Array(count * sizeOf(codeShape));
+    let told = 0;
+    const tell = (done: number) => {
+      if (done > told) onProgress?.(told = done, count);
+    };
+    for (let first = 0; first < count; first += batchSize) {
+      const batch = { first, count: Math.min(batchSize, count - first) };
+      const traced = first === 0 ? trace : undefined;
+      const own = traced === undefined ? ownRows(batch, replicas) : onFirst(batch, replicas);
+      await workTogether(device, replicas, async () => {
+        if (own.count === 0) return;
+        const drawn = await drawing.draw({
+          ...own,
+          onShare: async (share, images) => {
+            tell(first + share * batch.count);
+            await traced?.add(share, images);
+          },
+        });
+        rowsOf(images, own, count).set(drawn.images);
+        if (codes !== undefined) rowsOf(codes, own, count).set(drawn.codes!);
+      }, signal);
+      await joinParts(device, rowsOf(images, batch, count), replicas);
+      if (codes !== undefined) await joinParts(device, rowsOf(codes, batch, count), replicas);
+      tell(first + batch.count);
+    }
+    return { images, ...codes && { codes, codeShape } };
+  }
 
   /** Rejects labels that the model does not have, and a number of labels that differs from the number of images.
    * @throws {RangeError} as `generate`
@@ -71,4 +140,19 @@ export abstract class Generator extends Objective {
     if (wrong === undefined) return;
     throw new RangeError(`Cannot sample: a class must be in [0, ${this.classes}), got ${wrong}`);
   }
+}
+
+/** A batch of which the first rank has all rows. */
+function onFirst(batch: Rows, { rank }: Replicas): Rows {
+  return rank === 0 ? batch : { ...batch, count: 0 };
+}
+
+/** The values of some of `total` rows. */
+function rowsOf<A extends Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
+  values: A,
+  { first, count }: Rows,
+  total: number,
+): A {
+  const size = values.length / total;
+  return values.subarray(first * size, (first + count) * size) as A;
 }

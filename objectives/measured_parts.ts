@@ -1,14 +1,10 @@
 /** Combines the measurements of several processes. */
 import type { Device } from "../core/tensor.ts";
 import { type Replicas, SINGLE } from "../nn/replicas.ts";
+import { joinParts, type Rows, sumOfAll } from "./gather_rows.ts";
 
 /** A batch of measured images. */
-export interface MeasuredBatch {
-  /** The position of the first one among all images. */
-  readonly first: number;
-  /** How many images. */
-  readonly count: number;
-}
+export type MeasuredBatch = Rows;
 
 /** The values of all images, in the order of the images, on every rank.
  *
@@ -22,6 +18,7 @@ export interface MeasuredBatch {
  * ```
  * @param own the values of this rank's batches, one batch after another
  * @param batches this rank's batches; every image belongs to the batch of one rank
+ * @param width how many values an image has
  * @throws {RangeError} no rank has an image
  */
 export async function inOrder(
@@ -29,9 +26,10 @@ export async function inOrder(
   own: Float32Array<ArrayBuffer>,
   batches: readonly MeasuredBatch[],
   replicas: Replicas = SINGLE,
+  width = 1,
 ): Promise<Float32Array<ArrayBuffer>> {
-  using _scope = device.scope();
-  const [total] = await replicas.sum(device.tensor(Int32Array.of(own.length), [1])).integers();
+  replicas.wait("for the measured images");
+  const total = width * await sumOfAll(device, own.length / width, replicas);
   if (total === 0) {
     throw new RangeError("Cannot evaluate: at least one batch is needed, got none");
   }
@@ -39,8 +37,10 @@ export async function inOrder(
   const all = new Float32Array(total);
   let taken = 0;
   for (const { first, count } of batches) {
-    all.set(own.subarray(taken, taken + count), first);
-    taken += count;
+    const values = own.subarray(taken, taken + count * width);
+    all.set(values, first * width);
+    taken += values.length;
   }
-  return await replicas.sum(device.tensor(all, [total])).floats();
+  await joinParts(device, all, replicas);
+  return all;
 }

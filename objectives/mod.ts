@@ -3,6 +3,7 @@
  * @module
  */
 export * from "./objective.ts";
+export type { Rows } from "./gather_rows.ts";
 export * from "./generator.ts";
 export * from "./trace.ts";
 export type { ObjectiveConfig, ObjectiveNeeds } from "./kind.ts";

@@ -133,7 +133,13 @@ export abstract class Objective extends Module {
   /** Called at the end of an epoch. By default it does nothing. */
   endEpoch(): void {}
 
-  /** Draws samples to look at after an epoch, as a PNG. By default it draws nothing. */
+  /** Whether several processes can draw the samples together. By default the first one draws them alone. */
+  get drawsParts(): boolean {
+    return false;
+  }
+
+  /** Draws samples to look at after an epoch, as a PNG. By default it draws nothing. If `context.replicas` is given,
+   * these processes draw them together, and each returns the same. */
   samples(_device: Device, _context: Context): Promise<Uint8Array<ArrayBuffer> | undefined> {
     return Promise.resolve(undefined);
   }

@@ -26,6 +26,9 @@ import {
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
 import { constructModel, restoreModel, WEIGHTS } from "../training/construct.ts";
+import type { Communicator } from "../training/distributed/communicator.ts";
+import { awaitTurnToFail } from "../training/distributed/mpi.ts";
+import { SingleCommunicator } from "../training/distributed/single.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
@@ -45,6 +48,7 @@ import { showHelp } from "./help.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
 import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
+import { checkSameSettings, openRanks, outputOf, RANK_OPTIONS, shareDevice } from "./ranks.ts";
 
 const OPTIONS = z.strictObject({
   checkpoint: z.string().min(1).default("last")
@@ -90,6 +94,7 @@ const OPTIONS = z.strictObject({
     .describe(
       "precision of the layers, also in the metrics' networks; none: as the run was trained",
     ),
+  ...RANK_OPTIONS,
   json: z.boolean().default(false)
     .describe("prints the numbers as the last line of stdout, everything else on stderr"),
 });
@@ -136,8 +141,22 @@ const USUAL_OF_RUN = "ssim", USUAL_OF_IMAGES = "mse,mae,psnr,ssim";
 
 /** Runs the task and returns the exit code.
  * @param args the command line arguments
+ * @param communicator connects the processes that evaluate together, which all call this; by default, it is opened as
+ * the arguments say
  */
-export async function main(args: readonly string[]): Promise<number> {
+export async function main(
+  args: readonly string[],
+  communicator?: Communicator,
+): Promise<number> {
+  try {
+    return await run(args, communicator);
+  } catch (error) {
+    awaitTurnToFail();
+    throw error;
+  }
+}
+
+async function run(args: readonly string[], given: Communicator | undefined): Promise<number> {
   const wantsFolders = args.some((arg) => arg === "--images" || arg === "--images=true");
   const line = readCommandLine(args, wantsFolders ? FOLDERS : COMMAND);
   if (line.help !== undefined) {
@@ -151,9 +170,24 @@ export async function main(args: readonly string[]): Promise<number> {
       "Cannot evaluate: --open must be given with a run and its report, got neither",
     );
   }
-  if (options.images) return await evaluateFolders(operands.A, operands.B, options);
-  const code = await evaluateFolder(new RunFolder(operands.RUN), options, line.settings);
-  if (options.open) {
+  if (options.images) {
+    if (options.distributed === "none") {
+      return await evaluateFolders(operands.A, operands.B, options);
+    }
+    throw new UsageError(
+      "Cannot evaluate: --distributed mpi must be given with a run, got two folders of images",
+    );
+  }
+  const communicator = given ?? openRanks(options, line.options);
+  asUsage(() => {
+    const settings = { path: operands.RUN, ...options, ...line.settings };
+    checkSameSettings(settings, communicator, "evaluate");
+  });
+  const folder = new RunFolder(operands.RUN);
+  const code = await evaluateFolder(folder, options, line.settings, communicator);
+  communicator.barrier("for the report", Infinity);
+  if (given === undefined) communicator[Symbol.dispose](); // Not after an error: that is to be told.
+  if (options.open && communicator.rank === 0) {
     await openPage(join(operands.RUN, "report.html"), new Output(options.json));
   }
   return code;
@@ -163,6 +197,7 @@ async function evaluateFolder(
   folder: RunFolder,
   options: Options,
   settings: CommandLine["settings"],
+  communicator: Communicator,
 ): Promise<number> {
   if (await folder.state() === "empty") {
     throw new Error(`Cannot evaluate ${folder.path}: the folder must hold a run, got none`);
@@ -172,21 +207,23 @@ async function evaluateFolder(
   const flags = { ...data === undefined ? {} : { data }, cpu: librariesOf(options) };
   const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
   if (Object.keys(sampling).length > 0) readSampling(config.objective.type, sampling);
+  const output = outputOf(communicator, options);
   if (isGenerator(config.objective.type)) {
-    using device = await openDeviceOf(config, options);
-    return await evaluateGeneratorRun(folder.path, device, new Output(options.json), {
+    using device = await openDeviceOf(config, options, communicator);
+    return await evaluateGeneratorRun(folder.path, device, output, {
       ...options,
       sampling: readSampling(config.objective.type, sampling),
       metricsWeights: options["metrics.weights"],
+      communicator,
     });
   }
+  if (communicator.rank > 0) return 0; // The first process measures a first stage alone.
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
   checkIdentity(path, checkpoint.identity, identityOf(config));
   checkFinite(path, checkpoint);
 
-  const output = new Output(options.json);
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
   using device = await openDeviceOf(config, options);
   output.say(`evaluating ${path} on ${device.description}`);
@@ -219,7 +256,7 @@ async function evaluateFolder(
       output.say(`${cause.message}; the report has no curves`);
       return [];
     });
-    const devices = await devicesOf(folder.path, device, output);
+    const devices = await devicesOf(folder.path, device.description, output);
     const report = drawReport({ title, config, records, evaluation: evaluated, devices });
     await folder.writeEvaluation(readyForJson(result), report);
   }
@@ -240,14 +277,22 @@ function exitCode(unmeasured: readonly Unmeasured[]): number {
   return unmeasured.length === 0 ? 0 : 2;
 }
 
-/** Opens the device that trained the run, or the one given on the command line. */
-async function openDeviceOf(config: Config, options: Options): Promise<Device> {
-  const { threads, blas, dnn } = config.cpu;
-  const { "cpu.threads": wanted, device, precision } = options;
+/** Opens the device that trained the run, or the one given on the command line.
+ * @param communicator connects the processes that use theirs together, which all call this; by default there is one
+ */
+async function openDeviceOf(
+  config: Config,
+  options: Options,
+  communicator: Communicator = new SingleCommunicator(),
+): Promise<Device> {
+  const { blas, dnn } = config.cpu, { precision } = options;
+  const { device, threads } = shareDevice(
+    { device: options.device, threads: options["cpu.threads"] ?? config.cpu.threads ?? undefined },
+    communicator,
+    "evaluate",
+  );
   return await openDevice(device, {
-    blas,
-    dnn,
-    threads: wanted ?? threads ?? undefined,
+    ...{ blas, dnn, threads },
     precision: precision ?? config.precision,
   }).catch((cause: Error) => {
     if (precision !== null || config.precision === "float32") throw cause;

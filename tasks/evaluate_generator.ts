@@ -14,6 +14,8 @@ import type { RunDevices } from "../reports/settings_table.ts";
 import { trainOnClasses } from "../training/learnt_features.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { readRunCosts } from "../training/run_files.ts";
+import type { Communicator } from "../training/distributed/communicator.ts";
+import { replicasOver } from "../training/distributed/replicas.ts";
 import { openGenerator } from "../training/open_generator.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { ImageProgress } from "./image_progress.ts";
@@ -34,6 +36,8 @@ export interface GeneratorFlags {
   readonly metricsWeights: string | null;
   /** Whether to write the report. */
   readonly report: boolean;
+  /** Connects the processes that evaluate the run together; the first one writes and prints. */
+  readonly communicator: Communicator;
 }
 
 /** Evaluates, prints the results, and writes evaluation.json and report.html to the run's folder. */
@@ -41,12 +45,15 @@ export async function evaluateGeneratorRun(
   path: string,
   device: Device,
   output: Output,
-  { checkpoint, weights, count, sampling, metricsWeights, report }: GeneratorFlags,
+  { checkpoint, weights, count, sampling, metricsWeights, report, communicator }: GeneratorFlags,
 ): Promise<number> {
   using run = await openGenerator(path, device, { checkpoint, weights });
   const { config, generator, dataset } = run;
   using networks = new SharedNetworks();
-  output.say(`evaluating ${path} on ${device.description}`);
+  const place = communicator.size === 1
+    ? device.description
+    : `${device.description}, ${communicator.description}`;
+  output.say(`evaluating ${path} on ${place}`);
   const by = await judgeFor(networks, device, dataset, metricsWeights);
   if (by === undefined) {
     output.say(
@@ -60,11 +67,13 @@ export async function evaluateGeneratorRun(
     count: total,
     batchSize: Math.min(256, config.training.batchSize),
     onProgress: (done, of) => progress.show(Math.floor(done * total / of)),
+    replicas: replicasOver(communicator, device),
   });
   progress.clear();
+  if (communicator.rank > 0) return 0;
   const { test, measurements, protocols, secondsPerSample } = evaluation;
   const result = {
-    ...{ run: path, checkpoint, device: device.description, sampling },
+    ...{ run: path, checkpoint, device: place, sampling },
     ...{ test: { ...test.numbers, protocol: test.protocol }, measurements, secondsPerSample },
     protocols: { ...test.protocols, ...protocols },
   };
@@ -74,7 +83,7 @@ export async function evaluateGeneratorRun(
       ...{ title: basename(resolve(path)), config, evaluation },
       records: await folder.records(),
       classes: generator.classes === 0 ? [] : dataset.classes ?? [],
-      devices: await devicesOf(path, device, output),
+      devices: await devicesOf(path, place, output),
     });
     await folder.writeEvaluation(readyForJson(result), page);
   }
@@ -86,17 +95,19 @@ export async function evaluateGeneratorRun(
   return 0;
 }
 
-/** The devices that trained and evaluate a run, for its report. */
+/** The devices that trained and evaluate a run, for its report.
+ * @param measured the description of the device that evaluates it
+ */
 export async function devicesOf(
   path: string,
-  { description }: Device,
+  measured: string,
   output: Output,
 ): Promise<RunDevices> {
   const trained = await readRunCosts(path).catch((cause) => {
     if (!(cause instanceof DamagedFileError)) throw cause;
     output.say(`${cause.message}; the report does not name the device that trained the run`);
   });
-  return { trained: trained?.device ?? null, measured: description };
+  return { trained: trained?.device ?? null, measured };
 }
 
 /** The features for the evaluation: Inception's if its weights are given; those of a classifier of the data set's own

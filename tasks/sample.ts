@@ -15,6 +15,9 @@ import { drawImages, pictureOf } from "../objectives/image_grid.ts";
 import { Trace } from "../objectives/trace.ts";
 import { suggestName } from "../settings/nearest_name.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
+import type { Communicator } from "../training/distributed/communicator.ts";
+import { awaitTurnToFail } from "../training/distributed/mpi.ts";
+import { replicasOver } from "../training/distributed/replicas.ts";
 import { openGenerator } from "../training/open_generator.ts";
 import { resolveConfig } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
@@ -22,11 +25,11 @@ import { taskCall } from "./call.ts";
 import { makeFolder, requireOut, RUN_OPTIONS, stopInOrder, writePicture } from "./codec.ts";
 import { HALVES, readCompletion } from "./completion.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
-import { type Command, readCommandLine } from "./flags.ts";
+import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { ImageProgress } from "./image_progress.ts";
 import { INTERRUPTED } from "./interruption.ts";
-import { Output } from "./output.ts";
+import { checkSameSettings, openRanks, outputOf, RANK_OPTIONS, shareDevice } from "./ranks.ts";
 import { readSampling, samplingSettings } from "./sampling.ts";
 
 const { batch: _, ...SHARED } = RUN_OPTIONS;
@@ -54,7 +57,10 @@ const OPTIONS = z.strictObject({
   "save-codes": z.boolean().default(false)
     .describe("also writes codes.safetensors, for a generator of codes"),
   ...SHARED,
+  ...RANK_OPTIONS,
 });
+
+type Options = z.output<typeof OPTIONS>;
 
 /** The file name of the sample grid. */
 const GRID = "grid.png";
@@ -76,6 +82,15 @@ const COMMAND: Command = {
  * @param args the command line arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await run(args);
+  } catch (error) {
+    awaitTurnToFail();
+    throw error;
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, COMMAND);
   if (line.help !== undefined) {
     console.log(showHelp(COMMAND, line.help));
@@ -84,14 +99,37 @@ export async function main(args: readonly string[]): Promise<number> {
   const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
   const out = requireOut(options.out, "the folder of the pictures");
   const { RUN: path } = line.operands;
+  const communicator = openRanks(options, line.options);
+  asUsage(() => checkSameSettings({ path, ...options, ...line.settings }, communicator, "sample"));
+  const code = await sample({ ...options, path, out }, line.settings, communicator);
+  communicator.barrier("for the pictures", Infinity);
+  communicator[Symbol.dispose](); // Not after an error: that is to be told, and ends the other processes.
+  return code;
+}
+
+/** Where the run is, and what to do with it. */
+interface SampleOptions extends Options {
+  readonly path: string;
+  readonly out: string;
+}
+
+/** Generates the images with all processes; the first one writes them. */
+async function sample(
+  options: SampleOptions,
+  given: CommandLine["settings"],
+  communicator: Communicator,
+): Promise<number> {
+  const { path, out } = options;
   const folder = new RunFolder(path);
   if (await folder.state() === "empty") {
     throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
   }
   const { objective } = resolveConfig({ saved: await folder.readConfig() });
-  const settings = readSampling(objective.type, line.settings);
-  const output = new Output(options.json);
-  using device = await openDevice(options.device, { blas: options["cpu.blas"] ?? undefined });
+  const settings = readSampling(objective.type, given);
+  const output = outputOf(communicator, options);
+  const wanted = { device: options.device, threads: undefined };
+  const { device: choice, threads } = shareDevice(wanted, communicator, "sample");
+  using device = await openDevice(choice, { threads, blas: options["cpu.blas"] ?? undefined });
   const { checkpoint, weights, seed, batch } = options;
   using run = await openGenerator(path, device, { checkpoint, weights });
   const { generator, dataset } = run;
@@ -105,8 +143,12 @@ export async function main(args: readonly string[]): Promise<number> {
     );
   const count = completion === undefined ? options.count : completion.shown.length * options.each;
   const labels = labelsOf(options.class, count, generator.classes, dataset);
-  await makeFolder(out);
-  output.say(`making ${count} images on ${device.description}`);
+  const isFirst = communicator.rank === 0;
+  if (isFirst) await makeFolder(out);
+  const place = communicator.size === 1
+    ? device.description
+    : `${device.description}, ${communicator.description}`;
+  output.say(`making ${count} images on ${place}`);
 
   const trace = options.trace ? new Trace() : undefined;
   const progress = new ImageProgress(output, count);
@@ -123,9 +165,10 @@ export async function main(args: readonly string[]): Promise<number> {
       trace,
       onProgress: (done, total) => progress.show(Math.floor(done * count / total)),
       signal: interruption.signal,
+      replicas: replicasOver(communicator, device),
     })
   ).catch((error) => {
-    if (interruption.signal.aborted) return undefined;
+    if (interruption.signal.aborted || error.name === "AbortError") return undefined;
     throw error;
   });
   progress.clear();
@@ -134,6 +177,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return INTERRUPTED;
   }
   const seconds = (performance.now() - started) / 1000;
+  if (!isFirst) return 0;
   const { imageShape } = dataset, size = sizeOf(imageShape);
   const digits = String(count - 1).length;
   for (let image = 0; image < count; image++) {
@@ -150,7 +194,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await writeAtomically(join(out, TRACE), picture);
   }
   if (options["save-codes"]) await saveCodes(out, count, made);
-  output.result({ run: path, device: device.description, out, images: count, settings, seconds }, [
+  output.result({ run: path, device: place, out, images: count, settings, seconds }, [
     `images       ${count} in ${seconds.toFixed(1)} s`,
     `the images are in ${out}, the first ones also in ${join(out, GRID)}`,
   ]);

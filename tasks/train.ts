@@ -30,13 +30,14 @@ import { train } from "../training/trainer.ts";
 import { taskCall } from "./call.ts";
 import { readConfigFile } from "./config_file.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
-import { type Command, nest, readCommandLine } from "./flags.ts";
+import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
 import { peakMemoryBytes, showEvaluation, showMeasurements, showTracePath } from "./measured.ts";
-import { LineOutput, Output, Silence } from "./output.ts";
+import type { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { openRanks, RANK_OPTIONS, shareConfig } from "./train_ranks.ts";
+import { openRanks, outputOf, RANK_OPTIONS } from "./ranks.ts";
+import { shareConfig } from "./train_ranks.ts";
 
 const OPTIONS = z.strictObject({
   config: z.string().min(1).nullable().default(null)
@@ -80,66 +81,71 @@ const PRESET_NOTES = [...PRESETS].map(([name, settings]) =>
   }`
 );
 
+/** What every process does before and after the training. */
+export interface Around {
+  /** Called before the run's folder is read. It has the same result in all processes: false if there is nothing to
+   * train. */
+  begin(communicator: Communicator): Promise<boolean>;
+  /** Called at the end if the run is finished. It returns the exit code. */
+  end(communicator: Communicator): Promise<number>;
+}
+
 /** Runs the task and returns the exit code.
  * @param args the command line arguments
- * @param begin called by every process before it reads the run's folder; the same result in all of them, false if
- * there is nothing to train
+ * @param around by default nothing
  */
-export async function main(
-  args: readonly string[],
-  begin: (communicator: Communicator) => Promise<boolean> = () => Promise.resolve(true),
-): Promise<number> {
+export async function main(args: readonly string[], around: Partial<Around> = {}): Promise<number> {
   try {
-    return await run(args, begin);
+    return await run(args, around);
   } catch (error) {
     awaitTurnToFail();
     throw error;
   }
 }
 
-async function run(
-  args: readonly string[],
-  begin: (communicator: Communicator) => Promise<boolean>,
-): Promise<number> {
+async function run(args: readonly string[], around: Partial<Around>): Promise<number> {
   const line = readCommandLine(args, COMMAND);
   if (line.help !== undefined) {
     console.log(showHelp(COMMAND, line.help, { presets: PRESET_NOTES }));
     return 0;
   }
-  const options = asUsage(() =>
-    readSettings(OPTIONS, nest(Object.entries(line.options)), "read the command line")
-  );
+  const options = asUsage(() => readSettings(OPTIONS, line.options, "read the command line"));
   if (options.open && options.json) {
     throw new UsageError("Cannot train: --open and --json must not be given together, got both");
   }
   const config = await configure(options, line.settings);
   const communicator = openRanks(options, line.options);
-  if (!await begin(communicator)) {
-    communicator[Symbol.dispose]();
-    return 0;
-  }
-  const { rank } = communicator;
-  const folder = rank === 0 ? new RunFolder(config.out) : new ReadOnlyRunFolder(config.out);
-  const output = rank > 0
-    ? new Silence()
-    : options.distributed === "mpi"
-    ? new LineOutput(options.json)
-    : new Output(options.json);
+  const { begin = () => Promise.resolve(true), end } = around;
+  const trained = await begin(communicator) ? await trainOver(communicator, config, options) : 0;
+  const code = trained === 0 ? await end?.(communicator) ?? 0 : trained;
+  const last = options.open && code === 0 ? await openReport(config, communicator) : code;
+  communicator[Symbol.dispose](); // Not after an error: that is to be told, and ends the other processes.
+  return last;
+}
+
+/** Trains with all processes, and returns the exit code. */
+async function trainOver(
+  communicator: Communicator,
+  config: Config,
+  options: Options,
+): Promise<number> {
+  const { out } = config;
+  const folder = communicator.rank === 0 ? new RunFolder(out) : new ReadOnlyRunFolder(out);
+  const output = outputOf(communicator, options);
   const shared = shareConfig(config, communicator);
   await checkFolder(folder, options);
   const code = await trainInto(folder, config, { ...options, shared, communicator, output });
   communicator.barrier("for the summary", Infinity);
-  communicator[Symbol.dispose](); // Not after an error, which must be reported and ends the other processes.
-  return options.open && code === 0 && rank === 0 ? await openReport(config) : code;
+  return code;
 }
 
 /** Evaluates a finished run, opens its report, and returns the exit code. */
-async function openReport(config: Config): Promise<number> {
+async function openReport(config: Config, communicator: Communicator): Promise<number> {
   // A computed specifier, so that Deno does not fetch its packages for every run.
   const module = new URL("evaluate.ts", import.meta.url).href;
   const { main: evaluate } = await import(module) as typeof import("./evaluate.ts");
   const flags = flagsBesideFile(config).filter((flag) => !flag.startsWith("--objective."));
-  return await evaluate([config.out, "--open", "--device", config.device, ...flags]);
+  return await evaluate([config.out, "--open", "--device", config.device, ...flags], communicator);
 }
 
 /** The resources for computing a run. */

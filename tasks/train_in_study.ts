@@ -1,6 +1,5 @@
 /** The process of a study's run, or one of several that train it together. It runs the task `train` with `--out FOLDER
- * --resume` until the study stops it or ends; then, for a generator that is evaluated, the first process runs the task
- * `evaluate`.
+ * --resume` until the study stops it or ends; then, for a generator that is evaluated, the task `evaluate`.
  *
  * The study holds the other end of the first process's stdin. It closes when the study stops the run, or when the
  * study's process ends for any reason. The run then stops as on Ctrl-C, with a checkpoint. While a run is still
@@ -41,14 +40,17 @@ async function begin(communicator: Communicator): Promise<boolean> {
   return !isAnyRank(communicator, finished, "the run is finished");
 }
 
-await runTask(async () => {
-  const code = await train(Deno.args, begin);
-  if (code !== 0 || !isFirst) return code;
+/** Evaluates the finished run, if it is a generator that is to be evaluated and is not yet. */
+async function end(communicator: Communicator): Promise<number> {
   const judging = await readJudging(folder);
-  if (judging === undefined || await readJudgement(folder) !== undefined) return 0;
+  const owed = isFirst && judging !== undefined && await readJudgement(folder) === undefined;
+  if (!isAnyRank(communicator, owed, "the run is to be evaluated")) return 0;
   const { device } = await run.readConfig() as Config;
   const { main: evaluate } = await import("./evaluate.ts");
-  const count = judging.samples === null ? [] : ["--count", `${judging.samples}`];
+  const { samples = null } = judging ?? {};
+  const count = samples === null ? [] : ["--count", `${samples}`];
   const own = flags.filter((flag) => flag !== RANKS_FLAG);
-  return await evaluate([folder, "--device", device, ...count, ...own]);
-});
+  return await evaluate([folder, "--device", device, ...count, ...own], communicator);
+}
+
+await runTask(() => train(Deno.args, { begin, end }));

@@ -2,8 +2,8 @@
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
-import { evaluationBatches } from "../data/batches.ts";
-import type { Dataset, Split } from "../data/dataset.ts";
+import { type Batch, evaluationBatches } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { type Classifier, classShare } from "../metrics/class_share.ts";
 import type { FeatureExtractor } from "../metrics/feature_metrics.ts";
 import { FeatureStatistics, type Gaussian } from "../metrics/feature_statistics.ts";
@@ -11,7 +11,10 @@ import { frechetDistance } from "../metrics/frechet.ts";
 import type { Images } from "../metrics/images.ts";
 import { type Features, meanKernelDistance } from "../metrics/kernel_distance.ts";
 import { neighbourhoodMetrics } from "../metrics/precision_recall.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
+import { joinParts } from "../objectives/gather_rows.ts";
 import type { Generator } from "../objectives/generator.ts";
+import { inOrder, type MeasuredBatch } from "../objectives/measured_parts.ts";
 import type { ObjectiveEvaluation } from "../objectives/objective.ts";
 import type { Measurement } from "../objectives/protocol.ts";
 import { protocolOf } from "./generator_protocol.ts";
@@ -49,6 +52,9 @@ export interface GeneratorEvaluationOptions {
   readonly by?: JudgedBy;
   /** Called with the number of images generated so far. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** The processes that evaluate it together, by default one. Each generates and measures a part of the images, and
+   * gets the numbers and the images of all. */
+  readonly replicas?: Replicas;
 }
 
 /** Result of `evaluateGenerator`. */
@@ -81,10 +87,12 @@ export async function evaluateGenerator(
   options: GeneratorEvaluationOptions,
 ): Promise<GeneratorEvaluation> {
   const { device, generator, dataset, count, seed, sampling, batchSize, by, onProgress } = options;
+  const { replicas = SINGLE } = options;
+  const part = generator.measuresParts ? replicas : SINGLE;
   const test = await generator.evaluate(
     "test",
-    evaluationBatches(dataset, { split: "test", batchSize }),
-    { training: false, key: randomKey(seed, "evaluation") },
+    evaluationBatches(dataset, { split: "test", batchSize, part }),
+    { training: false, key: randomKey(seed, "evaluation"), replicas: part },
   );
   const { classes } = generator;
   const labels = classes === 0
@@ -93,7 +101,7 @@ export async function evaluateGenerator(
   const started = performance.now();
   const { images: values } = await generator.generate(device, {
     ...{ count, key: randomKey(seed, "generate"), labels, settings: sampling, batchSize },
-    onProgress,
+    ...{ onProgress, replicas },
   });
   const secondsPerSample = (performance.now() - started) / 1000 / count;
   const made: Images = { values, shape: [count, ...dataset.imageShape] };
@@ -104,16 +112,24 @@ export async function evaluateGenerator(
   };
   if (by === undefined) return { ...shown, measurements: [], protocols: {}, nearest: null };
 
-  const generated = await featuresOf(by.extractor, parts(made, batchSize));
-  const real = await featuresOf(by.extractor, partsOf(dataset, "test", batchSize));
+  const shared = { ...options, replicas, extractor: by.extractor };
+  const generated = await featuresOf(shared, batchesOf(made, batchSize, replicas));
+  const testImages = { split: "test", batchSize, part: replicas } as const;
+  const real = await featuresOf(shared, evaluationBatches(dataset, testImages));
   const numbers = await compareSets(device, real, generated, by.extractor.dimensions);
   const scale = dataset.sequence === undefined
-    ? await frechetScale(by.extractor, dataset, gaussianOf(real, by.extractor.dimensions), count)
+    ? await frechetScale(
+      by.extractor,
+      dataset,
+      gaussianOf(real, by.extractor.dimensions),
+      count,
+      replicas,
+    )
     : undefined;
   if (labels !== undefined && by.classifier !== undefined) {
     numbers.push({
       ...{ metric: "class-share", name: "share of the class asked for", better: "higher" },
-      ...{ value: await classShare(device, by.classifier, made, labels), decimals: 4 },
+      ...{ value: await classShare(device, by.classifier, made, labels, replicas), decimals: 4 },
     });
   }
   const { hash, protocol } = protocolOf(device, dataset, options, by);
@@ -128,12 +144,7 @@ export async function evaluateGenerator(
       protocol: hash,
     })),
     protocols: { [hash]: protocol },
-    nearest: await nearestImages(
-      by.extractor,
-      dataset,
-      firstFeatures(generated, NEAREST),
-      batchSize,
-    ),
+    nearest: await nearestImages(shared, firstFeatures(generated, NEAREST)),
   };
 }
 
@@ -186,42 +197,53 @@ function firstFeatures({ values, count }: Features, most: number): Features {
   return { values: values.slice(0, values.length / count * taken), count: taken };
 }
 
-async function* parts({ values, shape: [count, ...shape] }: Images, size: number) {
+/** A rank's batches of some images: every `count`-th from the `rank`-th on, as `evaluationBatches` gives them. */
+async function* batchesOf(
+  { values, shape: [count, ...shape] }: Images,
+  size: number,
+  { rank, count: ranks }: Replicas,
+): AsyncGenerator<Batch> {
   const image = sizeOf(shape);
-  for (let start = 0; start < count; start += size) {
-    const end = Math.min(count, start + size);
-    yield await Promise.resolve(
-      {
-        values: values.slice(start * image, end * image),
-        shape: [end - start, ...shape],
-      } as Images,
-    );
+  for (let first = rank * size; first < count; first += ranks * size) {
+    const end = Math.min(count, first + size);
+    const images = values.slice(first * image, end * image);
+    yield await Promise.resolve({ images, count: end - first, first });
   }
 }
 
-async function* partsOf(dataset: Dataset, split: Split, batchSize: number): AsyncGenerator<Images> {
-  for await (const { images, count } of evaluationBatches(dataset, { split, batchSize })) {
-    yield { values: images, shape: [count, ...dataset.imageShape] };
-  }
+/** What the ranks need to compute features together. */
+interface SharedFeatures {
+  readonly device: Device;
+  readonly dataset: Dataset;
+  readonly extractor: FeatureExtractor;
+  readonly batchSize: number;
+  readonly replicas: Replicas;
 }
 
+/** The features of the images of all ranks, in their order.
+ * @param batches those of this rank
+ */
 async function featuresOf(
-  extractor: FeatureExtractor,
-  images: AsyncIterable<Images>,
+  { device, dataset, extractor, replicas }: SharedFeatures,
+  batches: AsyncIterable<Batch>,
 ): Promise<Features> {
-  const rows: Float32Array[] = [];
-  let count = 0;
-  for await (const part of images) {
-    rows.push(await extractor.features(clipped(part)));
-    count += part.shape[0];
+  const { dimensions } = extractor;
+  const parts: Float32Array[] = [], measured: MeasuredBatch[] = [];
+  let done = 0;
+  for await (const { images, count, first = done } of batches) {
+    const shape = [count, ...dataset.imageShape] as const;
+    parts.push(await extractor.features(clipped({ values: images, shape })));
+    measured.push({ first, count });
+    done = first + count;
   }
-  const values = new Float32Array(count * extractor.dimensions);
+  const own = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const row of rows) {
-    values.set(row, at);
-    at += row.length;
+  for (const part of parts) {
+    own.set(part, at);
+    at += part.length;
   }
-  return { values, count };
+  const values = await inOrder(device, own, measured, replicas, dimensions);
+  return { values, count: values.length / dimensions };
 }
 
 function clipped({ values, shape }: Images): Images {
@@ -229,18 +251,17 @@ function clipped({ values, shape }: Images): Images {
 }
 
 /** For each of some images, the training image with the nearest features. */
-async function nearestImages(
-  extractor: FeatureExtractor,
-  dataset: Dataset,
-  to: Features,
-  batchSize: number,
-): Promise<Images> {
+async function nearestImages(shared: SharedFeatures, to: Features): Promise<Images> {
+  const { device, dataset, extractor, batchSize, replicas } = shared;
   const { dimensions } = extractor, size = sizeOf(dataset.imageShape);
-  const least = new Float64Array(to.count).fill(Infinity);
+  const least = new Float64Array(to.count).fill(Infinity), places = new Int32Array(to.count);
   const nearest = new Float32Array(to.count * size);
-  for await (const part of partsOf(dataset, "train", batchSize)) {
-    const features = await extractor.features(part);
-    for (let image = 0; image < part.shape[0]; image++) {
+  const options = { split: "train", batchSize, part: replicas } as const;
+  let done = 0;
+  for await (const { images, count, first = done } of evaluationBatches(dataset, options)) {
+    const shape = [count, ...dataset.imageShape] as const;
+    const features = await extractor.features({ values: images, shape });
+    for (let image = 0; image < count; image++) {
       for (let sample = 0; sample < to.count; sample++) {
         let distance = 0;
         for (let d = 0; d < dimensions; d++) {
@@ -248,9 +269,43 @@ async function nearestImages(
         }
         if (distance >= least[sample]) continue;
         least[sample] = distance;
-        nearest.set(part.values.subarray(image * size, (image + 1) * size), sample * size);
+        places[sample] = first + image;
+        nearest.set(images.subarray(image * size, (image + 1) * size), sample * size);
       }
     }
+    done = first + count;
   }
+  const ranks = await nearestRanks(device, { least, places }, replicas);
+  for (const [sample, rank] of ranks.entries()) {
+    if (rank !== replicas.rank) nearest.fill(0, sample * size, (sample + 1) * size);
+  }
+  await joinParts(device, nearest, replicas);
   return { values: nearest, shape: [to.count, ...dataset.imageShape] };
+}
+
+/** For each of some images, the rank that has the nearest training image; of equally near ones, the one with the first.
+ * @param own this rank's least distance to each image, and the place of that training image
+ */
+async function nearestRanks(
+  device: Device,
+  { least, places }: { readonly least: Float64Array; readonly places: Int32Array },
+  replicas: Replicas,
+): Promise<number[]> {
+  const { rank, count: ranks } = replicas, images = least.length;
+  const distances = new Float64Array(ranks * images), firsts = new Int32Array(ranks * images);
+  distances.set(least, rank * images);
+  firsts.set(places, rank * images);
+  replicas.wait("for the nearest images");
+  await joinParts(device, distances, replicas);
+  await joinParts(device, firsts, replicas);
+  return Array.from({ length: images }, (_, image) => {
+    let best = 0;
+    for (let other = 1; other < ranks; other++) {
+      const [a, b] = [best * images + image, other * images + image];
+      const isNearer = distances[b] < distances[a] ||
+        distances[b] === distances[a] && firsts[b] < firsts[a];
+      if (isNearer) best = other;
+    }
+    return best;
+  });
 }

@@ -9,6 +9,8 @@ import { FeatureStatistics, type Gaussian } from "../metrics/feature_statistics.
 import { frechetDistance, type FrechetScale } from "../metrics/frechet.ts";
 import { type ImageClassifier, trainImageClassifier } from "../metrics/image_classifier.ts";
 import type { Images } from "../metrics/images.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
+import { joinParts } from "../objectives/gather_rows.ts";
 
 /** How many images are read at once. */
 const BATCH = 256;
@@ -45,56 +47,77 @@ export async function trainOnClasses(device: Device, dataset: Dataset): Promise<
  * assert.ok(scale.real < scale.independent);
  * classifier[Symbol.dispose]();
  * ```
+ * @param replicas the processes that compute the features for the scale together; each trains the whole classifier
  * @throws {RangeError} the data set has no classes, or its images cannot be read by index
  */
-export async function learnFeatures(device: Device, dataset: Dataset): Promise<LearntFeatures> {
+export async function learnFeatures(
+  device: Device,
+  dataset: Dataset,
+  replicas: Replicas = SINGLE,
+): Promise<LearntFeatures> {
   const classifier = await trainOnClasses(device, dataset);
   const extractor = new FeatureExtractor(device, classifier), count = dataset.sizes.test;
-  const test = await gaussianOf(extractor, dataset, "test", count);
-  return { classifier, scale: await frechetScale(extractor, dataset, test, count) };
+  const test = await gaussianOf({ extractor, dataset, split: "test", wanted: count, replicas });
+  return { classifier, scale: await frechetScale(extractor, dataset, test, count, replicas) };
 }
 
 /** The Fréchet distances from a data set's test images to real images and to images of independent pixels.
  * @param test the statistics of the test images' features
  * @param count the number of images compared with them; at most the number of training images
+ * @param replicas the processes that compute the features together, each those of some batches
  */
 export async function frechetScale(
   extractor: FeatureExtractor,
   dataset: Dataset,
   test: Gaussian,
   count: number,
+  replicas: Replicas = SINGLE,
 ): Promise<FrechetScale> {
-  const real = await gaussianOf(extractor, dataset, "train", count);
-  const independent = await gaussianOf(extractor, dataset, "train", count, withIndependentPixels);
+  const chosen = { extractor, dataset, split: "train", wanted: count, replicas } as const;
+  const real = await gaussianOf(chosen);
+  const independent = await gaussianOf(chosen, withIndependentPixels);
   return {
     real: frechetDistance(test, real),
     independent: frechetDistance(test, independent),
   };
 }
 
+/** Images whose features the ranks compute together. */
+interface ChosenImages {
+  readonly extractor: FeatureExtractor;
+  readonly dataset: Dataset;
+  readonly split: Split;
+  readonly wanted: number;
+  readonly replicas: Replicas;
+}
+
 /** The statistics of the features of images that are spread evenly over a part.
  * @param change a function applied to each batch first
  */
 async function gaussianOf(
-  extractor: FeatureExtractor,
-  dataset: Dataset,
-  split: Split,
-  wanted: number,
+  { extractor, dataset, split, wanted, replicas }: ChosenImages,
   change: (images: Images, batch: number) => Images = (images) => images,
 ): Promise<Gaussian> {
   const count = Math.min(wanted, dataset.sizes[split]), batches = Math.ceil(count / BATCH);
-  const statistics = new FeatureStatistics(extractor.dimensions);
+  const features = new Float32Array(count * extractor.dimensions);
+  let end = 0;
   for (let batch = 0; batch < batches; batch++) {
     // Each batch is spread over the whole part, which is often sorted by class.
-    const size = Math.ceil((count - batch) / batches);
+    const size = Math.ceil((count - batch) / batches), start = end;
+    end += size;
+    if (batch % replicas.count !== replicas.rank) continue;
     const indices = Int32Array.from(
       { length: size },
       (_, at) => Math.floor((batch + at * batches) * dataset.sizes[split] / count),
     );
     const values = await dataset.images(split, indices);
     const images = change({ values, shape: [size, ...dataset.imageShape] }, batch);
-    statistics.add(await extractor.features(images));
+    features.set(await extractor.features(images), start * extractor.dimensions);
   }
+  replicas.wait("for the features");
+  await joinParts(extractor.device, features, replicas);
+  const statistics = new FeatureStatistics(extractor.dimensions);
+  statistics.add(features);
   return statistics.gaussian();
 }
 

@@ -450,16 +450,18 @@ class Run implements Disposable {
     return test;
   }
 
-  /** One rank computes the samples; the others wait. */
+  /** Draws the samples: all ranks together if the objective can, otherwise one rank, and the others wait. */
   async #saveSamples(epoch: number): Promise<void> {
-    if (this.#communicator.rank === 0) await this.#drawSamples(epoch);
+    const { drawsParts } = this.#options.objective;
+    const replicas = drawsParts ? this.#replicas : SINGLE;
+    if (drawsParts || this.#communicator.rank === 0) await this.#drawSamples(epoch, replicas);
     this.#communicator.barrier("for the samples", Infinity);
   }
 
-  async #drawSamples(epoch: number): Promise<void> {
+  async #drawSamples(epoch: number, replicas: Replicas): Promise<void> {
     const { device, folder, objective, seed } = this.#options;
     using _averaged = this.#state.average?.apply();
-    const context = { training: false, key: randomKey(seed, "samples") };
+    const context = { training: false, key: randomKey(seed, "samples"), replicas };
     const png = await objective.samples(device, context);
     if (png !== undefined) await folder.saveSamples({ epoch, step: this.#step }, png);
   }

@@ -12,6 +12,10 @@ export const NOT_RUN: readonly (readonly [command: RegExp, reason: string])[] = 
     "serves until it is stopped; tests/tasks/open_page_test.ts stops it, and tests/page uses the page",
   ],
   [/jsr:@codebook/, "needs the published package; tests/published_test.ts brings a registry"],
+  [
+    /^mpirun .* task evaluate/,
+    "trains a classifier on every rank; tests/training/distributed/tasks_test.ts evaluates so",
+  ],
   [/bench:peers/, "downloads the peers; tests/bench/peers_test.ts tests it"],
 ];
 

@@ -103,6 +103,10 @@ class Ranks implements Replicas {
     return recordForeign(x, all, (upstream) => slice(this.sum(upstream), start, [rows, ...rest]));
   }
 
+  wait(purpose: string): void {
+    this.#communicator.barrier(purpose, Infinity);
+  }
+
   /** Sums bucket by bucket; each bucket is filled completely before it is sent. */
   #sumPieces(pieces: readonly Piece[], bucket: HostView): void {
     let waiting: HostView[] = [], filled = 0;

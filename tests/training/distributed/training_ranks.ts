@@ -1,20 +1,27 @@
 /** Run by mpirun: every objective of the registry trained over the ranks, against one process. */
 import assert from "node:assert/strict";
+import { reshape } from "../../../core/functions/movement.ts";
+import { mean } from "../../../core/functions/reductions.ts";
 import { openDevice } from "../../../core/device.ts";
 import { randomKey } from "../../../core/random.ts";
+import type { Tensor } from "../../../core/tensor.ts";
 import { evaluationBatches } from "../../../data/batches.ts";
 import type { Dataset } from "../../../data/dataset.ts";
+import { FeatureExtractor } from "../../../metrics/feature_metrics.ts";
 import { modelSchema } from "../../../models/registry.ts";
 import { type Replicas, SINGLE } from "../../../nn/replicas.ts";
+import { Generator } from "../../../objectives/generator.ts";
 import type { Objective } from "../../../objectives/objective.ts";
 import { OPTIMIZER_SETTINGS } from "../../../objectives/optimizer_settings.ts";
 import { OBJECTIVE_TYPES, objectiveKind } from "../../../objectives/registry.ts";
+import { Trace } from "../../../objectives/trace.ts";
 import type { QuantizerConfig } from "../../../quantizers/registry.ts";
 import { shareConfig } from "../../../tasks/train_ranks.ts";
 import { DivergedError } from "../../../training/diverged.ts";
 import { openMpi } from "../../../training/distributed/mpi.ts";
 import { replicasOver } from "../../../training/distributed/replicas.ts";
 import { SingleCommunicator } from "../../../training/distributed/single.ts";
+import { evaluateGenerator } from "../../../training/generator_evaluation.ts";
 import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
 import { type PartialConfig, resolveConfig } from "../../../training/resolve.ts";
 import { RunFolder } from "../../../training/run_folder.ts";
@@ -217,10 +224,79 @@ async function compareMeasured(one: Case): Promise<void> {
     await measure(replicasOver(communicator, device)),
   ];
   assert.deepEqual(parts.counts, whole.counts);
-  for (const [name, value] of Object.entries(whole.numbers)) {
-    const found = Number(parts.numbers[name]);
-    assert.ok(Math.abs(found - Number(value)) <= 1e-12, `${one.type}, ${name}: ${found}, ${value}`);
+  compareNumbers(parts.numbers, whole.numbers, one);
+}
+
+function compareNumbers(got: Told["numbers"], expected: Told["numbers"], { type }: Case): void {
+  for (const [name, value] of Object.entries(expected)) {
+    const found = Number(got[name]);
+    assert.ok(Math.abs(found - Number(value)) <= 1e-12, `${type}, ${name}: ${found}, ${value}`);
   }
+}
+
+/** Features of the images that take no time: the means of their quarters and halves. */
+function judge() {
+  const means = (parts: number) => (images: Tensor) =>
+    mean(reshape(images, [images.shape[0], parts, images.size / images.shape[0] / parts]), [2]);
+  const extractor = new FeatureExtractor(device, { dimensions: 4, forward: means(4) });
+  return { extractor, classifier: { classify: means(2) } };
+}
+
+/** Images of one model, by the ranks together and by each alone: batches that the ranks do not divide, the last of one
+ * image, and one that only the first rank draws. */
+async function compareDrawn(one: Case): Promise<void> {
+  using objective = await make(one);
+  if (!(objective instanceof Generator)) return;
+  await objective.prepare(device);
+  for (const parameter of objective.model.parameters()) {
+    const values = await parameter.floats(); // Some are 0 at first, and would hide what is drawn.
+    parameter.write(values.map((value, at) => value + 0.3 * Math.sin(1.7 * at)));
+  }
+  const { sampling } = objectiveKind(one.type), few = one.type.endsWith("diffusion");
+  const settings = sampling!.parse(few ? { steps: 3 } : {}) as Record<string, unknown>;
+  const draw = async (replicas: Replicas, isTraced = false) => {
+    const trace = isTraced ? new Trace() : undefined, done: number[] = [];
+    const drawn = await objective.generate(device, {
+      ...{ count: 11, batchSize: 5, key: randomKey(1, "drawn"), settings, trace, replicas },
+      onProgress: (images) => done.push(images),
+    });
+    return { drawn, frames: trace?.frames ?? [], done };
+  };
+  const over = replicasOver(communicator, device), drawn = await draw(SINGLE, true);
+  const { frames, done } = drawn;
+  assert.ok(frames.length > 0 && new Set(drawn.drawn.images).size > 11, `${one.type} draws`);
+  const parts = await draw(over), traced = await draw(over, true);
+  assert.deepEqual(parts.drawn, drawn.drawn, one.type);
+  if (rank === 0) assert.deepEqual(parts.done, done, one.type);
+  assert.deepEqual(traced.drawn, drawn.drawn, one.type);
+  assert.deepEqual(traced.frames, rank === 0 ? frames : [], one.type);
+
+  const { extractor, classifier } = judge();
+  const evaluate = async (replicas: Replicas) => {
+    const by = { name: "quarters", extractor, hash: "none", classifier };
+    const { test, secondsPerSample: _, ...rest } = await evaluateGenerator({
+      ...{ device, generator: objective, dataset, count: 11, seed: 3, sampling: settings },
+      ...{ batchSize: 5, by, replicas },
+    });
+    return { test, rest };
+  };
+  const expected = await evaluate(SINGLE), measured = await evaluate(over);
+  assert.deepEqual(measured.rest, expected.rest, one.type);
+  assert.equal(measured.rest.measurements.length, objective.classes === 0 ? 6 : 7);
+  compareNumbers(measured.test.numbers, expected.test.numbers, one);
+
+  // A signal to one rank ends the work of both.
+  const signal = rank === 1 ? AbortSignal.abort(new Error("enough")) : undefined;
+  await assert.rejects(
+    objective.generate(device, {
+      count: 4,
+      key: randomKey(1, "drawn"),
+      settings,
+      signal,
+      replicas: over,
+    }),
+    rank === 1 ? /^Error: enough$/ : { name: "AbortError" },
+  );
 }
 
 for (const [index, one] of CASES.entries()) {
@@ -228,6 +304,7 @@ for (const [index, one] of CASES.entries()) {
   const got = await run(one, communicator, `${shared}/${index}`);
   compare(got, expected, one);
   await compareMeasured(one);
+  await compareDrawn(one);
 }
 
 // A run goes on with another number of processes.

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { philox, randomKey } from "../../../core/random.ts";
 import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
 import { RunFolder } from "../../../training/run_folder.ts";
-import { openRanks } from "../../../tasks/train_ranks.ts";
+import { openRanks } from "../../../tasks/ranks.ts";
 import { UsageError } from "../../../tasks/fail.ts";
 import { TINY } from "../../tasks/child.ts";
 import { assertSameEnd, withFolder } from "../tiny.ts";
@@ -136,20 +136,20 @@ if (mpich !== undefined) {
 }
 
 Deno.test("flags of MPI that cannot be followed are refused", () => {
-  const mpi = { timeout: 1, library: "auto" };
+  const mpi = { "mpi.timeout": 1, "mpi.library": "auto" };
   assert.throws(
-    () => openRanks({ distributed: "mpi", mpi }, {}),
+    () => openRanks({ distributed: "mpi", ...mpi }, {}),
     new UsageError(
       "Cannot start MPI: mpirun must start the processes, as in `mpirun -n 4 deno task train …`, got one that was started by itself",
     ),
   );
   assert.throws(
-    () => openRanks({ distributed: "none", mpi }, { "mpi.timeout": 1 }),
+    () => openRanks({ distributed: "none", ...mpi }, { "mpi.timeout": 1 }),
     new UsageError(
       "Cannot read the command line: --mpi.timeout must be given with --distributed mpi, got it alone",
     ),
   );
-  assert.equal(openRanks({ distributed: "none", mpi }, { json: true }).size, 1);
+  assert.equal(openRanks({ distributed: "none", ...mpi }, { json: true }).size, 1);
 });
 
 Deno.test("a folder that another process writes is read, and what is written to it is dropped", () => {

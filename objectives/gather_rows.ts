@@ -1,0 +1,76 @@
+/** Work on the rows of a batch that several processes share: each makes its own, and every one gets all. */
+import type { Device } from "../core/tensor.ts";
+import type { Replicas } from "../nn/replicas.ts";
+
+/** Some rows of all. */
+export interface Rows {
+  /** The number of the first one. */
+  readonly first: number;
+  /** How many there are. */
+  readonly count: number;
+}
+
+/** The number of 32-bit words in one message: 4 MiB, as in `replicasOver`. */
+const MESSAGE = 2 ** 20;
+
+/** A rank's part of a batch. The parts are equal, or differ by one row if the ranks do not divide the batch.
+ *
+ * ```ts
+ * import { ownRows } from "./gather_rows.ts";
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(ownRows({ first: 10, count: 5 }, { rank: 0, count: 2 }), { first: 10, count: 3 });
+ * assert.deepEqual(ownRows({ first: 10, count: 5 }, { rank: 1, count: 2 }), { first: 13, count: 2 });
+ * ```
+ */
+export function ownRows(batch: Rows, { rank, count }: Pick<Replicas, "rank" | "count">): Rows {
+  const [start, end] = [rank, rank + 1].map((part) => Math.ceil(part * batch.count / count));
+  return { first: batch.first + start, count: end - start };
+}
+
+/** Joins arrays in place, bit for bit. Each rank has set some of the values, and each value is set by one rank; the
+ * others have 0 there.
+ * @param device where the values are summed; the device of `replicas`
+ */
+export async function joinParts(
+  device: Device,
+  values: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer>,
+  replicas: Replicas,
+): Promise<void> {
+  if (replicas.count === 1) return;
+  // Sums of the bits, because a sum of floats would lose the sign of −0.
+  const words = new Int32Array(values.buffer, values.byteOffset, values.byteLength / 4);
+  for (let start = 0; start < words.length; start += MESSAGE) {
+    using _scope = device.scope();
+    const part = words.subarray(start, start + MESSAGE);
+    part.set(await replicas.sum(device.tensor(part.slice(), [part.length])).integers());
+  }
+}
+
+/** The sum of an integer over all ranks. */
+export async function sumOfAll(device: Device, own: number, replicas: Replicas): Promise<number> {
+  using _scope = device.scope();
+  const [total] = await replicas.sum(device.tensor(Int32Array.of(own), [1])).integers();
+  return total;
+}
+
+/** Does this rank's part of some work, and waits for the others. A signal to one rank ends the work of all.
+ * @param work ends with an error after the signal
+ * @throws {unknown} the error of `work`, the reason of the signal, or an `AbortError` after a signal to another rank
+ */
+export async function workTogether(
+  device: Device,
+  replicas: Replicas,
+  work: () => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (replicas.count === 1) return await work();
+  await work().catch((error) => {
+    if (signal?.aborted !== true) throw error;
+  });
+  replicas.wait("for the work of the other ranks");
+  await new Promise((turn) => setTimeout(turn)); // A signal may have come during the wait.
+  const isStopped = signal?.aborted === true;
+  const stopped = await sumOfAll(device, isStopped ? 1 : 0, replicas);
+  if (isStopped) throw signal.reason;
+  if (stopped > 0) throw new DOMException("another rank was stopped", "AbortError");
+}
