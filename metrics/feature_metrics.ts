@@ -4,7 +4,7 @@ import type { Device, Tensor } from "../core/tensor.ts";
 import { FeatureStatistics, type Gaussian } from "./feature_statistics.ts";
 import { frechetDistance, type FrechetScale } from "./frechet.ts";
 import type { ImageClassifier } from "./image_classifier.ts";
-import type { ImageMetric, MetricDescription } from "./image_metric.ts";
+import { type ImageMetric, MeasuringMetric, type MetricDescription } from "./image_metric.ts";
 import { type Images, imagesOn } from "./images.ts";
 import { inceptionScore } from "./inception_score.ts";
 import { type Features, meanKernelDistance } from "./kernel_distance.ts";
@@ -56,7 +56,7 @@ export class FeatureExtractor {
 }
 
 /** A metric over features. */
-export abstract class FeatureMetric implements ImageMetric {
+export abstract class FeatureMetric extends MeasuringMetric implements ImageMetric {
   /** The metric's description. */
   readonly description: MetricDescription;
   /** Computes the features. */
@@ -64,12 +64,19 @@ export abstract class FeatureMetric implements ImageMetric {
 
   /** Starts with no images. */
   constructor(description: MetricDescription, extractor: FeatureExtractor) {
+    super();
     this.description = description;
     this.extractor = extractor;
   }
 
-  /** Adds pairs of images in [−1, 1]. */
-  abstract add(originals: Images, reconstructions: Images): Promise<void>;
+  /** The features of the originals, then those of the reconstructions. */
+  async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>> {
+    const own = await this.extractor.features(originals);
+    return joined(Float64Array, [own, await this.extractor.features(reconstructions)]);
+  }
 
   /** The number over all pairs so far.
    * @throws {RangeError} there are too few images
@@ -103,12 +110,20 @@ export class FrechetMetric extends FeatureMetric {
     this.#reference = reference;
   }
 
-  /** Adds pairs of images in [−1, 1]. */
-  async add(originals: Images, reconstructions: Images): Promise<void> {
-    if (this.#reference === undefined) {
-      this.#originals.add(await this.extractor.features(originals));
-    }
-    this.#reconstructions.add(await this.extractor.features(reconstructions));
+  /** Without a reference, as every metric over features; with one, the features of the reconstructions. */
+  override async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>> {
+    if (this.#reference === undefined) return await super.measure(originals, reconstructions);
+    return Float64Array.from(await this.extractor.features(reconstructions));
+  }
+
+  /** Adds the features of pairs. */
+  take(measured: Float64Array): void {
+    const start = this.#reference === undefined ? measured.length / 2 : 0;
+    if (start > 0) this.#originals.add(Float32Array.from(measured.subarray(0, start)));
+    this.#reconstructions.add(Float32Array.from(measured.subarray(start)));
   }
 
   /** The number over all pairs so far.
@@ -142,10 +157,11 @@ export class KernelMetric extends FeatureMetric {
   readonly #originals: Float32Array<ArrayBuffer>[] = [];
   readonly #reconstructions: Float32Array<ArrayBuffer>[] = [];
 
-  /** Adds pairs of images in [−1, 1]. */
-  async add(originals: Images, reconstructions: Images): Promise<void> {
-    this.#originals.push(await this.extractor.features(originals));
-    this.#reconstructions.push(await this.extractor.features(reconstructions));
+  /** Adds the features of pairs. */
+  take(measured: Float64Array): void {
+    const half = measured.length / 2;
+    this.#originals.push(Float32Array.from(measured.subarray(0, half)));
+    this.#reconstructions.push(Float32Array.from(measured.subarray(half)));
   }
 
   /** The number over all pairs so far.
@@ -153,7 +169,7 @@ export class KernelMetric extends FeatureMetric {
    */
   async result(): Promise<number> {
     const [a, b] = [this.#originals, this.#reconstructions].map((parts): Features => {
-      const values = joined(parts);
+      const values = joined(Float32Array, parts);
       return { values, count: values.length / this.extractor.dimensions };
     });
     return await meanKernelDistance(this.extractor.device, a, b);
@@ -177,27 +193,38 @@ export class ScoreMetric extends FeatureMetric {
     this.#classify = classify;
   }
 
-  /** Adds pairs of images in [−1, 1]. */
-  async add(_originals: Images, reconstructions: Images): Promise<void> {
+  /** The logits of the reconstructions. */
+  override async measure(
+    _originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>> {
     const { device, dimensions } = this.extractor;
     const features = await this.extractor.features(reconstructions);
     using _scope = device.scope();
     const rows = device.tensor(features, [features.length / dimensions, dimensions]);
     const logits = withoutGradients(() => this.#classify(rows));
     this.#classes = logits.shape[1];
-    this.#logits.push(await logits.floats());
+    return Float64Array.from(await logits.floats());
+  }
+
+  /** Adds the logits of reconstructions. */
+  take(measured: Float64Array): void {
+    this.#logits.push(Float32Array.from(measured));
   }
 
   /** The number over all pairs so far.
    * @throws {RangeError} there are too few images
    */
   async result(): Promise<number> {
-    return await Promise.resolve(inceptionScore(joined(this.#logits), this.#classes));
+    return await Promise.resolve(inceptionScore(joined(Float32Array, this.#logits), this.#classes));
   }
 }
 
-function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+function joined<A extends Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
+  Kind: new (length: number) => A,
+  parts: readonly Float32Array[],
+): A {
+  const whole = new Kind(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);

@@ -25,6 +25,13 @@ export interface ImageMetric extends Disposable {
    * @throws {RangeError} the images are too small
    */
   add(originals: Images, reconstructions: Images): Promise<void>;
+  /** Measures pairs of images without adding them: the numbers that `take` adds, here or in another process.
+   * @throws {TypeError} as `add`
+   * @throws {RangeError} as `add`
+   */
+  measure(originals: Images, reconstructions: Images): Promise<Float64Array<ArrayBuffer>>;
+  /** Adds pairs of images by what `measure` returned. */
+  take(measured: Float64Array): void;
   /** The number over all pairs so far. It may be infinite, such as the PSNR of equal images.
    * @throws {RangeError} there are too few images
    */
@@ -37,8 +44,24 @@ export interface ImageMetric extends Disposable {
   readonly scale?: FrechetScale;
 }
 
+/** A metric that adds pairs of images by measuring and taking them. */
+export abstract class MeasuringMetric {
+  /** Measures pairs of images without adding them. */
+  abstract measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>>;
+  /** Adds pairs of images by what `measure` returned. */
+  abstract take(measured: Float64Array): void;
+
+  /** Adds pairs of images. */
+  async add(originals: Images, reconstructions: Images): Promise<void> {
+    this.take(await this.measure(originals, reconstructions));
+  }
+}
+
 /** The mean over images of a number for each pair. */
-export class MeanOverImages implements ImageMetric {
+export class MeanOverImages extends MeasuringMetric implements ImageMetric {
   /** The metric's description. */
   readonly description: MetricDescription;
   readonly #measure: (originals: Images, reconstructions: Images) => Promise<ArrayLike<number>>;
@@ -55,16 +78,24 @@ export class MeanOverImages implements ImageMetric {
     measure: (originals: Images, reconstructions: Images) => Promise<ArrayLike<number>>,
     dispose: () => void = () => {},
   ) {
+    super();
     this.description = description;
     this.#measure = measure;
     this.#dispose = dispose;
   }
 
-  /** Adds pairs of images. */
-  async add(originals: Images, reconstructions: Images): Promise<void> {
-    const values = await this.#measure(originals, reconstructions);
-    for (let image = 0; image < values.length; image++) this.#sum += values[image];
-    this.#images += values.length;
+  /** One number per image. */
+  async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>> {
+    return Float64Array.from(await this.#measure(originals, reconstructions));
+  }
+
+  /** Adds one number per image. */
+  take(measured: Float64Array): void {
+    for (const value of measured) this.#sum += value;
+    this.#images += measured.length;
   }
 
   /** The mean.

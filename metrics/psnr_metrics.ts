@@ -1,11 +1,11 @@
 /** The peak signal-to-noise ratio as a metric over many pairs of images. */
-import type { ImageMetric, MetricDescription } from "./image_metric.ts";
+import { type ImageMetric, MeasuringMetric, type MetricDescription } from "./image_metric.ts";
 import type { Images } from "./images.ts";
 import { imageMse } from "./mse.ts";
 import { PsnrSums } from "./psnr.ts";
 
 /** A ratio over pairs of images, computed from the sums of their errors. */
-export abstract class PsnrMetric implements ImageMetric {
+export abstract class PsnrMetric extends MeasuringMetric implements ImageMetric {
   /** The metric's description. */
   readonly description: MetricDescription;
   /** The sums of the errors so far, for images in [−1, 1]. */
@@ -13,13 +13,21 @@ export abstract class PsnrMetric implements ImageMetric {
 
   /** Starts with no pairs. */
   constructor(description: MetricDescription) {
+    super();
     this.description = description;
   }
 
-  /** Adds pairs of images. */
-  async add(originals: Images, reconstructions: Images): Promise<void> {
-    for (const error of imageMse(originals, reconstructions)) this.sums.add(error);
-    await Promise.resolve();
+  /** The mean squared error of each pair. */
+  async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>> {
+    return await Promise.resolve(Float64Array.from(imageMse(originals, reconstructions)));
+  }
+
+  /** Adds the error of each pair. */
+  take(measured: Float64Array): void {
+    for (const error of measured) this.sums.add(error);
   }
 
   /** The ratio in dB.
@@ -31,11 +39,11 @@ export abstract class PsnrMetric implements ImageMetric {
         `Cannot give ${this.description.name}: at least one image is needed, got none`,
       );
     }
-    return await Promise.resolve(this.take(this.sums));
+    return await Promise.resolve(this.ratioOf(this.sums));
   }
 
   /** Computes the ratio. */
-  protected abstract take(sums: PsnrSums): number;
+  protected abstract ratioOf(sums: PsnrSums): number;
 
   /** Does nothing: there is nothing to free. */
   [Symbol.dispose](): void {}
@@ -49,7 +57,7 @@ export class MeanPsnr extends PsnrMetric {
   }
 
   /** Computes the mean. */
-  protected override take(sums: PsnrSums): number {
+  protected override ratioOf(sums: PsnrSums): number {
     return sums.mean;
   }
 }
@@ -57,7 +65,7 @@ export class MeanPsnr extends PsnrMetric {
 /** The ratio for the mean error over all pairs. */
 export class PsnrOfMeanError extends PsnrMetric {
   /** Computes the ratio. */
-  protected override take(sums: PsnrSums): number {
+  protected override ratioOf(sums: PsnrSums): number {
     return sums.ofMeanError;
   }
 }

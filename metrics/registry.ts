@@ -109,16 +109,34 @@ export class Metrics implements Disposable {
    * @throws {TypeError} the shapes differ, or do not match the values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
+    this.take(await this.measure(originals, reconstructions));
+  }
+
+  /** Measures a batch by every metric, without adding it. A metric that rejects it is not measured.
+   * @returns what `take` adds, here or in another process
+   * @throws {TypeError} as `add`
+   */
+  async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Map<string, Float64Array<ArrayBuffer>>> {
     checkPair(originals, reconstructions, "measure images");
+    const measured = new Map<string, Float64Array<ArrayBuffer>>();
     for (const [name, metric] of [...this.#byName]) {
       try {
-        await metric.add(originals, reconstructions);
+        measured.set(name, await metric.measure(originals, reconstructions));
       } catch (error) {
         this.#unmeasured.set(name, refusalOf(error));
         this.#byName.delete(name);
         metric[Symbol.dispose]();
       }
     }
+    return measured;
+  }
+
+  /** Adds a batch to the metrics by what they measured. */
+  take(measured: ReadonlyMap<string, Float64Array>): void {
+    for (const [name, values] of measured) this.#byName.get(name)?.take(values);
   }
 
   /** The number of each metric over all pairs so far, and why other metrics have none. */

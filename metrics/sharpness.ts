@@ -1,6 +1,6 @@
 /** Sharpness: the fine detail of the reconstructions relative to that of the originals. */
 import { sizeOf } from "../core/shape.ts";
-import type { ImageMetric, MetricDescription } from "./image_metric.ts";
+import { type ImageMetric, MeasuringMetric, type MetricDescription } from "./image_metric.ts";
 import { checkPair, type Images } from "./images.ts";
 
 /** Lowest frequency of the high band, in cycles per pixel: half of the highest possible frequency along an axis. */
@@ -94,7 +94,7 @@ function highEnergy(coefficients: Float64Array, height: number, width: number): 
  * assert.ok(Math.abs(await sharpness.result() - 0.25) < 1e-12);
  * ```
  */
-export class Sharpness implements ImageMetric {
+export class Sharpness extends MeasuringMetric implements ImageMetric {
   /** The metric's description. */
   readonly description: MetricDescription;
   #originals = 0;
@@ -103,19 +103,29 @@ export class Sharpness implements ImageMetric {
 
   /** Starts with no pairs. */
   constructor(description: MetricDescription) {
+    super();
     this.description = description;
   }
 
-  /** Measures pairs.
+  /** The energies of the originals, then those of the reconstructions.
    * @throws {TypeError} the shapes differ
    */
-  async add(originals: Images, reconstructions: Images): Promise<void> {
+  async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Float64Array<ArrayBuffer>> {
     checkPair(originals, reconstructions, "measure sharpness");
-    const total = (images: Images) => imageHighEnergy(images).reduce((sum, one) => sum + one, 0);
-    this.#originals += total(originals);
-    this.#reconstructions += total(reconstructions);
-    this.#images += originals.shape[0];
-    await Promise.resolve();
+    const [own, other] = [originals, reconstructions].map(imageHighEnergy);
+    return await Promise.resolve(Float64Array.of(...own, ...other));
+  }
+
+  /** Adds the energies of pairs. */
+  take(measured: Float64Array): void {
+    const count = measured.length / 2;
+    const total = (energies: Float64Array) => energies.reduce((sum, one) => sum + one, 0);
+    this.#originals += total(measured.subarray(0, count));
+    this.#reconstructions += total(measured.subarray(count));
+    this.#images += count;
   }
 
   /** The ratio. If the originals have no fine detail, it is 1 if the reconstructions have none either, otherwise infinite.

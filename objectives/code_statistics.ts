@@ -60,6 +60,7 @@ export class CodeStatistics {
   /** Adds the images of the other processes. Afterwards all processes have the same sums. */
   async addAll(device: Device, replicas: Replicas): Promise<void> {
     if (replicas.count === 1) return;
+    replicas.wait("for the measured images");
     using _scope = device.scope();
     const own = Float64Array.of(this.#images, ...this.#losses, ...this.#targets);
     const words = new Int32Array(own.buffer); // The bits of float64 values, because tensors have no float64.

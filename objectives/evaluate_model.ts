@@ -43,6 +43,8 @@ export interface EvaluatedBatch extends Reconstruction {
   readonly originals: Float32Array<ArrayBuffer>;
   /** The originals as a tensor on the device. */
   readonly originalTensor: Tensor;
+  /** The number of the first image among all images that are measured. */
+  readonly first: number;
 }
 
 /** Runs a model in evaluation mode over batches of images `[B, H, W, C]` in [−1, 1] and measures it. It reads from the
@@ -89,7 +91,7 @@ export async function evaluate(
     const total = batch.keep(add(counts, quantized.usage));
     counts.dispose();
     counts = total;
-    await watch?.({ ...made, originals: images, originalTensor: originals });
+    await watch?.({ ...made, originals: images, originalTensor: originals, first });
   }
   const [first, ...rest] = errors;
   const own = first === undefined

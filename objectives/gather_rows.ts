@@ -46,6 +46,25 @@ export async function joinParts(
   }
 }
 
+/** The values of every rank, in the order of the ranks, bit for bit.
+ * @param own this rank's; their number may differ between ranks
+ */
+export async function gatherParts(
+  device: Device,
+  own: Float64Array<ArrayBuffer>,
+  replicas: Replicas,
+): Promise<readonly Float64Array<ArrayBuffer>[]> {
+  const { rank, count } = replicas;
+  const lengths = new Int32Array(count);
+  lengths[rank] = own.length;
+  await joinParts(device, lengths, replicas);
+  const ends = Array.from(lengths, (_, at) => lengths.slice(0, at + 1).reduce((a, b) => a + b));
+  const all = new Float64Array(ends[count - 1]);
+  all.set(own, ends[rank] - own.length);
+  await joinParts(device, all, replicas);
+  return ends.map((end, at) => all.subarray(end - lengths[at], end));
+}
+
 /** The sum of an integer over all ranks. */
 export async function sumOfAll(device: Device, own: number, replicas: Replicas): Promise<number> {
   using _scope = device.scope();

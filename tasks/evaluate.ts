@@ -23,12 +23,13 @@ import {
   readStatisticsBytes,
   writeStatistics,
 } from "../metrics/statistics_file.ts";
+import type { Replicas } from "../nn/replicas.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
 import { constructModel, restoreModel, WEIGHTS } from "../training/construct.ts";
 import type { Communicator } from "../training/distributed/communicator.ts";
 import { awaitTurnToFail } from "../training/distributed/mpi.ts";
-import { SingleCommunicator } from "../training/distributed/single.ts";
+import { replicasOver } from "../training/distributed/replicas.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
@@ -217,7 +218,6 @@ async function evaluateFolder(
       communicator,
     });
   }
-  if (communicator.rank > 0) return 0; // The first process measures a first stage alone.
   const { checkpoint: which } = options;
   const path = which === "last" || which === "best" ? folder.checkpoint(which) : which;
   const checkpoint = await readCheckpoint(path);
@@ -225,12 +225,16 @@ async function evaluateFolder(
   checkFinite(path, checkpoint);
 
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
-  using device = await openDeviceOf(config, options);
-  output.say(`evaluating ${path} on ${device.description}`);
+  using device = await openDeviceOf(config, options, communicator);
+  const replicas = replicasOver(communicator, device);
+  const place = communicator.size === 1
+    ? device.description
+    : `${device.description}, ${communicator.description}`;
+  output.say(`evaluating ${path} on ${place}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint, options.weights);
   using evaluation = await openEvaluation(names, device, options.rounding, {
-    ...{ options, output, dataset },
+    ...{ options, output, dataset, replicas },
   });
   const { split, limit } = options;
   const evaluated = await evaluateRun(evaluation, {
@@ -239,14 +243,18 @@ async function evaluateFolder(
     dataset,
     split,
     limit: limit ?? Infinity,
-    batches: evaluationBatches(dataset, { split, batchSize: config.training.batchSize }),
+    batches: evaluationBatches(dataset, {
+      ...{ split, batchSize: config.training.batchSize, part: replicas },
+    }),
     key: randomKey(config.seed, "evaluation"),
     ages: checkpoint.state.get("codebook.ages")?.values,
+    replicas,
   });
+  if (communicator.rank > 0) return 0;
   const unmeasured = [...evaluated.unmeasured, ...await saveReference(evaluation, options)];
   const { numbers, measurements, protocols, codebook } = evaluated;
   const result = {
-    ...{ run: folder.path, checkpoint: path, device: device.description },
+    ...{ run: folder.path, checkpoint: path, device: place },
     ...{ ...numbers, codebook, measurements, unmeasured, protocols },
   };
   if (options.report) {
@@ -256,7 +264,7 @@ async function evaluateFolder(
       output.say(`${cause.message}; the report has no curves`);
       return [];
     });
-    const devices = await devicesOf(folder.path, device.description, output);
+    const devices = await devicesOf(folder.path, place, output);
     const report = drawReport({ title, config, records, evaluation: evaluated, devices });
     await folder.writeEvaluation(readyForJson(result), report);
   }
@@ -278,12 +286,12 @@ function exitCode(unmeasured: readonly Unmeasured[]): number {
 }
 
 /** Opens the device that trained the run, or the one given on the command line.
- * @param communicator connects the processes that use theirs together, which all call this; by default there is one
+ * @param communicator connects the processes that use theirs together, which all call this
  */
 async function openDeviceOf(
   config: Config,
   options: Options,
-  communicator: Communicator = new SingleCommunicator(),
+  communicator: Communicator,
 ): Promise<Device> {
   const { blas, dnn } = config.cpu, { precision } = options;
   const { device, threads } = shareDevice(
@@ -339,16 +347,17 @@ async function openEvaluation(
   names: readonly string[],
   device: Device,
   rounding: Rounding,
-  { options, output, dataset }: {
+  { options, output, dataset, replicas }: {
     readonly options: Options;
     readonly output: Output;
     /** The data set. Without it there are no learnt features. */
     readonly dataset?: Dataset;
+    readonly replicas?: Replicas;
   },
 ): Promise<ImageEvaluation> {
   const evaluation = await ImageEvaluation.open(
     names,
-    await metricOptions(device, options, dataset),
+    await metricOptions(device, options, dataset, replicas),
     rounding,
   );
   for (const { metric } of evaluation.unmeasured) output.say(`continuing without ${metric}`);
@@ -359,6 +368,7 @@ async function metricOptions(
   device: Device,
   options: Options,
   dataset: Dataset | undefined,
+  replicas: Replicas | undefined,
 ): Promise<MetricOptions> {
   const { "metrics.weights": weights, "metrics.reference": reference } = options;
   return {
@@ -366,7 +376,7 @@ async function metricOptions(
     weights,
     reference: reference === null ? undefined : await readReference(reference),
     digitClassifier: () => trainOnDigits(device),
-    learntFeatures: dataset && (() => learnFeatures(device, dataset)),
+    learntFeatures: dataset && (() => learnFeatures(device, dataset, replicas)),
   };
 }
 

@@ -17,6 +17,7 @@ import { type Config, configSettings } from "../training/config.ts";
 import { constructObjective, totalSteps } from "../training/construct.ts";
 import { type Communicator, isAnyRank } from "../training/distributed/communicator.ts";
 import { awaitTurnToFail } from "../training/distributed/mpi.ts";
+import { replicasOver } from "../training/distributed/replicas.ts";
 import { identityOf } from "../training/identity.ts";
 import { openRun } from "../training/open_run.ts";
 import { flatSettings } from "../training/flat_settings.ts";
@@ -162,9 +163,7 @@ interface Means extends Options {
 async function trainInto(folder: RunFolder, config: Config, means: Means): Promise<number> {
   const { seed, data, training } = config;
   const { shared, communicator, output, ...options } = means;
-  const metrics = training.metrics === null || communicator.rank > 0
-    ? undefined
-    : await openMetrics(training.metrics);
+  const metrics = training.metrics === null ? undefined : await openMetrics(training.metrics);
   let progress: Progress | undefined;
   using interruption = new Interruption(() => {
     progress?.clear();
@@ -255,7 +254,9 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   }
 
   const { test, best, imagesPerSecond } = trained;
-  const besides = await metrics?.measure(config, device, dataset, folder);
+  communicator.barrier("for the weights", Infinity);
+  const replicas = replicasOver(communicator, device);
+  const besides = await metrics?.measure(config, device, dataset, folder, replicas);
   const summary = {
     preset: config.preset,
     seed,

@@ -89,6 +89,22 @@ export class ImageEvaluation implements Disposable {
    * @throws {TypeError} the shapes differ, or do not match the number of values
    */
   async add(originals: Images, reconstructions: Images): Promise<void> {
+    this.take(await this.measure(originals, reconstructions), originals.shape[0]);
+  }
+
+  /** The names of the metrics that are measured, as far as known. */
+  get names(): readonly string[] {
+    return [...this.#metrics.byName.keys()];
+  }
+
+  /** Measures pairs of images without adding them; see `add`.
+   * @returns what `take` adds, here or in another process, by the names of the metrics
+   * @throws {TypeError} as `add`
+   */
+  async measure(
+    originals: Images,
+    reconstructions: Images,
+  ): Promise<Map<string, Float64Array<ArrayBuffer>>> {
     using _scope = this.#device.scope();
     const isFloat = this.#rounding === "float";
     const [a, b] = [originals, reconstructions].map(({ values, shape, tensor }): Images => ({
@@ -98,8 +114,15 @@ export class ImageEvaluation implements Disposable {
         ? withoutGradients(() => clamp(tensor, -1, 1))
         : undefined,
     }));
-    await this.#metrics.add(a, b);
-    this.#images += originals.shape[0];
+    return await this.#metrics.measure(a, b);
+  }
+
+  /** Adds pairs of images by what the metrics measured.
+   * @param images how many pairs
+   */
+  take(measured: ReadonlyMap<string, Float64Array>, images: number): void {
+    this.#metrics.take(measured);
+    this.#images += images;
   }
 
   /** The measurements over all pairs so far, and the metrics without a measurement. */

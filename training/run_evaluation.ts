@@ -7,8 +7,11 @@ import type { Batch } from "../data/batches.ts";
 import type { Dataset, Split } from "../data/dataset.ts";
 import { type CodebookReport, codebookReport } from "../metrics/codebook.ts";
 import type { Autoencoder } from "../models/autoencoder.ts";
+import { type Replicas, SINGLE } from "../nn/replicas.ts";
 import { evaluate } from "../objectives/evaluate_model.ts";
+import { joinParts } from "../objectives/gather_rows.ts";
 import type { ImageEvaluation, Measurements } from "./image_evaluation.ts";
+import { SharedEvaluation } from "./shared_evaluation.ts";
 import {
   evaluationProtocol,
   measuredImages,
@@ -30,12 +33,15 @@ export interface RunEvaluationOptions {
   readonly split: Split;
   /** The maximum number of images to measure. */
   readonly limit: number;
-  /** Batches with all images of the part. */
+  /** Batches with all images of the part; where several processes measure them, those of this one. */
   readonly batches: AsyncIterable<Batch>;
   /** Key for random choices of the quantiser, if it makes any in evaluation. */
   readonly key: RandomKey;
   /** Training steps since each code was last chosen, `[K]`, if known. */
   readonly ages?: ArrayLike<number>;
+  /** The processes that evaluate the model together, by default one. The first gets the measurements and the features of
+   * all; the others get their numbers and samples only. */
+  readonly replicas?: Replicas;
 }
 
 /** Result of `evaluateRun`. */
@@ -75,7 +81,8 @@ const TWICE: ReadonlySet<string> = new Set(["mse", "psnr", "psnr-of-mse"]);
  */
 export async function evaluateRun(
   evaluation: ImageEvaluation,
-  { device, model, dataset, split, limit, batches, key, ages }: RunEvaluationOptions,
+  { device, model, dataset, split, limit, batches, key, ages, replicas = SINGLE }:
+    RunEvaluationOptions,
 ): Promise<RunEvaluation> {
   const { imageShape } = dataset;
   const measured = measuredImages(dataset, {
@@ -86,11 +93,14 @@ export async function evaluateRun(
   const size = sizeOf(imageShape), shown = Math.min(SAMPLES, measured.images);
   const originals = new Float32Array(shown * size), reconstructions = originals.slice();
   const features: number[] = [];
-  let done = 0, taken = 0, width = 0;
+  let width = 0;
+  const shared = new SharedEvaluation(evaluation, device, replicas, (beside) => {
+    for (const value of beside) if (features.length < FEATURES * width) features.push(value);
+  });
   const test = await evaluate(
     device,
     model,
-    first(batches, measured.images),
+    upTo(batches, measured.images, () => shared.end()),
     imageShape,
     key,
     async (batch) => {
@@ -103,32 +113,37 @@ export async function evaluateRun(
       ]);
       const count = batch.originals.length / size;
       const shape = [count, ...imageShape] as const;
-      await evaluation.add(
-        { values: batch.originals, shape, tensor: batch.originalTensor },
-        { values: rebuilt, shape, tensor: batch.reconstruction },
-      );
-      for (; taken < shown && spread(taken, shown, measured.images) < done + count; taken++) {
-        const from = (spread(taken, shown, measured.images) - done) * size;
-        originals.set(batch.originals.subarray(from, from + size), taken * size);
-        reconstructions.set(rebuilt.subarray(from, from + size), taken * size);
+      for (let sample = 0; sample < shown; sample++) {
+        const place = spread(sample, shown, measured.images) - batch.first;
+        if (place < 0 || place >= count) continue;
+        const from = place * size;
+        originals.set(batch.originals.subarray(from, from + size), sample * size);
+        reconstructions.set(rebuilt.subarray(from, from + size), sample * size);
       }
       // An equal number from every batch, evenly spaced.
       width = compared.shape[compared.shape.length - 1];
       const rows = found.length / width;
       const wanted = Math.min(rows, Math.ceil(FEATURES * count / measured.images));
-      for (let row = 0; row < wanted && features.length < FEATURES * width; row++) {
+      const beside = new Float32Array(wanted * width);
+      for (let row = 0; row < wanted; row++) {
         const from = spread(row, wanted, rows) * width;
-        for (const value of found.subarray(from, from + width)) features.push(value);
+        beside.set(found.subarray(from, from + width), row * width);
       }
-      done += count;
+      await shared.add({
+        originals: { values: batch.originals, shape, tensor: batch.originalTensor },
+        reconstructions: { values: rebuilt, shape, tensor: batch.reconstruction },
+        beside,
+      });
     },
+    replicas,
   );
+  await joinParts(device, originals, replicas);
+  await joinParts(device, reconstructions, replicas);
   const codes = await codeVectors(device, model);
   const numbers = await testNumbers(test, dataset, measured);
-  const { measurements, unmeasured, protocols } = await evaluation.result({
-    originals: `${dataset.name}, ${split}`,
-    imageShape,
-  });
+  const { measurements, unmeasured, protocols } = replicas.rank > 0
+    ? { measurements: [], unmeasured: [], protocols: {} }
+    : await evaluation.result({ originals: `${dataset.name}, ${split}`, imageShape });
   return {
     numbers,
     measurements: measurements.map((one) =>
@@ -154,15 +169,23 @@ function spread(index: number, count: number, total: number): number {
   return Math.floor(index * total / count);
 }
 
-/** The batches up to this many images. */
-async function* first(batches: AsyncIterable<Batch>, images: number): AsyncGenerator<Batch> {
-  let left = images;
-  for await (const { images: values, count } of batches) {
-    const taken = Math.min(left, count);
-    yield { images: values.subarray(0, taken * values.length / count), count: taken };
-    left -= taken;
-    if (left === 0) return;
+/** The batches up to this many images of all.
+ * @param end called after the last batch
+ */
+async function* upTo(
+  batches: AsyncIterable<Batch>,
+  images: number,
+  end: () => Promise<void>,
+): AsyncGenerator<Batch> {
+  let done = 0;
+  for await (const { images: values, count, first = done } of batches) {
+    const taken = Math.min(images - first, count);
+    if (taken <= 0) break;
+    done = first + taken;
+    yield { images: values.subarray(0, taken * values.length / count), count: taken, first };
+    if (done >= images) break;
   }
+  await end();
 }
 
 /** The vector of every code, `[K, D]`; undefined for a method that has no codebook and gives several codes per

@@ -70,7 +70,7 @@ if (mpi !== undefined) {
       };
       const stage1 = `${folder}/stage1`;
       await alone(train, [...TINY, ...SHAPES, ...CPU, "--out", stage1]);
-      await sameEvaluation(stage1, CPU);
+      await sameEvaluation(stage1, [...CPU, "--metrics", "ssim,sharpness"]);
       for (const [name, flags] of Object.entries(GENERATORS)) {
         const run = `${folder}/${name}`, over = [...SHAPES, ...CPU, "--stage1", stage1];
         await alone(train, [...flags, ...SHORT, ...over, "--out", run]);

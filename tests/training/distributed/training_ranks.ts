@@ -7,10 +7,11 @@ import { randomKey } from "../../../core/random.ts";
 import type { Tensor } from "../../../core/tensor.ts";
 import { evaluationBatches } from "../../../data/batches.ts";
 import type { Dataset } from "../../../data/dataset.ts";
-import { FeatureExtractor } from "../../../metrics/feature_metrics.ts";
+import { FeatureExtractor, type LearntFeatures } from "../../../metrics/feature_metrics.ts";
 import { modelSchema } from "../../../models/registry.ts";
 import { type Replicas, SINGLE } from "../../../nn/replicas.ts";
 import { Generator } from "../../../objectives/generator.ts";
+import type { FirstStageObjective } from "../../../objectives/first_stage.ts";
 import type { Objective } from "../../../objectives/objective.ts";
 import { OPTIMIZER_SETTINGS } from "../../../objectives/optimizer_settings.ts";
 import { OBJECTIVE_TYPES, objectiveKind } from "../../../objectives/registry.ts";
@@ -22,8 +23,10 @@ import { openMpi } from "../../../training/distributed/mpi.ts";
 import { replicasOver } from "../../../training/distributed/replicas.ts";
 import { SingleCommunicator } from "../../../training/distributed/single.ts";
 import { evaluateGenerator } from "../../../training/generator_evaluation.ts";
+import { ImageEvaluation } from "../../../training/image_evaluation.ts";
 import { ReadOnlyRunFolder } from "../../../training/read_only_run_folder.ts";
 import { type PartialConfig, resolveConfig } from "../../../training/resolve.ts";
+import { evaluateRun } from "../../../training/run_evaluation.ts";
 import { RunFolder } from "../../../training/run_folder.ts";
 import { train, type TrainingProgress, type TrainOptions } from "../../../training/trainer.ts";
 import { stripes, tinyFirstStage } from "../../objectives/second_stage.ts";
@@ -234,10 +237,11 @@ function compareNumbers(got: Told["numbers"], expected: Told["numbers"], { type 
   }
 }
 
-/** Features of the images that take no time: the means of their quarters and halves. */
+/** Features of the images that take no time: the means of their parts. */
+const means = (parts: number) => (images: Tensor) =>
+  mean(reshape(images, [images.shape[0], parts, images.size / images.shape[0] / parts]), [2]);
+
 function judge() {
-  const means = (parts: number) => (images: Tensor) =>
-    mean(reshape(images, [images.shape[0], parts, images.size / images.shape[0] / parts]), [2]);
   const extractor = new FeatureExtractor(device, { dimensions: 4, forward: means(4) });
   return { extractor, classifier: { classify: means(2) } };
 }
@@ -298,6 +302,35 @@ async function compareDrawn(one: Case): Promise<void> {
     rank === 1 ? /^Error: enough$/ : { name: "AbortError" },
   );
 }
+
+/** A first stage measured by the ranks together and by each alone, in batches that the ranks do not divide. */
+async function compareEvaluated(): Promise<void> {
+  using objective = await make(CASES[0]);
+  const model = (objective as FirstStageObjective).model;
+  const classifier = { dimensions: 4, forward: means(4), hash: () => Promise.resolve("none") };
+  const learnt = {
+    classifier: { ...classifier, [Symbol.dispose]() {} },
+    scale: { real: 1, independent: 2 },
+  };
+  const evaluate = async (replicas: Replicas) => {
+    using evaluation = await ImageEvaluation.open(["mse", "psnr", "sharpness", "learnt-fid"], {
+      ...{ device, weights: null, digitClassifier: () => Promise.reject(new Error("none")) },
+      learntFeatures: () => Promise.resolve(learnt as unknown as LearntFeatures),
+    }, "8-bit");
+    return await evaluateRun(evaluation, {
+      ...{ device, model, dataset, split: "test", limit: 11, key: randomKey(1, "run"), replicas },
+      batches: evaluationBatches(dataset, { split: "test", batchSize: 5, part: replicas }),
+    });
+  };
+  const whole = await evaluate(SINGLE), parts = await evaluate(replicasOver(communicator, device));
+  assert.deepEqual(whole.measurements.map(({ metric }) => metric), [
+    ...["mse", "psnr", "psnr-of-mse", "sharpness", "learnt-fid", "learnt-kid"],
+  ]);
+  assert.deepEqual(parts.samples, whole.samples);
+  assert.deepEqual(parts.numbers, whole.numbers);
+  if (rank === 0) assert.deepEqual(parts, whole);
+}
+await compareEvaluated();
 
 for (const [index, one] of CASES.entries()) {
   const expected = await run(one, alone, `${own}/${index}`);
