@@ -25,7 +25,7 @@ export class ImageProgress {
   /** Shows that this many images are processed. */
   show(done: number): void {
     const now = performance.now(), { isTerminal } = this.#output;
-    if (now - this.#shown < (isTerminal ? BAR_EVERY : LINE_EVERY)) return;
+    if (done === 0 || now - this.#shown < (isTerminal ? BAR_EVERY : LINE_EVERY)) return;
     this.#shown = now;
     const rate = done * 1000 / (now - this.#started);
     const left = showDuration((this.#total - done) / rate);
