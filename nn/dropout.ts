@@ -40,7 +40,7 @@ export class Dropout extends Layer {
     if (this.#rate === 0 || !context?.training) return x;
     const { key, replicas = SINGLE } = context;
     const drawn = drawOwnRows(x.shape, replicas, (shape) => uniform(x.device, shape, key));
-    const isKept = greaterEqual(drawn, this.#rate);
-    return where(isKept, mul(x, 1 / (1 - this.#rate)), 0);
+    const factors = where(greaterEqual(drawn, this.#rate), 1 / (1 - this.#rate), 0);
+    return mul(x, factors);
   }
 }

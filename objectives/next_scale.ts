@@ -19,7 +19,7 @@ import {
   type LossOptions,
 } from "./code_generator.ts";
 import type { CodeStatistics } from "./code_statistics.ts";
-import { chooseCode, drawOf } from "./samplers/choice.ts";
+import { drawCode, drawOf } from "./samplers/choice.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Options of the constructor. */
@@ -144,7 +144,7 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
           const start = (row * own + place) * size, position = at + place;
           const { chance } = drawOf(key, first + row, position);
           const of = logits.subarray(start, start + size);
-          codes[row * length + position] = chooseCode(of, settings, chance).code;
+          codes[row * length + position] = drawCode(of, settings, chance);
         }
       }
       at += own;

@@ -115,6 +115,8 @@ export interface Exports {
   attention(): void;
   /** See assembly/short_attention.ts. */
   shortAttention(): void;
+  /** See assembly/one_query.ts. */
+  oneQueryAttention(): void;
   /** See assembly/short_attention.ts. */
   shortAttentionGradient(): void;
   /** See assembly/optimizer.ts. */

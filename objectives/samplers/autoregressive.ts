@@ -1,7 +1,7 @@
 /** Draws sequences of codes, one code after another. */
 import type { RandomKey } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
+import { type ChoiceSettings, drawCode, drawOf } from "./choice.ts";
 
 /** Predicts the next code of some sequences from the codes before it. */
 export interface NextCode {
@@ -61,7 +61,7 @@ export async function drawInOrder(
       const place = row * length + at;
       if (given !== undefined && given[place] >= 0) continue;
       const own = logits.subarray(row * size, (row + 1) * size);
-      codes[place] = chooseCode(own, options, drawOf(key, first + row, at).chance).code;
+      codes[place] = drawCode(own, options, drawOf(key, first + row, at).chance);
     }
     await onCode?.(at + 1, codes);
   }

@@ -62,30 +62,99 @@ export function drawOf(key: RandomKey, image: number, position: number): Draw {
   };
 }
 
-/** How many of the most likely codes can be drawn.
+/** The greatest values, in any order (Hoare's selection). */
+function greatestOf(values: Float64Array, count: number): Float64Array {
+  const all = values.slice(), first = all.length - count;
+  let [low, high] = [0, all.length - 1];
+  while (low < high) {
+    const pivot = all[(low + high) >> 1];
+    let [left, right] = [low, high];
+    while (left <= right) {
+      while (all[left] < pivot) left++;
+      while (all[right] > pivot) right--;
+      if (left > right) break;
+      const value = all[left];
+      all[left++] = all[right];
+      all[right--] = value;
+    }
+    if (first <= right) high = right;
+    else if (first >= left) low = left;
+    else break;
+  }
+  return all.subarray(first);
+}
+
+const sumOf = (values: Float64Array): number => values.reduce((sum, value) => sum + value, 0);
+
+/** The fewest of the greatest weights that together reach a sum, at least one.
  * @param weights in ascending order
  */
-function countKept(weights: Float64Array, total: number, { topK, topP }: ChoiceSettings): number {
-  const most = topK ?? weights.length;
-  if (topP === null) return most;
-  const all = topK === null
-    ? total
-    : weights.subarray(weights.length - most).reduce((sum, weight) => sum + weight, 0);
-  let sum = 0, kept = 0;
-  while (kept < most && (kept === 0 || sum < topP * all)) sum += weights[weights.length - ++kept];
-  return kept;
+function reaching(weights: Float64Array, enough: number): Float64Array {
+  let [sum, first] = [0, weights.length];
+  while (first > 0 && (first === weights.length || sum < enough)) sum += weights[--first];
+  return weights.subarray(first);
 }
 
 /** Sets the weights of codes that cannot be drawn to 0. Of equal weights, the first are kept. */
-function keepLikeliest(weights: Float64Array, total: number, settings: ChoiceSettings): void {
-  const sorted = weights.toSorted();
-  const kept = countKept(sorted, total, settings);
-  if (kept === weights.length) return;
-  const least = sorted[weights.length - kept];
-  let equals = kept - (weights.length - 1 - sorted.findLastIndex((weight) => weight <= least));
-  for (const [code, weight] of weights.entries()) {
+function keepLikeliest(
+  weights: Float64Array,
+  total: number,
+  { topK, topP }: ChoiceSettings,
+): void {
+  let kept = topK === null ? weights.slice() : greatestOf(weights, topK);
+  if (topP !== null) {
+    kept.sort();
+    kept = reaching(kept, topP * (topK === null ? total : sumOf(kept)));
+  }
+  const least = kept.reduce((least, weight) => Math.min(least, weight), Infinity);
+  let equals = kept.reduce((count, weight) => weight === least ? count + 1 : count, 0);
+  for (let code = 0; code < weights.length; code++) {
+    const weight = weights[code];
     if (weight < least || (weight === least && --equals < 0)) weights[code] = 0;
   }
+}
+
+/** The most likely code; of equally likely ones, the first.
+ * @throws {RangeError} a logit is NaN or +∞, or all are −∞
+ */
+function likeliestOf(logits: Float32Array): number {
+  let likeliest = 0;
+  for (let code = 0; code < logits.length; code++) {
+    const logit = logits[code];
+    if (!(logit < Infinity)) refuse(`a logit must be a finite number, got ${logit}`);
+    if (logit > logits[likeliest]) likeliest = code;
+  }
+  if (logits[likeliest] === -Infinity) {
+    refuse("a code must be possible, got -Infinity for all logits");
+  }
+  return likeliest;
+}
+
+/** Draws a code as `chooseCode` does, without its probability.
+ * @throws {RangeError} as `chooseCode`
+ */
+export function drawCode(logits: Float32Array, settings: ChoiceSettings, chance: number): number {
+  checkChoice(settings, logits.length);
+  const likeliest = likeliestOf(logits), greatest = logits[likeliest];
+  const { temperature, topK, topP } = settings;
+  if (temperature === 0) return likeliest;
+  const weights = new Float64Array(logits.length);
+  let total = 0;
+  for (let code = 0; code < weights.length; code++) {
+    total += weights[code] = Math.exp((logits[code] - greatest) / temperature);
+  }
+  if (topK !== null || (topP !== null && topP < 1)) {
+    keepLikeliest(weights, total, settings);
+    total = sumOf(weights);
+  }
+  const until = chance * total;
+  let sum = 0, last = likeliest;
+  for (let code = 0; code < weights.length && sum <= until; code++) {
+    if (weights[code] === 0) continue;
+    sum += weights[code];
+    last = code;
+  }
+  return last;
 }
 
 /** Draws a code.
@@ -108,36 +177,10 @@ function keepLikeliest(weights: Float64Array, total: number, settings: ChoiceSet
  * @throws {RangeError} a logit is NaN or +∞, or all are −∞; or `topK` is above the number of codes
  */
 export function chooseCode(logits: Float32Array, settings: ChoiceSettings, chance: number): Choice {
-  checkChoice(settings, logits.length);
-  let likeliest = 0;
-  for (const [code, logit] of logits.entries()) {
-    if (Number.isNaN(logit) || logit === Infinity) {
-      refuse(`a logit must be a finite number, got ${logit}`);
-    }
-    if (logit > logits[likeliest]) likeliest = code;
-  }
-  const greatest = logits[likeliest];
-  if (greatest === -Infinity) refuse("a code must be possible, got -Infinity for all logits");
+  const code = drawCode(logits, settings, chance), greatest = logits[likeliestOf(logits)];
   let normalizer = 0;
   for (const logit of logits) normalizer += Math.exp(logit - greatest);
-  const chosen = (code: number): Choice => ({
-    code,
-    logProbability: logits[code] - greatest - Math.log(normalizer),
-  });
-  const { temperature, topK, topP } = settings;
-  if (temperature === 0) return chosen(likeliest);
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - greatest) / temperature));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  if (topK !== null || topP !== null) keepLikeliest(weights, total, settings);
-  const until = chance * weights.reduce((sum, weight) => sum + weight, 0);
-  let sum = 0, last = likeliest;
-  for (const [code, weight] of weights.entries()) {
-    if (weight === 0) continue;
-    sum += weight;
-    last = code;
-    if (sum > until) break;
-  }
-  return chosen(last);
+  return { code, logProbability: logits[code] - greatest - Math.log(normalizer) };
 }
 
 function refuse(requirement: string): never {

@@ -110,6 +110,27 @@ testOnEach(devices, "attention is as defined, whatever its shapes", async (devic
   );
 });
 
+/** Shapes of queries, and how many keys they have, for which a device may have a way of its own. */
+const LENGTHS: readonly (readonly [about: string, queries: Shape, keys: number])[] = [
+  ["many long heads", [4, 131, 4, 6], 131],
+  ["few long heads", [1, 131, 2, 6], 131],
+  ["many heads of other lengths", [2, 97, 8, 3], 150],
+  ["heads beyond what is short", [2, 17, 8, 4], 300],
+  ["one query of many keys", [2, 1, 2, 21], 1201],
+];
+
+for (const [about, queries, length] of LENGTHS) {
+  testOnEach(devices, `attention agrees with the reference: ${about}`, async (device) => {
+    const keys = [queries[0], length, ...queries.slice(2)], rows = queries.slice(0, 3);
+    const operands = [queries, keys, keys].map((shape) => uniform(shape));
+    const row = { about, operands, attributes: { causal: true, scale: 0.7 } };
+    await checkForward(reference, device, "attention", row);
+    const more = [uniform(queries), uniform(rows, 2, 3), uniform(rows)];
+    const backwards = { ...row, operands: [...operands, ...more] };
+    await checkForward(reference, device, "attentionGradient", backwards);
+  });
+}
+
 testOnEach(devices, "great logits overflow nowhere, forward and backward", async (device) => {
   const shape = [1, 33, 2, 16];
   const great = (purpose: string) => draw(shape, purpose).map((x) => Math.sign(x) * 25);
@@ -190,7 +211,12 @@ Deno.test("attention gives the same bits on one thread and on two, time after ti
   using _two = two;
   // A head's values fill more memory than its weights, and the other way round.
   for (
-    const [batch, length, heads, width] of [[128, 16, 1, 128], [128, 16, 4, 32], [8, 49, 2, 8]]
+    const [batch, length, heads, width] of [
+      [128, 16, 1, 128],
+      [128, 16, 4, 32],
+      [8, 49, 2, 8],
+      [64, 1, 4, 32],
+    ]
   ) {
     const bitsOn = async (device: Device) => {
       using _scope = device.scope();

@@ -345,6 +345,7 @@ const GROUP_NORMS: readonly ({
   ["each channel a group", [2, 19, 8], 8],
   ["rows of odd length", [33, 1, 17], 1],
   ["long rows", [65, 1, 130], 1],
+  ["rows of whole vectors", [1100, 1, 24], 1],
   ["images", [3, 196, 64], 8],
   ["groups too long to be held", [2, 1500, 12], 2],
   ["many rows", [1, 3000, 8], 2],

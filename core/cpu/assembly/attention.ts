@@ -19,7 +19,7 @@ import {
   sumLanes,
 } from "./attention_rows";
 import { ADD, block, padded, PANELS_A, POSITION_TABLE, ROW_TABLE } from "./gemm";
-import { choose, constant, exp, log } from "./math";
+import { choose, constant, decay, log } from "./math";
 
 // What is computed: the output, the gradient of the queries, or (greater numbers) that of keys or values.
 const FORWARD: i32 = 0;
@@ -110,14 +110,14 @@ function weighForward(a: Attention, i: i32, row: usize, count: i32, visible: i32
   let total = constant(0);
   for (let c = 0; c < count; c += 4) {
     const at = row + (<usize> c << 2);
-    const powers = exp(f32x4.sub(v128.load(at), constant(now)));
+    const powers = decay(f32x4.sub(v128.load(at), constant(now)));
     const weights = v128.and(lanesBelow(c, visible), powers);
     v128.store(at, weights);
     total = f32x4.add(total, weights);
   }
   let weightSum = load<f32>(place + WEIGHT_SUMS);
   if (now != before) {
-    const factor = f32x4.extract_lane(exp(constant(before - now)), 0);
+    const factor = f32x4.extract_lane(decay(constant(before - now)), 0);
     weightSum *= factor;
     scaleRow(sum, a.width, factor);
     store<f32>(place + GREATEST, now);
@@ -138,7 +138,7 @@ function weighByQuery(
   const l = v128.load32_splat(place + LOGSUMEXPS), d = v128.load32_splat(place + TOTALS);
   for (let c = 0; c < count; c += 4) {
     const at = <usize> c << 2;
-    const p = exp(f32x4.sub(f32x4.mul(v128.load(row + at), scale), l));
+    const p = decay(f32x4.sub(f32x4.mul(v128.load(row + at), scale), l));
     const slopes = f32x4.mul(f32x4.sub(v128.load(products + at), d), scale);
     v128.store(row + at, v128.and(lanesBelow(c, visible), f32x4.mul(p, slopes)));
   }
@@ -151,7 +151,7 @@ function weighByKey(a: Attention, key: i32, row: usize, products: usize, count: 
   for (let c = 0; c < count; c += 4) {
     const at = <usize> c << 2, place = scratch + at;
     const logits = f32x4.mul(v128.load(row + at), scale);
-    let weights = exp(f32x4.sub(logits, v128.load(place + LOGSUMEXPS)));
+    let weights = decay(f32x4.sub(logits, v128.load(place + LOGSUMEXPS)));
     if (products) {
       const centred = f32x4.sub(v128.load(products + at), v128.load(place + TOTALS));
       weights = f32x4.mul(weights, f32x4.mul(centred, scale));

@@ -40,9 +40,10 @@ export function depthStep(depth: i32): i32 {
   return max(4, min(((depth + blocks - 1) / blocks + 3) & ~3, DEPTH));
 }
 
-/** Six rows of eight sums at `to` = A panel · B panel. They go to memory as they are: what follows the loop would cost
- * it registers. */
-function multiply(depth: i32, a: usize, b: usize, to: usize): void {
+/** Six rows of eight sums at `to`: over `depth` steps, six neighbours at `a` times eight at `b`. They go to memory as they
+ * are: what follows the loop would cost it registers. */
+@inline
+function sumProducts(depth: i32, a: usize, stepA: usize, b: usize, stepB: usize, to: usize): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c10 = f32x4.splat(0), c11 = f32x4.splat(0);
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c30 = f32x4.splat(0), c31 = f32x4.splat(0);
   let c40 = f32x4.splat(0), c41 = f32x4.splat(0), c50 = f32x4.splat(0), c51 = f32x4.splat(0);
@@ -67,8 +68,8 @@ function multiply(depth: i32, a: usize, b: usize, to: usize): void {
     x = v128.load32_splat(a, 20);
     c50 = f32x4.relaxed_madd(x, b0, c50);
     c51 = f32x4.relaxed_madd(x, b1, c51);
-    a += 24;
-    b += 32;
+    a += stepA;
+    b += stepB;
   }
   v128.store(to, c00);
   v128.store(to, c01, 16);
@@ -82,6 +83,16 @@ function multiply(depth: i32, a: usize, b: usize, to: usize): void {
   v128.store(to, c41, 144);
   v128.store(to, c50, 160);
   v128.store(to, c51, 176);
+}
+
+/** Six rows of eight sums at `to` = A panel · B panel. */
+export function multiply(depth: i32, a: usize, b: usize, to: usize): void {
+  sumProducts(depth, a, ROWS << 2, b, COLUMNS << 2, to);
+}
+
+/** The same where A lies in rows `stepA` bytes apart. */
+export function multiplyRows(depth: i32, a: usize, stepA: usize, b: usize, to: usize): void {
+  sumProducts(depth, a, stepA, b, COLUMNS << 2, to);
 }
 
 function finish(from: usize, to: usize, flags: i32, bias: usize): void {
@@ -145,23 +156,6 @@ function partialTile(
       store<f32>(to + at, value);
     }
   }
-}
-
-/** C tile = A panel · B panel, of which `height` rows and `width` columns are in C.
- * @param rows the addresses of the rows of C
- * @param offset the tile's first column, in bytes
- */
-export function product(
-  depth: i32,
-  a: usize,
-  b: usize,
-  rows: usize,
-  offset: usize,
-  height: i32,
-  width: i32,
-): void {
-  if (height >= ROWS && width >= COLUMNS) tile(depth, a, b, rows, offset, 0, 0);
-  else partialTile(depth, a, b, rows, offset, 0, 0, height, width);
 }
 
 /** C block = A panels · B panels: all tiles of `height` rows and `width` columns from `column` on.

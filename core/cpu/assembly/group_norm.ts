@@ -2,6 +2,7 @@
 import { GroupNorm } from "./group_norm_job";
 import { gradientGroup, normalizeGroup, partGroups } from "./group_norm_groups";
 import { gradientLanes, isInLanes, normalizeLanes, partLanes, spanOf } from "./group_norm_lanes";
+import { gradientRow, isInRows, normalizeRow, partRows } from "./group_norm_rows";
 import { sumParts } from "./parts";
 import { job, parallel } from "./pool";
 
@@ -25,7 +26,8 @@ function partTask(index: i32): void {
   const stride = <usize> n.channels << 2;
   const gains = n.out + <usize> index * 2 * stride, shifts = gains + stride;
   const from = index * length, to = min(from + length, rows);
-  if (isInLanes(n)) partLanes(n, from, to, gains, shifts);
+  if (isInRows(n)) partRows(n, from, to, gains, shifts);
+  else if (isInLanes(n)) partLanes(n, from, to, gains, shifts);
   else partGroups(n, from, to, gains, shifts);
 }
 
@@ -49,9 +51,10 @@ function tasks(): i32 {
 
 export function groupNorm(): void {
   parallel((index) => {
-    const n = changetype<GroupNorm>(job), last = lastUnit(n, index), lanes = isInLanes(n);
+    const n = changetype<GroupNorm>(job), last = lastUnit(n, index), lanes = isInLanes(n), rows = isInRows(n);
     for (let unit = index * unitsPerTask(n); unit < last; unit++) {
-      if (lanes) normalizeLanes(unit);
+      if (rows) normalizeRow(unit);
+      else if (lanes) normalizeLanes(unit);
       else normalizeGroup(unit);
     }
   }, tasks());
@@ -59,9 +62,10 @@ export function groupNorm(): void {
 
 export function groupNormGradient(): void {
   parallel((index) => {
-    const n = changetype<GroupNorm>(job), last = lastUnit(n, index), lanes = isInLanes(n);
+    const n = changetype<GroupNorm>(job), last = lastUnit(n, index), lanes = isInLanes(n), rows = isInRows(n);
     for (let unit = index * unitsPerTask(n); unit < last; unit++) {
-      if (lanes) gradientLanes(unit);
+      if (rows) gradientRow(unit);
+      else if (lanes) gradientLanes(unit);
       else gradientGroup(unit);
     }
   }, tasks());

@@ -1,7 +1,7 @@
 /** Group normalisation a group at a time, of any length: sums are put together at each position. */
 import { storeLanes } from "./elementwise";
 import { GroupNorm, scaled, slope } from "./group_norm_job";
-import { constant, sigmoid } from "./math";
+import { constant, silu } from "./math";
 import { firstLanes, productRow, sumRow, total } from "./normalization";
 import { job } from "./pool";
 
@@ -40,7 +40,7 @@ export function normalizeGroup(group: i32): void {
     for (let count = width; count > 0; count -= 4, from += 16, to += 16, channel += 16) {
       const centred = f32x4.sub(f32x4.sub(v128.load(from), centre), left);
       let u = scaled(n, f32x4.mul(centred, inverse), channel);
-      if (n.silu) u = f32x4.mul(u, sigmoid(u));
+      if (n.silu) u = silu(u);
       keep(to, u, count);
     }
   }

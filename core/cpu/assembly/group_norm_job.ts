@@ -26,11 +26,21 @@ export function scaled(n: GroupNorm, normalized: v128, channel: usize): v128 {
   return n.shift ? f32x4.add(u, v128.load(n.shift + channel)) : u;
 }
 
+/** The shift of four channels from `channel` bytes on; 0 where there is none. */
+@inline
+export function shiftOf(n: GroupNorm, channel: usize): v128 {
+  return n.shift ? v128.load(n.shift + channel) : constant(0);
+}
+
+/** g·(dy/du), y = silu(u). */
+@inline
+export function siluSlope(g: v128, u: v128): v128 {
+  const one = constant(1), s = sigmoid(u), rest = f32x4.mul(u, f32x4.sub(one, s));
+  return f32x4.mul(g, f32x4.mul(s, f32x4.add(one, rest)));
+}
+
 /** g·(dy/du) of four channels. */
 @inline
 export function slope(n: GroupNorm, g: v128, normalized: v128, channel: usize): v128 {
-  if (!n.silu) return g;
-  const one = constant(1), u = scaled(n, normalized, channel), s = sigmoid(u);
-  const rest = f32x4.mul(u, f32x4.sub(one, s));
-  return f32x4.mul(g, f32x4.mul(s, f32x4.add(one, rest)));
+  return n.silu ? siluSlope(g, scaled(n, normalized, channel)) : g;
 }

@@ -1,8 +1,11 @@
 /** Group normalisation if each vector of four channels lies in one group, or consists of two or four whole groups. Each lane
- * sums over the positions in float64; the sums of a group's lanes are added at the end. */
-import { GroupNorm, scaled, slope } from "./group_norm_job";
-import { constant, sigmoid } from "./math";
+ * sums over a few positions in float32 and over all in float64; the sums of a group's lanes are added at the end. */
+import { GroupNorm, shiftOf, siluSlope } from "./group_norm_job";
+import { constant, silu } from "./math";
 import { job } from "./pool";
+
+/** How many vectors are added up in float32, at least those of a position. */
+const VECTORS: usize = 16;
 
 /** Whether the vectors of a norm lie so. */
 export function isInLanes(n: GroupNorm): bool {
@@ -61,6 +64,31 @@ export function spanOf(n: GroupNorm): i32 {
   return max(n.channels / n.groups, 4);
 }
 
+/** Positions whose vectors are added up in float32 before they go into sums in float64. */
+@inline
+function stretchOf(bytes: usize): usize {
+  return max<usize>(VECTORS / (bytes >> 4), 1);
+}
+
+/** u = (x − centre − left)·factor + shift of four channels, or silu(u), from `x` to before `end`. */
+function write(
+  x: usize,
+  to: usize,
+  stride: usize,
+  end: usize,
+  centre: v128,
+  left: v128,
+  factor: v128,
+  shift: v128,
+  withSilu: i32,
+): void {
+  for (; x < end; x += stride, to += stride) {
+    const centred = f32x4.sub(f32x4.sub(v128.load(x), centre), left);
+    const u = f32x4.relaxed_madd(centred, factor, shift);
+    v128.store(to, withSilu ? silu(u) : u);
+  }
+}
+
 export function normalizeLanes(unit: i32): void {
   const n = changetype<GroupNorm>(job);
   const width = n.channels / n.groups, span = spanOf(n), units = n.channels / span;
@@ -68,15 +96,18 @@ export function normalizeLanes(unit: i32): void {
   const offset = <usize> (batch * n.positions * n.channels + first) << 2;
   const stride = <usize> n.channels << 2, bytes = <usize> span << 2, x = n.x + offset;
   const size = f64x2.splat(<f64> (n.positions * width)), none = f64x2.splat(0);
+  const end = x + <usize> n.positions * stride, stretch = stretchOf(bytes) * stride;
   let centre = constant(0);
   if (n.centred) {
     let a = none, b = none;
-    for (let s = 0, row = x; s < n.positions; s++, row += stride) {
-      for (let at: usize = 0; at < bytes; at += 16) {
-        const value = v128.load(row + at);
-        a = f64x2.add(a, low(value));
-        b = f64x2.add(b, high(value));
+    for (let from = x; from < end;) {
+      const until = min(from + stretch, end);
+      let sum = constant(0);
+      for (; from < until; from += stride) {
+        for (let at: usize = 0; at < bytes; at += 16) sum = f32x4.add(sum, v128.load(from + at));
       }
+      a = f64x2.add(a, low(sum));
+      b = f64x2.add(b, high(sum));
     }
     // The mean is rounded: what is left of it is taken off the variance.
     centre = joined(
@@ -85,14 +116,20 @@ export function normalizeLanes(unit: i32): void {
     );
   }
   let restA = none, restB = none, squaresA = none, squaresB = none;
-  for (let s = 0, row = x; s < n.positions; s++, row += stride) {
-    for (let at: usize = 0; at < bytes; at += 16) {
-      const value = f32x4.sub(v128.load(row + at), centre), a = low(value), b = high(value);
-      restA = f64x2.add(restA, a);
-      restB = f64x2.add(restB, b);
-      squaresA = f64x2.add(squaresA, f64x2.mul(a, a));
-      squaresB = f64x2.add(squaresB, f64x2.mul(b, b));
+  for (let from = x; from < end;) {
+    const until = min(from + stretch, end);
+    let rest = constant(0), squares = constant(0);
+    for (; from < until; from += stride) {
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const value = f32x4.sub(v128.load(from + at), centre);
+        rest = f32x4.add(rest, value);
+        squares = f32x4.add(squares, f32x4.mul(value, value));
+      }
     }
+    restA = f64x2.add(restA, low(rest));
+    restB = f64x2.add(restB, high(rest));
+    squaresA = f64x2.add(squaresA, low(squares));
+    squaresB = f64x2.add(squaresB, high(squares));
   }
   let leftA = none, leftB = none;
   if (n.centred) {
@@ -113,14 +150,10 @@ export function normalizeLanes(unit: i32): void {
     f64x2.div(one, f64x2.sqrt(f64x2.add(varianceB, epsilon))),
   );
   const left = joined(leftA, leftB);
-  for (let s = 0, row = offset; s < n.positions; s++, row += stride) {
-    let channel = <usize> first << 2;
-    for (let at = row; at < row + bytes; at += 16, channel += 16) {
-      const centred = f32x4.sub(f32x4.sub(v128.load(n.x + at), centre), left);
-      let u = scaled(n, f32x4.mul(centred, inverse), channel);
-      if (n.silu) u = f32x4.mul(u, sigmoid(u));
-      v128.store(n.out + at, u);
-    }
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const channel = (<usize> first << 2) + at, shift = shiftOf(n, channel);
+    const factor = f32x4.mul(inverse, v128.load(n.gain + channel)), to = n.out + offset + at;
+    write(x + at, to, stride, end + at, centre, left, factor, shift, n.silu);
   }
   const mean = joined(f64x2.add(low(centre), leftA), f64x2.add(high(centre), leftB));
   const kept = n.statistics + (<usize> (batch * n.groups + first / width) << 3);
@@ -147,17 +180,28 @@ export function gradientLanes(unit: i32): void {
   const mean = keptOf(kept, first, width, 0), inverse = keptOf(kept, first, width, 4);
   const size = f64x2.splat(<f64> (n.positions * width));
   let sumA = f64x2.splat(0), sumB = sumA, dotA = sumA, dotB = sumA;
-  for (let s = 0, row = offset; s < n.positions; s++, row += stride) {
-    let channel = <usize> first << 2;
-    for (let at = row; at < row + bytes; at += 16, channel += 16) {
-      const normalized = f32x4.mul(f32x4.sub(v128.load(n.x + at), mean), inverse);
-      const g = slope(n, v128.load(n.gradient + at), normalized, channel);
-      const h = f32x4.mul(g, v128.load(n.gain + channel)), dot = f32x4.mul(h, normalized);
-      v128.store(n.out + at, h);
-      sumA = f64x2.add(sumA, low(h));
-      sumB = f64x2.add(sumB, high(h));
-      dotA = f64x2.add(dotA, low(dot));
-      dotB = f64x2.add(dotB, high(dot));
+  const positions = <usize> n.positions * stride, stretch = <usize> VECTORS * stride;
+  const withSilu = n.silu;
+  for (let column: usize = 0; column < bytes; column += 16) {
+    const channel = (<usize> first << 2) + column, from = offset + column;
+    const gain = v128.load(n.gain + channel), shift = shiftOf(n, channel);
+    let x = n.x + from, gradient = n.gradient + from, out = n.out + from;
+    for (const end = x + positions; x < end;) {
+      const until = min(x + stretch, end);
+      let sum = constant(0), products = constant(0);
+      for (; x < until; x += stride, gradient += stride, out += stride) {
+        const normalized = f32x4.mul(f32x4.sub(v128.load(x), mean), inverse);
+        let g = v128.load(gradient);
+        if (withSilu) g = siluSlope(g, f32x4.relaxed_madd(normalized, gain, shift));
+        const h = f32x4.mul(g, gain);
+        v128.store(out, h);
+        sum = f32x4.add(sum, h);
+        products = f32x4.relaxed_madd(h, normalized, products);
+      }
+      sumA = f64x2.add(sumA, low(sum));
+      sumB = f64x2.add(sumB, high(sum));
+      dotA = f64x2.add(dotA, low(products));
+      dotB = f64x2.add(dotB, high(products));
     }
   }
   let meanH = constant(0);
@@ -171,11 +215,14 @@ export function gradientLanes(unit: i32): void {
     f64x2.div(ofGroups(dotA, dotB, width), size),
     f64x2.div(ofGroups(dotB, dotA, width), size),
   );
-  for (let s = 0, row = offset; s < n.positions; s++, row += stride) {
-    for (let at = row; at < row + bytes; at += 16) {
-      const normalized = f32x4.mul(f32x4.sub(v128.load(n.x + at), mean), inverse);
-      const h = f32x4.sub(v128.load(n.out + at), meanH);
-      v128.store(n.out + at, f32x4.mul(f32x4.sub(h, f32x4.mul(normalized, meanHX)), inverse));
+  // h − mean h − x̂·mean(h·x̂), times 1/σ
+  const slope = f32x4.mul(inverse, meanHX);
+  for (let column: usize = 0; column < bytes; column += 16) {
+    let x = n.x + offset + column, out = n.out + offset + column;
+    for (const end = x + positions; x < end; x += stride, out += stride) {
+      const own = f32x4.mul(f32x4.sub(v128.load(x), mean), slope);
+      const h = f32x4.sub(f32x4.sub(v128.load(out), meanH), own);
+      v128.store(out, f32x4.mul(h, inverse));
     }
   }
 }
@@ -185,18 +232,22 @@ export function partLanes(n: GroupNorm, from: i32, to: i32, gains: usize, shifts
   const width = n.channels / n.groups, stride = <usize> n.channels << 2;
   for (let channel = 0; channel < n.channels; channel += 4) {
     const bytes = <usize> channel << 2;
+    const scale = v128.load(n.gain + bytes), offset = shiftOf(n, bytes);
     let gain = constant(0), shift = constant(0), row = from;
     while (row < to) {
       const batch = row / n.positions, end = min(to, (batch + 1) * n.positions);
       const kept = n.statistics + (<usize> (batch * n.groups) << 3);
       const mean = keptOf(kept, channel, width, 0), inverse = keptOf(kept, channel, width, 4);
-      for (; row < end; row++) {
-        const at = <usize> row * stride + bytes;
-        const normalized = f32x4.mul(f32x4.sub(v128.load(n.x + at), mean), inverse);
-        const g = slope(n, v128.load(n.gradient + at), normalized, bytes);
-        gain = f32x4.add(gain, f32x4.mul(g, normalized));
+      const last = n.x + <usize> end * stride + bytes, withSilu = n.silu;
+      let gradient = n.gradient + <usize> row * stride + bytes;
+      for (let x = n.x + <usize> row * stride + bytes; x < last; x += stride, gradient += stride) {
+        const normalized = f32x4.mul(f32x4.sub(v128.load(x), mean), inverse);
+        let g = v128.load(gradient);
+        if (withSilu) g = siluSlope(g, f32x4.relaxed_madd(normalized, scale, offset));
+        gain = f32x4.relaxed_madd(g, normalized, gain);
         shift = f32x4.add(shift, g);
       }
+      row = end;
     }
     v128.store(gains + bytes, gain);
     v128.store(shifts + bytes, shift);

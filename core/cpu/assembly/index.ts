@@ -1,5 +1,6 @@
 /** Everything the host calls. */
 export { attention } from "./attention";
+export { oneQueryAttention } from "./one_query";
 export { shortAttention, shortAttentionGradient } from "./short_attention";
 export * from "./binary";
 export { gather, segmentCount, segmentSum } from "./codes";

@@ -44,6 +44,32 @@ export function exp(x: v128): v128 {
   return p;
 }
 
+/** 1.5·2²³ + 127: added to a small number, it leaves the nearest integer in the last bits, plus 127. */
+const TO_EXPONENT: f32 = 12583039;
+
+/** eˣ for x within ±87, where no result is denormal. */
+@inline
+function power(x: v128): v128 {
+  // x = n·ln 2 + r, |r| ≤ ln 2 / 2
+  const shifted = madd(x, constant(1.4426950408889634), constant(TO_EXPONENT));
+  const n = f32x4.sub(shifted, constant(TO_EXPONENT));
+  let r = f32x4.relaxed_nmadd(n, constant(0.693145751953125), x);
+  r = f32x4.relaxed_nmadd(n, constant(1.4286068203094173e-6), r);
+  let p = madd(constant(0.0013950602151453495), r, constant(0.008368953131139278));
+  p = madd(p, r, constant(0.04166620597243309));
+  p = madd(p, r, constant(0.166665181517601));
+  p = madd(p, r, constant(0.5));
+  p = madd(f32x4.mul(p, r), r, r);
+  return f32x4.mul(f32x4.add(p, constant(1)), i32x4.shl(shifted, 23));
+}
+
+/** eˣ for x ≤ 0; 0 below −87, where results would be denormal. NaN stays. */
+@inline
+export function decay(x: v128): v128 {
+  const result = power(f32x4.pmax(x, constant(-87)));
+  return v128.andnot(result, f32x4.lt(x, constant(-87)));
+}
+
 /** ln x: −infinity at 0, NaN below, denormals exact. */
 @inline
 export function log(x: v128): v128 {
@@ -99,12 +125,23 @@ export function tanh(x: v128): v128 {
   return choose(f32x4.ge(size, constant(0.625)), signed, near);
 }
 
-/** 1 / (1 + e⁻ˣ). */
+/** 1 + e⁻ˣ, with x within ±87. */
+@inline
+function onePlusDecay(x: v128): v128 {
+  const inside = f32x4.pmax(f32x4.pmin(f32x4.neg(x), constant(87)), constant(-87));
+  return f32x4.add(power(inside), constant(1));
+}
+
+/** 1 / (1 + e⁻ˣ); below −87 as there, 1.6e-38. */
 @inline
 export function sigmoid(x: v128): v128 {
-  const decay = exp(f32x4.neg(f32x4.abs(x)));
-  const top = choose(f32x4.lt(x, constant(0)), decay, constant(1));
-  return f32x4.div(top, f32x4.add(constant(1), decay));
+  return f32x4.div(constant(1), onePlusDecay(x));
+}
+
+/** x / (1 + e⁻ˣ), e⁻ˣ as in `sigmoid`. */
+@inline
+export function silu(x: v128): v128 {
+  return f32x4.div(x, onePlusDecay(x));
 }
 
 /** The error function. */
@@ -132,48 +169,77 @@ export function erf(x: v128): v128 {
   return choose(f32x4.ge(size, constant(1)), signed, near);
 }
 
-/** The normal distribution function where its argument is negative: Φ(−|x|) = e^(−x²/2)·q(1/(1 + 0.3·|x|)).
- * @param decay e^(−x²/2)
- */
+/** a₀ + a₁·t + … + a₅·t⁵ */
 @inline
-function normalTail(x: v128, decay: v128): v128 {
-  const t = f32x4.div(constant(1), madd(constant(0.3), f32x4.abs(x), constant(1)));
-  let q = madd(constant(0.03567654266953468), t, constant(-0.15721067786216736));
-  q = madd(q, t, constant(0.20636694133281708));
-  q = madd(q, t, constant(-0.05369628220796585));
-  q = madd(q, t, constant(0.12856842577457428));
-  q = madd(q, t, constant(0.0999114066362381));
-  q = madd(q, t, constant(0.12075429409742355));
-  q = madd(q, t, constant(0.11962927877902985));
-  return f32x4.mul(decay, f32x4.mul(q, t));
+function quintic(t: v128, a0: f32, a1: f32, a2: f32, a3: f32, a4: f32, a5: f32): v128 {
+  let p = madd(constant(a5), t, constant(a4));
+  p = madd(p, t, constant(a3));
+  p = madd(p, t, constant(a2));
+  p = madd(p, t, constant(a1));
+  return madd(p, t, constant(a0));
 }
 
+/** x within ±5.6, where the functions below have reached their limits. */
 @inline
-function normalDecay(x: v128): v128 {
-  return exp(f32x4.mul(f32x4.mul(x, x), constant(-0.5)));
+function withinLimits(x: v128): v128 {
+  return f32x4.pmax(f32x4.pmin(x, constant(5.6)), constant(-5.6));
 }
 
-/** Φ(x), the normal distribution function.
- * @param decay e^(−x²/2)
- */
+/** Φ(x) − ½, of the normal distribution function: x·P(x²)/Q(x²), off by at most 1.8e-7. */
 @inline
-function normalShare(x: v128, decay: v128): v128 {
-  const tail = normalTail(x, decay);
-  return choose(f32x4.lt(x, constant(0)), tail, f32x4.sub(constant(1), tail));
+function normalShare(x: v128): v128 {
+  const a = withinLimits(x), t = f32x4.mul(a, a);
+  const p = quintic(
+    t,
+    0.398942232131958,
+    0.03437415137887001,
+    0.004707092884927988,
+    0.00017382315127179027,
+    6.355666755553102e-6,
+    2.2142891964449518e-8,
+  );
+  const q = quintic(
+    t,
+    1,
+    0.2528289556503296,
+    0.028938844799995422,
+    0.0019128302810713649,
+    7.508935232181102e-5,
+    1.1800751735790982e-6,
+  );
+  const share = f32x4.div(f32x4.mul(a, p), q);
+  return f32x4.pmax(f32x4.pmin(share, constant(0.5)), constant(-0.5));
 }
 
-/** x·Φ(x). */
+/** x·Φ(x), off by at most 1.2e-6. */
 @inline
 export function gelu(x: v128): v128 {
-  return f32x4.mul(x, normalShare(x, normalDecay(x)));
+  return f32x4.mul(x, f32x4.add(normalShare(x), constant(0.5)));
 }
 
-/** Φ(x) + x·e^(−x²/2)/√2π, the slope of gelu. */
+/** Φ(x) + x·e^(−x²/2)/√2π, the slope of gelu, off by at most 3.1e-7: ½ + x·P(x²)/Q(x²). */
 @inline
 export function geluSlope(x: v128): v128 {
-  const decay = normalDecay(x);
-  const density = f32x4.mul(decay, constant(0.3989422804014327));
-  return f32x4.add(normalShare(x, decay), f32x4.mul(x, density));
+  const a = withinLimits(x), t = f32x4.mul(a, a);
+  const p = quintic(
+    t,
+    0.7978853583335876,
+    -0.03097452223300934,
+    0.01422601193189621,
+    1.976739804376848e-5,
+    3.589904372347519e-5,
+    1.9216267332922143e-7,
+  );
+  const q = quintic(
+    t,
+    1,
+    0.29452061653137207,
+    0.040984027087688446,
+    0.003522665938362479,
+    0.0001920564827742055,
+    8.928015631681774e-6,
+  );
+  return f32x4.add(f32x4.div(f32x4.mul(a, p), q), constant(0.5));
 }
 
 /** The sine of 2πr, |r| ≤ 1/8. */

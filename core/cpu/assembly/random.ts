@@ -2,7 +2,7 @@
 import { job, parallel } from "./pool";
 import { storeLanes } from "./elementwise";
 import { choose, constant, cosineOfTurn, log, sineOfTurn } from "./math";
-import { Key, philox } from "./philox";
+import { Key, philox, philoxFour } from "./philox";
 
 /** Blocks of four numbers that are worth a task. */
 const CHUNK: i32 = 1024;
@@ -16,13 +16,17 @@ class Draw extends Key {
   second: f64;
 }
 
-/** Runs `make` for the blocks of a task; a block's four numbers come back in one vector. */
-function fill(index: i32, make: (d: Draw, block: u32) => v128): void {
-  const d = changetype<Draw>(job);
-  const last = min((index + 1) * CHUNK, (d.count + 3) >> 2);
-  for (let block = index * CHUNK; block < last; block++) {
-    const to = d.out + (<usize> block << 4), left = d.count - (block << 2);
-    const values = make(d, block);
+/** Draws the blocks of a task: `F` makes a block's four numbers of its four words. */
+function fill<F>(index: i32): void {
+  const d = changetype<Draw>(job), f = changetype<F>(0);
+  const last = min((index + 1) * CHUNK, (d.count + 3) >> 2), whole = min(last, d.count >> 2);
+  let block = index * CHUNK, to = d.out + (<usize> block << 4);
+  for (; block + 4 <= whole; block += 4) {
+    philoxFour(d, block, 0, to);
+    for (const end = to + 64; to < end; to += 16) v128.store(to, f.draw(d, v128.load(to)));
+  }
+  for (; block < last; block++, to += 16) {
+    const values = f.draw(d, philox(d, block, 0)), left = d.count - (block << 2);
     if (left >= 4) v128.store(to, values);
     else storeLanes(to, values, left);
   }
@@ -35,15 +39,28 @@ function tasks(first: f64, second: f64): i32 {
   return ((d.count + 3) / 4 + CHUNK - 1) / CHUNK;
 }
 
+/** Numbers in [0, 1), which float32 holds exactly. */
+@unmanaged
+class Unit {
+  @inline
+  draw(_d: Draw, words: v128): v128 {
+    return f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_u(words, 8)), constant(5.9604644775390625e-8));
+  }
+}
+
 /** low + u·(high − low), computed in float64 and rounded once. */
-function uniformBlock(d: Draw, block: u32): v128 {
-  const words = i32x4.shr_u(philox(d, block, 0), 8);
-  const scale = f64x2.splat((d.second - d.first) * 5.9604644775390625e-8);
-  const low = f64x2.splat(d.first);
-  const high = v128.shuffle<i64>(words, words, 1, 1);
-  const a = f64x2.add(low, f64x2.mul(f64x2.convert_low_i32x4_u(words), scale));
-  const b = f64x2.add(low, f64x2.mul(f64x2.convert_low_i32x4_u(high), scale));
-  return v128.shuffle<i64>(f32x4.demote_f64x2_zero(a), f32x4.demote_f64x2_zero(b), 0, 2);
+@unmanaged
+class Uniform {
+  @inline
+  draw(d: Draw, block: v128): v128 {
+    const words = i32x4.shr_u(block, 8);
+    const scale = f64x2.splat((d.second - d.first) * 5.9604644775390625e-8);
+    const low = f64x2.splat(d.first);
+    const high = v128.shuffle<i64>(words, words, 1, 1);
+    const a = f64x2.add(low, f64x2.mul(f64x2.convert_low_i32x4_u(words), scale));
+    const b = f64x2.add(low, f64x2.mul(f64x2.convert_low_i32x4_u(high), scale));
+    return v128.shuffle<i64>(f32x4.demote_f64x2_zero(a), f32x4.demote_f64x2_zero(b), 0, 2);
+  }
 }
 
 /** The cosine in the even lanes and the sine in the odd ones of 2π times the lanes' numbers in [0, 1). */
@@ -60,24 +77,30 @@ function cosineAndSine(turns: v128): v128 {
 }
 
 /** mean + deviation·√(−2 ln u₁)·(cos 2πu₂, sin 2πu₂), of words 0 and 1, then of words 2 and 3 (Box–Muller). */
-function normalBlock(d: Draw, block: u32): v128 {
-  const words = i32x4.shr_u(philox(d, block, 0), 8);
-  const scale = constant(5.9604644775390625e-8);
-  const first = v128.shuffle<i32>(words, words, 0, 0, 2, 2);
-  const second = v128.shuffle<i32>(words, words, 1, 1, 3, 3);
-  const above = f32x4.convert_i32x4_u(i32x4.add(first, i32x4.splat(1)));
-  const radius = f32x4.sqrt(f32x4.mul(constant(-2), log(f32x4.mul(above, scale))));
-  const turns = f32x4.mul(f32x4.convert_i32x4_u(second), scale);
-  const normal = f32x4.mul(radius, cosineAndSine(turns));
-  return f32x4.add(constant(<f32> d.first), f32x4.mul(normal, constant(<f32> d.second)));
+@unmanaged
+class Normal {
+  @inline
+  draw(d: Draw, block: v128): v128 {
+    const words = i32x4.shr_u(block, 8);
+    const scale = constant(5.9604644775390625e-8);
+    const first = v128.shuffle<i32>(words, words, 0, 0, 2, 2);
+    const second = v128.shuffle<i32>(words, words, 1, 1, 3, 3);
+    const above = f32x4.convert_i32x4_s(i32x4.add(first, i32x4.splat(1)));
+    const radius = f32x4.sqrt(f32x4.mul(constant(-2), log(f32x4.mul(above, scale))));
+    const turns = f32x4.mul(f32x4.convert_i32x4_s(second), scale);
+    const normal = f32x4.mul(radius, cosineAndSine(turns));
+    return f32x4.add(constant(<f32> d.first), f32x4.mul(normal, constant(<f32> d.second)));
+  }
 }
 
 /** Uniform numbers in [low, high]. */
 export function uniform(low: f64, high: f64): void {
-  parallel((index) => fill(index, uniformBlock), tasks(low, high));
+  const count = tasks(low, high);
+  if (low == 0 && high == 1) parallel((index) => fill<Unit>(index), count);
+  else parallel((index) => fill<Uniform>(index), count);
 }
 
 /** Normal numbers. */
 export function normal(mean: f64, deviation: f64): void {
-  parallel((index) => fill(index, normalBlock), tasks(mean, deviation));
+  parallel((index) => fill<Normal>(index), tasks(mean, deviation));
 }

@@ -4,7 +4,7 @@
  * in order, so that one long line keeps all threads busy and the result is the same for any number of them.
  */
 import { job, parallel, scratch } from "./pool";
-import { constant, exp, log } from "./math";
+import { constant, decay, log } from "./math";
 import { storeLanes } from "./elementwise";
 
 /** Elements of the middle axis in a part, times the inner axis. */
@@ -226,27 +226,25 @@ export function greatestOf(x: usize, count: i32, stride: usize): f32 {
 }
 
 function expOne(x: f32): f32 {
-  return f32x4.extract_lane(exp(constant(x)), 0);
+  return f32x4.extract_lane(decay(constant(x)), 0);
 }
 
 /** Σ exp(x − m), and the summands at `out` where it is not 0; in float64, as lines are long. */
 export function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: f32): f64 {
-  let total: f64 = 0;
-  let left = count;
+  let left = count, low = f64x2.splat(0), high = low;
   if (stride == 4) {
     for (; left >= 4; left -= 4, x += 16) {
-      const powers = exp(f32x4.sub(v128.load(x), constant(m)));
+      const powers = decay(f32x4.sub(v128.load(x), constant(m)));
       if (out) {
         v128.store(out, powers);
         out += 16;
       }
-      const pairs = f64x2.add(
-        f64x2.promote_low_f32x4(powers),
-        f64x2.promote_low_f32x4(v128.shuffle<i64>(powers, powers, 1, 1)),
-      );
-      total += f64x2.extract_lane(pairs, 0) + f64x2.extract_lane(pairs, 1);
+      low = f64x2.add(low, f64x2.promote_low_f32x4(powers));
+      high = f64x2.add(high, f64x2.promote_low_f32x4(v128.shuffle<i64>(powers, powers, 1, 1)));
     }
   }
+  const pair = f64x2.add(low, high);
+  let total = f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
   for (; left > 0; left--, x += stride) {
     const power = expOne(load<f32>(x) - m);
     if (out) {

@@ -1,32 +1,27 @@
 /** Attention and its gradients where sequences are short: a task takes a whole head.
  *
  * A head's weights then fit into the nearest cache, so that forward needs no running maximum, and all three gradients
- * come from weights that are computed once. Products leave out what no query of a panel sees: half of everything with
- * causal attention.
+ * come from weights that are computed once. The weights of eight queries lie side by side, key by key: so the sums of a
+ * query stay in one lane, and the weights are a panel for the next product as they are. Products leave out what no
+ * query of a block sees: half of everything with causal attention.
  */
-import {
-  greatestLane,
-  lanesBelow,
-  listRows,
-  LOWEST,
-  packColumns,
-  packRows,
-  packWeighed,
-  scaleRow,
-  sumLanes,
-} from "./attention_rows";
-import { COLUMNS, padded, PANELS_A, POSITION_TABLE, product, ROW_TABLE, ROWS } from "./gemm";
-import { choose, constant, exp, log } from "./math";
-import { take6 } from "./pack";
+import { LOWEST, packColumns, packRows } from "./attention_rows";
+import { COLUMNS, multiply, multiplyRows, PANELS_A, POSITION_TABLE, ROWS } from "./gemm";
+import { choose, constant, decay, log } from "./math";
 import { job, parallel, scratch } from "./pool";
 
-// A thread's scratch memory: how many keys each query sees, and the addresses of six rows.
+// A thread's scratch memory: for each query, rounded up to eight, how many keys it sees, and its l and d.
 const LIMITS: usize = POSITION_TABLE;
-const TABLE: usize = ROW_TABLE;
+const LOGSUMEXPS: usize = POSITION_TABLE + 1024;
+const TOTALS: usize = POSITION_TABLE + 2048;
+/** A tile of six rows of eight floats. */
+const TILE: usize = 64;
+/** Bytes of a key's weights for eight queries. */
+const LINE: usize = 32;
 
 /** What the host writes to `job`. */
 @unmanaged
-class ShortAttention {
+export class ShortAttention {
   q: usize;
   k: usize;
   v: usize;
@@ -49,200 +44,304 @@ class ShortAttention {
 
 /** Bytes from a head's row to its next. */
 @inline
-function strideOf(a: ShortAttention): usize {
+export function strideOf(a: ShortAttention): usize {
   return <usize> (a.heads * a.width) << 2;
 }
 
-/** Writes how many keys each query sees. */
+/** Writes how many keys each query sees; those that do not exist see none. */
 function describe(a: ShortAttention): void {
-  for (let i = 0; i < a.queries; i++) {
+  for (let i = 0; i < ((a.queries + 7) & ~7); i++) {
     const at = <usize> i << 2;
-    let limit = a.keys;
+    let limit = i < a.queries ? a.keys : 0;
     if (a.causal) limit = min(limit, i + 1 + a.keys - a.queries);
-    if (a.visible) limit = min(limit, load<i32>(a.visible + at));
+    if (a.visible && i < a.queries) limit = min(limit, load<i32>(a.visible + at));
     store<i32>(scratch + LIMITS + at, max(limit, 0));
   }
 }
 
-@inline
-function limitOf(query: i32): i32 {
-  return load<i32>(scratch + LIMITS + (<usize> query << 2));
+/** Writes l and d of each query. */
+function describeGradient(a: ShortAttention, batch: i32, head: i32): void {
+  for (let i = 0; i < ((a.queries + 7) & ~7); i++) {
+    const to = scratch + (<usize> i << 2), exists = i < a.queries;
+    const at = <usize> ((batch * a.queries + i) * a.heads + head) << 2;
+    store<f32>(to + LOGSUMEXPS, exists ? load<f32>(a.logsumexps + at) : 0);
+    store<f32>(to + TOTALS, exists ? load<f32>(a.totals + at) : 0);
+  }
 }
 
-/** The most keys that one of `height` queries sees. */
-function mostOf(row: i32, height: i32): i32 {
+/** The most keys that one of eight queries sees. */
+function mostOf(query: i32): i32 {
   let most = 0;
-  for (let i = 0; i < height; i++) most = max(most, limitOf(row + i));
+  for (let i = 0; i < COLUMNS; i++) {
+    most = max(most, load<i32>(scratch + LIMITS + (<usize> (query + i) << 2)));
+  }
   return most;
 }
 
-/** The first query that sees a key. */
-function firstOf(a: ShortAttention, key: i32): i32 {
+/** The first block of eight queries of which one sees a key. */
+function firstBlockOf(a: ShortAttention, key: i32): i32 {
   let query = 0;
-  while (query < a.queries && limitOf(query) <= key) query++;
+  while (query < a.queries && mostOf(query) <= key) query += COLUMNS;
   return query;
 }
 
-/** Rows at `to`, `pitch` bytes apart = a panel of six rows · all panels of columns up to `count`, each `depth` deep. */
-function multiplyRows(panel: usize, columns: usize, depth: i32, count: i32, to: usize, pitch: usize): void {
-  listRows(scratch + TABLE, to, pitch, ROWS);
-  const step = <usize> (depth * COLUMNS) << 2;
-  for (let j = 0; j < count; j += COLUMNS, columns += step) {
-    product(depth, panel, columns, scratch + TABLE, <usize> j << 2, ROWS, COLUMNS);
-  }
-}
-
-/** `height` rows of an output = a panel · columns of the head's width.
- * @param columns where the first row of the first panel of columns lies
- * @param length rows of each panel of columns, of which `depth` count
- */
-function writeRows(
-  a: ShortAttention,
-  panel: usize,
-  columns: usize,
+/** Six rows of eight sums at `to`: over `depth` steps, six numbers from `a` on, 32 bytes apart, times eight at `b`. The steps
+ * of `a` are neighbours; after eight of them comes the next block of `block` bytes. */
+function multiplyAcross(
   depth: i32,
-  length: i32,
+  a: usize,
+  block: usize,
+  b: usize,
+  stepB: usize,
   to: usize,
-  height: i32,
 ): void {
-  listRows(scratch + TABLE, to, strideOf(a), height);
-  const step = <usize> (length * COLUMNS) << 2;
-  for (let d = 0; d < a.width; d += COLUMNS, columns += step) {
-    const width = min(COLUMNS, a.width - d);
-    product(depth, panel, columns, scratch + TABLE, <usize> d << 2, height, width);
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+  let c40 = f32x4.splat(0), c41 = f32x4.splat(0), c50 = f32x4.splat(0), c51 = f32x4.splat(0);
+  for (; depth > 0; depth -= COLUMNS, a += block) {
+    let from = a;
+    for (let k = min(depth, COLUMNS); k > 0; k--) {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      let x = v128.load32_splat(from);
+      c00 = f32x4.relaxed_madd(x, b0, c00);
+      c01 = f32x4.relaxed_madd(x, b1, c01);
+      x = v128.load32_splat(from, 32);
+      c10 = f32x4.relaxed_madd(x, b0, c10);
+      c11 = f32x4.relaxed_madd(x, b1, c11);
+      x = v128.load32_splat(from, 64);
+      c20 = f32x4.relaxed_madd(x, b0, c20);
+      c21 = f32x4.relaxed_madd(x, b1, c21);
+      x = v128.load32_splat(from, 96);
+      c30 = f32x4.relaxed_madd(x, b0, c30);
+      c31 = f32x4.relaxed_madd(x, b1, c31);
+      x = v128.load32_splat(from, 128);
+      c40 = f32x4.relaxed_madd(x, b0, c40);
+      c41 = f32x4.relaxed_madd(x, b1, c41);
+      x = v128.load32_splat(from, 160);
+      c50 = f32x4.relaxed_madd(x, b0, c50);
+      c51 = f32x4.relaxed_madd(x, b1, c51);
+      from += 4;
+      b += stepB;
+    }
+  }
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  v128.store(to, c10, 32);
+  v128.store(to, c11, 48);
+  v128.store(to, c20, 64);
+  v128.store(to, c21, 80);
+  v128.store(to, c30, 96);
+  v128.store(to, c31, 112);
+  v128.store(to, c40, 128);
+  v128.store(to, c41, 144);
+  v128.store(to, c50, 160);
+  v128.store(to, c51, 176);
+}
+
+/** Products of the first `most` keys, or more, with eight queries, from panels `width` deep. */
+function multiplyKeys(a: ShortAttention, keys: usize, queries: usize, most: i32, to: usize): void {
+  const step = <usize> (a.width * ROWS) << 2;
+  for (let key = 0; key < most; key += ROWS, keys += step, to += ROWS * LINE) {
+    multiply(a.width, keys, queries, to);
   }
 }
 
-/** Logits become exp(logit − greatest), 0 from `limit` on, up to `most`.
- * @param number of the query among all, for its l
- * @returns the sum of the weights
+/** Writes `count` neighbours of `height` rows of a tile whose columns become rows, each times its factor. */
+@inline
+function writeColumns(tile: usize, to: usize, stride: usize, rows: i32, count: i32, factors: usize): void {
+  for (let half = 0; half < rows; half += 4, tile += 16, to += stride << 2, factors += 16) {
+    const f = v128.load(factors);
+    const a = f32x4.mul(v128.load(tile), f), b = f32x4.mul(v128.load(tile, 32), f);
+    const c = f32x4.mul(v128.load(tile, 64), f), d = f32x4.mul(v128.load(tile, 96), f);
+    const e = f32x4.mul(v128.load(tile, 128), f), g = f32x4.mul(v128.load(tile, 160), f);
+    const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+    const eg = v128.shuffle<f32>(e, g, 0, 4, 1, 5), AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+    const CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7), EG = v128.shuffle<f32>(e, g, 2, 6, 3, 7);
+    const left = rows - half;
+    writeSix(to, v128.shuffle<i64>(ab, cd, 0, 2), eg, count);
+    if (left > 1) writeSix(to + stride, v128.shuffle<i64>(ab, cd, 1, 3), upper(eg), count);
+    if (left > 2) writeSix(to + 2 * stride, v128.shuffle<i64>(AB, CD, 0, 2), EG, count);
+    if (left > 3) writeSix(to + 3 * stride, v128.shuffle<i64>(AB, CD, 1, 3), upper(EG), count);
+  }
+}
+
+@inline
+function upper(a: v128): v128 {
+  return v128.shuffle<i64>(a, a, 1, 1);
+}
+
+/** Writes four floats and two more, or the first `count` of them. */
+function writeSix(to: usize, four: v128, two: v128, count: i32): void {
+  if (count >= 4) v128.store(to, four);
+  else {
+    v128.store32_lane(to, four, 0);
+    if (count > 1) v128.store32_lane(to, four, 1, 4);
+    if (count > 2) v128.store32_lane(to, four, 2, 8);
+  }
+  if (count >= 6) v128.store64_lane(to, two, 0, 16);
+  else if (count == 5) v128.store32_lane(to, two, 0, 16);
+}
+
+/** Rows of up to eight queries = their weights · rows of keys or values as they lie, each times its factor. */
+function mixRows(
+  a: ShortAttention,
+  weights: usize,
+  rows: usize,
+  most: i32,
+  to: usize,
+  queries: i32,
+  factors: usize,
+): void {
+  const stride = strideOf(a), tile = scratch + TILE;
+  for (let d = 0; d < a.width; d += ROWS, rows += ROWS << 2, to += ROWS << 2) {
+    multiplyRows(most, rows, stride, weights, tile);
+    writeColumns(tile, to, stride, queries, min(ROWS, a.width - d), factors);
+  }
+}
+
+/** Logits of eight queries become exp(logit − greatest), 0 for keys that a query does not see.
+ * @param factors where 1/Σ of the weights goes, 0 for queries that see none; after these the logarithms
  */
-function weigh(a: ShortAttention, row: usize, limit: i32, most: i32, number: i32): f32 {
-  const scale = constant(a.scale), lowest = constant(LOWEST);
-  let greatest = lowest, total = constant(0);
-  for (let c = 0; c < limit; c += 4) {
-    const at = row + (<usize> c << 2);
-    const seen = choose(lanesBelow(c, limit), f32x4.mul(v128.load(at), scale), lowest);
-    v128.store(at, seen);
-    greatest = f32x4.pmax(greatest, seen);
+function weigh(a: ShortAttention, query: i32, weights: usize, most: i32, factors: usize): void {
+  for (let half: usize = 0; half < LINE; half += 16) {
+    const from = weights + half, scale = constant(a.scale);
+    const limits = v128.load(scratch + LIMITS + (<usize> query << 2) + half);
+    let greatest = constant(LOWEST), total = constant(0), at = from;
+    for (let key = 0; key < most; key++, at += LINE) {
+      const sees = i32x4.gt_s(limits, i32x4.splat(key));
+      const logits = choose(sees, f32x4.mul(v128.load(at), scale), constant(LOWEST));
+      v128.store(at, logits);
+      greatest = f32x4.pmax(greatest, logits);
+    }
+    at = from;
+    for (let key = 0; key < most; key++, at += LINE) {
+      const sees = i32x4.gt_s(limits, i32x4.splat(key));
+      const powers = v128.and(sees, decay(f32x4.sub(v128.load(at), greatest)));
+      v128.store(at, powers);
+      total = f32x4.add(total, powers);
+    }
+    const some = i32x4.gt_s(limits, i32x4.splat(0));
+    v128.store(factors + half, v128.and(some, f32x4.div(constant(1), total)));
+    v128.store(factors + LINE + half, v128.and(some, f32x4.add(greatest, log(total))));
   }
-  const most0 = greatestLane(greatest), shift = constant(most0);
-  let c = 0;
-  for (; c < limit; c += 4) {
-    const at = row + (<usize> c << 2);
-    const weights = v128.and(lanesBelow(c, limit), exp(f32x4.sub(v128.load(at), shift)));
-    v128.store(at, weights);
-    total = f32x4.add(total, weights);
-  }
-  for (; c < most; c += 4) v128.store(row + (<usize> c << 2), constant(0));
-  const sum = sumLanes(total);
-  const l = limit == 0 ? <f32> 0 : most0 + f32x4.extract_lane(log(constant(sum)), 0);
-  store<f32>(a.logsumexps + (<usize> number << 2), l);
-  return sum;
 }
 
 function forwardTask(index: i32): void {
   const a = changetype<ShortAttention>(job);
   const batch = index / a.heads, head = index - batch * a.heads;
-  const width = a.width, keys = a.keys, stride = strideOf(a), bytes = <usize> width << 2;
+  const stride = strideOf(a), bytes = <usize> a.width << 2;
   const fromQ = <usize> (batch * a.queries) * stride + <usize> head * bytes;
-  const fromK = <usize> (batch * keys) * stride + <usize> head * bytes;
-  const columns = padded(keys), pitch = <usize> columns << 2;
-  const panel = scratch + PANELS_A;
-  const keyPanels = panel + <usize> ROWS * max(bytes, pitch);
-  const valuePanels = keyPanels + pitch * <usize> width;
-  const logits = valuePanels + (<usize> (keys * padded(width)) << 2);
+  const fromK = <usize> (batch * a.keys) * stride + <usize> head * bytes;
+  const keyPanels = scratch + PANELS_A, panels = <usize> (a.keys + ROWS) * bytes;
+  const queryPanel = keyPanels + panels, factors = queryPanel + bytes * COLUMNS;
+  const weights = factors + 2 * LINE;
   describe(a);
-  packColumns(keyPanels, a.k + fromK, stride, keys, width);
-  packWeighed(valuePanels, a.v + fromK, stride, keys, width);
-  for (let row = 0; row < a.queries; row += ROWS) {
-    const height = min(ROWS, a.queries - row), most = mostOf(row, height);
-    const at = fromQ + <usize> row * stride, out = a.out + at;
-    packRows(panel, a.q + at, stride, height, width);
-    multiplyRows(panel, keyPanels, width, most, logits, pitch);
-    const sums = scratch + LIMITS + 4096;
-    for (let i = 0; i < height; i++) {
-      const number = (batch * a.queries + row + i) * a.heads + head;
-      const sum = weigh(a, logits + <usize> i * pitch, limitOf(row + i), most, number);
-      store<f32>(sums + (<usize> i << 2), sum == 0 ? 0 : <f32> 1 / sum);
-    }
-    packRows(panel, logits, pitch, height, most);
-    writeRows(a, panel, valuePanels, most, keys, out, height);
-    for (let i = 0; i < height; i++) {
-      scaleRow(out + <usize> i * stride, width, load<f32>(sums + (<usize> i << 2)));
+  packRows(keyPanels, a.k + fromK, stride, a.keys, a.width);
+  for (let query = 0; query < a.queries; query += COLUMNS) {
+    const count = min(COLUMNS, a.queries - query), most = mostOf(query);
+    const own = fromQ + <usize> query * stride;
+    packColumns(queryPanel, a.q + own, stride, count, a.width);
+    multiplyKeys(a, keyPanels, queryPanel, most, weights);
+    weigh(a, query, weights, most, factors);
+    mixRows(a, weights, a.v + fromK, most, a.out + own, count, factors);
+    for (let i = 0; i < count; i++) {
+      const number = <usize> ((batch * a.queries + query + i) * a.heads + head) << 2;
+      store<f32>(a.logsumexps + number, load<f32>(factors + LINE + (<usize> i << 2)));
     }
   }
 }
 
-/** Logits become weights p, and the products of the gradient with the values become p·(product − d)·scale; both are 0
- * from `limit` on. */
+/** Logits of eight queries become weights p, and the products of the gradient with the values become
+ * p·(product − d)·scale; both are 0 for keys that a query does not see, up to `end`. */
 function weighGradient(
   a: ShortAttention,
-  row: usize,
-  products: usize,
-  limit: i32,
-  columns: i32,
-  number: i32,
+  query: i32,
+  weights: usize,
+  slopes: usize,
+  most: i32,
+  end: i32,
 ): void {
-  const scale = constant(a.scale), at = <usize> number << 2;
-  const l = v128.load32_splat(a.logsumexps + at), d = v128.load32_splat(a.totals + at);
-  let c = 0;
-  for (; c < limit; c += 4, row += 16, products += 16) {
-    const powers = exp(f32x4.sub(f32x4.mul(v128.load(row), scale), l));
-    const sees = lanesBelow(c, limit);
-    const slopes = f32x4.mul(f32x4.sub(v128.load(products), d), scale);
-    v128.store(row, v128.and(sees, powers));
-    v128.store(products, v128.and(sees, f32x4.mul(powers, slopes)));
+  const scale = constant(a.scale), from = scratch + (<usize> query << 2);
+  for (let half: usize = 0; half < LINE; half += 16) {
+    const limits = v128.load(from + LIMITS + half);
+    const l = v128.load(from + LOGSUMEXPS + half), d = v128.load(from + TOTALS + half);
+    let at = half;
+    for (let key = 0; key < most; key++, at += LINE) {
+      const sees = i32x4.gt_s(limits, i32x4.splat(key));
+      const powers = decay(f32x4.sub(f32x4.mul(v128.load(weights + at), scale), l));
+      const centred = f32x4.mul(f32x4.sub(v128.load(slopes + at), d), scale);
+      v128.store(weights + at, v128.and(sees, powers));
+      v128.store(slopes + at, v128.and(sees, f32x4.mul(powers, centred)));
+    }
   }
-  const rest = <usize> (columns - c) << 2;
-  memory.fill(row, 0, rest);
-  memory.fill(products, 0, rest);
+  const rest = <usize> (end - most) * LINE;
+  memory.fill(weights + <usize> most * LINE, 0, rest);
+  memory.fill(slopes + <usize> most * LINE, 0, rest);
+}
+
+/** `height` rows of keys' gradients = their weights, or slopes, of all blocks of queries from `query` on · the queries'
+ * rows as they lie. */
+function mixQueries(
+  a: ShortAttention,
+  weights: usize,
+  block: usize,
+  query: i32,
+  rows: usize,
+  to: usize,
+  height: i32,
+): void {
+  const stride = strideOf(a), tile = scratch + TILE;
+  const from = weights + <usize> (query / COLUMNS) * block, start = rows + <usize> query * stride;
+  for (let d = 0; d < a.width; d += COLUMNS) {
+    const offset = <usize> d << 2, width = min(COLUMNS, a.width - d);
+    multiplyAcross(a.queries - query, from, block, start + offset, stride, tile);
+    for (let i = 0; i < height; i++) {
+      const row = tile + <usize> i * LINE, target = to + <usize> i * stride + offset;
+      if (width == COLUMNS) {
+        v128.store(target, v128.load(row));
+        v128.store(target, v128.load(row, 16), 16);
+      } else {
+        for (let j = 0; j < width; j++) {
+          store<f32>(target + (<usize> j << 2), load<f32>(row + (<usize> j << 2)));
+        }
+      }
+    }
+  }
 }
 
 function gradientTask(index: i32): void {
   const a = changetype<ShortAttention>(job);
   const batch = index / a.heads, head = index - batch * a.heads;
-  const width = a.width, queries = a.queries, keys = a.keys;
-  const stride = strideOf(a), bytes = <usize> width << 2;
-  const fromQ = <usize> (batch * queries) * stride + <usize> head * bytes;
-  const fromK = <usize> (batch * keys) * stride + <usize> head * bytes;
-  const columns = padded(keys), pitch = <usize> columns << 2;
-  const panel = scratch + PANELS_A;
-  const longest = <usize> max(columns, queries) << 2;
-  const weights = panel + <usize> ROWS * max(bytes, longest);
-  const slopes = weights + <usize> (queries + ROWS) * pitch;
-  const first = slopes + <usize> (queries + ROWS) * pitch;
-  const room = longest * <usize> padded(width);
-  const second = first + room, third = second + room;
+  const stride = strideOf(a), bytes = <usize> a.width << 2;
+  const fromQ = <usize> (batch * a.queries) * stride + <usize> head * bytes;
+  const fromK = <usize> (batch * a.keys) * stride + <usize> head * bytes;
+  const keyPanels = scratch + PANELS_A, panels = <usize> (a.keys + ROWS) * bytes;
+  const valuePanels = keyPanels + panels, queryPanel = valuePanels + panels;
+  const ones = queryPanel + bytes * COLUMNS, weights = ones + LINE;
+  const end = (a.keys + ROWS - 1) / ROWS * ROWS, block = <usize> end * LINE;
+  const slopes = weights + block * <usize> ((a.queries + COLUMNS - 1) / COLUMNS);
   describe(a);
-  packColumns(first, a.k + fromK, stride, keys, width);
-  packColumns(second, a.v + fromK, stride, keys, width);
-  packWeighed(third, a.k + fromK, stride, keys, width);
-  for (let row = 0; row < queries; row += ROWS) {
-    const height = min(ROWS, queries - row), most = mostOf(row, height);
-    const at = fromQ + <usize> row * stride, own = <usize> row * pitch;
-    packRows(panel, a.q + at, stride, height, width);
-    multiplyRows(panel, first, width, most, weights + own, pitch);
-    packRows(panel, a.gradient + at, stride, height, width);
-    multiplyRows(panel, second, width, most, slopes + own, pitch);
-    for (let i = 0; i < height; i++) {
-      const number = (batch * queries + row + i) * a.heads + head, to = own + <usize> i * pitch;
-      weighGradient(a, weights + to, slopes + to, limitOf(row + i), columns, number);
-    }
-    packRows(panel, slopes + own, pitch, height, most);
-    writeRows(a, panel, third, most, keys, a.outQ + at, height);
+  describeGradient(a, batch, head);
+  v128.store(ones, constant(1));
+  v128.store(ones, constant(1), 16);
+  packRows(keyPanels, a.k + fromK, stride, a.keys, a.width);
+  packRows(valuePanels, a.v + fromK, stride, a.keys, a.width);
+  let own = weights, ownSlopes = slopes;
+  for (let query = 0; query < a.queries; query += COLUMNS, own += block, ownSlopes += block) {
+    const count = min(COLUMNS, a.queries - query), most = mostOf(query);
+    const at = fromQ + <usize> query * stride;
+    packColumns(queryPanel, a.q + at, stride, count, a.width);
+    multiplyKeys(a, keyPanels, queryPanel, most, own);
+    packColumns(queryPanel, a.gradient + at, stride, count, a.width);
+    multiplyKeys(a, valuePanels, queryPanel, most, ownSlopes);
+    weighGradient(a, query, own, ownSlopes, most, end);
+    mixRows(a, ownSlopes, a.k + fromK, most, a.outQ + at, count, ones);
   }
-  packWeighed(first, a.q + fromQ, stride, queries, width);
-  packWeighed(second, a.gradient + fromQ, stride, queries, width);
-  for (let key = 0; key < keys; key += ROWS) {
-    const height = min(ROWS, keys - key), query = firstOf(a, key), depth = queries - query;
-    const at = fromK + <usize> key * stride;
-    const from = <usize> query * pitch + (<usize> key << 2);
-    const seen = <usize> (query * COLUMNS) << 2;
-    take6(panel, slopes + from, pitch, depth);
-    writeRows(a, panel, first + seen, depth, queries, a.outK + at, height);
-    take6(panel, weights + from, pitch, depth);
-    writeRows(a, panel, second + seen, depth, queries, a.outV + at, height);
+  for (let key = 0; key < a.keys; key += ROWS) {
+    const height = min(ROWS, a.keys - key), query = firstBlockOf(a, key);
+    const at = fromK + <usize> key * stride, line = <usize> key * LINE;
+    mixQueries(a, slopes + line, block, query, a.q + fromQ, a.outK + at, height);
+    mixQueries(a, weights + line, block, query, a.gradient + fromQ, a.outV + at, height);
   }
 }
 

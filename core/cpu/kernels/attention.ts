@@ -16,8 +16,9 @@ const COLUMNS = 8;
 const MOST_ROWS = 96;
 const TILE = 64;
 const ENOUGH_TASKS = 16;
-/** The maximum sequence length and head width for which one task computes a whole head. */
-const SHORT = 96, NARROW = 256;
+/** The maximum sequence length and head width for which one task computes a whole head, and the maximum length where
+ * there are few heads. */
+const SHORT = 256, NARROW = 256, SHORT_OF_FEW = 96;
 const SHORT_SCALE = 17; // in words: where the module expects the scale then
 /** The size of a thread's scratch memory for a task, in floats. */
 const ROOM = 480_000;
@@ -57,8 +58,18 @@ interface Run {
 }
 
 /** Whether one task computes a whole head; see assembly/short_attention.ts. */
-const isShort = ({ shape: [, queries, , width] }: Tensor, { shape: [, keys] }: Tensor): boolean =>
-  Math.max(queries, keys) <= SHORT && width <= NARROW;
+const isShort = (
+  { shape: [batch, queries, heads, width] }: Tensor,
+  { shape: [, keys] }: Tensor,
+): boolean => {
+  const longest = batch * heads < ENOUGH_TASKS ? SHORT_OF_FEW : SHORT;
+  return Math.max(queries, keys) <= longest && width <= NARROW;
+};
+
+/** Whether each sequence has one query, and a task's scratch memory holds a weight for each key; see
+ * assembly/one_query.ts. */
+const isOneQuery = ({ shape: [, queries] }: Tensor, { shape: [, keys] }: Tensor): boolean =>
+  queries === 1 && keys <= ROOM;
 
 /** The kernels of attention. */
 export function attentionKernels(machine: Machine): Table {
@@ -90,10 +101,11 @@ export function attentionKernels(machine: Machine): Table {
   return {
     attention: (inputs, [output, logsumexps], attributes) => {
       const [q, k, v, visible] = inputs;
-      if (isShort(q, k)) {
+      if (isOneQuery(q, k) || isShort(q, k)) {
         const gradients = new Array<undefined>(5);
         short([q, k, v, output, logsumexps, ...gradients, visible], inputs, attributes);
-        return machine.exports.shortAttention();
+        const { oneQueryAttention, shortAttention } = machine.exports;
+        return isOneQuery(q, k) ? oneQueryAttention() : shortAttention();
       }
       const rest = { kind: KINDS.forward, output, logsumexps, visible };
       run({ ...rest, rows: q, columns: k, weighed: v }, attributes);
