@@ -179,9 +179,9 @@ Deno.test("what a study may not do, its runs may not: read another folder, call 
 Deno.test("the tasks of deno.json have what they need, and say what they lack", async () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   for (const [name, command] of Object.entries<string>(tasks)) {
-    const confined = !["test", "test:quick", "bench:peers"].includes(name);
+    const confined = !["test:quick", "bench:peers"].includes(name);
     assert.equal(/ (-A|--allow-all)\b/.test(command), !confined, name);
-    const runs = ["ablate", "check", "fuzz", "page"].includes(name);
+    const runs = ["ablate", "check", "fuzz", "page", "test"].includes(name);
     if (confined) assert.equal(command.includes("--allow-run"), runs, name);
   }
   const file = study("task", {});
