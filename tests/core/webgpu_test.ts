@@ -251,8 +251,10 @@ test("what cannot be cut is refused on a software adapter, instead of a wrong re
   refuses("conv2d", [image, [256, 256, 1, 1]], geometry, 65_536);
   refuses("averagePool", [image], window, 256 * 258);
   refuses("maxPool", [image], window, 256 * 258);
-  const keys = [1, 22_400, 1, 4];
-  refuses("attention", [[1, 1, 1, 4], keys, keys], { causal: false, scale: 1 }, 700 * 97);
+  const narrow = [1, 65_000, 1, 4], wide = [1, 22_400, 1, 65];
+  const about = { causal: false, scale: 1 };
+  refuses("attention", [[1, 1, 1, 4], narrow, narrow], about, 65_001 + 2 * 2);
+  refuses("attention", [[1, 1, 1, 65], wide, wide], about, 700 * (2 * 5 * 24 + 49));
   refuses("kthValue", [[1, 1_100_000, 1]], { rank: 7 }, 4 * (17_188 + 263));
   device.close();
 });
@@ -344,6 +346,15 @@ test("an optimiser's step agrees, however many buffers a kernel sees", async () 
     using device = new Device(backend as Backend);
     await checkForward(reference, device, "adam", rowOf("adam", "many parameters"));
   }
+});
+
+test("the gradients of attention agree, however few buffers a kernel sees", async () => {
+  const { device: gpu, report } = await openGpu();
+  const limits = { ...report.limits, maxStorageBuffersPerShaderStage: 8 };
+  const backend: unknown = new WebGpuBackend(gpu, { ...report, limits }, { software: true });
+  using device = new Device(backend as Backend);
+  const row = rowOf("attentionGradient", "any numbers of keys, also none and too many");
+  await checkForward(reference, device, "attentionGradient", row);
 });
 
 test("training steps reuse the memory and the bind groups of the first", async () => {
