@@ -1,4 +1,4 @@
-/** Compares this project with jax-js, TensorFlow.js, OpenBLAS and PyTorch, in one run on one machine.
+/** Compares this project with jax-js, TensorFlow.js, ONNX Runtime, OpenBLAS and PyTorch, in one run on one machine.
  *
  *     PYTHON=python3 deno task bench:peers --write
  */
@@ -39,8 +39,9 @@ const CLOCKS: Readonly<Record<Clock, string>> = {
 
 const COMMAND: Command = {
   call: "deno task bench:peers",
-  summary: "Compares the speed of this project with jax-js, TensorFlow.js, OpenBLAS and PyTorch; " +
-    "uses the python3 of PYTHON or of the PATH.",
+  summary:
+    "Compares the speed of this project with jax-js, TensorFlow.js, ONNX Runtime, OpenBLAS and " +
+    "PyTorch; uses the python3 of PYTHON or of the PATH.",
   operands: [],
   options: settingsOf(OPTIONS),
   settings: [],

@@ -57,6 +57,7 @@ export const SIDES = {
   jaxWebGpu: "jax-js webgpu",
   tensorflowWasm: "TensorFlow.js wasm",
   tensorflowWebGpu: "TensorFlow.js webgpu",
+  onnxRuntime: "ONNX Runtime",
 } as const;
 
 function ours(side: string, program: string, ...args: string[]): SideProcess {
@@ -142,6 +143,7 @@ export function groupsOf(
   const cpu = onCpu(libraries, "codebook.ts");
   const codebook = [...cpu, ours(SIDES.webgpu, "codebook.ts", "webgpu")];
   const blas = libraries.blas ? [ours(SIDES.openBlas, "openblas.ts")] : [];
+  const onnxRuntime = ours(SIDES.onnxRuntime, "onnx_runtime.ts");
   const kernels = pytorches.map((pytorch) => theirs(pytorch, "pytorch_kernels.py"));
   const models = (presets: readonly ModelName[], program: string) =>
     modelProcesses(presets, program, pytorches, libraries);
@@ -158,7 +160,7 @@ export function groupsOf(
     step: { works: [], processes: stepProcesses(pytorches, libraries) },
     attention: {
       works: ATTENTION_WORKS,
-      processes: [...codebook, ...JAX, ...kernels],
+      processes: [...codebook, ...JAX, onnxRuntime, ...kernels],
     },
     vqgan: { works: [], processes: models(["vqgan-small", "vqgan-f8"], "pytorch_vqgan.py") },
     unet: { works: [], processes: models(["ldm", "ddpm"], "pytorch_unet.py") },

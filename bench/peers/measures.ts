@@ -5,7 +5,7 @@ import type { Samples } from "./rounds.ts";
 import type { Sample } from "./side.ts";
 import { MODEL_NAMES } from "../models.ts";
 import { DIFFUSIONS, samplingWork, stepWork } from "./models.ts";
-import { ATTENTION_WORKS, HUGE } from "./works.ts";
+import { ATTENTION_WORKS, ATTENTIONS, HUGE } from "./works.ts";
 
 /** A ratio that is asked for. */
 export interface Measure {
@@ -55,6 +55,8 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
     ...models,
     ...pytorches.map(({ name }) => speed(`${gpt}, without libraries`, gpt, cpu, name, 0.6)),
     ...ATTENTION_WORKS.map((work) => speed(work, work, webgpu, SIDES.jaxWebGpu, 3)),
+    ...ATTENTIONS.filter(({ backward }) => !backward)
+      .map(({ name }) => speed(name, name, cpu, SIDES.onnxRuntime, 1)),
     ...pytorches.flatMap(({ name }) =>
       ATTENTION_WORKS.map((work) => speed(work, work, libraries, name, 1))
     ),
