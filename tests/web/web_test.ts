@@ -80,4 +80,12 @@ if (browser !== undefined) {
     assert.deepEqual(failures, []);
     assert.deepEqual(checked, Object.keys(operationCases));
   });
+
+  Deno.test("the shaders of real GPUs agree with the reference in a browser", async () => {
+    const { checked, failures, expected } = await inBrowser(browser, "gpu_page") as Readonly<
+      Record<"checked" | "failures" | "expected", readonly string[]>
+    >;
+    assert.deepEqual(failures, []);
+    assert.deepEqual(checked, expected);
+  });
 }
