@@ -38,11 +38,12 @@ export async function openDigits(): Promise<Dataset> {
   const test = new Float32Array(tests * PIXELS);
   let trained = 0, tested = 0;
   for (const { raw } of digits) {
-    for (let value = 0; value < raw.length; value++) {
-      const position = Math.floor(value / PIXELS);
-      const scaled = 2 * raw[value] - 1;
-      if (position % TEST_EVERY === TEST_EVERY - 1) test[tested++] = scaled;
-      else train[trained++] = scaled;
+    for (let first = 0, position = 0; first < raw.length; first += PIXELS, position++) {
+      const isTest = position % TEST_EVERY === TEST_EVERY - 1;
+      const part = isTest ? test : train, at = isTest ? tested : trained;
+      for (let pixel = 0; pixel < PIXELS; pixel++) part[at + pixel] = 2 * raw[first + pixel] - 1;
+      if (isTest) tested += PIXELS;
+      else trained += PIXELS;
     }
   }
   const labels = { train: await digitLabels("train"), test: await digitLabels("test") };

@@ -62,10 +62,11 @@ class MemoryDataset implements Dataset {
         } and at least one, got ${values.length} values`,
       );
     }
-    const outside = values.find((value) => !(value >= -1 && value <= 1));
-    if (outside !== undefined) {
+    for (let at = 0; at < values.length; at++) {
+      const value = values[at];
+      if (value >= -1 && value <= 1) continue;
       throw new RangeError(
-        `Cannot make the data set ${this.name}: every ${split} value must be in [-1, 1], got ${outside}`,
+        `Cannot make the data set ${this.name}: every ${split} value must be in [-1, 1], got ${value}`,
       );
     }
     return images;
@@ -75,9 +76,9 @@ class MemoryDataset implements Dataset {
 /** The variance of values in [−1, 1] after rescaling to [0, 1]. */
 function unitVariance(values: Float32Array): number {
   let sum = 0, squares = 0;
-  for (const value of values) sum += value;
+  for (let at = 0; at < values.length; at++) sum += values[at];
   const mean = sum / values.length;
-  for (const value of values) squares += (value - mean) ** 2;
+  for (let at = 0; at < values.length; at++) squares += (values[at] - mean) ** 2;
   return squares / values.length / 4;
 }
 

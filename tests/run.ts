@@ -8,7 +8,14 @@ import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 
 /** What the first process tests; the second tests everything else. */
-const FIRST: readonly string[] = ["tests/core", "tests/quantizers", "tests/parity_test.ts"];
+const FIRST: readonly string[] = [
+  "tests/core",
+  "tests/nn",
+  "tests/quantizers",
+  "tests/models",
+  "tests/objectives",
+  "tests/parity_test.ts",
+];
 
 const TEST: readonly string[] = ["test", "--lock=deno.lock", "--frozen", "-A", "--no-check"];
 

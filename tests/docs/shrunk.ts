@@ -31,7 +31,8 @@ const FLAGS: Readonly<Record<string, (command: string) => string>> = {
   train(command) {
     const preset = command.match(/--preset ([\w-]+)/)?.[1];
     if (command.includes("--resume")) return "--training.maxSteps 2";
-    return `${NETWORKS[preset ?? ""] ?? VQVAE} --training.batchSize 16 --training.maxSteps 1`;
+    const network = `${NETWORKS[preset ?? ""] ?? VQVAE} --cpu.threads 1`;
+    return `${network} --training.batchSize 16 --training.maxSteps 1`;
   },
   evaluate: (command) => command.includes("--images") ? "" : "--limit 32 --count 32",
   sample: (command) =>
