@@ -44,7 +44,7 @@ testInFolder("several sizes are an entry an image, and are read again", async (f
   assert.deepEqual(await readCodes(path), { names, codes: different, origin });
   await assert.rejects(
     writeCodes(`${folder}/codes.npy`, { names, codes: different }, origin),
-    /all images of a \.npy file must have one size, got several/,
+    /all images of a \.npy file must have the same size, got several/,
   );
 });
 
