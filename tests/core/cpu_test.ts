@@ -276,9 +276,9 @@ Deno.test("a worker that ends is noticed before it has started and after, with w
   const watch = (program: string) =>
     watchWorker(new Worker(program, { eval: true }), 3, (reason) => told.push(reason));
   const message = /^Cannot run on the cpu device: thread 3 must live .* code 5; .*--cpu\.threads/;
-  await assert.rejects(watch("process.exit(5)"), { message });
+  await assert.rejects(watch("process.exitCode = 5; close()"), { message });
   const ready = 'require("node:worker_threads").parentPort.postMessage("ready");';
-  await watch(`${ready} setTimeout(() => process.exit(5), 50)`);
+  await watch(`${ready} setTimeout(() => { process.exitCode = 5; close(); }, 50)`);
   while (told.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
   for (const reason of told) assert.match(reason, message);
 });
