@@ -58,7 +58,7 @@ export function datasetKind(name: string): DatasetKind {
   const kind = KINDS.get(name);
   if (kind !== undefined) return kind;
   throw new RangeError(
-    `Cannot choose a data set: data.name must name one, got "${name}", ${
+    `Cannot choose a data set: data.name must name a data set, got "${name}", ${
       suggestName(name, DATASET_NAMES)
     }`,
   );

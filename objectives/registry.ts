@@ -39,7 +39,7 @@ export function objectiveKind(type: string): ObjectiveKind {
   const kind = OBJECTIVES.get(type);
   if (kind !== undefined) return kind;
   throw new RangeError(
-    `Cannot choose an objective: objective.type must name one, got "${type}", ${
+    `Cannot choose an objective: objective.type must name an objective, got "${type}", ${
       suggestName(type, OBJECTIVE_TYPES)
     }`,
   );

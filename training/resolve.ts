@@ -173,7 +173,7 @@ function checkPreset(name: unknown): asserts name is string {
   if (typeof name === "string" && PRESETS.has(name)) return;
   const known = [...PRESETS.keys()];
   throw new RangeError(
-    `Cannot read the configuration: preset must name one, got ${showSetting(name)}, ${
+    `Cannot read the configuration: preset must name a preset, got ${showSetting(name)}, ${
       suggestName(typeof name === "string" ? name : "", known)
     }`,
   );

@@ -75,7 +75,7 @@ Deno.test("a run that is not allowed is refused by its place and its setting", a
     [{ axes: [size, { name: "a", values: { b: { quantizer: { codebookSize: 4 } } } }] }, /axis/],
     [{ axes: [{ path: "seed", values: [1] }] }, /seed must not be set/],
     [{ axes: [{ path: "training.logEverySteps", values: [1, 2] }] }, /its runs must differ/],
-    [{ axes: [size], base: { preset: "digit" } }, /preset must name one.*did you mean digits/],
+    [{ axes: [size], base: { preset: "digit" } }, /preset must name a preset.*did you mean digits/],
   ];
   for (const [changed, message] of refusals) {
     await assert.rejects(planRuns({ ...sizes, ...changed }, { out }), (error: Error) => {
