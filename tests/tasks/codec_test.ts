@@ -176,7 +176,12 @@ Deno.test("what cannot be done is refused in words, and nothing is written", asy
     ["encode", [FIXTURE, squares], 2, /--out must name the file of the codes, .* got none$/m],
     ["encode", [FIXTURE, squares, "--out", out], 2, /must end in \.safetensors or \.npy, got/],
     ["encode", [FIXTURE, squares, "--out", file, "--batch", "0"], 2, /batch must be an integer/],
-    ["encode", [FIXTURE, mixed, "--out", file], 1, /images of a \.npy file must have the same size/],
+    [
+      "encode",
+      [FIXTURE, mixed, "--out", file],
+      1,
+      /images of a \.npy file must have the same size/,
+    ],
     ["encode", [FIXTURE, odd, "--out", file], 1, /a\.png: the sides .* by 4, got 30×41 .*--crop/],
     ["encode", [FIXTURE, `${folder}/empty`, "--out", file], 1, /must hold images .*, got none$/m],
     ["encode", [FIXTURE, `${folder}/none`, "--out", file], 1, /must be a folder or an image, got/],

@@ -69,7 +69,10 @@ Deno.test("doctor --plan says what a preset, a run and a file of settings need, 
   assert.equal((settings.result.steps as Steps)[0].batch, 2, "batches that the parts divide");
 
   const refusals: [string[], RegExp][] = [
-    [["--plan", "vqgan-f17"], /preset must name a preset, got "vqgan-f17", did you mean vqgan-f16\?/],
+    [
+      ["--plan", "vqgan-f17"],
+      /preset must name a preset, got "vqgan-f17", did you mean vqgan-f16\?/,
+    ],
     [["--batch", "4"], /--plan must name a configuration, got none beside --batch/],
     [
       ["--plan", "vqgan-small", "--model.attnResolutions", "7"],

@@ -124,8 +124,14 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
     [{ training: { xyzzy: 1 } }, /the choices are training\.epochs, training\.maxSteps/],
     [{ xyzzy: 1 }, /the choices are preset, seed, device/],
     [{ preset: "digit" }, /preset must name a preset, got "digit", did you mean digits\?$/],
-    [{ preset: "portraits" }, /preset must name a preset, got "portraits", the choices are digits, /],
-    [{ data: { name: "digts" } }, /data\.name must name a data set, got "digts", did you mean digits\?$/],
+    [
+      { preset: "portraits" },
+      /preset must name a preset, got "portraits", the choices are digits, /,
+    ],
+    [
+      { data: { name: "digts" } },
+      /data\.name must name a data set, got "digts", did you mean digits\?$/,
+    ],
     [
       { data: { name: "digits", size: 8 } },
       /no setting data\.size where data\.name is digits, only where it is emoji, shapes, /,
