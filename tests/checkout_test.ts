@@ -34,7 +34,7 @@ async function inProject(config: object, ...args: readonly string[]): Promise<st
 
 const FIXTURE = `${ROOT}tests/fixtures/run-before-objectives`;
 
-Deno.test("a project that links a checkout type-checks and runs", async () => {
+Deno.test("a project that links to a checkout type-checks and runs", async () => {
   const config = {
     imports: { "@codebook/codebook": "jsr:@codebook/codebook@^0.1.0" },
     links: [ROOT],

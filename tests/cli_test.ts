@@ -25,7 +25,7 @@ async function cli(...args: readonly string[]) {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-Deno.test("it says its version, and its tasks, whose helps say how they are called", async () => {
+Deno.test("--version and --help work, and each task's help shows its usage", async () => {
   assert.deepEqual(await cli("--version"), {
     code: 0,
     stdout: `${config.version}\n`,
@@ -44,7 +44,7 @@ Deno.test("it says its version, and its tasks, whose helps say how they are call
   }
 });
 
-Deno.test("a task gets the words after its name, and its exit code is the command's", async () => {
+Deno.test("a task gets the arguments after its name, and its exit code is returned", async () => {
   const out = await Deno.makeTempDir({ prefix: "codebook-cli-" });
   const tiny = ["--model.hidden", "8", "--model.residualHidden", "4", "--data.name", "shapes"];
   const size = ["--data.size", "8", "--training.batchSize", "4", "--training.maxSteps", "1"];
@@ -58,7 +58,7 @@ Deno.test("a task gets the words after its name, and its exit code is the comman
   await Deno.remove(out, { recursive: true });
 });
 
-Deno.test("what is no task is refused with the one that was meant", async () => {
+Deno.test("an unknown task is rejected with the nearest task name", async () => {
   const { code, stderr } = await cli("trainn");
   assert.equal(code, 2);
   assert.equal(

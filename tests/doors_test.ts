@@ -30,12 +30,12 @@ const DOORS: Readonly<
 
 const packageOf = (specifier: string) => specifier.match(/^npm:\/?((?:@[^/]+\/)?[^@/]+)/)?.[1];
 
-Deno.test("every door is tested", () => {
+Deno.test("every entry point is tested", () => {
   assert.deepEqual(Object.keys(config.exports).sort(), Object.keys(DOORS).sort());
 });
 
 for (const [door, { folders, packages }] of Object.entries(DOORS)) {
-  Deno.test(`the door ${door} brings no more than it needs`, async () => {
+  Deno.test(`the entry point ${door} loads no more than it needs`, async () => {
     const path = config.exports[door as keyof typeof config.exports];
     const modules = await reached(path);
     const own = modules.filter((module) => module.includes("/") && !module.includes(":"));
@@ -47,13 +47,13 @@ for (const [door, { folders, packages }] of Object.entries(DOORS)) {
   });
 }
 
-Deno.test("training reaches neither the decoder of images, nor the pictures of emoji, nor the digits before they are asked for", async () => {
+Deno.test("importing training loads neither the image decoder, nor the emoji, nor the digits", async () => {
   const modules = await reached("tasks/train.ts");
   const found = [...new Set(modules.map(packageOf).filter((name) => name !== undefined))];
   assert.deepEqual(found.sort(), ["fast-png", "zod"]);
 });
 
-Deno.test("the door ./web reaches nothing of Node's, whatever it opens later", async () => {
+Deno.test("the entry point ./web never imports a Node module, not even later", async () => {
   const modules = await reached("web.ts");
   assert.deepEqual(modules.filter((module) => module.startsWith("node:")), []);
   assert.ok(modules.includes("core/cpu/backend.ts"), "devices are reached");

@@ -7,7 +7,7 @@ const names = Array.from(Deno.readDirSync(FOLDER), ({ name }) => name).filter((n
   name.endsWith(".ts")
 );
 
-Deno.test("there are examples", () => {
+Deno.test("the examples folder is not empty", () => {
   assert.ok(names.length > 0);
 });
 
@@ -35,7 +35,7 @@ const printedBy = (name: string) => {
 };
 
 for (const name of names) {
-  Deno.test(`examples/${name} runs to its end, and its loss falls`, async () => {
+  Deno.test(`examples/${name} runs to the end, and its loss falls`, async () => {
     const text = await printedBy(name);
     const losses = numbersAfter("loss", text);
     assert.ok(losses.length > 2, `losses must be printed, got ${text}`);
@@ -43,7 +43,7 @@ for (const name of names) {
   });
 }
 
-Deno.test("the residual example's picture gets better with every level", async () => {
+Deno.test("the residual example's reconstruction improves with every level", async () => {
   const errors = numbersAfter("mse", await printedBy("residual_quantizer.ts"));
   assert.equal(errors.length, 3);
   for (const level of [1, 2]) {

@@ -13,7 +13,7 @@ const INPUTS = 60;
 const PATIENCE = 120_000;
 
 for (const name of TARGETS) {
-  Deno.test(`${INPUTS} inputs of ${name} that lie keep to the promise of memory and of errors`, async () => {
+  Deno.test(`${INPUTS} malformed inputs of ${name} stay within the memory limit and fail only with documented errors`, async () => {
     const options = { findings: `${folder}/findings`, folder, patience: PATIENCE, timed: false };
     const campaign = await Campaign.open(targetModule(name), options);
     for (let seed = 0; seed < INPUTS; seed++) await campaign.read(seed);
@@ -24,7 +24,7 @@ for (const name of TARGETS) {
   });
 }
 
-Deno.test("a reader that hangs, and one that ends, are findings", async () => {
+Deno.test("a reader that hangs or ends the process is reported as a finding", async () => {
   const module = (read: string) =>
     `data:text/javascript,${
       encodeURIComponent(`export default {

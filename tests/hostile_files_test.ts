@@ -42,7 +42,7 @@ console.log(JSON.stringify({ outcome, seconds: (user + system) / 1e6, bytes: 102
 Deno.writeTextFileSync(`${folder}/read.ts`, PROGRAM);
 
 for (const name of FILES) {
-  Deno.test(`${name} is refused by name within a second and 200 MiB`, async () => {
+  Deno.test(`${name} is rejected by name within a second and 200 MiB`, async () => {
     const bytes = Deno.readFileSync(new URL(`tests/fixtures/hostile/${name}`, ROOT));
     const path = `${folder}/${name.replace(/\.gz$/, "")}`;
     Deno.writeFileSync(path, name.endsWith(".gz") ? gunzipSync(bytes) : bytes);

@@ -64,7 +64,7 @@ async function moduleGraph(): Promise<Map<string, string[]>> {
 
 const graph = await moduleGraph();
 
-Deno.test("imports go from right to left", () => {
+Deno.test("layers import only lower layers", () => {
   const wrong: string[] = [];
   for (const [module, targets] of graph) {
     const folder = module.split("/")[0];
@@ -78,7 +78,7 @@ Deno.test("imports go from right to left", () => {
   assert.deepEqual(wrong, []);
 });
 
-Deno.test("the training loop knows no model, no quantiser and no metric", () => {
+Deno.test("the training loop imports no model, quantiser or metric", () => {
   const room = /^(?:models|quantizers|metrics)\//;
   assert.deepEqual(graph.get("training/trainer.ts")?.filter((target) => room.test(target)), []);
 });
@@ -93,7 +93,7 @@ Deno.test("only core/device.ts loads devices", () => {
   assert.deepEqual(wrong, []);
 });
 
-Deno.test("a device knows no other device", () => {
+Deno.test("devices do not import each other", () => {
   const wrong = [...graph].flatMap(([module, targets]) => {
     const own = module.match(/^core\/(reference|cpu|webgpu)\//)?.[0];
     return own === undefined ? [] : targets
@@ -103,12 +103,12 @@ Deno.test("a device knows no other device", () => {
   assert.deepEqual(wrong, []);
 });
 
-Deno.test("nothing inside imports the root module", () => {
+Deno.test("no module imports the root module", () => {
   const wrong = [...graph].filter(([, targets]) => targets.includes("mod.ts")).map(([m]) => m);
   assert.deepEqual(wrong, []);
 });
 
-Deno.test("the module graph has no cycle", () => {
+Deno.test("the module graph has no cycles", () => {
   const done = new Set<string>();
   const path: string[] = [];
   const visit = (module: string): void => {
@@ -122,7 +122,7 @@ Deno.test("the module graph has no cycle", () => {
   for (const module of graph.keys()) visit(module);
 });
 
-Deno.test("core imports nothing of Node's, but for the device cpu, which is loaded when it is opened", async () => {
+Deno.test("core imports no Node modules, except in the cpu device, which is loaded on opening", async () => {
   const wrong: string[] = [];
   for (const module of graph.keys()) {
     if (!module.startsWith("core/") || module.startsWith("core/cpu/")) continue;

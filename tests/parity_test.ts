@@ -317,7 +317,7 @@ async function disagreements(device: Device, path: string): Promise<string[]> {
 const devices = await openTestDevices();
 const files = findFiles();
 
-Deno.test("the folder of fixtures holds safetensors files", () => {
+Deno.test("the fixtures folder contains safetensors files", () => {
   assert.ok(files.length > 0, `a .safetensors file must be in ${FOLDER}`);
 });
 
@@ -329,7 +329,7 @@ for (const device of devices) {
   }
 }
 
-Deno.test("a fixture with an unknown setting is refused by name", () => {
+Deno.test("a fixture with an unknown setting is rejected by name", () => {
   const settings = new Map([["distance", "l2"], ["anchor", "none"], ["beta", "0.25"]]);
   assert.equal(quantizerSettings(settings).decay, 0.99);
   assert.throws(() => quantizerSettings(new Map([...settings, ["rotation", "1"]])), /got rotation/);

@@ -85,13 +85,13 @@ async function publish(): Promise<void> {
 
 await publish();
 
-Deno.test("tests, fixtures and what only developers run are not published", () => {
+Deno.test("tests, fixtures and developer tools are not published", () => {
   const paths = [...files.keys()].map((path) => path.slice(`${NAME}/${config.version}/`.length));
   assert.ok(paths.includes("core/cpu/kernels.wasm"));
   assert.deepEqual(paths.filter((path) => /^(?:tests|\.ci|bench\/peers)\//.test(path)), []);
 });
 
-Deno.test("the published command trains on the cpu, with decoded images too", async () => {
+Deno.test("the published command trains on the cpu, also with decoded images", async () => {
   const tiny = ["--model.hidden", "8", "--model.residualHidden", "4", "--training.maxSteps", "1"];
   const size = ["--data.size", "8", "--training.batchSize", "4", "--device", "cpu"];
   for (const data of ["shapes", "emoji"]) {
@@ -105,7 +105,7 @@ Deno.test("the published command trains on the cpu, with decoded images too", as
   }
 });
 
-Deno.test("every published door opens", async () => {
+Deno.test("every published entry point can be imported", async () => {
   const doors = Object.keys(config.exports).filter((door) => door !== "./cli");
   const lines = doors.map((door, at) =>
     `import * as door${at} from "jsr:${NAME}${door.slice(1)}";`

@@ -17,7 +17,7 @@ const python = await findPython(
 );
 
 if (python !== undefined) {
-  Deno.test("the tutorial's cells run in Deno's kernel, and show images and the codebooks", async () => {
+  Deno.test("the tutorial's cells run in Deno's Jupyter kernel, and show images and codebooks", async () => {
     const { code, stdout, stderr } = await new Deno.Command(python, {
       args: [path("run_notebook.py"), path("../docs/tutorial.ipynb"), Deno.execPath()],
       env: { NO_COLOR: "1" },
@@ -36,7 +36,7 @@ if (python !== undefined) {
   });
 }
 
-Deno.test("the tutorial is kept without outputs", async () => {
+Deno.test("the tutorial is stored without outputs", async () => {
   const { cells } = JSON.parse(await Deno.readTextFile(path("../docs/tutorial.ipynb")));
   for (const { cell_type, outputs, execution_count } of cells) {
     if (cell_type === "code") assert.deepEqual([outputs, execution_count], [[], null]);

@@ -84,7 +84,7 @@ function defined(
   return y;
 }
 
-testOnEach(devices, "attention is as defined, whatever its shapes", async (device) => {
+testOnEach(devices, "attention matches its definition for all shapes", async (device) => {
   await fc.assert(
     fc.asyncProperty(cases, async (drawn) => {
       const { batch, queries, keys, heads, width, causal, scale, visible } = drawn;
@@ -131,7 +131,7 @@ for (const [about, queries, length] of LENGTHS) {
   });
 }
 
-testOnEach(devices, "great logits overflow nowhere, forward and backward", async (device) => {
+testOnEach(devices, "large logits do not overflow, forward or backward", async (device) => {
   const shape = [1, 33, 2, 16];
   const great = (purpose: string) => draw(shape, purpose).map((x) => Math.sign(x) * 25);
   const [q, k] = ["q", "k"].map((name) => parameter(device.tensor(great(name), shape)));
@@ -141,7 +141,7 @@ testOnEach(devices, "great logits overflow nowhere, forward and backward", async
   for (const result of results) assert.ok((await result.floats()).every(Number.isFinite));
 });
 
-testOnEach(devices, "tokens of a block see it and the blocks before", async (device) => {
+testOnEach(devices, "tokens attend to their own block and to earlier blocks", async (device) => {
   const visible = blockVisibility(device, [1, 3, 2]);
   assert.deepEqual([...await visible.integers()], [1, 4, 4, 4, 6, 6]);
   const shape = [1, 6, 1, 1];
@@ -151,7 +151,7 @@ testOnEach(devices, "tokens of a block see it and the blocks before", async (dev
   assertAgrees(y, Float32Array.of(6, 5, 5, 5, 4, 4), FLOAT32, "means of what each sees");
 });
 
-testOnEach(devices, "a query that sees no key gives zeros and no gradient", async (device) => {
+testOnEach(devices, "a query that sees no key gives zeros and a zero gradient", async (device) => {
   const [q, k, v] = [[1, 3, 1, 2], [1, 1, 1, 2], [1, 1, 1, 2]].map((shape) =>
     parameter(device.tensor(draw(shape, "sees"), shape))
   );
@@ -162,7 +162,7 @@ testOnEach(devices, "a query that sees no key gives zeros and no gradient", asyn
   assertAgrees(await byValues.floats(), Float32Array.of(1, 1), FLOAT32, "of the values");
 });
 
-testOnEach(devices, "operands that do not agree are refused", (device) => {
+testOnEach(devices, "operands with mismatched shapes are rejected", (device) => {
   const tensor = (...shape: number[]) => device.tensor(new Float32Array(sizeOf(shape)), shape);
   const q = tensor(2, 3, 2, 4);
   const refuse = (body: () => unknown, message: string) =>
@@ -195,7 +195,7 @@ async function bytesOfStep(name: Device["name"], tokens: number): Promise<number
 }
 
 for (const { name } of devices) {
-  Deno.test(`a step of attention takes memory in proportion to its tokens (${name})`, async () => {
+  Deno.test(`the memory of an attention step grows linearly with the number of tokens (${name})`, async () => {
     const short = await bytesOfStep(name, 128), long = await bytesOfStep(name, 1024);
     assert.ok(long < 8.5 * short, `${long} bytes for 1024 tokens, ${short} for 128`);
     const weights = 2 * 1024 ** 2 * 4;
@@ -203,7 +203,7 @@ for (const { name } of devices) {
   });
 }
 
-Deno.test("attention gives the same bits on one thread and on two, time after time", async () => {
+Deno.test("attention gives the same bits on one thread and on two, in every run", async () => {
   const [one, two] = await Promise.all(
     [1, 2].map((threads) => openDevice("cpu", { threads, blas: "off", dnn: "off" })),
   );

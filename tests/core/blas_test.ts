@@ -41,7 +41,7 @@ if (blas !== undefined) {
   const check = <N extends typeof BY_BLAS[number]>(name: N): void => {
     const usual: readonly Row<Attributes[N]>[] = operationCases[name];
     const blocks: readonly Row<Attributes[N]>[] = cut[name];
-    Deno.test(`${name} by BLAS agrees with the reference, forward and backward`, async () => {
+    Deno.test(`${name} with BLAS agrees with the reference, forward and backward`, async () => {
       for (const row of [...usual, ...blocks]) {
         await checkForward(reference, device, name, row);
         await checkGradients(reference, device, name, row);
@@ -50,7 +50,7 @@ if (blas !== undefined) {
   };
   BY_BLAS.forEach(check);
 
-  Deno.test("a device says by which BLAS it computes, and without one, nothing of it", async () => {
+  Deno.test("a device's description names its BLAS, if it has one", async () => {
     using off = await openDevice("cpu", { blas: "off", dnn: "off" });
     using named = await openDevice("cpu", { blas: blas.path, dnn: "off" });
     assert.ok(device.description.endsWith(`, products by ${blas.description}`));
@@ -58,7 +58,7 @@ if (blas !== undefined) {
     assert.doesNotMatch(off.description, /products/);
   });
 
-  Deno.test("what the memory held before does not matter to a product by BLAS", async () => {
+  Deno.test("a BLAS product does not depend on the previous contents of its memory", async () => {
     const [x, y] = [[2, 6, 6, 64], [2, 6, 6, 32]];
     using _scope = device.scope();
     {
@@ -75,7 +75,7 @@ if (blas !== undefined) {
     for (const result of results) assert.ok((await result.floats()).every(Number.isFinite));
   });
 
-  Deno.test("of equal keys the last is the nearest wherever they stand, as the nearest are not found by BLAS", async () => {
+  Deno.test("among equal keys the last wins at any position, because the nearest search does not use BLAS", async () => {
     using _scope = device.scope();
     for (const width of [3, 7, 64, 100]) {
       const key = randomKey(width, "equal keys");
@@ -100,13 +100,13 @@ const refused = (path: string): Promise<void> =>
     return error instanceof RangeError && error.message.startsWith(start);
   });
 
-Deno.test("a path at which no BLAS can be loaded is refused", async () => {
+Deno.test("a path from which no BLAS can be loaded is rejected", async () => {
   await refused("/nonexistent.so");
   await refused(fileURLToPath(import.meta.url));
 });
 
 Deno.test({
-  name: "without permission to call foreign functions, auto takes none and a path is refused",
+  name: "without FFI permission, auto uses no BLAS and a path is rejected",
   permissions: { ffi: false, read: true, sys: true },
   async fn() {
     using device: Device = await openDevice("cpu");

@@ -42,7 +42,7 @@ async function assertSame(
   for (const gradient of expected.slice(1)) assert.ok(gradient.some((value) => value !== 0));
 }
 
-testOnEach(devices, "gradients through checkpoints are the same to the bit", async (device) => {
+testOnEach(devices, "gradients through checkpoints have the same bits", async (device) => {
   const x = leaf(device, "x", [6, 6]), weight = leaf(device, "weight", [6, 6]);
   const other = leaf(device, "other", [6, 6]);
   // The weight is used before, inside (twice) and after; `other` only inside, the input everywhere.
@@ -58,7 +58,7 @@ testOnEach(devices, "gradients through checkpoints are the same to the bit", asy
   });
 });
 
-testOnEach(devices, "what a body takes from outside gets its gradient", async (device) => {
+testOnEach(devices, "tensors that a body captures get their gradients", async (device) => {
   const x = device.tensor(draw([4, 6], "constant"), [4, 6]), weight = leaf(device, "w", [6, 6]);
   const shift = leaf(device, "shift", [6]);
   await assertSame([weight, shift], (run) => {
@@ -70,7 +70,7 @@ testOnEach(devices, "what a body takes from outside gets its gradient", async (d
   await assertSame([weight], detached);
 });
 
-testOnEach(devices, "the parameters of a body's modules get their gradients", async (device) => {
+testOnEach(devices, "parameters of modules used in a body get their gradients", async (device) => {
   const layer = (name: string): Layer => new Linear(device, 8, 8, { key: key(name) });
   const blocks = [0, 1, 2].map((index) =>
     new Sequential([layer(`${index}a`), new Activation(silu), layer(`${index}b`)])
@@ -90,7 +90,7 @@ testOnEach(devices, "a body draws the same random numbers again", async (device)
   await assertSame([x], (run) => sum([1, 2, 3].reduce((y, step) => run(noisy(step), y), x)));
 });
 
-testOnEach(devices, "checkpoints nest", async (device) => {
+testOnEach(devices, "checkpoints can be nested", async (device) => {
   const x = leaf(device, "outer", [5, 5]), weight = leaf(device, "inner", [5, 5]);
   await assertSame([x, weight], (run) => {
     const block: Body = (a) => tanh(add(matmul(a, weight), a));
@@ -98,18 +98,22 @@ testOnEach(devices, "checkpoints nest", async (device) => {
   });
 });
 
-testOnEach(devices, "a graph with checkpoints may go backward more than once", async (device) => {
-  const x = leaf(device, "twice", [4, 4]);
-  const y = checkpoint((a) => exp(square(a)), x);
-  const loss = sum(mul(y, y));
-  const [first] = backward(loss, [x]), [second] = backward(loss, [x]);
-  assert.deepEqual(await first.floats(), await second.floats());
-  const [byY, byX] = backward(loss, [y, x]);
-  assert.deepEqual(await byX.floats(), await first.floats());
-  assert.deepEqual(await byY.floats(), (await y.floats()).map((value) => 2 * value));
-});
+testOnEach(
+  devices,
+  "a graph with checkpoints can be differentiated more than once",
+  async (device) => {
+    const x = leaf(device, "twice", [4, 4]);
+    const y = checkpoint((a) => exp(square(a)), x);
+    const loss = sum(mul(y, y));
+    const [first] = backward(loss, [x]), [second] = backward(loss, [x]);
+    assert.deepEqual(await first.floats(), await second.floats());
+    const [byY, byX] = backward(loss, [y, x]);
+    assert.deepEqual(await byX.floats(), await first.floats());
+    assert.deepEqual(await byY.floats(), (await y.floats()).map((value) => 2 * value));
+  },
+);
 
-testOnEach(devices, "gradients of gradients pass through checkpoints", async (device) => {
+testOnEach(devices, "second derivatives pass through checkpoints", async (device) => {
   const x = leaf(device, "penalised", [3, 4, 6]), weight = leaf(device, "critic", [6, 6]);
   await assertSame([x, weight], (run) => {
     const score = run((a) => {
@@ -121,7 +125,7 @@ testOnEach(devices, "gradients of gradients pass through checkpoints", async (de
   });
 });
 
-testOnEach(devices, "a body may take gradients itself", async (device) => {
+testOnEach(devices, "a body can compute gradients itself", async (device) => {
   const x = leaf(device, "critic's input", [4, 4]), weight = leaf(device, "critic", [4, 4]);
   await assertSame([weight], (run) =>
     run((a) => {
@@ -132,7 +136,7 @@ testOnEach(devices, "a body may take gradients itself", async (device) => {
 
 testOnEach(
   devices,
-  "checkpoints hold only inputs and results, and one body at a time",
+  "checkpoints keep only inputs and results, and recompute one body at a time",
   async (device) => {
     const bytes = 64 * 64 * 4, blocks = 6, inner = 8;
     const x = leaf(device, "wide", [64, 64]);
@@ -169,14 +173,14 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "a checkpoint is not computed again for nobody", async (device) => {
+testOnEach(devices, "a checkpoint is not recomputed if no gradient needs it", async (device) => {
   const x = leaf(device, "unasked", [4, 4]), z = leaf(device, "asked", [4, 4]);
   const loss = sum(mul(checkpoint((a) => exp(a), x), z));
   const { kernels } = await profile(device, "backward", () => void backward(loss, [z]));
   assert.ok(kernels.every(({ name }) => name !== "exp"));
 });
 
-testOnEach(devices, "a checkpoint without gradients is its body", async (device) => {
+testOnEach(devices, "without gradients, a checkpoint just runs its body", async (device) => {
   const constant = device.tensor(draw([3], "constant"), [3]), x = leaf(device, "alone", [3]);
   const result = checkpoint((a) => exp(square(a)), constant);
   assert.deepEqual([result.requiresGradient, result.producer], [false, undefined]);
@@ -188,7 +192,7 @@ testOnEach(devices, "a checkpoint without gradients is its body", async (device)
   assert.equal(checkpoint(() => before, x), before);
 });
 
-testOnEach(devices, "a checkpoint refuses bodies that it cannot run again", (device) => {
+testOnEach(devices, "a checkpoint rejects bodies that it cannot rerun", (device) => {
   const x = leaf(device, "refused", [2]);
   assert.throws(() => checkpoint((async (a: Tensor) => await a) as unknown as Body, x), {
     name: "TypeError",

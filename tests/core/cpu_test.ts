@@ -86,7 +86,7 @@ async function train(device: Device, steps: number): Promise<ReadonlyMap<string,
 }
 
 for (const { blas, dnn, by, names } of PRODUCTS) {
-  Deno.test(`an operation's result depends neither on the number of threads nor on what ran before, by ${by}`, async () => {
+  Deno.test(`a result depends neither on the number of threads nor on earlier operations, with ${by}`, async () => {
     using one = await openDevice("cpu", { threads: 1, blas, dnn });
     using two = await openDevice("cpu", { threads: 2, blas, dnn });
     using five = await openDevice("cpu", { threads: 5, blas, dnn });
@@ -102,7 +102,7 @@ for (const { blas, dnn, by, names } of PRODUCTS) {
     }
   });
 
-  Deno.test(`training is the same to the bit on 1 and on 3 threads, by ${by}`, async () => {
+  Deno.test(`training gives the same bits on 1 and on 3 threads, with ${by}`, async () => {
     using one = await openDevice("cpu", { threads: 1, blas, dnn });
     using three = await openDevice("cpu", { threads: 3, blas, dnn });
     const untrained = await train(one, 0), expected = await train(one, 3);
@@ -115,7 +115,7 @@ for (const { blas, dnn, by, names } of PRODUCTS) {
   });
 }
 
-Deno.test("a segment sum leaves no trace in a padded convolution", async () => {
+Deno.test("a segment sum does not affect a later padded convolution", async () => {
   using device = await openDevice("cpu", { threads: 2, blas: "off", dnn: "off" });
   const convolutions = casesOf("conv2d"), before = [];
   for (const [, run] of convolutions) before.push(await run(device));
@@ -125,7 +125,7 @@ Deno.test("a segment sum leaves no trace in a padded convolution", async () => {
   }
 });
 
-Deno.test("a number of threads that is no integer in [1, 256] is refused", async () => {
+Deno.test("a number of threads that is not an integer in [1, 256] is rejected", async () => {
   for (const threads of [0, -1, 1.5, 257, NaN, Infinity]) {
     await assert.rejects(openDevice("cpu", { threads }), {
       name: "RangeError",
@@ -134,7 +134,7 @@ Deno.test("a number of threads that is no integer in [1, 256] is refused", async
   }
 });
 
-Deno.test("devices of any number of threads work side by side, and closing one leaves the others", async () => {
+Deno.test("devices with different numbers of threads coexist, and closing one does not affect the others", async () => {
   const devices = await Promise.all([1, 2, 3, 7].map((threads) => openDevice("cpu", { threads })));
   const ones = new Float32Array(100_000).fill(1);
   while (devices.length > 0) {
@@ -149,7 +149,7 @@ Deno.test("devices of any number of threads work side by side, and closing one l
   }
 });
 
-Deno.test("a tensor that the memory cannot hold is refused, and the device goes on", async () => {
+Deno.test("a tensor too large for the memory is rejected, and the device still works", async () => {
   using device = await openDevice("cpu", { threads: 2 });
   const x = device.tensor([1, 2], [2]);
   assert.throws(() => device.empty([2 ** 15, 2 ** 16]), {
@@ -166,7 +166,7 @@ function freshMemory(): CpuMemory {
   return memory;
 }
 
-Deno.test("pieces of memory are aligned, hold what was asked, and do not overlap", () => {
+Deno.test("allocations are aligned, large enough, and do not overlap", () => {
   const memory = freshMemory();
   let end = 1000;
   for (const bytes of [0, 4, 64, 65, 1_000_000]) {
@@ -177,7 +177,7 @@ Deno.test("pieces of memory are aligned, hold what was asked, and do not overlap
   }
 });
 
-Deno.test("freed neighbours merge, in whatever order, and are used again", () => {
+Deno.test("adjacent free blocks merge, in any order, and are reused", () => {
   for (const order of [[0, 1, 2], [2, 1, 0], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1]]) {
     const memory = freshMemory();
     const pieces = [0, 1, 2].map(() => memory.allocate(128));
@@ -193,7 +193,7 @@ Deno.test("freed neighbours merge, in whatever order, and are used again", () =>
   }
 });
 
-Deno.test("the smallest gap that suffices is taken", () => {
+Deno.test("the smallest sufficient gap is used", () => {
   const memory = freshMemory();
   const [large, , small] = [640, 64, 192, 64].map((bytes) => memory.allocate(bytes));
   memory.free(large);
@@ -203,7 +203,7 @@ Deno.test("the smallest gap that suffices is taken", () => {
   assert.equal(memory.allocate(64).address, small.address + 128);
 });
 
-Deno.test("memory that is not in use is not freed", () => {
+Deno.test("freeing memory that is not allocated is an error", () => {
   const memory = freshMemory();
   const piece = memory.allocate(64);
   memory.free(piece);
@@ -215,7 +215,7 @@ Deno.test("memory that is not in use is not freed", () => {
   assert.throws(() => freshMemory().free(heir), { message });
 });
 
-Deno.test("the workspace is one piece that grows", () => {
+Deno.test("the workspace is a single allocation that grows", () => {
   const memory = freshMemory();
   const first = memory.workspace(256);
   assert.equal(memory.workspace(100), first);
@@ -248,7 +248,7 @@ fill(room, 1_000_000);
 fill(room, 1);
 `;
 
-Deno.test("a kernel that traps on any thread throws, as every later one does, and the process ends", async () => {
+Deno.test("a kernel that traps on any thread throws, all later kernels throw, and the process can exit", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "--no-check", TRAPPING],
     signal: AbortSignal.timeout(20_000),
@@ -258,7 +258,7 @@ Deno.test("a kernel that traps on any thread throws, as every later one does, an
   assert.deepEqual(lines, ["ran", "trapped", "trapped", "trapped"]);
 });
 
-Deno.test("a process ends by itself while a device is open", async () => {
+Deno.test("an open device does not keep the process alive", async () => {
   const module = JSON.stringify(new URL("../../core/device.ts", import.meta.url));
   const program = `
     const { openDevice } = await import(${module});
@@ -271,7 +271,7 @@ Deno.test("a process ends by itself while a device is open", async () => {
   assert.equal(code, 0);
 });
 
-Deno.test("a worker that ends is noticed before it has started and after, with what to do", async () => {
+Deno.test("a worker that ends, before or after it has started, is reported with advice", async () => {
   const told: string[] = [];
   const watch = (program: string) =>
     watchWorker(new Worker(program, { eval: true }), 3, (reason) => told.push(reason));
@@ -283,7 +283,7 @@ Deno.test("a worker that ends is noticed before it has started and after, with w
   for (const reason of told) assert.match(reason, message);
 });
 
-Deno.test("kernels of a machine that lost a thread throw what happened", async () => {
+Deno.test("after a thread is lost, kernels throw an error that says what happened", async () => {
   const machine = await startMachine(new CpuMemory(), 1);
   machine.fail("a thread is gone");
   assert.throws(() => machine.describe([1]), { message: "a thread is gone" });

@@ -75,14 +75,14 @@ if (dnn !== undefined) {
     const usual: readonly Row<Attributes[N]>[] = operationCases[name];
     const pieces: readonly Row<Attributes[N]>[] = CUT[name];
     const ended: readonly Row<Attributes[N]>[] = ENDED[name];
-    Deno.test(`${name} by oneDNN agrees with the reference, forward and backward`, async () => {
+    Deno.test(`${name} with oneDNN agrees with the reference, forward and backward`, async () => {
       for (const row of [...usual, ...pieces]) {
         await checkForward(reference, device, name, row);
         await checkGradients(reference, device, name, row);
       }
       for (const row of ended) await checkForward(reference, device, name, row);
     });
-    Deno.test(`the pieces of ${name} are the same to the bit on any number of threads`, async () => {
+    Deno.test(`${name} gives the same bits on any number of threads`, async () => {
       using one = await open(1);
       using five = await open(5);
       for (const row of [...pieces, ...ended]) {
@@ -93,7 +93,7 @@ if (dnn !== undefined) {
   };
   BY_DNN.forEach(check);
 
-  Deno.test("the library computes the small model's convolutions, on any of its batches, and nothing else does", async () => {
+  Deno.test("oneDNN computes every convolution of the small model at several batch sizes, and no other kernel runs", async () => {
     const memory = new CpuMemory();
     const machine = await startMachine(memory, 1, { dnn });
     const convolutions = new DnnConvolutions(machine, dnn);
@@ -129,7 +129,7 @@ if (dnn !== undefined) {
     machine.close();
   });
 
-  Deno.test("a device says by which oneDNN it computes, and without one, nothing of it", async () => {
+  Deno.test("a device's description names its oneDNN, if it has one", async () => {
     using off = await openDevice("cpu", { blas: "off", dnn: "off" });
     using named = await openDevice("cpu", { blas: "off", dnn: dnn.path });
     assert.ok(device.description.endsWith(`, convolutions by ${dnn.description}`));
@@ -137,7 +137,7 @@ if (dnn !== undefined) {
     assert.doesNotMatch(off.description, /convolutions/);
   });
 
-  Deno.test("what the memory held before does not matter to a convolution by oneDNN", async () => {
+  Deno.test("a oneDNN convolution does not depend on the previous contents of its memory", async () => {
     using _scope = device.scope();
     {
       using _before = device.scope();
@@ -152,7 +152,7 @@ if (dnn !== undefined) {
     for (const result of results) assert.ok((await result.floats()).every(Number.isFinite));
   });
 
-  Deno.test("more shapes than are kept at once are computed, and again", async () => {
+  Deno.test("more shapes than the cache holds are computed correctly, twice", async () => {
     using _scope = device.scope();
     const w = device.tensor(new Float32Array(9).fill(1), [3, 3, 1, 1]);
     const sums = async (width: number) => {
@@ -167,7 +167,7 @@ if (dnn !== undefined) {
   });
 }
 
-Deno.test("the pieces of a convolution cover what it computes once, with all that it is computed from", () => {
+Deno.test("the pieces of a convolution cover the output exactly once, and each includes all its inputs", () => {
   const mostPieces = { forward: 0, images: 0, filter: 0 };
   for (const { about, images: x, filter, window } of GEOMETRIES) {
     const name = (direction: Direction) => `${direction}, ${about}`;
@@ -213,14 +213,14 @@ const refused = (path: string): Promise<void> =>
     return error instanceof RangeError && error.message.startsWith(start);
   });
 
-Deno.test("a path at which no oneDNN can be loaded is refused", async () => {
+Deno.test("a path from which no oneDNN can be loaded is rejected", async () => {
   await refused("/nonexistent.so");
   await refused("libm.so.6");
   await refused(fileURLToPath(import.meta.url));
 });
 
 Deno.test({
-  name: "without permission to call foreign functions, auto takes no oneDNN and a path is refused",
+  name: "without FFI permission, auto uses no oneDNN and a path is rejected",
   permissions: { ffi: false, read: true, sys: true },
   async fn() {
     using device: Device = await openDevice("cpu");

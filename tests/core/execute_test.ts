@@ -55,13 +55,13 @@ async function assertGradients(
   }
 }
 
-testOnEach(devices, "the gradients of an input that is used twice add up", async (device) => {
+testOnEach(devices, "the gradients of an input used twice add up", async (device) => {
   const x = leaf(device, [2, -3]);
   await assertGradients(sum(add(mul(x, x), x)), [x], [[5, -5]]);
   await assertGradients(sum(sub(x, x)), [x], [[0, 0]]);
 });
 
-testOnEach(devices, "gradients meet where branches of a graph join again", async (device) => {
+testOnEach(devices, "gradients are summed where branches of a graph rejoin", async (device) => {
   // y = a·b with a = x² and b = exp(x)/a: y = exp(x)
   const x = leaf(device, [0.5, -1.5]);
   const a = square(x);
@@ -79,7 +79,7 @@ testOnEach(devices, "gradients meet where branches of a graph join again", async
   await assertGradients(sum(doubled), [one], [[2 ** 20]]);
 });
 
-testOnEach(devices, "a chain of operations may be long", async (device) => {
+testOnEach(devices, "a long chain of operations can be differentiated", async (device) => {
   const x = leaf(device, [1]);
   let last: Tensor = x;
   for (let step = 0; step < 3000; step++) last = add(last, 1);
@@ -97,16 +97,20 @@ testOnEach(devices, "a parameter that the loss does not depend on gets zeros", a
   );
 });
 
-testOnEach(devices, "gradients are given of intermediate values, in any order", async (device) => {
-  const x = leaf(device, [1, 2]);
-  const y = mul(x, 3);
-  const loss = sum(square(y));
-  await assertGradients(loss, [y, x, loss, y], [[6, 12], [18, 36], [1], [6, 12]]);
-  const scalar = leaf(device, [4], []);
-  await assertGradients(scalar, [scalar], [[1]]);
-});
+testOnEach(
+  devices,
+  "gradients of intermediate values can be requested, in any order",
+  async (device) => {
+    const x = leaf(device, [1, 2]);
+    const y = mul(x, 3);
+    const loss = sum(square(y));
+    await assertGradients(loss, [y, x, loss, y], [[6, 12], [18, 36], [1], [6, 12]]);
+    const scalar = leaf(device, [4], []);
+    await assertGradients(scalar, [scalar], [[1]]);
+  },
+);
 
-testOnEach(devices, "a graph may go backward more than once", async (device) => {
+testOnEach(devices, "a graph can be differentiated more than once", async (device) => {
   const x = leaf(device, [0.5, 1, 2]);
   const loss = sum(mul(exp(x), log(x)));
   const [first] = backward(loss, [x]);
@@ -117,7 +121,7 @@ testOnEach(devices, "a graph may go backward more than once", async (device) => 
   assertClose(await third.floats(), plusOne, EQUATIONS, "a graph that was extended");
 });
 
-testOnEach(devices, "only a single value that was recorded goes backward", (device) => {
+testOnEach(devices, "only a recorded scalar can be differentiated", (device) => {
   const x = leaf(device, [1, 2]);
   assert.throws(() => backward(x, [x]), {
     name: "TypeError",
@@ -138,7 +142,7 @@ testOnEach(devices, "only a single value that was recorded goes backward", (devi
   });
 });
 
-testOnEach(devices, "nothing is recorded without gradients", (device) => {
+testOnEach(devices, "nothing is recorded if no input needs a gradient", (device) => {
   const x = leaf(device, [1]);
   const inside = withoutGradients(() => {
     const nested = withoutGradients(() => square(x));
@@ -167,7 +171,7 @@ testOnEach(devices, "a detached value has no gradient", async (device) => {
 
 testOnEach(
   devices,
-  "straight through: exactly the values, the other's gradient",
+  "straight-through gives exactly the first tensor's values and the other's gradient",
   async (device) => {
     const x = leaf(device, [0.1, 0.9]), values = leaf(device, [1 / 3, 1e-30]);
     const passed = straightThrough(mul(x, 2), add(values, 0));
@@ -179,7 +183,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "assigning overwrites in place and is not recorded", async (device) => {
+testOnEach(devices, "assignment overwrites in place and is not recorded", async (device) => {
   const target = leaf(device, [1, 2]), source = leaf(device, [3, 4]);
   const view = target.view();
   assign(target, square(source));
@@ -198,7 +202,7 @@ testOnEach(devices, "assigning overwrites in place and is not recorded", async (
   });
 });
 
-testOnEach(devices, "outputs are written only to tensors that fit", (device) => {
+testOnEach(devices, "outputs are written only to tensors of matching shape and dtype", (device) => {
   const x = device.tensor([1, 2], [2]), y = zeros(device, [2]);
   const copy = (into: readonly Tensor[]) => execute(device, "copy", [x], {}, into);
   assert.deepEqual(copy([y]), [y]);
@@ -211,7 +215,7 @@ testOnEach(devices, "outputs are written only to tensors that fit", (device) => 
 });
 
 for (const device of others) {
-  Deno.test(`operands of two devices are refused (${device.name})`, () => {
+  Deno.test(`operands on two devices are rejected (${device.name})`, () => {
     using _here = reference.scope();
     using _there = device.scope();
     const x = reference.tensor([1, 2], [2]), y = device.tensor([1, 2], [2]);
@@ -226,7 +230,7 @@ for (const device of others) {
   });
 }
 
-testOnEach(devices, "going backward leaves the gradients asked for, and nothing else", (device) => {
+testOnEach(devices, "the backward pass leaves only the requested gradients in memory", (device) => {
   const x = leaf(device, Array(4096).fill(0.5), [64, 64]);
   const weight = leaf(device, Array(4096).fill(0.01), [64, 64]);
   let hidden: Tensor = x;
@@ -243,7 +247,7 @@ testOnEach(devices, "going backward leaves the gradients asked for, and nothing 
 
 testOnEach(
   devices,
-  "going backward releases what a spent scope made and did not keep",
+  "the backward pass frees what a spent scope created and did not keep",
   async (device) => {
     const weight = parameter(device.tensor(draw([64, 64], "weight"), [64, 64]));
     const outside = exp(weight);
@@ -281,7 +285,7 @@ async function kernelsOf(device: Device, body: () => void): Promise<string[]> {
 
 testOnEach(
   devices,
-  "going backward follows only the paths to what is asked for",
+  "the backward pass follows only the paths to the requested tensors",
   async (device) => {
     const images = parameter(device.tensor(draw([2, 6, 6, 3], "images"), [2, 6, 6, 3]));
     const filters = [0, 1, 2].map((layer) =>
@@ -331,7 +335,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "a spent scope is released although its gradients are not asked for",
+  "a spent scope is freed even if its gradients are not requested",
   (device) => {
     const weight = leaf(device, [1, 2]), x = leaf(device, [3, 4]);
     using scope = device.scope();
@@ -346,7 +350,7 @@ testOnEach(
 
 const DIFFERENTIABLE = { differentiable: true };
 
-testOnEach(devices, "gradients can be differentiated as often as one likes", async (device) => {
+testOnEach(devices, "gradients can be differentiated any number of times", async (device) => {
   const x = leaf(device, [0.5, -1.5]);
   const slopes = [
     (x: number) => 4 * x ** 3,
@@ -366,7 +370,7 @@ testOnEach(devices, "gradients can be differentiated as often as one likes", asy
 
 testOnEach(
   devices,
-  "gradients are constants unless they are to be differentiable",
+  "gradients are constants unless differentiable ones are requested",
   async (device) => {
     const x = leaf(device, [1, 2]);
     const [plain] = backward(sum(square(x)), [x]);
@@ -390,7 +394,7 @@ testOnEach(devices, "every parameter gets a gradient tensor of its own", async (
   assert.deepEqual([...await byB.floats()], [1, 1]);
 });
 
-testOnEach(devices, "what differentiable gradients need is not spent", (device) => {
+testOnEach(devices, "values that differentiable gradients need are not freed", (device) => {
   using scope = device.scope();
   const x = leaf(device, [1]);
   assert.throws(() => backward(sum(square(x)), [x], { differentiable: true, spent: scope }), {
@@ -400,18 +404,22 @@ testOnEach(devices, "what differentiable gradients need is not spent", (device) 
   });
 });
 
-testOnEach(devices, "maxPool's gradient passes only where it is a constant", async (device) => {
-  const x = leaf(device, [1, 3, 2, 0], [1, 2, 2, 1]);
-  const pooled = () => maxPool(x, 2);
-  const [constant] = backward(sum(pooled()), [x], DIFFERENTIABLE);
-  await assertGradients(sum(mul(constant, x)), [x], [[0, 1, 0, 0]]);
-  const [slope] = backward(sum(square(pooled())), [x], DIFFERENTIABLE);
-  assert.deepEqual([...await slope.floats()], [0, 6, 0, 0]);
-  assert.throws(() => backward(sum(square(slope)), [x]), {
-    name: "TypeError",
-    message: "Cannot backpropagate: maxPool has no second derivative",
-  });
-});
+testOnEach(
+  devices,
+  "a gradient passes through maxPool only if that gradient is a constant",
+  async (device) => {
+    const x = leaf(device, [1, 3, 2, 0], [1, 2, 2, 1]);
+    const pooled = () => maxPool(x, 2);
+    const [constant] = backward(sum(pooled()), [x], DIFFERENTIABLE);
+    await assertGradients(sum(mul(constant, x)), [x], [[0, 1, 0, 0]]);
+    const [slope] = backward(sum(square(pooled())), [x], DIFFERENTIABLE);
+    assert.deepEqual([...await slope.floats()], [0, 6, 0, 0]);
+    assert.throws(() => backward(sum(square(slope)), [x]), {
+      name: "TypeError",
+      message: "Cannot backpropagate: maxPool has no second derivative",
+    });
+  },
+);
 
 testOnEach(
   devices,
@@ -463,7 +471,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "steps of training leave memory where it was", async (device) => {
+testOnEach(devices, "training steps do not increase the memory in use", async (device) => {
   const weight = leaf(device, [0.3, -0.2], [2, 1]);
   const sizes: number[] = [];
   for (let step = 0; step < 5; step++) {

@@ -147,7 +147,7 @@ testOnEach(devices, "softmax over any axes sums to 1 over them", async (device) 
   await fc.assert(property, { ...RUNS, examples: [[fourAxes]] });
 });
 
-testOnEach(devices, "by default reductions take all axes, softmax the last", async (device) => {
+testOnEach(devices, "by default reductions use all axes, softmax the last", async (device) => {
   const x = device.tensor([1, 2, 3, 4, 5, 6], [2, 3]);
   assert.deepEqual(sum(x).shape, []);
   assert.equal(await sum(x).item(), 21);
@@ -163,7 +163,7 @@ testOnEach(devices, "logsumexp and softmax stay finite for large values", async 
   assert.deepEqual([...await softmax(x, [0, 1]).floats()], [0.5, 0.5, 0, 0]);
 });
 
-testOnEach(devices, "equal maxima share the gradient evenly, wherever they are", async (device) => {
+testOnEach(devices, "equal maxima share the gradient evenly at any position", async (device) => {
   // Over axes 0 and 2 the greatest of the only group comes three times, twice in one row.
   const x = parameter(device.tensor([5, 5, 5, 1, 0, 0], [3, 1, 2]));
   const [gradient] = backward(sum(max(x, [0, 2])), [x]);
@@ -189,7 +189,7 @@ testOnEach(devices, "argmax and kthValue work along any axis", async (device) =>
   assert.deepEqual([...await argmax(device.tensor([1, 3, 3], [3])).integers()], [1]);
 });
 
-testOnEach(devices, "an axis that is not there is refused", (device) => {
+testOnEach(devices, "an axis out of range is rejected", (device) => {
   const x = zeros(device, [2, 3]);
   for (
     const run of [() => sum(x, 2), () => softmax(x, -3), () => argmax(x, 5), () => max(x, 0.5)]
@@ -213,7 +213,7 @@ const matmulCase = fc.record({
   transposeB: fc.boolean(),
 });
 
-testOnEach(devices, "matmul of batches agrees with loops", async (device) => {
+testOnEach(devices, "batched matmul agrees with loops", async (device) => {
   const property = fc.asyncProperty(matmulCase, async (options) => {
     const { batch, batchOn, sides: [rows, depth, columns], transposeA, transposeB } = options;
     using _scope = device.scope();
@@ -243,7 +243,7 @@ testOnEach(devices, "matmul of batches agrees with loops", async (device) => {
   await fc.assert(property, RUNS);
 });
 
-testOnEach(devices, "matrices that do not agree are refused", (device) => {
+testOnEach(devices, "matrices with mismatched shapes are rejected", (device) => {
   const multiply = (a: Shape, b: Shape) => () => matmul(zeros(device, a), zeros(device, b));
   assert.throws(multiply([2, 3], [2, 3]), {
     name: "TypeError",
@@ -301,7 +301,7 @@ const convCase = fc.record({
 
 testOnEach(
   devices,
-  "convolutions agree with their definition, and with their adjoint",
+  "convolutions agree with their definition and their adjoint",
   async (device) => {
     const property = fc.asyncProperty(
       convCase,
@@ -334,45 +334,52 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "a convolution's options: numbers for pairs, a bias, relu", async (device) => {
-  const x = put(device, [2, 6, 6, 3], "images"), w = put(device, [3, 3, 3, 4], "filter");
-  const b = put(device, [4], "bias");
-  const read = (options: ConvOptions) => conv2d(x, w, options).floats();
-  assert.deepEqual(
-    await read({ stride: 2, padding: 1, dilation: 1 }),
-    await read({ stride: [2, 2], padding: [1, 1], dilation: [1, 1] }),
-  );
-  assert.deepEqual(await read({}), await read({ stride: 1, padding: 0, dilation: 1, relu: false }));
-  const [plain, shifted, rectified] = [
-    await read({}),
-    await read({ bias: b }),
-    await read({ bias: b, relu: true }),
-  ];
-  const bias = await b.floats();
-  assertClose(shifted, plain.map((value, i) => value + bias[i % 4]), EQUATIONS, "bias");
-  assertClose(rectified, shifted.map((value) => Math.max(value, 0)), EQUATIONS, "relu");
+testOnEach(
+  devices,
+  "a convolution accepts single numbers for pairs, a bias and relu",
+  async (device) => {
+    const x = put(device, [2, 6, 6, 3], "images"), w = put(device, [3, 3, 3, 4], "filter");
+    const b = put(device, [4], "bias");
+    const read = (options: ConvOptions) => conv2d(x, w, options).floats();
+    assert.deepEqual(
+      await read({ stride: 2, padding: 1, dilation: 1 }),
+      await read({ stride: [2, 2], padding: [1, 1], dilation: [1, 1] }),
+    );
+    assert.deepEqual(
+      await read({}),
+      await read({ stride: 1, padding: 0, dilation: 1, relu: false }),
+    );
+    const [plain, shifted, rectified] = [
+      await read({}),
+      await read({ bias: b }),
+      await read({ bias: b, relu: true }),
+    ];
+    const bias = await b.floats();
+    assertClose(shifted, plain.map((value, i) => value + bias[i % 4]), EQUATIONS, "bias");
+    assertClose(rectified, shifted.map((value) => Math.max(value, 0)), EQUATIONS, "relu");
 
-  const up = convTranspose2d(put(device, [1, 3, 3, 4], "low"), w, {
-    stride: 2,
-    relu: true,
-    bias: put(device, [3], "b"),
-  });
-  assert.deepEqual(up.shape, [1, 7, 7, 3]);
-  assert.ok((await up.floats()).every((value) => value >= 0));
-  assert.throws(() => conv2d(x, put(device, [3, 3, 2, 4], "narrow")), TypeError);
-  assert.throws(() => conv2d(x, put(device, [7, 7, 3, 4], "large")), {
-    name: "TypeError",
-    message: /the padded images must be at least as large as the kernel/,
-  });
-  assert.throws(() => conv2d(x, w, { bias: put(device, [3], "short") }), TypeError);
-  assert.throws(() => conv2d(x, w, { stride: 0 }), RangeError);
-  assert.throws(() => conv2d(x, w, { padding: -1 }), RangeError);
-  assert.throws(() => conv2d(x, w, { dilation: 1.5 }), RangeError);
-});
+    const up = convTranspose2d(put(device, [1, 3, 3, 4], "low"), w, {
+      stride: 2,
+      relu: true,
+      bias: put(device, [3], "b"),
+    });
+    assert.deepEqual(up.shape, [1, 7, 7, 3]);
+    assert.ok((await up.floats()).every((value) => value >= 0));
+    assert.throws(() => conv2d(x, put(device, [3, 3, 2, 4], "narrow")), TypeError);
+    assert.throws(() => conv2d(x, put(device, [7, 7, 3, 4], "large")), {
+      name: "TypeError",
+      message: /the padded images must be at least as large as the kernel/,
+    });
+    assert.throws(() => conv2d(x, w, { bias: put(device, [3], "short") }), TypeError);
+    assert.throws(() => conv2d(x, w, { stride: 0 }), RangeError);
+    assert.throws(() => conv2d(x, w, { padding: -1 }), RangeError);
+    assert.throws(() => conv2d(x, w, { dilation: 1.5 }), RangeError);
+  },
+);
 
 // ---- moving data ---------------------------------------------------------------------------------------------
 
-testOnEach(devices, "what is concatenated is sliced apart again", async (device) => {
+testOnEach(devices, "slicing undoes concatenation", async (device) => {
   const arbitrary = fc.array(length, { minLength: 1, maxLength: 4 }).chain((shape) =>
     fc.record({
       shape: fc.constant(shape),
@@ -413,7 +420,7 @@ testOnEach(devices, "stack joins along a new first axis", async (device) => {
 
 testOnEach(
   devices,
-  "transposing moves elements, and its inverse moves them back",
+  "transposing moves elements, and the inverse moves them back",
   async (device) => {
     const arbitrary = fc.array(length, { minLength: 1, maxLength: 4 }).chain((shape) =>
       fc.record({
@@ -440,7 +447,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "padding surrounds, and a slice takes it away", async (device) => {
+testOnEach(devices, "padding surrounds a tensor, and slicing removes it", async (device) => {
   const values = draw([2, 3], "pad"), x = device.tensor(values, [2, 3]);
   const padded = pad(x, [1, 0], [0, 2], 7);
   assert.deepEqual(padded.shape, [3, 5]);
@@ -454,7 +461,7 @@ testOnEach(devices, "padding surrounds, and a slice takes it away", async (devic
   assert.throws(() => pad(x, [-1, 0], [0, 0]), RangeError);
 });
 
-testOnEach(devices, "reshape finds the axis that is left", async (device) => {
+testOnEach(devices, "reshape infers the length of one axis", async (device) => {
   const x = put(device, [2, 3, 4], "reshape");
   assert.deepEqual(reshape(x, [-1, 4]).shape, [6, 4]);
   assert.deepEqual(reshape(x, [24]).shape, [24]);
@@ -467,7 +474,7 @@ testOnEach(devices, "reshape finds the axis that is left", async (device) => {
   assert.throws(() => reshape(x, [-1, 0]), RangeError);
 });
 
-testOnEach(devices, "broadcasting aligns at the last axis", async (device) => {
+testOnEach(devices, "broadcasting aligns the last axes", async (device) => {
   const x = device.tensor([1, 2], [2, 1]);
   assert.deepEqual([...await broadcast(x, [2, 2, 3]).floats()], [
     1,
@@ -489,7 +496,7 @@ testOnEach(devices, "broadcasting aligns at the last axis", async (device) => {
 
 testOnEach(
   devices,
-  "upsampling repeats pixels, and pooling averages them again",
+  "upsampling repeats pixels, and average pooling undoes it",
   async (device) => {
     const values = draw([2, 3, 2, 3], "pixels"), x = device.tensor(values, [2, 3, 2, 3]);
     const large = upsampleNearest(x, [2, 3]);
@@ -508,7 +515,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "rows: gathering, summing and counting by index", async (device) => {
+testOnEach(devices, "rows are gathered, summed and counted by index", async (device) => {
   const table = draw([5, 3], "table"), updates = draw([2, 4, 3], "updates");
   const chosen = [4, 0, 0, 2, 4, 4, 1, 0];
   const indices = device.tensor(Int32Array.from(chosen), [2, 4]);
@@ -536,7 +543,7 @@ testOnEach(devices, "rows: gathering, summing and counting by index", async (dev
   );
 });
 
-testOnEach(devices, "rows and indices that do not agree are refused", (device) => {
+testOnEach(devices, "rows and indices of different lengths are rejected", (device) => {
   const indices = zeros(device, [8], "int32");
   assert.throws(() => segmentSum(zeros(device, [4, 6]), indices, 3), {
     name: "TypeError",
@@ -561,7 +568,7 @@ testOnEach(devices, "rows and indices that do not agree are refused", (device) =
 
 // ---- elementwise and normalisation ---------------------------------------------------------------------------
 
-testOnEach(devices, "numbers serve as operands, in the tensor's dtype", async (device) => {
+testOnEach(devices, "numbers are accepted as operands, in the tensor's dtype", async (device) => {
   const x = device.tensor([1, -2], [2]), n = device.tensor(Int32Array.of(5, -7), [2]);
   const floats: readonly [Tensor, readonly number[]][] = [
     [add(x, 2), [3, 0]],
@@ -597,7 +604,7 @@ testOnEach(devices, "numbers serve as operands, in the tensor's dtype", async (d
   assert.throws(() => clamp(x, 1, 0), RangeError);
 });
 
-testOnEach(devices, "tensors of one value", async (device) => {
+testOnEach(devices, "tensors can be filled with one value", async (device) => {
   assert.deepEqual([...await full(device, [2], 2.5).floats()], [2.5, 2.5]);
   assert.deepEqual([...await ones(device, [1, 2], "int32").integers()], [1, 1]);
   assert.throws(() => zeros(device, [0]), RangeError);

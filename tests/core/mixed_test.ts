@@ -27,7 +27,7 @@ const MIXED = 1e-3;
 for (const software of [true, false]) {
   const tiling = software ? "registers" : "workgroup memory";
   testMixed(
-    `products of halves in ${tiling} agree with float32 to float16's accuracy`,
+    `float16 products with ${tiling} agree with float32 to float16's accuracy`,
     async () => {
       using reference = await openDevice("reference");
       const { device: gpu, report } = await openGpu("mixed");
@@ -49,7 +49,7 @@ for (const software of [true, false]) {
   );
 }
 
-testMixed("operands far below and above float16's range keep its accuracy", async () => {
+testMixed("operands far below or above float16's range keep float16's accuracy", async () => {
   using reference = await openDevice("reference");
   using device = await openDevice("webgpu", { precision: "mixed" });
   const [a, b] = ["a", "b"].map((name) => draw([32, 32], name));
@@ -65,7 +65,7 @@ testMixed("operands far below and above float16's range keep its accuracy", asyn
 });
 
 testMixed(
-  "a loss times a power of two has the same gradients times it, to the bit, so that no loss need be scaled",
+  "scaling a loss by a power of two scales its gradients by exactly that, so no loss scaling is needed",
   async () => {
     using device = await openDevice("webgpu", { precision: "mixed" });
     const key = randomKey(1, "loss scale");
@@ -95,7 +95,7 @@ testMixed(
   },
 );
 
-testMixed("a matrix product is rounded only where it may be", async () => {
+testMixed("a matrix product is rounded to float16 only where that is allowed", async () => {
   using mixed = await openDevice("webgpu", { precision: "mixed" });
   using plain = await openDevice("webgpu");
   const product = (on: Device, precision?: Precision) =>
@@ -108,7 +108,7 @@ testMixed("a matrix product is rounded only where it may be", async () => {
   assert.notDeepEqual(await product(mixed, "mixed"), exact);
 });
 
-Deno.test("devices without float16 refuse mixed precision", async () => {
+Deno.test("devices without float16 reject mixed precision", async () => {
   for (const name of ["cpu", "reference"] as const) {
     await assert.rejects(openDevice(name, { precision: "mixed" }), {
       message: new RegExp(`^Cannot open device ${name} with precision mixed: .*, got ${name}$`),

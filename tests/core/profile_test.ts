@@ -41,7 +41,7 @@ function assertOrdered({ start, end, kernels, phases }: Profile): void {
   assert.equal(phases.at(-1)?.end, end);
 }
 
-testOnEach(devices, "a profile holds every kernel, and changes no result", async (device) => {
+testOnEach(devices, "a profile contains every kernel and changes no result", async (device) => {
   const plain = device.tensor(new Float32Array(64), [8, 8]);
   work(device, plain);
   const profiled = device.tensor(new Float32Array(64), [8, 8]);
@@ -58,7 +58,7 @@ testOnEach(devices, "a profile holds every kernel, and changes no result", async
   assert.equal(taken.device, device.description);
 });
 
-testOnEach(devices, "a trace has all fields of every event", async (device) => {
+testOnEach(devices, "a trace has all fields that each event needs", async (device) => {
   const state = device.tensor(new Float32Array(64), [8, 8]);
   const taken = await profile(device, "work", () => work(device, state));
   const { traceEvents } = JSON.parse(chromeTrace([taken]));
@@ -109,7 +109,7 @@ async function assertHeldBack(backend: Backend): Promise<void> {
   assert.deepEqual(await profiled.floats(), await plain.floats());
 }
 
-Deno.test("on a device without a clock kernels are held back, and waited for one by one", async () => {
+Deno.test("on a device without a clock, a profile runs kernels one at a time and waits for each", async () => {
   const reference = openReferenceBackend() as unknown as Backend;
   await assertHeldBack({ ...reference, timing: "wait" });
 });
@@ -117,7 +117,7 @@ Deno.test("on a device without a clock kernels are held back, and waited for one
 const webgpu = devices.find(({ name }) => name === "webgpu");
 
 if (webgpu !== undefined) {
-  Deno.test("so they are on webgpu without timestamp queries", async () => {
+  Deno.test("webgpu without timestamp queries does the same", async () => {
     const { report, device } = await openGpu();
     device.destroy();
     const adapter = await navigator.gpu.requestAdapter();
@@ -126,7 +126,7 @@ if (webgpu !== undefined) {
     await assertHeldBack(withKernels(backend, backend.kernels));
   });
 
-  Deno.test("a profile on webgpu may hold more kernels than a set of queries", async () => {
+  Deno.test("a profile on webgpu can hold more kernels than a query set", async () => {
     using _scope = webgpu.scope();
     const x = webgpu.tensor([1], [1]);
     const { kernels, start, end } = await profile(webgpu, "many", () => {
@@ -138,12 +138,12 @@ if (webgpu !== undefined) {
   });
 }
 
-Deno.test("a tick is a nanosecond, or what was measured where it is clearly not", () => {
+Deno.test("a tick is a nanosecond, unless the measurement clearly differs", () => {
   assert.equal(tickOf(49_500_000, 50), 1);
   assert.equal(tickOf(960_000, 50), 50e6 / 960_000);
 });
 
-Deno.test("bytes are operands and outputs once, operations those of products", () => {
+Deno.test("bytes count each operand and output once, operations those of products", () => {
   const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
   const int = (...shape: number[]) => ({ shape, dtype: "int32" }) as const;
   const plain = { transposeA: true, transposeB: false };
@@ -179,7 +179,7 @@ Deno.test("bytes are operands and outputs once, operations those of products", (
   );
 });
 
-Deno.test("the dearest kernels are summed by operation and shapes, the dearest first", () => {
+Deno.test("kernels are summed by operation and shapes, the most expensive first", () => {
   const at = (name: string, start: number, end: number, operations?: number): KernelRun => ({
     name,
     inputs: [{ shape: [2, 3], dtype: "float32" }],

@@ -50,7 +50,7 @@ Deno.test("Philox4x32-10 gives the published known answers", () => {
   }
 });
 
-Deno.test("a key and a position make the counter and the key of Philox", () => {
+Deno.test("a key and a position determine Philox's counter and key", () => {
   const key = { seed: 2 ** 45 + 2 ** 33 + 5, stream: 0xdeadbeef, step: 0xfffffffe };
   const counter = [7, 0xfffffffe, 0xdeadbeef, 9] as const;
   const high = (2 ** 45 + 2 ** 33) / 2 ** 32;
@@ -60,7 +60,7 @@ Deno.test("a key and a position make the counter and the key of Philox", () => {
   );
 });
 
-Deno.test("a random key is refused out of its range", () => {
+Deno.test("a random key out of range is rejected", () => {
   assert.throws(() => randomKey(-1, "x"), {
     name: "RangeError",
     message: "Cannot make a random key: the seed must be an integer in [0, 2^53), got -1",
@@ -73,7 +73,7 @@ Deno.test("a random key is refused out of its range", () => {
   assert.ok(streams.every((stream) => Number.isInteger(stream) && stream >= 0 && stream < 2 ** 32));
 });
 
-Deno.test("words become numbers within their ranges", () => {
+Deno.test("random words become numbers within their ranges", () => {
   assert.deepEqual([unitInterval(0), unitInterval(0xffffffff)], [0, 1 - 2 ** -24]);
   for (const word of [0, 1, 255, 2 ** 31, 0xffffffff]) {
     assert.ok(Number.isFinite(gumbel(word)), `gumbel of ${word}`);
@@ -84,7 +84,7 @@ Deno.test("words become numbers within their ranges", () => {
 });
 
 for (const device of others) {
-  Deno.test(`the same numbers come on the reference and on ${device.name}`, async () => {
+  Deno.test(`${device.name} draws the same numbers as the reference`, async () => {
     using _here = reference.scope();
     using _there = device.scope();
     for (const shape of [[1], [3, 5], [1001]]) {
@@ -102,7 +102,7 @@ for (const device of others) {
   });
 }
 
-testOnEach(devices, "a draw continues: a longer one starts like a shorter one", async (device) => {
+testOnEach(devices, "a longer draw starts with the numbers of a shorter one", async (device) => {
   const short = await uniform(device, [5], KEY).floats();
   const long = await uniform(device, [4, 3], KEY).floats();
   assert.deepEqual(long.slice(0, 5), short);
@@ -121,7 +121,7 @@ function moments(values: Float32Array): { mean: number; variance: number; kurtos
 const DRAWS = 100_000;
 const FIVE_SIGMA = 5 / Math.sqrt(DRAWS);
 
-testOnEach(devices, "uniform numbers have the moments of their range", async (device) => {
+testOnEach(devices, "uniform numbers have the mean and variance of their range", async (device) => {
   const values = await uniform(device, [DRAWS], KEY, -2, 4).floats();
   assert.ok(values.every((value) => value >= -2 && value <= 4));
   const { mean, variance } = moments(values);
@@ -136,7 +136,7 @@ testOnEach(devices, "uniform numbers have the moments of their range", async (de
   assert.ok(chiSquare < 30, `chi-square of 9 degrees ${chiSquare}`);
 });
 
-testOnEach(devices, "normal numbers have the moments asked for", async (device) => {
+testOnEach(devices, "normal numbers have the requested mean and deviation", async (device) => {
   const { mean, variance, kurtosis } = moments(await normal(device, [DRAWS], KEY, 3, 0.5).floats());
   assert.ok(Math.abs(mean - 3) < FIVE_SIGMA * 0.5, `mean ${mean}`);
   assert.ok(Math.abs(variance - 0.25) < FIVE_SIGMA * 0.25 * Math.SQRT2, `variance ${variance}`);
@@ -154,7 +154,7 @@ Deno.test("Gumbel numbers have their mean and variance", () => {
   assert.ok(Math.abs(variance - Math.PI ** 2 / 6) < 0.06, `variance ${variance}`);
 });
 
-testOnEach(devices, "keys that differ in anything draw independent numbers", async (device) => {
+testOnEach(devices, "keys that differ in any part draw independent numbers", async (device) => {
   const count = 20_000;
   const keys: readonly RandomKey[] = [
     KEY,
@@ -174,7 +174,7 @@ testOnEach(devices, "keys that differ in anything draw independent numbers", asy
   }
 });
 
-Deno.test("a permutation holds every number once", () => {
+Deno.test("a permutation contains every number once", () => {
   const property = fc.property(
     fc.integer({ min: 0, max: 300 }),
     fc.maxSafeNat(),
@@ -187,7 +187,7 @@ Deno.test("a permutation holds every number once", () => {
   fc.assert(property, { seed: 7 });
 });
 
-Deno.test("a permutation may put any number anywhere, equally often", () => {
+Deno.test("a permutation puts every number at every position equally often", () => {
   const length = 5, draws = 20_000;
   const counts = new Float64Array(length * length);
   for (let step = 0; step < draws; step++) {

@@ -9,7 +9,7 @@ for (const device of await openTestDevices()) {
   const { name } = device;
   const excerpt = (text: string) => name === "webgpu" ? "" : `: ${text}`;
 
-  Deno.test(`a tensor on ${name} is shown by shape, dtype, device and what can be read at once`, () => {
+  Deno.test(`a tensor on ${name} shows its shape, dtype, device and, if readable at once, its values`, () => {
     using _scope = device.scope();
     const x = device.tensor([1, -2.5, 1 / 3, NaN], [2, 2]);
     const text = `Tensor float32 [2, 2] on ${name}${excerpt("1, -2.5, 0.33333, NaN")}`;
@@ -23,7 +23,7 @@ for (const device of await openTestDevices()) {
     assert.equal(Deno.inspect({ many }), `{ many: Tensor int32 [100] on ${name}${start} }`);
   });
 
-  Deno.test(`a tensor on ${name} does not show its tape, and may be shown after it is disposed of`, () => {
+  Deno.test(`a tensor on ${name} does not show its tape, and can be shown after disposal`, () => {
     using _scope = device.scope();
     const x = parameter(device.tensor([3], []));
     const y = mul(x, x);

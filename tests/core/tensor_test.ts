@@ -14,7 +14,7 @@ const devices = await openTestDevices();
 const KILO = 4096;
 const kilo = (device: Device): Tensor => device.empty([1024]);
 
-testOnEach(devices, "a scope disposes of what was made inside", (device) => {
+testOnEach(devices, "a scope disposes of the tensors made inside it", (device) => {
   const before = device.liveBytes;
   let inside: Tensor;
   {
@@ -27,7 +27,7 @@ testOnEach(devices, "a scope disposes of what was made inside", (device) => {
   assert.ok(inside.isDisposed);
 });
 
-testOnEach(devices, "scopes nest, each closing over its own tensors", (device) => {
+testOnEach(devices, "scopes nest, and each disposes of its own tensors", (device) => {
   const before = device.liveBytes;
   {
     using _outer = device.scope();
@@ -43,24 +43,28 @@ testOnEach(devices, "scopes nest, each closing over its own tensors", (device) =
   assert.equal(device.liveBytes, before);
 });
 
-testOnEach(devices, "a kept tensor goes to the enclosing scope, step by step", async (device) => {
-  const before = device.liveBytes;
-  let kept: Tensor;
-  {
-    using outer = device.scope();
+testOnEach(
+  devices,
+  "a kept tensor moves to the enclosing scope, one level at a time",
+  async (device) => {
+    const before = device.liveBytes;
+    let kept: Tensor;
     {
-      using inner = device.scope();
-      kept = inner.keep(device.tensor([1, 2], [2]));
-      assert.equal(outer.keep(kept), kept);
+      using outer = device.scope();
+      {
+        using inner = device.scope();
+        kept = inner.keep(device.tensor([1, 2], [2]));
+        assert.equal(outer.keep(kept), kept);
+      }
+      assert.deepEqual([...await kept.floats()], [1, 2]);
     }
-    assert.deepEqual([...await kept.floats()], [1, 2]);
-  }
-  assert.ok(!kept.isDisposed, "the outer scope kept it too");
-  kept.dispose();
-  assert.equal(device.liveBytes, before);
-});
+    assert.ok(!kept.isDisposed, "the outer scope kept it too");
+    kept.dispose();
+    assert.equal(device.liveBytes, before);
+  },
+);
 
-testOnEach(devices, "a tensor kept once dies with the enclosing scope", (device) => {
+testOnEach(devices, "a tensor kept once is disposed of with the enclosing scope", (device) => {
   using outer = device.scope();
   let kept: Tensor;
   {
@@ -76,24 +80,28 @@ testOnEach(devices, "a tensor kept once dies with the enclosing scope", (device)
   assert.ok(kept.isDisposed);
 });
 
-testOnEach(devices, "a tensor kept after the enclosing scope closed goes further out", (device) => {
-  const before = device.liveBytes;
-  {
-    using _outer = device.scope();
-    const middle = device.scope();
-    const inner = device.scope();
-    const kept = inner.keep(kilo(device));
-    assert.equal(device.liveBytes, before + KILO);
-    middle[Symbol.dispose]();
-    assert.ok(kept.isDisposed, "the middle scope owned it");
-    const later = inner.keep(kilo(device));
-    inner[Symbol.dispose]();
-    assert.ok(!later.isDisposed);
-  }
-  assert.equal(device.liveBytes, before, "the outer scope owned the second one");
-});
+testOnEach(
+  devices,
+  "a tensor kept after the enclosing scope has closed moves further out",
+  (device) => {
+    const before = device.liveBytes;
+    {
+      using _outer = device.scope();
+      const middle = device.scope();
+      const inner = device.scope();
+      const kept = inner.keep(kilo(device));
+      assert.equal(device.liveBytes, before + KILO);
+      middle[Symbol.dispose]();
+      assert.ok(kept.isDisposed, "the middle scope owned it");
+      const later = inner.keep(kilo(device));
+      inner[Symbol.dispose]();
+      assert.ok(!later.isDisposed);
+    }
+    assert.equal(device.liveBytes, before, "the outer scope owned the second one");
+  },
+);
 
-testOnEach(devices, "a scope keeps what a scope inside it made", (device) => {
+testOnEach(devices, "a scope can keep a tensor made in an inner scope", (device) => {
   using _outside = device.scope();
   let kept: Tensor, passed: Tensor;
   {
@@ -109,7 +117,7 @@ testOnEach(devices, "a scope keeps what a scope inside it made", (device) => {
   assert.ok(!kept.isDisposed, "the outer scope kept it");
 });
 
-testOnEach(devices, "a tensor from outside outlives a scope as it is", (device) => {
+testOnEach(devices, "a tensor from outside a scope is not affected by it", (device) => {
   const before = device.liveBytes;
   const free = kilo(device);
   {
@@ -131,7 +139,7 @@ testOnEach(devices, "a tensor from outside outlives a scope as it is", (device) 
   free.dispose();
 });
 
-testOnEach(devices, "a scope refuses to keep what it cannot", (device) => {
+testOnEach(devices, "a scope rejects tensors that it cannot keep", (device) => {
   using scope = device.scope();
   const gone = kilo(device);
   gone.dispose();
@@ -147,7 +155,7 @@ testOnEach(devices, "a scope refuses to keep what it cannot", (device) => {
   });
 });
 
-testOnEach(devices, "a scope holds across await", async (device) => {
+testOnEach(devices, "a scope stays open across await", async (device) => {
   const before = device.liveBytes;
   {
     using _scope = device.scope();
@@ -162,7 +170,7 @@ testOnEach(devices, "a scope holds across await", async (device) => {
   assert.equal(device.liveBytes, before);
 });
 
-testOnEach(devices, "a scope that is left by an error disposes all the same", (device) => {
+testOnEach(devices, "a scope that is left by an error still disposes of its tensors", (device) => {
   const before = device.liveBytes;
   assert.throws(() => {
     using _scope = device.scope();
@@ -177,7 +185,7 @@ testOnEach(devices, "a scope that is left by an error disposes all the same", (d
   assert.equal(device.liveBytes, before, "the next scope works");
 });
 
-testOnEach(devices, "disposing by hand gives memory back once", (device) => {
+testOnEach(devices, "disposing by hand frees the memory once", (device) => {
   const before = device.liveBytes;
   {
     using _scope = device.scope();
@@ -197,7 +205,7 @@ testOnEach(devices, "disposing by hand gives memory back once", (device) => {
   assert.equal(device.liveBytes, before, "a tensor is disposable by using");
 });
 
-testOnEach(devices, "an outer tensor may be disposed by hand in an inner scope", (device) => {
+testOnEach(devices, "an outer tensor can be disposed of by hand in an inner scope", (device) => {
   const before = device.liveBytes;
   using _outer = device.scope();
   const x = kilo(device);
@@ -209,7 +217,7 @@ testOnEach(devices, "an outer tensor may be disposed by hand in an inner scope",
   assert.equal(device.liveBytes, before);
 });
 
-testOnEach(devices, "memory comes back from the pool by size class", (device) => {
+testOnEach(devices, "the pool reuses memory by size class", (device) => {
   const odd = [1017, 7]; // a size that no other test uses
   device.empty(odd).dispose();
   const pooled = device.pooledBytes, live = device.liveBytes;
@@ -223,7 +231,7 @@ testOnEach(devices, "memory comes back from the pool by size class", (device) =>
   assert.equal(device.pooledBytes, pooled, "a neighbouring size shares the class");
 });
 
-testOnEach(devices, "recycled memory does not disturb reads that are under way", async (device) => {
+testOnEach(devices, "recycling memory does not affect reads in progress", async (device) => {
   const x = device.tensor(new Float32Array(1024).fill(1), [1024]);
   const reading = add(x, 0).floats();
   const copy = add(x, 0);
@@ -235,7 +243,7 @@ testOnEach(devices, "recycled memory does not disturb reads that are under way",
   assert.ok((await readingCopy).every((value) => value === 1));
 });
 
-testOnEach(devices, "a write after an operation was issued does not reach it", async (device) => {
+testOnEach(devices, "a write does not affect operations issued before it", async (device) => {
   const x = device.tensor([1, 2], [2]);
   const doubled = mul(x, 2);
   x.write(Float32Array.of(10, 20));
@@ -244,7 +252,7 @@ testOnEach(devices, "a write after an operation was issued does not reach it", a
   assert.deepEqual([...await again.floats()], [20, 40]);
 });
 
-testOnEach(devices, "views share memory, which lives as long as the last one", async (device) => {
+testOnEach(devices, "views share memory, which is freed with the last view", async (device) => {
   const x = device.tensor([1, 2, 3, 4, 5, 6], [6]);
   const live = device.liveBytes;
   const view = x.view([2, 3]);
@@ -260,7 +268,7 @@ testOnEach(devices, "views share memory, which lives as long as the last one", a
   assert.ok(device.liveBytes < live);
 });
 
-testOnEach(devices, "a view holds as many elements as its tensor", (device) => {
+testOnEach(devices, "a view must have as many elements as its tensor", (device) => {
   const x = device.tensor([1, 2, 3, 4], [4]);
   assert.throws(() => x.view([5]), {
     name: "TypeError",
@@ -269,7 +277,7 @@ testOnEach(devices, "a view holds as many elements as its tensor", (device) => {
   assert.throws(() => x.view([4, 0]), RangeError);
 });
 
-testOnEach(devices, "a disposed tensor is refused with what to do", async (device) => {
+testOnEach(devices, "using a disposed tensor gives an error with advice", async (device) => {
   const x = device.tensor([1, 2, 3, 4], [2, 2]), y = device.tensor([1, 2, 3, 4], [2, 2]);
   x.dispose();
   const refused = {
@@ -285,7 +293,7 @@ testOnEach(devices, "a disposed tensor is refused with what to do", async (devic
   await assert.rejects(() => x.floats(), refused);
 });
 
-testOnEach(devices, "values are read in their own dtype only", async (device) => {
+testOnEach(devices, "values can be read only in their own dtype", async (device) => {
   const floats = device.tensor([1.5, -2], [2]);
   const integers = device.tensor(Int32Array.of(7, -8), [2]);
   assert.deepEqual(await floats.floats(), Float32Array.of(1.5, -2));
@@ -306,7 +314,7 @@ testOnEach(devices, "values are read in their own dtype only", async (device) =>
   });
 });
 
-testOnEach(devices, "a write must fit in number and dtype", async (device) => {
+testOnEach(devices, "a write must match in length and dtype", async (device) => {
   const x = device.tensor([1, 2, 3], [3]);
   assert.throws(() => x.write(new Float32Array(2)), {
     name: "TypeError",
@@ -316,7 +324,7 @@ testOnEach(devices, "a write must fit in number and dtype", async (device) => {
   assert.deepEqual([...await x.floats()], [1, 2, 3]);
 });
 
-testOnEach(devices, "shapes without elements are refused", (device) => {
+testOnEach(devices, "shapes without elements are rejected", (device) => {
   const refused = (shape: string) => ({
     name: "RangeError",
     message:
@@ -332,10 +340,14 @@ testOnEach(devices, "shapes without elements are refused", (device) => {
   });
 });
 
-testOnEach(devices, "more than the device can hold is refused, and it works on", async (device) => {
-  assert.throws(() => device.empty([2 ** 40]), RangeError);
-  assert.deepEqual([...await add(device.tensor([1], [1]), 1).floats()], [2]);
-});
+testOnEach(
+  devices,
+  "an allocation beyond the device's memory is rejected, and the device still works",
+  async (device) => {
+    assert.throws(() => device.empty([2 ** 40]), RangeError);
+    assert.deepEqual([...await add(device.tensor([1], [1]), 1).floats()], [2]);
+  },
+);
 
 /** The reference device with so many bytes of memory, and the bytes that are not freed. */
 function smallDevice(limit: number): { device: Device; taken: () => number } {
@@ -356,7 +368,7 @@ function smallDevice(limit: number): { device: Device; taken: () => number } {
   return { device, taken: () => taken };
 }
 
-Deno.test("a device that is full frees its pool and tries again", () => {
+Deno.test("a full device frees its pool and tries again", () => {
   const { device, taken } = smallDevice(4 * KILO);
   const large = [device.empty([1024]), device.empty([1024])];
   for (const tensor of large) tensor.dispose();

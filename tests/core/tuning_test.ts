@@ -20,7 +20,7 @@ async function withCache(body: () => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("tilings that were kept for an adapter are read for it, and for no other", () =>
+Deno.test("tilings saved for an adapter are read for that adapter only", () =>
   withCache(async () => {
     assert.deepEqual(await readTuning(ADAPTER, CANDIDATES), {});
     const tilings = { matmul: "8x16", convolution: "64x64x16/4x4" };
@@ -30,7 +30,7 @@ Deno.test("tilings that were kept for an adapter are read for it, and for no oth
     assert.deepEqual(await readTuning("Another GPU", CANDIDATES), {});
   }));
 
-Deno.test("a file that is broken, or names a tiling of other times, is ignored with a word", () =>
+Deno.test("a broken file, or one with an outdated tiling, is ignored with a message", () =>
   withCache(async () => {
     const path = await writeTuning(ADAPTER, { matmul: "8x16", convolution: "9x9" });
     const stale = await readTuning(ADAPTER, CANDIDATES);
@@ -44,7 +44,7 @@ Deno.test("a file that is broken, or names a tiling of other times, is ignored w
     }
   }));
 
-Deno.test("the cache folder is the user's, wherever the system has it", () => {
+Deno.test("the cache folder follows the conventions of the operating system", () => {
   const on = (os: string, variables: Record<string, string>) =>
     cacheFolder((name) => variables[name], os);
   assert.equal(on("linux", { HOME: "/u" }), "/u/.cache/codebook");

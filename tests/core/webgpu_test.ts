@@ -55,7 +55,7 @@ function shader(body: string): () => ComputeShader {
   });
 }
 
-test("a shader that does not compile is shown with line numbers, again and again", async () => {
+test("a shader that does not compile is reported with line numbers, every time", async () => {
   const { device: gpu, report } = await openGpu();
   const [tiling] = tilingsFor(report.isSoftware, report.limits);
   const queue = new CommandQueue(gpu, report.limits, {
@@ -79,7 +79,7 @@ test("a shader that does not compile is shown with line numbers, again and again
   queue.close();
 });
 
-test("a lost device says what to do next, and can be closed", async () => {
+test("an error for a lost device gives advice, and the device can be closed", async () => {
   const { device, gpu } = await openOwn();
   const x = device.tensor([1, 2], [2]);
   gpu.destroy();
@@ -91,14 +91,14 @@ test("a lost device says what to do next, and can be closed", async () => {
   device.close();
 });
 
-test("a device that is closed while a read is under way ends it with a message", async () => {
+test("closing a device during a read makes the read fail with a message", async () => {
   const { device } = await openOwn();
   const reading = device.tensor([1, 2], [2]).floats();
   device.close();
   await assert.rejects(reading, /Cannot run on webgpu: the device was closed/);
 });
 
-test("a tensor that no kernel can see whole is refused with the limit", async (device) => {
+test("a tensor larger than the binding limit is rejected with the limit", async (device) => {
   const { report: { limits }, device: gpu } = await openGpu();
   gpu.destroy();
   const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
@@ -119,7 +119,7 @@ test("more than 65,535 workgroups reach every element", async () => {
   device.close();
 });
 
-test("debug mode names the kernel that the GPU refused", async () => {
+test("debug mode names the kernel that the GPU rejected", async () => {
   const { device } = await openOwn({ debug: true });
   const x = device.tensor([1, 2, 3], [3]), y = device.tensor([1, 2, 3], [3]);
   const sum = execute(device, "add", [x, y], {})[0];
@@ -132,7 +132,7 @@ test("debug mode names the kernel that the GPU refused", async () => {
   device.close();
 });
 
-test("a refused call fails every later read", async () => {
+test("after a rejected call every later read fails", async () => {
   const { device } = await openOwn();
   const x = device.tensor([1, 2, 3], [3]), y = device.tensor([1, 2, 3], [3]);
   device.backend.free(y.buffer);
@@ -143,14 +143,14 @@ test("a refused call fails every later read", async () => {
   device.close();
 });
 
-test("launches without a read in between keep their order and their numbers", async (device) => {
+test("launches without reads in between keep their order and their parameters", async (device) => {
   using _scope = device.scope();
   let x = device.tensor([0], [1]);
   for (let i = 0; i < 1300; i++) x = affine(x, 1, i);
   assert.equal(await x.item(), 1299 * 1300 / 2);
 });
 
-test("a buffer freed while launches on it wait still serves them", async (device) => {
+test("a buffer freed before its launches are submitted stays valid for them", async (device) => {
   using _scope = device.scope();
   const { backend } = device;
   const source = device.tensor([5, 6, 7], [3]);
@@ -162,7 +162,7 @@ test("a buffer freed while launches on it wait still serves them", async (device
   assert.deepEqual([...await target.floats()], [5, 6, 7]);
 });
 
-test("two devices work side by side", async (device) => {
+test("two devices can be used at the same time", async (device) => {
   using other = await openDevice("webgpu");
   using _scope = device.scope();
   const values = uniform([33, 33]).values(randomKey(1, "side by side"));
@@ -193,7 +193,7 @@ function filled(shape: Shape, value: (at: number) => number, dtype: DType = "flo
 /** Registers a test of more work than llvmpipe lets the loops of a thread do. */
 function testLong<N extends OperationName>(name: N, row: Row<Attributes[N]>): void {
   test(
-    `${name} does all of ${row.about}`,
+    `${name} computes all of ${row.about}`,
     (device) => checkForward(reference, device, name, row),
   );
 }
@@ -226,7 +226,7 @@ testLong("normalize", {
   attributes: { groups: 1, epsilon: 1e-5 },
 });
 
-test("what cannot be cut is refused on a software adapter, instead of a wrong result", async () => {
+test("work that cannot be split is rejected on a software adapter instead of giving a wrong result", async () => {
   const { device } = await openOwn({ software: true });
   function refuses<N extends OperationName>(
     name: N,
@@ -259,7 +259,7 @@ test("what cannot be cut is refused on a software adapter, instead of a wrong re
   device.close();
 });
 
-test("the same operation twice gives the same bits", async (device) => {
+test("repeating an operation gives the same bits", async (device) => {
   async function twice<N extends OperationName>(name: N, about: string): Promise<void> {
     using _scope = device.scope();
     const row = rowOf(name, about);
@@ -291,7 +291,7 @@ test("every tiling that the adapter can run agrees with the reference", async ()
   }
 });
 
-test("a tiling that the adapter does not have is refused with those that it has", async () => {
+test("a tiling that the adapter does not have is rejected with a list of those it has", async () => {
   await assert.rejects(openDevice("webgpu", { tiling: "7x7" }), {
     name: "RangeError",
     message: /^Cannot open device webgpu: the tiling must be one of .*8x16.*, got 7x7$/,
@@ -336,7 +336,7 @@ test("the tilings of real GPUs agree with the reference", async () => {
   device.close();
 });
 
-test("an optimiser's step agrees, however many buffers a kernel sees", async () => {
+test("an optimiser step agrees with the reference for any limit on a kernel's buffers", async () => {
   for (const most of [8, Infinity]) {
     const { device: gpu, report } = await openGpu();
     const { maxStorageBuffersPerShaderStage: offered } = report.limits;
@@ -348,7 +348,7 @@ test("an optimiser's step agrees, however many buffers a kernel sees", async () 
   }
 });
 
-test("the gradients of attention agree, however few buffers a kernel sees", async () => {
+test("attention gradients agree with the reference even with few buffers per kernel", async () => {
   const { device: gpu, report } = await openGpu();
   const limits = { ...report.limits, maxStorageBuffersPerShaderStage: 8 };
   const backend: unknown = new WebGpuBackend(gpu, { ...report, limits }, { software: true });
@@ -357,7 +357,7 @@ test("the gradients of attention agree, however few buffers a kernel sees", asyn
   await checkForward(reference, device, "attentionGradient", row);
 });
 
-test("training steps reuse the memory and the bind groups of the first", async () => {
+test("training steps reuse the memory and the bind groups of the first step", async () => {
   const { device, gpu } = await openOwn();
   const key = randomKey(1, "reuse");
   const quantizer = new ClusteredQuantizer(device, { codebookSize: 16, codebookDim: 4, key });
@@ -389,7 +389,7 @@ test("training steps reuse the memory and the bind groups of the first", async (
   device.close();
 });
 
-test("devices that are opened and closed leave no threads, no memory and no numbers behind", async () => {
+test("opening and closing devices leaks no threads, memory or buffer numbers", async () => {
   const threads = () =>
     Deno.build.os === "linux" ? [...Deno.readDirSync("/proc/self/task")].length : 0;
   const cycle = async (value: number) => {
@@ -414,7 +414,7 @@ test("devices that are opened and closed leave no threads, no memory and no numb
   await assert.rejects(closed.synchronize(), /the device was closed/);
 });
 
-test("a device whose shader was refused is not used again", async () => {
+test("a device whose shader was rejected is not reused", async () => {
   const device = await openDevice("webgpu");
   const x = device.tensor([1], [1]);
   assert.deepEqual([...await affine(x, 1, 0).floats()], [1]);

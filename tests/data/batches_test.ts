@@ -62,7 +62,7 @@ Deno.test("skipping batches leaves exactly the rest of the epoch", async () => {
   }));
 });
 
-Deno.test("the order is that of the seed and the epoch", async () => {
+Deno.test("the order is determined by the seed and the epoch", async () => {
   const order = async (seed: number, epoch: number) =>
     (await read(trainingBatches(numbered(40), { seed, epoch, batchSize: 8 }))).flat();
   assert.deepEqual(await order(7, 3), await order(7, 3));
@@ -71,7 +71,7 @@ Deno.test("the order is that of the seed and the epoch", async () => {
   assert.notDeepEqual(different[0], Array.from({ length: 40 }, (_, index) => index));
 });
 
-Deno.test("evaluation gives every image in order, the last batch partial", async () => {
+Deno.test("evaluation gives every image in order, with a partial last batch", async () => {
   const batches = evaluationBatches(numbered(1, 10), { split: "test", batchSize: 4 });
   assert.deepEqual(await read(batches), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]);
   const whole = evaluationBatches(numbered(3), { split: "train", batchSize: 100 });
@@ -96,7 +96,7 @@ function watched(inner: Dataset, failAt = Infinity): { dataset: Dataset; loads: 
   return { dataset, loads };
 }
 
-Deno.test("the next batch is being loaded when one is handed out, and no more than it", async () => {
+Deno.test("exactly one batch is loaded ahead", async () => {
   const { dataset, loads } = watched(numbered(12));
   let taken = 0;
   const options = { seed: 1, epoch: 0, batchSize: 3 };
@@ -113,7 +113,7 @@ Deno.test("skipped batches are not loaded", async () => {
   assert.equal(loads.length, 1);
 });
 
-Deno.test("a batch that cannot be loaded fails when its turn comes, not before", async () => {
+Deno.test("a batch that cannot be loaded fails at its turn, not before", async () => {
   const { dataset } = watched(numbered(12), 1);
   const batches = trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 3 });
   assert.equal((await batches.next()).value.count, 3);
@@ -125,13 +125,13 @@ Deno.test("a batch that cannot be loaded fails when its turn comes, not before",
     .then(() => assert.fail("must fail"), (error) => assert.match(error.message, /disk is gone/));
 });
 
-Deno.test("leaving before a failed batch's turn leaves its failure behind", async () => {
+Deno.test("stopping before a failed batch's turn ignores its error", async () => {
   const { dataset } = watched(numbered(12), 1);
   for await (const _ of trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 3 })) break;
   await new Promise((resolve) => setTimeout(resolve, 1));
 });
 
-Deno.test("a batch size that cannot be is refused at once", () => {
+Deno.test("an invalid batch size is rejected at once", () => {
   const dataset = numbered(12);
   assert.throws(() => trainingBatches(dataset, { seed: 1, epoch: 0, batchSize: 13 }), {
     name: "RangeError",
@@ -164,7 +164,7 @@ function inSequence(dataset: Dataset): Dataset {
 for (
   const [what, make] of [["by index", (set: Dataset) => set], ["in sequence", inSequence]] as const
 ) {
-  Deno.test(`the parts of a batch are the batch, read ${what}`, async () => {
+  Deno.test(`the parts of a batch together equal the batch, read ${what}`, async () => {
     const dataset = make(numbered(30, 11)), options = { seed: 7, epoch: 2, batchSize: 12, skip: 1 };
     const part = (rank: number) => ({ rank, count: 3 });
     const parts = await Promise.all(
@@ -187,7 +187,7 @@ for (
   });
 }
 
-Deno.test("parts that do not divide a batch are refused at once", () => {
+Deno.test("a number of parts that does not divide the batch is rejected at once", () => {
   assert.throws(
     () =>
       trainingBatches(numbered(9), {

@@ -9,7 +9,7 @@ const dataset = byteDataset({
   test: train.slice(0, 2),
 });
 
-Deno.test("bytes come on the scale [−1, 1], by index, in the order asked for", async () => {
+Deno.test("bytes are scaled to [−1, 1] and given by index, in the requested order", async () => {
   assert.deepEqual(dataset.sizes, { train: 3, test: 1 });
   const images = await dataset.images("train", Int32Array.of(1, 0, 1));
   assert.deepEqual(images, Float32Array.of(-0.6, 0.6, -1, 1, -0.6, 0.6));
@@ -26,7 +26,7 @@ Deno.test("the variance of bytes is that of the training values on the [0, 1] sc
   assert.ok(Math.abs(dataset.variance - variance) < 1e-12);
 });
 
-Deno.test("bytes that are no whole images, or none, are refused", () => {
+Deno.test("bytes that are not whole images, or none, are rejected", () => {
   for (const length of [0, 3]) {
     assert.throws(
       () =>

@@ -28,7 +28,7 @@ Deno.test.afterAll(() => decoder.close());
 const decodeOne = async (image: EncodedImage, placement = CENTRED) =>
   (await decoder.decode([image], [placement]))[0];
 
-Deno.test("the square that is given is the one that was asked for", async () => {
+Deno.test("the decoder returns the requested square", async () => {
   const image = await encoded(ramp(20, 8).png());
   for (const [left, x] of [[0, 0], [0.5, 6], [0.9999, 12]]) {
     const pixels = pixelsOf(await decodeOne(image, { left, top: 0.3, mirrored: false }));
@@ -43,7 +43,7 @@ Deno.test("the square that is given is the one that was asked for", async () => 
   assert.deepEqual([...tall.subarray(0, 3)], [0, 24, 200]);
 });
 
-Deno.test("the shorter side is made the size, whichever way the camera lay", async () => {
+Deno.test("the shorter side is resized to the size, in every EXIF orientation", async () => {
   const flat = await sharp({
     create: { width: 64, height: 40, channels: 3, background: "#ff0000" },
   })
@@ -57,7 +57,7 @@ Deno.test("the shorter side is made the size, whichever way the camera lay", asy
   }
 });
 
-Deno.test("grey, 16-bit, palette, CMYK and transparent images all come as RGB", async () => {
+Deno.test("grey, 16-bit, palette, CMYK and transparent images are all decoded to RGB", async () => {
   const grey = pixelsOf(await decodeOne(await encoded(ramp(8, 8).greyscale().png())));
   assert.equal(grey.length, 8 * 8 * 3);
   assert.ok(grey.every((byte, place) => byte === grey[place - place % 3]));
@@ -71,7 +71,7 @@ Deno.test("grey, 16-bit, palette, CMYK and transparent images all come as RGB", 
   assert.ok(glass.every((byte) => byte === 255), "what is transparent shows the background");
 });
 
-Deno.test("an image that lies in a file is read there", async () => {
+Deno.test("an image inside a larger file is read from its position", async () => {
   const path = await Deno.makeTempFile();
   const { bytes } = await encoded(ramp(8, 8).png()) as { bytes: Uint8Array };
   await Deno.writeFile(path, Uint8Array.of(1, 2, 3, ...bytes, 4, 5));
@@ -89,7 +89,7 @@ Deno.test("an image that lies in a file is read there", async () => {
   await Deno.remove(path);
 });
 
-Deno.test("what is broken is told, and what stands beside it is decoded", async () => {
+Deno.test("broken images are reported, and the others are decoded", async () => {
   const whole = await encoded(ramp(64, 64).jpeg());
   const { bytes } = whole as { bytes: Uint8Array<ArrayBuffer> };
   const png = new Uint8Array(await ramp(8, 8).png().toBuffer());
@@ -110,7 +110,7 @@ Deno.test("what is broken is told, and what stands beside it is decoded", async 
   assert.ok(decoded.every((one) => !(one instanceof BrokenImage) || one.problem.length > 0));
 });
 
-Deno.test("how many threads decode changes nothing", async () => {
+Deno.test("the number of threads does not change the result", async () => {
   const images = await Promise.all(
     Array.from({ length: 12 }, (_, index) => encoded(ramp(20 + index, 30).jpeg())),
   );
@@ -123,7 +123,7 @@ Deno.test("how many threads decode changes nothing", async () => {
   assert.deepEqual(await decoder.decode(images, placements), expected);
 });
 
-Deno.test("placements are drawn by the key and the image alone, evenly", () => {
+Deno.test("placements are uniform and depend only on the key and the image", () => {
   const options = { crop: "random", flip: true } as const;
   const draw = (step: number, index: number) =>
     drawPlacement(randomKey(7, "augment", step), index, options);
@@ -140,7 +140,7 @@ Deno.test("placements are drawn by the key and the image alone, evenly", () => {
   );
 });
 
-Deno.test("a thread that ends is noticed, and the message says which and what to do", async () => {
+Deno.test("a thread that ends is reported with its number and advice", async () => {
   // After `process.exit`, Deno's thread waits for its end in a loop, which another's `terminate` can make endless.
   const program =
     "data:text/javascript,import process from 'node:process'; process.exitCode = 3; close()";

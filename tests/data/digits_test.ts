@@ -19,7 +19,7 @@ Deno.test("the digits are 9,003 training and 997 test images of 28×28", async (
   assert.equal((await digits.images("test", Int32Array.of(0, 996))).length, 2 * 784);
 });
 
-Deno.test("each tenth image of a digit is a test image, the rest train, digit after digit", async () => {
+Deno.test("every tenth image of each digit is a test image, and the others are for training", async () => {
   const plain: Record<"train" | "test", number[][]> = { train: [], test: [] };
   for (let digit = 0; digit < 10; digit++) {
     (await imagesOf(digit)).forEach((image, position) =>

@@ -28,7 +28,7 @@ function testDownload(name: string, body: (folder: string, web: Web) => Promise<
 }
 
 testDownload(
-  "a file is downloaded once, with progress, and is there from then on",
+  "a file is downloaded once, with progress, and then reused",
   async (folder, web) => {
     const messages: string[] = [];
     const options = { onMessage: (message: string) => messages.push(message) };
@@ -43,7 +43,7 @@ testDownload(
   },
 );
 
-testDownload("a download that breaks off goes on where it stopped", async (folder, web) => {
+testDownload("an interrupted download continues where it stopped", async (folder, web) => {
   web.behaviour = { breakAfter: 130_000 };
   const path = await haveFile(remote(web, "file", FILE), folder, {});
   assert.deepEqual(new Uint8Array(await readFile(path)), FILE);
@@ -51,7 +51,7 @@ testDownload("a download that breaks off goes on where it stopped", async (folde
 });
 
 testDownload(
-  "a download that stalls is broken off, and goes on from what is there",
+  "a stalled download is aborted and continues from what was received",
   async (folder, web) => {
     web.behaviour = { breakAfter: 130_000, stalls: true };
     const path = await haveFile(remote(web, "file", FILE), folder, { stallLimit: 200 });
@@ -65,7 +65,7 @@ testDownload(
 );
 
 testDownload(
-  "two that want the same file at once have it from one download",
+  "two simultaneous requests for a file share one download",
   async (folder, web) => {
     const messages: string[] = [];
     const options = { onMessage: (message: string) => messages.push(message) };
@@ -83,7 +83,7 @@ testDownload(
 );
 
 testDownload(
-  "a download that was given up goes on the next time",
+  "an abandoned download continues the next time",
   async (folder, web) => {
     web.behaviour = { breakAfter: 70_000 };
     const file = remote(web, "file", FILE);
@@ -95,15 +95,18 @@ testDownload(
   },
 );
 
-testDownload("a server without ranges gives the file from the start again", async (folder, web) => {
-  await mkdir(join(folder, "set"));
-  await writeFile(join(folder, "set", "file.partial"), FILE.subarray(0, 1000));
-  web.behaviour = { ranges: false };
-  const path = await haveFile(remote(web, "file", FILE), folder, {});
-  assert.deepEqual(new Uint8Array(await readFile(path)), FILE);
-});
+testDownload(
+  "a server without range requests sends the file from the start again",
+  async (folder, web) => {
+    await mkdir(join(folder, "set"));
+    await writeFile(join(folder, "set", "file.partial"), FILE.subarray(0, 1000));
+    web.behaviour = { ranges: false };
+    const path = await haveFile(remote(web, "file", FILE), folder, {});
+    assert.deepEqual(new Uint8Array(await readFile(path)), FILE);
+  },
+);
 
-testDownload("another file than the one meant is never kept", async (folder, web) => {
+testDownload("a file with the wrong hash is never kept", async (folder, web) => {
   const file = { ...remote(web, "file", FILE), md5: md5(Uint8Array.of(1)) };
   const message = await messageOf(haveFile(file, folder, {}));
   assert.match(
@@ -116,7 +119,7 @@ testDownload("another file than the one meant is never kept", async (folder, web
   assert.match(await messageOf(haveFile(short, folder, {})), /must have 1000 bytes, got more$/);
 });
 
-testDownload("the second address is asked where the first fails", async (folder, web) => {
+testDownload("the second address is used if the first fails", async (folder, web) => {
   const file = remote(web, "file", FILE);
   const addresses = [`${web.address}gone`, ...file.addresses];
   await haveFile({ ...file, addresses }, folder, {});
@@ -124,7 +127,7 @@ testDownload("the second address is asked where the first fails", async (folder,
 });
 
 testInFolder(
-  "without a network, what is there is read, and what is not is asked for",
+  "without a network, downloaded files are read, and missing ones give an error with instructions",
   async (folder) => {
     const file = {
       path: "set/file",
@@ -146,7 +149,7 @@ testInFolder(
   },
 );
 
-Deno.test("downloads are kept where the setting says, else the environment, else the home", () => {
+Deno.test("the download folder comes from the setting, else the environment, else the home folder", () => {
   const before = Deno.env.get("CODEBOOK_DATA");
   try {
     Deno.env.set("CODEBOOK_DATA", "/elsewhere");
@@ -164,7 +167,7 @@ async function firstValues(dataset: Dataset, split: "train" | "test"): Promise<n
   return [...values.subarray(0, 4)].map((value) => Math.round((value + 1) * 255 / 2));
 }
 
-testInFolder("mnist's form: gzipped IDX files of images and classes are read", async (folder) => {
+testInFolder("mnist: gzipped IDX files of images and classes are read", async (folder) => {
   const train = gzip(idx([3, 4, 5], Uint8Array.from({ length: 60 }, (_, index) => index)));
   const test = gzip(idx([1, 4, 5], new Uint8Array(20).fill(9)));
   const flat = gzip(idx([20], new Uint8Array(20)));
@@ -216,7 +219,7 @@ testInFolder("mnist's form: gzipped IDX files of images and classes are read", a
 });
 
 testInFolder(
-  "cifar10's form: the batches of a gzipped archive are read in their order",
+  "cifar10: the batches of a gzipped archive are read in order",
   async (folder) => {
     const batch = (number: number) => ({
       name: `cifar-10-batches-bin/data_batch_${number}.bin`,

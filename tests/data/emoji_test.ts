@@ -3,7 +3,7 @@ import { decode } from "fast-png";
 import { openDataset } from "../../data/registry.ts";
 import { emojiFiles } from "../../data/emoji_files.ts";
 
-Deno.test("the emoji are 3,415 training and 371 test images, none a skin tone of another part's", async () => {
+Deno.test("the emoji are 3,415 training and 371 test images, and skin tones of one emoji are in the same part", async () => {
   const emoji = await openDataset({ name: "emoji", size: 64 });
   assert.equal(emoji.name, "emoji");
   assert.deepEqual(emoji.imageShape, [64, 64, 3]);

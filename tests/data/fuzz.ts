@@ -63,7 +63,7 @@ export function fuzz(
   most = 1,
 ): void {
   const [first, end] = chosen();
-  Deno.test(`${parser} survives mutations ${first} to ${end - 1} of its files`, async () => {
+  Deno.test(`${parser} handles mutations ${first} to ${end - 1} of its files`, async () => {
     const valid = await file();
     assert.ok(await parse(new Uint8Array(valid)) > 0, "the file itself is read");
     let refused = 0;

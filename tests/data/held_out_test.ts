@@ -21,7 +21,7 @@ const all = async (of: typeof dataset, split: "train" | "test") =>
   [...await of.images(split, Int32Array.from({ length: of.sizes[split] }, (_, at) => at))]
     .map((value) => Math.round(value * 100));
 
-Deno.test("every training image is in one of the parts, with its label; the test images stay", async () => {
+Deno.test("every training image is in one of the parts, with its label, and the test images stay the same", async () => {
   const { training, validation } = holdOut(dataset, 0.25, 7);
   assert.deepEqual([training.sizes, validation.sizes.test], [
     { train: 15, validation: 5, test: 3 },
@@ -38,7 +38,7 @@ Deno.test("every training image is in one of the parts, with its label; the test
   assert.equal(training.variance, dataset.variance);
 });
 
-Deno.test("the seed decides which; a share that leaves nothing is refused", async () => {
+Deno.test("the seed chooses the held-out images, and a share that leaves a part empty is rejected", async () => {
   const held = (seed: number) => all(holdOut(dataset, 0.25, seed).validation, "test");
   assert.deepEqual(await held(7), await held(7));
   assert.notDeepEqual(await held(7), await held(8));

@@ -17,7 +17,7 @@ const values = (...bytes: number[]) => Float32Array.from(bytes, (byte) => 2 * by
 const RULES = { divisor: 4, crop: false };
 
 testInFolder(
-  "images of folders in folders are found in order, with their sizes",
+  "images in nested folders are found in order, with their sizes",
   async (folder) => {
     await writeFiles(folder, { "b.png": grey(4, 8), "a/c.webp": await webp(), "note.txt": "x" });
     const { images } = await listImages(folder, RULES);
@@ -34,48 +34,54 @@ const webp = () =>
   sharp({ create: { width: 4, height: 8, channels: 3, background: "#ff0000" } })
     .webp({ lossless: true }).toBuffer();
 
-testInFolder("sides that do not divide are named, or their centre is taken", async (folder) => {
-  await writeFiles(folder, { "a.png": grey(6, 11) });
-  await assert.rejects(
-    listImages(folder, RULES),
-    /^RangeError: Cannot encode .*a\.png: the sides of an image must be divisible by 4, got 6×11 \(h/,
-  );
-  const { images } = await listImages(folder, { ...RULES, crop: true });
-  const batch = await readBatch(images, 1, {});
-  assert.deepEqual(batch!.shape, [1, 4, 8, 1]);
-  const rows = [1, 2, 3, 4].flatMap((y) => [1, 2, 3, 4, 5, 6, 7, 8].map((x) => 11 * y + x));
-  assert.deepEqual(batch!.values, values(...rows));
-  await assert.rejects(
-    listImages(folder, { divisor: 8, crop: true }),
-    /the sides of an image must be at least 8, got 6×11 \(height×width\)$/,
-  );
-});
+testInFolder(
+  "images with sides that do not divide are reported, or their centre is cropped",
+  async (folder) => {
+    await writeFiles(folder, { "a.png": grey(6, 11) });
+    await assert.rejects(
+      listImages(folder, RULES),
+      /^RangeError: Cannot encode .*a\.png: the sides of an image must be divisible by 4, got 6×11 \(h/,
+    );
+    const { images } = await listImages(folder, { ...RULES, crop: true });
+    const batch = await readBatch(images, 1, {});
+    assert.deepEqual(batch!.shape, [1, 4, 8, 1]);
+    const rows = [1, 2, 3, 4].flatMap((y) => [1, 2, 3, 4, 5, 6, 7, 8].map((x) => 11 * y + x));
+    assert.deepEqual(batch!.values, values(...rows));
+    await assert.rejects(
+      listImages(folder, { divisor: 8, crop: true }),
+      /the sides of an image must be at least 8, got 6×11 \(height×width\)$/,
+    );
+  },
+);
 
-testInFolder("grey becomes colour, colour grey, transparency white", async (folder) => {
-  const half = {
-    width: 4,
-    height: 4,
-    channels: 4 as const,
-    background: { r: 0, g: 0, b: 0, alpha: 0 },
-  };
-  await writeFiles(folder, {
-    "a.png": grey(4, 4),
-    "b.png": await picture(3, 4, 4),
-    "c.png": new Uint8Array(await sharp({ create: half }).png().toBuffer()),
-  });
-  const { images } = await listImages(folder, RULES);
-  const colour = (await readBatch(images, 3, {}))!;
-  assert.deepEqual(colour.values.slice(0, 6), values(0, 0, 0, 1, 1, 1));
-  assert.deepEqual(colour.values.slice(48, 51), values(75, 0, 0));
-  assert.deepEqual(new Set(colour.values.slice(96)), new Set([1]));
-  const greys = (await readBatch(images, 1, {}))!;
-  assert.deepEqual(greys.values.slice(0, 3), values(0, 1, 2));
-  assert.equal(new Set(greys.values.slice(16, 32)).size, 1);
-  assert.ok(greys.values[16] > -1 && greys.values[16] < values(75)[0]);
-  assert.deepEqual(new Set(greys.values.slice(32)), new Set([1]));
-});
+testInFolder(
+  "grey is converted to colour, colour to grey, and transparency to white",
+  async (folder) => {
+    const half = {
+      width: 4,
+      height: 4,
+      channels: 4 as const,
+      background: { r: 0, g: 0, b: 0, alpha: 0 },
+    };
+    await writeFiles(folder, {
+      "a.png": grey(4, 4),
+      "b.png": await picture(3, 4, 4),
+      "c.png": new Uint8Array(await sharp({ create: half }).png().toBuffer()),
+    });
+    const { images } = await listImages(folder, RULES);
+    const colour = (await readBatch(images, 3, {}))!;
+    assert.deepEqual(colour.values.slice(0, 6), values(0, 0, 0, 1, 1, 1));
+    assert.deepEqual(colour.values.slice(48, 51), values(75, 0, 0));
+    assert.deepEqual(new Set(colour.values.slice(96)), new Set([1]));
+    const greys = (await readBatch(images, 1, {}))!;
+    assert.deepEqual(greys.values.slice(0, 3), values(0, 1, 2));
+    assert.equal(new Set(greys.values.slice(16, 32)).size, 1);
+    assert.ok(greys.values[16] > -1 && greys.values[16] < values(75)[0]);
+    assert.deepEqual(new Set(greys.values.slice(32)), new Set([1]));
+  },
+);
 
-testInFolder("photographs that are stored on their side stand upright", async (folder) => {
+testInFolder("photographs stored sideways are turned upright", async (folder) => {
   const image = sharp(Uint8Array.from({ length: 32 }, (_, at) => at < 16 ? 0 : 255), {
     raw: { width: 8, height: 4, channels: 1 },
   });
@@ -87,7 +93,7 @@ testInFolder("photographs that are stored on their side stand upright", async (f
   assert.deepEqual(batch.values.slice(0, 4), values(255, 255, 0, 0));
 });
 
-testInFolder("a broken image is named, or left out", async (folder) => {
+testInFolder("a broken image is reported by name, or skipped", async (folder) => {
   const bytes = grey(64, 64), torn = bytes.slice(0, bytes.length - 40);
   await writeFiles(folder, { "a.png": "no image", "b.png": torn, "c.png": grey(64, 64) });
   await assert.rejects(
@@ -117,7 +123,7 @@ testInFolder("a broken image is named, or left out", async (folder) => {
   await assert.rejects(only, /must hold images .*, got only broken ones$/);
 });
 
-Deno.test("batches have one size each, and about a million pixels", () => {
+Deno.test("each batch has images of one size and about a million pixels", () => {
   const item = (side: number) => ({ height: side, width: side });
   const sizes = (sides: readonly number[], size: number | null) =>
     batchesBySize(sides.map(item), size).map((batch) => batch.map(({ height }) => height));
@@ -127,7 +133,7 @@ Deno.test("batches have one size each, and about a million pixels", () => {
   assert.deepEqual(sizes(new Array(129).fill(4), null).map(({ length }) => length), [128, 1]);
 });
 
-Deno.test("pictures have the nearest byte of each value", () => {
+Deno.test("pictures have the nearest byte for each value", () => {
   const png = encodePng(Float32Array.of(-1.5, -1, 0, 0.99, 1, 3), [1, 2, 3]);
   assert.deepEqual([...readPng(png, 2, 1, "it").data], [0, 0, 128, 254, 255, 255]);
   assert.throws(

@@ -17,7 +17,7 @@ import {
 const few = { name: "image-folder", size: 4, workers: 2 };
 
 testInFolder(
-  "images are found in all folders, in the order of their paths, a tenth to test on",
+  "images are found in all folders, in the order of their paths, and a tenth is for testing",
   async (path) => {
     const names = Array.from({ length: 12 }, (_, index) => `${index % 3}/deep/${index + 10}.png`);
     await writePictures(path, [...names].sort());
@@ -34,14 +34,14 @@ testInFolder(
   },
 );
 
-testInFolder("folders named train and test, or val, are those parts", async (path) => {
+testInFolder("folders named train and test, or val, become these parts", async (path) => {
   await writePictures(path, ["train/b.png", "train/a/c.png", "val/a.png"]);
   const dataset = await openDataset({ ...few, path });
   assert.deepEqual(await numbersOf(dataset, "train"), [1, 0]);
   assert.deepEqual(await numbersOf(dataset, "test"), [2]);
 });
 
-testInFolder("folders are classes where every image lies in one", async (path) => {
+testInFolder("folders are classes if every image is in one", async (path) => {
   const names = ["train/cat/1.png", "train/dog/deep/2.png", "train/dog/3.png", "val/dog/4.png"];
   await writePictures(path, [...names, "val/owl/5.png"]);
   const dataset = await openDataset({ ...few, path });
@@ -71,7 +71,7 @@ testInFolder("folders are classes where every image lies in one", async (path) =
   );
 });
 
-testInFolder("a broken image's place takes one of its own class", async (path) => {
+testInFolder("a broken image is replaced by one of the same class", async (path) => {
   await writePictures(path, ["train/a/0.png", "train/b/2.png", "train/c/3.png", "test/a/4.png"]);
   const broken = { "train/a/1.png": "no", "test/b/1.png": "no" };
   await writeFiles(path, broken);
@@ -85,7 +85,7 @@ testInFolder("a broken image's place takes one of its own class", async (path) =
 });
 
 testInFolder(
-  "broken images are named, counted, and replaced by the next whole one",
+  "broken images are reported, counted, and replaced by the next valid one",
   async (path) => {
     await writePictures(path, ["train/0.png", "train/3.png", "test/0.png"]);
     await writeFiles(path, {
@@ -105,7 +105,7 @@ testInFolder(
   },
 );
 
-testInFolder("a folder without a whole image is refused", async (path) => {
+testInFolder("a folder without a valid image is rejected", async (path) => {
   assert.match(
     await messageOf(openDataset({ ...few, path: join(path, "none") })),
     /must be a folder/,
@@ -116,7 +116,7 @@ testInFolder("a folder without a whole image is refused", async (path) => {
   assert.match(await messageOf(openDataset(few)), /--data\.path must name its folder, got none/);
 });
 
-testInFolder("a limit takes images that are spread evenly over the part", async (path) => {
+testInFolder("a limit selects images spread evenly over the part", async (path) => {
   await writePictures(path, [..."abcdefgh"].map((name) => `train/${name}.png`));
   await writePictures(path, ["test/a.png"], 8);
   const dataset = await openDataset({ ...few, path, limit: 4 });
@@ -125,7 +125,7 @@ testInFolder("a limit takes images that are spread evenly over the part", async 
 });
 
 testInFolder(
-  "the same seed gives the same crops, whatever the threads and the batches before",
+  "a seed gives the same crops for any number of threads and any earlier batches",
   async (path) => {
     const wide = Uint8Array.from(
       { length: 40 * 8 * 3 },
@@ -172,7 +172,7 @@ testInFolder(
 
 const TRAINED = ["000001.jpg", "162770.jpg"], VALIDATED = ["162771.jpg", "182637.jpg"];
 
-testInFolder("celeba's parts are the official ones, of 128×128", async (path) => {
+testInFolder("celeba has its official parts, at 128×128", async (path) => {
   await writePictures(path, [...TRAINED, ...VALIDATED, "182638.jpg", "202599.jpg"]);
   await writeFiles(path, { "cover.jpg": "not a face" });
   const dataset = await openDataset({ name: "celeba", path, workers: 1 });
@@ -185,7 +185,7 @@ testInFolder("celeba's parts are the official ones, of 128×128", async (path) =
   );
 });
 
-testInFolder("ffhq's last ten thousand are for testing", async (path) => {
+testInFolder("ffhq's last ten thousand images are for testing", async (path) => {
   await writePictures(path, [
     "00000/00000.png",
     "59000/59999.png",
@@ -198,29 +198,32 @@ testInFolder("ffhq's last ten thousand are for testing", async (path) => {
   assert.match(await messageOf(openDataset("ffhq")), /got none; FFHQ's pictures have licences/);
 });
 
-testInFolder("imagenet is trained on its class folders and tested on val", async (path) => {
-  const names = [
-    "train/n01440764/a.JPEG",
-    "train/n01443537/b.JPEG",
-    "train/other/c.JPEG",
-    "val/d.JPEG",
-  ];
-  await writePictures(path, names);
-  const dataset = await openDataset({ name: "imagenet", path, size: 8, workers: 1 });
-  assert.deepEqual(await numbersOf(dataset, "train"), [0, 1]);
-  assert.deepEqual(numbersIn(await dataset.images("test", Int32Array.of(0)), dataset), [3]);
-  assert.equal(dataset.labels, undefined, "val has no class folders");
-  await Deno.remove(join(path, "val/d.JPEG"));
-  await writePictures(path, ["val/n01443537/e.JPEG"]);
-  const classed = await openDataset({ name: "imagenet", path, size: 8, workers: 1 });
-  assert.deepEqual(classed.classes, ["n01440764", "n01443537"]);
-  assert.deepEqual([[...classed.labels!.train], [...classed.labels!.test]], [[0, 1], [1]]);
-  assert.match(
-    await messageOf(openDataset({ name: "imagenet", path: join(path, "train") })),
-    /must hold train\/ and val\/, got .*n01440764/,
-  );
-  assert.match(
-    await messageOf(openDataset("imagenet")),
-    /got none; ImageNet is for non-commercial/,
-  );
-});
+testInFolder(
+  "imagenet's training part is its class folders, and its test part is val",
+  async (path) => {
+    const names = [
+      "train/n01440764/a.JPEG",
+      "train/n01443537/b.JPEG",
+      "train/other/c.JPEG",
+      "val/d.JPEG",
+    ];
+    await writePictures(path, names);
+    const dataset = await openDataset({ name: "imagenet", path, size: 8, workers: 1 });
+    assert.deepEqual(await numbersOf(dataset, "train"), [0, 1]);
+    assert.deepEqual(numbersIn(await dataset.images("test", Int32Array.of(0)), dataset), [3]);
+    assert.equal(dataset.labels, undefined, "val has no class folders");
+    await Deno.remove(join(path, "val/d.JPEG"));
+    await writePictures(path, ["val/n01443537/e.JPEG"]);
+    const classed = await openDataset({ name: "imagenet", path, size: 8, workers: 1 });
+    assert.deepEqual(classed.classes, ["n01440764", "n01443537"]);
+    assert.deepEqual([[...classed.labels!.train], [...classed.labels!.test]], [[0, 1], [1]]);
+    assert.match(
+      await messageOf(openDataset({ name: "imagenet", path: join(path, "train") })),
+      /must hold train\/ and val\/, got .*n01440764/,
+    );
+    assert.match(
+      await messageOf(openDataset("imagenet")),
+      /got none; ImageNet is for non-commercial/,
+    );
+  },
+);

@@ -18,7 +18,7 @@ async function valuesOf(file: Uint8Array<ArrayBuffer>): Promise<Uint8Array[]> {
   return found.map(({ offset, length }) => file.subarray(offset, offset + length));
 }
 
-Deno.test("the values of liblmdb's file are found in the order of their keys", async () => {
+Deno.test("the values of a file by liblmdb are found in the order of their keys", async () => {
   const values = await valuesOf(FILE);
   assert.equal(values.length, 60);
   for (const [index, value] of values.entries()) {
@@ -38,7 +38,7 @@ function changed(change: (view: DataView, meta: number, root: number) => void) {
   return file;
 }
 
-Deno.test("a file that lies, or is another, is refused", async () => {
+Deno.test("a file that is inconsistent or of another kind is rejected", async () => {
   const cases: [Uint8Array<ArrayBuffer>, RegExp][] = [
     [new Uint8Array(0), /must be an LMDB file, got 0 bytes/],
     [FILE.slice(0, 5000), /pages must be among its 1, got \d+|must be an LMDB file, got/],
@@ -71,27 +71,30 @@ Deno.test("a file that lies, or is another, is refused", async () => {
   for (const [file, message] of cases) assert.match(await messageOf(valuesOf(file)), message);
 });
 
-testInFolder("lsun's training and validation files are its parts", async (path) => {
-  await writeFiles(path, {
-    "church_outdoor_train_lmdb/data.mdb": FILE,
-    "church_outdoor_val_lmdb/data.mdb": FILE,
-  });
-  const dataset = await openDataset({ name: "lsun", path, size: 4, limit: 20, workers: 2 });
-  assert.equal(dataset.name, "lsun church_outdoor");
-  const everyThird = Array.from({ length: 20 }, (_, index) => 3 * index);
-  assert.deepEqual(await numbersOf(dataset, "train"), everyThird);
-  assert.deepEqual(await numbersOf(dataset, "test"), everyThird);
-  assert.match(
-    await messageOf(openDataset({ name: "lsun", path, category: "bedroom" })),
-    new RegExp(
-      `${join("bedroom_train_lmdb", "data.mdb")} must be there, got .*; LSUN is available from`,
-    ),
-  );
-  assert.match(
-    await messageOf(openDataset("lsun")),
-    /--data\.path must name its folder, got none/,
-  );
-});
+testInFolder(
+  "lsun's training and validation files become its training and test parts",
+  async (path) => {
+    await writeFiles(path, {
+      "church_outdoor_train_lmdb/data.mdb": FILE,
+      "church_outdoor_val_lmdb/data.mdb": FILE,
+    });
+    const dataset = await openDataset({ name: "lsun", path, size: 4, limit: 20, workers: 2 });
+    assert.equal(dataset.name, "lsun church_outdoor");
+    const everyThird = Array.from({ length: 20 }, (_, index) => 3 * index);
+    assert.deepEqual(await numbersOf(dataset, "train"), everyThird);
+    assert.deepEqual(await numbersOf(dataset, "test"), everyThird);
+    assert.match(
+      await messageOf(openDataset({ name: "lsun", path, category: "bedroom" })),
+      new RegExp(
+        `${join("bedroom_train_lmdb", "data.mdb")} must be there, got .*; LSUN is available from`,
+      ),
+    );
+    assert.match(
+      await messageOf(openDataset("lsun")),
+      /--data\.path must name its folder, got none/,
+    );
+  },
+);
 
 fuzz(
   "lmdbValues",

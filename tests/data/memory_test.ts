@@ -5,14 +5,14 @@ const train = Float32Array.of(-1, -0.5, 0, 0.5, 1, 1, 0.25, -0.75);
 const test = Float32Array.of(0.5, -0.5);
 const dataset = memoryDataset({ name: "dots", imageShape: [1, 2, 1], train, test });
 
-Deno.test("a data set in memory gives its images by index, in the order asked for", async () => {
+Deno.test("a data set in memory gives its images by index, in the requested order", async () => {
   assert.deepEqual(dataset.sizes, { train: 4, test: 1 });
   const images = await dataset.images("train", Int32Array.of(2, 0, 2));
   assert.deepEqual(images, Float32Array.of(1, 1, -1, -0.5, 1, 1));
   assert.deepEqual(await dataset.images("test", Int32Array.of(0)), test);
 });
 
-Deno.test("what a data set in memory gives may be overwritten", async () => {
+Deno.test("arrays from a data set in memory can be overwritten", async () => {
   (await dataset.images("test", Int32Array.of(0))).fill(7);
   assert.deepEqual(await dataset.images("test", Int32Array.of(0)), Float32Array.of(0.5, -0.5));
 });
@@ -24,7 +24,7 @@ Deno.test("the variance is that of the training values on the [0, 1] scale", () 
   assert.ok(Math.abs(dataset.variance - variance) < 1e-12);
 });
 
-Deno.test("an index that the part does not have is refused", async () => {
+Deno.test("an index out of range is rejected", async () => {
   for (const index of [-1, 1]) {
     await assert.rejects(dataset.images("test", Int32Array.of(index)), {
       name: "RangeError",
@@ -33,7 +33,7 @@ Deno.test("an index that the part does not have is refused", async () => {
   }
 });
 
-Deno.test("values that are no whole images, or none, or out of range, are refused", () => {
+Deno.test("values that are not whole images, are missing, or are out of range are rejected", () => {
   const make = (change: Partial<Parameters<typeof memoryDataset>[0]>) => () =>
     memoryDataset({ name: "dots", imageShape: [1, 2, 1], train, test, ...change });
   assert.throws(make({ train: train.slice(0, 3) }), /train must hold whole images.*got 3 values/);

@@ -6,7 +6,7 @@ import { drawShape, type ShapeFactors, shapeFactors } from "../../data/shapes.ts
 
 const shapes = await openDataset({ name: "shapes", size: 16, trainImages: 100 });
 
-Deno.test("a picture is that of its factors", async () => {
+Deno.test("a picture is determined by its factors", async () => {
   const images = await shapes.images("test", Int32Array.of(3, 999));
   assert.deepEqual(images.subarray(0, 768), drawShape(shapeFactors("test", 3), 16));
   assert.deepEqual(images.subarray(768), drawShape(shapeFactors("test", 999), 16));
@@ -21,7 +21,7 @@ Deno.test("every epoch has new training pictures, and the same test pictures", a
   assert.deepEqual(await images("test", 1), await images("test", 2));
 });
 
-Deno.test("a shape covers the area that geometry says, in its colour", () => {
+Deno.test("a shape covers the expected area, in its colour", () => {
   const corners = { triangle: 3, square: 4, hexagon: 6, circle: 1e6 };
   const size = 64;
   const factors = fc.record({
@@ -45,7 +45,7 @@ Deno.test("a shape covers the area that geometry says, in its colour", () => {
   }));
 });
 
-Deno.test("factors are spread over their ranges", () => {
+Deno.test("factors cover their ranges", () => {
   const all = Array.from({ length: 2000 }, (_, index) => shapeFactors("train", index));
   for (
     const [name, low, high] of [["hue", 0, 1], ["radius", 0.15, 0.35], ["x", 0.35, 0.65]] as const

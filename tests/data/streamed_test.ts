@@ -178,7 +178,7 @@ async function checkLabels(dataset: Dataset, classes: readonly string[]): Promis
 
 const numbered = (count: number) => Array.from({ length: count }, (_, number) => String(number));
 
-testInFolder("classes stand beside the images of tar shards, before or after", async (folder) => {
+testInFolder("class files in tar shards are read before or after their images", async (folder) => {
   const after = (...numbers: number[]) =>
     tar(numbers.flatMap((number) => [
       { name: `a.b/n${number}.png`, content: PICTURES[number] },
@@ -242,7 +242,7 @@ testInFolder("classes stand beside the images of tar shards, before or after", a
 });
 
 testInFolder(
-  "classes stand in a column of a parquet file, with the hub's names",
+  "classes are read from a column of a parquet file, with the names that the Hugging Face hub uses",
   async (folder) => {
     const names = numbered(12).map((number) => `class ${number}`);
     const hub = (
@@ -297,7 +297,7 @@ testInFolder(
 );
 
 testInFolder(
-  "a broken image in a shard is left out, and later batches stay what they are",
+  "a broken image in a shard is skipped, and later batches do not change",
   async (folder) => {
     const numbers = Array.from({ length: 12 }, (_, number) => number);
     const broken = PICTURES.slice(0, 12);
@@ -358,7 +358,7 @@ testInFolder(
 );
 
 testInFolder(
-  "a null in a parquet column is a broken image, and another file is refused",
+  "a null in a parquet column counts as a broken image, and a file of another kind is rejected",
   async (folder) => {
     await writeFiles(folder, {
       "a.parquet": parquet([PICTURES[3], null, PICTURES[5]]),
@@ -389,7 +389,7 @@ testInFolder(
 );
 
 testInFolder(
-  "the variance is that of the whole set, though its shards are sorted",
+  "the variance is that of the whole set, even if its shards are sorted",
   async (folder) => {
     const plain = async (grey: number) =>
       await sharp({
@@ -419,14 +419,14 @@ testInFolder(
   },
 );
 
-Deno.test("braces stand for every number between", () => {
+Deno.test("braces expand to every number in their range", () => {
   assert.deepEqual(expandBraces("a.tar"), ["a.tar"]);
   assert.deepEqual(expandBraces("{9..11}-{0..1}"), ["9-0", "9-1", "10-0", "10-1", "11-0", "11-1"]);
   assert.throws(() => expandBraces("{0..9999999}"), /1 to 1000000 names, got 10000000/);
   assert.throws(() => expandBraces("{5..4}"), /got 0/);
 });
 
-Deno.test("the shuffle buffer gives every item once, in the key's order, and no item early", async () => {
+Deno.test("the shuffle buffer gives every item once, in an order set by the key, and reads ahead by at most its length", async () => {
   const requests = fc.record({ length: fc.nat(60), capacity: fc.integer({ min: 1, max: 70 }) });
   await fc.assert(fc.asyncProperty(requests, fc.nat(), async ({ length, capacity }, seed) => {
     async function* row() {
@@ -441,7 +441,7 @@ Deno.test("the shuffle buffer gives every item once, in the key's order, and no 
   }));
 });
 
-Deno.test("a buffer as long as the row shuffles uniformly", async () => {
+Deno.test("a buffer as long as the sequence shuffles uniformly", async () => {
   const counts = new Map<string, number>();
   for (let seed = 0; seed < 2400; seed++) {
     const row = async function* () {

@@ -9,13 +9,13 @@ const LANES = 2;
 
 const mpis = await findTestMpis();
 
-Deno.test("every reason not to run a command is one for a command of the pages", () => {
+Deno.test("every reason to skip a command belongs to a command in the pages", () => {
   for (const [command, reason] of NOT_RUN) {
     assert.ok(TYPED.some((line) => command.test(line)), `no command ${command} ${reason}`);
   }
 });
 
-Deno.test("every command of the README and of docs/ runs", async () => {
+Deno.test("every command in the README and in docs/ runs", async () => {
   using checkout = new UserCheckout();
   const jobs = jobsIn(checkout.folder, { mpi: mpis.length > 0 });
   const problems: string[] = [];

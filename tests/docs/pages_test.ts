@@ -28,7 +28,7 @@ const anchorsOf = (path: string) =>
   [...textOf(path).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading));
 
 for (const page of PAGES) {
-  Deno.test(`every link of ${page} leads to a file and a heading`, () => {
+  Deno.test(`every link in ${page} leads to an existing file and heading`, () => {
     for (const [, target] of textOf(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;
       const [path, anchor] = target.split("#");
@@ -40,7 +40,7 @@ for (const page of PAGES) {
     }
   });
 
-  Deno.test(`every command of ${page} is a task with flags that it has`, async () => {
+  Deno.test(`every command in ${page} is an existing task with existing flags`, async () => {
     for (const command of [...commandsOf(page), ...inlineCommandsOf(page)]) {
       const [, task, rest = ""] = command.match(/\btask ([a-z:]+)(.*)$/) ?? [];
       if (task === undefined) continue;
@@ -62,7 +62,7 @@ for (const page of PAGES) {
   });
 }
 
-Deno.test("every message that the page on troubles quotes is one of the code's", () => {
+Deno.test("every message quoted on the troubleshooting page is in the code", () => {
   const sources = ["core", "data", "files", "objectives", "tasks", "training"]
     .flatMap(sourcesOf).map(textOf).join("\n");
   const quotes = [...textOf("docs/troubleshooting.md").matchAll(/^\*\*`([^`]+)`/gm)];

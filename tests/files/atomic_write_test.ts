@@ -15,7 +15,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 const namesIn = (folder: string): string[] =>
   Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
 
-Deno.test("a file is written whole, and nothing beside it", () =>
+Deno.test("a file is written completely, and no other file remains", () =>
   inFolder(async (folder) => {
     const path = `${folder}/file`;
     await writeAtomically(path, Uint8Array.of(1, 2, 3));
@@ -27,7 +27,7 @@ Deno.test("a file is written whole, and nothing beside it", () =>
     assert.deepEqual(namesIn(folder), ["file"]);
   }));
 
-Deno.test("a write that fails says why, and leaves what was there", () =>
+Deno.test("a failed write reports the reason and keeps the old file", () =>
   inFolder(async (folder) => {
     await assert.rejects(() => writeAtomically(`${folder}/missing/file`, "x"), {
       name: "Error",
@@ -40,7 +40,7 @@ Deno.test("a write that fails says why, and leaves what was there", () =>
     assert.equal(await Deno.readTextFile(`${folder}/taken/inside`), "old");
   }));
 
-Deno.test("writers at the same time leave one of their files whole", () =>
+Deno.test("concurrent writers leave one complete file", () =>
   inFolder(async (folder) => {
     const path = `${folder}/file`;
     const contents = Array.from({ length: 8 }, (_, writer) => `${writer}`.repeat(100_000));
@@ -49,7 +49,7 @@ Deno.test("writers at the same time leave one of their files whole", () =>
     assert.deepEqual(namesIn(folder), ["file"]);
   }));
 
-Deno.test("a reader sees the old file or the new one while it is replaced", () =>
+Deno.test("during replacement, a reader sees the old or the new file", () =>
   inFolder(async (folder) => {
     const path = `${folder}/file`;
     await writeAtomically(path, "0".repeat(100_000));
@@ -67,7 +67,7 @@ Deno.test("a reader sees the old file or the new one while it is replaced", () =
     await writer;
   }));
 
-Deno.test("a kill at any moment leaves the old file or the new one", () =>
+Deno.test("a kill at any moment leaves the old or the new file", () =>
   inFolder(async (folder) => {
     const path = `${folder}/file`, bytes = 2_000_000;
     const writer = new URL("../../files/atomic_write.ts", import.meta.url).href;

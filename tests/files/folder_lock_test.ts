@@ -23,7 +23,7 @@ await new Promise((resolve) => setTimeout(resolve, 60_000));`;
   return child;
 }
 
-Deno.test("a lock names its holder to others, and ends with its process, even one that is killed", async () => {
+Deno.test("a lock tells others its holder, and is released when the holder's process ends or is killed", async () => {
   const child = await holder();
   const refused = await takeLock(path);
   assert.ok(typeof refused === "string");
@@ -35,7 +35,7 @@ Deno.test("a lock names its holder to others, and ends with its process, even on
   lock[Symbol.dispose]();
 });
 
-Deno.test("a lock is waited for, and then kept for the process that waited", async () => {
+Deno.test("a process can wait for a lock, and then holds it", async () => {
   const child = await holder();
   const told: string[] = [];
   const waiting = awaitLock(path, (words) => {
@@ -55,7 +55,7 @@ Deno.test("a lock is waited for, and then kept for the process that waited", asy
   lock[Symbol.dispose]();
 });
 
-Deno.test("words that a lock's file should not have are not passed on", async () => {
+Deno.test("unexpected text in a lock file is not shown", async () => {
   const child = await holder();
   Deno.writeTextFileSync(path, "process 1 on \x1b[2J, since <script>");
   assert.equal(await takeLock(path), "another process");

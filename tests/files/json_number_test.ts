@@ -7,14 +7,14 @@ import {
   toJsonNumber,
 } from "../../files/json_number.ts";
 
-Deno.test("every number comes back from JSON as it was", () => {
+Deno.test("every number survives JSON unchanged", () => {
   for (const value of [0, 2.5, -1e-300, Infinity, -Infinity, NaN]) {
     const back = fromJsonNumber(JSON.parse(JSON.stringify(toJsonNumber(value))));
     assert.ok(Object.is(back, value), `${value} came back as ${back}`);
   }
 });
 
-Deno.test("a value keeps all that JSON keeps, and its infinities besides", () => {
+Deno.test("a value keeps all that JSON keeps, and infinities too", () => {
   const value = {
     psnr: Infinity,
     rows: [1, -Infinity, null],

@@ -10,7 +10,7 @@ function file(descr: string, shape: string, body: ArrayLike<number>): Uint8Array
   return Uint8Array.from([...prefix, ...new TextEncoder().encode(header), ...Array.from(body)]);
 }
 
-Deno.test("arrays of each type and rank are read again, bit for bit, and start at 64 bytes", () => {
+Deno.test("arrays of each type and rank survive a round trip bit for bit, and their data are aligned to 64 bytes", () => {
   const arrays: NpyArray[] = [
     { shape: [], values: Float32Array.of(1.5) },
     { shape: [3], values: Int32Array.of(1, -2, 2 ** 31 - 1) },
@@ -27,7 +27,7 @@ Deno.test("arrays of each type and rank are read again, bit for bit, and start a
   );
 });
 
-Deno.test("integers of 8 bytes become int32 where they fit", () => {
+Deno.test("8-byte integers become int32 if they fit", () => {
   const longs = (...values: bigint[]) => new Uint8Array(BigInt64Array.from(values).buffer);
   assert.deepEqual(decodeNpy(file("<i8", "2,", longs(5n, -1n)), "it"), {
     shape: [2],
@@ -39,7 +39,7 @@ Deno.test("integers of 8 bytes become int32 where they fit", () => {
   );
 });
 
-Deno.test("other forms are refused", () => {
+Deno.test("unsupported forms are rejected", () => {
   const body = new Uint8Array(8);
   const cases: [Uint8Array, RegExp][] = [
     [file(">i4", "2,", body), /little-endian floats or integers/],

@@ -8,7 +8,7 @@ import { encodeZip } from "../../files/zip.ts";
 const fixture = (name: string) =>
   fileURLToPath(new URL(`../fixtures/pytorch/${name}`, import.meta.url));
 
-Deno.test("a state dictionary is the same in both forms of file", async () => {
+Deno.test("both PyTorch file formats give the same state dictionary", async () => {
   const expected: [string, readonly number[], readonly number[]][] = [
     ["0.weight", [2, 1, 2, 2], [0, 1, 2, 3, 4, 5, 6, 7]],
     ["0.bias", [2], [10, 11]],
@@ -65,7 +65,7 @@ const tensor = (length: string, shape: string, strides: string) =>
   "\x80\x02}U\x01xctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n" +
   `U\x010U\x03cpu${length}tQK\x00(${shape}t(${strides}t\x89NtRs.`;
 
-Deno.test("a tensor made by hand is read", () => {
+Deno.test("a file written by hand is read", () => {
   const bytes = archive(tensor("K\x01", "K\x01", "K\x01"));
   assert.deepEqual([...decodePyTorch(bytes, "it").get("x")!.values], [0]);
 });
@@ -125,7 +125,7 @@ const REFUSED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
 };
 
 for (const [what, [bytes, message]] of Object.entries(REFUSED)) {
-  Deno.test(`${what} is refused`, () => {
+  Deno.test(`${what} is rejected`, () => {
     assert.throws(() => decodePyTorch(bytes, "it"), (error) => {
       assert.ok(error instanceof RangeError, `${error}`);
       assert.match(error.message, /^Cannot read it: /);
@@ -135,7 +135,7 @@ for (const [what, [bytes, message]] of Object.entries(REFUSED)) {
   });
 }
 
-Deno.test("integers beyond 32 bits and whole modules are refused, and a missing file is named", async () => {
+Deno.test("integers beyond 32 bits and whole modules are rejected, and a missing file is named", async () => {
   await assert.rejects(() => readPyTorch(fixture("large.pt")), /must fit 32 bits, got 2147483648$/);
   await assert.rejects(() => readPyTorch(fixture("module.pt")), /tensors only, got/);
   await assert.rejects(
@@ -144,7 +144,7 @@ Deno.test("integers beyond 32 bits and whole modules are refused, and a missing 
   );
 });
 
-Deno.test("a file that was tampered with is refused, or read within its own bounds", async () => {
+Deno.test("a modified file is rejected, or read within its bounds", async () => {
   const files = ["archive.pth", "pickles.pth", "nested.pt"].map((name) =>
     Deno.readFile(fixture(name))
   );

@@ -12,7 +12,7 @@ Deno.test.afterAll(() => Deno.removeSync(folder, { recursive: true }));
 const pipe = `${folder}/pipe`;
 await new Deno.Command("mkfifo", { args: [pipe] }).output();
 
-Deno.test("a named pipe is refused by every reader of files, not waited for", async () => {
+Deno.test("every file reader rejects a named pipe instead of waiting for it", async () => {
   const readers: readonly ((path: string) => Promise<unknown>)[] = [
     regularSize,
     readSafetensors,
@@ -26,7 +26,7 @@ Deno.test("a named pipe is refused by every reader of files, not waited for", as
   }
 });
 
-Deno.test("a named pipe in place of a run's history is refused", async () => {
+Deno.test("a named pipe in place of a run's history is rejected", async () => {
   await new Deno.Command("mkfifo", { args: [`${folder}/metrics.jsonl`] }).output();
   const run = new RunFolder(folder);
   await assert.rejects(() => run.begin(0), /metrics\.jsonl: it must be a regular file/);

@@ -38,7 +38,7 @@ function bitsOf(tensors: ReadonlyMap<string, HostTensor>): Map<string, unknown> 
   );
 }
 
-Deno.test("what is encoded is decoded again, bit for bit", () => {
+Deno.test("tensors survive a round trip bit for bit", () => {
   const property = fc.property(contents, ({ tensors, metadata }) => {
     const bytes = encodeSafetensors(new Map(tensors), new Map(metadata));
     const decoded = decodeSafetensors(bytes, "memory");
@@ -64,7 +64,7 @@ Deno.test("the same contents in any order give the same bytes, aligned to 8", ()
   fc.assert(property, { seed: 7, numRuns: 200 });
 });
 
-Deno.test("bytes that lie within a larger buffer are decoded", () => {
+Deno.test("bytes inside a larger buffer are decoded", () => {
   const bytes = encodeSafetensors(new Map([["x", { shape: [2], values: Float32Array.of(1, 2) }]]));
   const larger = new Uint8Array(bytes.length + 5);
   larger.set(bytes, 3);
@@ -74,7 +74,7 @@ Deno.test("bytes that lie within a larger buffer are decoded", () => {
   assert.deepEqual(tensors.get("x")?.values, Float32Array.of(1, 2), "the arrays are copies");
 });
 
-Deno.test("floats can be stored in float16: half the bytes, the nearest half of each value", async () => {
+Deno.test("floats can be stored as float16, each rounded to the nearest", async () => {
   const values = Float32Array.of(1, -0.1, 65504, 2 ** -24, 2 ** -26, Infinity, NaN, 2049);
   const tensors = new Map<string, HostTensor>([
     ["counts", { shape: [2], values: Int32Array.of(7, 70_000) }],
@@ -100,7 +100,7 @@ Deno.test("floats can be stored in float16: half the bytes, the nearest half of 
   });
 });
 
-Deno.test("what cannot be written is refused", () => {
+Deno.test("values that cannot be stored are rejected", () => {
   const values = Float32Array.of(1, 2);
   assert.throws(() => encodeSafetensors(new Map([["x", { shape: [3], values }]])), {
     name: "TypeError",
@@ -214,7 +214,7 @@ const MALFORMED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
 };
 
 for (const [what, [bytes, message]] of Object.entries(MALFORMED)) {
-  Deno.test(`${what} is refused`, () => {
+  Deno.test(`${what} is rejected`, () => {
     assert.throws(() => decodeSafetensors(bytes, "it"), (error) => {
       assert.ok(error instanceof RangeError);
       assert.match(error.message, /^Cannot read it: /);
@@ -234,7 +234,7 @@ function* wordsOf(purpose: string): Generator<number> {
   }
 }
 
-Deno.test("a file that was tampered with is refused, or read within its own bounds", () => {
+Deno.test("a modified file is rejected, or read within its bounds", () => {
   const valid = encodeSafetensors(
     new Map<string, HostTensor>([
       ["encoder.weight", { shape: [2, 3], values: new Float32Array(6).fill(1.5) }],

@@ -13,18 +13,22 @@ const devices = await openTestDevices();
 /** Images that are the logits of their classes themselves. */
 const plain = { classify: (images: Tensor) => reshape(images, [-1, 3]) };
 
-testOnEach(devices, "it counts the images whose greatest logit is asked for", async (device) => {
-  const count = 600; // More than two batches.
-  const classes = Int32Array.from({ length: count }, (_, at) => (at * 7) % 3);
-  const values = new Float32Array(count * 3);
-  classes.forEach((one, at) => values[at * 3 + one] = 1);
-  const images = { values, shape: [count, 1, 3, 1] as const };
-  assert.equal(await classShare(device, plain, images, classes), 1);
-  const asked = classes.map((one, at) => at % 4 === 0 ? (one + 1) % 3 : one);
-  assert.equal(await classShare(device, plain, images, asked), 0.75);
-  const flat = { values: new Float32Array(6), shape: [2, 1, 3, 1] as const };
-  assert.equal(await classShare(device, plain, flat, Int32Array.of(0, 1)), 0.5, "ties");
-});
+testOnEach(
+  devices,
+  "the class share counts the images whose largest logit is the given class",
+  async (device) => {
+    const count = 600; // More than two batches.
+    const classes = Int32Array.from({ length: count }, (_, at) => (at * 7) % 3);
+    const values = new Float32Array(count * 3);
+    classes.forEach((one, at) => values[at * 3 + one] = 1);
+    const images = { values, shape: [count, 1, 3, 1] as const };
+    assert.equal(await classShare(device, plain, images, classes), 1);
+    const asked = classes.map((one, at) => at % 4 === 0 ? (one + 1) % 3 : one);
+    assert.equal(await classShare(device, plain, images, asked), 0.75);
+    const flat = { values: new Float32Array(6), shape: [2, 1, 3, 1] as const };
+    assert.equal(await classShare(device, plain, flat, Int32Array.of(0, 1)), 0.5, "ties");
+  },
+);
 
 testOnEach(devices.slice(0, 1), "what cannot be counted is refused", async (device) => {
   const images = { values: new Float32Array(6), shape: [2, 1, 3, 1] as const };

@@ -4,7 +4,7 @@ import { CodeRate } from "../../metrics/code_rate.ts";
 const near = (actual: number, expected: number) =>
   assert.ok(Math.abs(actual - expected) <= 1e-12 * expected, `${actual} instead of ${expected}`);
 
-Deno.test("each of a place's codes is counted by itself, over images of all sizes", () => {
+Deno.test("each code of a position is counted separately, over images of all sizes", () => {
   const rate = new CodeRate({ choices: 8, codesPerPlace: 2 });
   rate.add(Int32Array.of(0, 5, 1, 5, 2, 5, 3, 5), 64);
   rate.add(Int32Array.of(0, 5, 1, 5, 2, 5, 3, 5, 0, 5, 1, 5, 2, 5, 3, 6), 128);
@@ -16,7 +16,7 @@ Deno.test("each of a place's codes is counted by itself, over images of all size
   near(entropy.pixel, bits / 192);
 });
 
-Deno.test("without an image there is no rate", () => {
+Deno.test("a rate without images is rejected", () => {
   const rate = new CodeRate({ choices: 8, codesPerPlace: 1 });
   assert.throws(
     () => rate.result(),

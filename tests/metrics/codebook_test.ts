@@ -6,7 +6,7 @@ import { codebookReport, codebookUse } from "../../metrics/codebook.ts";
 const near = (got: number, expected: number) =>
   assert.ok(Math.abs(got - expected) <= 1e-6 * expected, `${got} instead of ${expected}`);
 
-Deno.test("codes chosen equally often have a perplexity of their number", () => {
+Deno.test("the perplexity of equally used codes is their number", () => {
   for (const used of [1, 2, 7, 512]) {
     const counts = new Int32Array(512).fill(31, 0, used);
     const { usage, perplexity } = codebookUse(counts);
@@ -15,13 +15,13 @@ Deno.test("codes chosen equally often have a perplexity of their number", () => 
   }
 });
 
-Deno.test("perplexity is exp of the entropy of the shares", () => {
+Deno.test("perplexity is exp of the entropy of the code frequencies", () => {
   const { usage, perplexity } = codebookUse([1, 0, 3]);
   assert.equal(usage, 2 / 3);
   near(perplexity, Math.exp(-0.25 * Math.log(0.25) - 0.75 * Math.log(0.75)));
 });
 
-Deno.test("usage and perplexity keep their ranges, in any order and unit", () => {
+Deno.test("usage and perplexity stay in range and do not depend on the order or scale of the counts", () => {
   const counts = fc.array(fc.nat(1000), { minLength: 1, maxLength: 40 })
     .filter((values) => values.some((count) => count > 0));
   const property = fc.property(counts, (values) => {
@@ -35,7 +35,7 @@ Deno.test("usage and perplexity keep their ranges, in any order and unit", () =>
   fc.assert(property, { seed: 7 });
 });
 
-Deno.test("counts of nothing are refused", () => {
+Deno.test("counts that are all zero are rejected", () => {
   assert.throws(() => codebookUse(new Int32Array(4)), {
     name: "RangeError",
     message: "Cannot measure a codebook's use: some code must have been chosen, got 4 counts of 0",
@@ -43,7 +43,7 @@ Deno.test("counts of nothing are refused", () => {
   assert.throws(() => codebookUse([]), RangeError);
 });
 
-Deno.test("a report says what the counts and the vectors say", () => {
+Deno.test("a report matches the counts and the vectors", () => {
   const counts = Int32Array.of(0, 6, 0, 2), vectors = Float32Array.of(1, 0, 3, 4, 0, 2, 0, 0);
   const { entropyBits, ...report } = codebookReport(counts, { vectors, ages: [70, 0, 30, 2] });
   assert.ok(Math.abs(entropyBits - (0.75 * Math.log2(4 / 3) + 0.5)) < 1e-12, `${entropyBits}`);

@@ -11,7 +11,7 @@ const cpu = (await openTestDevices()).filter(({ name }) => name === "cpu");
 
 testOnEach(
   cpu,
-  "the classifier knows digits, is the same every time, and tells noise from digits",
+  "the classifier recognises digits, is reproducible, and distinguishes noise from digits",
   async (device) => {
     const digits = await openDigits();
     const take = async (split: "train" | "test", count: number, every: number, offset = 0) => {

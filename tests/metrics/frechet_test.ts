@@ -53,20 +53,20 @@ const devices = await openTestDevices();
 
 for (const { about, first, second, dimensions, distance, kernel } of cases) {
   const a = features(first, dimensions, 11, 0), b = features(second, dimensions, 12, 0.05);
-  Deno.test(`the Fréchet distance is SciPy's: ${about}`, () => {
+  Deno.test(`the Fréchet distance agrees with SciPy: ${about}`, () => {
     const [x, y] = [a, b].map((set) => statisticsOf(set).gaussian());
     for (const found of [frechetDistance(x, y), frechetDistance(y, x)]) {
       assert.ok(Math.abs(found - distance) <= 1e-5 * distance, `${found} instead of ${distance}`);
     }
     assert.ok(frechetDistance(x, x) <= 1e-6, "to itself");
   });
-  testOnEach(devices, `the kernel distance is NumPy's: ${about}`, async (device) => {
+  testOnEach(devices, `the kernel distance agrees with NumPy: ${about}`, async (device) => {
     const found = await kernelDistance(device, a, b);
     assert.ok(Math.abs(found - kernel) <= 1e-4 * Math.max(0.1, Math.abs(kernel)), `${found}`);
   });
 }
 
-Deno.test("statistics lose no digits where the mean is large", () => {
+Deno.test("statistics keep their precision when the mean is large", () => {
   const statistics = new FeatureStatistics(2);
   const values = Float32Array.of(1e6, -1e6, 1e6 + 1, -1e6, 1e6 + 2, -1e6);
   statistics.add(values.subarray(0, 2));
@@ -81,7 +81,7 @@ Deno.test("statistics lose no digits where the mean is large", () => {
   );
 });
 
-Deno.test("normal distributions of one point each are as far apart as the points", () => {
+Deno.test("the distance of two single-point distributions is that of the points", () => {
   const at = (x: number) => ({ mean: Float64Array.of(x, 0), covariance: new Float64Array(4) });
   assert.equal(frechetDistance(at(0), at(3)), 9);
   const other = { mean: new Float64Array(3), covariance: new Float64Array(9) };
@@ -104,7 +104,7 @@ testOnEach(
   },
 );
 
-Deno.test("the Inception Score is SciPy's", () => {
+Deno.test("the Inception Score agrees with SciPy", () => {
   const { values } = features(score.count, score.classes, 13, 0);
   const found = inceptionScore(values.map((value) => 4 * value), score.classes, score.splits);
   assert.ok(Math.abs(found - score.value) <= 1e-6, `${found} instead of ${score.value}`);

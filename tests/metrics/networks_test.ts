@@ -75,7 +75,7 @@ function pictures(device: Device, { shape, seed }: Pictures): [Tensor, Tensor] {
 for (const name of LPIPS_NETWORKS) {
   testOnEach(
     cpu,
-    `LPIPS through ${name} is PyTorch's, layer by layer and backward`,
+    `LPIPS with ${name} agrees with PyTorch, layer by layer and backward`,
     async (device) => {
       const { layers, distances, gradient, ...given } = lpips[name];
       using metric = new Lpips(device, name, SEEDED, SEEDED);
@@ -94,7 +94,7 @@ for (const name of LPIPS_NETWORKS) {
 
 testOnEach(
   cpu,
-  "LPIPS of the same images is 0 with a gradient of 0, and grey ones count as three channels",
+  "LPIPS of equal images is 0 with a gradient of 0, and grey images are treated as three equal channels",
   async (device) => {
     using metric = new Lpips(device, "alex", SEEDED, SEEDED);
     const flat = parameter(device.tensor(new Float32Array(2 * 40 * 40), [2, 40, 40, 1]));
@@ -110,7 +110,7 @@ testOnEach(
 
 testOnEach(
   cpu,
-  "Inception is pytorch-fid's, layer by layer, and with its resize",
+  "Inception agrees with pytorch-fid, layer by layer and with its resizing",
   async (device) => {
     using network = new InceptionV3(device, SEEDED);
     const { layers, ...small } = inception.small;

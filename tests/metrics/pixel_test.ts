@@ -45,7 +45,7 @@ function assertNear(
 }
 
 for (const { shape, seed, range, ssim, ...errors } of cases) {
-  Deno.test(`images ${shape.join("×")} of range ${range} measure as in scikit-image`, () => {
+  Deno.test(`metrics of images ${shape.join("×")} of range ${range} agree with scikit-image`, () => {
     const [a, b] = imagePair(shape, seed, SCALES[range]);
     assertNear(imageMse(a, b), errors.mse, "mse");
     assertNear(imageMae(a, b), errors.mae, "mae");
@@ -60,13 +60,13 @@ for (const { shape, seed, range, ssim, ...errors } of cases) {
   });
 }
 
-Deno.test("MS-SSIM is that of its paper", () => {
+Deno.test("MS-SSIM follows its paper", () => {
   const [a, b] = imagePair(msSsim.shape, msSsim.seed);
   assertNear(imageMsSsim(a, b, 1), msSsim.values, "MS-SSIM");
   assertNear(imageMsSsim(a, a, 1), [1], "of the same images", 0);
 });
 
-Deno.test("the same images are as similar as can be, and constant ones do not divide by zero", () => {
+Deno.test("equal images have the maximum similarity, and constant ones do not divide by zero", () => {
   const [a] = imagePair([2, 12, 13, 3], 4);
   const flat: Images = { values: new Float32Array(a.values.length), shape: a.shape };
   for (const images of [a, flat]) {
@@ -77,14 +77,14 @@ Deno.test("the same images are as similar as can be, and constant ones do not di
   }
 });
 
-Deno.test("the peak signal-to-noise ratio is in decibels of the range", () => {
+Deno.test("the peak signal-to-noise ratio is in decibels relative to the range", () => {
   assert.equal(peakSignalToNoise(1, 1), 0);
   assert.equal(peakSignalToNoise(0.01, 1), 20);
   assert.ok(Math.abs(peakSignalToNoise(0.02, 2) - 23.0102999566) < 1e-9);
   assert.equal(peakSignalToNoise(0, 2), Infinity);
 });
 
-Deno.test("what cannot be measured is refused", () => {
+Deno.test("images that cannot be measured are rejected", () => {
   const [a] = imagePair([1, 12, 10, 1], 0), [other] = imagePair([1, 10, 12, 1], 0);
   const refused = (measure: () => unknown, name: string, message: RegExp) =>
     assert.throws(measure, { name, message });

@@ -59,7 +59,7 @@ async function assertPlain(device: Device, real: Features, generated: Features, 
 
 const devices = await openTestDevices();
 
-testOnEach(devices, "the four numbers are those of loops over all pairs", async (device) => {
+testOnEach(devices, "the four metrics agree with loops over all pairs", async (device) => {
   const set = (count: number, dimensions: number, purpose: string, shift: number): Features => ({
     values: draw([count, dimensions], purpose).map((value) => value + shift),
     count,
@@ -71,7 +71,7 @@ testOnEach(devices, "the four numbers are those of loops over all pairs", async 
   }
 });
 
-testOnEach(devices, "sets of several blocks are those of loops too", async (device) => {
+testOnEach(devices, "sets of several blocks agree with loops too", async (device) => {
   const set = (count: number, purpose: string): Features => ({
     values: draw([count, 3], purpose),
     count,
@@ -79,7 +79,7 @@ testOnEach(devices, "sets of several blocks are those of loops too", async (devi
   await assertPlain(device, set(1100, "many real"), set(1030, "many generated"), 3);
 });
 
-testOnEach(devices, "the bounds hold every exact distance, and are narrow", async (device) => {
+testOnEach(devices, "the bounds contain every exact distance, and are narrow", async (device) => {
   const set = (purpose: string, count: number): Features => ({
     values: draw([count, 200], purpose, -1, 3),
     count,

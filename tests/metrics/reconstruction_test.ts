@@ -7,7 +7,7 @@ import { assertClose, EQUATIONS } from "../tolerances.ts";
 
 const devices = await openTestDevices();
 
-testOnEach(devices, "each image has its own mean squared error", async (device) => {
+testOnEach(devices, "the mean squared error is computed per image", async (device) => {
   const shape = [3, 5, 4, 2], size = 40;
   const originals = draw(shape, "originals"), rebuilt = draw(shape, "rebuilt");
   const errors = imageErrors(device.tensor(originals, shape), device.tensor(rebuilt, shape));
@@ -24,7 +24,7 @@ testOnEach(devices, "each image has its own mean squared error", async (device) 
   assert.deepEqual([...await same.floats()], [0, 0, 0]);
 });
 
-testOnEach(devices, "images of other shapes are refused", (device) => {
+testOnEach(devices, "images of different shapes are rejected", (device) => {
   const images = device.tensor(draw([2, 4, 4, 1], "images"), [2, 4, 4, 1]);
   const other = device.tensor(draw([1, 4, 4, 1], "other"), [1, 4, 4, 1]);
   assert.throws(() => imageErrors(images, other), {

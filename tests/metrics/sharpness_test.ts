@@ -25,7 +25,7 @@ async function sharpness(originals: Images, reconstructions: Images): Promise<nu
   return await metric.result();
 }
 
-Deno.test("only what is at a quarter of a cycle a pixel and above is high", () => {
+Deno.test("high frequencies are those from a quarter of a cycle per pixel", () => {
   // 12 values: the k-th cosine has k/24 cycles a pixel; of 20, l/40. The energy of each is a quarter of the pixels, a half
   // where one of the two is constant.
   const energy = (k: number, l: number) => imageHighEnergy(cosines(12, 20, [[k, l]]))[0];
@@ -35,7 +35,7 @@ Deno.test("only what is at a quarter of a cycle a pixel and above is high", () =
   near(imageHighEnergy(cosines(12, 20, [[5, 0], [6, 0], [11, 19]]))[0], 180);
 });
 
-Deno.test("the ratio is of all images together, and has nothing to do with where the detail is", async () => {
+Deno.test("the ratio is taken over all images together and does not depend on the position of details", async () => {
   const [fine] = [cosines(8, 8, [[7, 7]])], coarse = cosines(8, 8, [[1, 1]]);
   const scaled = (by: number) => ({ ...fine, values: fine.values.map((value) => by * value) });
   near(await sharpness(fine, scaled(0.5)), 0.25);
@@ -48,7 +48,7 @@ Deno.test("the ratio is of all images together, and has nothing to do with where
   near(await metric.result(), 0.1);
 });
 
-Deno.test("a blurred image is less sharp than its original, a noisy one sharper", async () => {
+Deno.test("a blurred image is less sharp than its original, and a noisy one is sharper", async () => {
   const [image, noisy] = imagePair([2, 16, 16, 3], 3);
   const line = 16 * 3;
   const blurred = image.values.map((value, at) =>
@@ -63,7 +63,7 @@ Deno.test("a blurred image is less sharp than its original, a noisy one sharper"
   assert.ok(await sharpness(image, { ...image, values: more }) > 1.5);
 });
 
-Deno.test("flat images, none, and other shapes", async () => {
+Deno.test("flat images, no images, and mismatched shapes", async () => {
   const flat = cosines(8, 8, [[0, 0]]), zero = { ...flat, values: new Float32Array(64) };
   assert.equal(await sharpness(zero, zero), 1);
   assert.equal(await sharpness(zero, cosines(8, 8, [[7, 7]])), Infinity);

@@ -10,7 +10,7 @@ const gaussian = {
   covariance: Float64Array.of(1, 0.5, 0, 0.5, 2, 0, 0, 0, 3),
 };
 
-Deno.test("statistics that are written are read again, bit for bit, and headers are aligned", () => {
+Deno.test("statistics survive a round trip bit for bit, and headers are aligned", () => {
   const bytes = encodeStatistics(gaussian);
   assert.deepEqual(decodeStatistics(bytes, "it"), gaussian);
   const mean = new ZipArchive(bytes, "it").read("mu.npy", 1000);
@@ -29,7 +29,7 @@ Deno.test("statistics that are written are read again, bit for bit, and headers 
   );
 });
 
-Deno.test("deflated archives are read, as np.savez_compressed writes them", () => {
+Deno.test("compressed archives by np.savez_compressed are read", () => {
   // The same archive with its first entry deflated: both headers get the method and the packed size.
   const contents = new Uint8Array(5000).fill(7);
   const stored = encodeZip(new Map([["a", contents]]));
@@ -48,7 +48,7 @@ Deno.test("deflated archives are read, as np.savez_compressed writes them", () =
   assert.throws(() => new ZipArchive(bytes, "it").read("a", 5000), /must unpack to 400 bytes/);
 });
 
-Deno.test("files of another form are refused, and every damaged byte is noticed or harmless", () => {
+Deno.test("files of another form are rejected, and every damaged byte is detected or harmless", () => {
   assert.throws(() => decodeStatistics(new Uint8Array(9), "it"), {
     name: "RangeError",
     message: /^Cannot read it: it must be a ZIP archive, got /,

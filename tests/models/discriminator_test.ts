@@ -20,7 +20,7 @@ const NETWORK = 1e-4;
 
 testOnEach(
   devices,
-  "logits, gradients and running statistics are PyTorch's, in training and after",
+  "logits, gradients and running statistics agree with PyTorch, in training and in evaluation",
   async (device) => {
     const { tensors } = await readSafetensors(fixture("discriminator.safetensors"));
     const take = (name: string) => {
@@ -53,7 +53,7 @@ testOnEach(
   },
 );
 
-Deno.test("its initial weights are normal, its norms' scales around 1, and its logits 30×30 at 256", async () => {
+Deno.test("initial weights are normal, norm scales are around 1, and 256×256 images give 30×30 logits", async () => {
   using _scope = reference.scope();
   const discriminator = new Discriminator(reference, { channels: 3, key });
   const deviation = (values: Float32Array, centre: number) =>

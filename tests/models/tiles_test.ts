@@ -21,7 +21,7 @@ const ON_HOST = devices.filter(({ name }) => name !== "webgpu");
 const CASES = [[3, 8, 2], [8, 8, 4], [9, 8, 4], [13, 8, 4], [64, 8, 2], [50, 16, 0], [37, 10, 5]];
 
 for (const [side, tile, overlap] of CASES) {
-  Deno.test(`tiles of ${tile} that share ${overlap} cover a side of ${side}, and blend to 1`, () => {
+  Deno.test(`tiles of ${tile} with an overlap of ${overlap} cover a side of ${side}, and their weights sum to 1`, () => {
     const spans = tileSpans(side, { tile, overlap });
     const length = Math.min(side, tile);
     const total = new Float64Array(side);
@@ -63,7 +63,7 @@ function vqvae(device: Device, channels: number): FirstStage {
 
 testOnEach(
   devices,
-  "where a network sees no further than a quarter of the overlap, tiles give the whole",
+  "if the receptive field is within a quarter of the overlap, tiles give the same result as the whole image",
   async (device) => {
     const shape = [148, 140, 3], tiling = { tile: 128, overlap: 64 };
     const values = draw(shape, "a large image", -30, 30); // So that features differ before training.
@@ -82,7 +82,7 @@ testOnEach(
 
 testOnEach(
   ON_HOST,
-  "with less overlap the inside of each tile is that of the whole",
+  "with less overlap the interior of each tile equals that of the whole image",
   async (device) => {
     const shape = [160, 40, 1], tiling = { tile: 80, overlap: 16 };
     const values = draw(shape, "a long image");
@@ -108,7 +108,7 @@ testOnEach(
   },
 );
 
-testOnEach(ON_HOST, "a larger image takes no more of the device's memory", async (device) => {
+testOnEach(ON_HOST, "a larger image takes no more device memory", async (device) => {
   using model = vqvae(device, 1);
   const tiled = new TiledFirstStage(model, device, { tile: 32, overlap: 8 });
   const peak = async (side: number) => {
@@ -123,7 +123,7 @@ testOnEach(ON_HOST, "a larger image takes no more of the device's memory", async
 
 testOnEach(
   ON_HOST,
-  "a network that norms over space takes a tile for an image of its own",
+  "a network with spatial norms treats each tile as a separate image",
   async (device) => {
     const key = randomKey(4, "vqgan");
     const quantizer = new VanillaQuantizer(device, { codebookSize: 16, codebookDim: 4, key });
@@ -148,7 +148,7 @@ testOnEach(
   },
 );
 
-Deno.test("tiles and images that do not fit are refused", async () => {
+Deno.test("invalid tiles and images are rejected", async () => {
   const [device] = devices;
   using model = vqvae(device, 3);
   for (const [tile, overlap] of [[30, 8], [32, 6], [32, 20], [0, 0], [32, -4]]) {

@@ -44,7 +44,7 @@ function makeModel(device: Device, options: Partial<VQGANOptions> = {}, K = 12):
 for (const norm of ["group", "spatial"] as const) {
   testOnEach(
     devices,
-    `encoder and decoder with ${norm} norms give PyTorch's values and gradients`,
+    `encoder and decoder with ${norm} norms agree with PyTorch in values and gradients`,
     async (device) => {
       const { tensors } = await readSafetensors(fixture(`networks-${norm}.safetensors`));
       const take = (name: string) => {
@@ -79,30 +79,34 @@ for (const norm of ["group", "spatial"] as const) {
   );
 }
 
-testOnEach(devices, "every parameter learns, through spatial norms and dropout", async (device) => {
-  const model = makeModel(device, { norm: "spatial", dropout: 0.2 });
-  const images = device.tensor(draw([2, 8, 12, 3], "images"), [2, 8, 12, 3]);
-  const training = { training: true, key };
-  const { reconstruction, quantized, features } = model.forward(images, training);
-  assert.deepEqual(features.shape, [2, 4, 6, 4]);
-  assert.deepEqual(reconstruction.shape, images.shape);
-  const loss = Object.values(quantized.losses).reduce(
-    add,
-    meanSquaredError(reconstruction, images),
-  );
-  const named = [...model.namedParameters()];
-  const gradients = backward(loss, named.map(([, tensor]) => tensor));
-  for (const [index, [name]] of named.entries()) {
-    const values = await gradients[index].floats();
-    if (KEY_BIAS.test(name)) continue;
-    assert.ok(values.every(Number.isFinite) && values.some((value) => value !== 0), name);
-  }
-});
+testOnEach(
+  devices,
+  "every parameter gets gradients through spatial norms and dropout",
+  async (device) => {
+    const model = makeModel(device, { norm: "spatial", dropout: 0.2 });
+    const images = device.tensor(draw([2, 8, 12, 3], "images"), [2, 8, 12, 3]);
+    const training = { training: true, key };
+    const { reconstruction, quantized, features } = model.forward(images, training);
+    assert.deepEqual(features.shape, [2, 4, 6, 4]);
+    assert.deepEqual(reconstruction.shape, images.shape);
+    const loss = Object.values(quantized.losses).reduce(
+      add,
+      meanSquaredError(reconstruction, images),
+    );
+    const named = [...model.namedParameters()];
+    const gradients = backward(loss, named.map(([, tensor]) => tensor));
+    for (const [index, [name]] of named.entries()) {
+      const values = await gradients[index].floats();
+      if (KEY_BIAS.test(name)) continue;
+      assert.ok(values.every(Number.isFinite) && values.some((value) => value !== 0), name);
+    }
+  },
+);
 
 for (const norm of ["group", "spatial"] as const) {
   testOnEach(
     devices,
-    `recomputation with ${norm} norms keeps less, and gives the same gradients to the bit`,
+    `recomputation with ${norm} norms takes less memory and gives the same gradients bit for bit`,
     async (device) => {
       const images = device.tensor(draw([2, 8, 12, 3], "images"), [2, 8, 12, 3]);
       const gradientsOf = async (recompute: boolean) => {
@@ -155,7 +159,7 @@ function countOf(
   return total;
 }
 
-Deno.test("the networks have as many parameters as their layers, and names of fields", () => {
+Deno.test("the networks have the expected number of parameters, named by fields", () => {
   using _scope = reference.scope();
   const model = makeModel(reference, {
     chMult: [1, 2, 3],
@@ -183,7 +187,7 @@ Deno.test("the networks have as many parameters as their layers, and names of fi
   assert.equal(model.lastWeight, model.namedParameters().get("decoder.convOut.weight"));
 });
 
-Deno.test("the key decides the initial weights, each layer's its own", async () => {
+Deno.test("the key determines the initial weights, different for each layer", async () => {
   using _scope = reference.scope();
   const state = await makeModel(reference).stateDictionary();
   assert.deepEqual(await makeModel(reference).stateDictionary(), state);
@@ -193,7 +197,7 @@ Deno.test("the key decides the initial weights, each layer's its own", async () 
   assert.ok(new Set(starts).size > 0.9 * starts.length, `${starts}`);
 });
 
-Deno.test("settings that do not fit are refused with what would", () => {
+Deno.test("invalid settings are rejected with what is allowed", () => {
   using _scope = reference.scope();
   const refused = (options: Partial<VQGANOptions>, message: string) =>
     assert.throws(() => makeModel(reference, options), { name: "RangeError", message });
@@ -226,7 +230,7 @@ Deno.test("settings that do not fit are refused with what would", () => {
   });
 });
 
-Deno.test("the registry makes a VQGAN around any quantiser", () => {
+Deno.test("the registry creates a VQGAN with any quantiser", () => {
   using _scope = reference.scope();
   const quantizer = new VanillaQuantizer(reference, { codebookSize: 8, codebookDim: 3, key });
   const { channels, key: _key, ...settings } = SMALL;

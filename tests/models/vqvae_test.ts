@@ -35,7 +35,7 @@ function makeModel(
 for (const [side, channels] of [[28, 1], [32, 3]] as const) {
   testOnEach(
     devices,
-    `${side}×${side}×${channels}: a grid of a quarter of the side, and back`,
+    `${side}×${side}×${channels}: the code grid has a quarter of the side, and decoding restores the shape`,
     async (device) => {
       const model = makeModel(device, { channels, ...SMALL });
       const shape = [2, side, side, channels];
@@ -76,7 +76,7 @@ function parameterCount(
   return encoder + K * D + decoder;
 }
 
-Deno.test("the model has as many parameters as its authors' layers", () => {
+Deno.test("the model has as many parameters as the authors' layers", () => {
   using _scope = reference.scope();
   const count = (model: VQVAE) => model.parameters().reduce((sum, { size }) => sum + size, 0);
   const small = { channels: 1, hidden: 8, residualHidden: 4, residualLayers: 3, key };
@@ -88,7 +88,7 @@ Deno.test("the model has as many parameters as its authors' layers", () => {
 
 const convolution = (name: string): string[] => [`${name}.weight`, `${name}.bias`];
 
-Deno.test("the names of the state are those that checkpoints hold", async () => {
+Deno.test("the names of the state match those in checkpoints", async () => {
   using _scope = reference.scope();
   const quantizer = new ClusteredQuantizer(reference, {
     codebookSize: 6,
@@ -119,7 +119,7 @@ Deno.test("the names of the state are those that checkpoints hold", async () => 
   assert.deepEqual([...(await model.stateDictionary()).keys()].sort(), state.toSorted());
 });
 
-testOnEach(devices, "every parameter learns", async (device) => {
+testOnEach(devices, "every parameter gets a gradient", async (device) => {
   const model = makeModel(device, { channels: 3, ...SMALL });
   const images = device.tensor(draw([2, 8, 12, 3], "images"), [2, 8, 12, 3]);
   const { reconstruction, quantized } = model.forward(images, context);
@@ -135,7 +135,7 @@ testOnEach(devices, "every parameter learns", async (device) => {
   }
 });
 
-Deno.test("the key decides the initial weights, each layer's its own", async () => {
+Deno.test("the key determines the initial weights, different for each layer", async () => {
   using _scope = reference.scope();
   const options = { channels: 1, ...SMALL };
   const state = await makeModel(reference, options).stateDictionary();
@@ -153,7 +153,7 @@ Deno.test("the key decides the initial weights, each layer's its own", async () 
   assert.ok(new Set(starts).size > 0.9 * starts.length, `${starts}`);
 });
 
-testOnEach(devices, "images that do not fit are refused before anything runs", (device) => {
+testOnEach(devices, "images of an invalid shape are rejected before anything runs", (device) => {
   const model = makeModel(device, { channels: 3, ...SMALL });
   for (
     const shape of [[1, 30, 28, 3], [1, 28, 30, 3], [1, 2, 28, 3], [1, 28, 28, 1], [28, 28, 3]]

@@ -16,7 +16,7 @@ const key = randomKey(1, "attention");
 
 testOnEach(
   devices,
-  "an attention layer has four projections, all of which learn",
+  "an attention layer has four projections, and all get gradients",
   async (device) => {
     const layer = new Attention(device, 6, { heads: 3, key });
     const names = ["query", "key", "value", "output"].flatMap((part) =>
@@ -34,7 +34,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "a causal layer's output does not change with what comes later",
+  "a causal layer's output does not depend on later tokens",
   async (device) => {
     const shape = [1, 5, 4], values = draw(shape, "x");
     const start = async (layer: Attention, visible?: ReturnType<typeof zeros>) => {
@@ -56,7 +56,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "an attention layer attends to a memory of another width", (device) => {
+testOnEach(devices, "an attention layer can attend to a memory of another width", (device) => {
   const layer = new Attention(device, 4, { heads: 2, key, memoryWidth: 3 });
   const memory = zeros(device, [2, 7, 3]);
   assert.deepEqual(layer.forward(zeros(device, [2, 5, 4]), undefined, { memory }).shape, [2, 5, 4]);

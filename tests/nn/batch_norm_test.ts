@@ -19,7 +19,7 @@ testOnEach(devices, "a batch norm's running statistics are its state", async (de
   assert.deepEqual(await other.forward(x).floats(), await layer.forward(x).floats());
 });
 
-testOnEach(devices, "a batch norm changes its statistics in training alone", async (device) => {
+testOnEach(devices, "a batch norm updates its statistics in training only", async (device) => {
   const layer = new BatchNorm(device, 2, { momentum: 0.5 });
   const x = device.tensor([1, 2, 3, 6], [2, 2]);
   layer.forward(x);
@@ -30,7 +30,7 @@ testOnEach(devices, "a batch norm changes its statistics in training alone", asy
   assert.deepEqual([...await layer.runningVariance.floats()], [1.5, 4.5]);
 });
 
-testOnEach(devices, "a batch norm refuses what it cannot normalise", (device) => {
+testOnEach(devices, "a batch norm rejects inputs that it cannot normalise", (device) => {
   const layer = new BatchNorm(device, 2);
   assert.throws(() => layer.forward(zeros(device, [2, 3])), {
     name: "TypeError",

@@ -13,20 +13,24 @@ const devices = await openTestDevices();
 const [reference] = devices;
 const context = (step: number) => ({ training: true, key: randomKey(1, "dropout", step) });
 
-testOnEach(devices, "dropout drops its share and keeps the mean, by its key", async (device) => {
-  const layer = new Dropout(0.25), x = parameter(ones(device, [100, 100]));
-  const y = layer.forward(x, context(1));
-  const values = await y.floats(), kept = Math.fround(1 / 0.75);
-  assert.ok(values.every((value) => value === 0 || Math.abs(value - kept) < 1e-6));
-  const share = values.filter((value) => value === 0).length / values.length;
-  assert.ok(Math.abs(share - 0.25) < 0.02, `${share} dropped`); // 4.6 standard deviations
-  const [gradient] = backward(sum(y), [x]);
-  assert.deepEqual(await gradient.floats(), values, "gradients pass where values did");
-  assert.deepEqual(await layer.forward(x, context(1)).floats(), values, "the same key");
-  assert.notDeepEqual(await layer.forward(x, context(2)).floats(), values, "another key");
-  const elsewhere = await layer.forward(ones(reference, [100, 100]), context(1)).floats();
-  assert.deepEqual(values.map(Math.sign), elsewhere.map(Math.sign), "the same on every device");
-});
+testOnEach(
+  devices,
+  "dropout zeroes its share of the elements, keeps the mean, and depends on its key",
+  async (device) => {
+    const layer = new Dropout(0.25), x = parameter(ones(device, [100, 100]));
+    const y = layer.forward(x, context(1));
+    const values = await y.floats(), kept = Math.fround(1 / 0.75);
+    assert.ok(values.every((value) => value === 0 || Math.abs(value - kept) < 1e-6));
+    const share = values.filter((value) => value === 0).length / values.length;
+    assert.ok(Math.abs(share - 0.25) < 0.02, `${share} dropped`); // 4.6 standard deviations
+    const [gradient] = backward(sum(y), [x]);
+    assert.deepEqual(await gradient.floats(), values, "gradients pass where values did");
+    assert.deepEqual(await layer.forward(x, context(1)).floats(), values, "the same key");
+    assert.notDeepEqual(await layer.forward(x, context(2)).floats(), values, "another key");
+    const elsewhere = await layer.forward(ones(reference, [100, 100]), context(1)).floats();
+    assert.deepEqual(values.map(Math.sign), elsewhere.map(Math.sign), "the same on every device");
+  },
+);
 
 testOnEach(devices, "dropout does nothing in evaluation", async (device) => {
   const x = ones(device, [50]);
@@ -36,7 +40,7 @@ testOnEach(devices, "dropout does nothing in evaluation", async (device) => {
   assert.deepEqual(await new Dropout(0).forward(x, context(1)).floats(), await x.floats());
 });
 
-testOnEach(devices, "each layer of a sequence drops elements of its own", async (device) => {
+testOnEach(devices, "each dropout layer in a sequence drops different elements", async (device) => {
   const x = ones(device, [1000]);
   const once = await new Sequential([new Dropout(0.5)]).forward(x, context(1)).floats();
   const twice = await new Sequential([new Dropout(0.5), new Dropout(0.5)]).forward(x, context(1))

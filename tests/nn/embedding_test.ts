@@ -12,7 +12,7 @@ const devices = await openTestDevices();
 
 testOnEach(
   devices,
-  "an embedding gives rows, and each row's gradient is its uses",
+  "an embedding looks up rows, and a row's gradient sums over its uses",
   async (device) => {
     const layer = new Embedding(device, 4, 2, { key: randomKey(1, "embedding") });
     const indices = device.tensor(Int32Array.of(3, 0, 3, 1), [2, 2]);
@@ -26,7 +26,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "an embedding begins as normal numbers", async (device) => {
+testOnEach(devices, "an embedding is initialised with normal numbers", async (device) => {
   for (const deviation of [1, 0.02]) {
     const layer = new Embedding(device, 500, 20, { key: randomKey(2, "embedding"), deviation });
     const values = await layer.weight.floats();
@@ -35,7 +35,7 @@ testOnEach(devices, "an embedding begins as normal numbers", async (device) => {
   }
 });
 
-testOnEach(devices, "time embeddings are those of the diffusion paper's code", async (device) => {
+testOnEach(devices, "time embeddings match the diffusion paper's code", async (device) => {
   // h = 3 frequencies: 1, 1/100 and 1/10000
   const expected = [0, 250.5].flatMap((time) => [
     ...[1, 100, 10_000].map((length) => Math.sin(time / length)),

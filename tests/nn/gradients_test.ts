@@ -7,7 +7,7 @@ import { assertClose, EQUATIONS } from "../tolerances.ts";
 
 const devices = await openTestDevices();
 
-testOnEach(devices, "gradients are scaled down to the limit, all alike", async (device) => {
+testOnEach(devices, "gradients are scaled down to the limit by one factor", async (device) => {
   const a = draw([3, 5], "a"), b = draw([7], "b"), c = draw([], "c");
   const gradients = [
     device.tensor(a, [3, 5]),
@@ -31,15 +31,19 @@ testOnEach(devices, "gradients are scaled down to the limit, all alike", async (
   }
 });
 
-testOnEach(devices, "gradients within the limit stay as they are, zeros too", async (device) => {
-  const values = draw([9], "small");
-  const [same] = clipGradients([device.tensor(values, [9])], 100);
-  assert.deepEqual(await same.floats(), values);
-  const [zero] = clipGradients([device.tensor([0, 0], [2])], 1);
-  assert.deepEqual([...await zero.floats()], [0, 0]);
-});
+testOnEach(
+  devices,
+  "gradients within the limit, and zero gradients, stay unchanged",
+  async (device) => {
+    const values = draw([9], "small");
+    const [same] = clipGradients([device.tensor(values, [9])], 100);
+    assert.deepEqual(await same.floats(), values);
+    const [zero] = clipGradients([device.tensor([0, 0], [2])], 1);
+    assert.deepEqual([...await zero.floats()], [0, 0]);
+  },
+);
 
-testOnEach(devices, "a limit that is not positive is refused", (device) => {
+testOnEach(devices, "a limit that is not positive is rejected", (device) => {
   const gradient = device.tensor([1], [1]);
   for (const limit of [0, -1, NaN]) {
     assert.throws(() => clipGradients([gradient], limit), {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomKey } from "../../core/random.ts";
 import { partKey } from "../../nn/initializers.ts";
 
-Deno.test("the parts of a key, and their parts, have streams of their own", () => {
+Deno.test("the parts of a key, and their parts, have independent streams", () => {
   const key = randomKey(3, "model", 5);
   const streams = new Set([key.stream]);
   let count = 1;

@@ -37,7 +37,7 @@ testOnEach(devices, "a linear layer is x·W + b over the last axis", async (devi
   assertClose(await byBias.floats(), Array(5).fill(8), EQUATIONS, "gradient of the bias");
 });
 
-testOnEach(devices, "a linear layer starts within ±1/√inputs", async (device) => {
+testOnEach(devices, "a linear layer is initialised within ±1/√inputs", async (device) => {
   const layer = new Linear(device, 16, 500, { key });
   const state = await layer.stateDictionary();
   assert.deepEqual([...state.keys()], ["weight", "bias"]);

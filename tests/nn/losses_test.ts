@@ -69,7 +69,7 @@ testOnEach(devices, "cross-entropy of large logits is finite", async (device) =>
   assertClose(await loss.floats(), [5e3], EQUATIONS, "loss");
 });
 
-testOnEach(devices, "cross-entropy refuses shapes that do not agree", (device) => {
+testOnEach(devices, "cross-entropy rejects mismatched shapes", (device) => {
   const refused = (logits: Shape, targets: Shape) => {
     const run = () => crossEntropy(zeros(device, logits), zeros(device, targets, "int32"));
     assert.throws(run, {
@@ -110,7 +110,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "negative targets are ignored, and the mean is over the others",
+  "negative targets are ignored, and the mean is taken over the others",
   async (device) => {
     const logits = draw([4, 3], "ignored", -2, 2);
     const x = leaf(device, logits, [4, 3]);
@@ -135,7 +135,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "the cross-entropy and its gradient hold one array of the logits' size",
+  "cross-entropy and its gradient need only one array of the logits' size",
   async (device) => {
     const [rows, classes] = [64, 1024], bytes = rows * classes * 4;
     const x = leaf(device, draw([rows, classes], "large"), [rows, classes]);
@@ -154,7 +154,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "cross-entropy refuses targets that are no class, and a wrong smoothing",
+  "cross-entropy rejects targets that are not classes, and an invalid smoothing",
   async (device) => {
     const logits = zeros(device, [2, 3]), targets = device.tensor(Int32Array.of(0, 3), [2]);
     assert.throws(() => crossEntropy(logits, targets), {

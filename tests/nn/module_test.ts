@@ -66,25 +66,29 @@ testOnEach(devices, "state is named by the path of its fields", async (device) =
   assert.deepEqual(module.parameters(), [...module.namedParameters().values()]);
 });
 
-testOnEach(devices, "what is shared is there once, even in a circle", async (device) => {
-  class Shared extends Module {
-    readonly left: Linear;
-    readonly right: Linear;
-    readonly self: Shared;
-    constructor() {
-      super();
-      this.left = this.right = new Linear(device, 2, 1, { key: key("shared") });
-      this.self = this;
+testOnEach(
+  devices,
+  "shared parameters are listed once, even with circular references",
+  async (device) => {
+    class Shared extends Module {
+      readonly left: Linear;
+      readonly right: Linear;
+      readonly self: Shared;
+      constructor() {
+        super();
+        this.left = this.right = new Linear(device, 2, 1, { key: key("shared") });
+        this.self = this;
+      }
     }
-  }
-  const module = new Shared();
-  assert.deepEqual([...module.namedParameters().keys()], ["left.weight", "left.bias"]);
-  const other = new Shared();
-  other.loadStateDictionary(await module.stateDictionary());
-  assert.deepEqual(await other.right.weight.floats(), await module.right.weight.floats());
-});
+    const module = new Shared();
+    assert.deepEqual([...module.namedParameters().keys()], ["left.weight", "left.bias"]);
+    const other = new Shared();
+    other.loadStateDictionary(await module.stateDictionary());
+    assert.deepEqual(await other.right.weight.floats(), await module.right.weight.floats());
+  },
+);
 
-testOnEach(devices, "a state that was saved is loaded into another module", async (device) => {
+testOnEach(devices, "a saved state can be loaded into another module", async (device) => {
   const saved = new Everything(device), other = new Everything(device, "b");
   saved.running.write(Float32Array.of(0.5, NaN));
   saved.chosen.write(Int32Array.of(-7));
@@ -99,7 +103,7 @@ testOnEach(devices, "a state that was saved is loaded into another module", asyn
   assert.deepEqual(state.get("steps"), { shape: [], values: Int32Array.of(41) });
 });
 
-testOnEach(devices, "a state that does not fit changes nothing", async (device) => {
+testOnEach(devices, "loading a state that does not match changes nothing", async (device) => {
   const module = new Everything(device);
   const before = await module.stateDictionary();
   const good = await new Everything(device, "b").stateDictionary();
@@ -147,7 +151,7 @@ testOnEach(devices, "a state that does not fit changes nothing", async (device) 
   }
 });
 
-testOnEach(devices, "a state that was read is a snapshot", async (device) => {
+testOnEach(devices, "a state dictionary is a snapshot", async (device) => {
   const layer = new Linear(device, 2, 1, { key: key("snapshot") });
   const before = await layer.stateDictionary();
   const reading = layer.stateDictionary();
@@ -155,7 +159,7 @@ testOnEach(devices, "a state that was read is a snapshot", async (device) => {
   assert.deepEqual(await reading, before);
 });
 
-testOnEach(devices, "disposing of a module gives its state back", (device) => {
+testOnEach(devices, "disposing of a module frees its state", (device) => {
   using _scope = device.scope();
   const before = device.liveBytes;
   {
@@ -166,7 +170,7 @@ testOnEach(devices, "disposing of a module gives its state back", (device) => {
   assert.equal(device.liveBytes, before);
 });
 
-testOnEach(devices, "a frozen module records nothing by its weights", async (device) => {
+testOnEach(devices, "a frozen module records no operations for its weights", async (device) => {
   const layer = new Linear(device, 3, 2, { key: key("frozen") });
   const x = device.tensor([1, 2, 3], [1, 3]), input = parameter(x.view());
   const [expected] = backward(sum(layer.forward(input)), [input]);

@@ -13,26 +13,30 @@ import { assertClose, EQUATIONS } from "../tolerances.ts";
 
 const devices = await openTestDevices();
 
-testOnEach(devices, "normalisation layers scale and shift what was normalised", async (device) => {
-  const shape = [2, 3, 5, 6], scale = draw([6], "scale"), shift = draw([6], "shift");
-  const x = device.tensor(draw(shape, "x"), shape);
-  const cases = [
-    { layer: new LayerNorm(device, 6, 1e-3), normalized: layerNormalize(x, 1e-3) },
-    { layer: new GroupNorm(device, 3, 6), normalized: groupNormalize(x, 3) },
-  ];
-  for (const { layer, normalized } of cases) {
-    assert.deepEqual([...layer.namedParameters().keys()], ["weight", "bias"]);
-    assert.deepEqual(await layer.forward(x).floats(), await normalized.floats(), "at the start");
-    layer.weight.write(scale);
-    layer.bias.write(shift);
-    const y = layer.forward(x);
-    assert.deepEqual(y.shape, shape);
-    const expected = (await normalized.floats()).map((value, i) =>
-      value * scale[i % 6] + shift[i % 6]
-    );
-    assertClose(await y.floats(), expected, EQUATIONS, "scaled and shifted");
-  }
-});
+testOnEach(
+  devices,
+  "normalisation layers scale and shift the normalised values",
+  async (device) => {
+    const shape = [2, 3, 5, 6], scale = draw([6], "scale"), shift = draw([6], "shift");
+    const x = device.tensor(draw(shape, "x"), shape);
+    const cases = [
+      { layer: new LayerNorm(device, 6, 1e-3), normalized: layerNormalize(x, 1e-3) },
+      { layer: new GroupNorm(device, 3, 6), normalized: groupNormalize(x, 3) },
+    ];
+    for (const { layer, normalized } of cases) {
+      assert.deepEqual([...layer.namedParameters().keys()], ["weight", "bias"]);
+      assert.deepEqual(await layer.forward(x).floats(), await normalized.floats(), "at the start");
+      layer.weight.write(scale);
+      layer.bias.write(shift);
+      const y = layer.forward(x);
+      assert.deepEqual(y.shape, shape);
+      const expected = (await normalized.floats()).map((value, i) =>
+        value * scale[i % 6] + shift[i % 6]
+      );
+      assertClose(await y.floats(), expected, EQUATIONS, "scaled and shifted");
+    }
+  },
+);
 
 testOnEach(devices, "normalisation layers check their channels", (device) => {
   const refused = {

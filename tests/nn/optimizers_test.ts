@@ -127,36 +127,40 @@ for (const { about, make, options, full } of CASES) {
   });
 }
 
-testOnEach(devices, "an optimiser that was saved goes on as it would have", async (device) => {
-  const straight = makeParameters(device), resumed = makeParameters(device);
-  const optimizer = new AdamW(straight);
-  takeSteps(optimizer, device, 0, 3);
-  const state = await optimizer.stateDictionary();
-  assert.deepEqual([...state.keys()].sort(), [
-    "firstMoments.bias",
-    "firstMoments.weight",
-    "secondMoments.bias",
-    "secondMoments.weight",
-    "steps",
-  ]);
-  for (const [name, tensor] of straight) resumed.get(name)?.write(await tensor.floats());
-  const other = new AdamW(resumed);
-  other.loadStateDictionary(state);
-  takeSteps(optimizer, device, 3, 3);
-  takeSteps(other, device, 3, 3);
-  assert.deepEqual(await other.stateDictionary(), await optimizer.stateDictionary());
-  for (const name of NAMES) {
-    assert.deepEqual(await resumed.get(name)?.floats(), await straight.get(name)?.floats());
-  }
-});
+testOnEach(
+  devices,
+  "a restored optimiser continues as if it had not been interrupted",
+  async (device) => {
+    const straight = makeParameters(device), resumed = makeParameters(device);
+    const optimizer = new AdamW(straight);
+    takeSteps(optimizer, device, 0, 3);
+    const state = await optimizer.stateDictionary();
+    assert.deepEqual([...state.keys()].sort(), [
+      "firstMoments.bias",
+      "firstMoments.weight",
+      "secondMoments.bias",
+      "secondMoments.weight",
+      "steps",
+    ]);
+    for (const [name, tensor] of straight) resumed.get(name)?.write(await tensor.floats());
+    const other = new AdamW(resumed);
+    other.loadStateDictionary(state);
+    takeSteps(optimizer, device, 3, 3);
+    takeSteps(other, device, 3, 3);
+    assert.deepEqual(await other.stateDictionary(), await optimizer.stateDictionary());
+    for (const name of NAMES) {
+      assert.deepEqual(await resumed.get(name)?.floats(), await straight.get(name)?.floats());
+    }
+  },
+);
 
-testOnEach(devices, "an optimiser's state does not hold the parameters themselves", (device) => {
+testOnEach(devices, "an optimiser's state does not contain the parameters", (device) => {
   const optimizer = new Adam(makeParameters(device), { weightDecay: 0.1 });
   assert.deepEqual(optimizer.parameters(), []);
   assert.equal(optimizer.namedBuffers().size, 4);
 });
 
-testOnEach(devices, "a step leaves nothing behind and does not touch the tape", (device) => {
+testOnEach(devices, "a step leaves no memory behind and does not affect the tape", (device) => {
   const parameters = makeParameters(device);
   const optimizer = new Adam(parameters, { weightDecay: 0.1 });
   takeSteps(optimizer, device, 0, 1);

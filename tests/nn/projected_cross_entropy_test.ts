@@ -24,7 +24,7 @@ function operands(device: Device, rows: number, width: number, classes: number) 
   };
 }
 
-testOnEach(devices, "pieces give the losses and gradients of the whole", async (device) => {
+testOnEach(devices, "computing in pieces gives the same losses and gradients", async (device) => {
   const { features, weight, targets, weights } = operands(device, 10, 6, 9);
   const options = { smoothing: 0.1 };
   const whole = crossEntropyOfRows(matmul(features, weight), targets, options);
@@ -41,7 +41,7 @@ testOnEach(devices, "pieces give the losses and gradients of the whole", async (
   }
 });
 
-testOnEach(devices, "in pieces the logits are never all alive", async (device) => {
+testOnEach(devices, "computing in pieces never holds all logits in memory", async (device) => {
   const { features, weight, targets } = operands(device, 64, 4, 1000);
   const logits = 64 * 1000 * 4;
   const peakOf = async (heldLogits: number) => {

@@ -64,14 +64,14 @@ function operandsOf<N extends string>(
 }
 
 for (const name of ["attention", "causal"]) {
-  testOnEach(devices, `attention gives PyTorch's numbers: ${name}`, async (device) => {
+  testOnEach(devices, `attention agrees with PyTorch: ${name}`, async (device) => {
     const operands = operandsOf(device, name, "q", "k", "v");
     const { q, k, v } = operands;
     await checkCase(name, operands, () => attention(q, k, v, { causal: name === "causal" }));
   });
 }
 
-testOnEach(devices, "the attention layer gives PyTorch's numbers", async (device) => {
+testOnEach(devices, "the attention layer agrees with PyTorch", async (device) => {
   const layer = new Attention(device, 12, { heads: 3, key });
   for (const [name, value] of layer.namedParameters()) {
     assign(value, load(device, `multihead.${name}`));
@@ -81,7 +81,7 @@ testOnEach(devices, "the attention layer gives PyTorch's numbers", async (device
   await checkCase("multihead", operands, () => layer.forward(x, undefined, { memory }));
 });
 
-testOnEach(devices, "batch normalisation gives PyTorch's numbers", async (device) => {
+testOnEach(devices, "batch normalisation agrees with PyTorch", async (device) => {
   const layer = new BatchNorm(device, 5);
   assign(layer.weight, load(device, "batch.weight"));
   assign(layer.bias, load(device, "batch.bias"));
@@ -95,24 +95,24 @@ testOnEach(devices, "batch normalisation gives PyTorch's numbers", async (device
   await check(layer.forward(x), "batch.evaluated");
 });
 
-testOnEach(devices, "group normalisation with SiLU gives PyTorch's numbers", async (device) => {
+testOnEach(devices, "group normalisation with SiLU agrees with PyTorch", async (device) => {
   const operands = operandsOf(device, "group", "x", "gain", "shift");
   const { x, gain, shift } = operands;
   const options = { groups: 4, epsilon: 1e-6, silu: true };
   await checkCase("group", operands, () => groupNorm(x, gain, shift, options));
 });
 
-testOnEach(devices, "layer normalisation gives PyTorch's numbers", async (device) => {
+testOnEach(devices, "layer normalisation agrees with PyTorch", async (device) => {
   const operands = operandsOf(device, "layer", "x", "gain", "shift");
   await checkCase("layer", operands, () => layerNorm(operands.x, operands.gain, operands.shift));
 });
 
-testOnEach(devices, "gelu gives PyTorch's numbers", async (device) => {
+testOnEach(devices, "gelu agrees with PyTorch", async (device) => {
   const operands = operandsOf(device, "gelu", "x");
   await checkCase("gelu", operands, () => gelu(operands.x));
 });
 
-testOnEach(devices, "padding below and right gives PyTorch's numbers", async (device) => {
+testOnEach(devices, "padding below and right agrees with PyTorch", async (device) => {
   const operands = operandsOf(device, "downsample", "x", "w");
   const { x, w } = operands;
   await checkCase("downsample", operands, () => conv2d(x, w, { stride: 2, paddingAfter: 1 }));

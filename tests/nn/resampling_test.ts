@@ -15,7 +15,7 @@ const cases: { name: keyof typeof RESIZE; height: number; width: number }[] = JS
   metadata.get("cases")!,
 );
 
-testOnEach(devices, "what is made smaller and larger is PyTorch's", async (device) => {
+testOnEach(devices, "downsampling and upsampling agree with PyTorch", async (device) => {
   for (const [at, { name, height, width }] of cases.entries()) {
     const { shape, values } = tensors.get(`${at}.images`)!;
     const resized = RESIZE[name](device.tensor(values, shape), height, width);

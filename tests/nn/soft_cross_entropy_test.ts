@@ -49,7 +49,7 @@ function plain(temperature: number, weights: Float32Array) {
   return { losses, gradient };
 }
 
-testOnEach(devices, "losses and gradients follow the equation, in pieces too", async (device) => {
+testOnEach(devices, "losses and gradients follow the equation, also in pieces", async (device) => {
   const weights = draw([ROWS], "weights");
   const x = parameter(device.tensor(features, [ROWS, WIDTH]));
   const w = parameter(device.tensor(weight, [WIDTH, CLASSES]));

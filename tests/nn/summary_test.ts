@@ -9,7 +9,7 @@ import { createQuantizer } from "../../quantizers/registry.ts";
 const key = randomKey(1, "summary");
 using device = await openDevice("reference");
 
-Deno.test("every layer stands with its path, its class, its shapes and its parameters, and the total is theirs", () => {
+Deno.test("the summary lists each layer's path, class, shapes and parameters, and their total", () => {
   const settings = { type: "ema", codebookSize: 8, codebookDim: 4 } as const;
   const quantizer = createQuantizer(device, settings, key);
   using model = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });

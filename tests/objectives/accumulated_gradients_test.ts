@@ -63,7 +63,7 @@ async function takeStep(device: Device, type: string, parts: number) {
 
 for (const device of await openTestDevices()) {
   for (const type of QUANTIZER_TYPES) {
-    Deno.test(`${type}: 2 or 4 parts have the gradients of the whole (${device.name})`, async () => {
+    Deno.test(`${type}: 2 or 4 parts give the gradients of the whole batch (${device.name})`, async () => {
       const whole = await takeStep(device, type, 1);
       for (const parts of [2, 4]) {
         const { told, gradients } = await takeStep(device, type, parts);

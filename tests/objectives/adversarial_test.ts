@@ -117,7 +117,7 @@ async function numbers(scalars: Readonly<Record<string, Tensor>>): Promise<Recor
 for (const discLoss of ["hinge", "non-saturating"] as const) {
   testOnEach(
     devices,
-    `a ${discLoss} step has PyTorch's losses, adaptive weight and gradients of both players`,
+    `a ${discLoss} step agrees with PyTorch in losses, adaptive weight and gradients of both networks`,
     async (device) => {
       const { tensors } = await readSafetensors(fixture("adversarial.safetensors"));
       const { objective, model, discriminator } = makeObjective(device, {
@@ -171,28 +171,32 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "a generator's gradient of zero leaves the rest as it is", async (device) => {
-  const blind = makeObjective(device, {}, Recorder),
-    without = makeObjective(device, {
-      discWarmupSteps: 5,
-    }, Recorder);
-  // Where the last filters are 0, no image changes a logit.
-  for (const { discriminator } of [blind, without]) {
-    discriminator.last.weight.write(new Float32Array(discriminator.last.weight.size));
-  }
-  const images = imagesOn(device);
-  const scalars = await numbers(blind.objective.step({ images }, stepAt(0)));
-  assert.ok(scalars.adaptiveWeight > 0 && scalars.adaptiveWeight <= 0.8e4, "λ stays finite");
-  without.objective.step({ images }, stepAt(0));
-  const gradients = [blind, without].map(({ objective }) =>
-    (objective.optimizer as Recorder).gradients
-  );
-  for (const [name, gradient] of gradients[0]) {
-    assert.deepEqual(await gradient.floats(), await gradients[1].get(name)!.floats(), name);
-  }
-});
+testOnEach(
+  devices,
+  "a zero gradient of the generator term does not change the other gradients",
+  async (device) => {
+    const blind = makeObjective(device, {}, Recorder),
+      without = makeObjective(device, {
+        discWarmupSteps: 5,
+      }, Recorder);
+    // Where the last filters are 0, no image changes a logit.
+    for (const { discriminator } of [blind, without]) {
+      discriminator.last.weight.write(new Float32Array(discriminator.last.weight.size));
+    }
+    const images = imagesOn(device);
+    const scalars = await numbers(blind.objective.step({ images }, stepAt(0)));
+    assert.ok(scalars.adaptiveWeight > 0 && scalars.adaptiveWeight <= 0.8e4, "λ stays finite");
+    without.objective.step({ images }, stepAt(0));
+    const gradients = [blind, without].map(({ objective }) =>
+      (objective.optimizer as Recorder).gradients
+    );
+    for (const [name, gradient] of gradients[0]) {
+      assert.deepEqual(await gradient.floats(), await gradients[1].get(name)!.floats(), name);
+    }
+  },
+);
 
-Deno.test("the discriminator begins at discStart, and the generator's term grows after its warm-up", async () => {
+Deno.test("the discriminator starts at discStart, and the generator term grows after the warm-up", async () => {
   using _scope = reference.scope();
   const { objective, discriminator } = makeObjective(reference, {
     discStart: 2,
@@ -228,7 +232,7 @@ Deno.test("the discriminator begins at discStart, and the generator's term grows
   assert.deepEqual(state.get("optimizer.steps")?.values, Int32Array.of(5));
 });
 
-testOnEach(devices, "steps lower both losses, and leave nothing behind", async (device) => {
+testOnEach(devices, "steps lower both losses, and leave no memory behind", async (device) => {
   const { objective } = makeObjective(device);
   const images = imagesOn(device);
   const first = await numbers(objective.step({ images }, stepAt(0)));
@@ -243,7 +247,7 @@ testOnEach(devices, "steps lower both losses, and leave nothing behind", async (
   assert.ok(last.discriminatorLoss < first.discriminatorLoss);
 });
 
-Deno.test("LPIPS is the perceptual term: its weights stay, are no state, and are given back", async () => {
+Deno.test("LPIPS is the perceptual term: its weights do not train, are not state, and are freed", async () => {
   const before = reference.liveBytes;
   {
     using scope = reference.scope();
@@ -270,7 +274,7 @@ Deno.test("LPIPS is the perceptual term: its weights stay, are no state, and are
   assert.equal(reference.liveBytes, before);
 });
 
-testOnEach(devices, "recomputation changes no bit of both networks", async (device) => {
+testOnEach(devices, "recomputation changes no bit of either network", async (device) => {
   const images = imagesOn(device);
   const [plain, frugal] = await Promise.all([false, true].map(async (recompute) => {
     const { objective } = makeObjective(device, {}, Adam, recompute);
@@ -282,7 +286,7 @@ testOnEach(devices, "recomputation changes no bit of both networks", async (devi
 
 testOnEach(
   devices,
-  "an augmented discriminator sees other images in every step, and both networks learn",
+  "with augmentation the discriminator sees different images in every step, and both networks learn",
   async (device) => {
     const taken = async (discAugment: boolean, step: number) => {
       using objective = makeObjective(device, { discAugment }).objective;
@@ -303,7 +307,7 @@ testOnEach(
   },
 );
 
-Deno.test("an inspection shows both players, and warns of a weight that ruins reconstructions", async () => {
+Deno.test("an inspection shows both networks, and warns of a weight that ruins reconstructions", async () => {
   using _scope = reference.scope();
   const { objective } = makeObjective(reference);
   const means = await numbers(objective.step({ images: imagesOn(reference) }, stepAt(0)));
@@ -319,7 +323,7 @@ Deno.test("an inspection shows both players, and warns of a weight that ruins re
   assert.match(warning!, /the adaptive weight is 31\.0: .*discWarmupSteps .*generatorRampSteps/);
 });
 
-Deno.test("LPIPS without weights is refused, and none is chosen by name", async () => {
+Deno.test("LPIPS without weights is rejected, and no perceptual term must be requested explicitly", async () => {
   const flags = {
     device: "reference",
     objective: { type: "adversarial", discLayers: 1, discChannels: 4 },

@@ -65,7 +65,7 @@ async function logitsAfter(
 
 testOnEach(
   devices,
-  "training lowers the loss, and the bits below the entropies",
+  "training lowers the loss, and brings the bits below the entropies",
   async (device) => {
     await withObjective(device, { model: { dropout: 0.05 } }, async (objective) => {
       const losses = await trainFor(objective, device, 60);
@@ -79,70 +79,81 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "bits are those of the probabilities, of every position", async (device) => {
-  const settings = { conditional: true, smoothing: 0.3 };
-  await withObjective(device, { model: NO_DROPOUT, settings }, async (objective, stage1) => {
-    await trainFor(objective, device, 5);
-    const dataset = stripes(), count = dataset.sizes.test;
-    const all = Int32Array.from({ length: count }, (_, index) => index);
-    const images = device.tensor(await dataset.images("test", all), [count, ...dataset.imageShape]);
-    const codes = [...await stage1.encode(images).indices.integers()];
-    const bits = new Array<number>(LENGTH).fill(0);
-    for (let image = 0; image < count; image++) {
-      const own = codes.slice(image * LENGTH, (image + 1) * LENGTH);
-      const label = dataset.labels!.test[image];
-      for (let at = 0; at < LENGTH; at++) {
-        const logits = await logitsAfter(objective, label, own.slice(0, at));
-        bits[at] -= logSoftmax(logits)[own[at]] / Math.LN2 / count;
+testOnEach(
+  devices,
+  "bits are computed from the probabilities at every position",
+  async (device) => {
+    const settings = { conditional: true, smoothing: 0.3 };
+    await withObjective(device, { model: NO_DROPOUT, settings }, async (objective, stage1) => {
+      await trainFor(objective, device, 5);
+      const dataset = stripes(), count = dataset.sizes.test;
+      const all = Int32Array.from({ length: count }, (_, index) => index);
+      const images = device.tensor(await dataset.images("test", all), [
+        count,
+        ...dataset.imageShape,
+      ]);
+      const codes = [...await stage1.encode(images).indices.integers()];
+      const bits = new Array<number>(LENGTH).fill(0);
+      for (let image = 0; image < count; image++) {
+        const own = codes.slice(image * LENGTH, (image + 1) * LENGTH);
+        const label = dataset.labels!.test[image];
+        for (let at = 0; at < LENGTH; at++) {
+          const logits = await logitsAfter(objective, label, own.slice(0, at));
+          bits[at] -= logSoftmax(logits)[own[at]] / Math.LN2 / count;
+        }
       }
-    }
-    const { numbers, series, protocols, protocol } = await evaluate(objective);
-    const mean = bits.reduce((a, b) => a + b) / LENGTH;
-    assert.ok(Math.abs(Number(numbers.bits) - mean) < 1e-4, `${numbers.bits} and ${mean}`);
-    series!.bitsOfPositions.forEach((own, at) => assert.ok(Math.abs(own - bits[at]) < 1e-4));
-    assert.ok(protocol in protocols);
-  });
-});
+      const { numbers, series, protocols, protocol } = await evaluate(objective);
+      const mean = bits.reduce((a, b) => a + b) / LENGTH;
+      assert.ok(Math.abs(Number(numbers.bits) - mean) < 1e-4, `${numbers.bits} and ${mean}`);
+      series!.bitsOfPositions.forEach((own, at) => assert.ok(Math.abs(own - bits[at]) < 1e-4));
+      assert.ok(protocol in protocols);
+    });
+  },
+);
 
 function logSoftmax(logits: Float32Array): number[] {
   const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
   return Array.from(logits, (logit) => logit - Math.log(total));
 }
 
-testOnEach(devices, "codes are drawn one after another, whatever the batch", async (device) => {
-  await withObjective(device, { settings: { conditional: true } }, async (objective) => {
-    await trainFor(objective, device, 10);
-    const labels = Int32Array.of(0, 1, 1, 0, 1);
-    const settings = { temperature: 1.3, topK: 6, topP: 0.95 };
-    const request = { count: 5, key, labels, settings };
-    const { codes, images, codeShape } = await objective.generate(device, request);
-    assert.deepEqual(codeShape, [3, 3]);
-    assert.equal(images.length, 5 * 144);
-    const expected = [...labels].flatMap((label, image) => ({ label, image }));
-    for (const { label, image } of expected) {
-      const drawn: number[] = [];
-      for (let at = 0; at < LENGTH; at++) {
-        const logits = await logitsAfter(objective, label, drawn);
-        drawn.push(chooseCode(logits, settings, drawOf(key, image, at).chance).code);
+testOnEach(
+  devices,
+  "codes are drawn one after another and do not depend on the batch",
+  async (device) => {
+    await withObjective(device, { settings: { conditional: true } }, async (objective) => {
+      await trainFor(objective, device, 10);
+      const labels = Int32Array.of(0, 1, 1, 0, 1);
+      const settings = { temperature: 1.3, topK: 6, topP: 0.95 };
+      const request = { count: 5, key, labels, settings };
+      const { codes, images, codeShape } = await objective.generate(device, request);
+      assert.deepEqual(codeShape, [3, 3]);
+      assert.equal(images.length, 5 * 144);
+      const expected = [...labels].flatMap((label, image) => ({ label, image }));
+      for (const { label, image } of expected) {
+        const drawn: number[] = [];
+        for (let at = 0; at < LENGTH; at++) {
+          const logits = await logitsAfter(objective, label, drawn);
+          drawn.push(chooseCode(logits, settings, drawOf(key, image, at).chance).code);
+        }
+        assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
       }
-      assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
-    }
-    for (const batchSize of [1, 2, 4]) {
-      const other = await objective.generate(device, { ...request, batchSize });
-      assert.deepEqual(other.codes, codes, `in batches of ${batchSize}`);
-    }
-    const fewer = await objective.generate(device, {
-      ...request,
-      count: 2,
-      labels: labels.slice(0, 2),
+      for (const batchSize of [1, 2, 4]) {
+        const other = await objective.generate(device, { ...request, batchSize });
+        assert.deepEqual(other.codes, codes, `in batches of ${batchSize}`);
+      }
+      const fewer = await objective.generate(device, {
+        ...request,
+        count: 2,
+        labels: labels.slice(0, 2),
+      });
+      assert.deepEqual(fewer.codes, codes!.slice(0, 2 * LENGTH));
+      const other = await objective.generate(device, { ...request, key: randomKey(12, "samples") });
+      assert.notDeepEqual(other.codes, codes);
     });
-    assert.deepEqual(fewer.codes, codes!.slice(0, 2 * LENGTH));
-    const other = await objective.generate(device, { ...request, key: randomKey(12, "samples") });
-    assert.notDeepEqual(other.codes, codes);
-  });
-});
+  },
+);
 
-testOnEach(devices, "temperature 0 takes the likeliest codes", async (device) => {
+testOnEach(devices, "temperature 0 chooses the likeliest codes", async (device) => {
   await withObjective(device, {}, async (objective) => {
     await trainFor(objective, device, 10);
     const { codes } = await objective.generate(device, {
@@ -159,26 +170,30 @@ testOnEach(devices, "temperature 0 takes the likeliest codes", async (device) =>
   });
 });
 
-testOnEach(devices, "guidance goes from no class towards the class", async (device) => {
-  await withObjective(device, { settings: { conditional: true } }, async (objective) => {
-    await trainFor(objective, device, 20);
-    const settings = { guidance: 2.5, temperature: 0 };
-    const labels = Int32Array.of(1, 0);
-    const { codes } = await objective.generate(device, { count: 2, key, labels, settings });
-    for (const [image, label] of labels.entries()) {
-      const drawn: number[] = [];
-      for (let at = 0; at < LENGTH; at++) {
-        const known = await logitsAfter(objective, label, drawn);
-        const unknown = await logitsAfter(objective, 2, drawn);
-        const logits = known.map((logit, code) => unknown[code] + 2.5 * (logit - unknown[code]));
-        drawn.push(logits.indexOf(Math.max(...logits)));
+testOnEach(
+  devices,
+  "guidance extrapolates from the prediction without class through that with class",
+  async (device) => {
+    await withObjective(device, { settings: { conditional: true } }, async (objective) => {
+      await trainFor(objective, device, 20);
+      const settings = { guidance: 2.5, temperature: 0 };
+      const labels = Int32Array.of(1, 0);
+      const { codes } = await objective.generate(device, { count: 2, key, labels, settings });
+      for (const [image, label] of labels.entries()) {
+        const drawn: number[] = [];
+        for (let at = 0; at < LENGTH; at++) {
+          const known = await logitsAfter(objective, label, drawn);
+          const unknown = await logitsAfter(objective, 2, drawn);
+          const logits = known.map((logit, code) => unknown[code] + 2.5 * (logit - unknown[code]));
+          drawn.push(logits.indexOf(Math.max(...logits)));
+        }
+        assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
       }
-      assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
-    }
-  });
-});
+    });
+  },
+);
 
-testOnEach(devices, "what is known stays, and the rest follows from it", async (device) => {
+testOnEach(devices, "known codes stay, and the others are conditioned on them", async (device) => {
   await withObjective(device, {}, async (objective) => {
     await trainFor(objective, device, 10);
     const count = 3, plain: GenerateRequest = { count, key, settings: {} };
@@ -218,7 +233,7 @@ testOnEach(devices, "what is known stays, and the rest follows from it", async (
 
 testOnEach(
   devices,
-  "a class that is never told changes no embedding of a class",
+  "if all classes are dropped, no class embedding changes",
   async (device) => {
     const settings = { conditional: true, classDropout: 1 };
     await withObjective(device, { settings }, async (objective) => {
@@ -232,7 +247,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "codes that are kept are those of the images", async (device) => {
+testOnEach(devices, "cached codes are those of the images", async (device) => {
   const losses: number[][] = [];
   for (const cache of ["none", "images", "flips"]) {
     await withObjective(device, { settings: { cache } }, async (objective) => {
@@ -245,7 +260,7 @@ testOnEach(devices, "codes that are kept are those of the images", async (device
   assert.ok(flips.every(Number.isFinite));
 });
 
-testOnEach(devices, "progress is told and a signal ends the work", async (device) => {
+testOnEach(devices, "progress is reported, and a signal stops the work", async (device) => {
   await withObjective(device, {}, async (objective) => {
     const done: number[] = [];
     const onProgress = (images: number, total: number) => done.push(images, total);
@@ -260,7 +275,7 @@ testOnEach(devices, "progress is told and a signal ends the work", async (device
   });
 });
 
-testOnEach(devices, "an image with samples is drawn", async (device) => {
+testOnEach(devices, "samples are drawn as a PNG image", async (device) => {
   await withObjective(device, { settings: { conditional: true } }, async (objective) => {
     const png = await objective.samples(device, { training: false, key });
     assert.deepEqual(
@@ -270,7 +285,7 @@ testOnEach(devices, "an image with samples is drawn", async (device) => {
   });
 });
 
-testOnEach(devices, "what does not exist or fit is refused", async (device) => {
+testOnEach(devices, "invalid settings and requests are rejected", async (device) => {
   const refused = (work: Promise<unknown>, message: string) =>
     assert.rejects(work, { name: "RangeError", message });
   await withObjective(device, {}, async (objective) => {

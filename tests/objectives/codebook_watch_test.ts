@@ -11,7 +11,7 @@ import { openTestDevices } from "../helpers.ts";
 
 const devices = await openTestDevices();
 
-testOnEach(devices, "a codebook is watched over its epochs", async (device) => {
+testOnEach(devices, "a codebook is monitored over the epochs", async (device) => {
   const watch = new CodebookWatch(device, 4, 3);
   const options = { codebookSize: 4, codebookDim: 2, key: randomKey(1, "watch") };
   const quantizer = new VanillaQuantizer(device, options);
@@ -40,7 +40,7 @@ testOnEach(devices, "a codebook is watched over its epochs", async (device) => {
   assert.deepEqual([...values], [0, 4, 2, 5]);
 });
 
-testOnEach(devices, "few features are no collapse, few codes are", async (device) => {
+testOnEach(devices, "few features are not a collapse, but few codes are", async (device) => {
   const quantizer = new VanillaQuantizer(device, { codebookSize: 100, key: randomKey(1, "watch") });
   const collapsed = async (count: (code: number) => number) => {
     const watch = new CodebookWatch(device, 100, 3);
@@ -53,7 +53,7 @@ testOnEach(devices, "few features are no collapse, few codes are", async (device
   assert.equal(await collapsed((code) => code === 0 ? 9999 : 1), true, "all, but one for most");
 });
 
-Deno.test("the warning names what the quantiser can do and does not", () => {
+Deno.test("the warning names the remedies that the quantiser has but does not use", () => {
   const health: CodebookHealth = {
     codesInUse: 9,
     perplexity: 3.21,

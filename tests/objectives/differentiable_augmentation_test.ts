@@ -16,7 +16,7 @@ const SHAPE = [6, 16, 24, 3], SIZE = 16 * 24 * 3;
 
 testOnEach(
   devices,
-  "an image of one colour keeps it but for its brightness, and a part of it is 0",
+  "an image of one colour changes only in brightness, and part of it becomes 0",
   async (device) => {
     const grey = device.tensor(new Float32Array(6 * SIZE).fill(0.75), SHAPE);
     const seen = await augment(grey, key).floats();
@@ -36,7 +36,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "pixels move together, and their contrast is one number an image",
+  "all pixels of an image move together and share one contrast",
   async (device) => {
     const size = 16 * 24, step = 1 / size;
     const ramp = Float32Array.from({ length: 6 * size }, (_, at) => at % size * step - 0.6);
@@ -68,7 +68,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "it is the reference's on every device, another one of another key, and linear with its gradient",
+  "it agrees with the reference on every device, depends on the key, and is linear like its gradient",
   async (device) => {
     const [values, direction, probe] = ["images", "direction", "probe"].map((name) =>
       draw(SHAPE, name)

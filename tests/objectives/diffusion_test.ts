@@ -40,7 +40,7 @@ const square = (values: Float32Array) =>
 
 testOnEach(
   devices,
-  "a network that says zero loses the mean square of its target",
+  "if the network predicts zero, the loss is the mean square of the target",
   async (device) => {
     const schedule = new NoiseSchedule({ type: "linear", times: 50 });
     const stage1 = tinyFirstStage(device);
@@ -82,7 +82,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "it learns", async (device) => {
+testOnEach(devices, "training lowers the loss", async (device) => {
   const objective = tinyDiffusion(device, { stage1: tinyFirstStage(device) });
   await objective.prepare(device);
   const batches = () => evaluationBatches(waves(), { split: "test", batchSize: 6 });
@@ -99,7 +99,7 @@ testOnEach(devices, "it learns", async (device) => {
 
 testOnEach(
   devices,
-  "kept features are those of the images, or of their mirror images",
+  "cached features are those of the images or their mirror images",
   async (device) => {
     const stage1 = tinyFirstStage(device);
     const batch = await batchOf(device, 8);
@@ -141,7 +141,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "a step is the same whether features are kept or not", async (device) => {
+testOnEach(devices, "a step is the same with and without cached features", async (device) => {
   const losses = [];
   for (const cache of ["none", "images"] as const) {
     const objective = tinyDiffusion(device, { stage1: tinyFirstStage(device), cache });
@@ -151,7 +151,7 @@ testOnEach(devices, "a step is the same whether features are kept or not", async
   assert.ok(Math.abs(losses[0] / losses[1] - 1) < 1e-6, `${losses}`);
 });
 
-Deno.test("the test loss depends on no batch size and no key, and its protocol on the prediction", async () => {
+Deno.test("the test loss depends on neither batch size nor key, and its protocol depends on the prediction", async () => {
   using _scope = reference.scope();
   const objective = tinyDiffusion(reference, { stage1: tinyFirstStage(reference) });
   await objective.prepare(reference);
@@ -171,7 +171,7 @@ Deno.test("the test loss depends on no batch size and no key, and its protocol o
   );
 });
 
-Deno.test("dropped classes leave the network told of none", async () => {
+Deno.test("if all classes are dropped, the network gets no class", async () => {
   using _scope = reference.scope();
   const dataset = classedWaves(), network = { classes: 2 };
   const changed = async (dropClass: number) => {
@@ -196,7 +196,7 @@ Deno.test("dropped classes leave the network told of none", async () => {
 
 testOnEach(
   devices,
-  "what is made does not depend on what is made beside it, and decodes from its codes",
+  "a sample does not depend on the other samples, and is decoded from its codes",
   async (device) => {
     const stage1 = tinyFirstStage(device);
     const network = { classes: 2 };
@@ -236,7 +236,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "in pixels images are clipped, and a class and guidance make a difference",
+  "in pixels, images are clipped, and class and guidance change them",
   async (device) => {
     const network = { classes: 2 };
     const options = { network, dataset: classedWaves(), dropClass: 0.1, prediction: "x0" } as const;
@@ -254,7 +254,7 @@ testOnEach(
   },
 );
 
-Deno.test("samples are a picture of sixteen images", async () => {
+Deno.test("samples are one picture of sixteen images", async () => {
   using _scope = reference.scope();
   const objective = tinyDiffusion(reference, { dataset: classedWaves(), network: { classes: 2 } });
   const png = await objective.samples(reference, { training: false, key });
@@ -263,7 +263,7 @@ Deno.test("samples are a picture of sixteen images", async () => {
   assert.ok(new Set(data).size > 10);
 });
 
-Deno.test("what cannot be made is refused", async () => {
+Deno.test("invalid requests are rejected", async () => {
   using _scope = reference.scope();
   const plain = tinyDiffusion(reference);
   const told = tinyDiffusion(reference, { dataset: classedWaves(), network: { classes: 2 } });
@@ -330,7 +330,7 @@ Deno.test("what cannot be made is refused", async () => {
   );
 });
 
-Deno.test("latents are measured once: what a checkpoint holds is not sought again", async () => {
+Deno.test("latents are measured once: statistics from a checkpoint are not measured again", async () => {
   using _scope = reference.scope();
   const stage1 = tinyFirstStage(reference);
   const first = tinyDiffusion(reference, { stage1 });

@@ -31,7 +31,7 @@ const encodedIn = (folder: string) =>
 
 testOnEach(
   devices,
-  "a file is made once, and made again where it cannot be used",
+  "a file is created once, and created again if it cannot be used",
   async (device) => {
     await withCache(async (folder) => {
       const dataset = waves(), stage1 = tinyFirstStage(device);

@@ -48,7 +48,7 @@ for (const device of await openTestDevices()) {
     assert.deepEqual([result.equalImages, result.precision], [0, "float32"]);
   });
 
-  Deno.test(`an evaluation of nothing is refused, on ${device.name}`, async () => {
+  Deno.test(`an evaluation without images is rejected, on ${device.name}`, async () => {
     using model = tinyModel(device);
     async function* nothing() {}
     await assert.rejects(evaluate(device, model, nothing(), [8, 8, 1], KEY), {
@@ -58,7 +58,7 @@ for (const device of await openTestDevices()) {
   });
 }
 
-Deno.test("equal images are counted, and numbers that are infinite reach JSON as their text", async () => {
+Deno.test("equal images are counted, and infinite numbers are written to JSON as text", async () => {
   using device = openRoundedReference();
   using model = tinyModel(device);
   const key = KEY, dataset = waves(4, 3);

@@ -70,7 +70,7 @@ function logSoftmax(logits: Float32Array): number[] {
   return Array.from(logits, (logit) => logit - Math.log(total));
 }
 
-testOnEach(fast, "training lowers the bound below the entropy", async (device) => {
+testOnEach(fast, "training brings the bound below the entropy", async (device) => {
   await withObjective(device, { settings: { steps: 2 } }, async (objective) => {
     const losses = await trainFor(objective, device, 60);
     assert.ok(losses.at(-1)! < 0.75 * losses[0], `${losses[0]} became ${losses.at(-1)}`);
@@ -81,46 +81,50 @@ testOnEach(fast, "training lowers the bound below the entropy", async (device) =
 });
 
 for (const steps of [1, 3]) {
-  testOnEach(devices, `the bound of ${steps} steps is the sum of divergences`, async (device) => {
-    const settings = { conditional: true, smoothing: 0.3, steps };
-    await withObjective(device, { settings }, async (objective, stage1) => {
-      await trainFor(objective, device, 4);
-      const dataset = stripes(), count = dataset.sizes.test;
-      const all = Int32Array.from({ length: count }, (_, index) => index);
-      const images = await dataset.images("test", all);
-      const tensor = device.tensor(images, [count, ...dataset.imageShape]);
-      const codes = await stage1.encode(tensor).indices.integers();
-      const diffusion = new MultinomialDiffusion({ steps, codebookSize: CODEBOOK_SIZE });
-      let nats = 0;
-      for (let image = 0; image < count; image++) {
-        const original = [...codes.subarray(image * LENGTH, (image + 1) * LENGTH)];
-        const range = { count: 1, length: LENGTH, first: image, key: partKey(key, 1) };
-        let before = original;
-        for (let t = 1; t <= steps; t++) {
-          const after = [...diffusion.noise(Int32Array.from(before), t, range)];
-          const label = dataset.labels!.test[image];
-          const logits = await logitsOf(objective, t, label, before.slice(0, -1), after);
-          original.forEach((own, at) => {
-            const p = logSoftmax(logits[at]), isSame = own === after[at];
-            const { original, noisy, uniform } = diffusion.posterior(t, isSame);
-            for (let code = 0; code < CODEBOOK_SIZE; code++) {
-              const q = (code === own ? original : 0) + (code === after[at] ? noisy : 0) +
-                uniform / CODEBOOK_SIZE;
-              if (q > 0) nats += q * (Math.log(q) - p[code]);
-            }
-          });
-          before = after;
+  testOnEach(
+    devices,
+    `the bound over ${steps} steps is the sum of the divergences`,
+    async (device) => {
+      const settings = { conditional: true, smoothing: 0.3, steps };
+      await withObjective(device, { settings }, async (objective, stage1) => {
+        await trainFor(objective, device, 4);
+        const dataset = stripes(), count = dataset.sizes.test;
+        const all = Int32Array.from({ length: count }, (_, index) => index);
+        const images = await dataset.images("test", all);
+        const tensor = device.tensor(images, [count, ...dataset.imageShape]);
+        const codes = await stage1.encode(tensor).indices.integers();
+        const diffusion = new MultinomialDiffusion({ steps, codebookSize: CODEBOOK_SIZE });
+        let nats = 0;
+        for (let image = 0; image < count; image++) {
+          const original = [...codes.subarray(image * LENGTH, (image + 1) * LENGTH)];
+          const range = { count: 1, length: LENGTH, first: image, key: partKey(key, 1) };
+          let before = original;
+          for (let t = 1; t <= steps; t++) {
+            const after = [...diffusion.noise(Int32Array.from(before), t, range)];
+            const label = dataset.labels!.test[image];
+            const logits = await logitsOf(objective, t, label, before.slice(0, -1), after);
+            original.forEach((own, at) => {
+              const p = logSoftmax(logits[at]), isSame = own === after[at];
+              const { original, noisy, uniform } = diffusion.posterior(t, isSame);
+              for (let code = 0; code < CODEBOOK_SIZE; code++) {
+                const q = (code === own ? original : 0) + (code === after[at] ? noisy : 0) +
+                  uniform / CODEBOOK_SIZE;
+                if (q > 0) nats += q * (Math.log(q) - p[code]);
+              }
+            });
+            before = after;
+          }
         }
-      }
-      const mean = nats / Math.LN2 / count / LENGTH;
-      for (const batchSize of [5, 12]) {
-        const { numbers, series } = await evaluate(objective, batchSize);
-        assert.ok(Math.abs(Number(numbers.boundBits) - mean) < 1e-4, `${numbers.boundBits}`);
-        const places = series!.boundBitsOfPositions;
-        assert.ok(Math.abs(places.reduce((a, b) => a + b) / LENGTH - mean) < 1e-4);
-      }
-    });
-  });
+        const mean = nats / Math.LN2 / count / LENGTH;
+        for (const batchSize of [5, 12]) {
+          const { numbers, series } = await evaluate(objective, batchSize);
+          assert.ok(Math.abs(Number(numbers.boundBits) - mean) < 1e-4, `${numbers.boundBits}`);
+          const places = series!.boundBitsOfPositions;
+          assert.ok(Math.abs(places.reduce((a, b) => a + b) / LENGTH - mean) < 1e-4);
+        }
+      });
+    },
+  );
 }
 
 testOnEach(fast, "smoothing spreads a share of every target", async (device) => {
@@ -135,41 +139,45 @@ testOnEach(fast, "smoothing spreads a share of every target", async (device) => 
   assert.ok(Math.abs(half - (plain + all) / 2) < 1e-5, `${plain}, ${half}, ${all}`);
 });
 
-testOnEach(devices, "codes are drawn step by step, whatever the batch", async (device) => {
-  const settings = { conditional: true, steps: 2 };
-  await withObjective(device, { settings }, async (objective) => {
-    await trainFor(objective, device, 8);
-    const diffusion = new MultinomialDiffusion({ steps: 2, codebookSize: CODEBOOK_SIZE });
-    const labels = Int32Array.of(0, 1, 1), guidance = 1.5;
-    const choice = { temperature: 1.2, topK: 6, topP: 0.95 };
-    const request = { count: 3, key, labels, settings: { ...choice, guidance } };
-    const { codes, images, codeShape } = await objective.generate(device, request);
-    assert.deepEqual(codeShape, [3, 3]);
-    assert.ok(images.every(Number.isFinite));
-    for (const [image, label] of labels.entries()) {
-      const range = { count: 1, length: LENGTH, first: image, key: partKey(key, 0) };
-      let noisy = [...diffusion.replacements(2, range)];
-      for (const t of [2, 1]) {
-        const drawn: number[] = [];
-        while (drawn.length < LENGTH) {
-          const told = (label: number) => logitsOf(objective, t, label, drawn, noisy);
-          const [known, unknown] = [(await told(label)).at(-1)!, (await told(2)).at(-1)!];
-          const logits = known.map((logit, at) => unknown[at] + guidance * (logit - unknown[at]));
-          const { chance } = drawOf(partKey(key, t), image, drawn.length);
-          drawn.push(chooseCode(logits, choice, chance).code);
+testOnEach(
+  devices,
+  "codes are drawn step by step and do not depend on the batch",
+  async (device) => {
+    const settings = { conditional: true, steps: 2 };
+    await withObjective(device, { settings }, async (objective) => {
+      await trainFor(objective, device, 8);
+      const diffusion = new MultinomialDiffusion({ steps: 2, codebookSize: CODEBOOK_SIZE });
+      const labels = Int32Array.of(0, 1, 1), guidance = 1.5;
+      const choice = { temperature: 1.2, topK: 6, topP: 0.95 };
+      const request = { count: 3, key, labels, settings: { ...choice, guidance } };
+      const { codes, images, codeShape } = await objective.generate(device, request);
+      assert.deepEqual(codeShape, [3, 3]);
+      assert.ok(images.every(Number.isFinite));
+      for (const [image, label] of labels.entries()) {
+        const range = { count: 1, length: LENGTH, first: image, key: partKey(key, 0) };
+        let noisy = [...diffusion.replacements(2, range)];
+        for (const t of [2, 1]) {
+          const drawn: number[] = [];
+          while (drawn.length < LENGTH) {
+            const told = (label: number) => logitsOf(objective, t, label, drawn, noisy);
+            const [known, unknown] = [(await told(label)).at(-1)!, (await told(2)).at(-1)!];
+            const logits = known.map((logit, at) => unknown[at] + guidance * (logit - unknown[at]));
+            const { chance } = drawOf(partKey(key, t), image, drawn.length);
+            drawn.push(chooseCode(logits, choice, chance).code);
+          }
+          noisy = drawn;
         }
-        noisy = drawn;
+        assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], noisy);
       }
-      assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], noisy);
-    }
-    for (const batchSize of [1, 2]) {
-      const other = await objective.generate(device, { ...request, batchSize });
-      assert.deepEqual(other.codes, codes, `in batches of ${batchSize}`);
-    }
-  });
-});
+      for (const batchSize of [1, 2]) {
+        const other = await objective.generate(device, { ...request, batchSize });
+        assert.deepEqual(other.codes, codes, `in batches of ${batchSize}`);
+      }
+    });
+  },
+);
 
-testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
+testOnEach(fast, "temperature 0 chooses the likeliest codes", async (device) => {
   await withObjective(device, { settings: { steps: 1 } }, async (objective) => {
     await trainFor(objective, device, 8);
     const request = { count: 1, key, settings: { temperature: 0 } };
@@ -185,7 +193,7 @@ testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
   });
 });
 
-testOnEach(devices, "every mask is completed; known codes stay", async (device) => {
+testOnEach(devices, "images are completed for every mask, and known codes stay", async (device) => {
   await withObjective(device, { settings: { steps: 2 } }, async (objective) => {
     await trainFor(objective, device, 8);
     const count = 2, request: GenerateRequest = { count, key, settings: {} };
@@ -206,7 +214,7 @@ testOnEach(devices, "every mask is completed; known codes stay", async (device) 
   });
 });
 
-testOnEach(fast, "later codes that are known change those before them", async (device) => {
+testOnEach(fast, "known codes at later positions change earlier ones", async (device) => {
   await withObjective(device, { settings: { steps: 2 } }, async (objective) => {
     await trainFor(objective, device, 30);
     const count = 32,
@@ -220,7 +228,7 @@ testOnEach(fast, "later codes that are known change those before them", async (d
   });
 });
 
-testOnEach([reference], "progress never falls and a signal ends the work", async (device) => {
+testOnEach([reference], "progress never decreases, and a signal stops the work", async (device) => {
   await withObjective(device, {}, async (objective) => {
     const done: number[] = [];
     const onProgress = (images: number) => done.push(images);
@@ -235,7 +243,7 @@ testOnEach([reference], "progress never falls and a signal ends the work", async
   });
 });
 
-testOnEach([reference], "what does not exist or fit is refused", async (device) => {
+testOnEach([reference], "invalid settings and requests are rejected", async (device) => {
   const refused = (work: Promise<unknown>, message: string) =>
     assert.rejects(work, { name: "RangeError", message });
   await withObjective(device, { settings: { conditional: true } }, async (objective) => {

@@ -39,52 +39,63 @@ const evaluate = (objective: MaskingObjective, batchSize = 5) => {
   return objective.evaluate("test", batches, { training: false, key });
 };
 
-testOnEach(devices, "training lowers the loss, and the bits below the entropy", async (device) => {
-  await withObjective(device, {}, async (objective) => {
-    const losses = await trainFor(objective, device, 80);
-    assert.ok(Math.abs(losses[0] - Math.log(CODEBOOK_SIZE)) < 0.1, `${losses[0]} at the start`);
-    const end = losses.slice(-5).reduce((a, b) => a + b) / 5;
-    assert.ok(end < 0.8 * losses[0], `${losses[0]} became ${end}`);
-    const { numbers, rankBy, better } = await evaluate(objective);
-    assert.deepEqual([rankBy, better], ["maskedBits", "lower"]);
-    assert.ok(Number(numbers.maskedBits) < Number(numbers.unigramBits));
-  });
-});
-
-testOnEach(devices, "bits are those of the hidden codes, whatever the batch", async (device) => {
-  await withObjective(device, {}, async (objective, stage1) => {
-    await trainFor(objective, device, 5);
-    const dataset = stripes(), count = dataset.sizes.test, { model } = objective;
-    const all = Int32Array.from({ length: count }, (_, index) => index);
-    const images = device.tensor(await dataset.images("test", all), [count, ...dataset.imageShape]);
-    const codes = await stage1.encode(images).indices.integers();
-    let bits = 0, hidden = 0;
-    for (let image = 0; image < count; image++) {
-      const own = codes.subarray(image * LENGTH, (image + 1) * LENGTH);
-      const mask = drawMask(partKey(key, 1), image, LENGTH);
-      const shown = own.map((code, at) => mask[at] === 1 ? CODEBOOK_SIZE : code);
-      const labels = device.tensor(Int32Array.of(0), [1]);
-      const features = model.forward({ labels, codes: device.tensor(shown, [1, LENGTH]) });
-      const logits = await model.logits(features).floats();
-      mask.forEach((one, at) => {
-        if (one === 0) return;
-        const line = logits.subarray((at + 1) * CODEBOOK_SIZE, (at + 2) * CODEBOOK_SIZE);
-        const total = line.reduce((sum, logit) => sum + Math.exp(logit), 0);
-        bits += (Math.log(total) - line[own[at]]) / Math.LN2;
-        hidden++;
-      });
-    }
-    for (const batchSize of [5, 12]) {
-      const { numbers } = await evaluate(objective, batchSize);
-      assert.ok(Math.abs(Number(numbers.maskedBits) - bits / hidden) < 1e-4);
-      assert.equal(numbers.images, count);
-    }
-  });
-});
+testOnEach(
+  devices,
+  "training lowers the loss, and brings the bits below the entropy",
+  async (device) => {
+    await withObjective(device, {}, async (objective) => {
+      const losses = await trainFor(objective, device, 80);
+      assert.ok(Math.abs(losses[0] - Math.log(CODEBOOK_SIZE)) < 0.1, `${losses[0]} at the start`);
+      const end = losses.slice(-5).reduce((a, b) => a + b) / 5;
+      assert.ok(end < 0.8 * losses[0], `${losses[0]} became ${end}`);
+      const { numbers, rankBy, better } = await evaluate(objective);
+      assert.deepEqual([rankBy, better], ["maskedBits", "lower"]);
+      assert.ok(Number(numbers.maskedBits) < Number(numbers.unigramBits));
+    });
+  },
+);
 
 testOnEach(
   devices,
-  "images are the same whatever the batch, with any number of passes",
+  "bits are those of the masked codes and do not depend on the batch",
+  async (device) => {
+    await withObjective(device, {}, async (objective, stage1) => {
+      await trainFor(objective, device, 5);
+      const dataset = stripes(), count = dataset.sizes.test, { model } = objective;
+      const all = Int32Array.from({ length: count }, (_, index) => index);
+      const images = device.tensor(await dataset.images("test", all), [
+        count,
+        ...dataset.imageShape,
+      ]);
+      const codes = await stage1.encode(images).indices.integers();
+      let bits = 0, hidden = 0;
+      for (let image = 0; image < count; image++) {
+        const own = codes.subarray(image * LENGTH, (image + 1) * LENGTH);
+        const mask = drawMask(partKey(key, 1), image, LENGTH);
+        const shown = own.map((code, at) => mask[at] === 1 ? CODEBOOK_SIZE : code);
+        const labels = device.tensor(Int32Array.of(0), [1]);
+        const features = model.forward({ labels, codes: device.tensor(shown, [1, LENGTH]) });
+        const logits = await model.logits(features).floats();
+        mask.forEach((one, at) => {
+          if (one === 0) return;
+          const line = logits.subarray((at + 1) * CODEBOOK_SIZE, (at + 2) * CODEBOOK_SIZE);
+          const total = line.reduce((sum, logit) => sum + Math.exp(logit), 0);
+          bits += (Math.log(total) - line[own[at]]) / Math.LN2;
+          hidden++;
+        });
+      }
+      for (const batchSize of [5, 12]) {
+        const { numbers } = await evaluate(objective, batchSize);
+        assert.ok(Math.abs(Number(numbers.maskedBits) - bits / hidden) < 1e-4);
+        assert.equal(numbers.images, count);
+      }
+    });
+  },
+);
+
+testOnEach(
+  devices,
+  "images do not depend on the batch, for any number of passes",
   async (device) => {
     await withObjective(device, { settings: { conditional: true } }, async (objective) => {
       await trainFor(objective, device, 10);
@@ -102,7 +113,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "every mask is completed; known codes stay", async (device) => {
+testOnEach(devices, "images are completed for every mask, and known codes stay", async (device) => {
   await withObjective(device, {}, async (objective) => {
     await trainFor(objective, device, 10);
     const count = 2, request: GenerateRequest = { count, key, settings: { steps: 4 } };
@@ -124,7 +135,7 @@ testOnEach(devices, "every mask is completed; known codes stay", async (device) 
   });
 });
 
-testOnEach(devices, "a code is known where all of its pixels are", async (device) => {
+testOnEach(devices, "a code is known if all of its pixels are known", async (device) => {
   await withObjective(device, {}, async (objective, stage1) => {
     const dataset = stripes(), count = 2;
     const images = await dataset.images("test", Int32Array.of(3, 4));
@@ -146,7 +157,7 @@ testOnEach(devices, "a code is known where all of its pixels are", async (device
   });
 });
 
-testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
+testOnEach(fast, "temperature 0 chooses the likeliest codes", async (device) => {
   await withObjective(device, {}, async (objective) => {
     await trainFor(objective, device, 10);
     const { model } = objective, settings = { temperature: 0, steps: 1 };
@@ -163,7 +174,7 @@ testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
   });
 });
 
-testOnEach(devices, "what does not fit is refused", async (device) => {
+testOnEach(devices, "invalid settings and requests are rejected", async (device) => {
   await withObjective(device, { settings: { conditional: true } }, async (objective) => {
     const labels = Int32Array.of(2);
     await assert.rejects(objective.generate(device, { count: 1, key, labels, settings: {} }), {

@@ -61,7 +61,7 @@ async function logitsAfter(
 
 testOnEach(
   devices,
-  "training lowers the loss, and the bits below the entropies, of every scale",
+  "training lowers the loss, and brings the bits of every scale below its entropy",
   async (device) => {
     await withObjective(device, {}, async (objective) => {
       const losses = await trainFor(objective, device, 60);
@@ -86,40 +86,44 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "codes are drawn scale by scale, whatever the batch", async (device) => {
-  await withObjective(device, { settings: { conditional: true } }, async (objective, stage1) => {
-    await trainFor(objective, device, 6);
-    const labels = Int32Array.of(0, 1, 1);
-    for (const guidance of [1, 2]) {
-      const settings = { topK: 6, topP: 0.9, temperature: 0.8, guidance };
-      const request = { count: 3, key, labels, settings };
-      const { codes, images, codeShape } = await objective.generate(device, request);
-      assert.deepEqual(codeShape, [LENGTH]);
-      assert.equal(images.length, 3 * 12 * 12);
-      assert.ok(images.every(Number.isFinite));
-      for (const [image, label] of labels.entries()) {
-        const drawn: number[] = [];
-        for (const length of LENGTHS) {
-          const known = await logitsAfter(objective, stage1, label, drawn);
-          const unknown = await logitsAfter(objective, stage1, 2, drawn);
-          const logits = known.map((logit, at) => unknown[at] + guidance * (logit - unknown[at]));
-          const first = drawn.length;
-          for (let place = 0; place < length; place++) {
-            const own = logits.subarray(place * CODEBOOK_SIZE, (place + 1) * CODEBOOK_SIZE);
-            drawn.push(chooseCode(own, settings, drawOf(key, image, first + place).chance).code);
+testOnEach(
+  devices,
+  "codes are drawn scale by scale and do not depend on the batch",
+  async (device) => {
+    await withObjective(device, { settings: { conditional: true } }, async (objective, stage1) => {
+      await trainFor(objective, device, 6);
+      const labels = Int32Array.of(0, 1, 1);
+      for (const guidance of [1, 2]) {
+        const settings = { topK: 6, topP: 0.9, temperature: 0.8, guidance };
+        const request = { count: 3, key, labels, settings };
+        const { codes, images, codeShape } = await objective.generate(device, request);
+        assert.deepEqual(codeShape, [LENGTH]);
+        assert.equal(images.length, 3 * 12 * 12);
+        assert.ok(images.every(Number.isFinite));
+        for (const [image, label] of labels.entries()) {
+          const drawn: number[] = [];
+          for (const length of LENGTHS) {
+            const known = await logitsAfter(objective, stage1, label, drawn);
+            const unknown = await logitsAfter(objective, stage1, 2, drawn);
+            const logits = known.map((logit, at) => unknown[at] + guidance * (logit - unknown[at]));
+            const first = drawn.length;
+            for (let place = 0; place < length; place++) {
+              const own = logits.subarray(place * CODEBOOK_SIZE, (place + 1) * CODEBOOK_SIZE);
+              drawn.push(chooseCode(own, settings, drawOf(key, image, first + place).chance).code);
+            }
           }
+          assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
         }
-        assert.deepEqual([...codes!.subarray(image * LENGTH, (image + 1) * LENGTH)], drawn);
+        const others = await objective.generate(device, { ...request, batchSize: 2 });
+        assert.deepEqual(others.codes, codes);
       }
-      const others = await objective.generate(device, { ...request, batchSize: 2 });
-      assert.deepEqual(others.codes, codes);
-    }
-  });
-});
+    });
+  },
+);
 
 testOnEach(
   devices,
-  "temperature 0 takes the likeliest; one scale is told by itself",
+  "temperature 0 chooses the likeliest codes, also with a single scale",
   async (device) => {
     await withObjective(device, {}, async (objective) => {
       await trainFor(objective, device, 3);
@@ -130,7 +134,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "what a cache of codes gives is what the images give", async (device) => {
+testOnEach(devices, "cached codes give the same losses as the images", async (device) => {
   const run = async (cache: string) => {
     let losses: number[] = [];
     await withObjective(device, { settings: { cache } }, async (objective) => {
@@ -141,7 +145,7 @@ testOnEach(devices, "what a cache of codes gives is what the images give", async
   assert.deepEqual(await run("images"), await run("none"));
 });
 
-Deno.test("what does not fit is refused", async () => {
+Deno.test("invalid settings are rejected", async () => {
   const [device] = devices;
   const refused = (make: () => unknown, message: string) =>
     assert.throws(make, { name: "RangeError", message });

@@ -52,7 +52,7 @@ async function logitsAt(
 
 testOnEach(
   devices,
-  "training lowers the loss, and the bits below the entropies",
+  "training lowers the loss, and brings the bits below the entropies",
   async (device) => {
     await withObjective(device, 2, {}, async (objective) => {
       const losses = await trainFor(objective, device, 60);
@@ -71,36 +71,42 @@ testOnEach(
 
 for (const depth of [undefined, 1, 3]) {
   const codes = depth === undefined ? "one code" : `${depth} in an axis of their own`;
-  testOnEach(devices, `codes are drawn in order, whatever the batch: ${codes}`, async (device) => {
-    await withObjective(device, depth, { settings: { conditional: true } }, async (objective) => {
-      await trainFor(objective, device, 6);
-      const labels = Int32Array.of(0, 1, 1), length = POSITIONS * (depth ?? 1);
-      for (const guidance of [1, 2]) {
-        const settings = { topK: 6, guidance };
-        const request = { count: 3, key, labels, settings };
-        const { codes, images, codeShape } = await objective.generate(device, request);
-        assert.deepEqual(codeShape, depth === undefined ? [3, 3] : [3, 3, depth]);
-        assert.ok(images.every(Number.isFinite));
-        const choice = { temperature: 1, topK: 6, topP: null };
-        for (const [image, label] of labels.entries()) {
-          const drawn: number[] = [];
-          while (drawn.length < length) {
-            const known = await logitsAt(objective, label, drawn);
-            const unknown = await logitsAt(objective, 2, drawn);
-            const logits = known.map((logit, at) => unknown[at] + guidance * (logit - unknown[at]));
-            const { chance } = drawOf(key, image, drawn.length);
-            drawn.push(chooseCode(logits, choice, chance).code);
+  testOnEach(
+    devices,
+    `codes are drawn in order and do not depend on the batch: ${codes}`,
+    async (device) => {
+      await withObjective(device, depth, { settings: { conditional: true } }, async (objective) => {
+        await trainFor(objective, device, 6);
+        const labels = Int32Array.of(0, 1, 1), length = POSITIONS * (depth ?? 1);
+        for (const guidance of [1, 2]) {
+          const settings = { topK: 6, guidance };
+          const request = { count: 3, key, labels, settings };
+          const { codes, images, codeShape } = await objective.generate(device, request);
+          assert.deepEqual(codeShape, depth === undefined ? [3, 3] : [3, 3, depth]);
+          assert.ok(images.every(Number.isFinite));
+          const choice = { temperature: 1, topK: 6, topP: null };
+          for (const [image, label] of labels.entries()) {
+            const drawn: number[] = [];
+            while (drawn.length < length) {
+              const known = await logitsAt(objective, label, drawn);
+              const unknown = await logitsAt(objective, 2, drawn);
+              const logits = known.map((logit, at) =>
+                unknown[at] + guidance * (logit - unknown[at])
+              );
+              const { chance } = drawOf(key, image, drawn.length);
+              drawn.push(chooseCode(logits, choice, chance).code);
+            }
+            assert.deepEqual([...codes!.subarray(image * length, (image + 1) * length)], drawn);
           }
-          assert.deepEqual([...codes!.subarray(image * length, (image + 1) * length)], drawn);
+          const others = await objective.generate(device, { ...request, batchSize: 2 });
+          assert.deepEqual(others.codes, codes);
         }
-        const others = await objective.generate(device, { ...request, batchSize: 2 });
-        assert.deepEqual(others.codes, codes);
-      }
-    });
-  });
+      });
+    },
+  );
 }
 
-testOnEach(devices, "what is known stays, and the rest follows from it", async (device) => {
+testOnEach(devices, "known codes stay, and the others are conditioned on them", async (device) => {
   await withObjective(device, 2, {}, async (objective) => {
     await trainFor(objective, device, 6);
     const length = 2 * POSITIONS, count = 2, request = { count, key, settings: {} };
@@ -130,7 +136,7 @@ testOnEach(devices, "what is known stays, and the rest follows from it", async (
 
 testOnEach(
   devices,
-  "soft targets: near codes are drawn, and the nearest as τ falls",
+  "soft targets: near codes are drawn, and the nearest one as τ decreases",
   async (device) => {
     const lossesWith = async (softening: number) => {
       let losses: number[] = [];
@@ -146,7 +152,7 @@ testOnEach(
   },
 );
 
-testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
+testOnEach(fast, "temperature 0 chooses the likeliest codes", async (device) => {
   await withObjective(device, 2, {}, async (objective) => {
     await trainFor(objective, device, 6);
     const { codes } = await objective.generate(device, {
@@ -161,7 +167,7 @@ testOnEach(fast, "temperature 0 takes the likeliest codes", async (device) => {
   });
 });
 
-testOnEach(fast, "codes and classes that do not exist are refused", async (device) => {
+testOnEach(fast, "codes and classes that do not exist are rejected", async (device) => {
   await withObjective(device, 2, { settings: { conditional: true } }, async (objective) => {
     const refused = (request: Partial<GenerateRequest>, message: string) =>
       assert.rejects(objective.generate(device, { count: 1, key, settings: {}, ...request }), {
@@ -176,7 +182,7 @@ testOnEach(fast, "codes and classes that do not exist are refused", async (devic
   });
 });
 
-testOnEach(devices, "soft targets that cannot be made are refused", async (device) => {
+testOnEach(devices, "invalid soft targets are rejected", async (device) => {
   const make = async (depth: number | undefined, settings: Record<string, unknown>) =>
     await withObjective(device, depth, { settings }, () => Promise.resolve());
   await assert.rejects(make(undefined, { softening: 0.5 }), {

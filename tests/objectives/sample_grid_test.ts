@@ -5,7 +5,7 @@ import { drawSampleGrid, readSampleGrid } from "../../objectives/sample_grid.ts"
 
 const MARGIN = 4;
 
-Deno.test("originals stand above their reconstructions, eight a row, enlarged", () => {
+Deno.test("originals are above their reconstructions, eight per row, enlarged", () => {
   const count = 10;
   const pixels = (shift: number) =>
     Float32Array.from({ length: count * 6 }, (_, value) => -1 + (value + shift) / 64);
@@ -41,7 +41,7 @@ Deno.test("originals stand above their reconstructions, eight a row, enlarged", 
   assert.equal(at(2, 2, 0, 0), background);
 });
 
-Deno.test("colours are kept, and values outside [−1, 1] are the nearest inside", () => {
+Deno.test("colours are kept, and values outside [−1, 1] are clipped", () => {
   const originals = Float32Array.of(-1, 0, 1);
   const reconstructions = Float32Array.of(5, -5, NaN);
   const { width, channels, data } = decode(
@@ -53,7 +53,7 @@ Deno.test("colours are kept, and values outside [−1, 1] are the nearest inside
   assert.deepEqual(pixel(4 + 96 + 4), [255, 0, 0]);
 });
 
-Deno.test("large images are drawn as they are, and of other channels the first", () => {
+Deno.test("large images are not enlarged, and of unusual channel counts the first channel is drawn", () => {
   const values = new Float32Array(100 * 200 * 2).map((_, index) => index % 2 === 0 ? 1 : -1);
   const { width, height, channels, data } = decode(
     drawSampleGrid({ originals: values, reconstructions: values, imageShape: [100, 200, 2] }),
@@ -62,7 +62,7 @@ Deno.test("large images are drawn as they are, and of other channels the first",
   assert.equal(data[4 * width + 4], 255);
 });
 
-Deno.test("samples that are no pairs of images are refused", () => {
+Deno.test("samples that are not pairs of images are rejected", () => {
   const draw = (originals: number, reconstructions: number) => () =>
     drawSampleGrid({
       originals: new Float32Array(originals),
@@ -78,7 +78,7 @@ Deno.test("samples that are no pairs of images are refused", () => {
   }
 });
 
-Deno.test("a grid that is read and drawn again is the same, and holds the values in 255 steps", () => {
+Deno.test("a grid survives reading and drawing, and stores values in 255 steps", () => {
   const shape = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 120 }));
   const drawn = fc.tuple(fc.integer({ min: 1, max: 16 }), shape, fc.constantFrom(1, 2, 3));
   fc.assert(
@@ -105,7 +105,7 @@ Deno.test("a grid that is read and drawn again is the same, and holds the values
   );
 });
 
-Deno.test("a grid of other images is refused", () => {
+Deno.test("a grid of other images is rejected", () => {
   const originals = new Float32Array(2 * 16);
   const png = drawSampleGrid({ originals, reconstructions: originals, imageShape: [4, 4, 1] });
   assert.throws(() => readSampleGrid(png, 3, [4, 4, 1]), {

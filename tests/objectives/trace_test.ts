@@ -20,7 +20,7 @@ async function traceOf(generator: Generator, settings: Readonly<Record<string, u
   return { frames: trace.frames, finished: images.subarray(0, 2 * images.length / 3) };
 }
 
-Deno.test("frames lie evenly over the way, and the last is the finished picture", async () => {
+Deno.test("frames are spread evenly over the steps, and the last is the finished picture", async () => {
   for (const [steps, most, frames] of [[7, 60, 7], [60, 60, 60], [1000, 60, 60], [50, 3, 3]]) {
     const trace = new Trace(most);
     for (let step = 1; step <= steps; step++) {
@@ -31,7 +31,7 @@ Deno.test("frames lie evenly over the way, and the last is the finished picture"
   }
 });
 
-Deno.test("a diffusion shows what its network sees after each step", async () => {
+Deno.test("a diffusion shows the predicted image after each step", async () => {
   using _scope = reference.scope();
   const stage1 = waveStage(reference), latent = tinyDiffusion(reference, { stage1 });
   await latent.prepare(reference);
@@ -43,7 +43,7 @@ Deno.test("a diffusion shows what its network sees after each step", async () =>
   }
 });
 
-Deno.test("a generator of codes shows those that are drawn, and grey where none is", async () => {
+Deno.test("a generator of codes shows the codes drawn so far, and grey elsewhere", async () => {
   for (
     const [type, depth, steps] of [
       ["autoregression", undefined, 9],
@@ -65,7 +65,7 @@ Deno.test("a generator of codes shows those that are drawn, and grey where none 
   }
 });
 
-Deno.test("a GIF has every frame, of one size, and rests on the last", async () => {
+Deno.test("a GIF has every frame, at one size, and pauses on the last", async () => {
   for (const channels of [1, 3] as const) {
     const frames = [0, 100, 200].map((grey) => new Uint8Array(20 * 30 * channels).fill(grey));
     const gif = await encodeGif({ frames, height: 20, width: 30, channels });

@@ -15,7 +15,7 @@ const devices = await openTestDevices();
 const [reference] = devices;
 
 for (const device of devices) {
-  Deno.test(`200 steps fit a batch and leave the memory as it was after 2, on ${device.name}`, async () => {
+  Deno.test(`200 steps fit a batch, and take no more memory than 2 steps, on ${device.name}`, async () => {
     using model = tinyModel(device);
     using optimizer = new Adam(model.namedParameters());
     const dataset = waves();
@@ -63,7 +63,7 @@ Deno.test("the loss is mse over the variance plus the quantiser's losses", async
   await close("loss", mse / 0.1 + quantizerLoss);
 });
 
-Deno.test("clipping bounds what one step of gradients may be, and none leaves them", async () => {
+Deno.test("clipping bounds the gradient norm of a step, and without clipping gradients are unchanged", async () => {
   const momentsAfter = async (clipNorm?: number): Promise<number> => {
     using _scope = reference.scope();
     const model = tinyModel(reference);
@@ -85,7 +85,7 @@ Deno.test("clipping bounds what one step of gradients may be, and none leaves th
   assert.equal(await momentsAfter(2 * free), free);
 });
 
-Deno.test("a replaced code starts without gradient and moments, a re-anchored one keeps them", async () => {
+Deno.test("a replaced code starts without gradient and moments, and a re-anchored one keeps them", async () => {
   using _scope = reference.scope();
   const images = reference.tensor(await waves().images("train", BATCH), [4, 8, 8, 1]);
   const context = { training: true, key: randomKey(7, "quantizer") };

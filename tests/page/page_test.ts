@@ -134,7 +134,7 @@ if (site !== undefined) {
     assert.ok(bytes < MOST_BYTES && weights < MOST_WEIGHTS, `${bytes} bytes`);
   });
 
-  Deno.test("on a phone without WebGPU everything works, on the CPU, and nothing is too wide", async () => {
+  Deno.test("on a phone without WebGPU everything works on the CPU, and nothing is too wide", async () => {
     const before = `delete Navigator.prototype.gpu;
       Object.defineProperty(Navigator.prototype, "hardwareConcurrency", { get: () => 2 })`;
     await using visit = await site.visit({ width: 375, before });
@@ -183,7 +183,7 @@ if (site !== undefined) {
     assert.deepEqual(plain.errors, []);
   });
 
-  Deno.test("with WebGPU every part works, by the keyboard alone", async () => {
+  Deno.test("with WebGPU every part works with the keyboard alone", async () => {
     const flags = [
       ...["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
       "--disable-gpu-watchdog", // On a busy machine, compiling the shaders takes longer than it allows.
@@ -247,7 +247,7 @@ if (site !== undefined) {
     assert.deepEqual(visit.errors, []);
   });
 
-  Deno.test("what cannot be loaded is said in its part, and can be tried again", async () => {
+  Deno.test("a loading error is shown in its part, and loading can be retried", async () => {
     const path = `${site.folder}/transformer.safetensors`;
     await Deno.rename(path, `${path}.away`);
     await using visit = await site.visit();

@@ -26,7 +26,7 @@ const poolCase = fc.integer({ min: 1, max: 30 }).chain((size) =>
   })
 );
 
-Deno.test("every place of the pool keeps its content or takes a feature", () => {
+Deno.test("every slot of the pool keeps its content or takes a feature", () => {
   const property = fc.property(poolCase, ({ size, filled, features, step }) => {
     const sources = poolSources(size, filled, features, keyOf(step));
     assert.equal(sources.length, size);
@@ -37,7 +37,7 @@ Deno.test("every place of the pool keeps its content or takes a feature", () => 
   fc.assert(property, { seed: 7, numRuns: 500 });
 });
 
-Deno.test("features that fit are stored once each: free places first, then random ones", () => {
+Deno.test("features that fit are stored once each, in free slots first, then in random ones", () => {
   const property = fc.property(poolCase, ({ size, filled, features, step }) => {
     fc.pre(features <= size);
     const sources = poolSources(size, filled, features, keyOf(step));
@@ -65,7 +65,7 @@ Deno.test("features that fit are stored once each: free places first, then rando
   fc.assert(property, { seed: 7, numRuns: 500 });
 });
 
-Deno.test("a full pool is replaced at places that are equally likely", () => {
+Deno.test("a full pool replaces all slots with equal probability", () => {
   const [size, features, draws] = [6, 2, 6000];
   const replaced = new Float64Array(size);
   for (let step = 0; step < draws; step++) {
@@ -78,7 +78,7 @@ Deno.test("a full pool is replaced at places that are equally likely", () => {
   assert.ok(chiSquare < 25, `chi-square of 5 degrees ${chiSquare}`);
 });
 
-Deno.test("more features than places are drawn uniformly, with replacement", () => {
+Deno.test("more features than slots are sampled uniformly, with replacement", () => {
   const [size, features, draws] = [5, 8, 4000];
   const counts = new Float64Array(features);
   let repeated = 0;
@@ -97,7 +97,7 @@ Deno.test("more features than places are drawn uniformly, with replacement", () 
 
 testOnEach(
   devices,
-  "the pool remembers batches, and starts uniform in (−1/K, 1/K)",
+  "the pool keeps features of earlier batches, and starts uniform in (−1/K, 1/K)",
   async (device) => {
     const [size, width] = [5, 2];
     const anchors = new PooledAnchors(device, size, width, keyOf(0));

@@ -24,25 +24,29 @@ const CONFIGS = [
 
 for (const config of CONFIGS) {
   const name = JSON.stringify(config);
-  testOnEach(devices, `${name}: parts of a batch are quantised as the whole`, async (device) => {
-    const quantizer = createQuantizer(device, config, key);
-    const { codebookDim: D } = quantizer;
-    const features = device.tensor(draw([12, D], "features", -1, 3), [12, D]);
-    assert.equal(quantizer.awaitsBatch, true);
-    quantizer.begin(features, contextOf());
-    const begun = await quantizer.stateDictionary();
-    const whole = [...await quantizer.quantize(features, contextOf()).indices.integers()];
-    const parts: number[] = [];
-    for (const start of [0, 4, 8]) {
-      const part = slice(features, [start, 0], [4, D]);
-      parts.push(...await quantizer.quantize(part, contextOf()).indices.integers());
-    }
-    assert.deepEqual(parts, whole);
-    assert.deepEqual(await quantizer.stateDictionary(), begun);
-    assert.equal(quantizer.awaitsBatch, "normalization" in config, "again only for statistics");
-  });
+  testOnEach(
+    devices,
+    `${name}: parts of a batch are quantised like the whole batch`,
+    async (device) => {
+      const quantizer = createQuantizer(device, config, key);
+      const { codebookDim: D } = quantizer;
+      const features = device.tensor(draw([12, D], "features", -1, 3), [12, D]);
+      assert.equal(quantizer.awaitsBatch, true);
+      quantizer.begin(features, contextOf());
+      const begun = await quantizer.stateDictionary();
+      const whole = [...await quantizer.quantize(features, contextOf()).indices.integers()];
+      const parts: number[] = [];
+      for (const start of [0, 4, 8]) {
+        const part = slice(features, [start, 0], [4, D]);
+        parts.push(...await quantizer.quantize(part, contextOf()).indices.integers());
+      }
+      assert.deepEqual(parts, whole);
+      assert.deepEqual(await quantizer.stateDictionary(), begun);
+      assert.equal(quantizer.awaitsBatch, "normalization" in config, "again only for statistics");
+    },
+  );
 
-  testOnEach(devices, `${name}: nothing begins in evaluation`, async (device) => {
+  testOnEach(devices, `${name}: evaluation does not initialise the quantiser`, async (device) => {
     const quantizer = createQuantizer(device, config, key);
     const { codebookDim: D } = quantizer;
     const before = await quantizer.stateDictionary();
@@ -64,7 +68,7 @@ for (const composite of COMPOSITES) {
   const name = `${shared ? "one codebook" : "separate codebooks"}, ${type}`;
   testOnEach(
     devices,
-    `${name}: features are compared with codes where these lie`,
+    `${name}: features are compared with codes in the codes' space`,
     async (device) => {
       const inner = { type: "vanilla", codebookSize: 6, codebookDim: 2 };
       const quantizer = createQuantizer(device, { ...composite, inner }, key);

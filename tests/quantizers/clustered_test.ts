@@ -139,7 +139,7 @@ testOnEach(devices, "dead codes move onto anchors, codes in use stay", async (de
 
 testOnEach(
   devices,
-  "offline re-anchors on the first batch only, and goes on counting",
+  "offline re-anchors on the first batch only, and keeps counting",
   async (device) => {
     for (const anchor of ["closest", "random", "probrandom"] as const) {
       const options = { codebookSize: K, codebookDim: D, key, anchor, online: false };
@@ -193,7 +193,7 @@ async function train(
 for (const anchor of ["closest", "random", "probrandom"] as const) {
   testOnEach(
     devices,
-    `${anchor}: all state is saved, and goes on as it would have`,
+    `${anchor}: all state is saved, and training continues as if uninterrupted`,
     async (device) => {
       for (const online of [true, false]) {
         const options = { codebookSize: K, codebookDim: D, anchor, online };
@@ -216,7 +216,7 @@ for (const anchor of ["closest", "random", "probrandom"] as const) {
 
 testOnEach(
   devices,
-  "quantising changes no state, neither in evaluation nor in training",
+  "quantising changes no state, in evaluation or in training",
   async (device) => {
     const quantizer = new ClusteredQuantizer(device, {
       codebookSize: K,
@@ -237,7 +237,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "steps of training leave memory where it was", async (device) => {
+testOnEach(devices, "training steps do not increase the memory in use", async (device) => {
   for (const anchor of ["closest", "random", "probrandom"] as const) {
     const quantizer = new ClusteredQuantizer(device, {
       codebookSize: K,
@@ -253,7 +253,7 @@ testOnEach(devices, "steps of training leave memory where it was", async (device
   }
 });
 
-testOnEach(devices, "by default the paper's settings", async (device) => {
+testOnEach(devices, "the default settings are the paper's", async (device) => {
   const quantizer = new ClusteredQuantizer(device, { key, decay: undefined, distance: undefined });
   assert.deepEqual(quantizer.codebook.shape, [512, 64]);
   assert.deepEqual([...await quantizer.reanchoring.runningUsage.floats()], Array(512).fill(0));
@@ -272,7 +272,7 @@ testOnEach(devices, "by default the paper's settings", async (device) => {
   assertClose(await quantizer.codebook.floats(), expected, CANCELLING, "codebook");
 });
 
-testOnEach(devices, "settings and shapes that are wrong are refused", (device) => {
+testOnEach(devices, "invalid settings and shapes are rejected", (device) => {
   const make = (options: Partial<ClusteredOptions>) => () =>
     new ClusteredQuantizer(device, { codebookSize: K, codebookDim: D, key, ...options });
   const refused = (message: RegExp) => ({ name: "RangeError", message });

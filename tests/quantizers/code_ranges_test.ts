@@ -18,7 +18,7 @@ const CASES: readonly (readonly [Readonly<Record<string, unknown>>, number, numb
 ];
 
 for (const [settings, choices, starts] of CASES) {
-  Deno.test(`indices lie where ${JSON.stringify(settings)} says`, async () => {
+  Deno.test(`the indices of ${JSON.stringify(settings)} are in their ranges`, async () => {
     using _scope = device.scope();
     const key = randomKey(3, "ranges");
     const quantizer = createQuantizer(device, settings as { type: string }, key);

@@ -15,7 +15,7 @@ const devices = await openTestDevices();
 const key = randomKey(9, "warmed");
 const [N, D] = [6, 3];
 
-testOnEach(devices, "the codes' share grows with the training steps", async (device) => {
+testOnEach(devices, "the share of the codes grows with the training steps", async (device) => {
   const inner = new VanillaQuantizer(device, { codebookSize: 4, codebookDim: D, key });
   const quantizer = new CodeWarmup(inner, 4);
   const z = draw([N, D], "features"), up = draw([N, D], "upstream");

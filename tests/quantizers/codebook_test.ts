@@ -36,7 +36,7 @@ function throughUnits(rows: Matrix, gradients: Matrix): number[] {
   });
 }
 
-testOnEach(devices, "at length 1: the plain quantiser of the directions", async (device) => {
+testOnEach(devices, "with unitLength, the quantiser works on directions", async (device) => {
   const quantizer = new VanillaQuantizer(device, { ...options, unitLength: true });
   for (const row of rowsOf(await quantizer.codebook.floats(), D)) {
     assert.ok(Math.abs(Math.hypot(...row) - 1) < 1e-6, "codes start at length 1");
@@ -62,7 +62,7 @@ testOnEach(devices, "at length 1: the plain quantiser of the directions", async 
 
 testOnEach(
   devices,
-  "k-means starts a codebook on the first training batch only",
+  "k-means initialises a codebook on the first training batch only",
   async (device) => {
     for (const Method of [VanillaQuantizer, EmaQuantizer, ClusteredQuantizer]) {
       const quantizer = new Method(device, {
@@ -127,62 +127,70 @@ function orthogonality(codes: Matrix): number {
   return cosines.reduce((total, cosine) => total + cosine ** 2, 0) / codes.length ** 2;
 }
 
-testOnEach(devices, "orthogonality is that of the K × K matrix, without it", async (device) => {
-  const e = draw([K, D], "codes"), codes = parameter(device.tensor(e, [K, D]));
-  const loss = orthogonalityLoss(codes), rows = rowsOf(e, D), step = 1e-5;
-  assertClose(await loss.floats(), [orthogonality(rows)], CANCELLING, "loss");
-  const slopes = rows.flatMap((row, k) =>
-    row.map((_, d) => {
-      const at = (by: number) =>
-        orthogonality(rows.map((r, i) => r.map((x, c) => i === k && c === d ? x + by : x)));
-      return (at(step) - at(-step)) / (2 * step);
-    })
-  );
-  assertClose(await backward(loss, [codes])[0].floats(), slopes, CANCELLING, "gradient");
-  const apart = orthogonalityLoss(device.tensor([2, 0, 0, 0, 3, 0, 0, 0, -1], [3, 3]));
-  assert.ok(Math.abs(await apart.item()) < 1e-6);
-  const quantizer = new VanillaQuantizer(device, { ...options, orthogonality: 3 });
-  assign(quantizer.codebook, codes);
-  const { losses } = quantizer.quantize(device.tensor(z, [N, D]), context);
-  assertClose(await losses.orthogonality.floats(), [3 * orthogonality(rows)], CANCELLING, "3");
-});
+testOnEach(
+  devices,
+  "the orthogonality loss equals that of the K × K matrix, without computing it",
+  async (device) => {
+    const e = draw([K, D], "codes"), codes = parameter(device.tensor(e, [K, D]));
+    const loss = orthogonalityLoss(codes), rows = rowsOf(e, D), step = 1e-5;
+    assertClose(await loss.floats(), [orthogonality(rows)], CANCELLING, "loss");
+    const slopes = rows.flatMap((row, k) =>
+      row.map((_, d) => {
+        const at = (by: number) =>
+          orthogonality(rows.map((r, i) => r.map((x, c) => i === k && c === d ? x + by : x)));
+        return (at(step) - at(-step)) / (2 * step);
+      })
+    );
+    assertClose(await backward(loss, [codes])[0].floats(), slopes, CANCELLING, "gradient");
+    const apart = orthogonalityLoss(device.tensor([2, 0, 0, 0, 3, 0, 0, 0, -1], [3, 3]));
+    assert.ok(Math.abs(await apart.item()) < 1e-6);
+    const quantizer = new VanillaQuantizer(device, { ...options, orthogonality: 3 });
+    assign(quantizer.codebook, codes);
+    const { losses } = quantizer.quantize(device.tensor(z, [N, D]), context);
+    assertClose(await losses.orthogonality.floats(), [3 * orthogonality(rows)], CANCELLING, "3");
+  },
+);
 
-testOnEach(devices, "lookup in fewer dimensions: projections around it", async (device) => {
-  const settings = { codebookSize: K, codebookDim: 8, lookupDim: D };
-  const quantizer = createQuantizer(device, { type: "vanilla", ...settings }, key);
-  assert.ok(quantizer instanceof ProjectedQuantizer);
-  assert.deepEqual([quantizer.codebookDim, quantizer.codebookSize], [8, K]);
-  assert.deepEqual([...quantizer.namedParameters()].map(([name, { shape }]) => [name, shape]), [
-    ["into.weight", [8, D]],
-    ["into.bias", [D]],
-    ["inner.codebook", [K, D]],
-    ["out.weight", [D, 8]],
-    ["out.bias", [8]],
-  ]);
-  const features = parameter(device.tensor(draw([N, 8], "wide"), [N, 8]));
-  const { quantized, indices, losses } = quantizer.quantize(features, context);
-  const inner = quantizer.inner.quantize(quantizer.into.forward(features), context);
-  assert.deepEqual(await indices.integers(), await inner.indices.integers());
-  const expected = await quantizer.out.forward(inner.quantized).floats();
-  assert.deepEqual(await quantized.floats(), expected);
-  assert.deepEqual(await losses.codebook.item(), await inner.losses.codebook.item());
-  const [gradient] = backward(sum(quantized), [features]);
-  const straight = sum(quantizer.out.forward(quantizer.into.forward(features)));
-  assertClose(
-    await gradient.floats(),
-    await backward(straight, [features])[0].floats(),
-    EQUATIONS,
-    "the gradient passes as if nothing was quantised between",
-  );
-  assert.throws(() => quantizer.quantize(device.tensor(z, [N, D]), context), {
-    name: "TypeError",
-    message: "Cannot quantize: the last axis must be 8, got shape [24, 3]",
-  });
-  const wrong = { type: "vanilla", lookupDim: 0 };
-  assert.throws(() => createQuantizer(device, wrong, key), /lookupDim must be .* got 0$/);
-});
+testOnEach(
+  devices,
+  "a lookup in fewer dimensions has projections before and after it",
+  async (device) => {
+    const settings = { codebookSize: K, codebookDim: 8, lookupDim: D };
+    const quantizer = createQuantizer(device, { type: "vanilla", ...settings }, key);
+    assert.ok(quantizer instanceof ProjectedQuantizer);
+    assert.deepEqual([quantizer.codebookDim, quantizer.codebookSize], [8, K]);
+    assert.deepEqual([...quantizer.namedParameters()].map(([name, { shape }]) => [name, shape]), [
+      ["into.weight", [8, D]],
+      ["into.bias", [D]],
+      ["inner.codebook", [K, D]],
+      ["out.weight", [D, 8]],
+      ["out.bias", [8]],
+    ]);
+    const features = parameter(device.tensor(draw([N, 8], "wide"), [N, 8]));
+    const { quantized, indices, losses } = quantizer.quantize(features, context);
+    const inner = quantizer.inner.quantize(quantizer.into.forward(features), context);
+    assert.deepEqual(await indices.integers(), await inner.indices.integers());
+    const expected = await quantizer.out.forward(inner.quantized).floats();
+    assert.deepEqual(await quantized.floats(), expected);
+    assert.deepEqual(await losses.codebook.item(), await inner.losses.codebook.item());
+    const [gradient] = backward(sum(quantized), [features]);
+    const straight = sum(quantizer.out.forward(quantizer.into.forward(features)));
+    assertClose(
+      await gradient.floats(),
+      await backward(straight, [features])[0].floats(),
+      EQUATIONS,
+      "the gradient passes as if nothing was quantised between",
+    );
+    assert.throws(() => quantizer.quantize(device.tensor(z, [N, D]), context), {
+      name: "TypeError",
+      message: "Cannot quantize: the last axis must be 8, got shape [24, 3]",
+    });
+    const wrong = { type: "vanilla", lookupDim: 0 };
+    assert.throws(() => createQuantizer(device, wrong, key), /lookupDim must be .* got 0$/);
+  },
+);
 
-testOnEach(devices, "clustered: moments are kept, or fade by α where asked", async (device) => {
+testOnEach(devices, "clustered: moments are kept, or decay by α if requested", async (device) => {
   for (const resetMoments of [false, true]) {
     const quantizer = new ClusteredQuantizer(device, { ...options, decay: 0.9, resetMoments });
     const features = device.tensor(z, [N, D]);
@@ -197,7 +205,7 @@ testOnEach(devices, "clustered: moments are kept, or fade by α where asked", as
   }
 });
 
-testOnEach(devices, "an optimiser forgets a parameter's rows by their share", async (device) => {
+testOnEach(devices, "an optimiser can decay the moments of a parameter by row", async (device) => {
   const weight = parameter(device.tensor(draw([3, 2], "weight"), [3, 2]));
   const other = parameter(device.tensor([1, 2], [2]));
   const adam = new Adam(new Map([["weight", weight], ["other", other]]));
@@ -215,18 +223,22 @@ testOnEach(devices, "an optimiser forgets a parameter's rows by their share", as
   }
 });
 
-testOnEach(devices, "masks of another shape, and what takes no mask, are refused", (device) => {
-  const quantizer = new VanillaQuantizer(device, options);
-  const features = device.tensor(z, [4, 6, D]);
-  const mask = device.tensor(new Float32Array(N), [N]);
-  assert.throws(() => quantizer.quantize(features, { ...context, mask }), {
-    name: "TypeError",
-    message: "Cannot mask features: the mask must be [4, 6], got [24]",
-  });
-  const contrastive = new ClusteredQuantizer(device, { ...options, contrastive: true });
-  const rows = device.tensor(z, [N, D]);
-  assert.throws(() => contrastive.quantize(rows, { ...context, mask }), {
-    name: "TypeError",
-    message: /^Cannot take the contrastive loss: no feature may be masked/,
-  });
-});
+testOnEach(
+  devices,
+  "masks of another shape, and masks where none is supported, are rejected",
+  (device) => {
+    const quantizer = new VanillaQuantizer(device, options);
+    const features = device.tensor(z, [4, 6, D]);
+    const mask = device.tensor(new Float32Array(N), [N]);
+    assert.throws(() => quantizer.quantize(features, { ...context, mask }), {
+      name: "TypeError",
+      message: "Cannot mask features: the mask must be [4, 6], got [24]",
+    });
+    const contrastive = new ClusteredQuantizer(device, { ...options, contrastive: true });
+    const rows = device.tensor(z, [N, D]);
+    assert.throws(() => contrastive.quantize(rows, { ...context, mask }), {
+      name: "TypeError",
+      message: /^Cannot take the contrastive loss: no feature may be masked/,
+    });
+  },
+);

@@ -45,7 +45,7 @@ const SIZES = [
 ] as const;
 
 for (const distance of ["cos", "l2"] as const) {
-  testOnEach(devices, `${distance}: similarities are those of the lookup`, async (device) => {
+  testOnEach(devices, `${distance}: similarities match those of the lookup`, async (device) => {
     const [K, N, D] = [4, 7, 3];
     const e = draw([K, D], "codes"), z = draw([N, D], "features");
     const all = similarities(device.tensor(e, [K, D]), device.tensor(z, [N, D]), distance);
@@ -75,7 +75,7 @@ for (const distance of ["cos", "l2"] as const) {
 
   testOnEach(
     devices,
-    `${distance}: one feature has no negatives, so nothing is lost`,
+    `${distance}: a single feature has no negatives, so the loss is 0`,
     async (device) => {
       const { loss, byCodebook } = await measure(
         device,
@@ -89,7 +89,7 @@ for (const distance of ["cos", "l2"] as const) {
     },
   );
 
-  testOnEach(devices, `${distance}: ties share their places, in any order`, async (device) => {
+  testOnEach(devices, `${distance}: ties share their ranks, in any order`, async (device) => {
     // Seven features, five of them alike, at the edge of both halves.
     const [K, D] = [3, 2];
     const e = draw([K, D], "codes of ties");
@@ -117,7 +117,7 @@ for (const distance of ["cos", "l2"] as const) {
     );
   });
 
-  testOnEach(devices, `${distance}: features that are all alike, or all zero`, async (device) => {
+  testOnEach(devices, `${distance}: features that are all equal, or all zero`, async (device) => {
     for (const value of [0.5, 0]) {
       const z = new Float32Array(8).fill(value), e = draw([3, 2], "codes of one");
       const { loss, byCodebook } = await measure(device, e, z, 2, distance);

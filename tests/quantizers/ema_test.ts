@@ -66,7 +66,7 @@ for (const distance of ["l2", "cos"] as const) {
   });
 }
 
-testOnEach(devices, "no gradient reaches the codes, and they are no parameters", (device) => {
+testOnEach(devices, "codes get no gradient and are not parameters", (device) => {
   const quantizer = new EmaQuantizer(device, { codebookSize: K, codebookDim: D, key });
   assert.equal(quantizer.parameters().length, 0);
   assert.throws(() => new EmaQuantizer(device, { key, orthogonality: 1 } as { key: typeof key }), {
@@ -77,7 +77,7 @@ testOnEach(devices, "no gradient reaches the codes, and they are no parameters",
 
 testOnEach(
   devices,
-  "a replaced code stays where it was put: its averages are reset",
+  "a replaced code stays in place, because its averages are reset",
   async (device) => {
     const options = {
       codebookSize: 3,

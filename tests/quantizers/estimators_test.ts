@@ -27,7 +27,7 @@ function jacobian(z: readonly number[], e: readonly number[]): number[][] {
 const [N, D] = [5, 4];
 const z = draw([N, D], "features", -1, 2), e = draw([N, D], "codes"), up = draw([N, D], "up");
 
-Deno.test("the rotation's matrix turns the feature onto its code, and keeps angles", () => {
+Deno.test("the rotation matrix maps the feature to its code, and preserves angles", () => {
   rowsOf(z, D).forEach((feature, n) => {
     const code = rowsOf(e, D)[n], matrix = jacobian(feature, code);
     assertClose(matrix.map((row) => dot(row, feature)), code, FLOAT64, "λRz");
@@ -40,7 +40,7 @@ Deno.test("the rotation's matrix turns the feature onto its code, and keeps angl
 
 testOnEach(
   devices,
-  "rotation passes the gradient by (λR)ᵀ, and gives the codes",
+  "rotation multiplies the gradient by (λR)ᵀ, and outputs the codes",
   async (device) => {
     const features = parameter(device.tensor(z, [N, D])),
       codes = parameter(device.tensor(e, [N, D]));

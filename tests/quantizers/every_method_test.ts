@@ -76,23 +76,27 @@ for (const { name, make } of VARIANTS) {
     await fc.assert(property, { seed: 7, numRuns: 6 });
   });
 
-  testOnEach(devices, `${name}: the same state goes on to the same state`, async (device) => {
-    const [straight, resumed] = [make(device, 6, 3), make(device, 6, 4)];
-    const [adam, other] = [straight, resumed].map((q) => new Adam(q.namedParameters()));
-    train(device, straight, adam, [0, 1]);
-    const live = device.liveBytes;
-    train(device, straight, adam, [2]);
-    assert.equal(device.liveBytes, live, "bytes alive after a step");
-    resumed.loadStateDictionary(await straight.stateDictionary());
-    other.loadStateDictionary(await adam.stateDictionary());
-    train(device, straight, adam, [3, 4]);
-    train(device, resumed, other, [3, 4]);
-    const end = await straight.stateDictionary();
-    assert.deepEqual(await resumed.stateDictionary(), end);
-    for (const [entry, { values }] of end) {
-      assert.ok(values.every((value) => Number.isFinite(value)), entry);
-    }
-  });
+  testOnEach(
+    devices,
+    `${name}: training continues identically from a restored state`,
+    async (device) => {
+      const [straight, resumed] = [make(device, 6, 3), make(device, 6, 4)];
+      const [adam, other] = [straight, resumed].map((q) => new Adam(q.namedParameters()));
+      train(device, straight, adam, [0, 1]);
+      const live = device.liveBytes;
+      train(device, straight, adam, [2]);
+      assert.equal(device.liveBytes, live, "bytes alive after a step");
+      resumed.loadStateDictionary(await straight.stateDictionary());
+      other.loadStateDictionary(await adam.stateDictionary());
+      train(device, straight, adam, [3, 4]);
+      train(device, resumed, other, [3, 4]);
+      const end = await straight.stateDictionary();
+      assert.deepEqual(await resumed.stateDictionary(), end);
+      for (const [entry, { values }] of end) {
+        assert.ok(values.every((value) => Number.isFinite(value)), entry);
+      }
+    },
+  );
 
   testOnEach(devices, `${name}: quantising changes no state`, async (device) => {
     const quantizer = make(device);
@@ -111,7 +115,7 @@ for (const { name, make } of VARIANTS) {
 }
 
 for (const { name, make } of FEATUREWISE) {
-  testOnEach(devices, `${name}: what lies at masked positions changes nothing`, async (device) => {
+  testOnEach(devices, `${name}: values at masked positions change nothing`, async (device) => {
     const batch = [3, 4], present = [1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 0, 0];
     const results = [];
     for (const padding of [0, 1e3, NaN]) {
@@ -161,7 +165,7 @@ const CODEBOOKS = VARIANTS.filter(({ make }) => {
 });
 
 for (const { name, make } of CODEBOOKS) {
-  testOnEach(devices, `${name}: the order of the codes is only their names`, async (device) => {
+  testOnEach(devices, `${name}: reordering the codes only permutes the indices`, async (device) => {
     const [K, D] = [6, 4], order = permutation(randomKey(1, "order"), K);
     const codes = draw([K, D], "codes", -1, 2);
     const moved = codes.map((_, i) => codes[order[Math.floor(i / D)] * D + i % D]);
@@ -185,31 +189,35 @@ for (const { name, make } of CODEBOOKS) {
     assertClose(after.losses, before.losses, EQUATIONS, "losses");
   });
 
-  testOnEach(devices, `${name}: a batch with padding is like the batch without`, async (device) => {
-    const results = await Promise.all([false, true].map(async (padded) => {
-      const quantizer = make(device);
-      const values = draw([20, quantizer.codebookDim], "features", -1, 2);
-      const rows = padded ? [...values, ...values.map(() => 7)] : [...values];
-      const shape = [padded ? 40 : 20, quantizer.codebookDim];
-      const features = parameter(device.tensor(rows, shape));
-      const present = Float32Array.from({ length: 40 }, (_, n) => n < 20 ? 1 : 0);
-      const mask = padded ? device.tensor(present, [40]) : undefined;
-      const result = quantizer.quantize(features, contextOf(0, false, mask));
-      const { losses, usage } = result;
-      const [gradient] = backward(judge(result), [features]);
-      return {
-        usage: await usage.integers(),
-        losses: await Promise.all(Object.values(losses).map((loss) => loss.item())),
-        gradient: (await gradient.floats()).subarray(0, values.length),
-      };
-    }));
-    const [without, withPadding] = results;
-    assert.deepEqual(withPadding.usage, without.usage);
-    assertClose(withPadding.losses, without.losses, EQUATIONS, "losses");
-    assertClose(withPadding.gradient, without.gradient, EQUATIONS, "gradient");
-  });
+  testOnEach(
+    devices,
+    `${name}: a padded batch gives the same result as the batch without padding`,
+    async (device) => {
+      const results = await Promise.all([false, true].map(async (padded) => {
+        const quantizer = make(device);
+        const values = draw([20, quantizer.codebookDim], "features", -1, 2);
+        const rows = padded ? [...values, ...values.map(() => 7)] : [...values];
+        const shape = [padded ? 40 : 20, quantizer.codebookDim];
+        const features = parameter(device.tensor(rows, shape));
+        const present = Float32Array.from({ length: 40 }, (_, n) => n < 20 ? 1 : 0);
+        const mask = padded ? device.tensor(present, [40]) : undefined;
+        const result = quantizer.quantize(features, contextOf(0, false, mask));
+        const { losses, usage } = result;
+        const [gradient] = backward(judge(result), [features]);
+        return {
+          usage: await usage.integers(),
+          losses: await Promise.all(Object.values(losses).map((loss) => loss.item())),
+          gradient: (await gradient.floats()).subarray(0, values.length),
+        };
+      }));
+      const [without, withPadding] = results;
+      assert.deepEqual(withPadding.usage, without.usage);
+      assertClose(withPadding.losses, without.losses, EQUATIONS, "losses");
+      assertClose(withPadding.gradient, without.gradient, EQUATIONS, "gradient");
+    },
+  );
 
-  testOnEach(devices, `${name}: more codes than features`, async (device) => {
+  testOnEach(devices, `${name}: more codes than features are allowed`, async (device) => {
     const quantizer = make(device, 50);
     for (const step of [0, 1, 2]) {
       using _step = device.scope();

@@ -48,7 +48,7 @@ testOnEach(devices, "fsq: forward and gradient", async (device) => {
   assert.deepEqual(result.losses, {});
 });
 
-Deno.test("the code table of levels 3, 2 is the paper's grid, the first channel changing fastest", async () => {
+Deno.test("the code table of levels 3, 2 is the paper's grid, and the first channel changes fastest", async () => {
   using _scope = reference.scope();
   const quantizer = new FSQQuantizer(reference, { levels: [3, 2] });
   const all = reference.tensor(Int32Array.of(0, 1, 2, 3, 4, 5, -1), [7]);
@@ -56,7 +56,7 @@ Deno.test("the code table of levels 3, 2 is the paper's grid, the first channel 
   assert.deepEqual([...await quantizer.lookup(all).floats()].map((x) => x + 0), table.flat());
 });
 
-testOnEach(devices, "every code of a grid is looked up and found again", async (device) => {
+testOnEach(devices, "every code of a grid survives lookup and quantisation", async (device) => {
   for (const levels of [[8, 5, 5, 5], [2], [3, 2, 4], [7, 7, 9]]) {
     using _scope = device.scope();
     const quantizer = new FSQQuantizer(device, { levels });
@@ -103,7 +103,7 @@ testOnEach(devices, "digits and indices of large grids are exact", async (device
   await fc.assert(property, { seed: 7, numRuns: 12 });
 });
 
-Deno.test("levels that make no grid are refused", () => {
+Deno.test("invalid levels are rejected", () => {
   const make = (...levels: number[]) => () => new FSQQuantizer(reference, { levels });
   assert.throws(make(), {
     name: "RangeError",

@@ -82,7 +82,7 @@ testOnEach(devices, "at a low temperature the mixture is the drawn code", async 
 
 testOnEach(
   devices,
-  "codes are drawn as often as the softmax of the logits says",
+  "codes are drawn with the softmax probabilities of the logits",
   async (device) => {
     const count = 8000, logits = [0, 1, -1, 2, 0.5, -2];
     const quantizer = make(device);
@@ -99,7 +99,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "in evaluation the likeliest code is taken, whatever the key",
+  "in evaluation the likeliest code is chosen for any key",
   async (device) => {
     const quantizer = make(device);
     const features = device.tensor(draw([20, D], "some"), [20, D]);
@@ -113,7 +113,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "Gumbel noise is finite, of mean 0.577 and variance π²/6", async (device) => {
+testOnEach(devices, "Gumbel noise is finite, with mean 0.577 and variance π²/6", async (device) => {
   const noise = Array.from(await gumbelNoise(device.empty([200, 500]), key).floats());
   assert.ok(noise.every(Number.isFinite));
   const center = mean(noise), variance = total(noise.map((g) => (g - center) ** 2)) / noise.length;

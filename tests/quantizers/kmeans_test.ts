@@ -24,27 +24,31 @@ function lloyd(rows: Matrix, means: Matrix): number[][] {
   });
 }
 
-testOnEach(devices, "k-means descends to a place where a pass changes nothing", async (device) => {
-  const [N, D, K] = [60, 3, 5], values = draw([N, D], "rows");
-  const rows = rowsOf(values, D);
-  const after = async (iterations: number) => {
-    const options = { count: K, distance: "l2", key, iterations } as const;
-    return rowsOf(await kMeans(device.tensor(values, [N, D]), options).floats(), D);
-  };
-  const start = await after(0), one = await after(1), end = await after(40);
-  for (const mean of start) {
-    const drawn = rows.filter((row) => -similarity(row, mean, "l2") < 1e-4);
-    assert.equal(drawn.length, 1, "it starts from rows");
-  }
-  assertClose(one.flat(), lloyd(rows, start).flat(), EQUATIONS, "one pass");
-  assertClose(end.flat(), lloyd(rows, end).flat(), EQUATIONS, "the end");
-  assert.ok(distortion(rows, end) < distortion(rows, one), "lower than after one pass");
-  assert.ok(distortion(rows, one) < distortion(rows, start), "lower than at the start");
-});
+testOnEach(
+  devices,
+  "k-means converges to a point where another iteration changes nothing",
+  async (device) => {
+    const [N, D, K] = [60, 3, 5], values = draw([N, D], "rows");
+    const rows = rowsOf(values, D);
+    const after = async (iterations: number) => {
+      const options = { count: K, distance: "l2", key, iterations } as const;
+      return rowsOf(await kMeans(device.tensor(values, [N, D]), options).floats(), D);
+    };
+    const start = await after(0), one = await after(1), end = await after(40);
+    for (const mean of start) {
+      const drawn = rows.filter((row) => -similarity(row, mean, "l2") < 1e-4);
+      assert.equal(drawn.length, 1, "it starts from rows");
+    }
+    assertClose(one.flat(), lloyd(rows, start).flat(), EQUATIONS, "one pass");
+    assertClose(end.flat(), lloyd(rows, end).flat(), EQUATIONS, "the end");
+    assert.ok(distortion(rows, end) < distortion(rows, one), "lower than after one pass");
+    assert.ok(distortion(rows, one) < distortion(rows, start), "lower than at the start");
+  },
+);
 
 testOnEach(
   devices,
-  "as many means as rows are the rows, more are all different",
+  "with as many means as rows the means are the rows, and with more they all differ",
   async (device) => {
     const [N, D] = [6, 2], values = draw([N, D], "few rows"), rows = device.tensor(values, [N, D]);
     const all = await kMeans(rows, { count: N, distance: "l2", key }).floats();
@@ -61,7 +65,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "rows that are masked out have no part in k-means", async (device) => {
+testOnEach(devices, "masked rows do not affect k-means", async (device) => {
   const [N, D, K] = [30, 2, 4];
   const values = draw([N, D], "masked rows").map((x, i) => i < 2 * 20 ? x : 0);
   const mask = device.tensor(Int32Array.from({ length: N }, (_, n) => n < 20 ? 1 : 0), [N]);
@@ -77,7 +81,7 @@ testOnEach(devices, "rows that are masked out have no part in k-means", async (d
 
 testOnEach(
   devices,
-  "a spread start takes far rows before near ones, and never one twice",
+  "k-means++ prefers distant rows, and never chooses a row twice",
   async (device) => {
     // Four heaps of 50 rows, far apart: uniform starts often miss one, spread ones hardly ever.
     const heaps = [[0, 0], [100, 0], [0, 100], [100, 100]];
@@ -96,7 +100,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "a spread start draws in proportion to the squared distance",
+  "k-means++ draws in proportion to the squared distance",
   async (device) => {
     const rows = device.tensor([0, 1, 3], [3, 1]);
     const second = new Map<number, number>();
@@ -113,7 +117,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "a spread start by cosine looks at directions, and leaves masked rows out",
+  "k-means++ with cosine compares directions, and skips masked rows",
   async (device) => {
     const rows = device.tensor([1, 0, 50, 0, 0, 1, 0, -9], [4, 2]);
     const mask = device.tensor(Int32Array.of(1, 1, 1, 0), [4]);

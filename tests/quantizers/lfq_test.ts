@@ -90,7 +90,7 @@ for (const bits of [1, 2, 5]) {
 
 testOnEach(
   devices,
-  "the code table is the corners of the cube, the least bit first",
+  "the code table lists the corners of the cube, lowest bit first",
   async (device) => {
     const quantizer = new LFQQuantizer({ bits: 4 });
     const all = device.tensor(Int32Array.from({ length: 16 }, (_, index) => index), [16]);
@@ -101,7 +101,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "entropies of batches that are known", async (device) => {
+testOnEach(devices, "the entropies of known batches are correct", async (device) => {
   const quantizer = new LFQQuantizer({ bits: 3, entropyWeight: 1, diversityWeight: 1 });
   const terms = async (values: number[][]) => {
     const features = device.tensor(values.flat(), [values.length, 3]);
@@ -122,7 +122,7 @@ testOnEach(devices, "entropies of batches that are known", async (device) => {
   }
 });
 
-testOnEach(devices, "2^16 codes are counted, and their entropy has no N × K matrix", (device) => {
+testOnEach(devices, "2^16 codes are counted, and their entropy needs no N × K matrix", (device) => {
   const quantizer = new LFQQuantizer({ bits: 16 });
   const features = device.tensor(draw([300, 16], "many"), [300, 16]);
   const before = device.liveBytes;
@@ -131,7 +131,7 @@ testOnEach(devices, "2^16 codes are counted, and their entropy has no N × K mat
   assert.ok(grown < 300 * 65_536 * 4 / 8, `${grown} bytes`);
 });
 
-Deno.test("settings that make no cube are refused", () => {
+Deno.test("invalid settings are rejected", () => {
   assert.throws(() => new LFQQuantizer({ bits: 21 }), {
     name: "RangeError",
     message: /bits must be an integer in \[1, 20\], got 21$/,

@@ -12,7 +12,7 @@ const devices = await openTestDevices();
 const positions = fc.array(fc.integer({ min: -5, max: 1000 }), { minLength: 1, maxLength: 6 });
 
 for (const { name, make } of VARIANTS) {
-  testOnEach(devices, `${name}: indices that are no code's are refused`, (device) => {
+  testOnEach(devices, `${name}: indices out of range are rejected`, (device) => {
     const quantizer = make(device);
     const { codebookSize: K, codeAxes } = quantizer;
     const look = (indices: readonly number[]) => {
@@ -39,7 +39,7 @@ for (const { name, make } of VARIANTS) {
   });
 }
 
-testOnEach(devices, "indices that were computed are looked up without a check", async (device) => {
+testOnEach(devices, "computed indices are looked up without a check", async (device) => {
   const quantizer = VARIANTS[0].make(device, 4);
   const features = featuresOf(quantizer, [5], "features", device);
   const { indices, quantized } = quantizer.quantize(features, contextOf(0, false));
@@ -49,7 +49,7 @@ testOnEach(devices, "indices that were computed are looked up without a check", 
 
 testOnEach(
   devices,
-  "the range of what the host wrote is known until something else writes",
+  "the range of indices from the host is known until they are overwritten",
   (device) => {
     const indices = device.tensor(Int32Array.of(3, -7, 64), [3]);
     assert.deepEqual(indices.hostRange, [-7, 64]);

@@ -54,7 +54,7 @@ const fixture: Sizes & { scales: readonly number[]; convolutions: number } = JSO
   metadata.get("settings")!,
 );
 
-testOnEach(devices, "codes, losses and gradients are PyTorch's", async (device) => {
+testOnEach(devices, "codes, losses and gradients agree with PyTorch", async (device) => {
   const { scales, convolutions } = fixture;
   const quantizer = make(device, fixture, { scales, convolutions });
   const named = [...quantizer.namedParameters()];
@@ -94,44 +94,48 @@ const sizes = fc.record({
   codebookSize: fc.constantFrom(1, 2, 40),
 });
 
-testOnEach(devices, "the scales add up, whatever their sides and the codebook", async (device) => {
-  const property = fc.asyncProperty(
-    sizes,
-    async ({ scales, convolutions, batch, codebookSize }) => {
-      using _scope = device.scope();
-      const quantizer = make(device, { codebookSize, codebookDim: 2 }, { scales, convolutions });
-      const side = scales.at(-1)!, shape = [batch, side, side, 2];
-      const features = device.tensor(draw(shape, "features", -1, 2), shape);
-      const { quantized, indices, usage } = quantizer.quantize(features, context);
-      const count = scales.reduce((total, own) => total + own ** 2, 0);
-      assert.deepEqual([indices.shape, quantizer.codeAxes], [[batch, count], [count]]);
-      assert.deepEqual(await quantizer.lookup(indices).floats(), await quantized.floats());
-      const counts = await usage.integers();
-      assert.equal(counts.reduce((total, own) => total + own, 0), batch * count);
-      // Each scale's codes are the nearest to what the scales before it leave.
-      let done = 0, rest = features;
-      for (const own of scales) {
-        const seen = averageTo(rest, own, own), [part] = quantizer.parts;
-        const chosen = part.quantize(seen, context).indices;
-        const at = slice(indices, [0, done], [batch, own ** 2]);
-        assert.deepEqual(await at.integers(), await chosen.integers());
-        done += own ** 2;
-        const known = quantizer.lookup(slice(indices, [0, 0], [batch, done]));
-        rest = sub(features, known);
-        if (done === count) break;
-        const next = scales[scales.indexOf(own) + 1];
-        const before = quantizer.before(slice(indices, [0, 0], [batch, done]));
-        const last = slice(before, [0, before.shape[1] - next ** 2, 0], [batch, next ** 2, 2]);
-        assert.deepEqual(await last.floats(), await averageTo(known, next, next).floats());
-      }
-    },
-  );
-  await fc.assert(property, { seed: 5, numRuns: device.name === "webgpu" ? 4 : 12 });
-});
+testOnEach(
+  devices,
+  "the output is the sum of the scales, for any sides and codebook",
+  async (device) => {
+    const property = fc.asyncProperty(
+      sizes,
+      async ({ scales, convolutions, batch, codebookSize }) => {
+        using _scope = device.scope();
+        const quantizer = make(device, { codebookSize, codebookDim: 2 }, { scales, convolutions });
+        const side = scales.at(-1)!, shape = [batch, side, side, 2];
+        const features = device.tensor(draw(shape, "features", -1, 2), shape);
+        const { quantized, indices, usage } = quantizer.quantize(features, context);
+        const count = scales.reduce((total, own) => total + own ** 2, 0);
+        assert.deepEqual([indices.shape, quantizer.codeAxes], [[batch, count], [count]]);
+        assert.deepEqual(await quantizer.lookup(indices).floats(), await quantized.floats());
+        const counts = await usage.integers();
+        assert.equal(counts.reduce((total, own) => total + own, 0), batch * count);
+        // Each scale's codes are the nearest to what the scales before it leave.
+        let done = 0, rest = features;
+        for (const own of scales) {
+          const seen = averageTo(rest, own, own), [part] = quantizer.parts;
+          const chosen = part.quantize(seen, context).indices;
+          const at = slice(indices, [0, done], [batch, own ** 2]);
+          assert.deepEqual(await at.integers(), await chosen.integers());
+          done += own ** 2;
+          const known = quantizer.lookup(slice(indices, [0, 0], [batch, done]));
+          rest = sub(features, known);
+          if (done === count) break;
+          const next = scales[scales.indexOf(own) + 1];
+          const before = quantizer.before(slice(indices, [0, 0], [batch, done]));
+          const last = slice(before, [0, before.shape[1] - next ** 2, 0], [batch, next ** 2, 2]);
+          assert.deepEqual(await last.floats(), await averageTo(known, next, next).floats());
+        }
+      },
+    );
+    await fc.assert(property, { seed: 5, numRuns: device.name === "webgpu" ? 4 : 12 });
+  },
+);
 
 testOnEach(
   devices,
-  "one scale without convolutions and commitment is the inner quantizer",
+  "one scale without convolutions and commitment equals the inner quantiser",
   async (device) => {
     const options = { codebookSize: 5, codebookDim: 3, key: key };
     const one = make(device, options, { scales: [4], convolutions: 0, commitmentWeight: 0 });
@@ -157,7 +161,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "the inner quantizer learns from what it saw at every scale",
+  "the inner quantiser learns from its inputs at every scale",
   async (device) => {
     const scales = [1, 2, 3], settings = { codebookSize: 4, codebookDim: 2, decay: 0.5 };
     const inner = (key: RandomKey) => new EmaQuantizer(device, { ...settings, key });
@@ -189,7 +193,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "k-means starts from all scales at once", async (device) => {
+testOnEach(devices, "k-means initialises from all scales at once", async (device) => {
   const settings = { codebookSize: 6, codebookDim: 2, initialization: "kmeans" } as const;
   const inner = (key: RandomKey) => new VanillaQuantizer(device, { ...settings, key });
   const quantizer = new MultiScaleQuantizer(device, { inner, scales: [1, 3], key });
@@ -202,7 +206,7 @@ testOnEach(devices, "k-means starts from all scales at once", async (device) => 
   assert.ok(new Set(codes.map(String)).size > 1, `${codes}`);
 });
 
-testOnEach(devices, "a grid with a feature that is not finite becomes no code", async (device) => {
+testOnEach(devices, "a grid with a non-finite feature gets no codes", async (device) => {
   const quantizer = make(device, { codebookSize: 4, codebookDim: 2 }, { scales: [1, 2] });
   const values = draw([3, 2, 2, 2], "features");
   values[8] = NaN;
@@ -221,7 +225,7 @@ testOnEach(devices, "a grid with a feature that is not finite becomes no code", 
   }
 });
 
-Deno.test("several codes a place are found by their indices", async () => {
+Deno.test("several codes per position are looked up by their indices", async () => {
   const plain = (key: RandomKey) =>
     new VanillaQuantizer(reference, { codebookSize: 4, codebookDim: 2, key });
   const inner = (key: RandomKey) => new ProductQuantizer({ inner: plain, heads: 2, key });
@@ -232,7 +236,7 @@ Deno.test("several codes a place are found by their indices", async () => {
   assert.deepEqual(await quantizer.lookup(indices).floats(), await quantized.floats());
 });
 
-Deno.test("what does not fit is refused", () => {
+Deno.test("invalid settings and shapes are rejected", () => {
   const small = { codebookSize: 4, codebookDim: 2 };
   const quantizer = make(reference, small, { scales: [1, 2, 4] });
   const zeros = (...shape: number[]) =>

@@ -38,7 +38,7 @@ function normalized(z: Values, { means, variances }: ReturnType<typeof statistic
 
 testOnEach(
   devices,
-  "batch: every channel at mean 0 and variance 1, and its gradient",
+  "batch: every channel has mean 0 and variance 1, and the right gradient",
   async (device) => {
     const normalization = new BatchNormalization(device, D);
     const z = draw([N, D], "features", -1, 5), up = draw([N, D], "upstream");
@@ -51,7 +51,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "deviation: one divisor, which passes no gradient", async (device) => {
+testOnEach(devices, "deviation: one divisor, without gradient", async (device) => {
   const normalization = new DeviationScaling(device, D);
   const z = draw([N, D], "features", -1, 5), up = draw([N, D], "upstream");
   const features = parameter(device.tensor(z, [N, D]));
@@ -65,7 +65,7 @@ testOnEach(devices, "deviation: one divisor, which passes no gradient", async (d
 
 testOnEach(
   devices,
-  "running statistics: the mean of the first ten batches, then an average over about ten",
+  "running statistics are the mean of the first ten batches, then an average over about ten",
   async (device) => {
     const normalization = new BatchNormalization(device, D);
     const batches = Array.from({ length: 12 }, (_, step) => draw([N, D], `batch ${step}`, step, 2));
@@ -87,7 +87,7 @@ testOnEach(
 );
 
 for (const Normalization of [BatchNormalization, DeviationScaling]) {
-  testOnEach(devices, `${Normalization.name}: padding counts for nothing`, async (device) => {
+  testOnEach(devices, `${Normalization.name}: padding is ignored`, async (device) => {
     const z = draw([N, D], "features", -1, 5);
     const padded = Float32Array.of(...z, ...draw([N, D], "padding", 50, 60));
     const mask = device.tensor(Int32Array.from({ length: 2 * N }, (_, n) => Number(n < N)), [
@@ -135,7 +135,7 @@ testOnEach(devices, "one feature and equal features stay finite", async (device)
   }
 });
 
-testOnEach(devices, "features are compared with codes where these lie", async (device) => {
+testOnEach(devices, "features are compared with codes in the codes' space", async (device) => {
   const settings = {
     ...{ type: "vanilla", codebookSize: 7, codebookDim: D, lookupDim: 2 },
     ...{ normalization: "batch", unitLength: true, initialization: "kmeans" },

@@ -24,7 +24,7 @@ const headOf = (values: Float32Array, head: number): Float32Array<ArrayBuffer> =
 
 testOnEach(
   devices,
-  "separate heads are quantizers of their own channels, in every respect",
+  "separate heads equal separate quantisers on their channels, in every respect",
   async (device) => {
     const quantizer = new ProductQuantizer({ inner: inner(device), heads: HEADS, key });
     const twins = quantizer.parts.map(() => inner(device)(key));
@@ -77,7 +77,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "one codebook for all heads sees each head as a feature", async (device) => {
+testOnEach(devices, "a shared codebook treats each head as a feature", async (device) => {
   const quantizer = new ProductQuantizer({ inner: inner(device), heads: HEADS, shared: true, key });
   const [part] = quantizer.parts as [ClusteredQuantizer];
   const twin = inner(device)(key);
@@ -96,7 +96,7 @@ testOnEach(devices, "one codebook for all heads sees each head as a feature", as
   assertClose(await part.codebook.floats(), await twin.codebook.floats(), EQUATIONS, "update");
 });
 
-testOnEach(devices, "features of another width are refused", (device) => {
+testOnEach(devices, "features of another width are rejected", (device) => {
   const quantizer = new ProductQuantizer({ inner: inner(device), heads: HEADS, key });
   const features = device.tensor(draw([4, 5], "other"), [4, 5]);
   assert.throws(() => quantizer.quantize(features, context), {

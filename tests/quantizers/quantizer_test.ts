@@ -32,7 +32,7 @@ const METHODS: Readonly<Record<string, (device: Device, options: Options) => Wit
     new ClusteredQuantizer(device, { ...options, anchor: "probrandom" }),
 };
 
-testOnEach(devices, "one vector alone is quantised to a scalar index", async (device) => {
+testOnEach(devices, "a single vector is quantised to a scalar index", async (device) => {
   const quantizer = new VanillaQuantizer(device, { codebookSize: 3, codebookDim: 2, key });
   const { indices, quantized, usage } = quantizer.quantize(device.tensor([1, 2], [2]), context);
   assert.deepEqual([indices.shape, quantized.shape], [[], [2]]);
@@ -42,7 +42,7 @@ testOnEach(devices, "one vector alone is quantised to a scalar index", async (de
 for (const distance of ["l2", "cos"] as const) {
   testOnEach(
     devices,
-    `${distance}: features that are NaN or infinite become no code`,
+    `${distance}: NaN and infinite features get no code`,
     async (device) => {
       for (const [method, make] of Object.entries(METHODS)) {
         const quantizer = make(device, { codebookSize: 4, codebookDim: 2, distance, key });
@@ -63,7 +63,7 @@ for (const distance of ["l2", "cos"] as const) {
 
   testOnEach(
     devices,
-    `${distance}: NaN features are no anchors of codes that have better ones`,
+    `${distance}: NaN features are not anchors if there are better ones`,
     async (device) => {
       const quantizer = METHODS.closest(device, { codebookSize: 3, codebookDim: 2, distance, key });
       const features = device.tensor([NaN, NaN, 1, 2, NaN, 0], [3, 2]);
@@ -73,7 +73,7 @@ for (const distance of ["l2", "cos"] as const) {
   );
 }
 
-testOnEach(devices, "equal codes tie for the highest index", async (device) => {
+testOnEach(devices, "among equal codes the highest index wins", async (device) => {
   for (const distance of ["l2", "cos"] as const) {
     const options = { codebookSize: 3, codebookDim: 2, distance, key };
     const quantizer = new VanillaQuantizer(device, options);
@@ -83,7 +83,7 @@ testOnEach(devices, "equal codes tie for the highest index", async (device) => {
   }
 });
 
-testOnEach(devices, "a codebook of zeros is looked up", async (device) => {
+testOnEach(devices, "a codebook of zeros can be looked up", async (device) => {
   for (const distance of ["l2", "cos"] as const) {
     const quantizer = new VanillaQuantizer(device, {
       codebookSize: 3,

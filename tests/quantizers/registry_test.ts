@@ -8,7 +8,7 @@ import { VanillaQuantizer } from "../../quantizers/vanilla.ts";
 const key = randomKey(1, "registry");
 const device = await openDevice("reference");
 
-Deno.test("every method is made by its name, with the settings it is given", () => {
+Deno.test("every method can be created by name, with the given settings", () => {
   const sizes = { codebookSize: 8, codebookDim: 4 };
   const special: Readonly<Record<string, [object, codebookSize: number, codebookDim: number]>> = {
     fsq: [{ levels: [3, 5] }, 15, 2],
@@ -26,7 +26,7 @@ Deno.test("every method is made by its name, with the settings it is given", () 
   assert.ok(createQuantizer(device, { type: "clustered" }, key) instanceof ClusteredQuantizer);
 });
 
-Deno.test("an unknown method is refused with the nearest known one", () => {
+Deno.test("an unknown method is rejected with the nearest known name", () => {
   const type: string = "clusterd";
   assert.throws(() => createQuantizer(device, { type }, key), {
     name: "RangeError",
@@ -34,7 +34,7 @@ Deno.test("an unknown method is refused with the nearest known one", () => {
   });
 });
 
-Deno.test("a setting that a method does not have or allow is refused", () => {
+Deno.test("a setting that a method does not have or allow is rejected", () => {
   const make = (settings: object) => () =>
     createQuantizer(device, { type: "vanilla", ...settings }, key);
   assert.throws(make({ codebookSiz: 4 }), {
@@ -47,7 +47,7 @@ Deno.test("a setting that a method does not have or allow is refused", () => {
   });
 });
 
-Deno.test("what is inside another quantiser sees its features as they are", () => {
+Deno.test("inner quantisers get unnormalised features", () => {
   const residual = (inner: object) =>
     createQuantizer(device, { type: "residual", depth: 2, inner }, randomKey(1, "inner"));
   const quantizer = residual({ codebookSize: 4, codebookDim: 2 });

@@ -8,7 +8,7 @@ import { createQuantizer, type QuantizerConfig } from "../../quantizers/registry
 const key = randomKey(1, "types");
 using device = await openDevice("reference");
 
-Deno.test("a name that is no method's, and a setting that is not the method's, do not compile", () => {
+Deno.test("an unknown method, or a setting of another method, does not compile", () => {
   const refused = [
     // @ts-expect-error There is no such method.
     () => createQuantizer(device, { type: "clusterd" }, key),
@@ -28,7 +28,7 @@ Deno.test("a name that is no method's, and a setting that is not the method's, d
   for (const make of refused) assert.throws(make, { name: "RangeError" });
 });
 
-Deno.test("the settings of every method compile, and so does a configuration that was read", () => {
+Deno.test("the settings of every method compile, and so does a loaded configuration", () => {
   const sizes = { codebookSize: 4, codebookDim: 2 } as const;
   const type: "vanilla" | "ema" = "ema";
   const read: QuantizerConfig = { type: "lfq", bits: 2 };

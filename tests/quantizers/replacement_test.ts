@@ -15,20 +15,24 @@ const devices = await openTestDevices();
 const keyOf = (step: number) => randomKey(4, "replacement", step);
 const contextOf = (step: number) => ({ training: true, key: keyOf(step) });
 
-testOnEach(devices, "codes die by their running counts, which start anew", async (device) => {
-  const [replaceBelow, countDecay] = [2, 0.75];
-  const dead = new DeadCodes(device, 4, { replaceBelow, countDecay });
-  let running = [2, 2, 2, 2];
-  for (const usage of [[9, 2, 1, 0], [0, 3, 5, 2], [0, 0, 2, 9], [0, 9, 0, 9], [0, 0, 0, 0]]) {
-    const found = await dead.find(device.tensor(Int32Array.from(usage), [4])).integers();
-    running = running.map((count, k) => countDecay * count + (1 - countDecay) * usage[k]);
-    assert.deepEqual([...found], running.map((count) => count < replaceBelow ? 1 : 0));
-    running = running.map((count) => count < replaceBelow ? replaceBelow : count);
-    assertClose(await dead.runningCount.floats(), running, EQUATIONS, "N");
-  }
-});
+testOnEach(
+  devices,
+  "codes are dead by their running counts, which restart after replacement",
+  async (device) => {
+    const [replaceBelow, countDecay] = [2, 0.75];
+    const dead = new DeadCodes(device, 4, { replaceBelow, countDecay });
+    let running = [2, 2, 2, 2];
+    for (const usage of [[9, 2, 1, 0], [0, 3, 5, 2], [0, 0, 2, 9], [0, 9, 0, 9], [0, 0, 0, 0]]) {
+      const found = await dead.find(device.tensor(Int32Array.from(usage), [4])).integers();
+      running = running.map((count, k) => countDecay * count + (1 - countDecay) * usage[k]);
+      assert.deepEqual([...found], running.map((count) => count < replaceBelow ? 1 : 0));
+      running = running.map((count) => count < replaceBelow ? replaceBelow : count);
+      assertClose(await dead.runningCount.floats(), running, EQUATIONS, "N");
+    }
+  },
+);
 
-testOnEach(devices, "rows are drawn once each while there are enough", async (device) => {
+testOnEach(devices, "rows are drawn without repetition while there are enough", async (device) => {
   const values = Float32Array.from({ length: 8 }, (_, n) => n);
   const rows = device.tensor(values, [8, 1]);
   const counts = new Int32Array(8);
@@ -46,34 +50,45 @@ testOnEach(devices, "rows are drawn once each while there are enough", async (de
   }
 });
 
-testOnEach(devices, "rows that are masked out are not drawn, the others alike", async (device) => {
-  const rows = device.tensor(Float32Array.of(0, 1, NaN, 3, 4, NaN), [6, 1]);
-  const mask = device.tensor(Int32Array.of(1, 1, 0, 1, 1, 0), [6]);
-  const drawn = [...await randomRows(rows, 2000, keyOf(1), mask).floats()];
-  const counts = [0, 1, 3, 4].map((n) => drawn.filter((m) => m === n).length);
-  assert.equal(counts.reduce((sum, count) => sum + count), 2000);
-  const chiSquare = counts.reduce((sum, count) => sum + (count - 500) ** 2 / 500, 0);
-  assert.ok(chiSquare < 20, `chi-square of 3 degrees ${chiSquare}`);
-});
+testOnEach(
+  devices,
+  "masked rows are not drawn, and the others are equally likely",
+  async (device) => {
+    const rows = device.tensor(Float32Array.of(0, 1, NaN, 3, 4, NaN), [6, 1]);
+    const mask = device.tensor(Int32Array.of(1, 1, 0, 1, 1, 0), [6]);
+    const drawn = [...await randomRows(rows, 2000, keyOf(1), mask).floats()];
+    const counts = [0, 1, 3, 4].map((n) => drawn.filter((m) => m === n).length);
+    assert.equal(counts.reduce((sum, count) => sum + count), 2000);
+    const chiSquare = counts.reduce((sum, count) => sum + (count - 500) ** 2 / 500, 0);
+    assert.ok(chiSquare < 20, `chi-square of 3 degrees ${chiSquare}`);
+  },
+);
 
-testOnEach(devices, "hard features: a dead code becomes a feature, others stay", async (device) => {
-  const options = { codebookSize: 5, codebookDim: 2, key: keyOf(0) };
-  const quantizer = new HardFeaturesQuantizer(device, options);
-  const codes = [0, 0, 9, 9, 9, 8, 0.5, 0.5, 8, 9];
-  assign(quantizer.codebook, device.tensor(codes, [5, 2]));
-  const z = draw([12, 2], "features", 0, 0.6), features = device.tensor(z, [12, 2]);
-  const result = quantizer.quantize(features, contextOf(0));
-  assert.deepEqual(Object.keys(result.losses), ["commitment", "codebook"]);
-  const moves = quantizer.update({ features, ...result }, contextOf(0));
-  assert.equal(moves.length, 1);
-  assert.deepEqual([[...await moves[0].share.floats()], moves[0].forgets], [[0, 1, 1, 0, 1], true]);
-  const after = rowsOf(await quantizer.codebook.floats(), 2);
-  assert.deepEqual([after[0], after[3]], [[0, 0], [0.5, 0.5]]);
-  const put = [1, 2, 4].map((k) =>
-    rowsOf(z, 2).findIndex((row) => String(row) === String(after[k]))
-  );
-  assert.ok(put.every((n) => n >= 0) && new Set(put).size === 3, `features ${put}`);
-});
+testOnEach(
+  devices,
+  "hard features: a dead code becomes a feature, and others stay",
+  async (device) => {
+    const options = { codebookSize: 5, codebookDim: 2, key: keyOf(0) };
+    const quantizer = new HardFeaturesQuantizer(device, options);
+    const codes = [0, 0, 9, 9, 9, 8, 0.5, 0.5, 8, 9];
+    assign(quantizer.codebook, device.tensor(codes, [5, 2]));
+    const z = draw([12, 2], "features", 0, 0.6), features = device.tensor(z, [12, 2]);
+    const result = quantizer.quantize(features, contextOf(0));
+    assert.deepEqual(Object.keys(result.losses), ["commitment", "codebook"]);
+    const moves = quantizer.update({ features, ...result }, contextOf(0));
+    assert.equal(moves.length, 1);
+    assert.deepEqual([[...await moves[0].share.floats()], moves[0].forgets], [
+      [0, 1, 1, 0, 1],
+      true,
+    ]);
+    const after = rowsOf(await quantizer.codebook.floats(), 2);
+    assert.deepEqual([after[0], after[3]], [[0, 0], [0.5, 0.5]]);
+    const put = [1, 2, 4].map((k) =>
+      rowsOf(z, 2).findIndex((row) => String(row) === String(after[k]))
+    );
+    assert.ok(put.every((n) => n >= 0) && new Set(put).size === 3, `features ${put}`);
+  },
+);
 
 testOnEach(
   devices,

@@ -98,7 +98,7 @@ for (const shared of [true, false]) {
 
 testOnEach(
   devices,
-  "the error falls with every level, and fewer indices are a coarser code",
+  "the error falls with every level, and fewer indices give a coarser code",
   async (device) => {
     const quantizer = new ResidualQuantizer({
       inner: (key) =>
@@ -131,7 +131,7 @@ testOnEach(
 for (const shared of [true, false]) {
   testOnEach(
     devices,
-    `the inner quantizers learn from residuals, ${shared ? "together" : "each its own"}`,
+    `the inner quantisers learn from residuals, ${shared ? "together" : "each its own"}`,
     async (device) => {
       const sizes = { codebookSize: K, codebookDim: D };
       const inner = (key: RandomKey) => new EmaQuantizer(device, { ...sizes, key });
@@ -164,7 +164,7 @@ for (const shared of [true, false]) {
   );
 }
 
-Deno.test("with dropout, a share of the training steps stops at a random level", async () => {
+Deno.test("with dropout, a fraction of the training steps stops at a random level", async () => {
   using _scope = reference.scope();
   const quantizer = make(reference, { dropout: 0.6 });
   const features = reference.tensor(draw([N, D], "features"), [N, D]);
@@ -186,7 +186,7 @@ Deno.test("with dropout, a share of the training steps stops at a random level",
 
 testOnEach(
   devices,
-  "quantizers of other kinds nest, and their codes are found by indices",
+  "other quantisers can be nested, and their codes are looked up by indices",
   async (device) => {
     const fsq = () => new FSQQuantizer(device, { levels: [3, 5, 4] });
     const vanilla = (key: RandomKey) =>

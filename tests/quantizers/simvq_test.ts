@@ -48,7 +48,7 @@ testOnEach(devices, "simvq: forward and gradients", async (device) => {
 
 testOnEach(
   devices,
-  "one feature's gradient moves every code, and never the basis",
+  "the gradient of one feature moves every code, but never the basis",
   async (device) => {
     const quantizer = new SimVQQuantizer(device, { codebookSize: K, codebookDim: D, key });
     assert.deepEqual([...quantizer.namedParameters().keys()], ["map.weight"]);
@@ -64,7 +64,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "the basis starts normal of deviation 1/√D", async (device) => {
+testOnEach(devices, "the basis is initialised normally with deviation 1/√D", async (device) => {
   const quantizer = new SimVQQuantizer(device, { codebookSize: 500, codebookDim: 16, key });
   const values = Array.from(await quantizer.codebook.floats());
   const deviation = Math.sqrt(mean(values.map((x) => x * x)));

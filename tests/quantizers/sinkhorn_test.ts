@@ -23,7 +23,7 @@ function assignment(costs: readonly (readonly number[])[]): number {
   );
 }
 
-testOnEach(devices, "the transport is the float64 one, converged or not", async (device) => {
+testOnEach(devices, "the transport agrees with float64, converged or not", async (device) => {
   const [N, K] = [7, 4];
   const costs = draw([N, K], "costs", 0, 3);
   const a = softened(draw([N], "rows")), b = softened(draw([K], "columns"));
@@ -41,7 +41,7 @@ testOnEach(devices, "the transport is the float64 one, converged or not", async 
 
 testOnEach(
   devices,
-  "the gradient is that of the minimum, by costs and by shares",
+  "the gradient is that of the minimum, for costs and shares",
   async (device) => {
     const [N, K, epsilon, iterations] = [5, 4, 0.5, 200];
     const values = draw([N, K], "costs", 0, 3);
@@ -68,7 +68,7 @@ testOnEach(
   },
 );
 
-Deno.test("with a small ε the cost is that of exact transport, by trying all assignments", async () => {
+Deno.test("with a small ε the cost equals that of exact transport, found by trying all assignments", async () => {
   const property = fc.asyncProperty(
     fc.integer({ min: 1, max: 6 }),
     fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 36, maxLength: 36 }),
@@ -93,7 +93,7 @@ Deno.test("with a small ε the cost is that of exact transport, by trying all as
   await fc.assert(property, { seed: 7, numRuns: 15 });
 });
 
-testOnEach(devices, "a column of twice the share is two columns", async (device) => {
+testOnEach(devices, "a column with twice the share equals two columns", async (device) => {
   const costs = draw([4, 3], "costs", 0, 3), rows = rowsOf(costs, 3);
   const options = { epsilon: full(device, [], 0.02), iterations: 400 };
   const quarter = full(device, [4], 0.25);
@@ -106,7 +106,7 @@ testOnEach(devices, "a column of twice the share is two columns", async (device)
   assert.ok(cost > exact - 1e-3 && cost < exact + 0.02 * Math.log(4) + 1e-3, `${cost} ${exact}`);
 });
 
-testOnEach(devices, "a row without mass has no part", async (device) => {
+testOnEach(devices, "a row without mass has no effect", async (device) => {
   const costs = parameter(device.tensor([1, 3, 2, 1, 1e6, -1e6], [3, 2]));
   const half = full(device, [2], 0.5);
   const rowShares = device.tensor([0.5, 0.5, 0], [3]);
@@ -119,7 +119,7 @@ testOnEach(devices, "a row without mass has no part", async (device) => {
   assert.deepEqual([...await gradient.floats()].slice(4), [0, 0]);
 });
 
-Deno.test("shares that are not those of the costs are refused", () => {
+Deno.test("shares that do not match the costs are rejected", () => {
   using _scope = reference.scope();
   const half = full(reference, [2], 0.5);
   const options = { rowShares: half, columnShares: half, epsilon: full(reference, [], 1) };

@@ -106,7 +106,7 @@ for (const variance of ["I", "II", "III", "IV"] as const) {
 
 testOnEach(
   devices,
-  "type I starts at σ² = 1 + eˢ, and a small one makes the draw the nearest code",
+  "type I starts at σ² = 1 + eˢ, and with a small σ² the draw is the nearest code",
   async (device) => {
     const sizes = { codebookSize: K, codebookDim: D, key };
     const { logVariance } = new SQQuantizer(device, sizes);
@@ -122,7 +122,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "the reconstruction counts as (D_x/2)·ln(squared error per image)",
+  "the reconstruction loss is (D_x/2)·ln(squared error per image)",
   async (device) => {
     const quantizer = new SQQuantizer(device, { codebookSize: K, codebookDim: D, key });
     const mse = leaf(device, Float32Array.of(0.03), []);

@@ -64,7 +64,7 @@ function step(quantizer: Quantizer, features: Tensor, mask: Tensor | undefined, 
 }
 
 for (const { name, make } of FEATUREWISE) {
-  testOnEach(devices, `${name}: a feature that is not finite does no harm`, async (device) => {
+  testOnEach(devices, `${name}: a non-finite feature does no harm`, async (device) => {
     const property = fc.asyncProperty(batch, fc.nat(2), async (given, at) => {
       using _scope = device.scope();
       const quantizer = make(device);
@@ -110,7 +110,7 @@ for (const { name, make } of FEATUREWISE) {
     await fc.assert(property, { seed: 11, numRuns: device.name === "reference" ? 20 : 8 });
   });
 
-  testOnEach(devices, `${name}: with nothing to quantise, losses are 0`, async (device) => {
+  testOnEach(devices, `${name}: with no usable features the losses are 0`, async (device) => {
     const quantizer = make(device);
     const mask = device.tensor(new Int32Array(12), BATCH);
     for (const training of [true, false]) {
@@ -148,7 +148,7 @@ const someRows = (device: Device) => device.tensor([1, 2, NaN, 4, 5, 6, 7, 8], [
 
 testOnEach(
   devices,
-  "no row that is not finite is drawn, clustered or an anchor",
+  "a non-finite row is never drawn, clustered or used as an anchor",
   async (device) => {
     const rows = someRows(device);
     const sound = new Set([[1, 2], [5, 6], [7, 8]].map(String));
@@ -181,7 +181,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "statistics are those of the finite features", async (device) => {
+testOnEach(devices, "statistics use only finite features", async (device) => {
   const [whole, sound] = [new BatchNormalization(device, 2), new BatchNormalization(device, 2)];
   const finite = device.tensor([1, 2, 5, 6, 7, 8], [3, 2]);
   whole.observe(someRows(device));
@@ -196,22 +196,26 @@ testOnEach(devices, "statistics are those of the finite features", async (device
   assertClose(values, await plain.floats(), EQUATIONS, "normalised");
 });
 
-testOnEach(devices, "what is learned is what the batch without it teaches", async (device) => {
-  for (const type of ["ema", "clustered-ema", "near-codes"]) {
-    const settings = { type, codebookSize: 6, codebookDim: 2, initialization: "uniform" };
-    const states = await Promise.all([true, false].map(async (withFault) => {
-      const quantizer = createQuantizer(device, settings, key);
-      const values = [...draw([10, 2], "features")];
-      if (withFault) values.splice(6, 0, NaN, 1);
-      const features = device.tensor(values, [values.length / 2, 2]);
-      step(quantizer, features, undefined, 0);
-      return await quantizer.stateDictionary();
-    }));
-    for (const [entry, { values }] of states[1]) {
-      assertClose(states[0].get(entry)!.values, values, EQUATIONS, `${type} ${entry}`);
+testOnEach(
+  devices,
+  "a batch with a non-finite feature updates the state like the batch without it",
+  async (device) => {
+    for (const type of ["ema", "clustered-ema", "near-codes"]) {
+      const settings = { type, codebookSize: 6, codebookDim: 2, initialization: "uniform" };
+      const states = await Promise.all([true, false].map(async (withFault) => {
+        const quantizer = createQuantizer(device, settings, key);
+        const values = [...draw([10, 2], "features")];
+        if (withFault) values.splice(6, 0, NaN, 1);
+        const features = device.tensor(values, [values.length / 2, 2]);
+        step(quantizer, features, undefined, 0);
+        return await quantizer.stateDictionary();
+      }));
+      for (const [entry, { values }] of states[1]) {
+        assertClose(states[0].get(entry)!.values, values, EQUATIONS, `${type} ${entry}`);
+      }
     }
-  }
-});
+  },
+);
 
 testOnEach(
   devices,

@@ -64,7 +64,7 @@ for (const distance of ["l2", "cos"] as const) {
 
 testOnEach(
   devices,
-  "the codebook starts uniform in (−1/K, 1/K), and is all of the state",
+  "the codebook starts uniform in (−1/K, 1/K), and is the only state",
   async (device) => {
     const quantizer = new VanillaQuantizer(device, { codebookSize: 50, codebookDim: 40, key });
     const state = await quantizer.stateDictionary();
@@ -78,7 +78,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "by default 512 codes of 64 dimensions, the nearest by l2, β 0.25",
+  "the defaults are 512 codes of 64 dimensions, l2, and β = 0.25",
   async (device) => {
     const quantizer = new VanillaQuantizer(device, { key });
     assert.deepEqual(quantizer.codebook.shape, [512, 64]);
@@ -90,7 +90,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "sizes and shapes that are wrong are refused", (device) => {
+testOnEach(devices, "invalid sizes and shapes are rejected", (device) => {
   const make = (codebookSize: number, codebookDim: number) => () =>
     new VanillaQuantizer(device, { codebookSize, codebookDim, key });
   assert.throws(make(0, 4), { name: "RangeError", message: /codebookSize must be .* got 0$/ });

@@ -77,7 +77,7 @@ testOnEach(devices, "vq-wae: forward and gradients", async (device) => {
 
 testOnEach(
   [reference],
-  "following the transport alone, every code comes to serve features",
+  "descending the transport loss alone brings every code into use",
   async (device) => {
     const quantizer = new VQWAEQuantizer(device, { codebookSize: 8, codebookDim: 2, key });
     const { codebook } = quantizer;
@@ -102,7 +102,7 @@ testOnEach(
 
 testOnEach(
   devices,
-  "in evaluation there is no transport, and state is codebook and weights",
+  "evaluation computes no transport, and the state is the codebook and the weights",
   async (device) => {
     const quantizer = new VQWAEQuantizer(device, { codebookSize: K, codebookDim: D, key });
     const { losses } = quantizer.quantize(device.tensor(draw(SHAPE, "z"), SHAPE), {

@@ -10,7 +10,7 @@ const BACKGROUND = 224;
 const devices = await openTestDevices();
 
 for (const device of devices) {
-  Deno.test(`three images on ${device.name} are a grid of two columns, enlarged, with light grey between`, async () => {
+  Deno.test(`three images on ${device.name} become an enlarged grid of two columns with light grey gaps`, async () => {
     using _scope = device.scope();
     const values = [-1, 1, 0.5, 3, 0, -2]; // three images of one row and two pixels
     const images = device.tensor(values, [3, 1, 2, 1]);
@@ -28,7 +28,7 @@ for (const device of devices) {
     assert.deepEqual([at(0, 0), at(6, 4), at(10, 12), at(15, 19)], Array(4).fill(BACKGROUND));
   });
 
-  Deno.test(`a notebook is given the picture of images on ${device.name}, in colour`, async () => {
+  Deno.test(`a notebook shows images on ${device.name} in colour`, async () => {
     using _scope = device.scope();
     const shown = displayImages(device.tensor([-1, 0, 1], [1, 1, 1, 3]), { side: 1 });
     const display = (shown as unknown as Record<symbol, () => Promise<Record<string, string>>>)[
@@ -41,7 +41,7 @@ for (const device of devices) {
   });
 }
 
-Deno.test("what is no batch of images, and a grid without columns, are refused", () => {
+Deno.test("tensors that are not batches of images, and grids without columns, are rejected", () => {
   const [device] = devices;
   using _scope = device.scope();
   assert.throws(() => displayImages(device.tensor([1, 2], [1, 2])), {

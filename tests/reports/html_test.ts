@@ -17,7 +17,7 @@ function shown(escaped: string): string {
   );
 }
 
-Deno.test("whatever a value is, a template shows it and nothing of it is markup", () => {
+Deno.test("a template shows any value as text, never as markup", () => {
   fc.assert(fc.property(text, (value) => {
     const escaped = escapeHtml(value);
     assert.doesNotMatch(escaped, /[<>"'`]/);
@@ -32,7 +32,7 @@ Deno.test("whatever a value is, a template shows it and nothing of it is markup"
   }));
 });
 
-Deno.test("only what a template made is markup, whatever pretends to be it", () => {
+Deno.test("only a template's own result counts as markup, not an object that imitates it", () => {
   const forged = { toString: () => "<script>", markup: "<script>" } as unknown as string;
   assert.equal(String(markup`${forged}`), "&lt;script&gt;");
   const heading = String(section("<a>", "<b>", markup`<p>`));
@@ -40,7 +40,7 @@ Deno.test("only what a template made is markup, whatever pretends to be it", () 
   assert.match(page("</title><script>", []), /<title>&lt;\/title&gt;&lt;script&gt;<\/title>/);
 });
 
-Deno.test("a block of data is the same JSON, and cannot end before its end", () => {
+Deno.test("a data block contains the same JSON, and its contents cannot close it", () => {
   fc.assert(fc.property(fc.anything().map((value) => [value, "</script><!--\u2028"]), (value) => {
     let json: string;
     try {
@@ -55,14 +55,14 @@ Deno.test("a block of data is the same JSON, and cannot end before its end", () 
   }));
 });
 
-Deno.test("a script that would end early is refused", () => {
+Deno.test("a script that contains its own end tag is rejected", () => {
   for (const code of ['"</script>"', '"</SCRIPT x"', '"<!-- <script>"', "<script>"]) {
     assert.throws(() => codeBlock("script", code), /must not end or hide what follows, got </);
   }
   assert.throws(() => codeBlock("style", "</style>"), TypeError);
 });
 
-Deno.test("a page's policy names the script and the style that it has, and nothing else may run", () => {
+Deno.test("a page's policy allows only its own script and style", () => {
   const policyOf = (text: string) =>
     shown(text.match(/http-equiv="Content-Security-Policy" content="([^"]*)"/)![1]).split("; ");
   const hash = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;

@@ -10,7 +10,7 @@ const line = (...values: number[]) => ({
 
 const usual = [line(2, 0.5), line(3, 0.2), line(1, 0.1)], exploding = line(2, 1e20);
 
-Deno.test("a run that explodes does not flatten the others, and alone it is drawn whole", () => {
+Deno.test("a diverging run does not flatten the others, and on its own is drawn completely", () => {
   const all = [...usual, exploding];
   assert.deepEqual(valueRange(usual, 1000, true), [0.1, 3]);
   assert.deepEqual(valueRange(all, 1000, true), [0.1, 3]);
@@ -24,13 +24,13 @@ Deno.test("a run that explodes does not flatten the others, and alone it is draw
   assert.ok(Math.max(...inside) - Math.min(...inside) > 150, "the others have the whole chart");
 });
 
-Deno.test("what lies within reach has its place, however the lines differ", () => {
+Deno.test("the range of an axis includes all values within the limit, however much the lines differ", () => {
   const [low, high] = valueRange([line(1, 0.001), line(10, 5), line(90, 300)], 1000, true);
   assert.deepEqual([low, high], [0.001, 300]);
   assert.deepEqual(valueRange([line(2, 382), line(1, 2)], Infinity, false), [1, 382]);
 });
 
-Deno.test("a logarithmic scale over many powers marks some of them", () => {
+Deno.test("a logarithmic scale over many powers labels only some of them", () => {
   for (const [low, high] of [[1e-3, 1e25], [0.02, 1e4], [5, 5], [1e-30, 1e30]] as const) {
     const { ticks, at } = logScale([low, high], [0, 100]);
     assert.ok(ticks.length >= 2 && ticks.length <= 11, `${ticks}`);

@@ -11,7 +11,7 @@ import { withFolder } from "../training/tiny.ts";
 const QUANTIZER = { type: "ema", codebookSize: 8, codebookDim: 4 };
 
 for (const state of ["trained", "averaged"] as const) {
-  Deno.test(`a folder with ${state} weights that is handed on is a run of the same codes`, () =>
+  Deno.test(`an exported folder with ${state} weights opens as a run with the same codes`, () =>
     withFolder(async (path) => {
       await makeRun(`${path}/run`, QUANTIZER, 3, state);
       await Deno.mkdir(`${path}/run/samples`);
@@ -30,7 +30,7 @@ for (const state of ["trained", "averaged"] as const) {
     }));
 }
 
-Deno.test("a configuration that is handed on names no folder of this machine", () => {
+Deno.test("an exported configuration names no folder of this machine", () => {
   const path = "/home/me/images";
   const flags = {
     out: "/home/me/runs/a",
@@ -42,7 +42,7 @@ Deno.test("a configuration that is handed on names no folder of this machine", (
   assert.doesNotThrow(() => resolveConfig({ saved: config }));
 });
 
-Deno.test("names on a card are text: neither markup nor other metadata", () => {
+Deno.test("names on a card are plain text, neither markup nor metadata", () => {
   const card = drawModelCard({
     name: 'a"\n- b | <script>',
     config: resolveConfig(),

@@ -77,7 +77,7 @@ async function collect(changed: Readonly<Record<string, string | Uint8Array | nu
   return seen!;
 }
 
-Deno.test("a study of whole runs has no damage, and a line that a kill cut short is none", async () => {
+Deno.test("a study of complete runs has no damage, and a truncated last line is not damage", async () => {
   const { states, damage, page } = await collect({});
   assert.deepEqual([states, damage], [["finished", "finished"], []]);
   assert.doesNotMatch(page, /Damaged/);
@@ -87,7 +87,7 @@ Deno.test("a study of whole runs has no damage, and a line that a kill cut short
 const without = (name: keyof typeof SUMMARY) => JSON.stringify({ ...SUMMARY, [name]: undefined });
 const tested = (test: object) => JSON.stringify({ ...SUMMARY, test: { ...SUMMARY.test, ...test } });
 
-Deno.test("a run whose summary or failure is broken is shown as damaged, with the file, and the others go on", async () => {
+Deno.test("a run with a broken summary or failure file is shown as damaged, with the file, and the others continue", async () => {
   const broken: Readonly<Record<string, string | null>> = {
     "null": "null",
     "cut short": '{"steps": 2',
@@ -125,7 +125,7 @@ Deno.test("a run whose summary or failure is broken is shown as damaged, with th
   });
 });
 
-Deno.test("a run whose counts or records are broken keeps its numbers, and the page names the file", async () => {
+Deno.test("a run with broken counts or records keeps its numbers, and the page names the file", async () => {
   const broken: Readonly<Record<string, readonly (string | null)[]>> = {
     "counts.json": ["", "null", "{}", "[]", "[0,0]", '["<script>"]', "[1e999]", "[-1]", null],
     "metrics.jsonl": [
@@ -168,7 +168,7 @@ function bomb(): Uint8Array {
   return bytes;
 }
 
-Deno.test("a run whose picture is broken keeps all else, and the page names the file", async () => {
+Deno.test("a run with a broken picture keeps everything else, and the page names the file", async () => {
   const other = drawSampleGrid({
     ...{ originals: images, reconstructions: images, imageShape: [4, 4, 1] },
   });
@@ -205,7 +205,7 @@ Deno.test("a run whose picture is broken keeps all else, and the page names the 
   }
 });
 
-Deno.test("whatever bytes of a picture change, what comes of it is the picture or its name", async () => {
+Deno.test("a picture with any changed bytes is either shown or reported by name", async () => {
   await withStudy({}, async (out) => {
     const { records: [{ folder }] } = await collectStudy(out);
     const run = new RunFolder(folder), path = `${folder}/samples/epoch-001.png`;
@@ -226,7 +226,7 @@ Deno.test("whatever bytes of a picture change, what comes of it is the picture o
   });
 });
 
-Deno.test("whatever JSON a summary is, collecting goes on", async () => {
+Deno.test("collecting continues whatever JSON a summary contains", async () => {
   const leaf = fc.constantFrom<unknown>(null, true, -1, 1e308, "", "<b>", "aa", [], {}, [1, 2, 3]);
   const places = ["steps", "device", "imagesPerSecond", "protocols", "test"] as const;
   await withStudy({}, async (out) => {
@@ -260,7 +260,7 @@ function replaced(whole: unknown, [name, ...rest]: readonly string[], value: unk
   return { ...record, [name]: replaced(record[name], rest, value) };
 }
 
-Deno.test("a plan that holds what no plan does is refused by its place, and nothing is written", async () => {
+Deno.test("an invalid plan is rejected with the position of the error, and nothing is written", async () => {
   await withStudy({}, async (out) => {
     const path = `${out}/plan.json`, plan = JSON.parse(await Deno.readTextFile(path));
     const first = plan.runs[0];

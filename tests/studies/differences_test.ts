@@ -33,7 +33,7 @@ const values = fc.dictionary(
   { minKeys: 1, maxKeys: 25 },
 );
 
-Deno.test("a paired difference is that of the seeds that both rows have", () => {
+Deno.test("a paired difference uses the seeds that both rows have", () => {
   fc.assert(fc.property(values, values, (first, second) => {
     const found = pairedDifference(row("a", first), row("b", second), "usage");
     const seeds = Object.keys(first).filter((seed) => seed in second);
@@ -52,7 +52,7 @@ Deno.test("a paired difference is that of the seeds that both rows have", () => 
   }));
 });
 
-Deno.test("of equal rows, one in twenty differences is called clear, whatever the number of seeds", () => {
+Deno.test("between equal rows one in twenty differences is called clear, for any number of seeds", () => {
   const random = normals();
   for (const seeds of [2, 3, 6, 15]) {
     const draw = () => row("", Object.fromEntries(Array.from({ length: seeds }, random).entries()));
@@ -71,7 +71,7 @@ function normals(): () => number {
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-Deno.test("the winner is the best mean whose difference to every other row is clear", () => {
+Deno.test("the winner has the best mean and a clear difference to every other row", () => {
   const best = row("best", { 1: 0.1, 2: 0.2, 3: 0.3 });
   const near = row("near", { 1: 0.101, 2: 0.202, 3: 0.301 });
   const far = row("far", { 1: 0.5, 2: 0.6, 3: 0.71 });
@@ -90,7 +90,7 @@ Deno.test("the winner is the best mean whose difference to every other row is cl
   assert.equal(clearWinner([best], "mse"), null, "there is none to beat");
 });
 
-Deno.test("one seed, or seeds that only one of two rows has, have no winner", () => {
+Deno.test("there is no winner with one seed, or with seeds that only one of two rows has", () => {
   const one = row("one", { 1: 0.1 }), other = row("other", { 1: 0.9 });
   assert.equal(clearWinner([one, other], "mse"), null);
   assert.deepEqual(comparedMeasures([one, other], ["mse", "usage"]), []);
@@ -98,7 +98,7 @@ Deno.test("one seed, or seeds that only one of two rows has, have no winner", ()
   assert.equal(clearWinner([row("less", { 1: 0.1, 5: 0.1 }), more], "mse"), null);
 });
 
-Deno.test("a difference is shown with its sign, its deviation, and a star where it is clear", () => {
+Deno.test("a difference is shown with its sign, its deviation, and a star if it is clear", () => {
   const best = row("best", { 1: 0.1, 2: 0.2, 3: 0.3 });
   const show = (errors: Readonly<Record<number, number>>) =>
     showDifference(row("", errors), best, "mse");

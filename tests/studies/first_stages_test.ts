@@ -47,7 +47,7 @@ async function inFolder(body: (out: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("each generator stands on each first stage of its seed, and what needs none stands alone", async () => {
+Deno.test("each generator is paired with each first stage of its seed, and those without a first stage run alone", async () => {
   const out = "runs/generators";
   const two = { ...STUDY, seeds: [1, 2], stage1: { ...STUDY.stage1!, seeds: [1, 2] } };
   const runs = await planRuns(two, { out });
@@ -78,7 +78,7 @@ Deno.test("each generator stands on each first stage of its seed, and what needs
   assert.equal(other[2].hash, runs[2].hash);
 });
 
-Deno.test("a study that asks for what cannot be is refused", async () => {
+Deno.test("an impossible study is rejected", async () => {
   const refused = (study: Study, message: RegExp) =>
     assert.rejects(planRuns(study, { out: "x" }), { name: "RangeError", message });
   await refused(
@@ -101,7 +101,7 @@ Deno.test("a study that asks for what cannot be is refused", async () => {
   });
 });
 
-Deno.test("what is launched elsewhere is launched in turn: first stages, then what stands on them", () =>
+Deno.test("external launchers start the first stages first, then the runs that depend on them", () =>
   inFolder(async (out) => {
     const first = await launchStudy(STUDY, new PrintLauncher(), { out });
     assert.equal(first.next.length, 2 + 1 + 1, "two first stages, the pixels, and a word");
@@ -128,7 +128,7 @@ Deno.test("what is launched elsewhere is launched in turn: first stages, then wh
     assert.deepEqual(collected.stage1!.records.map(({ state }) => state), ["finished", "waiting"]);
   }));
 
-Deno.test("a study of generators runs in several sittings, and its table has them all", () =>
+Deno.test("a study of generators can run in several sessions, and its table has all runs", () =>
   inFolder(async (out) => {
     const axes = [{ path: "quantizer.type", values: ["vanilla"] }];
     const study = { ...STUDY, stage1: { ...STUDY.stage1!, axes } };
@@ -179,7 +179,7 @@ Deno.test("a study of generators runs in several sittings, and its table has the
     assert.deepEqual(Deno.statSync(metrics).mtime, before, "it is not trained again");
   }));
 
-Deno.test("the study generation has every first stage under the same generators", async () => {
+Deno.test("the study generation trains the same generators on every first stage", async () => {
   const study = STUDIES.find(({ name }) => name === "generation")!;
   for (const scale of ["smoke", "small", "paper"] as const) {
     const runs = await planRuns(study, { out: "runs/generation", scale });

@@ -145,7 +145,7 @@ async function probe(name: string, text: string): Promise<Record<string, unknown
 }
 
 for (const [name, text] of Object.entries(PAGES)) {
-  Deno.test(`${name} holds no handler, and its every script is its own`, () => {
+  Deno.test(`${name} contains no event handlers, and only its own scripts`, () => {
     const scripts = text.match(/<script/gi)?.length ?? 0;
     assert.equal(scripts, name === "study.html" ? 2 : 0, "its data and its code");
     for (const [tag] of text.matchAll(/<[a-z][^<>]*>/gi)) {
@@ -155,7 +155,7 @@ for (const [name, text] of Object.entries(PAGES)) {
   });
 
   if (browser !== undefined) {
-    Deno.test(`in a browser, ${name} of a hostile plan runs none of it, and works`, async () => {
+    Deno.test(`in a browser, ${name} of a hostile plan runs none of its code, and works`, async () => {
       assert.deepEqual(await probe(browser, text), {
         ...{ ran: [], errors: [], stopped: [], handlers: [], pictures: 0 },
         ...name === "study.html"
@@ -164,7 +164,7 @@ for (const [name, text] of Object.entries(PAGES)) {
       });
     });
 
-    Deno.test(`in a browser, the policy of ${name} stops what got into it all the same`, async () => {
+    Deno.test(`in a browser, the policy of ${name} blocks injected content`, async () => {
       const injected =
         `<body><img src="data:," onerror="ran.push(1)"><script>ran.push(2)</script>` +
         `<link rel="stylesheet" href="data:text/css,"><style>p{}</style>` +

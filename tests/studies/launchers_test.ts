@@ -18,7 +18,7 @@ const sizes: Study = {
 };
 const hashesIn = (out: string) => [...Deno.readDirSync(`${out}/runs`)].map(({ name }) => name);
 
-Deno.test("a printed command is what a shell reads as the run's folder, and each has its configuration", async () => {
+Deno.test("a printed command gives a shell the run's folder, and each run has its configuration", async () => {
   const out = `${folder}/it's "here" $HOME`;
   const { next } = await launchStudy(sizes, new PrintLauncher(), { out });
   assert.equal(next.length, 4);
@@ -47,7 +47,7 @@ async function manifestOf(changed: Partial<KubernetesOptions>, name = "sizes") {
   return JSON.parse(Deno.readTextFileSync(`${out}/kubernetes.json`));
 }
 
-Deno.test("the manifest is a Job by Kubernetes' schema, which knows every field of it", async () => {
+Deno.test("the manifest is a valid Job by Kubernetes' schema, without unknown fields", async () => {
   const manifest = await manifestOf({});
   new Job(manifest).validate();
   let fields = 0;
@@ -66,7 +66,7 @@ Deno.test("the manifest is a Job by Kubernetes' schema, which knows every field 
   assert.ok(fields > 40, `got ${fields}`);
 });
 
-Deno.test("every index of the Job is one run, at its place in the claim", async () => {
+Deno.test("every index of the Job is one run, at its path in the volume claim", async () => {
   const { spec } = await manifestOf({});
   const { command } = spec.template.spec.containers[0];
   assert.deepEqual([spec.completions, spec.parallelism], [4, 3]);
@@ -91,7 +91,7 @@ Deno.test("every index of the Job is one run, at its place in the claim", async 
   assert.deepEqual([...runs].sort(), places.sort());
 });
 
-Deno.test("the Job's name is the same for the same place, and keeps to what Kubernetes allows", async () => {
+Deno.test("the Job's name depends only on the folder, and is valid in Kubernetes", async () => {
   const nameOf = async (changed: Partial<KubernetesOptions>, name?: string) =>
     (await manifestOf(changed, name)).metadata.name as string;
   const name = await nameOf({});
@@ -103,7 +103,7 @@ Deno.test("the Job's name is the same for the same place, and keeps to what Kube
   assert.ok(longest.length <= 63, "with an index, it names a pod");
 });
 
-Deno.test("the Job's command has every path as it is, whatever Kubernetes would put in its place", async () => {
+Deno.test("the Job's command keeps every path literally, despite Kubernetes' variable expansion", async () => {
   const changed = { folder: "runs/$(JOB_COMPLETION_INDEX) $$HOME $", project: "/$(PATH)" };
   const { spec } = await manifestOf(changed);
   /** What Kubernetes makes of a word: $$ is $, and $(NAME) the variable. */
@@ -121,7 +121,7 @@ Deno.test("the Job's command has every path as it is, whatever Kubernetes would 
   assert.deepEqual(runs.toSorted(), places.sort());
 });
 
-Deno.test("a folder whose name has a line end reaches no script: each launcher refuses it, and writes nothing", async () => {
+Deno.test("each launcher rejects a folder name with a line break, and writes nothing", async () => {
   const before = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
   const launchers = [
     new PrintLauncher(),
@@ -179,7 +179,7 @@ async function withSlurm(
 /** Numbers jobs from 7 on, and keeps how it was called. */
 const SBATCH = `echo "$@" >> calls; echo "$(($(wc -l < calls) + 6));cluster"`;
 
-Deno.test("the script is a job array, a task a run, with sbatch's own options last", async () => {
+Deno.test("the script is a job array with a task per run, and sbatch's own options last", async () => {
   const out = `${folder}/slurm 100%`;
   const launcher = new SlurmLauncher({ jobs: 2, options: "--partition gpu --time 4:00:00" });
   await withSlurm({ sbatch: SBATCH }, async () => {
@@ -219,7 +219,7 @@ Deno.test("the script is a job array, a task a run, with sbatch's own options la
   assert.ok(words.some((word) => word.startsWith(`--allow-write=${out}`)), words.join(" "));
 });
 
-Deno.test("what a run's configuration may not say stands in every launcher's command, quoted for a shell", async () => {
+Deno.test("settings that a run's configuration must not contain are passed in every launcher's command, quoted for a shell", async () => {
   const blas = "/opt/it's here; $HOME/libmkl_rt.so";
   const place = { out: `${folder}/said`, settings: { cpu: { blas } } };
   const { next: [printed] } = await launchStudy(sizes, new PrintLauncher(), place);
@@ -242,7 +242,7 @@ Deno.test("what a run's configuration may not say stands in every launcher's com
   }
 });
 
-Deno.test("a folder's name cannot give sbatch another option, and what is to be typed is quoted", async () => {
+Deno.test("a folder name cannot add an option to sbatch, and printed commands are quoted", async () => {
   const out = `${folder}/a" --wrap="id`;
   await withSlurm({ sbatch: SBATCH }, async () => {
     const { next } = await launchStudy(sizes, new SlurmLauncher(), { out });
@@ -258,7 +258,7 @@ Deno.test("a folder's name cannot give sbatch another option, and what is to be 
   assert.ok(script.includes(`\n#SBATCH --output="${output}"\n`), script);
 });
 
-Deno.test("runs that a job in the queue has are not submitted again", async () => {
+Deno.test("runs of a queued job are not submitted again", async () => {
   const out = `${folder}/again`;
   const launch = async () => (await launchStudy(sizes, new SlurmLauncher(), { out })).next[0];
   const script = () => Deno.readTextFileSync(`${out}/slurm/array-1.sh`);
@@ -277,7 +277,7 @@ Deno.test("runs that a job in the queue has are not submitted again", async () =
   });
 });
 
-Deno.test("more runs than an array takes are several, one after another", async () => {
+Deno.test("more runs than the array limit become several arrays, one after another", async () => {
   const out = `${folder}/many`;
   await withSlurm({ sbatch: `${SBATCH}; cp calls '${out}'` }, async () => {
     const { next } = await launchStudy(sizes, new SlurmLauncher({ arraySize: 3 }), { out });
@@ -290,7 +290,7 @@ Deno.test("more runs than an array takes are several, one after another", async 
   assert.match(Deno.readTextFileSync(`${out}/slurm/array-2.sh`), /--array=0-0\n/);
 });
 
-Deno.test("where there is no Slurm, or it refuses, that is what is said", async () => {
+Deno.test("if Slurm is missing or rejects a job, the error says so", async () => {
   const launch = () => launchStudy(sizes, new SlurmLauncher(), { out: `${folder}/none` });
   await withSlurm({}, async () => {
     await assert.rejects(launch, /Cannot submit .*array-1\.sh: sbatch must be on PATH, got none/);
@@ -300,7 +300,7 @@ Deno.test("where there is no Slurm, or it refuses, that is what is said", async 
   });
 });
 
-Deno.test("processes that share a run are tasks of its job, which mpirun or another command starts", async () => {
+Deno.test("processes that share a run are tasks of its job, started by mpirun or another command", async () => {
   const starts = [undefined, "srun  --mpi=pmix"] as const;
   await withSlurm({ sbatch: SBATCH }, async () => {
     for (const [index, start] of starts.entries()) {
@@ -324,7 +324,7 @@ Deno.test("processes that share a run are tasks of its job, which mpirun or anot
   });
 });
 
-Deno.test("wrong options of a launcher are refused when it is made", () => {
+Deno.test("invalid launcher options are rejected on construction", () => {
   const refusals: readonly (readonly [() => unknown, RegExp])[] = [
     [() => new SlurmLauncher({ jobs: 0 }), /jobs must be an integer of at least 1, got 0/],
     [() => new SlurmLauncher({ arraySize: 0.5 }), /arraySize must be .* at least 1, got 0\.5/],

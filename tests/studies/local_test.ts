@@ -16,7 +16,7 @@ const STUDY: Study = {
   axes: [{ path: "quantizer.codebookSize", values: [2, 3] }],
 };
 
-Deno.test("a result that cannot be taken up stops no other run, and is told when all have ended", async () => {
+Deno.test("a result that cannot be processed stops no other run, and is reported after all have ended", async () => {
   const out = await Deno.makeTempDir({ prefix: "codebook-local-" });
   try {
     const runs = await planRuns(STUDY, { out });
@@ -35,7 +35,7 @@ Deno.test("a result that cannot be taken up stops no other run, and is told when
   }
 });
 
-Deno.test("no process outlives the launch, even if whoever listens to it fails", async () => {
+Deno.test("no process outlives the launch, even if a listener throws", async () => {
   const out = await Deno.makeTempDir({ prefix: "codebook-local-" });
   try {
     const settings = { training: { maxSteps: 1_000_000 } };

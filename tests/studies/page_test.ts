@@ -60,7 +60,7 @@ function traceOf({ point, seed }: StudyRun): RunTrace {
 
 const text = drawStudy(study, runs, traceOf);
 
-Deno.test("generators are plotted over the usage and over the error of their first stage", () => {
+Deno.test("generators are plotted against the usage and the error of their first stage", () => {
   const judged = runs.filter(({ measured }) => measured !== null).map((run) => ({
     ...run,
     measured: { fid: 10 / run.seed, stage1Usage: run.measured!.usage, stage1Mse: 0.1 * run.seed },
@@ -72,7 +72,7 @@ Deno.test("generators are plotted over the usage and over the error of their fir
   assert.match(page, /FID of the samples, lower is better/);
 });
 
-Deno.test("each axis has a plot: right is more usage, down less error, size the axis' number", () => {
+Deno.test("each axis has a plot: x is usage, y is error with less at the bottom, and size is the axis value", () => {
   const plots = text.split('<figure class="blobs"').slice(1);
   assert.equal(plots.length, 2);
   const [bySize, byMethod] = plots.map((plot) => {
@@ -98,7 +98,7 @@ Deno.test("each axis has a plot: right is more usage, down less error, size the 
   assert.deepEqual(joins, [2, 0], "sizes have an order, methods have none");
 });
 
-Deno.test("the page names what failed, says how it was measured, and loads nothing", () => {
+Deno.test("the page names failed runs, describes the measurement, and loads nothing", () => {
   assert.match(text, /<dd>9 of 10<\/dd>/);
   assert.match(text, /method other, seed 2: <code>&lt;it&gt; broke<\/code>/);
   assert.match(text, /Is K &gt; 8 better\?/);
@@ -107,7 +107,7 @@ Deno.test("the page names what failed, says how it was measured, and loads nothi
   assert.equal(text, drawStudy(study, runs, traceOf));
 });
 
-Deno.test("the best of a column is bold where its differences are clear over the seeds", () => {
+Deno.test("the best value of a column is bold if its differences are clear over the seeds", () => {
   assert.doesNotMatch(text, /<b>[\d.]+ ±/, "the others have one seed");
   const pairs = runs.filter(({ point, state }) => point.method === "plain" && state === "finished");
   const clear = drawStudy(study, pairs, traceOf);
@@ -115,7 +115,7 @@ Deno.test("the best of a column is bold where its differences are clear over the
   assert.match(clear, /<td class="value">\+0\.60000 ± 0\.00000 \*<\/td>/);
 });
 
-Deno.test("runs without samples or counts, and protocols that differ, have what they have", () => {
+Deno.test("runs without samples or counts, and with different protocols, are shown with what is available", () => {
   const [one, two] = runs;
   const mixed = drawStudy(study, [one, { ...two, protocol: "bb" }], (run) => ({
     ...traceOf(run),
@@ -189,7 +189,7 @@ async function probe(name: string, width: number): Promise<Record<string, unknow
 }
 
 if (browser !== undefined) {
-  Deno.test("in a browser, choosing runs changes the charts and their ranges, and nothing is wrong or loaded", async () => {
+  Deno.test("in a browser, choosing runs changes the charts and their ranges, without errors or requests", async () => {
     for (const width of [1280, 420]) {
       assert.deepEqual(await probe(browser, width), {
         errors: [],

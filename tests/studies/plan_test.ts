@@ -18,7 +18,7 @@ const sizes: Study = {
   scales: { smoke: { settings: { training: { maxSteps: 3 } }, seeds: [5] } },
 };
 
-Deno.test("a study is every combination of its axes' points, for one seed after another", async () => {
+Deno.test("a study is every combination of its axes' points, one seed after another", async () => {
   const runs = await planRuns(sizes, { out });
   assert.deepEqual(
     runs.slice(0, 5).map(({ point, seed, config: { quantizer } }) => [
@@ -37,7 +37,7 @@ Deno.test("a study is every combination of its axes' points, for one seed after 
   assert.equal(new Set(runs.map(({ config }) => config.out)).size, 8);
 });
 
-Deno.test("a run's hash depends on what determines its result, and on nothing else", async () => {
+Deno.test("a run's hash depends only on what determines its result", async () => {
   const hashes = async (study: Study, options: object = {}) =>
     (await planRuns(study, { out, ...options })).map(({ hash }) => hash);
   const whole = await hashes(sizes);
@@ -50,7 +50,7 @@ Deno.test("a run's hash depends on what determines its result, and on nothing el
   }
 });
 
-Deno.test("a scale changes settings and seeds, and must be one that the study has", async () => {
+Deno.test("a scale changes settings and seeds, and must exist in the study", async () => {
   const runs = await planRuns(sizes, { out, scale: "smoke" });
   assert.deepEqual(runs.map(({ seed, config }) => [seed, config.training.maxSteps]), [
     ...[[5, 3], [5, 3], [5, 3], [5, 3]],
@@ -61,7 +61,7 @@ Deno.test("a scale changes settings and seeds, and must be one that the study ha
   });
 });
 
-Deno.test("a run that is not allowed is refused by its place and its setting", async () => {
+Deno.test("an invalid run is rejected with its position and setting", async () => {
   const size = { path: "quantizer.codebookSize", values: [8] };
   const refusals: readonly (readonly [Partial<Study>, RegExp])[] = [
     [
@@ -88,7 +88,7 @@ Deno.test("a run that is not allowed is refused by its place and its setting", a
   await assert.rejects(planRuns(sizes, { out, settings }), /left to the axis/);
 });
 
-Deno.test("what is no study is refused by its place", () => {
+Deno.test("an invalid study is rejected with the position of the error", () => {
   const axes = [{ path: "quantizer.codebookSize", values: [8] }];
   const refusals: readonly (readonly [unknown, string])[] = [
     [undefined, "it must be an object with a name and axes, got nothing"],
@@ -150,7 +150,7 @@ function bitsOf({ quantizer }: Config): number {
     codes * Math.log2((size ?? product ?? codebookSize) as number);
 }
 
-Deno.test("the study quantizers has every method, each at 9 bits a position", async () => {
+Deno.test("the study quantizers has every method, each at 9 bits per position", async () => {
   const [{ axes }] = STUDIES;
   assert.deepEqual(Object.keys(axes[0].values), QUANTIZER_TYPES);
   for (const { config } of await planRuns(STUDIES[0], { out, scale: "paper" })) {
@@ -162,7 +162,7 @@ Deno.test("the study quantizers has every method, each at 9 bits a position", as
   }
 });
 
-Deno.test("the study first-stages has 9 bits a position, and a discriminator that learns at every scale", async () => {
+Deno.test("the study first-stages has 9 bits per position, and a discriminator that trains at every scale", async () => {
   for (const scale of ["smoke", "small"] as const) {
     const [plain, ...adversarial] = await planRuns(firstStages, { out, scale });
     for (const { config } of [plain, ...adversarial]) {

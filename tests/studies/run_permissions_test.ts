@@ -28,7 +28,7 @@ const SHARDS = {
   },
 };
 
-Deno.test("a process with every permission gives a run what it needs, and the right to start nothing", async () => {
+Deno.test("a process with all permissions gives a run only what it needs, and no right to start processes", async () => {
   const { own } = await flagsOf(["-A"], "/runs/a", DIGITS);
   assert.deepEqual(own.slice(0, 4), [
     "--no-prompt",
@@ -46,7 +46,7 @@ Deno.test("a process with every permission gives a run what it needs, and the ri
   assert.ok(shards.includes("--allow-net=a.example"), shards.join(" "));
 });
 
-Deno.test("a run is given no more than the process has", async () => {
+Deno.test("a run gets no more permissions than the process has", async () => {
   assert.deepEqual((await flagsOf([], "/runs/a", MNIST)).own, ["--no-prompt"]);
   const some = ["--allow-read=/runs,/data", "--allow-write=/runs", "--allow-net=b.example"];
   assert.deepEqual(
@@ -62,7 +62,7 @@ Deno.test("a run is given no more than the process has", async () => {
   assert.deepEqual(denied.own, ["--no-prompt", `--allow-read=${ROOT},/runs/a`]);
 });
 
-Deno.test("a folder whose name a flag cannot list is given with the whole permission, or not", async () => {
+Deno.test("a folder name that a flag cannot list needs the full permission", async () => {
   const write = (flags: readonly string[]) =>
     flags.find((flag) => flag.startsWith("--allow-write"));
   assert.equal(write((await flagsOf(["-A"], "/runs/a,b", DIGITS)).own), "--allow-write");
@@ -70,7 +70,7 @@ Deno.test("a folder whose name a flag cannot list is given with the whole permis
   assert.equal(write(own), undefined);
 });
 
-Deno.test("what is launched elsewhere has the kinds that this process has, and may start the run", async () => {
+Deno.test("external launches get the permission kinds of this process, and may start the run", async () => {
   const { launch } = await flagsOf(["--allow-read", "--allow-env"], "/study", DIGITS);
   const kinds = launch.map((flag) => flag.split("=")[0]);
   assert.deepEqual(kinds, [
@@ -82,7 +82,7 @@ Deno.test("what is launched elsewhere has the kinds that this process has, and m
   assert.ok(whole.includes("--allow-net") && whole.includes("--allow-ffi"), whole.join(" "));
 });
 
-Deno.test("places are read from whatever a configuration holds", () => {
+Deno.test("paths are read from any configuration, even an invalid one", () => {
   const none = { folder: "a", data: [], root: undefined, libraries: [] };
   for (const saved of [null, 3, [], "text", {}, { data: 3, cpu: null }, { data: { path: 7 } }]) {
     assert.deepEqual(placesOf("a", saved), none, JSON.stringify(saved));

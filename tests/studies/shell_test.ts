@@ -21,7 +21,7 @@ async function read(shell: string, script: string): Promise<readonly string[]> {
 }
 
 for (const shell of ["sh", "bash"]) {
-  Deno.test(`${shell} reads a quoted word as the word that it was, whatever is in it`, async () => {
+  Deno.test(`${shell} reads a quoted word as the original word, whatever it contains`, async () => {
     const plain = fc.array(words.filter((word) => !hasControls(word)), {
       minLength: 1,
       maxLength: 40,
@@ -37,7 +37,7 @@ for (const shell of ["sh", "bash"]) {
     );
   });
 
-  Deno.test(`${shell} carries nothing out of a word, nor out of a command within a command`, async () => {
+  Deno.test(`in ${shell}, nothing escapes from a word, or from a command inside a command`, async () => {
     const folder = await Deno.makeTempDir({ prefix: "codebook shell-" });
     try {
       const hostile = [
@@ -57,7 +57,7 @@ for (const shell of ["sh", "bash"]) {
   });
 }
 
-Deno.test("a word with control characters is refused, and only such a word", () => {
+Deno.test("only words with control characters are rejected", () => {
   fc.assert(fc.property(words, (word) => {
     for (const quote of [quoteShell, quoteSbatch]) {
       if (!hasControls(word)) quote(word);
@@ -91,7 +91,7 @@ function sbatchArgument(line: string): string {
   return argument;
 }
 
-Deno.test("a value in a line of #SBATCH is what sbatch reads, and nothing of it is another option", () => {
+Deno.test("sbatch reads a value on an #SBATCH line literally, never as another option", () => {
   fc.assert(fc.property(words.filter((word) => !hasControls(word)), (word) => {
     assert.equal(sbatchArgument(`--output=${quoteSbatch(word)} --wrap=no`), `--output=${word}`);
   }));

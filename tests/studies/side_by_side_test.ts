@@ -29,7 +29,7 @@ async function leaveRun(path: string, codebookSize: number, protocol: string): P
   await folder.writeEvaluation({ measurements }, "");
 }
 
-Deno.test("runs stand side by side with what differs, and apart where their protocols differ", () =>
+Deno.test("runs are compared side by side with their differences, and apart if their protocols differ", () =>
   withFolder(async (path) => {
     const paths = ["small", "large", "other"].map((name) => `${path}/${name}`);
     await leaveRun(paths[0], 8, "aa");
@@ -57,7 +57,7 @@ Deno.test("runs stand side by side with what differs, and apart where their prot
     assert.match(same, />2 runs\.</);
   }));
 
-Deno.test("a run that is not finished is named; folders of one name have their paths", () =>
+Deno.test("an unfinished run is named, and folders with the same name are shown with their paths", () =>
   withFolder(async (path) => {
     await leaveRun(`${path}/one/run`, 8, "aa");
     const folder = new RunFolder(`${path}/two/run`);
@@ -73,7 +73,7 @@ Deno.test("a run that is not finished is named; folders of one name have their p
     assert.match(drawSideBySide(broken), /<h2>Damaged<\/h2>/);
   }));
 
-Deno.test("what cannot be compared is refused", () =>
+Deno.test("runs that cannot be compared are rejected", () =>
   withFolder(async (path) => {
     await leaveRun(`${path}/run`, 8, "aa");
     const generator = new RunFolder(`${path}/gpt`);

@@ -40,7 +40,7 @@ const records = [
   record(16, 3, { state: "started" }),
 ];
 
-Deno.test("the table has mean and sample deviation over the finished seeds, and names the rest", () => {
+Deno.test("the table has the mean and sample deviation over the finished seeds, and names the others", () => {
   const lines = showMarkdown(study, records).split("\n");
   assert.deepEqual(lines.slice(0, 7), [
     "# sizes",
@@ -57,7 +57,7 @@ Deno.test("the table has mean and sample deviation over the finished seeds, and 
   assert.match(text, /^Left to run: 1 of 6\.$/m);
 });
 
-Deno.test("the best is bold where its differences over the seeds are clear, and the differences follow", () => {
+Deno.test("the best value is bold if its differences over the seeds are clear, and the differences follow", () => {
   const clear = [
     finished(8, 1, 0.2),
     finished(8, 2, 0.3),
@@ -71,13 +71,13 @@ Deno.test("the best is bold where its differences over the seeds are clear, and 
   assert.doesNotMatch(unclear, /\*\*|\d \*/);
 });
 
-Deno.test("numbers of different protocols stand in different tables", () => {
+Deno.test("numbers of different protocols are in different tables", () => {
   const text = showMarkdown(study, [...records, finished(8, 4, 1, "bb")]);
   assert.equal(text.match(/^\| 8 /gm)?.length, 2);
   assert.match(text, /\| 8 +\| 100\.0 +\| – +\| 1 +\|\n\nProtocol bb/);
 });
 
-Deno.test("the files for programs hold every run, with quotes where a comma needs them", () => {
+Deno.test("the machine-readable files contain every run, with quotes around values with commas", () => {
   assert.deepEqual(showJsonLines(records).trimEnd().split("\n").map((l) => JSON.parse(l)), records);
   const lines = showCsv(records).split("\r\n");
   assert.equal(
@@ -89,7 +89,7 @@ Deno.test("the files for programs hold every run, with quotes where a comma need
   assert.equal(lines.length, 8);
 });
 
-Deno.test("whatever a value or a failure says, a table of Markdown keeps its cells and its lines", () => {
+Deno.test("a Markdown table keeps its cells and lines, whatever a value or a failure message contains", () => {
   const hostile = "a|b\n| c \\| <img src=q>\r\n\x1b[2J\u2028# d";
   const point = { [`method|${hostile}`]: hostile };
   const text = showMarkdown({ ...study, about: hostile }, [
@@ -110,7 +110,7 @@ Deno.test("whatever a value or a failure says, a table of Markdown keeps its cel
   assert.doesNotMatch(text, /(?<!\\)<|[^\n\P{Cc}]/u);
 });
 
-Deno.test("no cell of the CSV is a formula, and numbers stay numbers", () => {
+Deno.test("no CSV cell is a formula, and numbers stay numbers", () => {
   const formulas = ["=1+1", "+1", "-1+1", "@sum(a)", "\t=1", "\r=1", "＝1", "-", "-1e", '="a,b"'];
   const numbers = ["-5", "-0.5", "-1e-7", "12", "1.5e+30"];
   const cellOf = (value: string | number) => {
@@ -127,7 +127,7 @@ Deno.test("no cell of the CSV is a formula, and numbers stay numbers", () => {
   assert.equal(head, "'=axis");
 });
 
-Deno.test("an infinite ratio stays infinite in every file, and spoils no other number", () => {
+Deno.test("an infinite ratio stays infinite in every file, and affects no other number", () => {
   const withRatio = (size: number, seed: number, psnr: number): StudyRun => {
     const run = finished(size, seed, 0.5);
     return { ...run, measured: { ...run.measured!, psnr } };

@@ -43,7 +43,7 @@ async function call(command: string): Promise<{ readonly code: number; readonly 
   return { code, text };
 }
 
-Deno.test("printed commands compute the runs, one that is called twice at once computes it once, and a failure is told", async () => {
+Deno.test("printed commands compute the runs, a command started twice computes its run once, and a failure is reported", async () => {
   const printed = await ablate(file, "--out", out, "--launcher", "print");
   assert.equal(printed.code, 0, printed.stderr);
   const [good, broken, ...rest] = printed.stdout.split("\n");
@@ -66,7 +66,7 @@ Deno.test("printed commands compute the runs, one that is called twice at once c
   assert.equal(retried.stdout, `${broken}\n`);
 });
 
-Deno.test("a study is collected from a copy, with the runs that are there", async () => {
+Deno.test("a study can be collected from a copy, with the runs it contains", async () => {
   const copy = `${folder}/copy`;
   const [finished] = lastLine((await collect(out)).stdout).runs as readonly StudyRun[];
   const here = finished.folder.replace(out, copy);
@@ -87,7 +87,7 @@ Deno.test("a study is collected from a copy, with the runs that are there", asyn
   ]);
 });
 
-Deno.test("what cannot be launched or collected is refused before anything is written", async () => {
+Deno.test("a study that cannot be launched or collected is rejected before anything is written", async () => {
   const before = snapshot(folder);
   const none = ["--out", `${folder}/none`];
   const refusals: readonly (readonly [readonly string[], RegExp])[] = [
@@ -108,7 +108,7 @@ Deno.test("what cannot be launched or collected is refused before anything is wr
   assert.deepEqual(snapshot(folder), before);
 });
 
-Deno.test("every launcher takes its own flags, and no other's", () => {
+Deno.test("every launcher accepts only its own flags", () => {
   const schema = z.strictObject(LAUNCH_OPTIONS);
   const launcherOf = (given: Readonly<Record<string, unknown>>) =>
     remoteLauncher(readSettings(schema, given, "read the command line"), given, "/out");

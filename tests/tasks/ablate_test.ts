@@ -29,7 +29,7 @@ const statesOf = (ended: Ended) =>
   Object.fromEntries(runsOf(ended).map(({ point, state }) => [point.which, state]));
 const modified = (path: string) => Deno.statSync(path).mtime?.getTime();
 
-Deno.test("a dry run says what would be run, and writes nothing", async () => {
+Deno.test("a dry run lists the runs, and writes nothing", async () => {
   writeStudy([8]);
   const ended = await ablate("--dry-run");
   assert.equal(ended.code, 0, ended.stderr);
@@ -48,7 +48,7 @@ async function stopAfter(records: number, signal: Deno.Signal, metrics: string):
   return (await child.status).code;
 }
 
-Deno.test("a study that was stopped or killed goes on where it was, and a run that fails stops no other", async () => {
+Deno.test("a stopped or killed study continues where it was, and a failing run stops no other", async () => {
   const [, { folder: run }] = runsOf(await ablate("--dry-run"));
   const metrics = `${run}/metrics.jsonl`;
   assert.equal(await stopAfter(4, "SIGINT", metrics), 130);
@@ -83,7 +83,7 @@ Deno.test("a study that was stopped or killed goes on where it was, and a run th
   assert.match(page, /class="histograms"/);
 });
 
-Deno.test("a changed study runs what is new, keeps what is finished, and forgets what it dropped", async () => {
+Deno.test("a changed study runs new runs, keeps finished ones, and forgets removed ones", async () => {
   const [, kept] = runsOf(await ablate("--dry-run"));
   const before = modified(`${kept.folder}/summary.json`);
   writeStudy([8, 4]);
@@ -101,7 +101,7 @@ Deno.test("a changed study runs what is new, keeps what is finished, and forgets
   assert.equal(modified(`${kept.folder}/summary.json`), before);
 });
 
-Deno.test("wrong studies, names and flags are refused before anything is written", async () => {
+Deno.test("invalid studies, names and flags are rejected before anything is written", async () => {
   const wrong = `${folder}/wrong.json`;
   Deno.writeTextFileSync(wrong, '{ "name": "wrong", "axes": [{ "path": "seed" }] }');
   const before = snapshot(folder);

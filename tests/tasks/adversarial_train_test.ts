@@ -14,7 +14,7 @@ const MODEL = [
 ];
 const RUN = ["--device", "cpu", "--training.maxSteps", "3", "--training.batchSize", "4"];
 
-Deno.test("a VQGAN is trained, drawn in a report with both players, and goes on where it was", () =>
+Deno.test("a VQGAN is trained, reported with both networks, and resumed", () =>
   withFolder(async (folder) => {
     const out = ["--out", `${folder}/run`];
     const trained = await runTask("train", [...OBJECTIVE, ...MODEL, ...RUN, ...out, "--json"]);
@@ -31,7 +31,7 @@ Deno.test("a VQGAN is trained, drawn in a report with both players, and goes on 
     assert.equal(again.code, 0, again.stderr);
   }));
 
-Deno.test("what does not fit is refused before anything is written", () =>
+Deno.test("invalid settings are rejected before anything is written", () =>
   withFolder(async (folder) => {
     const cases = [
       [["--objective.perceptual", "vgg"], /--objective\.weights must name the folder of LPIPS's/],

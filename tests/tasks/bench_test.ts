@@ -3,7 +3,7 @@ import { folderForTests, runTask } from "./child.ts";
 
 const folder = folderForTests();
 
-Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps", async () => {
+Deno.test("bench prints a JSON line per row, with its rate, and profiles steps", async () => {
   const args = [
     "step",
     "--batch",
@@ -36,7 +36,7 @@ Deno.test("bench prints a line of JSON a row, with its rate, and profiles steps"
   assert.deepEqual([...new Set(traceEvents.map(({ pid }: { pid: number }) => pid))], [1, 2, 3]);
 });
 
-Deno.test("bench data has the loader's rate by threads, and the device's", async () => {
+Deno.test("bench data measures the loader's rate by threads, and the device's", async () => {
   const args = ["data", "--batch", "4", "--runs", "1", "--device", "cpu", "--json"];
   const { code, stdout, stderr } = await runTask("bench", args);
   assert.equal(code, 0, stderr);
@@ -48,13 +48,13 @@ Deno.test("bench data has the loader's rate by threads, and the device's", async
   for (const { images_per_second, ms } of rows) assert.ok(images_per_second > 0 && ms > 0);
 });
 
-Deno.test("bench refuses a benchmark that is not there", async () => {
+Deno.test("bench rejects an unknown benchmark", async () => {
   const { code, stderr } = await runTask("bench", ["matmull"]);
   assert.equal(code, 2);
   assert.match(stderr, /must be one of matmul, .*, got matmull, did you mean matmul\?\n$/);
 });
 
-Deno.test("bench refuses a profile of what is not one step", async () => {
+Deno.test("bench rejects a profile of anything but a single step", async () => {
   await Promise.all([["matmul"], ["step", "--scaling"]].map(async (args) => {
     const { code, stderr } = await runTask("bench", [...args, "--profile"], {}, folder);
     assert.equal(code, 2);

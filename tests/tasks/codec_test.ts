@@ -50,7 +50,7 @@ for (
     "colour and a residual quantiser": [COLOUR, mixed],
   })
 ) {
-  Deno.test(`decoded codes are the pictures of reconstruct, byte for byte: ${name}`, async () => {
+  Deno.test(`decoded codes give the same pictures as reconstruct, byte for byte: ${name}`, async () => {
     const place = `${folder}/${name}`, codes = `${place}.safetensors`;
     const encoded = await run("encode", path, images, "--out", codes);
     const decoded = await run("decode", path, codes, "--out", `${place} decoded`);
@@ -94,7 +94,7 @@ for (
   });
 }
 
-Deno.test("an array of NumPy's has the same codes; without its names the pictures are numbered", async () => {
+Deno.test("a NumPy array has the same codes, and without its file of names the pictures are numbered", async () => {
   const [tensors, array] = [`${folder}/same.safetensors`, `${folder}/same.npy`];
   await run("encode", FIXTURE, squares, "--out", tensors, "--batch", "2");
   await run("encode", FIXTURE, squares, "--out", array);
@@ -116,7 +116,7 @@ Deno.test("an array of NumPy's has the same codes; without its names the picture
   );
 });
 
-Deno.test("one image, --crop, and --skip-broken", async () => {
+Deno.test("a single image, --crop and --skip-broken work", async () => {
   const odd = `${folder}/odd`;
   await writeFiles(odd, {
     "a.png": noisePng(30, 41, 1, 7),
@@ -142,7 +142,7 @@ Deno.test("one image, --crop, and --skip-broken", async () => {
   assert.deepEqual([...pictures(`${folder}/1`).keys()], ["a.png", "grid.png"]);
 });
 
-Deno.test("codes of other weights are decoded with --force alone", async () => {
+Deno.test("codes of other weights are decoded only with --force", async () => {
   const [codes, out] = [`${folder}/other.safetensors`, `${folder}/other`];
   await run("encode", FIXTURE, squares, "--out", codes);
   const { tensors, metadata } = await readSafetensors(codes);
@@ -162,7 +162,7 @@ Deno.test("codes of other weights are decoded with --force alone", async () => {
   assert.equal(pictures(out).size, 3);
 });
 
-Deno.test("what cannot be done is refused in words, and nothing is written", async () => {
+Deno.test("invalid requests are rejected with a message, and nothing is written", async () => {
   const [odd, codes] = [`${folder}/refused`, `${folder}/escape.safetensors`];
   await writeFiles(odd, { "a.png": noisePng(30, 41, 1, 7) });
   await Deno.mkdir(`${folder}/empty`);
@@ -227,7 +227,7 @@ Deno.test("what cannot be done is refused in words, and nothing is written", asy
   assert.deepEqual(snapshot(folder), before);
 });
 
-Deno.test("Ctrl-C ends the work in order: no codes, whole pictures, nothing partial", async () => {
+Deno.test("Ctrl-C stops cleanly: no codes, only complete pictures, and no partial files", async () => {
   const many = `${folder}/many`, png = noisePng(28, 28, 1, 8);
   await writeFiles(
     many,
@@ -254,7 +254,7 @@ Deno.test("Ctrl-C ends the work in order: no codes, whole pictures, nothing part
   for (const path of left) assert.equal(decode(Deno.readFileSync(path)).width, 28);
 });
 
-Deno.test("large images go through in tiles, and those that do not fit are refused", async () => {
+Deno.test("large images are processed in tiles, and invalid sizes are rejected", async () => {
   const large = `${folder}/large`, tiles = ["--tile", "32", "--overlap", "8"];
   await writeFiles(large, { "a.png": noisePng(44, 72, 1, 7), "b.png": noisePng(28, 28, 1, 8) });
   const codes = `${folder}/tiles.safetensors`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { findMpi } from "../../training/distributed/mpi_library.ts";
 import { folderForTests, lastLine, runTask } from "./child.ts";
 
-Deno.test("doctor names every device, the libraries, and what auto picks", async () => {
+Deno.test("doctor lists every device, the libraries, and the choice of auto", async () => {
   const { code, stdout, stderr } = await runTask("doctor", ["--json"]);
   assert.equal(code, 0, stderr);
   const { deno, devices, auto, cores, blas, dnn, mpi } = lastLine(stdout);
@@ -39,7 +39,7 @@ Deno.test("every task lists its flags with --help", async () => {
   });
 });
 
-Deno.test("doctor --plan says what a preset, a run and a file of settings need, and whether the device has it", async () => {
+Deno.test("doctor --plan shows what a preset, a run or a settings file needs, and whether the device has it", async () => {
   const folder = folderForTests(), file = `${folder}/settings.json`;
   Deno.writeTextFileSync(file, JSON.stringify({ preset: "digits", model: { hidden: 32 } }));
   const plan = async (source: string, ...flags: readonly string[]) => {

@@ -62,7 +62,7 @@ async function evaluate(...args: readonly string[]): Promise<Result> {
 const mean = (values: ArrayLike<number>) =>
   Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 
-Deno.test("folders of PNG files measure as their bytes do, each number with a protocol of its own", async () => {
+Deno.test("folders of PNG files give the same numbers as their pixels, each number with its own protocol", async () => {
   const result = await evaluate(originals, same);
   assert.deepEqual([result.matched, result.images], ["name", COUNT]);
   const values = Object.fromEntries(result.measurements.map(({ name, value }) => [name, value]));
@@ -79,7 +79,7 @@ Deno.test("folders of PNG files measure as their bytes do, each number with a pr
   for (const hash of hashes) assert.equal(result.protocols[hash].values, "clipped, 8-bit");
 });
 
-Deno.test("JPEG files of other names are matched in order, and grey ones with colour", async () => {
+Deno.test("JPEG files with other names are paired in order, and grey images with colour ones", async () => {
   const jpeg = (image: number) =>
     sharp(bytesOf(b, image), { raw: { width: 44, height: 40, channels: 3 } }).jpeg({ quality: 95 });
   const files = await Promise.all([0, 1, 2].map((image) => jpeg(image).toBuffer()));
@@ -106,7 +106,7 @@ Deno.test("JPEG files of other names are matched in order, and grey ones with co
   assert.ok(Math.abs(value - 2 * 51 / 255 / 6) < 1e-6, `${value}`);
 });
 
-Deno.test("LPIPS loads its weights from a folder, and its number says which they were", async () => {
+Deno.test("LPIPS loads its weights from a folder, and its number records which weights were used", async () => {
   using device = await openDevice("cpu");
   const asked = new Map<string, HostTensor>();
   const recorder: Weights = {
@@ -139,7 +139,7 @@ Deno.test("LPIPS loads its weights from a folder, and its number says which they
   assert.match(result.protocols[protocol].weights ?? "", /^[0-9a-f]{12}\+[0-9a-f]{12}$/);
 });
 
-Deno.test("equal images have an infinite ratio, in JSON as its text, and are counted", async () => {
+Deno.test("equal images have an infinite ratio, written to JSON as text, and are counted", async () => {
   const { measurements } = await evaluate(originals, originals, "--metrics", "psnr");
   const [mean, ofMean] = measurements as unknown as { value: unknown; equalPairs: unknown }[];
   assert.deepEqual([mean.value, mean.equalPairs, ofMean.value], ["Infinity", COUNT, "Infinity"]);
@@ -156,7 +156,7 @@ Deno.test("equal images have an infinite ratio, in JSON as its text, and are cou
   assert.match(stdout, /^PSNR of the mean mse \(dB\) +\d+\.\d\d {2}\(/m);
 });
 
-Deno.test("what can be measured is, what cannot is named, and the exit code tells", async () => {
+Deno.test("available metrics are measured, others are named, and the exit code reports it", async () => {
   const { code, stdout, stderr } = await runTask("evaluate", [
     ...["--images", originals, same, "--metrics", "ms-ssim,mae,lpips", "--device", "cpu", "--json"],
   ]);
@@ -178,7 +178,7 @@ Deno.test("what can be measured is, what cannot is named, and the exit code tell
   assert.match(unsaved.stderr, /^Cannot save statistics: fid must be among the metrics, got mae$/m);
 });
 
-Deno.test("what cannot be compared is refused", async () => {
+Deno.test("folders that cannot be compared are rejected", async () => {
   const two = await write("two", { "a.png": png(a, 0), "b.png": png(a, 1) });
   const small = encode({ width: 4, height: 4, channels: 3, data: new Uint8Array(48) });
   const other = await write("other", { "a.png": png(a, 0), "b.png": small });

@@ -13,7 +13,7 @@ const FOREIGN = fileURLToPath(
 /** The device cpu with its own kernels alone. */
 const PORTABLE = ["--device", "cpu", "--cpu.blas", "off", "--cpu.dnn", "off"] as const;
 
-Deno.test("evaluate gives the numbers that the run ended with", async () => {
+Deno.test("evaluate reproduces the run's final numbers", async () => {
   const trained = await runTask("train", [
     ...[...TINY, ...PORTABLE, "--out", run, "--json"],
   ]);
@@ -31,7 +31,7 @@ Deno.test("evaluate gives the numbers that the run ended with", async () => {
   assert.match(String(device), /^cpu/);
 });
 
-Deno.test("evaluate takes the best checkpoint, or a file, and prints for people", async () => {
+Deno.test("evaluate accepts the best checkpoint or a file, and prints readable output", async () => {
   const evaluated = ["best", last].map((checkpoint) =>
     runTask("evaluate", [
       ...[run, "--checkpoint", checkpoint, "--device", "cpu", "--report=false"],
@@ -45,7 +45,7 @@ Deno.test("evaluate takes the best checkpoint, or a file, and prints for people"
   }
 });
 
-Deno.test("a run is measured as far as it can be: the report says what is missing, and the exit code", async () => {
+Deno.test("a run is measured as far as possible, and the report and the exit code show what is missing", async () => {
   const { code, stdout, stderr } = await runTask("evaluate", [
     ...[run, "--device", "cpu", "--limit", "8", "--metrics", "ms-ssim,mse,fid,digit-fid,psnr"],
   ]);
@@ -77,7 +77,7 @@ Deno.test("a run is measured as far as it can be: the report says what is missin
   assert.match(page, /with 8 images and 64 features a covariance is singular/);
 });
 
-Deno.test("a run is measured as precisely and on as many threads as it was trained", async () => {
+Deno.test("a run is evaluated with the precision and the number of threads of its training", async () => {
   const mixed = `${folder}/mixed`;
   Deno.mkdirSync(`${mixed}/checkpoints`, { recursive: true });
   const config = JSON.parse(Deno.readTextFileSync(`${run}/config.json`));
@@ -104,7 +104,7 @@ Deno.test("a run is measured as precisely and on as many threads as it was train
   assert.match(String(lastLine(more.stdout).device), /on 2 threads$/);
 });
 
-Deno.test("a checkpoint that is missing, truncated, foreign or another's is refused", async () => {
+Deno.test("a checkpoint that is missing, truncated, foreign or of another run is rejected", async () => {
   const before = snapshot(run);
   const truncated = `${folder}/truncated.safetensors`;
   Deno.writeFileSync(truncated, Deno.readFileSync(last).subarray(0, 5000));
@@ -131,7 +131,7 @@ Deno.test("a checkpoint that is missing, truncated, foreign or another's is refu
   assert.deepEqual(snapshot(run), before);
 });
 
-Deno.test("train does not resume from a truncated checkpoint, and leaves it as it is", async () => {
+Deno.test("train does not resume from a truncated checkpoint, and does not modify it", async () => {
   Deno.writeFileSync(last, Deno.readFileSync(last).subarray(0, 5000));
   const before = snapshot(run);
   const { code, stderr } = await runTask("train", ["--out", run, "--resume"]);

@@ -43,12 +43,12 @@ Deno.test("flags are configuration paths, and their values have the setting's ty
   });
 });
 
-Deno.test("a list is said with commas, and what is no number in it stays for the schema to refuse", () => {
+Deno.test("a list is separated by commas, and items that are not numbers are left for the schema to reject", () => {
   const { settings } = readCommandLine(["--quantizer.levels", "8,5,x"], COMMAND);
   assert.deepEqual(settings, { quantizer: { levels: [8, 5, "x"] } });
 });
 
-Deno.test("the settings of the quantizers inside another are flags", () => {
+Deno.test("the settings of inner quantisers are flags", () => {
   const args = "--quantizer.type residual --quantizer.inner.type ema --quantizer.inner.decay .9";
   const { settings } = readCommandLine(args.split(" "), COMMAND);
   const { quantizer } = resolveConfig({ flags: settings });
@@ -56,7 +56,7 @@ Deno.test("the settings of the quantizers inside another are flags", () => {
   assert.deepEqual([quantizer!.type, inner.type, inner.decay], ["residual", "ema", 0.9]);
 });
 
-Deno.test("a flag of true or false stands alone, or before true or false", () => {
+Deno.test("a boolean flag stands alone, or before true or false", () => {
   const read = (text: string) => readCommandLine(text.split(" "), COMMAND).settings;
   assert.deepEqual(read("--quantizer.online --seed 1"), { quantizer: { online: true }, seed: 1 });
   assert.deepEqual(read("--quantizer.online false --seed 1"), {
@@ -65,14 +65,14 @@ Deno.test("a flag of true or false stands alone, or before true or false", () =>
   });
 });
 
-Deno.test("a value may be flags of something else, with a space in it or after =", () => {
+Deno.test("a value can contain another program's flags, with a space in it or after =", () => {
   const read = (...args: string[]) => readCommandLine(args, COMMAND).settings;
   assert.deepEqual(read("--out", "--a b"), { out: "--a b" });
   assert.deepEqual(read("--out=--a"), { out: "--a" });
   assert.throws(() => read("--out", "--a"), /--out must be followed by .* got "--a"/);
 });
 
-Deno.test("every setting is a flag, and any configuration can be said in flags", () => {
+Deno.test("every setting is a flag, and any configuration can be given in flags", () => {
   for (const type of QUANTIZER_TYPES) {
     const config = resolveUnchecked({
       flags: {
@@ -95,7 +95,7 @@ Deno.test("every setting is a flag, and any configuration can be said in flags",
   }
 });
 
-Deno.test("the help names every flag with what it means, what it may be and its default", () => {
+Deno.test("the help lists every flag with its meaning, allowed values and default", () => {
   const help = showHelp(COMMAND, "all");
   for (const { path, description, allowed, ...setting } of configSettings()) {
     const usual = setting.default === null ? "none" : String(setting.default);
@@ -106,7 +106,7 @@ Deno.test("the help names every flag with what it means, what it may be and its 
   }
 });
 
-Deno.test("the first help has the settings that people change, and topics that have the rest", () => {
+Deno.test("the first help lists the common settings, and topics for the others", () => {
   const topicOf = (...args: string[]) => readCommandLine(args, COMMAND).help;
   assert.deepEqual(
     [topicOf(), topicOf("--help"), topicOf("--seed", "1", "-h"), topicOf("--help", "quantizer")],
@@ -128,14 +128,14 @@ Deno.test("the first help has the settings that people change, and topics that h
   );
 });
 
-Deno.test("an operand that repeats takes every word, at least one", () => {
+Deno.test("a repeated operand takes all remaining arguments, at least one", () => {
   const command = { ...COMMAND, operands: [{ name: "RUN", description: "", repeats: true }] };
   assert.deepEqual(readCommandLine(["a", "b", "c"], command).words, ["a", "b", "c"]);
   assert.throws(() => readCommandLine([], command), /must be RUN…, got none$/);
   assert.match(showHelp(command, "usual"), /^deno task train RUN… \[flags\]\n/);
 });
 
-Deno.test("a command line that cannot be followed is refused with what to do", () => {
+Deno.test("an invalid command line is rejected with advice", () => {
   assert.match(refusal("--lerningRate", "1"), /no flag --lerningRate, did you mean --optimizer\.l/);
   assert.match(refusal("--modle.hidden", "1"), /did you mean --model\.hidden\?$/);
   assert.match(refusal("--hlp"), /did you mean --help\?$/);
@@ -150,7 +150,7 @@ Deno.test("a command line that cannot be followed is refused with what to do", (
   assert.match(refusal("--__proto__.seed", "1"), /no flag --__proto__\.seed/);
 });
 
-Deno.test("a text that is no number stays as it is, for the schema to refuse", () => {
+Deno.test("text that is not a number is left for the schema to reject", () => {
   const { settings } = readCommandLine(["--seed", "abc", "--training.epochs", ""], COMMAND);
   assert.deepEqual(settings, { seed: "abc", training: { epochs: "" } });
 });

@@ -16,7 +16,7 @@ Deno.writeTextFileSync(
 /** Whether a text has nothing that a terminal takes for more than text. */
 const isPlain = (text: string) => !/[^\n\t\P{Cc}]|[\u2028\u2029\u202a-\u202e]/u.test(text);
 
-Deno.test("names are printed without control characters, and are the same in JSON", async () => {
+Deno.test("names are printed without control characters, and unchanged in JSON", async () => {
   const [plain, json] = await Promise.all([
     runTask("ablate", [file, "--out", `${folder}/none`, "--dry-run"]),
     runTask("ablate", [file, "--out", `${folder}/none`, "--dry-run", "--json"]),
@@ -30,7 +30,7 @@ Deno.test("names are printed without control characters, and are the same in JSO
   assert.deepEqual(point, { [NAME]: VALUE });
 });
 
-Deno.test("a folder whose name has control characters is refused, for any launcher", async () => {
+Deno.test("a folder name with control characters is rejected by every launcher", async () => {
   const before = snapshot(folder);
   for (const launcher of ["print", "local"]) {
     const out = `${folder}/a\x1b[2J\n#SBATCH --wrap=id`;
@@ -46,7 +46,7 @@ Deno.test("a folder whose name has control characters is refused, for any launch
   assert.deepEqual(snapshot(folder), before);
 });
 
-Deno.test("collect names a broken file, shows its run as damaged, and goes on; ablate leaves it alone", async () => {
+Deno.test("collect names a broken file, shows its run as damaged, and continues; ablate does not touch it", async () => {
   const out = `${folder}/study`, launch = [file, "--out", out, "--launcher", "print"];
   const printed = await runTask("ablate", launch);
   assert.equal(printed.code, 0, printed.stderr);

@@ -7,7 +7,7 @@ import { unpack } from "../pytorch_weights.ts";
 import { withFolder } from "../training/tiny.ts";
 import { lastLine, runTask } from "./child.ts";
 
-Deno.test("weights of taming are taken over, measured on images, and written for diffusers", () =>
+Deno.test("taming's weights are imported, measured on images, and exported for diffusers", () =>
   withFolder(async (folder) => {
     const path = await unpack("taming.ckpt", folder), run = `${folder}/run`;
     const images = ["--data.name", "shapes", "--data.size", "16"];
@@ -30,7 +30,7 @@ Deno.test("weights of taming are taken over, measured on images, and written for
     assert.match(again.stderr, /Cannot import into .*the folder must not have a run, got one/);
   }));
 
-Deno.test("a transformer of taming is taken over, and makes images", () =>
+Deno.test("a transformer by taming is imported, and generates images", () =>
   withFolder(async (folder) => {
     const path = `${folder}/net2net.ckpt`, run = `${folder}/run`, out = `${folder}/samples`;
     const packed = new URL("../fixtures/net2net/net2net.ckpt.gz", import.meta.url);
@@ -46,7 +46,7 @@ Deno.test("a transformer of taming is taken over, and makes images", () =>
     assert.equal(lastLine(made.stdout).images, 2);
   }));
 
-Deno.test("a whole latent diffusion model is taken over and sampled", () =>
+Deno.test("a whole latent diffusion model is imported and sampled", () =>
   withFolder(async (folder) => {
     const url = (name: string) =>
       fileURLToPath(new URL(`../fixtures/ldm/${name}`, import.meta.url));
@@ -71,7 +71,7 @@ Deno.test("a whole latent diffusion model is taken over and sampled", () =>
     assert.match(wrong.stderr, /--config must name a YAML file that can be read/);
   }));
 
-Deno.test("what cannot be taken over is told with an exit code of 2", () =>
+Deno.test("weights that cannot be imported are rejected with exit code 2", () =>
   withFolder(async (folder) => {
     const text = `${folder}/text.ckpt`;
     await Deno.writeTextFile(text, "no weights");

@@ -22,7 +22,7 @@ async function withOpeners(folder: string): Promise<Record<string, string>> {
   return { PATH: `${folder}:${Deno.env.get("PATH")}` };
 }
 
-Deno.test("a page is given to the program as one whole path, whatever is in its name", () =>
+Deno.test("a page is passed to the program as one argument, whatever its name contains", () =>
   withFolder(async (folder) => {
     const opener = `${folder}/opener`, page = `${folder}/a b; $(touch x).html`;
     await Deno.writeTextFile(opener, `#!/bin/sh\nprintf '%s' "$#$1" > '${folder}/given'\n`);

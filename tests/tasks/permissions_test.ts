@@ -49,7 +49,7 @@ function missing({ code, stderr }: Ended, words: string, flag: string): void {
 }
 
 for (const { name } of await openTestDevices()) {
-  Deno.test(`reading the project and writing the run is enough for digits and shapes on ${name}`, async () => {
+  Deno.test(`permission to read the project and write the run suffices for digits and shapes on ${name}`, async () => {
     for (const data of ["digits", "shapes"]) {
       const run = `${folder}/${name}-${data}`;
       const size = data === "shapes" ? ["--data.size", "12"] : [];
@@ -63,13 +63,13 @@ for (const { name } of await openTestDevices()) {
   });
 }
 
-Deno.test("images are decoded where all may be read, the library called, and two variables read", async () => {
+Deno.test("images are decoded with permission to read, to call the library, and to read two variables", async () => {
   const flags = ["--allow-read", `--allow-write=${folder}`, "--allow-ffi", DECODER];
   const args = [...TINY, "--data.name", "emoji", "--device", "cpu", "--cpu.blas", "off"];
   succeeded(await permitted(flags, "train", ...args, "--out", `${folder}/emoji`));
 });
 
-Deno.test("codes are decoded with less than what decodes images; what may not be written is said first", async () => {
+Deno.test("decoding codes needs fewer permissions than decoding images, and a missing write permission is reported first", async () => {
   const images = `${folder}/images`, codes = `${folder}/codes.safetensors`;
   await writeFiles(images, { "a.png": noisePng(28, 28, 1, 1) });
   const device = ["--device", "cpu", "--cpu.blas", "off"];
@@ -88,7 +88,7 @@ Deno.test("codes are decoded with less than what decodes images; what may not be
   );
 });
 
-Deno.test("a missing permission is named in words, with the flag", async () => {
+Deno.test("a missing permission is reported with its flag", async () => {
   const out = ["--out", `${folder}/missing`];
   const train = [...TINY, "--device", "cpu", ...out];
   const [read, write, variable] = [DIGITS[0], DIGITS[1], "--allow-env=CODEBOOK_DATA"];
@@ -135,7 +135,7 @@ function study(name: string, base: object): string {
 const startsRuns = [...DIGITS, `--allow-run=${Deno.execPath()}`];
 const runsOf = ({ stdout }: Ended) => lastLine(stdout).runs as readonly StudyRun[];
 
-Deno.test("a study's runs are trained with the permissions that the study has", async () => {
+Deno.test("a study's runs are trained with the study's permissions", async () => {
   const file = study("permitted", {});
   const out = `${folder}/study`;
   missing(
@@ -148,7 +148,7 @@ Deno.test("a study's runs are trained with the permissions that the study has", 
   assert.deepEqual(runsOf(ended).map(({ state }) => state), ["finished"]);
 });
 
-Deno.test("what a study may not do, its runs may not: read another folder, call a library", async () => {
+Deno.test("a study's runs cannot read another folder or call a library if the study cannot", async () => {
   const elsewhere = Deno.makeTempDirSync({ prefix: "codebook-elsewhere-" });
   try {
     const file = study("elsewhere", { data: { name: "image-folder", path: elsewhere, size: 8 } });
@@ -176,7 +176,7 @@ Deno.test("what a study may not do, its runs may not: read another folder, call 
   assert.match(runsOf(ended)[0].failure!, /may not call the library libm\.so\.6; --allow-ffi=/);
 });
 
-Deno.test("the tasks of deno.json have what they need, and say what they lack", async () => {
+Deno.test("the tasks in deno.json have the permissions they need, and report missing ones", async () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   for (const [name, command] of Object.entries<string>(tasks)) {
     const confined = !["test:quick", "bench:peers"].includes(name);
@@ -210,7 +210,7 @@ Deno.test("the tasks of deno.json have what they need, and say what they lack", 
   );
 });
 
-Deno.test("the tasks of deno.json run where the home folder's name has a space", async () => {
+Deno.test("the tasks in deno.json work if the home folder's name has a space", async () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   const { denoDir } = JSON.parse((await deno(["info", "--json"])).stdout);
   const home = { HOME: `${folder}/a home`, DENO_DIR: denoDir };

@@ -35,7 +35,7 @@ const check = ({ code, stdout, stderr }: Ended, wanted: number, message: RegExp)
   assert.doesNotMatch(stdout, /^step /m);
 };
 
-Deno.test("train refuses bad input with a message, before anything is written", async () => {
+Deno.test("train rejects invalid input with a message, before anything is written", async () => {
   for (let first = 0; first < REFUSALS.length; first += 2) {
     await Promise.all(
       REFUSALS.slice(first, first + 2).map(async ([args, code, message]) => {
@@ -46,7 +46,7 @@ Deno.test("train refuses bad input with a message, before anything is written", 
   assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["file.json"]);
 });
 
-Deno.test("where there is no adapter, webgpu is refused with what to install", async () => {
+Deno.test("without an adapter, webgpu is rejected with advice on what to install", async () => {
   const args = [...TINY, "--device", "webgpu", "--out", untouched];
   const [asked, doctor] = await Promise.all([
     runTask("train", args, NO_ADAPTER),

@@ -78,7 +78,7 @@ Deno.test("a run's report is one page with its numbers, curves, pictures and cod
 });
 
 if (browser !== undefined) {
-  Deno.test("the report's parts are there in a browser, and nothing is wrong or loaded", async () => {
+  Deno.test("in a browser the report shows all its parts, without errors or requests", async () => {
     const page = await Deno.readTextFile(`${run}/report.html`);
     const probed = `${folder}/probed.html`;
     await Deno.writeTextFile(probed, page.replace("<head>", `<head>${PROBE}`));
@@ -101,7 +101,7 @@ if (browser !== undefined) {
     assert.ok(lines >= 4, `${lines} lines`);
   });
 
-  Deno.test("the report is dark where people want it dark", async () => {
+  Deno.test("the report follows the preference for dark mode", async () => {
     const corner = async (name: string, flags: readonly string[]) => {
       const path = `${folder}/${name}.png`;
       await browse(browser, `file://${run}/report.html`, [
@@ -119,7 +119,7 @@ if (browser !== undefined) {
   });
 }
 
-Deno.test("a run whose records are broken is evaluated all the same, without its curves", async () => {
+Deno.test("a run with broken records is still evaluated, without its curves", async () => {
   const damaged = `${folder}/damaged`;
   await Deno.mkdir(`${damaged}/checkpoints`, { recursive: true });
   for (const name of ["config.json", "checkpoints/last.safetensors"]) {

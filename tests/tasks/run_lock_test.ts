@@ -17,7 +17,7 @@ async function untilWritten(path: string): Promise<void> {
   }
 }
 
-Deno.test("a second training in a folder is refused by its holder's process, and the first goes on", async () => {
+Deno.test("a second training in a folder is rejected with the first one's process id, and the first continues", async () => {
   const first = taskCommand("train", [...long, ...common]).spawn();
   const [output, errors] = [new Response(first.stdout).text(), new Response(first.stderr).text()];
   await untilWritten(`${out}/metrics.jsonl`);
@@ -42,7 +42,7 @@ Deno.test("a second training in a folder is refused by its holder's process, and
   assert.deepEqual(steps, steps.toSorted((a, b) => a - b), "one record, of one run");
 });
 
-Deno.test("a history that is short of its checkpoint is said to be, and the gap is marked", async () => {
+Deno.test("a history that ends before its checkpoint is reported, and the gap is marked", async () => {
   const path = `${out}/metrics.jsonl`;
   const lines = Deno.readTextFileSync(path).trimEnd().split("\n");
   const last = JSON.parse(lines.at(-1)!).step as number;
@@ -65,7 +65,7 @@ Deno.test("a history that is short of its checkpoint is said to be, and the gap 
   );
 });
 
-Deno.test("images that the model cannot take are refused before the folder is touched", async () => {
+Deno.test("images that the model cannot process are rejected before the folder is touched", async () => {
   const elsewhere = `${ROOT}/never`;
   const flags = [...TINY, "--data.name", "shapes", "--data.size", "30", "--out", elsewhere];
   const { code, stderr } = await runTask("train", [...flags, "--device", "cpu"]);

@@ -46,7 +46,7 @@ const SMALL_UNET = ["--model.width", "32", "--model.multipliers", "1", "--model.
 for (const [name, flags] of Object.entries(GENERATORS)) {
   const run = `${folder}/${name}`;
 
-  Deno.test(`${name} is trained, sampled and judged`, async () => {
+  Deno.test(`${name} is trained, sampled and evaluated`, async () => {
     const sizes = name === "ldm" ? SMALL_UNET : [];
     const summary = await ok("train", ...onCpu, ...flags, ...sizes, ...short, "--out", run);
     assert.equal(summary.steps, 3);
@@ -95,7 +95,7 @@ for (const [name, flags] of Object.entries(GENERATORS)) {
   });
 }
 
-Deno.test("a generator of codes writes them; one of images cannot", async () => {
+Deno.test("a generator of codes writes its codes, and one of images cannot", async () => {
   const out = `${folder}/codes`;
   await ok("sample", `${folder}/gpt`, ...onCpu, "--count", "3", "--save-codes", "--out", out);
   const { tensors } = await readSafetensors(`${out}/codes.safetensors`);
@@ -106,7 +106,7 @@ Deno.test("a generator of codes writes them; one of images cannot", async () => 
   assert.deepEqual(again, tensors, "the weights alone are enough");
 });
 
-Deno.test("images are completed, several times each; what is given comes first", async () => {
+Deno.test("images are completed several times each, with the given part first", async () => {
   const pictures = `${folder}/pictures`, out = `${folder}/completed`;
   await Deno.mkdir(pictures);
   for (const [name, grey] of [["a", 40], ["b", 200]] as const) {
@@ -149,7 +149,7 @@ Deno.test("images are completed, several times each; what is given comes first",
   assert.match(await refused(...ldm, "--out", out), /the generator must make codes/);
 });
 
-Deno.test("classes are taken by name or number, and refused where there are none", async () => {
+Deno.test("classes are accepted by name or number, and rejected for a model without classes", async () => {
   const run = `${folder}/ldm`, out = ["--out", `${folder}/classes`, "--steps", "2"];
   await ok("sample", run, ...onCpu, "--count", "2", "--class", "7", ...out);
   await ok("sample", run, ...onCpu, "--count", "2", "--class", "all", ...out);
@@ -186,7 +186,7 @@ Deno.test("classes are taken by name or number, and refused where there are none
   );
 });
 
-Deno.test("a generator stands on the first stage that it was trained on, and on no other", async () => {
+Deno.test("a generator accepts only the first stage that it was trained on", async () => {
   const other = `${folder}/other`;
   await ok("train", ...onCpu, ...TINY, "--seed", "3", "--out", other);
   const args = ["--out", `${folder}/gpt`, "--resume", "--stage1", other];

@@ -19,7 +19,7 @@ async function refused(task: string, args: readonly string[], message: RegExp): 
   assert.doesNotMatch(stderr, /^ +at /m, "no stack trace");
 }
 
-Deno.test("a library or an address in a run's configuration, in --config or in a study is refused by name", async () => {
+Deno.test("a library or an address in a run's configuration, in --config or in a study is rejected by name", async () => {
   const trained = await runTask("train", [...TINY, "--device", "reference", "--out", run]);
   assert.equal(trained.code, 0, trained.stderr);
   const good = readConfig(run);
@@ -55,7 +55,7 @@ Deno.test("a library or an address in a run's configuration, in --config or in a
   writeConfig(run, good);
 });
 
-Deno.test("a file does not say that a run is written outside of the working folder", async () => {
+Deno.test("a configuration file cannot make a run write outside the working folder", async () => {
   const file = `${folder}/out.json`;
   for (const out of [`${folder}/elsewhere`, "../elsewhere"]) {
     Deno.writeTextFileSync(file, JSON.stringify({ out }));
@@ -67,7 +67,7 @@ Deno.test("a file does not say that a run is written outside of the working fold
   }
 });
 
-Deno.test("a run that was renamed goes on in the folder that it was opened from", async () => {
+Deno.test("a renamed run continues in the folder that it was opened from", async () => {
   const place = Deno.makeTempDirSync({ dir: folder });
   const opened = `${place}/runs/digits`; // Where a run is looked for without --out.
   Deno.mkdirSync(`${place}/runs`);

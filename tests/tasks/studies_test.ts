@@ -5,7 +5,7 @@ import { folderForTests } from "./child.ts";
 const folder = folderForTests();
 const root = Deno.cwd();
 
-Deno.test("a misspelt study is refused with the nearest one, named or in the working directory", async () => {
+Deno.test("a misspelt study is rejected with the nearest one, built in or in the working directory", async () => {
   for (const file of ["decay.json", "notes.md", "widths.ts"]) {
     Deno.writeTextFileSync(`${folder}/${file}`, "");
   }

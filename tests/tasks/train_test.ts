@@ -10,7 +10,7 @@ const onCpu = [...TINY, "--device", "cpu"];
 const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 const readJson = (path: string) => JSON.parse(Deno.readTextFileSync(path));
 
-Deno.test("train leaves the run's folder and prints its summary as the last line", async () => {
+Deno.test("train creates the run's folder and prints its summary as the last line", async () => {
   const { code, stdout, stderr } = await runTask("train", [...onCpu, "--out", run, "--json"]);
   assert.equal(code, 0, stderr);
   assert.deepEqual(names(run), [
@@ -51,7 +51,7 @@ Deno.test("train leaves the run's folder and prints its summary as the last line
   assert.equal(summary.protocols[protocol].dataset, "digits");
 });
 
-Deno.test("a folder that holds a run is refused, and left as it is", async () => {
+Deno.test("a folder that contains a run is rejected and not modified", async () => {
   const before = snapshot(run);
   const { code, stderr } = await runTask("train", [...onCpu, "--out", run]);
   assert.equal(code, 1);
@@ -59,7 +59,7 @@ Deno.test("a folder that holds a run is refused, and left as it is", async () =>
   assert.deepEqual(snapshot(run), before);
 });
 
-Deno.test("a checkpoint of another configuration is not resumed from", async () => {
+Deno.test("train does not resume from a checkpoint of another configuration", async () => {
   const before = snapshot(run);
   const args = ["--out", run, "--resume", "--optimizer.learningRate", "1"];
   const { code, stderr } = await runTask("train", args);
@@ -68,7 +68,7 @@ Deno.test("a checkpoint of another configuration is not resumed from", async () 
   assert.deepEqual(snapshot(run), before);
 });
 
-Deno.test("a finished run with no step left to take is not resumed, and keeps its numbers", async () => {
+Deno.test("a finished run with no steps left is not resumed, and keeps its numbers", async () => {
   const before = snapshot(run);
   await Promise.all(["3", "2"].map(async (maxSteps) => {
     const args = ["--out", run, "--resume", "--training.maxSteps", maxSteps];
@@ -111,7 +111,7 @@ Deno.test("a finished run can be trained for longer", async () => {
   assert.equal(readJson(`${run}/config.json`).training.maxSteps, 5);
 });
 
-Deno.test("a loss that breaks ends the run with its step, the good checkpoint and no summary", async () => {
+Deno.test("a loss that becomes non-finite ends the run with its step, the last good checkpoint and no summary", async () => {
   const broken = `${folder}/broken`;
   const args = [...onCpu, "--training.maxSteps", "20", "--optimizer.learningRate", "1e6"];
   const { code, stderr } = await runTask("train", [...args, "--out", broken]);
@@ -131,7 +131,7 @@ Deno.test("a loss that breaks ends the run with its step, the good checkpoint an
   assert.deepEqual(names(`${broken}/checkpoints`), ["last.safetensors"]);
 });
 
-Deno.test("--overwrite replaces the run and leaves what else is in the folder", async () => {
+Deno.test("--overwrite replaces the run and keeps other files in the folder", async () => {
   Deno.writeTextFileSync(`${run}/notes.txt`, "kept");
   const { code, stderr } = await runTask("train", [
     ...onCpu,
@@ -143,7 +143,7 @@ Deno.test("--overwrite replaces the run and leaves what else is in the folder", 
   assert.equal(Deno.readTextFileSync(`${run}/notes.txt`), "kept");
 });
 
-Deno.test("Ctrl-C leaves a checkpoint, and --resume ends with the bytes of a whole run", async () => {
+Deno.test("Ctrl-C saves a checkpoint, and --resume ends with the same bytes as an uninterrupted run", async () => {
   const long = [...onCpu, "--training.maxSteps", "60", "--training.logEverySteps", "1"];
   const interrupted = `${folder}/interrupted`;
   const child = taskCommand("train", [...long, "--out", interrupted]).spawn();
@@ -172,7 +172,7 @@ Deno.test("Ctrl-C leaves a checkpoint, and --resume ends with the bytes of a who
   assert.deepEqual(first.test, second.test);
 });
 
-Deno.test("training.metrics measures the finished run as evaluate does, and must name metrics", async () => {
+Deno.test("training.metrics measures the finished run like evaluate, and must name metrics", async () => {
   const measured = `${folder}/measured`;
   const metrics = ["--training.metrics", "sharpness,mae"];
   const trained = await runTask("train", [...onCpu, ...metrics, "--out", measured, "--json"]);

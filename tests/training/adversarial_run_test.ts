@@ -14,7 +14,7 @@ async function trainBoth(path: string, options: Partial<TinyOptions> = {}) {
   return await trainTiny({ device, path, epochs: 2, construct: tinyRivals, ...options });
 }
 
-Deno.test("a checkpoint has both networks, both optimisers and the running statistics", () =>
+Deno.test("a checkpoint contains both networks, both optimisers and the running statistics", () =>
   withFolder(async (path) => {
     const before = device.liveBytes;
     const { finished, test } = await trainBoth(path);
@@ -38,7 +38,7 @@ Deno.test("a checkpoint has both networks, both optimisers and the running stati
     }
   }));
 
-Deno.test("an adversarial run stopped in any step and resumed ends with the bytes of one never stopped", () =>
+Deno.test("an adversarial run stopped at any step and resumed ends with the same bytes as an uninterrupted one", () =>
   withFolder(async (whole) => {
     await trainBoth(whole);
     for (let last = 1; last < STEPS; last++) {

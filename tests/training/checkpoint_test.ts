@@ -9,7 +9,7 @@ const STATE = new Map([
 ]);
 const HEADER = { identity: { seed: 7, "model.hidden": 8 }, carried: { steps: 3 } };
 
-Deno.test("a checkpoint is read as it was saved, and the same state gives the same bytes", () =>
+Deno.test("a checkpoint survives a round trip, and equal states give equal bytes", () =>
   withFolder(async (path) => {
     const [one, other] = [`${path}/one.safetensors`, `${path}/other.safetensors`];
     await saveCheckpoint(one, STATE, HEADER);
@@ -20,7 +20,7 @@ Deno.test("a checkpoint is read as it was saved, and the same state gives the sa
     assert.deepEqual({ identity, carried }, HEADER);
   }));
 
-Deno.test("a checkpoint cut anywhere is refused", () =>
+Deno.test("a checkpoint truncated anywhere is rejected", () =>
   withFolder(async (path) => {
     const file = `${path}/last.safetensors`;
     await saveCheckpoint(file, STATE, HEADER);
@@ -31,7 +31,7 @@ Deno.test("a checkpoint cut anywhere is refused", () =>
     }
   }));
 
-Deno.test("a missing file, and files of other kinds, are refused", () =>
+Deno.test("a missing file, and files of other kinds, are rejected", () =>
   withFolder(async (path) => {
     const file = `${path}/last.safetensors`;
     await assert.rejects(readCheckpoint(file), /^Error: Cannot read .*: the file must exist/);
@@ -55,7 +55,7 @@ Deno.test("a missing file, and files of other kinds, are refused", () =>
     }
   }));
 
-Deno.test("a checkpoint of another configuration is refused by the setting that differs", () => {
+Deno.test("a checkpoint of another configuration is rejected with the setting that differs", () => {
   const check = (saved: Record<string, unknown>, wanted: Record<string, unknown>) => () =>
     checkIdentity("last", saved, wanted);
   check({ seed: 7, list: [1, 2] }, { list: [1, 2], seed: 7 })();

@@ -37,7 +37,7 @@ async function batches(folder: string, channels: 1 | 3): Promise<ImageBatch[]> {
 
 for (const device of devices) {
   for (const [name, quantizer] of Object.entries(QUANTIZERS)) {
-    Deno.test(`decode(encode(x)) is reconstruct(x) through a file, ${name} on ${device.name}`, () =>
+    Deno.test(`decode(encode(x)) equals reconstruct(x) through a file, ${name} on ${device.name}`, () =>
       withFolder(async (path) => {
         const channels = name === "fsq" ? 3 : 1;
         await makeRun(join(path, "run"), quantizer, channels);
@@ -100,7 +100,7 @@ for (const device of devices) {
   }
 }
 
-Deno.test("codes that the run cannot decode are refused, with the image's name", () =>
+Deno.test("codes that the run cannot decode are rejected with the image's name", () =>
   withFolder(async (path) => {
     const [device] = devices;
     await makeRun(path, QUANTIZERS.residual, 1);
@@ -139,7 +139,7 @@ Deno.test("codes that the run cannot decode are refused, with the image's name",
     });
   }));
 
-Deno.test("codes that cover whole grids are checked and decoded as such", () =>
+Deno.test("codes of whole grids are checked and decoded as whole grids", () =>
   withFolder(async (path) => {
     const [device] = devices;
     await makeRun(path, QUANTIZERS["multi-scale"], 1);

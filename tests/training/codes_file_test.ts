@@ -15,40 +15,46 @@ const image = (height: number, width: number, first: number) => ({
 const same = [image(2, 3, 0), image(2, 3, 5)], names = ["a.png", "sub/ü b.jpg"];
 const different = [image(2, 3, 0), image(1, 2, 5)];
 
-testInFolder("one size is one array with its metadata, and is read again", async (folder) => {
-  const path = `${folder}/codes.safetensors`;
-  await writeCodes(path, { names, codes: same }, origin);
-  const { tensors, metadata } = await readSafetensors(path);
-  assert.deepEqual([...tensors.keys()], ["codes"]);
-  assert.deepEqual(tensors.get("codes"), {
-    shape: [2, 2, 3, 2],
-    values: Int32Array.from(same.flatMap(({ values }) => [...values])),
-  });
-  assert.deepEqual(Object.fromEntries(metadata), {
-    format: "codebook codes 1",
-    names: JSON.stringify(names),
-    run: origin.run,
-    codebookSize: "9",
-    downsampling: "4",
-    imageSize: "[8,12]",
-  });
-  assert.deepEqual(await readCodes(path), { names, codes: same, origin });
-});
+testInFolder(
+  "images of one size become one array with metadata, and survive a round trip",
+  async (folder) => {
+    const path = `${folder}/codes.safetensors`;
+    await writeCodes(path, { names, codes: same }, origin);
+    const { tensors, metadata } = await readSafetensors(path);
+    assert.deepEqual([...tensors.keys()], ["codes"]);
+    assert.deepEqual(tensors.get("codes"), {
+      shape: [2, 2, 3, 2],
+      values: Int32Array.from(same.flatMap(({ values }) => [...values])),
+    });
+    assert.deepEqual(Object.fromEntries(metadata), {
+      format: "codebook codes 1",
+      names: JSON.stringify(names),
+      run: origin.run,
+      codebookSize: "9",
+      downsampling: "4",
+      imageSize: "[8,12]",
+    });
+    assert.deepEqual(await readCodes(path), { names, codes: same, origin });
+  },
+);
 
-testInFolder("several sizes are an entry an image, and are read again", async (folder) => {
-  const path = `${folder}/codes.safetensors`;
-  await writeCodes(path, { names, codes: different }, origin);
-  const { tensors, metadata } = await readSafetensors(path);
-  assert.deepEqual([...tensors.keys()], ["codes.0", "codes.1"]);
-  assert.equal(metadata.has("imageSize"), false);
-  assert.deepEqual(await readCodes(path), { names, codes: different, origin });
-  await assert.rejects(
-    writeCodes(`${folder}/codes.npy`, { names, codes: different }, origin),
-    /all images of a \.npy file must have the same size, got several/,
-  );
-});
+testInFolder(
+  "images of several sizes become an entry each, and survive a round trip",
+  async (folder) => {
+    const path = `${folder}/codes.safetensors`;
+    await writeCodes(path, { names, codes: different }, origin);
+    const { tensors, metadata } = await readSafetensors(path);
+    assert.deepEqual([...tensors.keys()], ["codes.0", "codes.1"]);
+    assert.equal(metadata.has("imageSize"), false);
+    assert.deepEqual(await readCodes(path), { names, codes: different, origin });
+    await assert.rejects(
+      writeCodes(`${folder}/codes.npy`, { names, codes: different }, origin),
+      /all images of a \.npy file must have the same size, got several/,
+    );
+  },
+);
 
-testInFolder("an array of NumPy's has its names beside it, or numbers", async (folder) => {
+testInFolder("a NumPy array takes names from the file beside it, or numbers", async (folder) => {
   const path = `${folder}/codes.npy`;
   await writeCodes(path, { names, codes: same }, origin);
   assert.deepEqual(
@@ -63,7 +69,7 @@ testInFolder("an array of NumPy's has its names beside it, or numbers", async (f
   assert.deepEqual(await readCodes(path), { names: ["0000.png", "0001.png"], codes: same });
 });
 
-testInFolder("files that lie are refused by name", async (folder) => {
+testInFolder("inconsistent files are rejected by name", async (folder) => {
   const path = `${folder}/codes.safetensors`;
   await writeCodes(path, { names, codes: same }, origin);
   const good = await readSafetensors(path);
@@ -101,7 +107,7 @@ testInFolder("files that lie are refused by name", async (folder) => {
   await assert.rejects(readCodes(`${folder}/x.pt`), /must end in \.safetensors or \.npy, got /);
 });
 
-Deno.test("what would not fit into a file is refused before the work", () => {
+Deno.test("codes that do not fit into a file are rejected before encoding", () => {
   const many = Array.from({ length: 32769 }, (_, at) => `${at}.png`);
   checkCodesPath("it.safetensors", many, true);
   assert.throws(() => checkCodesPath("it.safetensors", many, false), /at most 32768 images/);
@@ -110,7 +116,7 @@ Deno.test("what would not fit into a file is refused before the work", () => {
   checkCodesPath("it.npy", long, true);
 });
 
-Deno.test("pictures' names are each one's own, and stay in the folder", () => {
+Deno.test("picture names are unique and stay inside the folder", () => {
   const part = fc.stringMatching(/^[ABab.]{1,3}$/).filter((text) => !/^\.+$/.test(text));
   const name = fc.array(part, { minLength: 1, maxLength: 2 }).map((parts) => parts.join("/"));
   fc.assert(fc.property(fc.uniqueArray(name, { minLength: 1 }), (names) => {

@@ -39,26 +39,26 @@ function standing(preset: string): { readonly stage1?: string } {
   return needed ? { stage1: "runs/digits" } : {};
 }
 
-Deno.test("every preset resolves, into a folder of its own name", () => {
+Deno.test("every preset resolves, and its folder has its name", () => {
   for (const preset of PRESETS.keys()) {
     assert.equal(resolveConfig({ flags: { preset, ...standing(preset) } }).out, `runs/${preset}`);
   }
 });
 
-Deno.test("flags go over the configuration file, it goes over the preset, that over the defaults", () => {
+Deno.test("flags override the configuration file, which overrides the preset, which overrides the defaults", () => {
   const file = { training: { epochs: 3, batchSize: 32 }, seed: 1 };
   const { training, seed } = resolveConfig({ file, flags: { training: { epochs: 2 } } });
   assert.deepEqual([training.epochs, training.batchSize, seed], [2, 32, 1]);
   assert.equal(training.logEverySteps, 10);
 });
 
-Deno.test("a file can name the preset, and a flag another", () => {
+Deno.test("a file can name the preset, and a flag can override it", () => {
   const file = { preset: "digits-reference" };
   assert.equal(resolveConfig({ file }).out, "runs/digits-reference");
   assert.equal(resolveConfig({ file, flags: { preset: "digits" } }).preset, "digits");
 });
 
-Deno.test("the configuration of a run takes the place of the preset", () => {
+Deno.test("the configuration of a run replaces the preset", () => {
   const saved = resolveConfig({ flags: { seed: 5, training: { epochs: 3 }, out: "elsewhere" } });
   const resumed = resolveConfig({ saved, flags: { training: { epochs: 4 } } });
   assert.deepEqual([resumed.seed, resumed.training.epochs, resumed.out], [5, 4, "elsewhere"]);
@@ -66,7 +66,7 @@ Deno.test("the configuration of a run takes the place of the preset", () => {
   assert.equal(training.epochs, 10, "a preset that is named goes over it");
 });
 
-Deno.test("another quantizer keeps what means the same to it, and drops the rest", () => {
+Deno.test("a change of quantiser keeps the shared settings, and drops the others", () => {
   const file = {
     quantizer: { type: "clustered", codebookSize: 64, anchor: "random", distance: "cos" },
   };
@@ -81,7 +81,7 @@ Deno.test("another quantizer keeps what means the same to it, and drops the rest
   assert.equal(chosen.quantizer!.distance, "cos", "what is said together with the type stays");
 });
 
-Deno.test("another quantizer inside one keeps what means the same to it, and drops the rest", () => {
+Deno.test("a change of inner quantiser keeps the shared settings, and drops the others", () => {
   const file = { quantizer: { type: "residual", inner: { codebookSize: 64, anchor: "random" } } };
   const resolved = (quantizer: unknown) =>
     resolveUnchecked({ file, flags: { quantizer } }).quantizer!;
@@ -92,7 +92,7 @@ Deno.test("another quantizer inside one keeps what means the same to it, and dro
   assert.deepEqual([heads, (other as Record<string, unknown>).codebookSize], [4, 512]);
 });
 
-Deno.test("another data set keeps what means the same to it, and drops the rest", () => {
+Deno.test("a change of data set keeps the shared settings, and drops the others", () => {
   const file = { data: { name: "emoji", size: 48, background: "black" } };
   assert.deepEqual(resolveConfig({ file }).data, file.data);
   const drawn = resolveConfig({ file, flags: { data: { name: "shapes" } } }).data;
@@ -102,7 +102,7 @@ Deno.test("another data set keeps what means the same to it, and drops the rest"
   });
 });
 
-Deno.test("adamw has PyTorch's weight decay unless another is given", () => {
+Deno.test("adamw uses PyTorch's weight decay by default", () => {
   const decay = (optimizer: unknown) =>
     resolveUnchecked({ flags: { optimizer } }).optimizer.weightDecay;
   assert.equal(decay({ type: "adam" }), 0);
@@ -110,13 +110,13 @@ Deno.test("adamw has PyTorch's weight decay unless another is given", () => {
   assert.equal(decay({ type: "adamw", weightDecay: 0 }), 0);
 });
 
-Deno.test("a quantizer has the same defaults by name as in its own class", () => {
+Deno.test("a quantiser has the same defaults by name as by class", () => {
   assert.equal(quantizerDefaults("clustered").get("distance"), "cos");
   assert.equal(quantizerDefaults("vanilla").get("distance"), "l2");
   assert.throws(() => quantizerDefaults("vanila"), /did you mean vanilla\?/);
 });
 
-Deno.test("an unknown key is refused with the nearest known one", () => {
+Deno.test("an unknown key is rejected with the nearest known one", () => {
   const cases: [unknown, RegExp][] = [
     [{ model: { hiden: 8 } }, /no setting model\.hiden, did you mean model\.hidden\?$/],
     [{ learningRate: 1 }, /did you mean optimizer\.learningRate\?$/],
@@ -169,7 +169,7 @@ Deno.test("an unknown key is refused with the nearest known one", () => {
   for (const [file, message] of cases) assert.match(refusal({ file }), message);
 });
 
-Deno.test("a value that is not allowed is refused with what is allowed and what came", () => {
+Deno.test("an invalid value is rejected with what is allowed and the actual value", () => {
   const cases: [unknown, string][] = [
     [{ seed: "abc" }, 'seed must be an integer of at least 0, got "abc"'],
     [{ seed: 2 ** 53 }, "seed must be an integer of at least 0, got 9007199254740992"],
@@ -226,7 +226,7 @@ Deno.test("a value that is not allowed is refused with what is allowed and what 
   }
 });
 
-Deno.test("every setting says what it means and what it may be", () => {
+Deno.test("every setting describes its meaning and allowed values", () => {
   const settings = configSettings();
   assert.equal(new Set(settings.map(({ path }) => path)).size, settings.length);
   for (const { path, description, allowed } of settings) {
@@ -269,7 +269,7 @@ const allowed = part({
   training: part({ maxSteps: fc.option(positive), batchSize: positive }),
 });
 
-Deno.test("a configuration survives JSON, and is its own configuration", () => {
+Deno.test("a configuration survives JSON, and resolving it again changes nothing", () => {
   fc.assert(fc.property(allowed, (flags) => {
     const config = resolveConfig({ flags });
     const again = JSON.parse(JSON.stringify(config));
@@ -279,7 +279,7 @@ Deno.test("a configuration survives JSON, and is its own configuration", () => {
   }));
 });
 
-Deno.test("the identity of a run changes with its result, and with nothing else", () => {
+Deno.test("the identity of a run depends only on settings that affect its result", () => {
   const identity = (flags: unknown) => JSON.stringify(identityOf(resolveUnchecked({ flags })));
   const usual = identity({});
   const same = [
@@ -305,7 +305,7 @@ Deno.test("the identity of a run changes with its result, and with nothing else"
   assert.notEqual(scheduled(10), scheduled(20), "a schedule depends on the length of the run");
 });
 
-Deno.test("whatever stands in a configuration, what is no configuration is refused in words", () => {
+Deno.test("any invalid configuration is rejected with a message", () => {
   const objects: unknown[] = [
     { toString: 1 },
     { toString: null, valueOf: null },

@@ -22,7 +22,7 @@ const dataset = (name = "checks") =>
     test: new Float32Array(48),
   });
 
-Deno.test("the model and the optimizer are those of the configuration", async () => {
+Deno.test("the model and the optimiser follow the configuration", async () => {
   using device = await openDevice("reference");
   const config = resolveConfig({ flags: SMALL });
   const model = constructModel(config, device, dataset());
@@ -32,7 +32,7 @@ Deno.test("the model and the optimizer are those of the configuration", async ()
   assert.ok(constructOptimizer(config.optimizer, model.namedParameters()) instanceof AdamW);
 });
 
-Deno.test("a seed gives the same weights, another seed others", async () => {
+Deno.test("equal seeds give equal weights, and different seeds different weights", async () => {
   using device = await openDevice("reference");
   const weights = async (seed: number) => {
     const config = resolveConfig({ flags: { ...SMALL, seed } });
@@ -43,7 +43,7 @@ Deno.test("a seed gives the same weights, another seed others", async () => {
   assert.notDeepEqual(await weights(1), await weights(2));
 });
 
-Deno.test("a run has the whole batches of its epochs, or the steps that are its most", () => {
+Deno.test("a run has the full batches of its epochs, or at most maxSteps steps", () => {
   const steps = (training: PartialConfig["training"]) =>
     totalSteps(resolveConfig({ flags: { training } }), dataset());
   assert.equal(steps({ batchSize: 2, epochs: 3 }), 6);
@@ -61,7 +61,7 @@ Deno.test("the learning rate warms up, then follows its schedule to its floor", 
   assert.deepEqual(rates, [0.5, 1, 1.5, 2, 1.5, 1]);
 });
 
-Deno.test("the protocol's hash is that of what is measured, and on what", async () => {
+Deno.test("the protocol's hash covers the metrics and the data", async () => {
   const hash = (name: string) => protocolHash(evaluationProtocol(dataset(name)));
   assert.equal(await hash("a"), await hash("a"));
   assert.notEqual(await hash("a"), await hash("b"));

@@ -43,7 +43,7 @@ function copyFolder(from: string, to: string): void {
 }
 
 for (const device of devices) {
-  Deno.test(`stopped or killed at any step, it ends with the same bytes (${device.name})`, async () => {
+  Deno.test(`a diffusion run stopped or killed at any step ends with the same bytes (${device.name})`, async () => {
     await withFolder(async (path) => {
       const whole = `${path}/whole`;
       const { finished, test } = await trainDiffusion(device, whole);

@@ -28,7 +28,7 @@ const BATCH = 4;
 const device = await openDevice("cpu", { blas: "off" }), dataset = await openDataset("emoji");
 Deno.test.afterAll(() => device.close());
 
-Deno.test("every preset that stands on codes is tried", () => {
+Deno.test("every preset that generates codes is tested", () => {
   const standing = [...PRESETS].filter(([, { objective }]) => {
     const { type = "" } = (objective ?? {}) as { readonly type?: string };
     return !["", "adversarial", "diffusion", "latent-diffusion"].includes(type);
@@ -37,7 +37,7 @@ Deno.test("every preset that stands on codes is tried", () => {
 });
 
 for (const [preset, [quantizer, codes]] of Object.entries(TRANSFORMERS)) {
-  Deno.test(`${preset} trains on emoji and makes some`, async () => {
+  Deno.test(`${preset} trains on emoji and generates some`, async () => {
     using _scope = device.scope();
     const key = randomKey(1, "emoji");
     const below = { type: "vqvae", hidden: 8, residualHidden: 4 };

@@ -18,7 +18,7 @@ const device = await openDevice("reference");
 Deno.test.afterAll(() => device.close());
 
 for (const kind of ["group", "spatial"]) {
-  Deno.test(`diffusers' weights with ${kind} norms, taken over and written again, are the same`, () =>
+  Deno.test(`diffusers' weights with ${kind} norms survive import and export`, () =>
     withFolder(async (folder) => {
       const path = await unpack(`diffusers-${kind}`, folder);
       const run = `${folder}/run`, out = `${folder}/out/model`;
@@ -41,7 +41,7 @@ for (const kind of ["group", "spatial"]) {
 }
 
 for (const name of ["taming", "gumbel"]) {
-  Deno.test(`taming's ${name} weights, taken over and written again, are the same`, () =>
+  Deno.test(`taming's ${name} weights survive import and export`, () =>
     withFolder(async (folder) => {
       const path = await unpack(`${name}.ckpt`, folder);
       const run = `${folder}/run`, out = `${folder}/out/model.ckpt`;
@@ -81,7 +81,7 @@ async function makeRun(out: string, flags: object): Promise<StateDictionary> {
   return state;
 }
 
-Deno.test("the codebook that is written is what the decoder sees, whatever the quantiser", () =>
+Deno.test("the exported codebook is what the decoder gets, for any quantiser", () =>
   withFolder(async (out) => {
     const lone = { type: "vanilla", codebookSize: 6, codebookDim: 4 };
     for (
@@ -108,7 +108,7 @@ Deno.test("the codebook that is written is what the decoder sees, whatever the q
     }
   }));
 
-Deno.test("what a library cannot load is not written", () =>
+Deno.test("weights that the target library cannot load are not exported", () =>
   withFolder(async (folder) => {
     const quantizer = { type: "vanilla", codebookSize: 6, codebookDim: 4 };
     const inner = { type: "vanilla", codebookSize: 6, codebookDim: 4 };
@@ -144,7 +144,7 @@ Deno.test("what a library cannot load is not written", () =>
     }
   }));
 
-Deno.test("a written PyTorch file is read as it was, with and without a dictionary around it", () => {
+Deno.test("a written PyTorch file survives a round trip, with and without an outer dictionary", () => {
   const tensors = new Map([
     ["a", { shape: [2, 3], values: Float32Array.from({ length: 6 }, (_, at) => at / 7) }],
     ["b.weight", { shape: [], values: Int32Array.of(-5) }],

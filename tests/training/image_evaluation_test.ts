@@ -52,7 +52,7 @@ async function measure(
 const byName = ({ measurements }: Measurements) =>
   Object.fromEntries(measurements.map((one) => [one.metric, one]));
 
-Deno.test("an equal pair is counted and left out of the mean PSNR, and beside it stands that of the mean mse", async () => {
+Deno.test("an equal pair is counted and excluded from the mean PSNR, and the PSNR of the mean mse is reported too", async () => {
   const pair = (error: number): [Images, Images] => {
     const images = (value: number): Images => ({
       values: new Float32Array(4).fill(value),
@@ -72,7 +72,7 @@ Deno.test("an equal pair is counted and left out of the mean PSNR, and beside it
   assert.equal(equal["psnr-of-mse"].value, Infinity);
 });
 
-Deno.test("metrics are measured with what must stand beside them, each once", () => {
+Deno.test("metrics are measured with their companions, each once", () => {
   assert.deepEqual(withCompanions(["fid", "mse", "psnr"]), [
     "fid",
     "kid",
@@ -84,7 +84,7 @@ Deno.test("metrics are measured with what must stand beside them, each once", ()
   assert.throws(() => withCompanions(["fod"]), /got "fod", did you mean fid\?$/);
 });
 
-Deno.test("a Fréchet distance of few images says so, in its protocol too, and has a kernel distance beside it", async () => {
+Deno.test("a Fréchet distance over few images has a caution, also in its protocol, and a kernel distance beside it", async () => {
   const cautionOf = async (count: number) => {
     const result = await measure(["digit-fid"], [[digits(count, "a"), digits(count, "b")]]);
     const { "digit-fid": fid, "digit-kid": kid } = byName(result);
@@ -101,7 +101,7 @@ Deno.test("a Fréchet distance of few images says so, in its protocol too, and h
   assert.equal(await cautionOf(65), null);
 });
 
-Deno.test("a metric that cannot be measured is named with its reason, and the others lose nothing", async () => {
+Deno.test("a metric that cannot be measured is reported with the reason, and the others are unaffected", async () => {
   const first: [Images, Images] = [digits(1, "a"), digits(1, "b")];
   const names = ["ms-ssim", "mae", "fid", "digit-fid", "ssim"];
   const { measurements, unmeasured, protocols } = await measure(names, [first]);
@@ -121,7 +121,7 @@ Deno.test("a metric that cannot be measured is named with its reason, and the ot
   assert.match(reasons["digit-fid"], /at least 2 features are needed, got 1$/);
 });
 
-Deno.test("too few images so far are no reason to stop measuring", async () => {
+Deno.test("too few images so far do not stop the measurement", async () => {
   const device = new Device(openReferenceBackend() as unknown as Backend);
   using evaluation = await ImageEvaluation.open(["digit-kid"], optionsOn(device), "float");
   await evaluation.add(digits(1, "a"), digits(1, "b"));
@@ -131,7 +131,7 @@ Deno.test("too few images so far are no reason to stop measuring", async () => {
   assert.deepEqual([measurements.length, unmeasured.length], [1, 0]);
 });
 
-Deno.test("images that do not pair are refused, whatever is measured", async () => {
+Deno.test("images that cannot be paired are rejected for every metric", async () => {
   await assert.rejects(measure(["mae", "ssim"], [[digits(2, "a"), digits(1, "b")]]), {
     name: "TypeError",
     message: /^Cannot measure images: both must have the same shape/,
@@ -139,7 +139,7 @@ Deno.test("images that do not pair are refused, whatever is measured", async () 
   await assert.rejects(measure(["maee"], []), /did you mean mae\?$/);
 });
 
-Deno.test("the protocol tells the device's precision", async () => {
+Deno.test("the protocol records the device's precision", async () => {
   const precisionOn = async (device: Device) => {
     const { protocols } = await measure(["mae"], [[digits(1, "a"), digits(1, "b")]], device);
     return Object.entries(protocols).map(([hash, { precision }]) => [hash, precision]).flat();
@@ -152,7 +152,7 @@ Deno.test("the protocol tells the device's precision", async () => {
   assert.notEqual(plain, rounded);
 });
 
-Deno.test("images that are on the device are not written there again, and measure the same", async () => {
+Deno.test("images already on the device are not uploaded again, and give the same numbers", async () => {
   const a = digits(70, "a"), b = digits(70, "b");
   const { device, writes } = countingDevice();
   using _scope = device.scope();

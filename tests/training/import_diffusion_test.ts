@@ -36,7 +36,7 @@ async function unpack(folder: string): Promise<string> {
   return path;
 }
 
-Deno.test("a whole LDM becomes a run whose U-Net gives what PyTorch's gives", () =>
+Deno.test("an imported LDM becomes a run whose U-Net agrees with PyTorch", () =>
   withFolder(async (folder) => {
     const path = await unpack(folder), out = `${folder}/run`;
     const { kind, config, loaded, leftOut } = await importRun(path, {
@@ -98,7 +98,7 @@ Deno.test("a whole LDM becomes a run whose U-Net gives what PyTorch's gives", ()
     );
   }));
 
-Deno.test("the last class stands for none where the flags or ImageNet's size say so", () =>
+Deno.test("the last class means no class if the flags or ImageNet's size say so", () =>
   withFolder(async (folder) => {
     const path = await unpack(folder);
     const dropped = await importWeights(path, { flags: { objective: { dropClass: 0.1 } }, ldm });
@@ -122,7 +122,7 @@ Deno.test("the last class stands for none where the flags or ImageNet's size say
     assert.deepEqual([config.data.classes, config.objective.dropClass], [1000, 0.1]);
   }));
 
-Deno.test("without the file beside it, and over a first stage of its own", () =>
+Deno.test("an LDM can be imported without its YAML file, and over a named first stage", () =>
   withFolder(async (folder) => {
     const path = await unpack(folder), out = `${folder}/run`;
     const { config } = await importRun(path, { flags: { out } });
@@ -139,7 +139,7 @@ Deno.test("without the file beside it, and over a first stage of its own", () =>
     await assert.rejects(importRun(path, { flags: { out } }), /must not have a run, got one/);
   }));
 
-Deno.test("a model that this program does not have is refused, with the reason", () =>
+Deno.test("an unsupported model is rejected with the reason", () =>
   withFolder(async (folder) => {
     const path = await unpack(folder);
     const tensors = new Map(
@@ -193,7 +193,7 @@ Deno.test("a model that this program does not have is refused, with the reason",
   }));
 
 for (const name of ["plain", "class-scale-shift", "cross-attention"]) {
-  Deno.test(`the settings of the U-Net ${name} are told by its tensors`, async () => {
+  Deno.test(`the settings of the U-Net ${name} are inferred from its tensors`, async () => {
     const { tensors, metadata } = await readSafetensors(fixture(`unet/${name}.safetensors`));
     const start = "weight.model.diffusion_model.";
     const own = [...tensors].filter(([name]) => name.startsWith(start));
@@ -211,7 +211,7 @@ for (const name of ["plain", "class-scale-shift", "cross-attention"]) {
   });
 }
 
-Deno.test("every schedule is known by its βs in float32", () => {
+Deno.test("every schedule is recognised by its βs in float32", () => {
   for (
     const options of [
       { type: "linear", times: 1000 },
@@ -235,7 +235,7 @@ Deno.test("every schedule is known by its βs in float32", () => {
   assert.equal(scheduleOf([]), undefined);
 });
 
-Deno.test("the YAML file says what tensors do not", () => {
+Deno.test("the YAML file gives settings that the tensors do not", () => {
   assert.deepEqual(ldm, {
     scaleFactor: 1,
     settings: {

@@ -31,7 +31,7 @@ const CHECKPOINTS = [
 ] as const;
 
 for (const [file, example, kind] of CHECKPOINTS) {
-  Deno.test(`${file} becomes a run that reconstructs what PyTorch reconstructs`, () =>
+  Deno.test(`${file} becomes a run whose reconstructions agree with PyTorch`, () =>
     withFolder(async (folder) => {
       const path = await unpack(file, folder), out = `${folder}/run`;
       const imported = await importRun(path, { flags: { out } });
@@ -53,7 +53,7 @@ for (const [file, example, kind] of CHECKPOINTS) {
     }));
 }
 
-Deno.test("the sizes are told by the tensors", () =>
+Deno.test("the sizes are inferred from the tensors", () =>
   withFolder(async (folder) => {
     const taming = await importWeights(await unpack("taming.ckpt", folder));
     const { model, quantizer } = taming.config;
@@ -86,7 +86,7 @@ Deno.test("the sizes are told by the tensors", () =>
     assert.equal(small.config.quantizer!.type, "clustered");
   }));
 
-Deno.test("every tensor of a file is taken over, or left out with the reason", () =>
+Deno.test("every tensor of a file is imported, or left out with a reason", () =>
   withFolder(async (folder) => {
     for (const [file] of CHECKPOINTS) {
       const path = await unpack(file, folder);
@@ -111,7 +111,7 @@ Deno.test("every tensor of a file is taken over, or left out with the reason", (
     }
   }));
 
-Deno.test("attention's old names in diffusers are known", () =>
+Deno.test("old names of attention weights in diffusers are recognised", () =>
   withFolder(async (folder) => {
     const path = await unpack("diffusers-group", folder);
     const file = `${path}/diffusion_pytorch_model.safetensors`;
@@ -127,7 +127,7 @@ Deno.test("attention's old names in diffusers are known", () =>
     assert.deepEqual(state, wanted);
   }));
 
-Deno.test("MoVQ's own files have taming's names and modulated norms", () =>
+Deno.test("MoVQ's files with taming's names and modulated norms are imported", () =>
   withFolder(async (folder) => {
     const { state, config } = await importWeights(await unpack("diffusers-spatial", folder));
     const named = [...state].map(([ours, tensor]): [string, HostTensor] => {
@@ -145,7 +145,7 @@ Deno.test("MoVQ's own files have taming's names and modulated norms", () =>
     assert.deepEqual(again.state, state);
   }));
 
-Deno.test("weights that do not fit are refused, and both names are told", () =>
+Deno.test("weights that do not match are rejected with both names", () =>
   withFolder(async (folder) => {
     const path = await unpack("diffusers-group", folder);
     const file = `${path}/diffusion_pytorch_model.safetensors`;
@@ -182,7 +182,7 @@ Deno.test("weights that do not fit are refused, and both names are told", () =>
     });
   }));
 
-Deno.test("half a file, a file with code in it, and a folder without weights are refused", () =>
+Deno.test("a truncated file, a file with code in it, and a folder without weights are rejected", () =>
   withFolder(async (folder) => {
     const path = await unpack("taming.ckpt", folder);
     const bytes = await Deno.readFile(path);
@@ -202,7 +202,7 @@ Deno.test("half a file, a file with code in it, and a folder without weights are
     await assert.rejects(importWeights(`${folder}/none.ckpt`), /^Error: Cannot read /);
   }));
 
-Deno.test("settings that the weights do not say come from a file and flags, and a run is not overwritten", () =>
+Deno.test("settings that the weights do not determine come from a file and flags, and a run is not overwritten", () =>
   withFolder(async (folder) => {
     const path = await unpack("taming.ckpt", folder), out = `${folder}/run`;
     const file = { model: { resolution: 64, attnResolutions: [32] } };

@@ -80,7 +80,7 @@ async function compareLogits(
   assertClose(await logits.floats(), wanted(`${name}.logits`), NETWORK, `${name}, ${device.name}`);
 }
 
-Deno.test("a transformer that is told nothing becomes a run that draws what PyTorch draws", () =>
+Deno.test("an imported unconditional transformer draws the same codes as PyTorch", () =>
   withFolder(async (folder) => {
     const out = `${folder}/run`;
     const imported = await importRun(await unpack(folder), { flags: { ...FLAGS, out } });
@@ -101,7 +101,7 @@ Deno.test("a transformer that is told nothing becomes a run that draws what PyTo
     }
   }));
 
-Deno.test("a transformer that is told classes draws what PyTorch draws of each", () =>
+Deno.test("an imported class-conditional transformer draws the same codes as PyTorch for each class", () =>
   withFolder(async (folder) => {
     const out = `${folder}/run`, file = await unpack(folder);
     const { config } = await importRun(file, { flags: { ...FLAGS, out }, classes: 12 });
@@ -123,7 +123,7 @@ Deno.test("a transformer that is told classes draws what PyTorch draws of each",
     }
   }));
 
-Deno.test("every tensor of a transformer's file is taken over, or left out with the reason", () =>
+Deno.test("every tensor of a transformer's file is imported, or left out with a reason", () =>
   withFolder(async (folder) => {
     const file = await unpack(folder), out = `${folder}/run`;
     const { loaded, leftOut } = await importRun(file, { flags: { ...FLAGS, out } });
@@ -142,7 +142,7 @@ Deno.test("every tensor of a transformer's file is taken over, or left out with 
     assert.equal(summary.imported.loaded, loaded);
   }));
 
-Deno.test("the first stage alone is taken over where that is wanted", () =>
+Deno.test("the first stage can be imported alone", () =>
   withFolder(async (folder) => {
     const file = await unpack(folder), out = `${folder}/run`;
     const { kind, leftOut, config } = await importRun(file, {
@@ -154,7 +154,7 @@ Deno.test("the first stage alone is taken over where that is wanted", () =>
     assert.ok(names.includes("state_dict.transformer.tok_emb.weight"));
   }));
 
-Deno.test("transformers that have no place here are refused by name, and nothing is written", () =>
+Deno.test("unsupported transformers are rejected by name, and nothing is written", () =>
   withFolder(async (folder) => {
     const file = await unpack(folder), out = `${folder}/run`;
     const all = await readPyTorch(file);

@@ -95,7 +95,7 @@ const RUNS: readonly Run[] = [
 
 for (const run of RUNS) {
   const { device, objective } = run;
-  Deno.test(`a run by ${objective} killed at random moments and resumed ends as one never stopped, on ${device}`, () =>
+  Deno.test(`a run with ${objective} killed at random moments and resumed ends like an uninterrupted one, on ${device}`, () =>
     withFolder((whole) =>
       withFolder(async (path) => {
         const { steps, startup } = await live(run, whole);

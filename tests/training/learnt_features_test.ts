@@ -37,7 +37,7 @@ function colours(labelled: boolean): Dataset {
 
 testOnEach(
   cpu,
-  "distances lie on their scale, and the weights are the same every time",
+  "distances are within their scale, and the weights are reproducible",
   async (device) => {
     const dataset = colours(true);
     const shape = [SIZES.test, SIDE, SIDE, 3] as const;
@@ -81,7 +81,7 @@ testOnEach(
 
 testOnEach(
   cpu,
-  "without classes or a data set there are none, and the reason says so",
+  "without classes or a data set there are no features, and the reason is given",
   async (device) => {
     const open = async (dataset?: Dataset) => {
       const options = {

@@ -75,7 +75,7 @@ for (const [name, flags] of Object.entries(SMALL)) {
   for (const recompute of name === "vqvae" ? [false] : [false, true]) {
     for (const on of ["reference", "cpu"] as const) {
       const how = recompute ? " with recomputation" : "";
-      Deno.test(`the plan of a ${name}${how} is to the byte what ${on} takes`, async () => {
+      Deno.test(`the plan of a ${name}${how} predicts the memory of ${on} to the byte`, async () => {
         const training = { batchSize: 2, recompute };
         const config = resolveConfig({ flags: { ...flags, training } as never });
         const backend: unknown = on === "cpu"
@@ -93,7 +93,7 @@ for (const [name, flags] of Object.entries(SMALL)) {
   }
 }
 
-Deno.test("a plan has the parameters and the optimisers' state, and grows with the batch", async () => {
+Deno.test("a plan includes the parameters and the optimisers' state, and grows with the batch", async () => {
   const config = resolveConfig({ flags: SMALL.vqgan as never });
   const options = { device: "webgpu", imageShape: [16, 16, 3], batches: [1, 4] } as const;
   const plan = await planMemory(config, options);
@@ -132,7 +132,7 @@ Deno.test("data sets know the shape of their images before they are opened", asy
   assert.deepEqual(imageShapeOf({ name: "cifar10" }), [32, 32, 3]);
 });
 
-Deno.test("a dry run takes no memory and counts all of it", async () => {
+Deno.test("a dry run allocates no memory, but counts all of it", async () => {
   using device = openDryRun("webgpu");
   using huge = device.empty([2 ** 20, 2 ** 12]);
   using same = exp(huge);
@@ -143,7 +143,7 @@ Deno.test("a dry run takes no memory and counts all of it", async () => {
   assert.deepEqual(same.shape, huge.shape);
 });
 
-Deno.test("a plan counts the work of a step: in proportion to the batch, with as many kernels, and no more than 360", async () => {
+Deno.test("in a plan, the work of a step grows with the batch, but its kernels do not, and are at most 360", async () => {
   const config = resolveConfig({ flags: { preset: "digits" } });
   const { steps } = await planMemory(config, {
     ...{ device: "webgpu", imageShape: [28, 28, 1], batches: [8, 16] },

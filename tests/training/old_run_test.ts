@@ -19,7 +19,7 @@ async function copyRun(path: string): Promise<void> {
   assert.ok(success);
 }
 
-Deno.test("its identity and its name are what they were", async () => {
+Deno.test("an old run keeps its identity and its name", async () => {
   const saved = await new RunFolder(OLD).readConfig();
   const config = resolveConfig({ saved });
   const { identity } = await readCheckpoint(new RunFolder(OLD).checkpoint("last"));
@@ -29,7 +29,7 @@ Deno.test("its identity and its name are what they were", async () => {
   assert.equal(config.model.type, "vqvae");
 });
 
-Deno.test("it goes on to what it would have become", () =>
+Deno.test("an old run resumes to the same result", () =>
   withFolder(async (path) => {
     await copyRun(path);
     const options = ["--resume", "--out", path, "--training.maxSteps", "150"];
@@ -49,7 +49,7 @@ Deno.test("it goes on to what it would have become", () =>
     }
   }));
 
-Deno.test("it is measured as it was", () =>
+Deno.test("an old run gives the same measurements", () =>
   withFolder(async (path) => {
     await copyRun(path);
     const { code, stdout, stderr } = await runTask("evaluate", [

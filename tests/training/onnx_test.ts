@@ -76,7 +76,7 @@ async function check(run: Pick<OpenedRun, "model" | "identity">, out: string): P
 }
 
 for (const { name, make } of VARIANTS) {
-  Deno.test(`ONNX Runtime computes the small VQ-VAE with ${name} as this library does`, () =>
+  Deno.test(`ONNX Runtime agrees with this library on the small VQ-VAE with ${name}`, () =>
     withFolder(async (out) => {
       using _scope = device.scope();
       await check(await small(make(device)), out);
@@ -84,7 +84,7 @@ for (const { name, make } of VARIANTS) {
 }
 
 for (const norm of ["group", "spatial"] as const) {
-  Deno.test(`ONNX Runtime computes a VQGAN with ${norm} norms as this library does`, () =>
+  Deno.test(`ONNX Runtime agrees with this library on a VQGAN with ${norm} norms`, () =>
     withFolder(async (out) => {
       using _scope = device.scope();
       const quantizer = createQuantizer(
@@ -103,7 +103,7 @@ for (const norm of ["group", "spatial"] as const) {
 const vanilla = () =>
   small(createQuantizer(device, { type: "vanilla", codebookSize: 4, codebookDim: 2 }, key));
 
-Deno.test("an index that is no code becomes zeros", () =>
+Deno.test("an index out of range gives zeros", () =>
   withFolder(async (out) => {
     using _scope = device.scope();
     await writeOnnx(await vanilla(), device, [8, 8], out);
@@ -112,13 +112,13 @@ Deno.test("an index that is no code becomes zeros", () =>
     assert.deepEqual(codes.data, new Float32Array(8));
   }));
 
-Deno.test("images of a size that the model does not take are refused", () =>
+Deno.test("images of an unsupported size are rejected", () =>
   withFolder(async (out) => {
     using _scope = device.scope();
     await assert.rejects(writeOnnx(await vanilla(), device, [9, 8], out), /sides divisible by 4/);
   }));
 
-Deno.test("what ONNX has no word for is refused by name", () => {
+Deno.test("models that ONNX cannot express are rejected by name", () => {
   using _scope = device.scope();
   const trial = (compute: (x: Tensor) => Tensor) =>
     writeGraph(device, {

@@ -13,7 +13,7 @@ const devices = await openTestDevices();
 const [device] = devices;
 const VANILLA = { type: "vanilla", codebookSize: 8, codebookDim: 4 };
 
-Deno.test("a configuration and a checkpoint are enough; images go to codes and back", async () => {
+Deno.test("a configuration and a checkpoint suffice to encode and decode images", async () => {
   for (const each of devices) {
     const before = each.liveBytes;
     {
@@ -39,7 +39,7 @@ Deno.test("a configuration and a checkpoint are enough; images go to codes and b
   }
 });
 
-Deno.test("the weights alone are enough", () =>
+Deno.test("the weights alone suffice", () =>
   withFolder(async (path) => {
     await makeRun(path, VANILLA, 1);
     const folder = new RunFolder(path);
@@ -49,7 +49,7 @@ Deno.test("the weights alone are enough", () =>
     assert.equal(alone.identity, whole.identity);
   }));
 
-Deno.test("colour is seen in the weights; the identity is of the weights that were chosen", () =>
+Deno.test("the number of channels comes from the weights, and the identity is that of the chosen weights", () =>
   withFolder(async (path) => {
     await makeRun(path, VANILLA, 3, "averaged");
     const identities = new Map<string, string>();
@@ -71,7 +71,7 @@ Deno.test("colour is seen in the weights; the identity is of the weights that we
     await assert.rejects(openRun(path, device, { checkpoint: "best" }), /best\.safetensors/);
   }));
 
-Deno.test("arguments of other types are refused before anything is read", async () => {
+Deno.test("arguments of the wrong type are rejected before anything is read", async () => {
   // deno-lint-ignore no-explicit-any -- what a caller without types may give.
   const open = (...args: any[]) =>
     openRun(...args as [string, Device, OpenRunOptions]).then(() => assert.fail());
@@ -97,7 +97,7 @@ Deno.test("arguments of other types are refused before anything is read", async 
   for (const [args, name, message] of cases) await assert.rejects(open(...args), { name, message });
 });
 
-Deno.test("what is no run, or a broken one, is refused by name, and leaves no memory behind", () =>
+Deno.test("a folder that is not a run, or a broken run, is rejected by name and leaves no memory behind", () =>
   withFolder(async (path) => {
     const before = device.liveBytes;
     await assert.rejects(openRun(path, device), /must hold a run, got none$/);

@@ -28,7 +28,7 @@ const refusal = (made: () => unknown): string => {
   assert.fail("it must be refused");
 };
 
-Deno.test("what would run code or connect is refused by name from a saved configuration and from a file", () => {
+Deno.test("settings that would run code or connect are rejected by name in a saved configuration and in a file", () => {
   for (const [path, settings, value] of RESTRICTED) {
     for (const sources of [{ saved: settings }, { file: settings }]) {
       const message = refusal(() => resolveConfig(sources));
@@ -39,7 +39,7 @@ Deno.test("what would run code or connect is refused by name from a saved config
   }
 });
 
-Deno.test("the command line may say it, and what it says replaces what a file says", () => {
+Deno.test("the command line may set them, and overrides a file", () => {
   for (const [path, settings, value] of RESTRICTED) {
     const config = resolveConfig({ flags: settings });
     assert.deepEqual(resolveConfig({ saved: config, flags: settings }), config);
@@ -52,7 +52,7 @@ Deno.test("the command line may say it, and what it says replaces what a file sa
   assert.equal(cpu.blas, "off");
 });
 
-Deno.test("a file may say all else, among it auto, off and paths on this machine", () => {
+Deno.test("a file may contain everything else, including auto, off and local paths", () => {
   const settings = [
     { cpu: { blas: "auto", dnn: "off" } },
     { cpu: { blas: "off", dnn: "auto", threads: 2 } },
@@ -67,7 +67,7 @@ Deno.test("a file may say all else, among it auto, off and paths on this machine
   }
 });
 
-Deno.test("a study, which may be a file, does not say it either; the settings beside it do", async () => {
+Deno.test("a study cannot set them either, but the settings beside it can", async () => {
   const place = { out: "runs/study" };
   const axes = [{ path: "seed", values: [1] }];
   const codes = [{ path: "quantizer.codebookSize", values: [8, 16] }];
@@ -90,7 +90,7 @@ Deno.test("a study, which may be a file, does not say it either; the settings be
   assert.deepEqual(runs.map(({ config }) => config.cpu.blas), [LIBRARY, LIBRARY]);
 });
 
-Deno.test("a file names a run's folder within the working folder alone", () => {
+Deno.test("a file can name a run's folder only inside the working folder", () => {
   for (const out of ["runs/digits", "runs/../other", "..dots", "a\nb"]) checkOut(out);
   for (const out of ["/tmp/run", "..", "../run", "runs/../../run", "./../run"]) {
     assert.match(

@@ -44,7 +44,7 @@ Deno.test("each large preset is the published configuration", () => {
   assert.deepEqual([movq.norm, movq.type, movq.codes], ["spatial", "product", [1024, 64]]);
 });
 
-Deno.test("another quantiser takes the place of a large preset's, and keeps K and D", () => {
+Deno.test("a different quantiser in a large preset keeps K and D", () => {
   const { quantizer, model } = settings("vqgan-f16", { quantizer: { type: "clustered" } });
   assert.deepEqual([quantizer!.type, quantizer!.codebookSize, quantizer!.codebookDim], [
     ...["clustered", 1024, 256],
@@ -56,7 +56,7 @@ Deno.test("another quantiser takes the place of a large preset's, and keeps K an
 const GRIDS = { "vqgan-f8": [8, 4], "vqgan-f4": [4, 3], "vqgan-small": [4, 64] } as const;
 
 for (const [preset, [downsampling, width]] of Object.entries(GRIDS)) {
-  Deno.test(`${preset} makes its model, small in width`, () => {
+  Deno.test(`${preset} creates its model at a small width`, () => {
     using _scope = device.scope();
     const config = settings(preset, { model: { ch: 4, groups: 4 } });
     const images = new Float32Array(32 * 32 * 3);
@@ -71,7 +71,7 @@ for (const [preset, [downsampling, width]] of Object.entries(GRIDS)) {
   });
 }
 
-Deno.test("ldm stands on features with fewer channels than it takes components", async () => {
+Deno.test("ldm works on features with fewer channels than components", async () => {
   using _scope = device.scope();
   const key = randomKey(1, "narrow");
   const network = new VQVAE(device, createQuantizer(device, { type: "fsq", levels: [4, 4] }, key), {
@@ -88,7 +88,7 @@ Deno.test("ldm stands on features with fewer channels than it takes components",
   assert.deepEqual(basis?.shape, [2, 2]);
 });
 
-Deno.test("presets that share settings do not share objects that a caller could change", () => {
+Deno.test("presets with shared settings do not share mutable objects", () => {
   const [first, second] = ["vqgan-f8", "vqgan-f4"].map((name) => PRESETS.get(name)!);
   assert.notEqual(first.optimizer, second.optimizer);
 });
@@ -103,7 +103,7 @@ const PUBLISHED = {
   "ddpm-cifar10": [128, [1, 2, 2, 2], [2], null, "linear", 2e-4, 128],
 } as const;
 
-Deno.test("each published diffusion has the settings of its paper", () => {
+Deno.test("each published diffusion has its paper's settings", () => {
   for (const [preset, published] of Object.entries(PUBLISHED)) {
     const below = preset.startsWith("ldm") ? { stage1: "runs/stage1" } : {};
     const { model, objective, optimizer, training } = settings(preset, below);
@@ -136,7 +136,7 @@ Deno.test("each published diffusion has the settings of its paper", () => {
   ]);
 });
 
-Deno.test("the small diffusions are of digits and emoji", () => {
+Deno.test("the small diffusions train on digits and emoji", () => {
   for (
     const [preset, name] of [["ldm", "digits"], ["ldm-class", "digits"], ["ldm-emoji", "emoji"]]
   ) {

@@ -6,7 +6,7 @@ import { randomKey } from "../../core/random.ts";
 import { openDevice } from "../../core/device.ts";
 import { resolveConfig } from "../../training/resolve.ts";
 
-Deno.test("a name that is none, a setting of another method, and a value of another type do not compile", () => {
+Deno.test("an unknown name, a setting of another method, and a value of the wrong type do not compile", () => {
   const refused = [
     // @ts-expect-error There is no such method.
     () => resolveConfig({ flags: { quantizer: { type: "clusterd" } } }),
@@ -28,7 +28,7 @@ Deno.test("a name that is none, a setting of another method, and a value of anot
   for (const make of refused) assert.throws(make, { name: "RangeError" });
 });
 
-Deno.test("settings of the method that is named, and of any where none is, compile", () => {
+Deno.test("settings of the named method compile, and of any method if none is named", () => {
   const flags = {
     quantizer: { type: "fsq", levels: [4, 4] },
     training: { maxSteps: null },
@@ -38,7 +38,7 @@ Deno.test("settings of the method that is named, and of any where none is, compi
   assert.equal(resolveConfig({ file, flags: { quantizer: { decay: 0.9 } } }).quantizer?.decay, 0.9);
 });
 
-Deno.test("what stands in the place of another argument is refused in words", async () => {
+Deno.test("an argument in the wrong position is rejected with a message", async () => {
   const config = resolveConfig();
   // @ts-expect-error The sources are saved, file and flags.
   assert.throws(() => resolveConfig({ seed: 3 }), {

@@ -32,7 +32,7 @@ async function summaryOf(content: unknown) {
 
 const withTest = (test: object) => ({ ...OLD, test: { ...OLD.test, ...test } });
 
-Deno.test("a summary's ratio is a number, infinite as its text, or was not kept", async () => {
+Deno.test("a ratio in a summary is a number, the text Infinity, or null", async () => {
   const psnrOf = async (psnr: unknown) => (await summaryOf(withTest({ psnr })))?.test.psnr;
   assert.equal(await psnrOf(9), 9);
   assert.equal(await psnrOf("Infinity"), Infinity);

@@ -12,7 +12,7 @@ async function records(path: string): Promise<unknown[]> {
   return text.trimEnd().split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-Deno.test("beginning a run makes its folders", () =>
+Deno.test("beginning a run creates its folders", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(`${path}/runs/first`);
     await folder.begin(0);
@@ -27,7 +27,7 @@ Deno.test("beginning a run makes its folders", () =>
     assert.equal(folder.checkpoint("best"), `${path}/runs/first/checkpoints/best.safetensors`);
   }));
 
-Deno.test("records are appended, one line each", () =>
+Deno.test("records are appended as one line each", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(path);
     await folder.begin(0);
@@ -50,7 +50,7 @@ Deno.test("resuming removes the record of an epoch whose evaluation is repeated"
     assert.deepEqual(await records(path), [step], "there is no gap");
   }));
 
-Deno.test("resuming cuts the records back to the step, and a line that a kill cut short", () =>
+Deno.test("resuming truncates the records to the step, and removes a partial line", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(path);
     await folder.begin(0);
@@ -68,7 +68,7 @@ Deno.test("resuming cuts the records back to the step, and a line that a kill cu
     assert.deepEqual(await records(path), []);
   }));
 
-Deno.test("beginning removes what was half written, and nothing else", () =>
+Deno.test("beginning removes partially written files, and nothing else", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(path);
     await folder.begin(0);
@@ -80,7 +80,7 @@ Deno.test("beginning removes what was half written, and nothing else", () =>
     for (const file of partial) await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
   }));
 
-Deno.test("a run is empty, started, finished, and started again when it goes on", () =>
+Deno.test("a run is empty, started, finished, and started again when it is resumed", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(`${path}/run`);
     assert.equal(await folder.state(), "empty");
@@ -113,7 +113,7 @@ Deno.test("a run is untouched until it has a checkpoint or a record", () =>
     assert.equal(await folder.isUntouched(), false);
   }));
 
-Deno.test("a folder that cannot be written, and a configuration that cannot be read, say so", () =>
+Deno.test("an unwritable folder and an unreadable configuration give clear errors", () =>
   withFolder(async (path) => {
     await Deno.writeTextFile(`${path}/file`, "{");
     const folder = new RunFolder(`${path}/file/run`);
@@ -135,7 +135,7 @@ Deno.test("a folder that cannot be written, and a configuration that cannot be r
     });
   }));
 
-Deno.test("samples are a picture of test images spread over the set", () =>
+Deno.test("samples are a picture of test images spread evenly over the set", () =>
   withFolder(async (path) => {
     using device = await openDevice("reference");
     const folder = new RunFolder(path);

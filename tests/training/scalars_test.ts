@@ -32,7 +32,7 @@ for (const device of await openTestDevices()) {
     assert.equal(device.liveBytes, before);
   });
 
-  Deno.test(`scalars that were never read are let go, on ${device.name}`, () => {
+  Deno.test(`scalars that were never read are freed, on ${device.name}`, () => {
     const before = device.liveBytes;
     {
       using buffer = new ScalarBuffer(NAMES);
@@ -43,7 +43,7 @@ for (const device of await openTestDevices()) {
   });
 }
 
-Deno.test("the means of an epoch are its sums over its steps, and each has sums of its own", () => {
+Deno.test("an epoch's means are its sums divided by its steps, and each epoch has its own sums", () => {
   const sums = noSums(NAMES);
   addScalars(sums, { loss: 2, mse: 1 });
   addScalars(sums, { loss: 4, mse: 2 });
@@ -51,7 +51,7 @@ Deno.test("the means of an epoch are its sums over its steps, and each has sums 
   assert.deepEqual(noSums(NAMES), { steps: 0, sums: { loss: 0, mse: 0 } });
 });
 
-Deno.test("a run that diverged says at which step, what broke, and what is left", () => {
+Deno.test("an error for a diverged run gives the step, the non-finite value and the last checkpoint", () => {
   const { name, message } = new DivergedError(70, "mse", NaN, "runs/x/last.safetensors");
   assert.equal(name, "DivergedError");
   assert.match(message, /got mse NaN at step 70; the last good checkpoint is runs\/x\/last/);

@@ -51,7 +51,7 @@ async function trainSecond(
 
 for (const [name, codes] of Object.entries(CODES)) {
   const type = name as keyof typeof CODES;
-  Deno.test(`${type}: a run stopped and resumed ends with the bytes of one never stopped`, () =>
+  Deno.test(`${type}: a run stopped and resumed ends with the same bytes as an uninterrupted one`, () =>
     withFolder(async (whole) => {
       using stage1 = await tinyFirstStage(device, codes);
       const before = device.liveBytes;

@@ -20,14 +20,14 @@ function read(record: Uint8Array) {
   return { event, step: event.get(2), value, tag: value === undefined ? "" : text(value.get(1)) };
 }
 
-Deno.test("checksums are Castagnoli's", () => {
+Deno.test("checksums are CRC-32C", () => {
   // RFC 3720, B.4.
   assert.equal(crc32c(new Uint8Array(32)), 0x8a9136aa);
   assert.equal(crc32c(new Uint8Array(32).fill(0xff)), 0x62a8ab43);
   assert.equal(crc32c(Uint8Array.from({ length: 32 }, (_, at) => at)), 0x46dd794e);
 });
 
-Deno.test("a scalar has the bytes that the formats prescribe", () =>
+Deno.test("a scalar event has the bytes that the formats prescribe", () =>
   withFolder(async (path) => {
     const file = `${path}/events`;
     const events = new EventFile(file, () => 1500);
@@ -42,7 +42,7 @@ Deno.test("a scalar has the bytes that the formats prescribe", () =>
     assert.deepEqual([...scalar], [...time, 0x10, 0xac, 0x02, 0x2a, 10, 0x0a, 8, ...value]);
   }));
 
-Deno.test("a text has the plugin that shows it, and is a tensor of one string", () =>
+Deno.test("a text event names its plugin, and is a tensor of one string", () =>
   withFolder(async (path) => {
     const file = `${path}/events`;
     const events = new EventFile(file);
@@ -56,7 +56,7 @@ Deno.test("a text has the plugin that shows it, and is a tensor of one string", 
     assert.equal(text(tensor.get(8)), "| a | 1 |");
   }));
 
-Deno.test("training and test images have curves of the same names in folders of their own, without constants", () =>
+Deno.test("training and test curves have the same names in separate folders, without constants", () =>
   withFolder(async (path) => {
     const folder = new RunFolder(path);
     await folder.writeConfig({ model: { hidden: 8 }, levels: [2, 3] });
@@ -99,7 +99,7 @@ Deno.test("images and histograms are read back", () =>
     assert.deepEqual([doubles(6), doubles(7)], [[0, 1, 2], [4, 0, 2]]);
   }));
 
-Deno.test("a run that goes on keeps the events up to its step, and drops what was cut short", () =>
+Deno.test("a resumed run keeps the events up to its step, and drops a truncated record", () =>
   withFolder(async (path) => {
     const file = `${path}/events`;
     const events = new EventFile(file);
@@ -118,7 +118,7 @@ Deno.test("a run that goes on keeps the events up to its step, and drops what wa
     assert.deepEqual(await steps(), [0]);
   }));
 
-Deno.test("a record that is damaged ends the records", () => {
+Deno.test("reading stops at a damaged record", () => {
   const record = encodeRecord(Uint8Array.of(1, 2, 3));
   const bytes = Uint8Array.from([...record, ...record]);
   assert.equal([...decodeRecords(bytes)].length, 2);
@@ -129,7 +129,7 @@ Deno.test("a record that is damaged ends the records", () => {
   }
 });
 
-Deno.test("the numbers of a record have the paths of their names", () => {
+Deno.test("the tags of a record are the paths of its numbers", () => {
   const record = { loss: 1, name: "x", none: null, test: { mse: 2, inner: { k: 3 } } };
   assert.deepEqual(scalarsOf(record), { loss: 1, "test/mse": 2, "test/inner/k": 3 });
 });

@@ -47,7 +47,7 @@ function stopAt(last: number): { signal: AbortSignal; learningRate: (step: numbe
   return { signal: controller.signal, learningRate };
 }
 
-Deno.test("a run leaves its measurements, checkpoints and samples, and nothing on the device", () =>
+Deno.test("a run writes its measurements, checkpoints and samples, and leaves nothing on the device", () =>
   withFolder(async (path) => {
     const before = device.liveBytes;
     const progress: TrainingProgress[] = [], tests: number[] = [];
@@ -93,7 +93,7 @@ Deno.test("a run leaves its measurements, checkpoints and samples, and nothing o
     assert.deepEqual(state.get("step")?.values, Int32Array.of(6 * summary.best!.epoch));
   }));
 
-Deno.test("the best epoch is chosen on the images that are held out, and the test images are measured once", () =>
+Deno.test("the best epoch is chosen on held-out images, and the test images are measured once", () =>
   withFolder(async (path) => {
     const { training, validation } = holdOut(waves(), 0.25, 7);
     const { test, best } = await trainTiny({
@@ -115,7 +115,7 @@ Deno.test("the best epoch is chosen on the images that are held out, and the tes
     assert.notEqual(test!.protocol, (epochs[0].validation as { protocol: string }).protocol);
   }));
 
-Deno.test("a finished run leaves its model alone, averaged where it averages", () =>
+Deno.test("a finished run writes its model's weights to a file of their own, averaged if averaging is on", () =>
   withFolder(async (path) => {
     await trainTiny({ device, path, averageDecay: 0.9 });
     const folder = new RunFolder(path);
@@ -129,7 +129,7 @@ Deno.test("a finished run leaves its model alone, averaged where it averages", (
     assert.notDeepEqual(last.state.get(`model.${name}`)!.values, average);
   }));
 
-Deno.test("averaged weights are what is measured, and a stopped run goes on with the same bytes", () =>
+Deno.test("averaged weights are measured, and a stopped run resumes with the same bytes", () =>
   withFolder((whole) =>
     withFolder(async (path) => {
       const averaged = await trainTiny({ device, path: whole, averageDecay: 0.9 });
@@ -143,7 +143,7 @@ Deno.test("averaged weights are what is measured, and a stopped run goes on with
     })
   ));
 
-Deno.test("a run stopped in any step and resumed ends with the bytes of one never stopped", () =>
+Deno.test("a run stopped at any step and resumed ends with the same bytes as an uninterrupted one", () =>
   withFolder(async (whole) => {
     await trainTiny({ device, path: whole });
     for (let step = 1; step < STEPS; step++) {
@@ -158,7 +158,7 @@ Deno.test("a run stopped in any step and resumed ends with the bytes of one neve
     }
   }));
 
-Deno.test("every method is resumed as it was, with k-means and replacement of dead codes", async () => {
+Deno.test("every method resumes exactly, with k-means and replacement of dead codes", async () => {
   for (const type of QUANTIZER_TYPES) {
     const sizes = { codebookSize: 8, codebookDim: 4, scales: [1, 2] };
     const wanted = { initialization: "kmeans", replaceBelow: 1, ...sizes };
@@ -184,7 +184,7 @@ Deno.test("every method is resumed as it was, with k-means and replacement of de
   }
 });
 
-Deno.test("a stopped run can be stopped again, and a finished one is only measured again", () =>
+Deno.test("a stopped run can be stopped again, and a finished run is only measured again", () =>
   withFolder(async (whole) => {
     const finished = await trainTiny({ device, path: whole });
     const expected = await lastCheckpoint(whole);
@@ -202,7 +202,7 @@ Deno.test("a stopped run can be stopped again, and a finished one is only measur
     assert.deepEqual(await lastCheckpoint(whole), expected);
   }));
 
-Deno.test("how often a run reports and saves does not change what it ends with", () =>
+Deno.test("the intervals of reports and checkpoints do not change a run's result", () =>
   withFolder((one) =>
     withFolder(async (other) => {
       await trainTiny({ device, path: one, logEverySteps: 1, checkpointEverySteps: 1 });
@@ -211,14 +211,14 @@ Deno.test("how often a run reports and saves does not change what it ends with",
     })
   ));
 
-Deno.test("a run of a given number of steps ends there, measured", () =>
+Deno.test("a run with a given number of steps stops there and is measured", () =>
   withFolder(async (path) => {
     const { steps, finished, test } = await trainTiny({ device, path, maxSteps: 8 });
     assert.deepEqual([steps, finished, test?.numbers.images], [8, true, 6]);
     assert.deepEqual((await records(path, "epoch")).map(({ step }) => step), [6, 8]);
   }));
 
-Deno.test("a loss that breaks stops the run with its step, and the good checkpoint stays", () =>
+Deno.test("a non-finite loss stops the run with its step, and the last good checkpoint stays", () =>
   withFolder(async (path) => {
     const before = device.liveBytes;
     const learningRate = (step: number) => step === 8 ? 1e30 : 1e-3;
@@ -238,7 +238,7 @@ Deno.test("a loss that breaks stops the run with its step, and the good checkpoi
     assert.equal(resumed.finished, true);
   }));
 
-Deno.test("a parameter that breaks before any loss shows it is not saved", () =>
+Deno.test("a non-finite parameter is not saved, even if no loss shows it yet", () =>
   withFolder(async (path) => {
     const learningRate = (step: number) => step === 3 ? NaN : 1e-3;
     const run = trainTiny({ device, path, learningRate });
@@ -247,7 +247,7 @@ Deno.test("a parameter that breaks before any loss shows it is not saved", () =>
     assert.deepEqual(state.get("step")?.values, Int32Array.of(2));
   }));
 
-Deno.test("a run that breaks in its first step still has the checkpoint it began with", () =>
+Deno.test("a run that fails in its first step still has its initial checkpoint", () =>
   withFolder(async (path) => {
     using model = tinyModel(device);
     using optimizer = new Adam(model.namedParameters());
@@ -263,7 +263,7 @@ Deno.test("a run that breaks in its first step still has the checkpoint it began
     );
   }));
 
-Deno.test("a checkpoint that is missing, cut short or of another configuration is not resumed", () =>
+Deno.test("a checkpoint that is missing, truncated or of another configuration is not resumed", () =>
   withFolder(async (path) => {
     const resume = (identity = {}) => trainTiny({ device, path, resume: true, ...identity });
     await assert.rejects(resume(), /^Error: Cannot read .*last.safetensors: the file must exist/);
@@ -288,7 +288,7 @@ Deno.test("a checkpoint that is missing, cut short or of another configuration i
     assert.ok(metrics.length > 0, "a refused resume must leave the run as it is");
   }));
 
-Deno.test("a batch larger than the training set is refused before anything is written", () =>
+Deno.test("a batch larger than the training set is rejected before anything is written", () =>
   withFolder(async (path) => {
     const before = device.liveBytes;
     await assert.rejects(trainTiny({ device, path, dataset: waves(3), batchSize: 4 }), {

@@ -43,7 +43,7 @@ if (name !== undefined) {
     };
   };
 
-  Deno.test("in an isolated page, two threads compute what one thread does, to the bit", async () => {
+  Deno.test("in an isolated page, two threads give the same bits as one", async () => {
     await using visit = await open(ISOLATED);
     const { page } = visit;
     const [one, two] = [
@@ -75,14 +75,14 @@ if (name !== undefined) {
     assert.deepEqual([started, ended], [2, 2]);
   });
 
-  Deno.test("in an isolated page a kernel that traps throws, as every later one does, and nothing waits", async () => {
+  Deno.test("in an isolated page a kernel that traps throws, all later kernels throw, and nothing hangs", async () => {
     await using visit = await open(ISOLATED);
     for (let times = 0; times < 5; times++) { // The main thread's task or the worker's.
       assert.deepEqual(await visit.page.evaluate("trap()"), ["ran", "trapped", "trapped"]);
     }
   });
 
-  Deno.test("a page that is not isolated has one thread, and says what more need", async () => {
+  Deno.test("a page that is not isolated has one thread, and an error says what more threads need", async () => {
     await using visit = await open({});
     const { page } = visit;
     assert.equal(await page.evaluate("describe()"), "cpu: WebAssembly SIMD on 1 thread");
@@ -93,7 +93,7 @@ if (name !== undefined) {
     );
   });
 
-  Deno.test("a page whose policy forbids the workers is told what to allow", async () => {
+  Deno.test("if a page's policy forbids the workers, an error says what to allow", async () => {
     const policy = "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' 'unsafe-eval'";
     await using visit = await open({ ...ISOLATED, "content-security-policy": policy });
     assert.match(

@@ -15,7 +15,7 @@ const MOST_BYTES = 410_000;
 const folder = await Deno.makeTempDir({ prefix: "codebook-web-" });
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
 
-Deno.test("the whole entry is a bundle of bounded size", async () => {
+Deno.test("the bundle of the whole web entry point is limited in size", async () => {
   const bytes = await bundle("web.ts", `${folder}/entry`);
   console.log(`web.ts, minified: ${(bytes / 1000).toFixed(0)} kB`);
   assert.ok(bytes < MOST_BYTES, `at most ${MOST_BYTES} bytes, got ${bytes}`);
@@ -59,7 +59,7 @@ if (browser !== undefined) {
   };
   const deno = await compute("reference", checkpoint);
   for (const name of ["reference", "cpu", "webgpu"]) {
-    Deno.test(`a training step and a checkpoint give the numbers of Deno in a browser on ${name}`, () => {
+    Deno.test(`in a browser on ${name}, a training step and a checkpoint give the same numbers as in Deno`, () => {
       const found = results[name];
       assert.ok(!("failure" in found), JSON.stringify(found));
       assert.ok(found.device.startsWith(name), found.device);

@@ -22,7 +22,7 @@ Deno.test("an IDX file gives its shape and values", () => {
   }));
 });
 
-Deno.test("an IDX file that is cut short, lies, or holds no bytes is refused", () => {
+Deno.test("an IDX file that is truncated, inconsistent, or not of bytes is rejected", () => {
   const good = idx([2, 3], new Uint8Array(6));
   const cases: [Uint8Array, RegExp][] = [
     [new Uint8Array(0), /must start like .*, got nothing$/],
@@ -51,7 +51,7 @@ Deno.test("a CIFAR file gives images with the channels last, and their labels", 
   }
 });
 
-Deno.test("a CIFAR file that is cut short, or of another kind, is refused", () => {
+Deno.test("a CIFAR file that is truncated or of another kind is rejected", () => {
   const file = cifar(2, () => 0);
   assert.throws(() => readCifar(file.subarray(1), "b"), /whole records .*, got 6145 bytes/);
   assert.throws(() => readCifar(new Uint8Array(0), "b"), /at least one, got 0 bytes/);
@@ -74,7 +74,7 @@ async function entriesOf(
   return entries;
 }
 
-Deno.test("a tar archive gives its files, however the stream is cut", async () => {
+Deno.test("a tar archive gives its files for any chunking of the stream", async () => {
   const files = fc.array(
     fc.record({
       name: fc.stringMatching(/^[a-z0-9]{1,8}(\/[a-z0-9.]{1,8}x){0,2}$/),
@@ -95,7 +95,7 @@ Deno.test("a tar archive gives its files, however the stream is cut", async () =
 });
 
 testInFolder(
-  "a tar archive in a file gives the same files, with what is skipped not read",
+  "a tar archive on disk gives the same files, and skipped files are not read",
   async (folder) => {
     const path = join(folder, "a.tar");
     const files = [{ name: "a", content: text("first") }, { name: "b", content: text("second") }];
@@ -108,7 +108,7 @@ testInFolder(
   },
 );
 
-Deno.test("long names in the forms of ustar, GNU and pax are read; what is no file is left out", async () => {
+Deno.test("long names in ustar, GNU and pax form are read, and entries that are not files are skipped", async () => {
   const long = `${"deep/".repeat(30)}name.png`;
   const ustar = tarHeader({ name: "name.png" });
   ustar.set(text("deep/deep"), 345);
@@ -130,7 +130,7 @@ Deno.test("long names in the forms of ustar, GNU and pax are read; what is no fi
   assert.deepEqual((await entriesOf(archive)).map(({ name }) => name), [long, long, "plain"]);
 });
 
-Deno.test("an archive that lies, is cut short, or leads out of itself is refused", async () => {
+Deno.test("an archive that is inconsistent, truncated, or has paths outside itself is rejected", async () => {
   const file: Entry = { name: "a", content: new Uint8Array(600) };
   const whole = tar([file]);
   const broken = whole.slice();
@@ -158,7 +158,7 @@ Deno.test("an archive that lies, is cut short, or leads out of itself is refused
 });
 
 testInFolder(
-  "what unpacks to more than it may, or is no whole gzip file, is refused",
+  "a gzip file that is truncated or unpacks to more than the limit is rejected",
   async (folder) => {
     const path = join(folder, "a.gz");
     const unpack = async (file: Uint8Array, most: number) => {

@@ -33,7 +33,7 @@ async function valuesOf(
 const filled = (value: number) => new Uint8Array(5 * value + 1).fill(value);
 
 for (const name of ARROW) {
-  Deno.test(`columns of Apache Arrow's files are read, ${name}`, async () => {
+  Deno.test(`columns written by Apache Arrow are read, ${name}`, async () => {
     const file = await arrowFile(name);
     const images = [0, 1, 2, 3, 4, 5, 6, 7].map(filled);
     images[3] = new Uint8Array(0);
@@ -63,7 +63,7 @@ for (const name of ["v1-snappy", "v2-gzip"]) {
   }, 100);
 }
 
-Deno.test("a file that is no Parquet file, or cut short, is refused", async () => {
+Deno.test("a file that is not a Parquet file, or is truncated, is rejected", async () => {
   const file = await arrowFile("v1-snappy");
   for (const end of [0, 7, 100, file.length - 1]) {
     assert.match(
@@ -104,7 +104,7 @@ function encodeRuns(values: readonly number[], bits: number, packed: boolean): U
   return Uint8Array.from(bytes);
 }
 
-Deno.test("runs and packed bits give the integers that were written", () => {
+Deno.test("run-length and bit-packed integers are decoded", () => {
   const requests = fc.integer({ min: 1, max: 31 }).chain((bits) =>
     fc.tuple(
       fc.constant(bits),
@@ -124,7 +124,7 @@ Deno.test("runs and packed bits give the integers that were written", () => {
   }));
 });
 
-Deno.test("runs take no more memory than the integers that are asked for", () => {
+Deno.test("decoding runs takes no more memory than the requested integers", () => {
   const endless = Uint8Array.of(0xfe, 0xff, 0xff, 0xff, 0x0f, 7); // 2³¹ − 1 times the value 7.
   assert.deepEqual([...readRuns(endless, 3, 4)], [7, 7, 7, 7]);
   assert.throws(() => readRuns(Uint8Array.of(4, 7), 3, 4), /2 bytes of runs for 4 integers/);

@@ -40,7 +40,7 @@ const integers = (device: Device, values: readonly number[], shape: readonly num
 
 for (const name of ["causal", "causal-modern", "masked", "masked-modern"]) {
   const fixture = await readFixture<CodeTransformerOptions>(name);
-  testOnEach(devices, `${name}: logits and gradients are PyTorch's`, async (device) => {
+  testOnEach(devices, `${name}: logits and gradients agree with PyTorch`, async (device) => {
     const model = new CodeTransformer(device, { ...fixture.settings, dropout: 0.5, key });
     await compareWithPyTorch(device, fixture, model, (input) => {
       const labels = input("labels"), codes = input("codes");
@@ -53,7 +53,7 @@ for (const name of ["causal", "causal-modern", "masked", "masked-modern"]) {
 
 const memoryFixture = await readFixture<StackOptions>("memory");
 
-testOnEach(devices, "cross-attention: outputs and gradients are PyTorch's", async (device) => {
+testOnEach(devices, "cross-attention: outputs and gradients agree with PyTorch", async (device) => {
   const { settings } = memoryFixture;
   const stack = new TransformerStack(device, { ...settings, dropout: 0, causal: true, key });
   await compareWithPyTorch(
@@ -133,7 +133,7 @@ for (const [name, options] of Object.entries({ plain: PLAIN, modern: MODERN })) 
     assert.deepEqual(await influences(model, 11), expected);
   });
 
-  testOnEach(devices, `${name}: one for hidden codes sees all`, async (device) => {
+  testOnEach(devices, `${name}: a transformer for masked codes sees all codes`, async (device) => {
     const model = new CodeTransformer(device, { ...options, causal: false });
     spread(model);
     const all = Array.from({ length: 13 }, (_, row) => row);
@@ -141,7 +141,7 @@ for (const [name, options] of Object.entries({ plain: PLAIN, modern: MODERN })) 
   });
 }
 
-testOnEach(devices, "a code's place and the class matter", async (device) => {
+testOnEach(devices, "the output depends on a code's position and on the class", async (device) => {
   for (const options of [PLAIN, MODERN]) {
     const model = new CodeTransformer(device, { ...options, causal: false });
     spread(model);
@@ -161,22 +161,26 @@ testOnEach(devices, "a code's place and the class matter", async (device) => {
   }
 });
 
-testOnEach(devices, "dropout is drawn from the key, in training only", async (device) => {
-  const model = new CodeTransformer(device, { ...PLAIN, dropout: 0.5 });
-  spread(model);
-  const input = { labels: integers(device, [0], [1]), codes: integers(device, [1, 2], [1, 2]) };
-  const read = (context?: { training: boolean; key: typeof key }) =>
-    model.forward(input, context).floats();
-  const plain = await read(), trained = await read({ training: true, key });
-  assert.deepEqual(await read({ training: false, key }), plain);
-  assert.deepEqual(await read({ training: true, key }), trained);
-  assert.notDeepEqual(trained, plain);
-  assert.notDeepEqual(await read({ training: true, key: randomKey(2, "other") }), trained);
-});
+testOnEach(
+  devices,
+  "dropout depends on the key, and is active in training only",
+  async (device) => {
+    const model = new CodeTransformer(device, { ...PLAIN, dropout: 0.5 });
+    spread(model);
+    const input = { labels: integers(device, [0], [1]), codes: integers(device, [1, 2], [1, 2]) };
+    const read = (context?: { training: boolean; key: typeof key }) =>
+      model.forward(input, context).floats();
+    const plain = await read(), trained = await read({ training: true, key });
+    assert.deepEqual(await read({ training: false, key }), plain);
+    assert.deepEqual(await read({ training: true, key }), trained);
+    assert.notDeepEqual(trained, plain);
+    assert.notDeepEqual(await read({ training: true, key: randomKey(2, "other") }), trained);
+  },
+);
 
 testOnEach(
   devices,
-  "blocks that are computed anew give the same gradients to the bit",
+  "recomputed blocks give the same gradients bit for bit",
   async (device) => {
     const gradientsOf = async (recompute: boolean) => {
       const model = new CodeTransformer(device, { ...MODERN, dropout: 0.3, recompute });
@@ -200,7 +204,7 @@ Deno.test("the default transformer over 49 codes of 512 has 0.93 million paramet
   assert.equal(expected, 930_816);
 });
 
-Deno.test("the key decides the weights: matrices of deviation 0.02, biases 0, norms 1", async () => {
+Deno.test("the key determines the weights: matrices of deviation 0.02, biases 0, norms 1", async () => {
   using _scope = reference.scope();
   const make = (seed: number) =>
     new CodeTransformer(reference, { ...PLAIN, width: 64, key: randomKey(seed, "transformer") });
@@ -224,7 +228,7 @@ Deno.test("the key decides the weights: matrices of deviation 0.02, biases 0, no
   }
 });
 
-testOnEach(devices, "what does not exist or fit is refused", (device) => {
+testOnEach(devices, "invalid settings and inputs are rejected", (device) => {
   const model = new CodeTransformer(device, PLAIN);
   const labels = integers(device, [0], [1]);
   const forward = (codes: readonly number[], label = 0) =>

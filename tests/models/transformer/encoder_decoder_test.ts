@@ -36,7 +36,7 @@ function spread(device: Device): EncoderDecoder {
   return model;
 }
 
-testOnEach(devices, "logits and gradients are PyTorch's", async (device) => {
+testOnEach(devices, "logits and gradients agree with PyTorch", async (device) => {
   const model = new EncoderDecoder(device, { ...OPTIONS, dropout: 0.5 });
   await compareWithPyTorch(device, fixture, model, (input) => {
     const memory = model.encode(input("noisy"));
@@ -75,7 +75,7 @@ testOnEach(devices, "cached and uncached logits are equal", async (device) => {
 
 testOnEach(
   [reference],
-  "a code sees all of the noisy ones, and those before it",
+  "a code sees all noisy codes and the codes before it",
   async (device) => {
     const model = spread(device);
     const logitsOf = async (noisy: readonly number[], codes: readonly number[]) => {
@@ -103,7 +103,7 @@ testOnEach(
   },
 );
 
-testOnEach([reference], "blocks that are computed anew give the same gradients", async (device) => {
+testOnEach([reference], "recomputed blocks give the same gradients", async (device) => {
   const gradientsOf = async (recompute: boolean) => {
     const model = new EncoderDecoder(device, { ...OPTIONS, dropout: 0.3, recompute });
     const context = { training: true, key: randomKey(2, "dropout") };
@@ -117,7 +117,7 @@ testOnEach([reference], "blocks that are computed anew give the same gradients",
   assert.deepEqual(await gradientsOf(true), await gradientsOf(false));
 });
 
-testOnEach([reference], "what does not exist or fit is refused", (device) => {
+testOnEach([reference], "invalid settings and inputs are rejected", (device) => {
   const model = new EncoderDecoder(device, OPTIONS);
   const refused = (run: () => unknown, name: string, message: string) =>
     assert.throws(run, { name, message });

@@ -20,7 +20,7 @@ const OPTIONS: ResidualTransformerOptions = {
 
 const fixture = await readFixture<ResidualTransformerOptions>("residual");
 
-testOnEach(devices, "logits and gradients are PyTorch's", async (device) => {
+testOnEach(devices, "logits and gradients agree with PyTorch", async (device) => {
   const model = new ResidualTransformer(device, { ...fixture.settings, dropout: 0.5, key });
   await compareWithPyTorch(
     device,
@@ -30,7 +30,7 @@ testOnEach(devices, "logits and gradients are PyTorch's", async (device) => {
   );
 });
 
-testOnEach(devices, "a code sees those before it and no other", async (device) => {
+testOnEach(devices, "a code sees only the codes before it", async (device) => {
   const model = new ResidualTransformer(device, OPTIONS), size = 9, count = 12;
   for (const [name, tensor] of model.namedParameters()) tensor.write(draw(tensor.shape, name));
   const logitsOf = async (codes: readonly number[]) => {
@@ -49,7 +49,7 @@ testOnEach(devices, "a code sees those before it and no other", async (device) =
   }
 });
 
-testOnEach(devices, "what does not exist or fit is refused", (device) => {
+testOnEach(devices, "invalid settings and inputs are rejected", (device) => {
   const model = new ResidualTransformer(device, OPTIONS);
   const tensor = (values: readonly number[], shape: readonly number[]) =>
     device.tensor(Int32Array.from(values), shape);

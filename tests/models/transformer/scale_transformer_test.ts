@@ -34,7 +34,7 @@ function drawn(device: Device, options: Partial<ScaleTransformerOptions> = {}): 
 
 const fixture = await readFixture<ScaleTransformerOptions>("../next-scale/transformer");
 
-testOnEach(devices, "logits and gradients are PyTorch's", async (device) => {
+testOnEach(devices, "logits and gradients agree with PyTorch", async (device) => {
   const model = new ScaleTransformer(device, { ...fixture.settings, dropout: 0.5, key });
   await compareWithPyTorch(
     device,
@@ -46,7 +46,7 @@ testOnEach(devices, "logits and gradients are PyTorch's", async (device) => {
 
 testOnEach(
   devices,
-  "a place sees the scales before and the class, and no other",
+  "a position sees only earlier scales and the class",
   async (device) => {
     const model = drawn(device);
     const logitsOf = async (label: number, sums: Float32Array<ArrayBuffer>) => {
@@ -73,34 +73,38 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "scale by scale with the cache as all at once", async (device) => {
-  for (const more of [{}, { norm: "rms", feedForward: "swiglu", queryKeyNorm: true } as const]) {
-    using model = drawn(device, more);
-    const labels = device.tensor(Int32Array.of(0, 2), [2]);
-    const sums = device.tensor(draw([2, 13, 3], "sums"), [2, 13, 3]);
-    const whole = await model.logits(model.forward({ labels, sums })).floats();
-    // Each scale alone, and the last two at once.
-    for (const parts of [[4, 9], [13]]) {
-      using cache = model.cache();
-      const logits = [await model.logits(model.forward({ labels }, undefined, cache)).floats()];
-      let at = 0;
-      for (const length of parts) {
-        const part = slice(sums, [0, at, 0], [2, length, 3]);
-        logits.push(await model.logits(model.forward({ sums: part }, undefined, cache)).floats());
-        at += length;
+testOnEach(
+  devices,
+  "generating scale by scale with the cache gives the same logits as one pass",
+  async (device) => {
+    for (const more of [{}, { norm: "rms", feedForward: "swiglu", queryKeyNorm: true } as const]) {
+      using model = drawn(device, more);
+      const labels = device.tensor(Int32Array.of(0, 2), [2]);
+      const sums = device.tensor(draw([2, 13, 3], "sums"), [2, 13, 3]);
+      const whole = await model.logits(model.forward({ labels, sums })).floats();
+      // Each scale alone, and the last two at once.
+      for (const parts of [[4, 9], [13]]) {
+        using cache = model.cache();
+        const logits = [await model.logits(model.forward({ labels }, undefined, cache)).floats()];
+        let at = 0;
+        for (const length of parts) {
+          const part = slice(sums, [0, at, 0], [2, length, 3]);
+          logits.push(await model.logits(model.forward({ sums: part }, undefined, cache)).floats());
+          at += length;
+        }
+        const joined = [0, 1].flatMap((image) =>
+          logits.flatMap((values) => {
+            const size = values.length / 2;
+            return [...values.subarray(image * size, (image + 1) * size)];
+          })
+        );
+        assertClose(joined, whole, CACHED, `parts ${parts}`);
       }
-      const joined = [0, 1].flatMap((image) =>
-        logits.flatMap((values) => {
-          const size = values.length / 2;
-          return [...values.subarray(image * size, (image + 1) * size)];
-        })
-      );
-      assertClose(joined, whole, CACHED, `parts ${parts}`);
     }
-  }
-});
+  },
+);
 
-testOnEach(devices, "a first scale of several places, or no other", (device) => {
+testOnEach(devices, "the first scale may have several positions and be the only one", (device) => {
   for (const scales of [[2], [2, 3]]) {
     const model = drawn(device, { scales });
     const labels = device.tensor(Int32Array.of(0), [1]);
@@ -111,7 +115,7 @@ testOnEach(devices, "a first scale of several places, or no other", (device) => 
   }
 });
 
-testOnEach(devices, "what does not exist or fit is refused", (device) => {
+testOnEach(devices, "invalid settings and inputs are rejected", (device) => {
   const model = drawn(device);
   const labels = (label: number) => device.tensor(Int32Array.of(label), [1]);
   const sums = (count: number) => device.tensor(draw([1, count, 3], "sums"), [1, count, 3]);

@@ -40,38 +40,42 @@ for (const name of ["plain", "class-scale-shift", "cross-attention"]) {
   const url = new URL(`../../fixtures/unet/${name}.safetensors`, import.meta.url);
   const { tensors, metadata } = await readSafetensors(fileURLToPath(url));
   const of = (part: string) => tensors.get(part)!;
-  testOnEach(devices, `${name}: the output and all gradients are PyTorch's`, async (device) => {
-    const model = new UNet(device, {
-      ...JSON.parse(metadata.get("settings")!),
-      channels: Number(metadata.get("channels")),
-      classes: JSON.parse(metadata.get("classes")!),
-      key,
-    });
-    model.loadStateDictionary(unetFromLdm(entriesOf(tensors, "weight.")));
-    const host = (part: string) => device.tensor(of(part).values, of(part).shape);
-    const labels = tensors.has("labels") ? host("labels") : undefined;
-    const x = parameter(host("x"));
-    const y = model.forward(x, of("times").values, { ...context, labels });
-    assertClose(await y.floats(), of("y").values, PYTORCH, "the output");
-    const parameters = model.namedParameters();
-    const [dx, ...gradients] = backward(mean(mul(y, host("upstream"))), [
-      x,
-      ...parameters.values(),
-    ]);
-    assertClose(await dx.floats(), of("dx").values, PYTORCH, "the input's gradient");
-    const expected = unetFromLdm(entriesOf(tensors, "gradient."));
-    assert.equal(expected.size, parameters.size);
-    for (const [index, path] of [...parameters.keys()].entries()) {
-      const { shape, values } = expected.get(path)!;
-      assert.deepEqual(gradients[index].shape, shape, path);
-      // One vector to attend to leaves nothing to choose: queries have no gradient.
-      const tolerance = values.every((value) => value === 0) ? { absolute: 1e-10 } : PYTORCH;
-      assertClose(await gradients[index].floats(), values, tolerance, path);
-    }
-  });
+  testOnEach(
+    devices,
+    `${name}: the output and all gradients agree with PyTorch`,
+    async (device) => {
+      const model = new UNet(device, {
+        ...JSON.parse(metadata.get("settings")!),
+        channels: Number(metadata.get("channels")),
+        classes: JSON.parse(metadata.get("classes")!),
+        key,
+      });
+      model.loadStateDictionary(unetFromLdm(entriesOf(tensors, "weight.")));
+      const host = (part: string) => device.tensor(of(part).values, of(part).shape);
+      const labels = tensors.has("labels") ? host("labels") : undefined;
+      const x = parameter(host("x"));
+      const y = model.forward(x, of("times").values, { ...context, labels });
+      assertClose(await y.floats(), of("y").values, PYTORCH, "the output");
+      const parameters = model.namedParameters();
+      const [dx, ...gradients] = backward(mean(mul(y, host("upstream"))), [
+        x,
+        ...parameters.values(),
+      ]);
+      assertClose(await dx.floats(), of("dx").values, PYTORCH, "the input's gradient");
+      const expected = unetFromLdm(entriesOf(tensors, "gradient."));
+      assert.equal(expected.size, parameters.size);
+      for (const [index, path] of [...parameters.keys()].entries()) {
+        const { shape, values } = expected.get(path)!;
+        assert.deepEqual(gradients[index].shape, shape, path);
+        // One vector to attend to leaves nothing to choose: queries have no gradient.
+        const tolerance = values.every((value) => value === 0) ? { absolute: 1e-10 } : PYTORCH;
+        assertClose(await gradients[index].floats(), values, tolerance, path);
+      }
+    },
+  );
 }
 
-testOnEach(devices, "it starts as zero, whatever the input", async (device) => {
+testOnEach(devices, "the initial output is zero for any input", async (device) => {
   for (const conditioning of ["embedding", "cross-attention"] as const) {
     const model = new UNet(device, { ...TINY, conditioning, classes: 2 });
     const x = device.tensor(draw([2, 5, 5, 3], "x"), [2, 5, 5, 3]);
@@ -90,7 +94,7 @@ function awake(device: Device, options: Partial<UNetOptions>): UNet {
   return model;
 }
 
-testOnEach(devices, "without labels it is told of no class, the last", async (device) => {
+testOnEach(devices, "without labels the last embedding, for no class, is used", async (device) => {
   for (const conditioning of ["embedding", "cross-attention"] as const) {
     const model = awake(device, { conditioning, classes: 2 });
     const x = device.tensor(draw([1, 4, 4, 3], "x"), [1, 4, 4, 3]);
@@ -104,7 +108,7 @@ testOnEach(devices, "without labels it is told of no class, the last", async (de
   }
 });
 
-testOnEach(devices, "an image's output does not depend on the others", async (device) => {
+testOnEach(devices, "an image's output does not depend on the other images", async (device) => {
   const model = awake(device, { classes: 2 });
   const x = draw([2, 4, 4, 3], "x");
   const both = await model.forward(device.tensor(x, [2, 4, 4, 3]), [10, 700], context).floats();
@@ -112,17 +116,21 @@ testOnEach(devices, "an image's output does not depend on the others", async (de
   assertClose(await model.forward(second, [700], context).floats(), both.slice(48), 1e-6, "alone");
 });
 
-testOnEach(devices, "dropout drops in training alone, by the key", async (device) => {
-  const model = awake(device, { dropout: 0.5 });
-  const x = device.tensor(draw([1, 4, 4, 3], "x"), [1, 4, 4, 3]);
-  const run = (training: boolean, stream: string) =>
-    model.forward(x, [10], { training, key: randomKey(1, stream) }).floats();
-  assert.deepEqual(await run(true, "a"), await run(true, "a"));
-  assert.notDeepEqual(await run(true, "a"), await run(true, "b"));
-  assert.deepEqual(await run(false, "a"), await run(false, "b"));
-});
+testOnEach(
+  devices,
+  "dropout is active in training only, and depends on the key",
+  async (device) => {
+    const model = awake(device, { dropout: 0.5 });
+    const x = device.tensor(draw([1, 4, 4, 3], "x"), [1, 4, 4, 3]);
+    const run = (training: boolean, stream: string) =>
+      model.forward(x, [10], { training, key: randomKey(1, stream) }).floats();
+    assert.deepEqual(await run(true, "a"), await run(true, "a"));
+    assert.notDeepEqual(await run(true, "a"), await run(true, "b"));
+    assert.deepEqual(await run(false, "a"), await run(false, "b"));
+  },
+);
 
-testOnEach(devices, "what does not fit is refused", (device) => {
+testOnEach(devices, "invalid inputs are rejected", (device) => {
   const model = new UNet(device, TINY);
   const refused = (message: string) => ({ name: "TypeError", message });
   const image = device.tensor(new Float32Array(48), [1, 4, 4, 3]);
@@ -161,7 +169,7 @@ for (
     [{ headChannels: null, heads: 5 }, "heads must divide a level's 8 channels, got 5"],
   ] as const
 ) {
-  Deno.test(`a U-Net is refused whose ${requirement}`, () => {
+  Deno.test(`a U-Net is rejected whose ${requirement}`, () => {
     assert.throws(() => new UNet(devices[0], { ...TINY, ...settings }), {
       name: "RangeError",
       message: `Cannot make a U-Net: ${requirement}`,
@@ -169,7 +177,7 @@ for (
   });
 }
 
-Deno.test("the registry makes it, with the small one's settings as defaults", () => {
+Deno.test("the registry creates a U-Net, with the small one's settings as defaults", () => {
   using _scope = devices[0].scope();
   const needs = { channels: 64, classes: 10 };
   const model = createModel(UNETS, devices[0], needs, { type: "unet" }, key);

@@ -36,31 +36,35 @@ function moments(values: Float32Array, width: number): { mean: number[]; covaria
 for (const scaling of ["one", "channels"] as const) {
   for (const components of [undefined, 2]) {
     const name = `${scaling}, ${components ?? "no"} components`;
-    testOnEach(devices, `${name}: of mean 0 and deviation 1, and back`, async (device) => {
-      const space = new LatentSpace(device, { width: 3, scaling, components });
-      const values = features();
-      space.measure(values);
-      assert.equal(space.measured.value, 1);
-      const x = device.tensor(values, [10, 20, 3]);
-      const latents = space.encode(x);
-      assert.deepEqual(latents.shape, [10, 20, components ?? 3]);
-      const { mean, covariance } = moments(await latents.floats(), space.channels);
-      const own = covariance.map((row, at) => row[at]);
-      assertClose(mean, mean.map(() => 0), { absolute: 1e-5 }, "means");
-      if (scaling === "channels") assertClose(own, own.map(() => 1), 1e-5, "variances");
-      const total = own.reduce((sum, value) => sum + value) / own.length;
-      assert.ok(Math.abs(total - 1) < 1e-5, `mean variance ${total}`);
-      if (components !== undefined) {
-        assert.ok(Math.abs(covariance[0][1]) < 1e-5, "components do not vary together");
-        assert.ok(scaling === "channels" || own[0] > own[1], "the greatest is first");
-      }
-      // Two components hold all of features of rank 2.
-      assertClose(await space.decode(latents).floats(), values, 1e-5, "back");
-    });
+    testOnEach(
+      devices,
+      `${name}: latents have mean 0 and deviation 1, and decode back`,
+      async (device) => {
+        const space = new LatentSpace(device, { width: 3, scaling, components });
+        const values = features();
+        space.measure(values);
+        assert.equal(space.measured.value, 1);
+        const x = device.tensor(values, [10, 20, 3]);
+        const latents = space.encode(x);
+        assert.deepEqual(latents.shape, [10, 20, components ?? 3]);
+        const { mean, covariance } = moments(await latents.floats(), space.channels);
+        const own = covariance.map((row, at) => row[at]);
+        assertClose(mean, mean.map(() => 0), { absolute: 1e-5 }, "means");
+        if (scaling === "channels") assertClose(own, own.map(() => 1), 1e-5, "variances");
+        const total = own.reduce((sum, value) => sum + value) / own.length;
+        assert.ok(Math.abs(total - 1) < 1e-5, `mean variance ${total}`);
+        if (components !== undefined) {
+          assert.ok(Math.abs(covariance[0][1]) < 1e-5, "components do not vary together");
+          assert.ok(scaling === "channels" || own[0] > own[1], "the greatest is first");
+        }
+        // Two components hold all of features of rank 2.
+        assertClose(await space.decode(latents).floats(), values, 1e-5, "back");
+      },
+    );
   }
 }
 
-Deno.test("few components keep what varies most", async () => {
+Deno.test("few components keep the largest variance", async () => {
   using _scope = reference.scope();
   const space = new LatentSpace(reference, { width: 3, scaling: "one", components: 1 });
   const values = features();
@@ -73,7 +77,7 @@ Deno.test("few components keep what varies most", async () => {
   assert.ok(error > 0 && error < 0.1 * total, `${error} of ${total} is lost`);
 });
 
-Deno.test("a channel that does not vary is left as it is, and none that vary are refused", async () => {
+Deno.test("a constant channel is not rescaled, and features without any variance are rejected", async () => {
   using _scope = reference.scope();
   const space = new LatentSpace(reference, { width: 2, scaling: "channels" });
   space.measure(Float32Array.of(1, 7, 3, 7));
@@ -87,7 +91,7 @@ Deno.test("a channel that does not vary is left as it is, and none that vary are
   });
 });
 
-Deno.test("as many components as there are channels, at most", () => {
+Deno.test("there are at most as many components as channels", () => {
   using _scope = reference.scope();
   for (const components of [0, 4, 1.5]) {
     const options = { width: 3, scaling: "one" as Scaling, components };

@@ -42,7 +42,7 @@ const close = (got: readonly number[], wanted: readonly number[], what: string) 
 for (const [steps, codebookSize] of SIZES) {
   const diffusion = new MultinomialDiffusion({ steps, codebookSize });
 
-  Deno.test(`codes after each of ${steps} steps, by enumeration of ${codebookSize} codes`, () => {
+  Deno.test(`the distribution after each of ${steps} steps agrees with enumeration of ${codebookSize} codes`, () => {
     const all = chains(diffusion);
     for (let t = 0; t <= steps; t++) {
       const kept = diffusion.kept(t);
@@ -55,7 +55,7 @@ for (const [steps, codebookSize] of SIZES) {
     assert.equal(diffusion.kept(steps), 0, "nothing is left at the end");
   });
 
-  Deno.test(`codes before each of ${steps} steps, by enumeration of ${codebookSize} codes`, () => {
+  Deno.test(`the posterior before each of ${steps} steps agrees with enumeration of ${codebookSize} codes`, () => {
     const all = chains(diffusion);
     for (let t = 1; t <= steps; t++) {
       for (let after = 0; after < codebookSize; after++) {
@@ -73,7 +73,7 @@ for (const [steps, codebookSize] of SIZES) {
   });
 }
 
-Deno.test("codes are replaced as often as the steps say, and by all codes alike", () => {
+Deno.test("codes are replaced at the scheduled rate, uniformly by all codes", () => {
   const steps = 3, codebookSize = 4, length = 20_000;
   const diffusion = new MultinomialDiffusion({ steps, codebookSize });
   const range = { count: 1, length, first: 0, key: randomKey(1, "noise") };
@@ -91,7 +91,7 @@ Deno.test("codes are replaced as often as the steps say, and by all codes alike"
   assert.deepEqual(diffusion.noise(none, steps, range), none, "what is no code stays none");
 });
 
-Deno.test("what is drawn for an image depends on its number and the key alone", () => {
+Deno.test("the draws for an image depend only on its number and the key", () => {
   const diffusion = new MultinomialDiffusion({ steps: 2, codebookSize: 9 });
   const key = randomKey(1, "noise"), length = 7;
   const four = diffusion.replacements(1, { count: 4, length, first: 3, key });

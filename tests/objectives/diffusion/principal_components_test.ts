@@ -13,7 +13,7 @@ function covariance(side: number, rank: number): number[][] {
 }
 
 for (const [side, rank] of [[1, 1], [2, 1], [7, 7], [40, 12], [64, 64]]) {
-  Deno.test(`${side} axes of rank ${rank}: C·v = λ·v, vectors of length 1 at right angles`, () => {
+  Deno.test(`${side} axes of rank ${rank}: C·v = λ·v, and the vectors are orthonormal`, () => {
     const matrix = covariance(side, rank);
     const { directions, variances } = principalComponents(matrix, side);
     const dot = (a: readonly number[], b: readonly number[]) =>
@@ -37,7 +37,7 @@ for (const [side, rank] of [[1, 1], [2, 1], [7, 7], [40, 12], [64, 64]]) {
   });
 }
 
-Deno.test("as many as are wanted, the greatest", () => {
+Deno.test("the requested number of components with the largest eigenvalues is returned", () => {
   const { directions, variances } = principalComponents([[1, 0, 0], [0, 3, 0], [0, 0, 2]], 2);
   assert.deepEqual(variances, [3, 2]);
   assert.deepEqual(directions, [[0, 1, 0], [0, 0, 1]]);

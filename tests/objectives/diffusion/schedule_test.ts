@@ -15,7 +15,7 @@ import { assertClose } from "../../tolerances.ts";
 const devices = await openTestDevices();
 
 for (const [type, { times, betas, products }] of Object.entries(fixture.schedules)) {
-  Deno.test(`${type}: βs and their products are PyTorch's in float64`, () => {
+  Deno.test(`${type}: βs and their products agree with PyTorch in float64`, () => {
     const schedule = new NoiseSchedule({ type: type as ScheduleName, times: 1000 });
     times.forEach((time, index) => {
       const { alpha, sigma } = schedule.level(time);
@@ -34,7 +34,7 @@ Deno.test("the ends of a schedule can be set", () => {
   assert.ok(Math.abs(churches.betas[999] - 0.0155) < 1e-15);
 });
 
-Deno.test("a walk starts at the last time, falls, and has as many steps as asked for", () => {
+Deno.test("sampling times start at the last time, decrease, and have the requested number", () => {
   const schedule = new NoiseSchedule({ type: "linear", times: 1000 });
   for (const steps of [1, 2, 7, 10, 50, 333, 999, 1000]) {
     const walk = schedule.walk(steps);
@@ -45,7 +45,7 @@ Deno.test("a walk starts at the last time, falls, and has as many steps as asked
   assert.deepEqual(schedule.walk(1000), Array.from({ length: 1000 }, (_, step) => 999 - step));
 });
 
-Deno.test("schedules and walks that cannot be are refused", () => {
+Deno.test("invalid schedules and numbers of steps are rejected", () => {
   const schedule = new NoiseSchedule({ type: "linear", times: 100 });
   for (const steps of [0, -1, 1.5, 101, NaN]) {
     assert.throws(() => schedule.walk(steps), {
@@ -93,7 +93,7 @@ testOnEach(
   },
 );
 
-testOnEach(devices, "each image can have a strength of its own", async (device) => {
+testOnEach(devices, "each image can have its own noise level", async (device) => {
   const tensor = (values: number[], shape: number[]) => device.tensor(values, shape);
   const parts = { original: tensor([1, 2, 3, 4], [2, 2]), noise: tensor([1, 1, 1, 1], [2, 2]) };
   const strength = { alpha: tensor([1, 0.6], [2, 1]), sigma: tensor([0, 0.8], [2, 1]) };

@@ -28,7 +28,7 @@ function probabilitiesOf(logits: Float32Array, temperature = 1): number[] {
 const ranked = (logits: Float32Array): number[] =>
   Array.from(logits, (_, code) => code).sort((a, b) => logits[b] - logits[a] || a - b);
 
-Deno.test("a code is drawn for its share of the chances", () => {
+Deno.test("a code is drawn if the uniform number falls into its share", () => {
   fc.assert(fc.property(someLogits, someChance, someTemperature, (logits, chance, temperature) => {
     const { code } = chooseCode(logits, { ...ALL, temperature }, chance);
     const probabilities = probabilitiesOf(logits, temperature);
@@ -37,7 +37,7 @@ Deno.test("a code is drawn for its share of the chances", () => {
   }));
 });
 
-Deno.test("top-k draws from the k likeliest codes, each for its share of theirs", () => {
+Deno.test("top-k draws from the k likeliest codes with renormalised probabilities", () => {
   fc.assert(fc.property(someLogits, someChance, fc.nat(), (logits, chance, seed) => {
     const topK = 1 + seed % logits.length;
     const { code } = chooseCode(logits, { ...ALL, topK }, chance);
@@ -50,7 +50,7 @@ Deno.test("top-k draws from the k likeliest codes, each for its share of theirs"
   }));
 });
 
-Deno.test("top-p draws from the fewest codes that reach the probability", () => {
+Deno.test("top-p draws from the smallest set of codes that reaches the probability", () => {
   const someShare = fc.double({ min: 0.01, max: 1, noNaN: true });
   fc.assert(fc.property(someLogits, someChance, someShare, (logits, chance, topP) => {
     const { code } = chooseCode(logits, { ...ALL, topP }, chance);
@@ -66,7 +66,7 @@ Deno.test("top-p draws from the fewest codes that reach the probability", () => 
   assert.deepEqual([0.49, 0.51, 0.81].map((chance) => drawn(1, chance)), [0, 1, 2]);
 });
 
-Deno.test("top-p counts shares of what top-k leaves", () => {
+Deno.test("top-p is applied to the probabilities after top-k", () => {
   const logits = Float32Array.from([0.4, 0.3, 0.2, 0.1], Math.log);
   // Of the two likeliest, the first has 4/7.
   const drawn = (topP: number) => chooseCode(logits, { temperature: 1, topK: 2, topP }, 0.99).code;
@@ -74,7 +74,7 @@ Deno.test("top-p counts shares of what top-k leaves", () => {
   assert.equal(drawn(0.6), 1);
 });
 
-Deno.test("of equal codes the first are kept", () => {
+Deno.test("among equally likely codes the first are kept", () => {
   const logits = Float32Array.of(1, 2, 1, 1, 2);
   const drawn = (settings: Partial<ChoiceSettings>) =>
     new Set(
@@ -87,18 +87,18 @@ Deno.test("of equal codes the first are kept", () => {
   assert.deepEqual([...drawn({ topK: 5 })], [0, 1, 2, 3, 4]);
 });
 
-Deno.test("temperature 0 takes the likeliest code, the first of equal ones", () => {
+Deno.test("temperature 0 chooses the likeliest code, the first among equals", () => {
   fc.assert(fc.property(someLogits, someChance, (logits, chance) => {
     assert.equal(chooseCode(logits, { ...ALL, temperature: 0 }, chance).code, ranked(logits)[0]);
   }));
 });
 
-Deno.test("a low temperature and a large logit overflow nothing", () => {
+Deno.test("a low temperature and a large logit do not overflow", () => {
   const logits = Float32Array.of(3e38, -3e38, 0);
   assert.equal(chooseCode(logits, { ...ALL, temperature: 1e-6 }, 0.999).code, 0);
 });
 
-Deno.test("a code that is impossible is never drawn", () => {
+Deno.test("an impossible code is never drawn", () => {
   const logits = Float32Array.of(-Infinity, 0, -Infinity, 0, -Infinity);
   for (const settings of [ALL, { ...ALL, topK: 4 }, { ...ALL, topP: 1 }]) {
     const drawn = [0, 0.49, 0.51, 1 - 2 ** -53].map((chance) =>
@@ -108,7 +108,7 @@ Deno.test("a code that is impossible is never drawn", () => {
   }
 });
 
-Deno.test("the probability is that of the logits as they are", () => {
+Deno.test("the reported probability is that of the unmodified logits", () => {
   fc.assert(fc.property(someLogits, someChance, someTemperature, (logits, chance, temperature) => {
     const { code, logProbability } = chooseCode(
       logits,
@@ -119,7 +119,7 @@ Deno.test("the probability is that of the logits as they are", () => {
   }));
 });
 
-Deno.test("chances are uniform, and each image and position has its own", () => {
+Deno.test("the uniform numbers are uniform and differ by image and position", () => {
   const count = 100, seen = new Set<number>(), tenths = new Float64Array(10);
   for (let image = 0; image < count; image++) {
     for (let position = 0; position < count; position++) {
@@ -136,7 +136,7 @@ Deno.test("chances are uniform, and each image and position has its own", () => 
   assert.notEqual(drawOf(key, 3, 5).chance, drawOf({ ...key, step: 1 }, 3, 5).chance);
 });
 
-Deno.test("what cannot be drawn from is refused", () => {
+Deno.test("invalid logits and settings are rejected", () => {
   const refused = (run: () => unknown, message: string) =>
     assert.throws(run, { name: "RangeError", message });
   const choose = (...logits: number[]) => () => chooseCode(Float32Array.from(logits), ALL, 0);

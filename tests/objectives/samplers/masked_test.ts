@@ -34,13 +34,13 @@ function fakeModel(asked: Int32Array[] = []) {
 
 const hiddenIn = (codes: Int32Array) => codes.filter((code) => code === -1).length;
 
-Deno.test("the schedule begins with all codes and ends with none", () => {
+Deno.test("the schedule starts with all codes masked and ends with none", () => {
   assert.equal(hiddenShare(0), 1);
   assert.equal(hiddenShare(1), 0);
   assert.ok(Math.abs(hiddenShare(2 / 3) - 0.5) < 1e-12);
 });
 
-Deno.test("each pass leaves as many codes hidden as the schedule says", async () => {
+Deno.test("each pass leaves as many codes masked as the schedule says", async () => {
   for (const steps of [1, 2, 4, 7, 12, 40]) {
     const asked: Int32Array[] = [];
     const codes = await drawInPasses(fakeModel(asked), { ...OPTIONS, count: 1, steps });
@@ -55,7 +55,7 @@ Deno.test("each pass leaves as many codes hidden as the schedule says", async ()
   }
 });
 
-Deno.test("what stays is never hidden or changed again", async () => {
+Deno.test("an accepted code is never masked or changed again", async () => {
   const asked: Int32Array[] = [];
   asked.push(await drawInPasses(fakeModel(asked), { ...OPTIONS, steps: 6 }));
   for (const [pass, codes] of asked.slice(1).entries()) {
@@ -63,7 +63,7 @@ Deno.test("what stays is never hidden or changed again", async () => {
   }
 });
 
-Deno.test("without noise the most confident codes stay first", async () => {
+Deno.test("without noise the most confident codes are accepted first", async () => {
   const asked: Int32Array[] = [];
   const options = { ...OPTIONS, count: 1, temperature: 0, choiceTemperature: 0, steps: 4 };
   await drawInPasses(fakeModel(asked), options);
@@ -80,7 +80,7 @@ Deno.test("without noise the most confident codes stay first", async () => {
   }
 });
 
-Deno.test("codes depend on the key and the image's number, whatever the batch", async () => {
+Deno.test("codes depend only on the key and the image's number, not on the batch", async () => {
   const all = await drawInPasses(fakeModel(), OPTIONS);
   for (const [first, count] of [[0, 1], [1, 2], [2, 1]]) {
     const some = await drawInPasses(fakeModel(), { ...OPTIONS, first, count });
@@ -90,7 +90,7 @@ Deno.test("codes depend on the key and the image's number, whatever the batch", 
   assert.notDeepEqual(other, all);
 });
 
-Deno.test("known codes stay, and where all are known no model is asked", async () => {
+Deno.test("known codes stay, and if all are known the model is not called", async () => {
   const given = Int32Array.from({ length: 3 * LENGTH }, (_, at) => at % 3 === 0 ? at % SIZE : -1);
   given.fill(2, LENGTH, 2 * LENGTH); // All of the second image.
   const asked: Int32Array[] = [];
@@ -103,7 +103,7 @@ Deno.test("known codes stay, and where all are known no model is asked", async (
   assert.equal(none.length, 0);
 });
 
-Deno.test("masks hide the share of the cosine schedule, one code at least", () => {
+Deno.test("masks hide the share given by the cosine schedule, at least one code", () => {
   const length = 16, images = 4000, counts = new Float64Array(length);
   let hidden = 0;
   for (let image = 0; image < images; image++) {

@@ -32,7 +32,7 @@ const EVERY: Readonly<Record<string, Sampler>> = {
   "dpm-solver": new DpmSolverSampler(),
 };
 
-testOnEach(devices, "one step of every sampler is PyTorch's", async (device) => {
+testOnEach(devices, "one step of every sampler agrees with PyTorch", async (device) => {
   const tensor = (values: readonly number[]) => device.tensor(values, [values.length]);
   const denoised = { original: tensor(fixture.x0), noise: tensor(fixture.noise) };
   for (const { from, to, beforeFrom, x, ...expected } of fixture.steps) {
@@ -61,7 +61,7 @@ testOnEach(devices, "one step of every sampler is PyTorch's", async (device) => 
 
 testOnEach(
   devices,
-  "the last step of every sampler gives the image that the network sees",
+  "the last step of every sampler gives the predicted image",
   async (device) => {
     const from = schedule.level(30), to = schedule.level(-1);
     const original = device.tensor([1, -0.5], [2]), noise = device.tensor([0.3, 2], [2]);
@@ -173,7 +173,7 @@ const BIAS: Readonly<Record<string, readonly [number, number, number]>> = {
 for (const name of Object.keys(EVERY)) {
   for (const [index, steps] of [10, 50, 1000].entries()) {
     const prediction = (["x0", "v", "epsilon"] as const)[index];
-    Deno.test(`${name}, ${steps} steps, exact ${prediction}: the data's mean and deviation`, async () => {
+    Deno.test(`${name}, ${steps} steps, exact ${prediction}: samples have the data's mean and deviation`, async () => {
       using _scope = cpu.scope();
       const { mean, deviation } = await drawNormal(cpu, name, steps, prediction);
       const law = lawOf(name, steps);
@@ -196,7 +196,7 @@ for (const name of Object.keys(EVERY)) {
 
 testOnEach(
   devices,
-  "all devices draw the same, and a sample does not depend on the others",
+  "all devices draw the same samples, and a sample does not depend on the others",
   async (device) => {
     for (const name of ["ddpm-small", "ddim-1", "dpm-solver"]) {
       const draw = async (device: Device, first: number, count: number) => {
@@ -215,7 +215,7 @@ testOnEach(
   },
 );
 
-Deno.test("noise is another for every key, sample and step", async () => {
+Deno.test("noise differs for every key, sample and step", async () => {
   using _scope = reference.scope();
   const one = (first: number, key: string, step: number, at = 0) =>
     sampleNoise(reference, { first, count: 1 }, [4], randomKey(1, key, at), step).floats();
@@ -229,7 +229,7 @@ Deno.test("noise is another for every key, sample and step", async () => {
   assert.equal(new Set(all.map(String)).size, all.length);
 });
 
-Deno.test("a walk tells of each step, leaks nothing, and clips what the network sees where asked", async () => {
+Deno.test("sampling reports each step, leaks no memory, and clips the predicted image if requested", async () => {
   const before = reference.liveBytes;
   const seen: number[] = [];
   {
@@ -250,7 +250,7 @@ Deno.test("a walk tells of each step, leaks nothing, and clips what the network 
   assert.equal(reference.liveBytes, before);
 });
 
-Deno.test("guidance goes from the prediction of no class through that of the class", async () => {
+Deno.test("guidance extrapolates from the prediction without class through that with class", async () => {
   using _scope = reference.scope();
   const x = reference.tensor([1], [1]);
   const of = (factor: number) => (x: Tensor, time: number) => mul(x, factor * time);
@@ -258,7 +258,7 @@ Deno.test("guidance goes from the prediction of no class through that of the cla
   assert.deepEqual([await by(0), await by(1), await by(2), await by(0.5)], [2, 6, 10, 4]);
 });
 
-Deno.test("samplers are made by name, and what they cannot do is refused", () => {
+Deno.test("samplers are created by name, and unsupported options are rejected", () => {
   const settings = SAMPLER_SETTINGS.parse({});
   assert.ok(createSampler(settings) instanceof DdimSampler);
   assert.ok(createSampler({ ...settings, sampler: "ddpm" }) instanceof DdpmSampler);

@@ -23,7 +23,7 @@ function assertTold({ name }: TestMpi, ranks: number, told: readonly string[], e
 for (const mpi of mpis) {
   const { name } = mpi;
   for (const ranks of [1, 2, 3, 4]) {
-    Deno.test(`${name}: sums, rows and broadcasts over ${ranks} ranks are what they must be`, async () => {
+    Deno.test(`${name}: sums, gathers and broadcasts over ${ranks} ranks are correct`, async () => {
       const ended = await launch(mpi, ranks, "collectives_ranks.ts");
       assertEnded(ended, true);
       const agreed = linesWith(ended.stdout, "agrees");
@@ -52,7 +52,7 @@ for (const mpi of mpis) {
     });
   }
 
-  Deno.test(`${name}: a rank that is later than the time-out ends the run, with what was waited for`, async () => {
+  Deno.test(`${name}: a rank later than the time-out ends the run with what was waited for`, async () => {
     const ended = await launch(mpi, 2, "endings_ranks.ts", ["late", "1.5"]);
     assertEnded(ended, false);
     assert.ok(ended.milliseconds > 1500 && ended.milliseconds < 20_000, `${ended.milliseconds} ms`);
@@ -62,7 +62,7 @@ for (const mpi of mpis) {
     );
   });
 
-  Deno.test(`${name}: a rank that is late is waited for`, async () => {
+  Deno.test(`${name}: the others wait for a late rank`, async () => {
     const ended = await launch(mpi, 2, "endings_ranks.ts", ["slow", "30"]);
     assertEnded(ended, true);
     assert.equal(linesWith(ended.stdout, "ends").length, 2);
@@ -85,7 +85,7 @@ for (const mpi of mpis) {
     });
   }
 
-  Deno.test(`${name}: ranks that make different calls end the run, and say so`, async () => {
+  Deno.test(`${name}: ranks that make different calls end the run with a message`, async () => {
     const ended = await launch(mpi, 2, "endings_ranks.ts", ["lengths", "60"]);
     assertEnded(ended, false);
     assert.match(
@@ -94,11 +94,11 @@ for (const mpi of mpis) {
     );
   });
 
-  Deno.test(`${name}: ranks that exit without closing the communicator end well`, async () => {
+  Deno.test(`${name}: ranks that exit without closing the communicator end normally`, async () => {
     assertEnded(await launch(mpi, 2, "endings_ranks.ts", ["end", "30"]), true);
   });
 
-  Deno.test(`${name}: a missing library is told of by one rank`, async () => {
+  Deno.test(`${name}: one rank reports a missing library`, async () => {
     const ended = await launch(mpi, 3, "endings_ranks.ts", ["sums", "30", "/nonexistent.so"]);
     assertEnded(ended, false);
     const told = linesWith(ended.stderr, "RangeError: Cannot use MPI");
@@ -106,7 +106,7 @@ for (const mpi of mpis) {
     assert.match(told[0], /must be auto or a library .*, got \/nonexistent\.so \(/);
   });
 
-  Deno.test(`${name}: without permission to call the library, one rank says what grants it`, async () => {
+  Deno.test(`${name}: without permission to call the library, one rank names the flag that grants it`, async () => {
     const permissions = ["--allow-env", "--allow-read"];
     const ended = await launch(mpi, 2, "endings_ranks.ts", ["sums", "30"], permissions);
     assertEnded(ended, false);
@@ -118,7 +118,7 @@ for (const mpi of mpis) {
 
 const [first, second] = mpis;
 if (second !== undefined) {
-  Deno.test("the library of another MPI than the launcher's is refused", async () => {
+  Deno.test("a library of a different MPI than the launcher's is rejected", async () => {
     const library = findMpi(
       "auto",
       second.name === "MPICH" ? ["libmpich.so.12"] : ["libmpi.so.40"],
@@ -132,7 +132,7 @@ if (second !== undefined) {
   });
 }
 
-Deno.test("a process that mpirun did not start is told so", () => {
+Deno.test("a process that mpirun did not start gets an error that says so", () => {
   assert.equal(findLaunch(), undefined);
   assert.throws(
     () => openMpi(),
@@ -142,7 +142,7 @@ Deno.test("a process that mpirun did not start is told so", () => {
   );
 });
 
-Deno.test("a time-out that is no time is refused", () => {
+Deno.test("an invalid time-out is rejected", () => {
   for (const timeout of [0, -1, NaN]) {
     assert.throws(
       () => openMpi({ timeout }),

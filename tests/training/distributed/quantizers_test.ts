@@ -6,7 +6,7 @@ const mpi = (await findTestMpis()).find(({ name }) => name === "Open MPI");
 
 if (mpi !== undefined) {
   for (const ranks of [2, 3]) {
-    Deno.test(`over ${ranks} ranks every quantiser has the states, losses and gradients of one process`, async () => {
+    Deno.test(`over ${ranks} ranks every quantiser has the same states, losses and gradients as on one process`, async () => {
       const { success, stdout, stderr } = await launch(mpi, ranks, "quantizers_ranks.ts");
       assert.ok(success, `${stdout}\n${stderr}`);
       assert.equal(stdout.match(/^rank \d of \d: \d{3} quantisers agree$/gm)?.length, ranks);

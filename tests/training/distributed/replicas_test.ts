@@ -52,7 +52,7 @@ testOnEach(devices, "with one rank, sums and rows are the tensors themselves", (
   assert.deepEqual(replicas.sumAll([x]), [x]);
 });
 
-testOnEach(devices, "several ranks need a device whose memory the host sees", (device) => {
+testOnEach(devices, "several ranks need a device whose memory the host can access", (device) => {
   if (device.name === "webgpu") {
     const message =
       "Cannot train over 2 ranks: the device must be cpu or reference, whose memory can be sent directly, got webgpu";
@@ -62,7 +62,7 @@ testOnEach(devices, "several ranks need a device whose memory the host sees", (d
   }
 });
 
-testOnEach(devices, "many tensors go in few messages", async (device) => {
+testOnEach(devices, "many tensors are sent in few messages", async (device) => {
   if (device.name === "webgpu") return;
   using _scope = device.scope();
   const twin = new Twin();
@@ -84,7 +84,7 @@ testOnEach(devices, "many tensors go in few messages", async (device) => {
   assert.equal(device.liveBytes, live);
 });
 
-testOnEach(devices, "what cannot be sent is refused", (device) => {
+testOnEach(devices, "tensors that cannot be sent are rejected", (device) => {
   if (device.name === "webgpu") return;
   using _scope = device.scope();
   const replicas = replicasOver(new Twin(), device);
@@ -109,7 +109,7 @@ testOnEach(devices, "what cannot be sent is refused", (device) => {
   }
 });
 
-testOnEach(devices, "the host sees the memory of a device that is watched", async (device) => {
+testOnEach(devices, "the host can access the memory of a profiled device", async (device) => {
   using _scope = device.scope();
   const { backend } = device;
   const x = device.tensor([1, 2, 3], [3]), n = device.tensor(Int32Array.of(4), [1]);
@@ -127,7 +127,7 @@ testOnEach(devices, "the host sees the memory of a device that is watched", asyn
 
 testOnEach(
   devices,
-  "a rule that is recorded is the gradient of what it was recorded for",
+  "a recorded rule computes the gradient of its result",
   async (device) => {
     using _scope = device.scope();
     const x = parameter(device.tensor([1, -2], [2]));

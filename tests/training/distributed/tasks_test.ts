@@ -91,7 +91,7 @@ if (mpi !== undefined) {
     }));
 }
 
-Deno.test("two folders of images are not compared over ranks", () =>
+Deno.test("evaluate --images rejects several ranks", () =>
   assert.rejects(
     evaluate(["--images", "a", "b", "--distributed", "mpi"]),
     new UsageError(

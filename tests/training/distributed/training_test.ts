@@ -59,14 +59,14 @@ async function disturb(run: Launched, rank: number, signal: Deno.Signal): Promis
 }
 
 if (mpi !== undefined) {
-  Deno.test("over two ranks every objective has the losses and numbers of one process", () =>
+  Deno.test("over two ranks every objective has the same losses and numbers as on one process", () =>
     withFolder(async (folder) => {
       const { success, stdout, stderr } = await launch(mpi, 2, "training_ranks.ts", [folder]);
       assert.ok(success, `${stdout}\n${stderr}`);
       assert.equal(stdout.match(/^rank \d of 2: \d+ runs agree$/gm)?.length, 2);
     }));
 
-  Deno.test("a run of two ranks, of which one gets SIGTERM and then one SIGKILL, ends as one never stopped", () =>
+  Deno.test("a run over two ranks, stopped by SIGTERM and then by SIGKILL to one rank, ends like an uninterrupted one", () =>
     withFolder(async (folder) => {
       const [path, whole] = [`${folder}/run`, `${folder}/whole`];
       const again = () => start(mpi, 2, TRAIN, [...argsFor(path), "--resume"]);
@@ -112,7 +112,7 @@ if (mpi !== undefined) {
       assert.equal(metrics, expected);
     }));
 
-  Deno.test("what a run of several ranks cannot be is told once, before anything is written", () =>
+  Deno.test("settings that several ranks do not support are reported once, before anything is written", () =>
     withFolder(async (folder) => {
       const args = [...argsFor(`${folder}/run`), "--training.batchSize", "15"];
       const { code, stderr } = await launch(mpi, 2, TRAIN, args);
@@ -125,7 +125,7 @@ if (mpi !== undefined) {
 }
 
 if (mpich !== undefined) {
-  Deno.test("MPICH's mpirun starts a run of two ranks", () =>
+  Deno.test("MPICH's mpirun starts a run over two ranks", () =>
     withFolder(async (folder) => {
       const args = argsFor(`${folder}/run`, 4);
       const { success, stdout, stderr } = await launch(mpich, 2, TRAIN, args);
@@ -135,7 +135,7 @@ if (mpich !== undefined) {
     }));
 }
 
-Deno.test("flags of MPI that cannot be followed are refused", () => {
+Deno.test("invalid MPI flags are rejected", () => {
   const mpi = { "mpi.timeout": 1, "mpi.library": "auto" };
   assert.throws(
     () => openRanks({ distributed: "mpi", ...mpi }, {}),
@@ -152,7 +152,7 @@ Deno.test("flags of MPI that cannot be followed are refused", () => {
   assert.equal(openRanks({ distributed: "none", ...mpi }, { json: true }).size, 1);
 });
 
-Deno.test("a folder that another process writes is read, and what is written to it is dropped", () => {
+Deno.test("a read-only run folder drops all writes", () => {
   const methods = ({ prototype }: { readonly prototype: object }) =>
     Object.getOwnPropertyNames(prototype);
   const writing = methods(RunFolder)
