@@ -1,12 +1,12 @@
-/** Work on the rows of a batch that several processes share: each makes its own, and every one gets all. */
+/** Shares the rows of a batch among several processes: each computes its own rows, and all get all rows. */
 import type { Device } from "../core/tensor.ts";
 import type { Replicas } from "../nn/replicas.ts";
 
-/** Some rows of all. */
+/** A range of rows. */
 export interface Rows {
-  /** The number of the first one. */
+  /** The index of the first one. */
   readonly first: number;
-  /** How many there are. */
+  /** The number of rows. */
   readonly count: number;
 }
 
@@ -27,8 +27,7 @@ export function ownRows(batch: Rows, { rank, count }: Pick<Replicas, "rank" | "c
   return { first: batch.first + start, count: end - start };
 }
 
-/** Joins arrays in place, bit for bit. Each rank has set some of the values, and each value is set by one rank; the
- * others have 0 there.
+/** Joins arrays in place, bit for bit. Each value is set by one rank and is 0 on the others.
  * @param device where the values are summed; the device of `replicas`
  */
 export async function joinParts(
@@ -37,7 +36,7 @@ export async function joinParts(
   replicas: Replicas,
 ): Promise<void> {
   if (replicas.count === 1) return;
-  // Sums of the bits, because a sum of floats would lose the sign of −0.
+  // The bits are summed, because a sum of floats would lose the sign of −0.
   const words = new Int32Array(values.buffer, values.byteOffset, values.byteLength / 4);
   for (let start = 0; start < words.length; start += MESSAGE) {
     using _scope = device.scope();
@@ -47,7 +46,7 @@ export async function joinParts(
 }
 
 /** The values of every rank, in the order of the ranks, bit for bit.
- * @param own this rank's; their number may differ between ranks
+ * @param own this rank's values; their number may differ between ranks
  */
 export async function gatherParts(
   device: Device,
@@ -72,8 +71,8 @@ export async function sumOfAll(device: Device, own: number, replicas: Replicas):
   return total;
 }
 
-/** Does this rank's part of some work, and waits for the others. A signal to one rank ends the work of all.
- * @param work ends with an error after the signal
+/** Does this rank's part of some work, and waits for the others. A signal to one rank stops the work on all ranks.
+ * @param work must throw an error after the signal
  * @throws {unknown} the error of `work`, the reason of the signal, or an `AbortError` after a signal to another rank
  */
 export async function workTogether(

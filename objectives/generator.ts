@@ -31,12 +31,12 @@ export interface GenerateRequest {
   readonly batchSize?: number;
   /** Collects intermediate images of the first batch. The first process then generates this batch alone. */
   readonly trace?: Trace;
-  /** Called with the number of images that are done, unfinished ones by their share, and the total. */
+  /** Called with the number of finished images, in which unfinished ones count as fractions, and the total. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Aborts the work with an error. */
   readonly signal?: AbortSignal;
   /** The processes that generate the images together, all with the same request. Each generates an equal part of every
-   * batch, and gets the images of all. By default, this process generates all of them. */
+   * batch, and gets all images. By default, this process generates all images. */
   readonly replicas?: Replicas;
 }
 
@@ -50,9 +50,9 @@ export interface Generated {
   readonly codeShape?: readonly number[];
 }
 
-/** Some images of a request. */
+/** A part of a request's images. */
 export interface DrawnPart extends Rows {
-  /** Called with the finished share, and a function that returns the images as they are now, `[count, height, width,
+  /** Called with the fraction that is done, and a function that returns the current images, `[count, height, width,
    * channels]`. */
   readonly onShare: (
     share: number,
@@ -66,7 +66,7 @@ export interface Drawing {
   readonly imageShape: Shape;
   /** The shape of an image's codes, if the generator has codes. */
   readonly codeShape?: Shape;
-  /** Draws some of the images, and their codes if there is a `codeShape`. */
+  /** Draws a part of the images, and their codes if there is a `codeShape`. */
   draw(part: DrawnPart): Promise<Pick<Generated, "images" | "codes">>;
 }
 
@@ -142,7 +142,7 @@ export abstract class Generator extends Objective {
   }
 }
 
-/** A batch of which the first rank has all rows. */
+/** This rank's rows of a batch that the first rank draws alone. */
 function onFirst(batch: Rows, { rank }: Replicas): Rows {
   return rank === 0 ? batch : { ...batch, count: 0 };
 }

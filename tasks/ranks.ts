@@ -1,4 +1,4 @@
-/** Tasks over several processes: the flags, the connection, and what the processes must have in common. */
+/** Tasks over several processes: the flags, the connection, and the settings that must be equal. */
 import * as z from "zod";
 import type { DeviceChoice } from "../core/device.ts";
 import { type Communicator, gatherTexts } from "../training/distributed/communicator.ts";
@@ -46,8 +46,8 @@ export function outputOf(
   return size > 1 || distributed === "mpi" ? new LineOutput(json) : new Output(json);
 }
 
-/** The device of each process: cpu unless another is named, with an equal share of the machine's threads unless their
- * number is given.
+/** The device of each process: cpu unless another is named, with an equal share of the machine's threads unless the
+ * number of threads is given.
  * @param work what the processes do, for the error message
  * @throws {UsageError} the host cannot access the memory of the device
  */
@@ -78,7 +78,7 @@ export function threadsOfEach(communicator: Communicator): number {
   return Math.max(1, Math.floor(navigator.hardwareConcurrency / here));
 }
 
-/** Throws if a process has other settings than the first; all processes report the same setting.
+/** Throws if a process has different settings from the first. All processes report the same setting.
  * @param work what the processes do, for the error message
  * @throws {RangeError} a setting differs
  */

@@ -1,11 +1,12 @@
-/** Several processes measure pairs of images together: each its own batches, and the first one adds what all measured. */
+/** Several processes measure pairs of images together. Each measures its own batches, and the first one combines all
+ * measurements. */
 import type { Device } from "../core/tensor.ts";
 import type { Images } from "../metrics/images.ts";
 import type { Replicas } from "../nn/replicas.ts";
 import { gatherParts } from "../objectives/gather_rows.ts";
 import type { ImageEvaluation } from "./image_evaluation.ts";
 
-/** A batch of pairs of images, with some numbers of its own. */
+/** A batch of pairs of images, with further numbers. */
 export interface MeasuredPairs {
   /** The images in [−1, 1]. */
   readonly originals: Images;
@@ -15,7 +16,7 @@ export interface MeasuredPairs {
   readonly beside: Float32Array;
 }
 
-/** Adds batches to an evaluation, in rounds: in each, every rank has its next batch, as long as it has one. */
+/** Adds batches to an evaluation in rounds. In each round, every rank adds its next batch, as long as it has one. */
 export class SharedEvaluation {
   readonly #evaluation: ImageEvaluation;
   readonly #device: Device;
@@ -23,7 +24,7 @@ export class SharedEvaluation {
   readonly #names: readonly string[];
   readonly #onBatch: (beside: Float64Array, images: number) => void;
 
-  /** Starts with no batches.
+  /** Starts without batches.
    * @param onBatch called on the first rank with each batch of all ranks, in order
    */
   constructor(
@@ -51,13 +52,13 @@ export class SharedEvaluation {
     await this.#exchange(joined([header, ...all]));
   }
 
-  /** Takes part in the rounds of those ranks that have more batches than this one. */
+  /** Takes part in the remaining rounds, while other ranks have more batches than this one. */
   async end(): Promise<void> {
     if (this.#replicas.count === 1) return;
     while (await this.#exchange(new Float64Array()));
   }
 
-  /** Sends this rank's batch, and adds those of all on the first rank; false if no rank has one. */
+  /** Sends this rank's batch, and adds the batches of all ranks on the first one. Returns false if no rank has a batch. */
   async #exchange(own: Float64Array<ArrayBuffer>): Promise<boolean> {
     this.#replicas.wait("for a batch that is measured");
     const batches = await gatherParts(this.#device, own, this.#replicas);
@@ -86,7 +87,7 @@ export class SharedEvaluation {
   }
 }
 
-/** Names as numbers. */
+/** Encodes names as numbers. */
 function codesOf(names: readonly string[]): readonly number[] {
   return Array.from(names.join(), (letter) => letter.charCodeAt(0));
 }

@@ -1,4 +1,4 @@
-/** Workers of the CPU device in Deno. They are Node's, which do not keep the process alive. */
+/** Workers of the CPU device in Deno. Node's workers are used, because they do not have to keep the process alive. */
 import type { Worker } from "node:worker_threads";
 import { endOf, WORK, type WorkerPlaces } from "./worker.ts";
 
@@ -7,7 +7,7 @@ const PROGRAM = `{
   (${WORK})(workerData, () => parentPort.postMessage("ready"));
 }`;
 
-/** Node's `process`, as far as it is used. Browsers could not load an import of `node:`. */
+/** The part of Node's `process` that is used. Browsers cannot load an import of `node:`. */
 interface Process {
   getBuiltinModule(name: "node:worker_threads"): typeof import("node:worker_threads");
 }
@@ -39,7 +39,7 @@ export async function watchWorker(
     endOf(
       slot,
       got,
-      "where memory ran out, fewer threads (--cpu.threads) take less, and --resume goes on with a run",
+      "if memory ran out, use fewer threads (--cpu.threads); --resume continues a run",
     );
   await new Promise<void>((started, refused) => {
     const end = (got: string) => {
@@ -48,7 +48,7 @@ export async function watchWorker(
     };
     worker.once("message", () => started());
     worker.on("error", (error: Error) => end(error.message));
-    worker.on("exit", (code) => end(`its end with code ${code}`));
+    worker.on("exit", (code) => end(`an exit with code ${code}`));
   });
   worker.unref();
 }

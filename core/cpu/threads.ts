@@ -10,13 +10,13 @@ import type { StartWorker } from "./worker.ts";
 /** The maximum number of threads of a machine. */
 export const MOST_THREADS = 256;
 
-/** The kernels, their memory and the threads that run them. */
+/** The kernels, their memory and the threads that run the kernels. */
 export class Machine {
   readonly #job: number;
   #failure: string | undefined;
 
-  /** Made by `startMachine`.
-   * @param exports what the kernels export, on the main thread
+  /** Called by `startMachine`.
+   * @param exports the exports of the kernels, on the main thread
    * @param memory their memory
    * @param threads the number of threads, including the main one
    */
@@ -38,12 +38,12 @@ export class Machine {
   readonly describeFloats = (words: readonly number[], first: number): void =>
     this.memory.floats(this.#job + first * 4, words.length).set(words);
 
-  /** Makes every later kernel throw an error with this message, because a thread that it would wait for has ended. */
+  /** Makes every later kernel throw an error with this message. Called when a thread that kernels wait for has ended. */
   fail(reason: string): void {
     this.#failure ??= reason;
   }
 
-  /** Ends the workers; called when no kernel runs. */
+  /** Ends the workers. Called when no kernel runs. */
   close(): void {
     this.exports.leave();
   }
@@ -57,9 +57,9 @@ export interface Libraries {
   readonly dnn?: Dnn;
 }
 
-/** Compiles the kernels and starts `threads − 1` workers. In Deno they do not keep the process alive. If a kernel traps on
- * any thread, it throws `WebAssembly.RuntimeError`, and so does every later kernel of the machine.
- * @param memory a memory that no other machine uses
+/** Compiles the kernels and starts `threads − 1` workers. In Deno, workers do not keep the process alive. If a kernel
+ * traps on any thread, it throws `WebAssembly.RuntimeError`, and so does every later kernel of the machine.
+ * @param memory the memory, which no other machine uses
  * @param libraries the libraries for the BLAS and oneDNN kernels; without a library, its kernels must not be run
  * @throws {RangeError} the number of threads is not an integer in [1, 256], or not 1 in a page that is not cross-origin
  * isolated
@@ -74,7 +74,7 @@ export async function startMachine(
   const kernels = await WebAssembly.compileStreaming(
     fetch(new URL("./kernels.wasm", import.meta.url)),
   );
-  // `env` in the sources. `deno publish` mistakes it for a path, so the published file has `./env`.
+  // The sources call this module `env`. `deno publish` mistakes that for a path and writes `./env` to the published file.
   const [{ module }] = WebAssembly.Module.imports(kernels);
   const blas = libraries.blas === undefined ? undefined : gemmSource(libraries.blas, memory.memory);
   const dnn = libraries.dnn?.source;

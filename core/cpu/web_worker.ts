@@ -9,11 +9,12 @@ const PROGRAM = `onmessage = ({ data }) => {
   }
 };`;
 
-const ADVICE = "the page's Content-Security-Policy must allow worker-src blob:, and where memory " +
-  "ran out, fewer threads take less";
+const ADVICE =
+  "the page's Content-Security-Policy must allow worker-src blob:; if memory ran out, " +
+  "use fewer threads";
 
-/** Starts a worker; see `StartWorker`. Its program comes from a Blob, so that a bundle needs no other file, and may lie on
- * another server than the page. */
+/** Starts a worker; see `StartWorker`. Its program comes from a Blob, so that a bundle needs no other file, and can be
+ * on another server than the page. */
 export async function startWebWorker(
   places: WorkerPlaces,
   onEnd: (reason: string) => void,

@@ -1,12 +1,12 @@
-/** A worker thread of the CPU device: what it is given, what it runs, and how its end is reported. */
+/** A worker thread of the CPU device: its inputs, its program, and the error when it ends. */
 import { bindGemm, type GemmSource } from "./blas.ts";
 import { bindExecute, type ExecuteSource } from "./dnn/library.ts";
 
-/** What a worker is given; it can be sent there. */
+/** The inputs of a worker, which can be sent in a message. */
 export interface WorkerPlaces {
   /** The compiled kernels. */
   readonly kernels: WebAssembly.Module;
-  /** The name of the module from which they import. */
+  /** The name of the module that they import from. */
   readonly module: string;
   /** Their memory. */
   readonly memory: WebAssembly.Memory;
@@ -16,14 +16,14 @@ export interface WorkerPlaces {
   readonly scratch: number;
   /** The number of threads, including the main one. */
   readonly threads: number;
-  /** The library of the BLAS kernels. */
+  /** The library for the BLAS kernels. */
   readonly blas?: GemmSource;
-  /** The library of the oneDNN kernels. */
+  /** The library for the oneDNN kernels. */
   readonly dnn?: ExecuteSource;
 }
 
-/** Starts a worker, and waits until it takes jobs.
- * @param onEnd called with what happened if the worker ends before the device is closed
+/** Starts a worker, and waits until it accepts jobs.
+ * @param onEnd called with an error message if the worker ends before the device is closed
  * @throws {Error} the worker ends before it has started
  */
 export type StartWorker = (
@@ -31,8 +31,8 @@ export type StartWorker = (
   onEnd: (reason: string) => void,
 ) => Promise<void>;
 
-/** The source text of `(places, started) => {…}`, which takes jobs until the device is closed, and reports a trap through
- * `fail`. It is text because a worker could not find a module of this package from a bundle or from the web. */
+/** The source text of `(places, started) => {…}`. It runs jobs until the device is closed, and reports a trap through
+ * `fail`. It is text because a worker started from a bundle or a web page cannot find this package's modules. */
 export const WORK = `({ kernels, module, memory, slot, scratch, threads, blas, dnn }, started) => {
   const gemm = blas === undefined ? () => {} : (${bindGemm})(blas);
   const execute = dnn === undefined ? () => {} : (${bindExecute})(dnn);
@@ -48,7 +48,7 @@ export const WORK = `({ kernels, module, memory, slot, scratch, threads, blas, d
 }`;
 
 /** The error message for a worker that ended too early.
- * @param got what is known of its end
+ * @param got what is known about its end
  * @param advice what to do about it
  */
 export function endOf(slot: number, got: string, advice: string): string {

@@ -59,8 +59,8 @@ const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader
 
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i;
 
-/** Sets an environment variable if allowed. Without a desktop, Linux's graphics drivers warn several times that it is
- * missing, though they work without it. */
+/** Sets an environment variable if allowed. Without a desktop, Linux graphics drivers print several warnings if it is
+ * missing, although they work without it. */
 async function quietDriver(): Promise<void> {
   if (!("Deno" in globalThis) || Deno.build.os !== "linux") return;
   const variable = "XDG_RUNTIME_DIR";

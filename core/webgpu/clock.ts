@@ -8,7 +8,7 @@ const CALIBRATION_MS = 50;
 /** The length of a tick in nanoseconds. The standard says 1, but Deno does not convert if the adapter counts
  * differently.
  * @param ticks the number of ticks that passed
- * @param ms the milliseconds that passed meanwhile, accurate to a tenth
+ * @param ms the milliseconds that passed in the same time, accurate to a tenth
  */
 export function tickOf(ticks: number, ms: number): number {
   const measured = ms * 1e6 / ticks;

@@ -3,7 +3,7 @@
  * An operand is rounded once, in a separate launch, and stored as halves. Since the tiles of a product read each
  * element many times, both tilings then move half the bytes, and tiles in workgroup memory take half the space.
  *
- * Gradients are often smaller than the smallest float16. So a tensor is multiplied by the power of two that brings its
+ * Gradients are often smaller than the smallest float16. So a tensor is multiplied by a power of two that brings its
  * largest magnitude into [32, 64), and the product's float32 sums are divided by it again. Both steps are exact. Four
  * products of such halves sum to less than the largest float16, 65,504. Elements down to 2⁻¹⁹ of the largest keep all
  * their bits.

@@ -16,8 +16,8 @@ const ELEMENTS_PER_THREAD = 4;
 
 const powerOfTwo = (least: number): number => 2 ** Math.ceil(Math.log2(least));
 
-/** How to hold a line of `count` elements, each of a number of words. Undefined if it is longer than half of a
- * workgroup's memory; the other half is for its neighbour. */
+/** How to hold a line of `count` elements, each of a number of words. Undefined if it takes more than half of a
+ * workgroup's memory, so that two workgroups fit. */
 export function holdLine(
   { isSoftware, limits }: Launcher,
   count: number,
@@ -32,8 +32,8 @@ export function holdLine(
   };
 }
 
-/** WGSL: `held`, an array of `element`, and `fold(mine, local) -> A`, which merges all threads' A by `merge(a, b)`. Each
- * thread keeps to the places ≡ `local` modulo the threads, so that `held` needs no barrier. */
+/** WGSL: `held`, an array of `element`, and `fold(mine, local) -> A`, which merges the A of all threads with
+ * `merge(a, b)`. Each thread uses only the positions ≡ `local` modulo the threads, so `held` needs no barrier. */
 export function heldLineText({ threads, places }: HeldLine, element: string): string {
   return `
 var<workgroup> held: array<${element}, ${places}>;

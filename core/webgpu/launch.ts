@@ -1,4 +1,4 @@
-/** How kernels use the device: they run a shader over buffers, with a few numbers. */
+/** How kernels use the device: they run shaders on buffers, with a few numbers as parameters. */
 import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
 import type { WebGpuBuffer } from "./memory.ts";
@@ -7,9 +7,9 @@ import type { Tilings } from "./tilings.ts";
 /** A compute shader without its boilerplate. The body can use `index` (the thread's number over the whole launch),
  * `group` (its workgroup's number), `local` (its number in the workgroup), the buffers, and `numbers`. */
 export interface ComputeShader {
-  /** Bindings that are read, as `name: type of an element`. */
+  /** Read-only bindings, as `name: element type`. */
   readonly inputs: readonly string[];
-  /** Bindings that are written (and may be read), in the same form. */
+  /** Read-write bindings, in the same form. */
   readonly outputs: readonly string[];
   /** Fields of `numbers`, each four bytes, as `name: type`. */
   readonly numbers: readonly string[];
@@ -27,7 +27,7 @@ export interface ComputeShader {
 export interface Launch {
   /** Identifies the shader: equal keys must mean equal shaders. */
   readonly key: string;
-  /** Makes the shader, if the key is new. */
+  /** Creates the shader, if the key is new. */
   readonly shader: () => ComputeShader;
   /** The buffers read, in the shader's order. */
   readonly inputs: readonly WebGpuBuffer[];

@@ -10,8 +10,8 @@ import type { Launcher } from "./launch.ts";
 
 const SOFTWARE_TURNS = 65_000;
 
-/** How many iterations the loops of a thread may take together, with nested loops multiplied; no limit on a real
- * GPU. */
+/** How many iterations the loops of a thread may take together, with nested loops multiplied. A real GPU has no
+ * limit. */
 export function loopBudget({ isSoftware }: Pick<Launcher, "isSoftware">): number {
   return isSoftware ? SOFTWARE_TURNS : Infinity;
 }

@@ -1,4 +1,4 @@
-/** GPU memory: buffers, their limits, and scratch space for kernels of several passes. */
+/** GPU memory: buffers, their limits, and scratch space for kernels with several passes. */
 import type { Buffer } from "../backend.ts";
 import type { AdapterLimits } from "./adapter.ts";
 
@@ -6,7 +6,7 @@ import type { AdapterLimits } from "./adapter.ts";
 export interface WebGpuBuffer extends Buffer {
   /** Its unique number, the key under which bind groups are cached. */
   readonly id: number;
-  /** The memory; a multiple of 16 bytes long, so that it can be seen as vectors of four elements. */
+  /** The memory. Its size is a multiple of 16 bytes, so that it can be accessed as vectors of four elements. */
   readonly gpu: GPUBuffer;
 }
 

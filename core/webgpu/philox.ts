@@ -14,7 +14,7 @@ export function keyNumbers({ seed, step, stream }: RandomKey): number[] {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0, step >>> 0, stream >>> 0];
 }
 
-/** WGSL: `random_words(block, row)` gives the four words of a block under the key in `numbers`, and `unit_interval(word)`
+/** WGSL: `random_words(block, row)` returns the four words of a block for the key in `numbers`, and `unit_interval(word)`
  * a number in [0, 1). */
 export const PHILOX = `
 fn high_word(a: u32, b: u32) -> u32 {

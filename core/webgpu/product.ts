@@ -23,7 +23,7 @@ export interface Product {
   /** Identifies the shader: includes everything its WGSL depends on, except the tiling and the operands' element
    * types. */
   readonly key: string;
-  /** How it is tiled, if it is not too narrow for that. */
+  /** The tiling, unless the product is too narrow for it. */
   readonly tiling: Tiling;
   readonly a: Operand;
   readonly b: Operand;

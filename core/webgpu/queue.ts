@@ -1,4 +1,4 @@
-/** The command queue of the GPU: launches are gathered into one pass, then submitted together. */
+/** The command queue of the GPU. Launches are collected in one pass and submitted together. */
 import type { HostArray } from "../backend.ts";
 import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
@@ -119,7 +119,7 @@ export class CommandQueue implements Launcher {
     this.#device.queue.writeBuffer(buffer.gpu, 0, data);
   }
 
-  /** Submits what was recorded. */
+  /** Submits the recorded launches. */
   flush(): void {
     this.#endPass();
     if (this.#encoder !== undefined) {
@@ -136,7 +136,7 @@ export class CommandQueue implements Launcher {
     this.#dying = [];
   }
 
-  /** Copies `bytes` bytes out, once the launches so far have run.
+  /** Reads `bytes` bytes, after the launches so far have run.
    * @throws {Error} the device was lost or closed, or work failed
    */
   async read(buffer: WebGpuBuffer, bytes: number): Promise<ArrayBuffer> {
@@ -174,7 +174,7 @@ export class CommandQueue implements Launcher {
     await this.#settle();
   }
 
-  /** Destroys a buffer, once what was recorded on it has been submitted. */
+  /** Destroys a buffer, after the launches recorded on it have been submitted. */
   free(buffer: WebGpuBuffer): void {
     for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) {
       for (const { id } of this.#bindGroups.get(key)?.buffers ?? []) {

@@ -103,7 +103,7 @@ export function tilingsFor(isSoftware: boolean, limits: TilingLimits): readonly 
   );
 }
 
-/** The tiling for an output of a certain size: one whose tiles are not mostly empty. */
+/** The tiling for an output of a given size: one whose tiles are not mostly empty. */
 export function fitTiling(tiling: Tiling, rows: number, columns: number): Tiling {
   if (tiling.kind === "registers") {
     return { ...tiling, columns: Math.min(tiling.columns, columns) };

@@ -1,8 +1,8 @@
 /** Checks that several processes can train a run together. */
 import type { Config } from "../config.ts";
 
-/** Rejects a configuration with which a number of processes cannot train together.
- * @throws {RangeError} the device is not one whose memory MPI sends, or the batches cannot be divided
+/** Rejects a configuration that a number of processes cannot train together.
+ * @throws {RangeError} MPI cannot send the device's memory, or the batches cannot be divided
  */
 export function checkRanks(config: Config, count: number): void {
   if (count === 1) return;

@@ -6,11 +6,11 @@ export type Numbers =
   | Float64Array<ArrayBufferLike>
   | Int32Array<ArrayBufferLike>;
 
-/** The processes of one run, the ranks, each with the same program.
+/** The processes of one run, called ranks, which all run the same program.
  *
- * Every method except `abort` is a collective: all ranks call it, in the same order, with equally many numbers of the
- * same type. A call blocks the rank's thread and returns when this rank's part is done. Messages name what a rank waits
- * for. The implementation sets the time-out.
+ * Every method except `abort` is a collective operation: all ranks call it in the same order, with the same number of
+ * values of the same type. A call blocks the rank's thread and returns when this rank's part is done. Error messages say
+ * what a rank was waiting for. The implementation sets the time-out.
  *
  * ```ts
  * import { SingleCommunicator } from "@codebook/codebook";
@@ -28,11 +28,11 @@ export interface Communicator extends Disposable {
   readonly size: number;
   /** A readable description of the transport. */
   readonly description: string;
-  /** Replaces the values by their sums over all ranks, the same bits on every rank.
+  /** Replaces the values with their sums over all ranks, with the same bits on every rank.
    * @param purpose what is summed, for error messages
    */
   allReduce(values: Numbers, purpose: string): void;
-  /** Replaces the values by those of one rank.
+  /** Replaces the values with those of one rank.
    * @param root the rank that sends its values
    * @param purpose what is sent, for error messages
    */
@@ -45,10 +45,10 @@ export interface Communicator extends Disposable {
   gather(values: Numbers, into: Numbers, purpose: string): void;
   /** Waits until every rank has reached this call.
    * @param purpose the purpose of the wait, for error messages
-   * @param timeout how long to wait for a late rank, in seconds; by default as long as in every call
+   * @param timeout how long to wait for a late rank, in seconds; by default as long as in every other call
    */
   barrier(purpose: string, timeout?: number): void;
-  /** Ends all ranks, after this one has printed the message. */
+  /** Prints the message, and then ends all ranks. */
   abort(message: string): never;
 }
 
@@ -99,7 +99,7 @@ export function gatherTexts(
 }
 
 /** Checks the memory that `gather` writes to.
- * @throws {TypeError} it has another length or type than the values of all ranks
+ * @throws {TypeError} its length or type does not match the values of all ranks
  */
 export function checkGathered(values: Numbers, into: Numbers, ranks: number): void {
   if (into.constructor === values.constructor && into.length === ranks * values.length) return;

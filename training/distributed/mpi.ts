@@ -158,13 +158,13 @@ class MpiCommunicator implements Communicator {
     const all = this.#arrive("end the run", "end");
     this.#isOpen = false;
     globalThis.removeEventListener("unload", this.#onExit);
-    // If others continue, this rank has left because of an error, which it is about to report.
+    // If the others continue, this rank is leaving because of an error, which it is about to report.
     if (all) this.#mpi.functions.MPI_Finalize();
   }
 
   #kill(): never {
     this.#mpi.functions.MPI_Abort(this.#mpi.world, Deno.exitCode || 1);
-    throw new Error("Cannot go on: MPI was to end this process, got back from it");
+    throw new Error("Cannot continue: MPI must end this process, got a return from MPI_Abort");
   }
 
   #typeOf(values: Numbers): Handle {
@@ -211,7 +211,7 @@ class MpiCommunicator implements Communicator {
       const waited = performance.now() - start;
       if (waited > timeout * 1000) {
         this.abort(
-          `Cannot ${action}: all ${this.size} ranks must come to it within ${timeout} s, got fewer`,
+          `Cannot ${action}: all ${this.size} ranks must reach this call within ${timeout} s, got fewer`,
         );
       }
       if (waited > BUSY_MILLISECONDS) sleep(PAUSE);
@@ -280,6 +280,6 @@ function connect(
   throw new Error(
     `Cannot start MPI: the library of ${launch.by} must be installed and callable, got ${
       allowed ? `none of ${launch.libraries.join(", ")}` : "no permission (--allow-ffi grants it)"
-    }. On Debian and Ubuntu \`apt-get install openmpi-bin\` brings it; elsewhere give its path.`,
+    }. On Debian and Ubuntu, \`apt-get install openmpi-bin\` installs it; otherwise give its path.`,
   );
 }

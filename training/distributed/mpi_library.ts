@@ -1,4 +1,4 @@
-/** Finds the system's MPI library, and defines its handles. */
+/** Finds the system's MPI library and defines its handles. */
 
 /** A launcher of processes: the environment variables that give a process its rank, and the MPI library that it belongs
  * to. */
@@ -221,7 +221,7 @@ function describe(functions: MpiFunctions): string {
  * ```
  * @param choice `auto` for the first of the usual names that this system has; or the path of a library
  * @param names the usual names; by default Open MPI's, then MPICH's
- * @returns undefined if none of the names is found, or foreign functions are not permitted
+ * @returns undefined if none of the names is found, or calls of foreign functions are not permitted
  * @throws {RangeError} the library at the path cannot be loaded, or is not an MPI library
  */
 export function findMpi(
@@ -246,7 +246,7 @@ export function loadMpi(choice: string, names: readonly string[]): MpiLibrary | 
     }
   }
   for (const path of names) {
-    // Requesting a permission that is neither granted nor denied would stop the program with a prompt.
+    // If a permission is neither granted nor denied, using it would stop the program with a prompt.
     if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
     try {
       return load(path);

@@ -13,7 +13,7 @@ export interface ReplicaOptions {
   readonly bucketSize?: number;
 }
 
-/** 4 MiB stay in the cache between the copies into and out of the bucket. This was the fastest size in
+/** 4 MiB: a bucket of this size stays in the cache between the copies into and out of it. It was the fastest size in
  * `bench/all_reduce.ts`. */
 const USUAL_BUCKET = 2 ** 20;
 
@@ -48,7 +48,7 @@ export function replicasOver(
   return new Ranks(communicator, device, bucketSize);
 }
 
-/** A tensor's elements and the destination of their sums. */
+/** A tensor's elements and where to write their sums. */
 interface Piece {
   readonly from: HostView;
   readonly to: HostView;

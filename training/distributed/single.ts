@@ -1,7 +1,7 @@
 /** A run of one process. */
 import { checkGathered, checkRoot, type Communicator, type Numbers } from "./communicator.ts";
 
-/** The only rank of a run: sums leave the values unchanged, and nothing waits. */
+/** The only rank of a run. Sums leave the values unchanged, and no call waits. */
 export class SingleCommunicator implements Communicator {
   /** 0. */
   readonly rank = 0;
@@ -10,10 +10,10 @@ export class SingleCommunicator implements Communicator {
   /** A readable description. */
   readonly description = "one process";
 
-  /** Leaves the values as they are. */
+  /** Leaves the values unchanged. */
   allReduce(_values: Numbers, _purpose: string): void {}
 
-  /** Leaves the values as they are.
+  /** Leaves the values unchanged.
    * @throws {RangeError} the root is not 0
    */
   broadcast(_values: Numbers, root: number, _purpose: string): void {
@@ -31,7 +31,7 @@ export class SingleCommunicator implements Communicator {
   /** Returns at once. */
   barrier(_purpose: string): void {}
 
-  /** Prints the message, and ends the process. */
+  /** Prints the message and ends the process. */
   abort(message: string): never {
     console.error(message);
     Deno.exit(1);

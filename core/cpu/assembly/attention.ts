@@ -1,10 +1,10 @@
-/** Attention and its gradients, tile by tile: the matrix of weights is never in memory.
+/** Attention and its gradients, tile by tile, so that the weight matrix is never in memory.
  *
- * A task takes a block of rows of one head and walks over tiles of its columns. It multiplies rows and columns to a
- * tile of logits, makes weights of them, and adds the weighed columns to a sum for each row. The rows are queries
- * and the columns keys; for the gradients of keys and values it is the other way round. Forward, a row's greatest
- * logit so far is taken off, and the sum is scaled when a greater one comes (arXiv 2205.14135). Backward, the kept
- * logarithms of the sums give the weights again.
+ * A task takes a block of rows of one head and walks over tiles of its columns. It multiplies rows and columns to
+ * get a tile of logits, converts them to weights, and adds the weighted columns to a sum for each row. The rows are
+ * queries and the columns keys; for the gradients of keys and values it is the other way round. In the forward pass,
+ * the largest logit of a row so far is subtracted, and the sum is rescaled when a larger one comes (arXiv
+ * 2205.14135). In the backward pass, the weights are recomputed from the saved logarithms of the sums.
  */
 import { job, parallel, scratch } from "./pool";
 import {
@@ -21,7 +21,7 @@ import {
 import { ADD, block, padded, PANELS_A, POSITION_TABLE, ROW_TABLE } from "./gemm";
 import { choose, constant, decay, log } from "./math";
 
-// What is computed: the output, the gradient of the queries, or (greater numbers) that of keys or values.
+// What is computed: the output, the gradient of the queries, or (larger numbers) that of keys or values.
 const FORWARD: i32 = 0;
 const QUERIES: i32 = 1;
 
@@ -29,16 +29,16 @@ const QUERIES: i32 = 1;
 const LOGIT_ROWS: usize = ROW_TABLE;
 const PRODUCT_ROWS: usize = ROW_TABLE + 512;
 const SUM_ROWS: usize = ROW_TABLE + 1024;
-/** For each query at hand, how many keys it sees, and its l and d. */
+/** For each query of the tile, how many keys it sees, and its l and d. */
 const LIMITS: usize = POSITION_TABLE;
 const LOGSUMEXPS: usize = POSITION_TABLE + 1024;
 const TOTALS: usize = POSITION_TABLE + 2048;
-/** For each row its greatest logit, and the sum of its weights. */
+/** For each row its largest logit, and the sum of its weights. */
 const GREATEST: usize = POSITION_TABLE + 3072;
 const WEIGHT_SUMS: usize = POSITION_TABLE + 4096;
 
-/** What the host writes to `job`. Of the tensors, `rows` and `columns` make the logits, `otherRows` and
- * `otherColumns` the products of the gradient with the values (0: none), and `weighed` is what is summed. */
+/** What the host writes to `job`. Of the tensors, `rows` and `columns` give the logits, `otherRows` and
+ * `otherColumns` the products of the gradient with the values (0: none), and `weighed` is summed. */
 @unmanaged
 class Attention {
   rows: usize;
@@ -73,8 +73,8 @@ function limitOf(a: Attention, query: i32): i32 {
   return limit;
 }
 
-/** Writes what is known of `count` queries from `first` on, and gives the most keys that one of them sees. Up to a
- * multiple of 4, queries that do not exist see none. */
+/** Writes the data of `count` queries from `first` on, and returns the largest number of keys that one of them sees.
+ * `count` is rounded up to a multiple of 4; queries that do not exist see no keys. */
 function describeQueries(a: Attention, batch: i32, head: i32, first: i32, count: i32): i32 {
   const queries = a.kind <= QUERIES ? a.rowCount : a.columnCount;
   let most = 0;
@@ -91,9 +91,9 @@ function describeQueries(a: Attention, batch: i32, head: i32, first: i32, count:
   return most;
 }
 
-/** Forward: logits of a row become exp(logit − greatest), 0 for keys that it does not see.
+/** Forward: converts the logits of a row to exp(logit − largest), 0 for keys that it does not see.
  * @param visible how many of the tile's keys it sees
- * @param sum where the row's weighed sum lies
+ * @param sum the address of the row's weighted sum
  */
 function weighForward(a: Attention, i: i32, row: usize, count: i32, visible: i32, sum: usize): void {
   const scale = constant(a.scale), lowest = constant(LOWEST);
@@ -125,7 +125,7 @@ function weighForward(a: Attention, i: i32, row: usize, count: i32, visible: i32
   store<f32>(place + WEIGHT_SUMS, weightSum + sumLanes(total));
 }
 
-/** For the queries' gradient: a query's logits become p·(product − d)·scale. */
+/** For the gradient of the queries: converts a query's logits to p·(product − d)·scale. */
 function weighByQuery(
   a: Attention,
   i: i32,
@@ -144,7 +144,7 @@ function weighByQuery(
   }
 }
 
-/** For the gradients of keys and values: a key's logits become p·(product − d)·scale, or p where there are no
+/** For the gradients of keys and values: converts a key's logits to p·(product − d)·scale, or to p if there are no
  * products. */
 function weighByKey(a: Attention, key: i32, row: usize, products: usize, count: i32): void {
   const scale = constant(a.scale);
@@ -161,7 +161,7 @@ function weighByKey(a: Attention, key: i32, row: usize, products: usize, count: 
   }
 }
 
-/** Writes a row's sum, forward divided by the sum of its weights. */
+/** Writes a row's sum; in the forward pass divided by the sum of its weights. */
 function finishRow(a: Attention, i: i32, number: i32, sum: usize): void {
   if (a.kind == FORWARD) {
     const place = scratch + (<usize> i << 2), weightSum = load<f32>(place + WEIGHT_SUMS);

@@ -1,13 +1,13 @@
-/** What attention does with rows and panels, whatever its tiles. */
+/** Operations on rows and panels that all kernels of attention share. */
 import { COLUMNS, ROWS } from "./gemm";
 import { constant } from "./math";
 import { interleave6, interleave8, take8 } from "./pack";
 import { scratch } from "./pool";
 
-/** The logit of what is not seen, before the greatest is known. */
+/** The logit of keys that are not seen, before the largest is known. */
 export const LOWEST: f32 = -3.4028234663852886e38;
 
-/** Writes the addresses of `count` rows that lie `stride` bytes apart. */
+/** Writes the addresses of `count` rows, `stride` bytes apart. */
 export function listRows(table: usize, from: usize, stride: usize, count: i32): void {
   for (let i = 0; i < count; i++) store<u32>(table + (i << 2), <u32> (from + <usize> i * stride));
 }
@@ -32,7 +32,7 @@ export function packColumns(to: usize, from: usize, stride: usize, count: i32, l
   }
 }
 
-/** Packs `count` rows of `width` floats as they lie, into panels of eight columns. */
+/** Packs `count` rows of `width` floats, not transposed, into panels of eight columns. */
 export function packWeighed(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
   for (let d = 0; d < width; d += COLUMNS) {
     take8(to, from + (<usize> d << 2), stride, count);

@@ -2,13 +2,13 @@
 import { mapBinary } from "./elementwise";
 import { constant, geluSlope } from "./math";
 
-/** 0 or 1 from a mask. */
+/** Converts a mask to 0 or 1. */
 @inline
 function truth(mask: v128): v128 {
   return i32x4.neg(mask);
 }
 
-/** aᵇ as JavaScript has it: NaN where b is NaN, and where |a| is 1 and b infinite. */
+/** aᵇ as in JavaScript: NaN if b is NaN, or if |a| is 1 and b is infinite. */
 function power(a: f32, b: f32): f32 {
   if (isNaN(b) || (Math.abs(a) == 1 && !isFinite(b))) return NaN;
   return <f32> Math.pow(a, b);
@@ -100,7 +100,7 @@ export function mapMinimum(): void {
   mapBinary<Minimum>();
 }
 
-/** b where a is positive, else 0. */
+/** b if a is positive, else 0. */
 @unmanaged
 class ReluGradient {
   @inline

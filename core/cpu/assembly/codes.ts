@@ -4,16 +4,16 @@ import { PANELS_A } from "./gemm";
 import { copyWords } from "./movement";
 import { job, parallel, scratch } from "./pool";
 
-/** Words that are worth a task. */
+/** The least number of words in a task. */
 const CHUNK: i32 = 16384;
-/** Columns and segments that a task sums, which in float64 fill half of a thread's scratch memory. */
+/** The number of columns and segments that a task sums; in float64 they fill half of a thread's scratch memory. */
 const COLUMNS: i32 = 16;
 const SEGMENTS: i32 = 8192;
 
 /** What the host writes to `job`. */
 @unmanaged
 class Rows {
-  values: usize; // [rows, width]: the table, or what is summed
+  values: usize; // [rows, width]: the table, or the rows to sum
   indices: usize;
   out: usize;
   rows: i32; // of the table, or segments
@@ -33,13 +33,13 @@ function gatherTask(index: i32): void {
   }
 }
 
-/** out[i] = values[indices[i]]; zeros where the index is out of range. */
+/** out[i] = values[indices[i]]; zeros if the index is out of range. */
 export function gather(): void {
   const r = changetype<Rows>(job), each = max(1, CHUNK / r.width);
   parallel(gatherTask, (r.count + each - 1) / each);
 }
 
-/** Adds four floats to the float64 sums at `to`. */
+/** Adds four floats to the sums at `to`, in float64. */
 @inline
 function addFour(to: usize, x: v128): void {
   const high = v128.shuffle<i64>(x, x, 1, 1);
@@ -47,7 +47,7 @@ function addFour(to: usize, x: v128): void {
   v128.store(to, f64x2.add(v128.load(to, 16), f64x2.promote_low_f32x4(high)), 16);
 }
 
-/** Rounds four float64 sums. */
+/** Rounds four float64 sums to float32. */
 @inline
 function rounded(sums: usize): v128 {
   const low = f32x4.demote_f64x2_zero(v128.load(sums));

@@ -1,4 +1,4 @@
-/** Convolutions as products of patches and filter, without the matrix of patches in memory. */
+/** Convolutions as products of patches and the filter. The matrix of patches is never in memory. */
 import { job, parallel, scratch } from "./pool";
 import { ADD, BIAS, block, COLUMNS, depthStep, padded, PANELS_A, RELU, ROW_TABLE } from "./gemm";
 import { interleave8, take8 } from "./pack";
@@ -16,7 +16,7 @@ class Convolution extends Patches {
   depth: i32;
   outputs: i32; // channels
   relu: i32;
-  // Where the patches' results go: an image's size, the first pixel, the steps.
+  // Where the results are written: an image's size, the first pixel, the steps.
   outputHeight: i32;
   outputWidth: i32;
   outputY: i32;
@@ -74,7 +74,7 @@ function packTask(panel: i32): void {
   }
 }
 
-/** Notes where the results of patches [first, first + count) go. */
+/** Stores the addresses for the results of patches [first, first + count). */
 function listOutputs(c: Convolution, first: i32, count: i32): void {
   const perImage = c.rows * c.columns;
   let image = first / perImage, y = (first % perImage) / c.columns, x = first % c.columns;
@@ -100,7 +100,7 @@ function convolveTask(index: i32): void {
   listOutputs(c, first, height);
   const step = depthStep(c.depth);
   const ending = (c.bias ? BIAS : 0) | (c.relu ? RELU : 0);
-  // A phase of a transposed convolution may have no taps: one block of depth 0 still writes the bias.
+  // A phase of a transposed convolution may have no taps. A block of depth 0 then writes the bias.
   for (let k = 0; k == 0 || k < c.depth; k += step) {
     const length = min(step, c.depth - k);
     packPatches(c, scratch + PANELS_A, height, k, length);
@@ -119,7 +119,7 @@ function convolveTask(index: i32): void {
 }
 
 /** Packs a filter's taps: tapsY × tapsX matrices [depth, columns] (or transposed).
- * @param firstTap the tap that comes first; the next ones follow by the steps along x and y
+ * @param firstTap the first tap; the others follow by the steps along x and y
  */
 function packFilter(
   weights: usize,
@@ -146,7 +146,7 @@ function packFilter(
   parallel(packTask, padded(f.columns) / COLUMNS);
 }
 
-/** y = x ∗ w (+ bias, then relu), of the geometry in `geometry()`.
+/** y = x ∗ w (+ bias, then relu), with the geometry in `geometry()`.
  * @param bias its address, 0 for none
  * @param packed room for kernelY · kernelX · inputs · (outputs rounded up to 8) floats
  */
@@ -187,7 +187,7 @@ function greatestDivisor(a: i32, b: i32): i32 {
   return a;
 }
 
-/** The least tap whose distance to `phase` is a multiple of the stride, or −1. */
+/** The first tap whose distance to `phase` is a multiple of the stride, or −1. */
 function firstTap(phase: i32, taps: i32, stride: i32, dilation: i32): i32 {
   for (let tap = 0; tap < min(taps, stride); tap++) {
     if ((tap * dilation - phase) % stride == 0) return tap;
@@ -197,8 +197,8 @@ function firstTap(phase: i32, taps: i32, stride: i32, dilation: i32): i32 {
 
 /** x = the adjoint of conv2d applied to y (+ bias, then relu).
  *
- * The pixels of x fall into strideY × strideX phases by the taps that reach them; each phase is a dense
- * convolution of y, with stride 1, whose taps run backwards through the filter.
+ * The pixels of x are divided into strideY × strideX phases by the taps that reach them. Each phase is a dense
+ * convolution of y with stride 1, whose taps run backwards through the filter.
  * @param packed room for kernelY · kernelX · outputs · (inputs rounded up to 8) floats
  */
 export function convTranspose2d(

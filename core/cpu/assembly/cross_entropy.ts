@@ -4,7 +4,7 @@ import { constant } from "./math";
 import { storeLanes } from "./elementwise";
 import { greatestOf, sumOfPowers } from "./reductions";
 
-/** Elements that are worth a task. */
+/** The least number of elements in a task. */
 const CHUNK: i32 = 8192;
 
 /** What the host writes to `job`. */
@@ -19,7 +19,7 @@ class CrossEntropy {
   smoothing: f32;
 }
 
-/** Σ (x − m), in float64, as rows are long. */
+/** Σ (x − m), in float64, because rows are long. */
 function sumOfDifferences(x: usize, count: i32, m: f32): f64 {
   let total: f64 = 0;
   for (let left = count; left > 0; left--, x += 4) total += <f64> (load<f32>(x) - m);

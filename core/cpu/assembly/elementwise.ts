@@ -1,12 +1,12 @@
-/** Elementwise operations: each output element is a function of up to three operands' elements, broadcast.
+/** Elementwise operations: each output element is a function of the elements of up to three broadcast operands.
  *
- * A function is a class with one inlined method, so that every operation gets loops of its own.
+ * A function is a class with one inlined method, so that every operation gets its own loops.
  */
 import { job, parallel, scratch } from "./pool";
 import { choose, constant } from "./math";
 
 const CHUNK: i32 = 8192;
-/** Where the table of outer axes lies in the job: for each, its length and the bytes that a, b and c step. */
+/** The offset in the job of the table of outer axes: each axis has its length and the steps of a, b and c in bytes. */
 const AXES: usize = 64;
 
 /** What the host writes to `job`. */
@@ -14,7 +14,7 @@ const AXES: usize = 64;
 class Elementwise {
   count: i32;
   inner: i32; // length of the innermost axis
-  axes: i32; // how many lie outside of it, the nearest first in the table
+  axes: i32; // the number of outer axes, the innermost first in the table
   out: usize;
   a: usize;
   b: usize;
@@ -37,7 +37,7 @@ function chunks(): i32 {
   return (changetype<Elementwise>(job).count + CHUNK - 1) / CHUNK;
 }
 
-/** A chunk of out = f(a), f with the numbers p and q. */
+/** A chunk of out = f(a), where f has the parameters p and q. */
 function unaryTask<F>(index: i32): void {
   const e = changetype<Elementwise>(job), f = changetype<F>(0);
   const count = min(CHUNK, e.count - index * CHUNK), p = constant(e.p), q = constant(e.q);
@@ -52,12 +52,12 @@ export function mapUnary<F>(): void {
   parallel((index) => unaryTask<F>(index), chunks());
 }
 
-/** Where the operands are read at an element of the output. */
+/** The addresses of the operands for an element of the output. */
 let atA: usize = 0;
 let atB: usize = 0;
 let atC: usize = 0;
 
-/** Points the operands at the output's element `at`, and gives the length of the innermost run from there. */
+/** Moves the operands to the output's element `at`, and returns the length of the innermost run from there. */
 function locate(at: i32, end: i32): i32 {
   const e = changetype<Elementwise>(job);
   let rest = at / e.inner;
@@ -77,7 +77,7 @@ function locate(at: i32, end: i32): i32 {
   return min(e.inner - within, end - at);
 }
 
-/** Where an operand is loaded: one that stands still is spread over four lanes of this thread's memory. */
+/** The address an operand is loaded from. A constant operand is copied to four lanes of this thread's memory. */
 function source(at: usize, step: i32, slot: usize): usize {
   if (step) return at;
   v128.store(scratch + slot, v128.load32_splat(at));
@@ -107,7 +107,7 @@ export function mapBinary<F>(): void {
   parallel((index) => binaryTask<F>(index), chunks());
 }
 
-/** A chunk of out = b where the integer a is not 0, else c. */
+/** A chunk of out = b if the integer a is not 0, else c. */
 function whereTask(index: i32): void {
   const e = changetype<Elementwise>(job);
   const moveA = <usize> e.stepA << 4, moveB = <usize> e.stepB << 4, moveC = <usize> e.stepC << 4;

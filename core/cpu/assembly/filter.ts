@@ -1,4 +1,4 @@
-/** The gradient of a convolution's filter: patches, transposed, times the gradient of the output. */
+/** The gradient of a convolution's filter: the transposed patches times the gradient of the output. */
 import { job, parallel, scratch } from "./pool";
 import { ADD, block, COLUMNS, DEPTH, EDGES, PANELS_A, PANELS_B, ROW_TABLE, ROWS } from "./gemm";
 import { take8 } from "./pack";
@@ -8,7 +8,7 @@ import { locate, Patches, segmentAddress } from "./patches";
 
 const BLOCK_TILES: i32 = 32;
 const BLOCK_COLUMNS: i32 = 256;
-/** Patches that are packed at once: panels of this length do not fall onto the same lines of a cache. */
+/** The number of patches that are packed at once. Panels of this length do not map to the same cache lines. */
 const STEP: i32 = 504;
 const ENOUGH_TASKS: i32 = 24;
 
@@ -97,8 +97,8 @@ function gradientTask(index: i32): void {
   }
 }
 
-/** Into how many parts the patches are cut, of the geometry in `geometry()`: as many filters of room are needed
- * for `partials`, if it is more than 1. */
+/** The number of parts into which the patches are split, for the geometry in `geometry()`. If it is more than 1,
+ * `partials` needs room for as many filters. */
 export function filterSplits(): i32 {
   const g = geometry();
   const touching = g.dilationX == 1;

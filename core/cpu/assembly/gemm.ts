@@ -1,14 +1,14 @@
-/** The heart of every product: a 6 × 8 tile of C from a packed panel of A (6 rows) and one of B (8 columns). */
+/** The inner kernel of every product: a 6 × 8 tile of C from a packed panel of A (6 rows) and one of B (8 columns). */
 import { scratch } from "./pool";
 
 /** Rows of a tile. */
 export const ROWS: i32 = 6;
 /** Columns of a tile. */
 export const COLUMNS: i32 = 8;
-/** The longest stretch of the reduction axis that is packed at once. */
+/** The longest block of the reduction axis that is packed at once. */
 export const DEPTH: i32 = 768;
 
-/** What a tile does to C: add to what is there, add the bias, keep the positive. */
+/** How a tile is written to C: added to the old values, with the bias, with relu. */
 export const ADD: i32 = 1;
 export const BIAS: i32 = 2;
 export const RELU: i32 = 4;
@@ -18,36 +18,36 @@ const TILE: usize = 64; // six rows of eight floats, after room for six addresse
 const FRESH_TILE: usize = 512; // another
 /** Offset of a run of DEPTH zeros. */
 export const ZEROS: usize = 4096;
-/** Offset of eight rows of DEPTH floats, for patches that hang over an edge. */
+/** Offset of eight rows of DEPTH floats, for patches that cross an edge. */
 export const EDGES: usize = 8192;
 /** Offset of the addresses of a block's rows of C. */
 export const ROW_TABLE: usize = 32768;
-/** Offset of what else is known of a block's rows. */
+/** Offset of further data of a block's rows. */
 export const POSITION_TABLE: usize = 40960;
 /** Offset of the packed panels of A. */
 export const PANELS_A: usize = 1 << 16;
-/** Offset of the packed panels of B, where each thread packs its own. */
+/** Offset of the packed panels of B, if each thread packs its own. */
 export const PANELS_B: usize = 1 << 20;
 
-/** Columns of a matrix once packed. */
+/** The number of columns of a packed matrix. */
 export function padded(columns: i32): i32 {
   return (columns + COLUMNS - 1) & ~(COLUMNS - 1);
 }
 
-/** Length of all the blocks but the last into which the reduction axis is cut, at least 4. */
+/** The length of the blocks into which the reduction axis is split, at least 4. The last one may be shorter. */
 export function depthStep(depth: i32): i32 {
   const blocks = max((depth + DEPTH - 1) / DEPTH, 1);
   return max(4, min(((depth + blocks - 1) / blocks + 3) & ~3, DEPTH));
 }
 
-/** Six rows of eight sums at `to`: over `depth` steps, six neighbours at `a` times eight at `b`. They go to memory as they
- * are: what follows the loop would cost it registers. */
+/** Six rows of eight sums at `to`: over `depth` steps, six adjacent floats at `a` times eight at `b`. The sums are stored
+ * unchanged, because further work after the loop would take registers from it. */
 @inline
 function sumProducts(depth: i32, a: usize, stepA: usize, b: usize, stepB: usize, to: usize): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c10 = f32x4.splat(0), c11 = f32x4.splat(0);
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c30 = f32x4.splat(0), c31 = f32x4.splat(0);
   let c40 = f32x4.splat(0), c41 = f32x4.splat(0), c50 = f32x4.splat(0), c51 = f32x4.splat(0);
-  // Not unrolled: with twelve sums there is no register left for it.
+  // Not unrolled: the twelve sums leave no registers for that.
   for (let k = depth; k > 0; k--) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load32_splat(a);
@@ -90,7 +90,7 @@ export function multiply(depth: i32, a: usize, b: usize, to: usize): void {
   sumProducts(depth, a, ROWS << 2, b, COLUMNS << 2, to);
 }
 
-/** The same where A lies in rows `stepA` bytes apart. */
+/** The same for an A that is not packed, with rows `stepA` bytes apart. */
 export function multiplyRows(depth: i32, a: usize, stepA: usize, b: usize, to: usize): void {
   sumProducts(depth, a, stepA, b, COLUMNS << 2, to);
 }
@@ -103,7 +103,7 @@ function finish(from: usize, to: usize, flags: i32, bias: usize): void {
   v128.store(to, value);
 }
 
-/** C tile = A panel · B panel; `rows` lists the addresses of six rows of C, `offset` is the column in bytes. */
+/** C tile = A panel · B panel. `rows` lists the addresses of six rows of C, and `offset` is the column in bytes. */
 function tile(
   depth: i32,
   a: usize,
@@ -122,7 +122,7 @@ function tile(
   }
 }
 
-/** Computes a tile into this thread's own 6 × 8 buffer, adding to what is there if asked, and gives its address. */
+/** Computes a tile into this thread's own 6 × 8 buffer, optionally added to the old values, and returns its address. */
 export function tileAside(depth: i32, a: usize, b: usize, flags: i32): usize {
   const buffer = scratch + TILE, fresh = flags & ADD ? scratch + FRESH_TILE : buffer;
   multiply(depth, a, b, fresh);
@@ -132,7 +132,7 @@ export function tileAside(depth: i32, a: usize, b: usize, flags: i32): usize {
   return buffer;
 }
 
-/** A tile of which only `height` rows and `width` columns are in C. */
+/** Computes a tile of which only `height` rows and `width` columns are in C. */
 function partialTile(
   depth: i32,
   a: usize,
@@ -173,7 +173,7 @@ export function block(
   bias: usize,
 ): void {
   const sizeA = <usize> (depth * ROWS) << 2, sizeB = <usize> (depth * COLUMNS) << 2;
-  // Two panels of B at a time, as their columns share the cache lines of C.
+  // Two panels of B at a time, because their columns share cache lines of C.
   for (let pair = 0; pair < width; pair += 2 * COLUMNS) {
     let panel = a;
     for (let i = 0; i < height; i += ROWS) {

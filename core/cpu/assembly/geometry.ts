@@ -1,4 +1,4 @@
-/** What a convolution is: x [batch, height, width, inputs] → y [batch, rows, columns, outputs]. */
+/** The sizes of a convolution: x [batch, height, width, inputs] → y [batch, rows, columns, outputs]. */
 import { job } from "./pool";
 import { Patches } from "./patches";
 
@@ -43,7 +43,7 @@ export function describePatches(p: Patches, g: Geometry, x: usize): void {
   cutSegments(p, g.kernelY, g.kernelX, g.dilationX);
 }
 
-/** Cuts a patch of tapsY × tapsX taps into segments: kernel rows if taps touch, else single taps. */
+/** Splits a patch of tapsY × tapsX taps into segments: kernel rows if taps are adjacent, else single taps. */
 export function cutSegments(p: Patches, tapsY: i32, tapsX: i32, stepX: i32): void {
   p.segmentsY = tapsY;
   p.segmentsX = stepX == 1 ? 1 : tapsX;

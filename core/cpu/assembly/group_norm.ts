@@ -6,20 +6,20 @@ import { gradientRow, isInRows, normalizeRow, partRows } from "./group_norm_rows
 import { sumParts } from "./parts";
 import { job, parallel } from "./pool";
 
-/** Elements that are worth a task. */
+/** The least number of elements in a task. */
 const CHUNK: i32 = 8192;
-/** Elements of a part of the sums over all positions, and the most parts. */
+/** The number of elements in a part of the sums over all positions, and the maximum number of parts. */
 const PART: i32 = 65536;
 const MOST_PARTS: i32 = 64;
 
-/** Positions of all samples in a part of the sums. */
+/** The number of positions, over all samples, in a part of the sums. */
 function partLength(n: GroupNorm): i32 {
   const rows = n.batch * n.positions;
   const least = (rows + MOST_PARTS - 1) / MOST_PARTS;
   return max(max(PART / n.channels, 1), least);
 }
 
-/** Sums over a part of all positions: those of gain, then those of shift. */
+/** Sums over a part of all positions: first for gain, then for shift. */
 function partTask(index: i32): void {
   const n = changetype<GroupNorm>(job);
   const rows = n.batch * n.positions, length = partLength(n);
@@ -31,7 +31,7 @@ function partTask(index: i32): void {
   else partGroups(n, from, to, gains, shifts);
 }
 
-/** Channels that are normed together: a group, or the groups of four. */
+/** The number of channels that are normalised together: one group, or the groups of a vector of four. */
 function unitWidth(n: GroupNorm): i32 {
   return isInLanes(n) ? spanOf(n) : n.channels / n.groups;
 }

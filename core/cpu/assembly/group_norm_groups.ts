@@ -1,4 +1,4 @@
-/** Group normalisation a group at a time, of any length: sums are put together at each position. */
+/** Group normalisation of groups of any length, one group at a time. Sums are accumulated position by position. */
 import { storeLanes } from "./elementwise";
 import { GroupNorm, scaled, slope } from "./group_norm_job";
 import { constant, silu } from "./math";
@@ -23,7 +23,7 @@ export function normalizeGroup(group: i32): void {
     for (let s = 0; s < n.positions; s++) mean += sumRow(x + <usize> s * stride, width, constant(0));
     mean /= size;
   }
-  // The mean is rounded: what is left of it is taken off the variance.
+  // The mean is rounded, so the variance is corrected by the remainder.
   const centre = constant(<f32> mean);
   let rest: f64 = 0, squares: f64 = 0;
   for (let s = 0; s < n.positions; s++) {
@@ -49,7 +49,7 @@ export function normalizeGroup(group: i32): void {
   store<f32>(kept, scale, 4);
 }
 
-/** With h = g·(dy/du)·gain, which the output holds meanwhile: (h − mean h − x̂·mean(h·x̂))/σ. */
+/** (h − mean h − x̂·mean(h·x̂))/σ with h = g·(dy/du)·gain, which is stored in the output in between. */
 export function gradientGroup(group: i32): void {
   const n = changetype<GroupNorm>(job);
   const width = n.channels / n.groups, batch = group / n.groups;

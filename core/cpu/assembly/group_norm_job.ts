@@ -1,4 +1,4 @@
-/** What every way to compute a group normalisation works on. */
+/** What all the kernels of group normalisation share. */
 import { constant, sigmoid } from "./math";
 
 /** What the host writes to `job`. */
@@ -26,13 +26,13 @@ export function scaled(n: GroupNorm, normalized: v128, channel: usize): v128 {
   return n.shift ? f32x4.add(u, v128.load(n.shift + channel)) : u;
 }
 
-/** The shift of four channels from `channel` bytes on; 0 where there is none. */
+/** The shift of four channels from `channel` bytes on; 0 if there is none. */
 @inline
 export function shiftOf(n: GroupNorm, channel: usize): v128 {
   return n.shift ? v128.load(n.shift + channel) : constant(0);
 }
 
-/** g·(dy/du), y = silu(u). */
+/** g·(dy/du), where y = silu(u). */
 @inline
 export function siluSlope(g: v128, u: v128): v128 {
   const one = constant(1), s = sigmoid(u), rest = f32x4.mul(u, f32x4.sub(one, s));

@@ -1,13 +1,13 @@
-/** Group normalisation if each vector of four channels lies in one group, or consists of two or four whole groups. Each lane
- * sums over a few positions in float32 and over all in float64; the sums of a group's lanes are added at the end. */
+/** Group normalisation if each vector of four channels is inside one group, or consists of two or four whole groups. Each
+ * lane sums over a few positions in float32 and over all in float64. The sums of a group's lanes are added at the end. */
 import { GroupNorm, shiftOf, siluSlope } from "./group_norm_job";
 import { constant, silu } from "./math";
 import { job } from "./pool";
 
-/** How many vectors are added up in float32, at least those of a position. */
+/** How many vectors are added up in float32. The vectors of one position are never split. */
 const VECTORS: usize = 16;
 
-/** Whether the vectors of a norm lie so. */
+/** Whether the vectors of a norm have this layout. */
 export function isInLanes(n: GroupNorm): bool {
   const width = n.channels / n.groups;
   return n.channels % 4 == 0 && (width % 4 == 0 || width <= 2);
@@ -30,7 +30,7 @@ function high(a: v128): v128 {
   return f64x2.promote_low_f32x4(swap(a));
 }
 
-/** The sums of their groups in two lanes, of those of the lanes themselves and of the other two. */
+/** The sums over groups for two lanes, from the sums of these lanes and of the other two. */
 @inline
 function ofGroups(own: v128, others: v128, width: i32): v128 {
   if (width == 1) return own;
@@ -38,14 +38,14 @@ function ofGroups(own: v128, others: v128, width: i32): v128 {
   return f64x2.add(both, swap(both));
 }
 
-/** Four lanes of float32 of twice two of float64. */
+/** Converts twice two lanes of float64 to four of float32. */
 @inline
 function joined(low: v128, high: v128): v128 {
   const a = f32x4.demote_f64x2_zero(low), b = f32x4.demote_f64x2_zero(high);
   return v128.shuffle<f32>(a, b, 0, 1, 4, 5);
 }
 
-/** What is kept of the groups of four channels, from a sample's first group on: the means (0) or 1/σ (4). */
+/** The saved statistics of the groups of four channels, from a sample's first group on: means (0) or 1/σ (4). */
 @inline
 function keptOf(kept: usize, channel: i32, width: i32, which: usize): v128 {
   const first = kept + (<usize> (channel / width) << 3) + which;
@@ -58,13 +58,13 @@ function keptOf(kept: usize, channel: i32, width: i32, which: usize): v128 {
   return f32x4.replace_lane(all, 3, load<f32>(c + step));
 }
 
-/** Channels that are normed together. */
+/** The number of channels that are normalised together. */
 @inline
 export function spanOf(n: GroupNorm): i32 {
   return max(n.channels / n.groups, 4);
 }
 
-/** Positions whose vectors are added up in float32 before they go into sums in float64. */
+/** The number of positions whose vectors are added up in float32 before they are added to the float64 sums. */
 @inline
 function stretchOf(bytes: usize): usize {
   return max<usize>(VECTORS / (bytes >> 4), 1);
@@ -109,7 +109,7 @@ export function normalizeLanes(unit: i32): void {
       a = f64x2.add(a, low(sum));
       b = f64x2.add(b, high(sum));
     }
-    // The mean is rounded: what is left of it is taken off the variance.
+    // The mean is rounded, so the variance is corrected by the remainder.
     centre = joined(
       f64x2.div(ofGroups(a, b, width), size),
       f64x2.div(ofGroups(b, a, width), size),
@@ -227,7 +227,7 @@ export function gradientLanes(unit: i32): void {
   }
 }
 
-/** The sums over rows [from, to) for gain and shift, four channels after four. */
+/** The sums over rows [from, to) for gain and shift, four channels at a time. */
 export function partLanes(n: GroupNorm, from: i32, to: i32, gains: usize, shifts: usize): void {
   const width = n.channels / n.groups, stride = <usize> n.channels << 2;
   for (let channel = 0; channel < n.channels; channel += 4) {

@@ -22,7 +22,7 @@ export function normalizeRow(row: i32): void {
     }
     centre = constant(<f32> (total(f32x4.add(a, b)) / size));
   }
-  // The mean is rounded: what is left of it is taken off the variance.
+  // The mean is rounded, so the variance is corrected by the remainder.
   let restA = constant(0), restB = restA, squaresA = restA, squaresB = restA;
   for (let at = x; at < end; at += 32) {
     const a = f32x4.sub(v128.load(at), centre), b = f32x4.sub(v128.load(at, 16), centre);
@@ -45,7 +45,7 @@ export function normalizeRow(row: i32): void {
   store<f32>(kept, scale, 4);
 }
 
-/** With h = g·gain: (h − mean h − x̂·mean(h·x̂))/σ. */
+/** (h − mean h − x̂·mean(h·x̂))/σ with h = g·gain. */
 export function gradientRow(row: i32): void {
   const n = changetype<GroupNorm>(job);
   const bytes = <usize> n.channels << 2, offset = <usize> row * bytes;

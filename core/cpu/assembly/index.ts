@@ -1,4 +1,4 @@
-/** Everything the host calls. */
+/** The functions that the host calls. */
 export { attention } from "./attention";
 export { oneQueryAttention } from "./one_query";
 export { shortAttention, shortAttentionGradient } from "./short_attention";

@@ -1,5 +1,5 @@
-/** Elementary functions on four floats at a time, within a few units in the last place. The polynomials are
- * minimax fits of this project, made on the intervals named beside them. */
+/** Elementary functions on four floats at a time, accurate to a few units in the last place. The polynomials are our
+ * own minimax fits on the intervals named beside them. */
 
 @inline
 function madd(a: v128, b: v128, c: v128): v128 {
@@ -11,7 +11,7 @@ export function constant(value: f32): v128 {
   return f32x4.splat(value);
 }
 
-/** mask ? a : b, by bits. */
+/** mask ? a : b, bit by bit. */
 @inline
 export function choose(mask: v128, a: v128, b: v128): v128 {
   return v128.bitselect(a, b, mask);
@@ -23,7 +23,7 @@ function powerOfTwo(n: v128): v128 {
   return i32x4.shl(i32x4.add(n, i32x4.splat(127)), 23);
 }
 
-/** eˣ: 0 and infinity beyond the range, denormal results kept, NaN stays. */
+/** eˣ: 0 and infinity beyond the range; denormal results and NaN are kept. */
 @inline
 export function exp(x: v128): v128 {
   // x = n·ln 2 + r, |r| ≤ ln 2 / 2
@@ -37,17 +37,17 @@ export function exp(x: v128): v128 {
   p = madd(p, r, constant(0.5));
   p = madd(f32x4.mul(p, r), r, r);
   p = f32x4.add(p, constant(1));
-  // Two factors, so that neither leaves the normal range. Of NaN any integer will do: p is NaN.
+  // Two factors, so that neither leaves the normal range. For NaN any integer will do, because p is NaN.
   const whole = i32x4.relaxed_trunc_f32x4_s(n);
   const half = i32x4.shr_s(whole, 1);
   p = f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
   return p;
 }
 
-/** 1.5·2²³ + 127: added to a small number, it leaves the nearest integer in the last bits, plus 127. */
+/** 1.5·2²³ + 127. Adding it to a small number leaves the nearest integer, plus 127, in the last bits. */
 const TO_EXPONENT: f32 = 12583039;
 
-/** eˣ for x within ±87, where no result is denormal. */
+/** eˣ for x within ±87, so that no result is denormal. */
 @inline
 function power(x: v128): v128 {
   // x = n·ln 2 + r, |r| ≤ ln 2 / 2
@@ -63,14 +63,14 @@ function power(x: v128): v128 {
   return f32x4.mul(f32x4.add(p, constant(1)), i32x4.shl(shifted, 23));
 }
 
-/** eˣ for x ≤ 0; 0 below −87, where results would be denormal. NaN stays. */
+/** eˣ for x ≤ 0; 0 below −87, where results would be denormal. NaN is kept. */
 @inline
 export function decay(x: v128): v128 {
   const result = power(f32x4.pmax(x, constant(-87)));
   return v128.andnot(result, f32x4.lt(x, constant(-87)));
 }
 
-/** ln x: −infinity at 0, NaN below, denormals exact. */
+/** ln x: −infinity at 0, NaN below; denormals are handled exactly. */
 @inline
 export function log(x: v128): v128 {
   const small = f32x4.lt(x, constant(1.1754943508222875e-38));
@@ -96,7 +96,7 @@ export function log(x: v128): v128 {
   p = madd(p, f, constant(-0.25000008940696716));
   p = madd(p, f, constant(0.3333331346511841));
   const square = f32x4.mul(f, f);
-  // n·ln 2 in two parts, the smaller ones added first
+  // n·ln 2 in two parts; the smaller terms are added first
   let tail = f32x4.mul(f32x4.mul(p, square), f);
   tail = madd(e, constant(1.4286068203094173e-6), tail);
   tail = f32x4.sub(tail, f32x4.mul(square, constant(0.5)));
@@ -132,13 +132,13 @@ function onePlusDecay(x: v128): v128 {
   return f32x4.add(power(inside), constant(1));
 }
 
-/** 1 / (1 + e⁻ˣ); below −87 as there, 1.6e-38. */
+/** 1 / (1 + e⁻ˣ); below −87 the value at −87, 1.6e-38. */
 @inline
 export function sigmoid(x: v128): v128 {
   return f32x4.div(constant(1), onePlusDecay(x));
 }
 
-/** x / (1 + e⁻ˣ), e⁻ˣ as in `sigmoid`. */
+/** x / (1 + e⁻ˣ), with e⁻ˣ as in `sigmoid`. */
 @inline
 export function silu(x: v128): v128 {
   return f32x4.div(x, onePlusDecay(x));
@@ -179,13 +179,13 @@ function quintic(t: v128, a0: f32, a1: f32, a2: f32, a3: f32, a4: f32, a5: f32):
   return madd(p, t, constant(a0));
 }
 
-/** x within ±5.6, where the functions below have reached their limits. */
+/** x clipped to ±5.6, where the functions below have reached their limits. */
 @inline
 function withinLimits(x: v128): v128 {
   return f32x4.pmax(f32x4.pmin(x, constant(5.6)), constant(-5.6));
 }
 
-/** Φ(x) − ½, of the normal distribution function: x·P(x²)/Q(x²), off by at most 1.8e-7. */
+/** Φ(x) − ½, with the normal distribution function Φ: x·P(x²)/Q(x²), with an error of at most 1.8e-7. */
 @inline
 function normalShare(x: v128): v128 {
   const a = withinLimits(x), t = f32x4.mul(a, a);
@@ -211,13 +211,13 @@ function normalShare(x: v128): v128 {
   return f32x4.pmax(f32x4.pmin(share, constant(0.5)), constant(-0.5));
 }
 
-/** x·Φ(x), off by at most 1.2e-6. */
+/** x·Φ(x), with an error of at most 1.2e-6. */
 @inline
 export function gelu(x: v128): v128 {
   return f32x4.mul(x, f32x4.add(normalShare(x), constant(0.5)));
 }
 
-/** Φ(x) + x·e^(−x²/2)/√2π, the slope of gelu, off by at most 3.1e-7: ½ + x·P(x²)/Q(x²). */
+/** Φ(x) + x·e^(−x²/2)/√2π, the slope of gelu: ½ + x·P(x²)/Q(x²), with an error of at most 3.1e-7. */
 @inline
 export function geluSlope(x: v128): v128 {
   const a = withinLimits(x), t = f32x4.mul(a, a);

@@ -1,4 +1,4 @@
-/** Products of matrices: C [batch, M, N] = A · B, either lying transposed. */
+/** Matrix products: C [batch, M, N] = A · B. Each operand may be stored transposed. */
 import { job, parallel, scratch } from "./pool";
 import { ADD, block, COLUMNS, depthStep, padded, PANELS_A, ROW_TABLE, ROWS } from "./gemm";
 import { interleave6, interleave8, take6, take8 } from "./pack";
@@ -22,12 +22,12 @@ class Product {
   transposeB: i32;
   batches: i32;
   batchesB: i32;
-  splits: i32; // into how many parts, summed afterwards, the reduction axis is cut
+  splits: i32; // the number of parts of the reduction axis, which are summed afterwards
   splitDepth: i32;
   partials: usize;
 }
 
-/** Packs one stretch of the reduction axis [first, last) of B into panels that all threads read. */
+/** Packs the part [first, last) of the reduction axis of B into panels that all threads read. */
 function packTask(index: i32): void {
   const p = changetype<Product>(job);
   const panels = padded(p.columns) / COLUMNS;
@@ -127,7 +127,7 @@ function productTask(index: i32): void {
 }
 
 /** C = A · B.
- * @param batchesA matrices in A, 1 or as many as `batches`; likewise `batchesB`
+ * @param batchesA the number of matrices in A, 1 or `batches`; likewise `batchesB`
  * @param packed room for batchesB · depth · (columns rounded up to 8) floats
  * @param partials room for splits · batches · rows · columns floats, if splits > 1
  */

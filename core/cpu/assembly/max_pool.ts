@@ -53,8 +53,8 @@ function maxTask(index: i32): void {
   }
 }
 
-/** Which lanes of pixel (y, x) are a window's first greatest, given the lanes that are equal to it: those to which no
- * pixel of the window that comes before is equal. */
+/** The lanes in which pixel (y, x) is the first maximum of a window, given the lanes in which it is a maximum: those in
+ * which no earlier pixel of the window has the same value. */
 @inline
 function first(
   p: MaxPooling,
@@ -78,7 +78,7 @@ function first(
   return lanes;
 }
 
-/** A row of the images: each pixel takes the gradients of the windows of which it is the first greatest. */
+/** A row of the images: each pixel gets the gradients of the windows of which it is the first maximum. */
 function shareTask(index: i32): void {
   const p = changetype<MaxPooling>(job);
   const image = index / p.height, y = index - image * p.height;
@@ -112,13 +112,13 @@ function shareTask(index: i32): void {
   }
 }
 
-/** Images to pooled maps. */
+/** Pools images. */
 export function maxPool(): void {
   const p = changetype<MaxPooling>(job);
   parallel(maxTask, p.batch * p.rows);
 }
 
-/** The pooled maps' gradient to the images'. */
+/** The gradient of the images, from that of the pooled maps. */
 export function maxPoolGradient(): void {
   const p = changetype<MaxPooling>(job);
   parallel(shareTask, p.batch * p.height);

@@ -1,19 +1,19 @@
-/** Moving elements: one strided copy, from which the host makes every operation that only moves data.
+/** Moving elements: a strided copy, which the host uses for every operation that only moves data.
  *
- * What is copied are planes of rows × columns, cut into tiles. The columns of the target are neighbours where the
- * copy allows it; those of the source are too, or its rows are (a transposition), or it stands still (a broadcast).
- * Elements are 32-bit words of any type.
+ * The copy handles planes of rows × columns, split into tiles. The columns of the target are contiguous if the copy
+ * allows it. In the source the columns are contiguous too, or the rows are (a transposition), or all have the same
+ * address (a broadcast). Elements are 32-bit words of any type.
  */
 import { storeLanes } from "./elementwise";
 import { job, parallel } from "./pool";
 
-/** Elements that are worth a task, and the most that a tile has. */
+/** The least number of elements in a task, and the most in a tile. */
 const CHUNK: i32 = 16384;
-/** Rows and columns of a tile that is transposed: as much of both sides as stays in the cache. */
+/** The number of rows and columns of a transposed tile: as many as stay in the cache on both sides. */
 const SIDE: i32 = 32;
-/** Words from which a copy is left to the engine. */
+/** The number of words from which `memory.copy` is used. */
 const LONG: i32 = 256;
-/** Where the table of outer axes lies in the job: for each, its length and the bytes that target and source step. */
+/** The offset in the job of the table of outer axes: each has its length and the steps of target and source in bytes. */
 const AXES: usize = 128;
 
 /** A copy; steps are in bytes. */
@@ -23,15 +23,15 @@ class Move {
   target: usize;
   source: usize;
   planes: i32;
-  axes: i32; // how many lie outside of the planes, the nearest first in the table
+  axes: i32; // the number of axes outside the planes, the innermost first in the table
   rows: i32;
   rowTarget: usize;
   rowSource: usize;
   columns: i32;
   columnTarget: usize;
   columnSource: usize;
-  word: u32; // which the source may be
-  // What follows from it: a tile's size, the tiles of a plane and of a task.
+  word: u32; // a constant that `source` may point to
+  // Derived: a tile's size, the number of tiles of a plane and of a task.
   height: i32;
   width: i32;
   down: i32;
@@ -39,7 +39,7 @@ class Move {
   each: i32;
 }
 
-/** Copies `count` neighbouring words. */
+/** Copies `count` contiguous words. */
 export function copyWords(to: usize, from: usize, count: i32): void {
   if (count >= LONG) {
     memory.copy(to, from, <usize> count << 2);
@@ -49,13 +49,13 @@ export function copyWords(to: usize, from: usize, count: i32): void {
   for (; count > 0; count--, to += 4, from += 4) store<u32>(to, load<u32>(from));
 }
 
-/** Writes one word to `count` neighbours. */
+/** Writes one word `count` times. */
 function fillWords(to: usize, word: v128, count: i32): void {
   for (; count >= 4; count -= 4, to += 16) v128.store(to, word);
   if (count > 0) storeLanes(to, word, count);
 }
 
-/** Copies words one by one, wherever they lie. */
+/** Copies words one by one, with any strides. */
 function scatterWords(m: Move, to: usize, from: usize, count: i32): void {
   for (; count > 0; count--, to += m.columnTarget, from += m.columnSource) {
     store<u32>(to, load<u32>(from));
@@ -68,7 +68,8 @@ function storeUpTo4(to: usize, words: v128, count: i32): void {
   else storeLanes(to, words, count);
 }
 
-/** Copies a tile whose rows are neighbours in the source and whose columns are in the target: four by four. */
+/** Copies a tile whose rows are contiguous in the source and whose columns are contiguous in the target, in blocks of
+ * four by four. */
 function transposeTile(m: Move, target: usize, source: usize, rows: i32, columns: i32): void {
   const step = m.rowTarget, apart = m.columnSource, last = columns - 1;
   for (; rows > 0; rows -= 4, target += step << 2, source += 16) {
@@ -125,7 +126,7 @@ function moveTask(index: i32): void {
   }
 }
 
-/** Copies what `job` describes; source and target do not overlap. */
+/** Runs the copy that `job` describes. Source and target do not overlap. */
 export function move(): void {
   const m = changetype<Move>(job);
   const side = transposes(m) ? SIDE : 1, most = transposes(m) ? SIDE * SIDE : CHUNK;

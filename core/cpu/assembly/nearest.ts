@@ -1,4 +1,4 @@
-/** The nearest key of every query, tile by tile: the matrix of similarities is never in memory.
+/** The nearest key of every query, tile by tile, so that the matrix of similarities is never in memory.
  *
  * A similarity is (nq + nk) + factor·(q·k): with the negated squared norms and 2 for l2, with zeros and 1 for the
  * cosine of normalised rows. Gumbel noise may be added.
@@ -9,15 +9,15 @@ import { interleave6, interleave8 } from "./pack";
 import { choose, constant, log } from "./math";
 import { Key, philox } from "./philox";
 
-/** Most queries of a task. */
+/** The maximum number of queries in a task. */
 const BLOCK_ROWS: i32 = 96;
-/** Bytes of scratch memory for a task's packed queries. */
+/** The size in bytes of the scratch memory for a task's packed queries. */
 const ROOM: i32 = 983040;
 
 // A thread's scratch memory, before the packed queries.
-/** For each query its part of the similarities, nq. */
+/** For each query its term nq of the similarities. */
 const QUERY_NORMS: usize = 12288;
-/** For each query, the greatest similarities of eight columns and their keys. */
+/** For each query, the largest similarities of eight columns and their keys. */
 const BEST: usize = 16384;
 const BEST_BYTES: usize = 64;
 
@@ -28,7 +28,7 @@ class Nearest {
   keys: usize;
   out: usize;
   packed: usize; // room for depth · (keys rounded up to 8) floats
-  keyNorms: usize; // a float for each key, rounded up to 8: nk
+  keyNorms: usize; // nk, a float for each key, their number rounded up to 8
   count: i32; // queries
   size: i32; // keys
   depth: i32;
@@ -60,7 +60,7 @@ function normalize(to: usize, x: usize, depth: i32): void {
   for (; left > 0; left--, x += 4, to += 4) store<f32>(to, load<f32>(x) / norm);
 }
 
-/** Gives the address of `count` neighbouring rows as they are multiplied, and writes their norms at `norms`. */
+/** Returns the address of `count` adjacent rows, normalised if necessary, and writes their norms to `norms`. */
 function prepare(n: Nearest, rows: usize, count: i32, norms: usize): usize {
   const bytes = <usize> n.depth << 2, room = scratch + PANELS_B;
   for (let i = 0; i < count; i++) {
@@ -72,7 +72,7 @@ function prepare(n: Nearest, rows: usize, count: i32, norms: usize): usize {
   return n.cosine ? room : rows;
 }
 
-/** Packs a panel of eight keys; what is beyond the last key never wins. */
+/** Packs a panel of eight keys. Columns beyond the last key never win. */
 function packTask(panel: i32): void {
   const n = changetype<Nearest>(job);
   const key = panel * COLUMNS, valid = min(n.size - key, COLUMNS);
@@ -91,7 +91,7 @@ function rowsPerTask(n: Nearest): i32 {
   return max(ROWS, min(BLOCK_ROWS, ROOM / (n.depth * ROWS << 2) * ROWS));
 }
 
-/** Packs queries [first, first + height): for each six of them, all stretches of the depth. */
+/** Packs queries [first, first + height) six at a time, with all blocks of the depth. */
 function packQueries(n: Nearest, first: i32, height: i32): void {
   const step = depthStep(n.depth), bytes = <usize> n.depth << 2;
   let to = scratch + PANELS_A;
@@ -118,7 +118,7 @@ function gumbel(words: v128): v128 {
   return f32x4.neg(log(f32x4.neg(log(u))));
 }
 
-/** Keeps the greater similarity of each of four columns, the later among equals, and its key. */
+/** Keeps the larger similarity of each of four columns, the later among equals, and its key. */
 @inline
 function keepGreater(at: usize, value: v128, keys: v128): void {
   const best = v128.load(at);
@@ -127,8 +127,8 @@ function keepGreater(at: usize, value: v128, keys: v128): void {
   v128.store(at, choose(wins, keys, v128.load(at, 32)), 32);
 }
 
-/** Compares a tile of products, six queries by eight keys, with what each query has so far.
- * @param row of the first query within the task, `query` within all
+/** Compares a tile of products, six queries by eight keys, with the best of each query so far.
+ * @param row the index of the first query within the task; `query` is its index among all queries
  */
 function compare(n: Nearest, products: usize, row: i32, query: i32, rows: i32, key: i32): void {
   const factor = constant(n.cosine ? 1 : 2), norms = n.keyNorms + (<usize> key << 2);
@@ -156,7 +156,7 @@ function compare(n: Nearest, products: usize, row: i32, query: i32, rows: i32, k
   }
 }
 
-/** The best of a query's eight columns: the greatest, the highest key among equals. */
+/** The best of a query's eight columns: the largest similarity, the highest key among equals. */
 function bestKey(best: usize): i32 {
   let greatest: f32 = -Infinity, key = 0;
   for (let column: usize = 0; column < 8; column++) {

@@ -1,9 +1,9 @@
-/** Normalisation over groups of [batch, positions, channels]: all positions and neighbouring channels of each. */
+/** Normalisation over groups of [batch, positions, channels]: adjacent channels of one sample at all positions. */
 import { job, parallel } from "./pool";
 import { constant } from "./math";
 import { storeLanes } from "./elementwise";
 
-/** Elements that are worth a task. */
+/** The least number of elements in a task. */
 const CHUNK: i32 = 8192;
 
 /** What the host writes to `job`. */
@@ -67,7 +67,7 @@ function normalizeGroup(group: i32): void {
   let sum: f64 = 0;
   for (let s = 0; s < n.positions; s++) sum += sumRow(x + <usize> s * stride, width, constant(0));
   const mean = constant(<f32> (sum / size));
-  // The mean is rounded: what is left of it is taken off the variance.
+  // The mean is rounded, so the variance is corrected by the remainder.
   let rest: f64 = 0, squares: f64 = 0;
   for (let s = 0; s < n.positions; s++) {
     const row = x + <usize> s * stride;

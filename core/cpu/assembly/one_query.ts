@@ -1,12 +1,12 @@
-/** Attention with one query, as when a sequence grows token by token: a task takes a head and reads its keys and values
- * where they lie. */
+/** Attention with one query, as in token-by-token generation. A task takes a head and reads its keys and values without
+ * packing them. */
 import { greatestLane, lanesBelow, LOWEST, sumLanes } from "./attention_rows";
 import { PANELS_A } from "./gemm";
 import { choose, constant, decay, log } from "./math";
 import { job, parallel, scratch } from "./pool";
 import { ShortAttention, strideOf } from "./short_attention";
 
-/** Where a task's weights lie: one for each key, rounded up to four. */
+/** The offset of a task's weights: one for each key, their number rounded up to four. */
 const WEIGHTS: usize = PANELS_A;
 
 @inline
@@ -43,7 +43,7 @@ function productsOf(q: usize, a: usize, b: usize, c: usize, d: usize, width: i32
   return sums;
 }
 
-/** Writes the logits of `limit` keys, the lowest number up to a multiple of four, and gives the greatest. */
+/** Writes the logits of `limit` keys, padded to a multiple of four with the lowest number, and returns the largest. */
 function writeLogits(a: ShortAttention, q: usize, k: usize, limit: i32): f32 {
   const stride = strideOf(a), scale = constant(a.scale), last = limit - 1;
   let greatest = constant(LOWEST), to = scratch + WEIGHTS;
@@ -63,7 +63,7 @@ function writeLogits(a: ShortAttention, q: usize, k: usize, limit: i32): f32 {
   return greatestLane(greatest);
 }
 
-/** Logits become exp(logit − greatest); gives their sum. */
+/** Converts logits to exp(logit − largest), and returns their sum. */
 function weighLogits(limit: i32, greatest: f32): f32 {
   let total = constant(0), at = scratch + WEIGHTS;
   for (let key = 0; key < limit; key += 4, at += 16) {
@@ -75,7 +75,7 @@ function weighLogits(limit: i32, greatest: f32): f32 {
   return sumLanes(total);
 }
 
-/** The weighed sum of the values, times `factor`. */
+/** The weighted sum of the values, times `factor`. */
 function mixValues(v: usize, stride: usize, out: usize, width: i32, limit: i32, factor: f32): void {
   let left = width;
   for (; left >= 16; left -= 16, v += 64, out += 64) {
@@ -114,7 +114,7 @@ function headTask(index: i32): void {
   store<f32>(a.logsumexps + (<usize> index << 2), none ? <f32> 0 : l);
 }
 
-/** Attention of one query a sequence to at most as many keys as fit into the scratch memory. */
+/** Attention of one query per sequence, to at most as many keys as fit into the scratch memory. */
 export function oneQueryAttention(): void {
   const a = changetype<ShortAttention>(job);
   parallel(headTask, a.batch * a.heads);

@@ -1,4 +1,4 @@
-/** The optimiser's step: all parameters in one job, each thread taking block by block of whichever. */
+/** The optimiser's step over all parameters in one job. Each thread takes one block after another, of any parameter. */
 import { job, parallel } from "./pool";
 import { constant } from "./math";
 import { storeLanes } from "./elementwise";
@@ -19,7 +19,7 @@ class Adam {
   keep: f32; // 1 − decay
 }
 
-/** Neighbouring elements of one parameter. */
+/** Contiguous elements of one parameter. */
 @unmanaged
 class Block {
   gradient: usize;

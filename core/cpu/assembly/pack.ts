@@ -1,5 +1,5 @@
-/** Packing matrices into panels: for each step along the reduction axis, the panel's rows (or columns) side by
- * side. What a panel holds beyond the matrix's edge is arbitrary, as those results are dropped. */
+/** Packs matrices into panels: for each step along the reduction axis, the panel's rows (or columns) are adjacent. The
+ * contents of a panel beyond the matrix's edge are arbitrary, because those results are dropped. */
 
 function low(a: v128, b: v128): v128 {
   return v128.shuffle<f32>(a, b, 0, 4, 1, 5);
@@ -17,7 +17,7 @@ function highPair(a: v128, b: v128): v128 {
   return v128.shuffle<i64>(a, b, 1, 3);
 }
 
-/** Interleaves `depth` floats of six runs whose addresses are in `table`. */
+/** Interleaves `depth` floats of six rows whose addresses are in `table`. */
 export function interleave6(to: usize, table: usize, shift: usize, depth: i32): void {
   let p0: usize = load<u32>(table) + shift, p1: usize = load<u32>(table, 4) + shift;
   let p2: usize = load<u32>(table, 8) + shift, p3: usize = load<u32>(table, 12) + shift;
@@ -61,7 +61,7 @@ export function interleave6(to: usize, table: usize, shift: usize, depth: i32): 
   }
 }
 
-/** Interleaves `depth` floats of four runs, eight apart: half of a panel of B. */
+/** Interleaves `depth` floats of four rows at a step of eight floats in the output: half of a panel of B. */
 function interleave4(
   to: usize,
   p0: usize,
@@ -97,7 +97,7 @@ function interleave4(
   }
 }
 
-/** Interleaves `depth` floats of eight runs, `stride` bytes apart, of which the first `valid` exist. */
+/** Interleaves `depth` floats of eight rows, `stride` bytes apart, of which the first `valid` exist. */
 export function interleave8(to: usize, from: usize, stride: usize, valid: i32, depth: i32): void {
   const last = <usize> (valid - 1);
   for (let half: usize = 0; half < 8; half += 4) {
@@ -112,7 +112,7 @@ export function interleave8(to: usize, from: usize, stride: usize, valid: i32, d
   }
 }
 
-/** Takes eight neighbouring floats from each of `depth` rows, `stride` bytes apart. */
+/** Copies eight adjacent floats from each of `depth` rows, `stride` bytes apart. */
 export function take8(to: usize, from: usize, stride: usize, depth: i32): void {
   for (let k = depth; k > 0; k--) {
     v128.store(to, v128.load(from));
@@ -122,7 +122,7 @@ export function take8(to: usize, from: usize, stride: usize, depth: i32): void {
   }
 }
 
-/** Takes six neighbouring floats from each of `depth` rows, `stride` bytes apart. */
+/** Copies six adjacent floats from each of `depth` rows, `stride` bytes apart. */
 export function take6(to: usize, from: usize, stride: usize, depth: i32): void {
   for (let k = depth; k > 0; k--) {
     v128.store(to, v128.load(from));

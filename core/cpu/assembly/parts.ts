@@ -1,4 +1,4 @@
-/** The parts into which a sum was cut, added up. */
+/** Adds up the parts of a sum. */
 import { job, parallel } from "./pool";
 
 const BLOCK: i32 = 4096;
@@ -28,7 +28,7 @@ function sumTask(index: i32): void {
   }
 }
 
-/** to = the sum of `count` arrays of `size` floats that lie behind each other, in order. */
+/** to = the sum of `count` consecutive arrays of `size` floats, in order. */
 export function sumParts(from: usize, to: usize, size: i32, count: i32): void {
   const p = changetype<Parts>(job);
   p.from = from;

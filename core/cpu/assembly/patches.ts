@@ -1,14 +1,14 @@
-/** Patches of channels-last images, packed straight into panels.
+/** Patches of channels-last images, packed directly into panels.
  *
- * A patch is cut into segments, runs of floats that neighbour each other in the image: a kernel row if the taps
- * of a row touch (dilation 1), else a single tap. A segment that hangs over the image's edge is copied aside and
- * filled up with zeros first.
+ * A patch is split into segments of floats that are contiguous in the image: a kernel row if the taps of a row are
+ * adjacent (dilation 1), else a single tap. A segment that crosses the image's edge is first copied to a buffer and
+ * padded with zeros.
  */
 import { scratch } from "./pool";
 import { DEPTH, EDGES, POSITION_TABLE, ROWS, ZEROS } from "./gemm";
 import { interleave6 } from "./pack";
 
-/** How patches are cut from the images. */
+/** How patches are taken from the images. */
 @unmanaged
 export class Patches {
   images: usize;
@@ -18,13 +18,13 @@ export class Patches {
   /** Patches per image. */
   rows: i32;
   columns: i32;
-  /** From one patch to the next. */
+  /** Steps from one patch to the next. */
   strideY: i32;
   strideX: i32;
-  /** Where the first patch begins, before or in the image. */
+  /** Where the first patch begins; it may be before the image. */
   offsetY: i32;
   offsetX: i32;
-  /** From one segment of a patch to the next. */
+  /** Steps from one segment of a patch to the next. */
   stepY: i32;
   stepX: i32;
   /** Segments of a patch. */
@@ -34,7 +34,7 @@ export class Patches {
   length: i32;
 }
 
-/** Notes where patches [first, first + count) lie: image address, top row, left column. */
+/** Stores the positions of patches [first, first + count): image address, top row, left column. */
 export function locate(p: Patches, first: i32, count: i32): void {
   const perImage = p.rows * p.columns;
   const imageBytes = <usize> (p.height * p.width * p.channels) << 2;
@@ -56,8 +56,8 @@ export function locate(p: Patches, first: i32, count: i32): void {
   }
 }
 
-/** Address of floats [first, first + count) of a segment of the index-th located patch, which may lie in
- * `edge`, room for `count` floats. */
+/** The address of floats [first, first + count) of a segment of the index-th located patch. It may be in `edge`, which
+ * has room for `count` floats. */
 export function segmentAddress(
   p: Patches,
   index: i32,

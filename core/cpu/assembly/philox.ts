@@ -1,6 +1,6 @@
 /** Philox4x32-10, with the layout of core/random.ts. */
 
-/** What draws are keyed by, in the order in which the host writes it. */
+/** The key of a draw, in the order in which the host writes it. */
 @unmanaged
 export class Key {
   seedLow: u32;
@@ -38,7 +38,7 @@ function oddWords(a: v128, b: v128): v128 {
   return v128.shuffle<i32>(a, b, 1, 3, 5, 7);
 }
 
-/** Writes the words of four blocks, from `block` on, one block after another. A lane computes a block. */
+/** Writes the words of four blocks, from `block` on, one block after another. Each lane computes a block. */
 export function philoxFour(key: Key, block: u32, row: u32, to: usize): void {
   let c0 = i32x4.add(i32x4.splat(block), i32x4(0, 1, 2, 3)), c1 = i32x4.splat(key.step);
   let c2 = i32x4.splat(key.stream), c3 = i32x4.splat(row);

@@ -1,8 +1,8 @@
-/** The threads: one job at a time, its tasks claimed one by one by whoever is free.
+/** The thread pool. It runs one job at a time, and idle threads claim the job's tasks one by one.
  *
- * A job is a function of this module and a number of tasks; its arguments lie where `job` says. The ticket
- * holds the job's number (high half) and how many of its tasks are unclaimed (low half), so a thread that comes
- * late can never claim a task of another job than the one it read.
+ * A job is a function of this module and a number of tasks. Its arguments are at the address `job`. The ticket
+ * contains the job's number (high half) and the number of unclaimed tasks (low half), so a late thread can only
+ * claim a task of the job that it read.
  */
 
 const TICKET: usize = 1024;
@@ -13,10 +13,10 @@ const SLEEPERS: usize = 1216;
 const FAILED: usize = 1220;
 const CLOSED: usize = 1224;
 
-/** Where a job's arguments lie; up to 4 KiB. */
+/** The address of a job's arguments; up to 4 KiB. */
 export const job: usize = 2048;
 
-/** Bytes of scratch memory each thread has. */
+/** The size of each thread's scratch memory in bytes. */
 export const SCRATCH_BYTES: usize = 2 << 20;
 
 const SPINS: i32 = 2000;
@@ -27,25 +27,25 @@ export let scratch: usize = 0;
 let threads: i32 = 1;
 let mayBlock: bool = true;
 
-/** Gives this thread its scratch memory, the slot-th of those that begin at `address`. The main thread of a web page must
- * not block: it spins until a job is done. */
+/** Assigns this thread its scratch memory, number `slot` of those that begin at `address`. The main thread of a web page
+ * must not block, so it spins until a job is done. */
 export function enter(slot: i32, address: usize, threadCount: i32, blocks: bool): void {
   scratch = address + <usize> slot * SCRATCH_BYTES;
   threads = threadCount;
   mayBlock = blocks;
 }
 
-/** Bytes of scratch memory a thread, for the host to reserve. */
+/** The size of a thread's scratch memory in bytes, for the host to reserve. */
 export function scratchBytes(): usize {
   return SCRATCH_BYTES;
 }
 
-/** Where the host writes a job's arguments. */
+/** The address where the host writes a job's arguments. */
 export function jobAddress(): usize {
   return job;
 }
 
-/** The first address that nothing of this module uses. */
+/** The first address that this module does not use. */
 export function heapBase(): usize {
   return __heap_base;
 }
@@ -63,8 +63,8 @@ function claim(epoch: u32): void {
   }
 }
 
-/** Runs `task(0)` … `task(count − 1)` on all threads and returns when all are done. Traps if a task did, in this job
- * or an earlier one, as what it left undone is not known. */
+/** Runs `task(0)` … `task(count − 1)` on all threads and returns when all are done. Traps if a task of this job or an
+ * earlier one trapped, because its work is incomplete. */
 export function parallel(task: (index: i32) => void, count: i32): void {
   if (atomic.load<i32>(FAILED) != 0 || atomic.load<i32>(PENDING) != 0) unreachable();
   if (count <= 1 || threads == 1) {
@@ -81,7 +81,7 @@ export function parallel(task: (index: i32) => void, count: i32): void {
   settle();
 }
 
-/** Waits until no task is running; traps if a worker's did. */
+/** Waits until no task is running. Traps if a worker trapped. */
 function settle(): void {
   for (let spin = 0; spin < SPINS; spin++) {
     if (atomic.load<i32>(PENDING) == 0) break;
@@ -94,7 +94,7 @@ function settle(): void {
   if (atomic.load<i32>(FAILED) != 0) unreachable();
 }
 
-/** The life of a worker: waits for jobs and helps with them until `leave` is called on the main thread. */
+/** The main loop of a worker: waits for jobs and runs their tasks until `leave` is called on the main thread. */
 export function work(): void {
   let seen: u32 = <u32> (atomic.load<u64>(TICKET) >> 32) - 1;
   while (atomic.load<i32>(CLOSED) == 0) {
@@ -113,13 +113,13 @@ export function work(): void {
   }
 }
 
-/** Called by a worker whose task trapped: the job goes on without it, and then the main thread traps too. */
+/** Called by a worker whose task trapped. The job continues without it, and then the main thread traps too. */
 export function fail(): void {
   atomic.store<i32>(FAILED, 1);
   if (atomic.sub<i32>(PENDING, 1) == 1) atomic.notify(PENDING, 1);
 }
 
-/** Ends all workers; called on the main thread when no job runs. */
+/** Ends all workers. Called on the main thread when no job runs. */
 export function leave(): void {
   atomic.store<i32>(CLOSED, 1);
   const epoch = (<u32> (atomic.load<u64>(TICKET) >> 32)) + 1;

@@ -22,8 +22,8 @@ class Pooling {
   paddingX: i32;
 }
 
-/** Writes at `to` the mean, by the window's size, of pixels [top, bottom) × [left, right) of a map of `width`
- * columns that begins at `from`. */
+/** Writes to `to` the sum of pixels [top, bottom) × [left, right) divided by the window's size. The map begins at `from`
+ * and has `width` columns. */
 function average(
   p: Pooling,
   to: usize,
@@ -63,7 +63,7 @@ function poolTask(index: i32): void {
   }
 }
 
-/** The first window that holds place `at` (which counts the padding), and the one after the last. */
+/** The first window that contains position `at` (padding included), and the one after the last. */
 @inline
 export function firstWindow(at: i32, size: i32, stride: i32): i32 {
   return max(0, (at - size) / stride + (at < size ? 0 : 1));
@@ -74,7 +74,7 @@ export function endWindow(at: i32, stride: i32, count: i32): i32 {
   return min(at / stride + 1, count);
 }
 
-/** A row of the images: each pixel takes its share of the windows that hold it. */
+/** A row of the images: each pixel gets its share of the windows that contain it. */
 function shareTask(index: i32): void {
   const p = changetype<Pooling>(job);
   const image = index / p.height, y = index - image * p.height + p.paddingY;
@@ -88,13 +88,13 @@ function shareTask(index: i32): void {
   }
 }
 
-/** Images to pooled maps. */
+/** Pools images. */
 export function averagePool(): void {
   const p = changetype<Pooling>(job);
   parallel(poolTask, p.batch * p.rows);
 }
 
-/** The pooled maps' gradient to the images'. */
+/** The gradient of the images, from that of the pooled maps. */
 export function averagePoolGradient(): void {
   const p = changetype<Pooling>(job);
   parallel(shareTask, p.batch * p.height);

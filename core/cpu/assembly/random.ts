@@ -1,13 +1,13 @@
-/** Random numbers; `core/random.ts` says which Philox word makes which element. */
+/** Random numbers. `core/random.ts` defines which Philox word gives which element. */
 import { job, parallel } from "./pool";
 import { storeLanes } from "./elementwise";
 import { choose, constant, cosineOfTurn, log, sineOfTurn } from "./math";
 import { Key, philox, philoxFour } from "./philox";
 
-/** Blocks of four numbers that are worth a task. */
+/** The least number of blocks of four numbers in a task. */
 const CHUNK: i32 = 1024;
 
-/** What the host writes to `job`, and the two numbers that shape the draw. */
+/** What the host writes to `job`, with the two parameters of the distribution. */
 @unmanaged
 class Draw extends Key {
   out: usize;
@@ -16,7 +16,7 @@ class Draw extends Key {
   second: f64;
 }
 
-/** Draws the blocks of a task: `F` makes a block's four numbers of its four words. */
+/** Draws the blocks of a task. `F` converts a block's four words to four numbers. */
 function fill<F>(index: i32): void {
   const d = changetype<Draw>(job), f = changetype<F>(0);
   const last = min((index + 1) * CHUNK, (d.count + 3) >> 2), whole = min(last, d.count >> 2);
@@ -39,7 +39,7 @@ function tasks(first: f64, second: f64): i32 {
   return ((d.count + 3) / 4 + CHUNK - 1) / CHUNK;
 }
 
-/** Numbers in [0, 1), which float32 holds exactly. */
+/** Numbers in [0, 1) that float32 represents exactly. */
 @unmanaged
 class Unit {
   @inline
@@ -63,11 +63,11 @@ class Uniform {
   }
 }
 
-/** The cosine in the even lanes and the sine in the odd ones of 2π times the lanes' numbers in [0, 1). */
+/** The cosine (even lanes) or sine (odd lanes) of 2π times the lanes' numbers in [0, 1). */
 function cosineAndSine(turns: v128): v128 {
   const quarters = f32x4.nearest(f32x4.mul(turns, constant(4)));
   const rest = f32x4.sub(turns, f32x4.mul(quarters, constant(0.25)));
-  // The sine of x is the cosine of x less a quarter turn.
+  // The sine of x is the cosine of x minus a quarter turn.
   const quadrant = i32x4.sub(i32x4.trunc_sat_f32x4_s(quarters), i32x4(0, 1, 0, 1));
   const odd = i32x4.ne(v128.and(quadrant, i32x4.splat(1)), i32x4.splat(0));
   // cos of quadrant 0: cos r, 1: −sin r, 2: −cos r, 3: sin r
@@ -76,7 +76,7 @@ function cosineAndSine(turns: v128): v128 {
   return v128.xor(size, i32x4.shl(flips, 30));
 }
 
-/** mean + deviation·√(−2 ln u₁)·(cos 2πu₂, sin 2πu₂), of words 0 and 1, then of words 2 and 3 (Box–Muller). */
+/** mean + deviation·√(−2 ln u₁)·(cos 2πu₂, sin 2πu₂) from words 0 and 1, then from words 2 and 3 (Box–Muller). */
 @unmanaged
 class Normal {
   @inline

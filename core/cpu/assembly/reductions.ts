@@ -1,15 +1,15 @@
 /** Reductions over the middle axis of [outer, count, inner].
  *
- * Sums and maxima cut the middle axis into parts of a fixed length, reduce each part by itself, and then the parts
- * in order, so that one long line keeps all threads busy and the result is the same for any number of them.
+ * Sums and maxima split the middle axis into parts of a fixed length, reduce each part, and then reduce the parts in
+ * order. So one long line keeps all threads busy, and the result is the same for any number of threads.
  */
 import { job, parallel, scratch } from "./pool";
 import { constant, decay, log } from "./math";
 import { storeLanes } from "./elementwise";
 
-/** Elements of the middle axis in a part, times the inner axis. */
+/** The number of elements in a part: its length along the middle axis times that of the inner axis. */
 const PART: i32 = 16384;
-/** Elements that are worth a task. */
+/** The least number of elements in a task. */
 const CHUNK: i32 = 8192;
 
 /** What the host writes to `job`. */
@@ -17,19 +17,19 @@ const CHUNK: i32 = 8192;
 class Reduction {
   x: usize;
   out: usize;
-  partials: usize; // [outer, parts, inner], where there is more than one part
+  partials: usize; // [outer, parts, inner], if there is more than one part
   outer: i32;
   count: i32;
   inner: i32;
   rank: i32; // of kthValue
 }
 
-/** Positions of the middle axis in a part. */
+/** The length of a part along the middle axis. */
 function partLength(r: Reduction): i32 {
   return max(1, PART / r.inner);
 }
 
-/** Into how many parts the middle axis is cut. */
+/** The number of parts of the middle axis. */
 export function reductionParts(): i32 {
   const r = changetype<Reduction>(job);
   return (r.count + partLength(r) - 1) / partLength(r);
@@ -69,7 +69,7 @@ class Max {
   }
 }
 
-/** Reduces `count` neighbouring floats. */
+/** Reduces `count` contiguous floats. */
 function reduceRun<F>(x: usize, count: i32): f32 {
   const f = changetype<F>(0);
   const start = constant(f.start());
@@ -128,7 +128,7 @@ function reduce<F>(x: usize, out: usize, count: i32, inner: i32): void {
   else reduceRows<F>(x, out, count, inner);
 }
 
-/** Parts that a task takes, so that it is worth its while. */
+/** The number of parts in a task, so that it has enough work. */
 function partsPerTask(r: Reduction): i32 {
   return max(1, CHUNK / (min(partLength(r), r.count) * r.inner));
 }
@@ -170,7 +170,7 @@ export function maximum(): void {
 
 // ---- line by line --------------------------------------------------------------------------------------------
 
-/** The index-th line along the middle axis: where its first element lies. */
+/** The index-th line along the middle axis: the offset of its first element. */
 function lineAddress(index: i32): usize {
   const r = changetype<Reduction>(job);
   const outer = index / r.inner;
@@ -181,7 +181,7 @@ function linesPerTask(r: Reduction): i32 {
   return max(1, CHUNK / r.count);
 }
 
-/** Runs `visit` on every line, several a task. */
+/** Runs `visit` on every line, several per task. */
 function eachLine<F>(index: i32): void {
   const f = changetype<F>(0), r = changetype<Reduction>(job);
   const each = linesPerTask(r), last = min((index + 1) * each, r.outer * r.inner);
@@ -193,7 +193,7 @@ function lines<F>(): void {
   parallel((index) => eachLine<F>(index), (r.outer * r.inner + each - 1) / each);
 }
 
-/** The lowest index of the greatest; NaN never wins; 0 where all are NaN. */
+/** The lowest index of the maximum. NaN never wins; if all are NaN, the result is 0. */
 @unmanaged
 class Argmax {
   @inline
@@ -217,7 +217,7 @@ export function argmax(): void {
   lines<Argmax>();
 }
 
-/** The greatest of `count` floats, `stride` bytes apart; NaN if any is NaN. */
+/** The maximum of `count` floats, `stride` bytes apart; NaN if any is NaN. */
 export function greatestOf(x: usize, count: i32, stride: usize): f32 {
   if (stride == 4) return reduceRun<Max>(x, count);
   let greatest: f32 = -Infinity;
@@ -229,7 +229,7 @@ function expOne(x: f32): f32 {
   return f32x4.extract_lane(decay(constant(x)), 0);
 }
 
-/** Σ exp(x − m), and the summands at `out` where it is not 0; in float64, as lines are long. */
+/** Σ exp(x − m), and the terms at `out` unless it is 0. Summed in float64, because lines are long. */
 export function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: f32): f64 {
   let left = count, low = f64x2.splat(0), high = low;
   if (stride == 4) {
@@ -256,7 +256,7 @@ export function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: 
   return total;
 }
 
-/** m + ln Σ exp(x − m), m the maximum; an infinite m is the result. */
+/** m + ln Σ exp(x − m), where m is the maximum. If m is infinite, it is the result. */
 @unmanaged
 class Logsumexp {
   @inline
@@ -277,7 +277,7 @@ export function logsumexp(): void {
   lines<Logsumexp>();
 }
 
-/** exp(x − m) / Σ exp(x − m), m the maximum. */
+/** exp(x − m) / Σ exp(x − m), where m is the maximum. */
 @unmanaged
 class Softmax {
   @inline
@@ -299,7 +299,7 @@ export function softmax(): void {
   lines<Softmax>();
 }
 
-/** A float's place in ascending order as an unsigned number: −0 before 0, NaN last. */
+/** Maps a float to an unsigned integer with the same order: −0 before 0, NaN last. */
 @inline
 function orderOf(x: f32): u32 {
   if (x != x) return 0xffffffff;
@@ -307,13 +307,13 @@ function orderOf(x: f32): u32 {
   return bits >> 31 ? ~bits : bits | 0x80000000;
 }
 
-/** The float of a place in the order. */
+/** The inverse of `orderOf`. */
 function floatAt(order: u32): f32 {
   if (order == 0xffffffff) return NaN;
   return reinterpret<f32>(order >> 31 ? order & 0x7fffffff : ~order);
 }
 
-/** The element of ascending rank `rank`, found byte by byte of its place in the order. */
+/** The element of ascending rank `rank`, found byte by byte in the ordered integers. */
 @unmanaged
 class KthValue {
   @inline

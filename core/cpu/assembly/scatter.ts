@@ -1,5 +1,5 @@
-/** The adjoint of a convolution whose images have fewer channels than a tile has columns: the taps' products of each
- * pixel of y side by side, so that tiles are full, then added up where they belong.
+/** The adjoint of a convolution whose images have fewer channels than a tile has columns. It computes the products of
+ * each pixel of y with all taps, side by side, so that tiles are full, and then adds them to their pixels.
  */
 import { job, parallel, scratch } from "./pool";
 import { ADD, block, COLUMNS, depthStep, padded, PANELS_A, PANELS_B, ROW_TABLE, ROWS } from "./gemm";
@@ -7,7 +7,7 @@ import { interleave6, interleave8 } from "./pack";
 import { geometry } from "./geometry";
 
 const BLOCK_ROWS: i32 = 96;
-/** Rows of the image that a task owns. */
+/** The number of image rows in a task. */
 const STRIP: i32 = 32;
 
 @unmanaged
@@ -38,7 +38,7 @@ function packTask(panel: i32): void {
   }
 }
 
-/** The products of pixels [first, first + count) of y with all taps, a row a pixel at PANELS_B. */
+/** The products of pixels [first, first + count) of y with all taps: one row per pixel, at PANELS_B. */
 function multiplyPixels(s: Scatter, first: i32, count: i32): void {
   const depth = geometry().outputs, step = depthStep(depth), width = padded(s.columns);
   const height = (count + ROWS - 1) / ROWS * ROWS;
@@ -63,7 +63,7 @@ function multiplyPixels(s: Scatter, first: i32, count: i32): void {
   }
 }
 
-/** Adds `length` floats to those from `start` on of a row of `width` floats; what hangs over its ends is dropped. */
+/** Adds `length` floats to a row of `width` floats, from `start` on. Floats beyond its ends are dropped. */
 function addRun(row: usize, width: i32, start: i32, from: usize, length: i32): void {
   const low = max(0, -start);
   let left = min(length, width - start) - low;
@@ -75,7 +75,7 @@ function addRun(row: usize, width: i32, start: i32, from: usize, length: i32): v
   for (; left > 0; left--, to += 4, from += 4) store<f32>(to, load<f32>(to) + load<f32>(from));
 }
 
-/** Adds a pixel's products to rows [top, bottom) of an image; y and x say which pixel of y it is. */
+/** Adds a pixel's products to rows [top, bottom) of an image. y and x are the pixel's coordinates in y. */
 function addPixel(products: usize, image: usize, top: i32, bottom: i32, y: i32, x: i32): void {
   const g = geometry(), touching = g.dilationX == 1, width = g.width * g.inputs;
   const segments = touching ? 1 : g.kernelX, length = touching ? g.kernelX * g.inputs : g.inputs;
@@ -128,7 +128,7 @@ function scatterTask(index: i32): void {
 }
 
 /** x = the adjoint of conv2d applied to y (+ bias, then relu), as `convTranspose2d` in conv.ts, for images of few
- * channels: at most 2,048 products a pixel.
+ * channels: at most 2,048 products per pixel.
  * @param packed room for outputs · (kernelY · kernelX · inputs rounded up to 8) floats
  */
 export function convTranspose2dNarrow(

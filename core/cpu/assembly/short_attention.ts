@@ -1,9 +1,9 @@
-/** Attention and its gradients where sequences are short: a task takes a whole head.
+/** Attention and its gradients for short sequences. A task takes a whole head.
  *
- * A head's weights then fit into the nearest cache, so that forward needs no running maximum, and all three gradients
- * come from weights that are computed once. The weights of eight queries lie side by side, key by key: so the sums of a
- * query stay in one lane, and the weights are a panel for the next product as they are. Products leave out what no
- * query of a block sees: half of everything with causal attention.
+ * A head's weights fit into the L1 cache. So the forward pass needs no running maximum, and all three gradients use
+ * weights that are computed once. The weights of eight queries are stored side by side, key by key. So the sums of a
+ * query stay in one lane, and the weights are already a panel for the next product. Products skip keys that no query
+ * of a block sees, which is half of the work with causal attention.
  */
 import { LOWEST, packColumns, packRows } from "./attention_rows";
 import { COLUMNS, multiply, multiplyRows, PANELS_A, POSITION_TABLE, ROWS } from "./gemm";
@@ -48,7 +48,7 @@ export function strideOf(a: ShortAttention): usize {
   return <usize> (a.heads * a.width) << 2;
 }
 
-/** Writes how many keys each query sees; those that do not exist see none. */
+/** Writes how many keys each query sees. Queries that do not exist see none. */
 function describe(a: ShortAttention): void {
   for (let i = 0; i < ((a.queries + 7) & ~7); i++) {
     const at = <usize> i << 2;
@@ -69,7 +69,7 @@ function describeGradient(a: ShortAttention, batch: i32, head: i32): void {
   }
 }
 
-/** The most keys that one of eight queries sees. */
+/** The largest number of keys that one of eight queries sees. */
 function mostOf(query: i32): i32 {
   let most = 0;
   for (let i = 0; i < COLUMNS; i++) {
@@ -78,15 +78,15 @@ function mostOf(query: i32): i32 {
   return most;
 }
 
-/** The first block of eight queries of which one sees a key. */
+/** The first block of eight queries in which some query sees a key. */
 function firstBlockOf(a: ShortAttention, key: i32): i32 {
   let query = 0;
   while (query < a.queries && mostOf(query) <= key) query += COLUMNS;
   return query;
 }
 
-/** Six rows of eight sums at `to`: over `depth` steps, six numbers from `a` on, 32 bytes apart, times eight at `b`. The steps
- * of `a` are neighbours; after eight of them comes the next block of `block` bytes. */
+/** Six rows of eight sums at `to`: over `depth` steps, six numbers from `a` on, 32 bytes apart, times eight at `b`. The
+ * steps of `a` are adjacent; after eight of them the next block follows, `block` bytes on. */
 function multiplyAcross(
   depth: i32,
   a: usize,
@@ -138,7 +138,7 @@ function multiplyAcross(
   v128.store(to, c51, 176);
 }
 
-/** Products of the first `most` keys, or more, with eight queries, from panels `width` deep. */
+/** Products of at least the first `most` keys with eight queries, from panels of depth `width`. */
 function multiplyKeys(a: ShortAttention, keys: usize, queries: usize, most: i32, to: usize): void {
   const step = <usize> (a.width * ROWS) << 2;
   for (let key = 0; key < most; key += ROWS, keys += step, to += ROWS * LINE) {
@@ -146,7 +146,7 @@ function multiplyKeys(a: ShortAttention, keys: usize, queries: usize, most: i32,
   }
 }
 
-/** Writes `count` neighbours of `height` rows of a tile whose columns become rows, each times its factor. */
+/** Writes a tile transposed: `rows` rows of `count` floats, each row multiplied by its factor. */
 @inline
 function writeColumns(tile: usize, to: usize, stride: usize, rows: i32, count: i32, factors: usize): void {
   for (let half = 0; half < rows; half += 4, tile += 16, to += stride << 2, factors += 16) {
@@ -182,7 +182,7 @@ function writeSix(to: usize, four: v128, two: v128, count: i32): void {
   else if (count == 5) v128.store32_lane(to, two, 0, 16);
 }
 
-/** Rows of up to eight queries = their weights · rows of keys or values as they lie, each times its factor. */
+/** Rows of up to eight queries = their weights · rows of keys or values, not packed, each multiplied by its factor. */
 function mixRows(
   a: ShortAttention,
   weights: usize,
@@ -199,8 +199,8 @@ function mixRows(
   }
 }
 
-/** Logits of eight queries become exp(logit − greatest), 0 for keys that a query does not see.
- * @param factors where 1/Σ of the weights goes, 0 for queries that see none; after these the logarithms
+/** Converts logits of eight queries to exp(logit − largest), 0 for keys that a query does not see.
+ * @param factors where to write 1/Σ of the weights, 0 for queries that see none, and then the logarithms
  */
 function weigh(a: ShortAttention, query: i32, weights: usize, most: i32, factors: usize): void {
   for (let half: usize = 0; half < LINE; half += 16) {
@@ -251,8 +251,8 @@ function forwardTask(index: i32): void {
   }
 }
 
-/** Logits of eight queries become weights p, and the products of the gradient with the values become
- * p·(product − d)·scale; both are 0 for keys that a query does not see, up to `end`. */
+/** Converts logits of eight queries to weights p, and the products of the gradient with the values to
+ * p·(product − d)·scale. Both are 0 for keys that a query does not see, up to `end`. */
 function weighGradient(
   a: ShortAttention,
   query: i32,
@@ -279,8 +279,8 @@ function weighGradient(
   memory.fill(slopes + <usize> most * LINE, 0, rest);
 }
 
-/** `height` rows of keys' gradients = their weights, or slopes, of all blocks of queries from `query` on · the queries'
- * rows as they lie. */
+/** `height` rows of the keys' gradients = their weights, or slopes, in all blocks of queries from `query` on · the
+ * queries' rows, not packed. */
 function mixQueries(
   a: ShortAttention,
   weights: usize,
@@ -345,7 +345,7 @@ function gradientTask(index: i32): void {
   }
 }
 
-/** Heads of a task: each is small. */
+/** The number of tasks: one per head. */
 function headTasks(a: ShortAttention): i32 {
   return a.batch * a.heads;
 }

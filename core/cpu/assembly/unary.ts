@@ -130,7 +130,7 @@ export function mapLeakyRelu(): void {
   mapUnary<LeakyRelu>();
 }
 
-/** Within [p, q]. */
+/** Clipped to [p, q]. */
 @unmanaged
 class Clamp {
   @inline

@@ -1,4 +1,4 @@
-/** Attention and its gradients: the matrix of weights is never in memory. */
+/** Attention and its gradients, without the weight matrix in memory. */
 import type { Kernel, View } from "../../backend.ts";
 import type { AttentionAttributes, AttentionName, Attributes } from "../../ops.ts";
 import { floatBits, type Launcher, workgroupsFor } from "../launch.ts";
@@ -9,7 +9,7 @@ import { DEPTH, tileFor, type TileKind, tileShader } from "./attention_tiles.ts"
 
 type Table = { readonly [N in AttentionName]: Kernel<Attributes[N], WebGpuBuffer> };
 
-/** The tensors of a launch; of the inputs, the first two are the rows and the columns. */
+/** The tensors of a launch. The first two inputs are the rows and the columns. */
 interface Operands {
   readonly inputs: readonly View<WebGpuBuffer>[];
   /** How many keys each query sees. */
@@ -24,7 +24,7 @@ interface Sizes {
   readonly columns: number;
   readonly heads: number;
   readonly width: number;
-  /** A query sees the keys below its own number plus this. */
+  /** A query sees the keys whose index is below its own index plus this. */
   readonly ahead: number;
 }
 
@@ -75,11 +75,12 @@ function launchTiles(
   });
 }
 
-/** The most vectors of four that a thread keeps of each tensor, and the widest heads of which it keeps a row. */
+/** The maximum number of vectors of four that a thread keeps of each tensor, and the maximum width of a head whose rows
+ * it keeps. */
 const MOST_VECTORS = 64;
 const WIDEST = 64;
 
-/** The most buffers of a shader of rows: of the gradients of keys and values where there are visible keys. */
+/** The maximum number of buffers of a shader of rows: that of the gradients of keys and values with `visible`. */
 const ROW_BUFFERS = 9;
 
 /** Whether rows are kept in registers. Wider heads would make a long shader. */

@@ -10,10 +10,10 @@ import { floatFunctions } from "../float_functions.ts";
 import type { ComputeShader } from "../launch.ts";
 import { each, LANES, range } from "../unrolled.ts";
 
-/** The threads of a workgroup: those of a vector of the adapter. */
+/** The number of threads per workgroup: the vector width of the adapter. */
 export const ROW_THREADS = 8;
 
-/** What is computed: the output, the gradient of the queries, or those of keys and values. */
+/** What is computed: the output, the gradient of the queries, or the gradients of keys and values. */
 export type RowKind = "forward" | "queries" | "keys";
 
 /** How a shader is specialised. */
@@ -27,11 +27,11 @@ export interface RowShape {
   readonly masked: boolean;
 }
 
-/** The tensors of a kind of shader. */
+/** The tensors that a kind of shader uses. */
 interface Tensors {
   /** All of them; the first two are the rows and the columns. */
   readonly bound: readonly string[];
-  /** Those of which a thread keeps rows. The first is multiplied by the scale. */
+  /** The tensors of which a thread keeps rows. The first is multiplied by the scale. */
   readonly kept: readonly string[];
   /** The products of a row and a column: the logits s and, backward, p, the gradient times the values. */
   readonly products: Readonly<Record<string, readonly [string, string]>>;
@@ -72,7 +72,7 @@ function read(name: string, at: string, d: number, { width }: RowShape): string 
   return `vec4<f32>(${range(4).map(element)})`;
 }
 
-/** WGSL that takes the value of row i; each row's is in a variable of its own. */
+/** WGSL that selects the value of row i. Each row has its own variable. */
 const ofRow = (rows: number, name: (row: number) => string): string =>
   range(rows).reduce(
     (value, row) => row === 0 ? name(0) : `select(${value}, ${name(row)}, i == ${row}u)`,
@@ -100,11 +100,11 @@ function keepRows(shape: RowShape): string {
   }`;
 }
 
-/** WGSL of the place of a query's l and d. */
+/** WGSL of the offset of a query's l and d. */
 const placeOf = (query: string, bound: "rows" | "columns"): string =>
   `line_number(${query}, numbers.${bound}, item)`;
 
-/** Statements that start the sums of the rows and, where the rows are queries, read what is known of them. */
+/** Statements that initialise the sums of the rows and, if the rows are queries, read their data. */
 function start(shape: RowShape): string {
   const { rows, kind } = shape;
   const about = (i: number) => {
@@ -236,7 +236,7 @@ export function rowShader(shape: RowShape): ComputeShader {
       "rows: u32",
       "columns: u32",
       "heads: u32",
-      "ahead: i32", // a query sees the keys below its own number plus this
+      "ahead: i32", // a query sees the keys whose index is below its own index plus this
       "blocks: u32",
       "threads: u32",
       "scale: f32",

@@ -19,7 +19,7 @@ export interface Tile {
   readonly own: number;
 }
 
-/** How many vectors of the width are multiplied at a time, and a gap that keeps the tile's rows in separate banks. */
+/** How many vectors of the width are multiplied at a time, and the row pitch, with a gap that avoids bank conflicts. */
 export const DEPTH = 4;
 const PITCH = DEPTH + 1;
 
@@ -266,7 +266,7 @@ export function tileShader(shape: TileShape): ComputeShader {
       "columns: u32",
       "heads: u32",
       "width: u32",
-      "ahead: i32", // a query sees the keys below its own number plus this
+      "ahead: i32", // a query sees the keys whose index is below its own index plus this
       "blocks: u32",
       "groups: u32",
       "scale: f32",

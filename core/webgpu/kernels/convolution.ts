@@ -19,7 +19,7 @@ function plainOperand(source: Source, columns: number): Operand {
   };
 }
 
-// Reads the image at pixel (y, x), `offset` elements from the start, or 0 outside.
+// Reads the image at pixel (y, x), `offset` elements from the start; 0 outside the image.
 function guardedLoad(height: number, width: number): string {
   return `
   let inside = u32(y) < ${height}u && u32(x) < ${width}u;

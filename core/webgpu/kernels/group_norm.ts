@@ -1,6 +1,5 @@
-/** Group normalisation with gain and shift, and SiLU: x [B, S, C], each group the C/G neighbouring channels of one
- * sample at all positions. As in normalization.ts, a workgroup holds a group; groups that are too long take several
- * passes. */
+/** Group normalisation with gain and shift, and SiLU, of x [B, S, C]. A group is C/G adjacent channels of one sample at
+ * all positions. As in normalization.ts, a workgroup holds a group, and groups that are too long take several passes. */
 import type { Kernel, View } from "../../backend.ts";
 import type { Attributes, GroupNormAttributes } from "../../ops.ts";
 import { sizeOf } from "../../shape.ts";
@@ -67,7 +66,7 @@ function forwardHeld(variant: Variant): GroupProgram {
   };
 }
 
-/** WGSL: of the element `at` of group `owner`, `normal` = x̂, and `h` = g·(dy/du)·gain. */
+/** WGSL: `normal` = x̂ and `h` = g·(dy/du)·gain of the element `at` of group `owner`. */
 function slopeText(owner: string, { channels }: Variant): string {
   return `
     let channel = at % ${channels}u;
@@ -182,7 +181,7 @@ function gradientInPasses(
 const THREADS = { software: 256, gpu: 16384 };
 const LEAST_POSITIONS = 16;
 
-/** Sums over all positions: each thread takes a channel and positions at a fixed step. */
+/** Sums over all positions. Each thread handles one channel at positions a fixed step apart. */
 function parameterGradient(
   launcher: Launcher,
   operands: Views,

@@ -32,7 +32,7 @@ export function matmulKernels(
       const [sourceA, sourceB] = sourcesOf(launcher, [a, b], precision);
       const depth = a.shape[transposeA ? 1 : 2];
       const [fromA, fromB] = [a, b].map(({ shape }) => shape[0] === 1 ? 0 : shape[1] * shape[2]);
-      // Not transposed, a line of A is contiguous in k and a line of B is not; transposed, it is the other way round.
+      // Without transposition a line of A is contiguous in k and a line of B is not. With it, it is the other way round.
       const line = (numbers: string, lies: boolean, length: string) =>
         `return vec4<i32>(i32(item * numbers.${numbers} + i${
           lies ? ` * numbers.${length}` : ""

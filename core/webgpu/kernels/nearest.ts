@@ -107,7 +107,7 @@ const NUMBERS = [
 const BEST = "struct Best { similarity: f32, key: u32 }";
 const NONE = "Best(-infinity(), 0u)";
 
-// Loops over four keys: `statements` can use each one's position `at`, its `norms` and its `similarity`, a number.
+// Loops over four keys. `statements` can use the position `at`, the `norms` and the `similarity` of each, a number.
 const eachKey = (noise: string, statements: string): string => `
   for (var j = 0u; j < 4u; j++) {
     let at = min(key + j, end - 1u);

@@ -1,4 +1,4 @@
-/** Normalisation over groups: x [B, S, C], each group the C/G neighbouring channels of one sample at all positions.
+/** Normalisation of x [B, S, C] over groups. A group is C/G adjacent channels of one sample at all positions.
  *
  * A workgroup holds a group and reads it once; groups that are too long for that take several passes. In both cases the
  * variance is computed around the mean, so that a large mean does not cost accuracy.

@@ -93,8 +93,8 @@ export function launchGroups(launcher: Launcher, groups: Groups, call: GroupLaun
   });
 }
 
-/** WGSL: adds up a term of two numbers over the elements of a chunk.
- * @param before statements before the loop; `each` those for every element, at offset `at`
+/** WGSL: adds up a pair of numbers over the elements of a chunk.
+ * @param before statements before the loop; `each` are those for every element, at offset `at`
  */
 export function chunkSum({ width }: Groups, before: string, term: string, each = ""): string {
   return `

@@ -8,7 +8,7 @@ import { floatBits, type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../laun
 import type { WebGpuBuffer } from "../memory.ts";
 import { KEY_NUMBERS, keyNumbers, PHILOX } from "../philox.ts";
 
-// A block of four words makes four neighbouring elements.
+// A block of four words gives four adjacent elements.
 const UNIFORM = `
 fn draw(w: vec4<u32>) -> vec4<f32> {
   return vec4<f32>(unit_interval(w.x), unit_interval(w.y), unit_interval(w.z), unit_interval(w.w));

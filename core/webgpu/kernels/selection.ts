@@ -1,4 +1,4 @@
-/** The kernel that selects the element of a rank in every line.
+/** The kernel that selects the element of a given rank in every line.
  *
  * A workgroup takes a line and finds the element's word digit by digit, the most significant first. It takes the
  * elements that start with the digits found so far, counts them by their next digit, and chooses the digit that

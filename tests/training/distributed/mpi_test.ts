@@ -58,7 +58,7 @@ for (const mpi of mpis) {
     assert.ok(ended.milliseconds > 1500 && ended.milliseconds < 20_000, `${ended.milliseconds} ms`);
     assert.equal(
       linesWith(ended.stderr, "Cannot sum")[0],
-      "rank 0 of 2: Cannot sum the late values: all 2 ranks must come to it within 1.5 s, got fewer",
+      "rank 0 of 2: Cannot sum the late values: all 2 ranks must reach this call within 1.5 s, got fewer",
     );
   });
 
