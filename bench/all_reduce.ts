@@ -1,4 +1,4 @@
-/** How fast ranks sum, by the size of a message: the network's part of a step over several processes.
+/** Measures how fast ranks sum and gather, by message size. This is the network's part of a step over several processes.
  *
  *     mpirun -n 2 deno run --allow-ffi --allow-env --allow-read bench/all_reduce.ts
  */
@@ -10,8 +10,8 @@ const SIZES = [1, 256, 4096, 65_536, 2 ** 20, 2 ** 22, 2 ** 24];
 const SECONDS = 0.2;
 const LEAST_TIMES = 5;
 
-/** The times of one call in milliseconds: the best, as on a machine with nothing else to do, and the median. All ranks
- * make as many calls. */
+/** The times of one call in milliseconds: the best, as on an idle machine, and the median. All ranks make the same number
+ * of calls. */
 function time(call: () => void, elements: number): readonly [best: number, median: number] {
   const guess = 1e-5 + elements * 4e-9;
   const times = Math.max(LEAST_TIMES, Math.min(2000, Math.ceil(SECONDS / guess)));
@@ -59,7 +59,7 @@ for (const bucketSize of [2 ** 16, 2 ** 18, 2 ** 20, 2 ** 22, 2 ** 24]) {
   });
 }
 const replicas = replicasOver(communicator, device);
-report("none, a message a tensor", () => {
+report("none, one message per tensor", () => {
   using _once = device.scope();
   for (const gradient of gradients) replicas.sum(gradient);
 });

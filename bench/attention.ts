@@ -1,6 +1,6 @@
-/** Attention of eight heads of 32, with its gradients. An operation is counted as in the matrix products
- * of the definition: two of them forward (4·S·T·D operations a head), and four backward, where the weights are there.
- * What a kernel computes again is not counted. */
+/** Attention of eight heads of width 32, with its gradients. Operations are counted as in the matrix products of the
+ * definition: two in the forward pass (4·S·T·D operations per head), and four in the backward pass, which assumes that
+ * the weights are stored. Recomputation in a kernel is not counted. */
 import { execute } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
 import { randomKey } from "../core/random.ts";
@@ -9,10 +9,10 @@ import { arithmeticRow, type Bench, fastest } from "./row.ts";
 const LENGTHS = [64, 256, 1024];
 const HEADS = 8;
 const WIDTH = 32;
-/** Tokens of a run: of so many sequences that a run is not too short to be measured. */
+/** The number of tokens in a run, in as many sequences as needed, so that a run is long enough to measure. */
 const TOKENS = 1024;
 
-/** Rows for each length: forward, and the gradients of queries, keys and values together. */
+/** Rows for each length: the forward pass, and the gradients of queries, keys and values together. */
 export const attentionBench: Bench = async function* (device, { runs }) {
   for (const length of LENGTHS) {
     using _scope = device.scope();

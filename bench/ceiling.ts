@@ -1,4 +1,4 @@
-/** What this machine can do at most, measured: a BLAS for arithmetic, a copy for memory. */
+/** The measured limits of this machine: a BLAS for arithmetic, a copy for memory. */
 import { findBlas } from "../core/device.ts";
 import { assign } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
@@ -6,11 +6,11 @@ import { randomKey } from "../core/random.ts";
 import type { Device } from "../core/tensor.ts";
 import { fastest } from "./row.ts";
 
-/** A greatest rate, and what it was measured with. */
+/** A maximum rate, and what it was measured with. */
 export interface Ceiling {
-  /** 10⁹ operations, or bytes, a second. */
+  /** In 10⁹ operations or bytes per second. */
   readonly rate: number;
-  /** What reached it. */
+  /** What reached this rate. */
   readonly by: string;
 }
 
@@ -27,7 +27,7 @@ const SGEMM = {
 const SIZE = 1024;
 const RUNS = 8;
 
-/** The rate of a BLAS's matrix product 1024³ in float32, on the processor; undefined where none is found. */
+/** The rate of a BLAS on the CPU, for a matrix product of 1024³ in float32; undefined if there is no BLAS. */
 export async function arithmeticCeiling(): Promise<Ceiling | undefined> {
   const blas = await findBlas();
   if (blas === undefined) return undefined;
@@ -37,18 +37,18 @@ export async function arithmeticCeiling(): Promise<Ceiling | undefined> {
   let least = Infinity;
   for (let run = 0; run < RUNS; run++) {
     const started = performance.now();
-    // Row-major, neither transposed.
+    // Row-major, without transposition.
     library.symbols.cblas_sgemm(101, 111, 111, SIZE, SIZE, SIZE, 1, a, SIZE, b, SIZE, 0, c, SIZE);
     least = Math.min(least, performance.now() - started);
   }
-  blas.setThreads(1); // as the device cpu needs it
+  blas.setThreads(1); // The device cpu requires this.
   library.close();
   return { rate: 2 * SIZE ** 3 / least / 1e6, by: blas.description };
 }
 
 const COPIED = 2 ** 25;
 
-/** The rate at which a device copies 128 MiB, bytes read and written. */
+/** The rate at which a device copies 128 MiB, counting bytes read and written. */
 export async function memoryCeiling(device: Device): Promise<Ceiling> {
   using _scope = device.scope();
   const [from, to] = ["from", "to"].map((name) => uniform(device, [COPIED], randomKey(1, name)));

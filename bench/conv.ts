@@ -1,4 +1,4 @@
-/** The small model's convolutions, each with its two gradients: 2 operations for each tap of each output. */
+/** The convolutions of the small model, each with its two gradients: 2 operations for each tap of each output. */
 import { execute } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
 import type { ConvAttributes, Pair } from "../core/ops.ts";
@@ -18,7 +18,7 @@ const LAYERS: readonly Layer[] = [
   [[7, 7, 32], [1, 1, 32, 128], 1, 0],
 ];
 
-/** Rows for every layer: forward, by the images, by the filter. */
+/** Rows for every layer: the forward pass, and the gradients of the images and of the filter. */
 export const convBench: Bench = async function* (device, { batch, runs }) {
   for (const [image, filter, stride, padding] of LAYERS) {
     using _scope = device.scope();

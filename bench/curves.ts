@@ -1,19 +1,19 @@
-/** Puts runs beside the reference implementation's curves, as Markdown tables.
+/** Compares runs with the reference implementation's curves, in Markdown tables.
  *
  *     deno run -A bench/curves.ts CURVES.json NAME RUN RUN … [NAME RUN RUN …]
  *
- * NAME is a curve of CURVES.json; the RUNs after it are folders of runs that follow it, each of another seed.
+ * NAME is a curve in CURVES.json. The RUNs after it are folders of runs with the same settings and different seeds.
  */
 import { RunFolder } from "../training/run_folder.ts";
 
-/** Test numbers after an epoch. */
+/** The test results after an epoch. */
 interface Point {
   readonly mse: number;
   readonly usage: number;
   readonly perplexity: number;
 }
 
-/** What the reference implementation measured. */
+/** The results of the reference implementation. */
 interface ReferencePoint {
   readonly testMse: number;
   readonly usage: number;

@@ -1,5 +1,5 @@
-/** Reading and decoding: 256×256 random crops of JPEG files as large as ImageNet's, by how many threads decode; then
- * what the device trains on in the same time. */
+/** Reads and decodes 256×256 random crops of JPEG files as large as ImageNet's, with different numbers of threads. Then
+ * measures how many images per second the device trains on. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,12 +16,12 @@ import { trainingStep } from "../objectives/training_step.ts";
 import { type Bench, type BenchRow, fastest } from "./row.ts";
 
 const SIDE = 256;
-/** Width and height of the files' pictures. */
+/** The width and height of the images in the files. */
 const WIDTH = 500, HEIGHT = 375;
-/** Images of a training step of this size. */
+/** The number of images in a training step. */
 const STEP_BATCH = 4;
 
-/** A row for each number of threads, and one for the device. */
+/** Yields a row for each number of threads, and one for the device. */
 export const dataBench: Bench = async function* (device, { batch, runs }) {
   const folder = await mkdtemp(join(tmpdir(), "codebook-bench-"));
   try {
@@ -33,14 +33,14 @@ export const dataBench: Bench = async function* (device, { batch, runs }) {
   yield await trainingRow(device, runs);
 };
 
-/** Powers of two up to the machine's cores, and the cores. */
+/** The powers of two below the machine's number of cores, and that number. */
 function threadCounts(): number[] {
   const cores = navigator.hardwareConcurrency;
   const doubled = Array.from({ length: Math.ceil(Math.log2(cores)) }, (_, power) => 2 ** power);
   return [...doubled, cores];
 }
 
-/** Writes JPEG files of some 60 KB: soft forms with grain, different in every file. */
+/** Writes JPEG files of about 60 KB: soft shapes with grain, different in every file. */
 async function writePictures(folder: string, count: number): Promise<void> {
   for (const part of ["train", "test"]) await mkdir(join(folder, part));
   for (let number = 0; number < count; number++) {
@@ -59,7 +59,7 @@ async function writePictures(folder: string, count: number): Promise<void> {
   }
 }
 
-/** An epoch of training batches, as a run reads them. */
+/** One epoch of training batches, read as in a run. */
 async function loadingRow(
   path: string,
   batchSize: number,

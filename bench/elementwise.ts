@@ -1,4 +1,4 @@
-/** Operations that memory limits: bytes read and written. */
+/** Memory-bound operations: bytes read and written. */
 import { assign } from "../core/execute.ts";
 import { uniform } from "../core/functions/creation.ts";
 import { add, exp, relu } from "../core/functions/elementwise.ts";
@@ -8,7 +8,7 @@ import { type Bench, fastest } from "./row.ts";
 
 const LENGTH = 2 ** 23;
 
-/** Rows for a copy (what the memory gives), a sum of two arrays, and others. */
+/** Rows for a copy (the memory's rate), a sum of two arrays, and others. */
 export const elementwiseBench: Bench = async function* (device, { runs }) {
   using _scope = device.scope();
   const [a, b] = ["a", "b"].map((name) => uniform(device, [LENGTH], randomKey(1, name), -1, 1));

@@ -5,7 +5,7 @@ import { randomKey } from "../core/random.ts";
 import { arithmeticRow, type Bench, fastest } from "./row.ts";
 
 const SIZES = [256, 512, 1024];
-/** Beyond those, sizes that keep a large GPU busy. */
+/** Larger sizes, which keep a large GPU busy. */
 const SCALED_SIZES = [2048, 4096];
 
 /** Rows for several sizes. */

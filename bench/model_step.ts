@@ -3,7 +3,7 @@ import { profile } from "../core/profile.ts";
 import { makeModel, type ModelName, MODELS } from "./models.ts";
 import { type Bench, fastest } from "./row.ts";
 
-/** A row for the training step of each model, with the batch that its measurement beside PyTorch has. */
+/** A row for the training step of each model, with the same batch as in the comparison with PyTorch. */
 export function modelBench(names: readonly ModelName[]): Bench {
   return async function* (device, { runs, onProfile }) {
     for (const name of names) {

@@ -1,4 +1,4 @@
-/** Training steps of whole models, and their sampling: presets on made-up images, over an untrained first stage. */
+/** Training steps and sampling of whole models: presets on synthetic images, with an untrained first stage. */
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device } from "../core/tensor.ts";
@@ -13,7 +13,7 @@ import type { Config } from "../training/config.ts";
 import { constructModel, constructObjective } from "../training/construct.ts";
 import { type PartialConfig, resolveConfig } from "../training/resolve.ts";
 
-/** The presets that are measured, with their batch and the shape of their images. */
+/** The presets to measure, with their batch size and image shape. */
 export const MODELS = {
   "vqgan-small": { batch: 16, image: [32, 32, 3] },
   "vqgan-f8": { batch: 1, image: [128, 128, 3] },
@@ -22,22 +22,22 @@ export const MODELS = {
   "ddpm": { batch: 128, image: [28, 28, 1] },
 } as const;
 
-/** Names one. */
+/** The name of such a preset. */
 export type ModelName = keyof typeof MODELS;
 
-/** The names. */
+/** All names. */
 export const MODEL_NAMES = Object.keys(MODELS) as ModelName[];
 
-/** How many images are sampled at once. */
+/** The number of images sampled at once. */
 export const SAMPLED = 64;
-/** How many steps of a diffusion are measured together. */
+/** The number of diffusion steps measured together. */
 export const DDIM_STEPS = 4;
 
-/** Presets that train over a first stage. */
+/** Presets that need a first stage. */
 const OVER_STAGE1: readonly ModelName[] = ["gpt", "ldm"];
 
-/** A first stage with an adversarial loss has its discriminator from the first step, a plain quantiser and no
- * perceptual term. */
+/** A first stage with an adversarial loss uses its discriminator from the first step, a plain quantiser and no perceptual
+ * term. */
 function changesOf(name: ModelName): PartialConfig {
   if (OVER_STAGE1.includes(name)) return { stage1: "untrained" };
   if (!name.startsWith("vqgan")) return {};
@@ -50,22 +50,22 @@ function changesOf(name: ModelName): PartialConfig {
   };
 }
 
-/** The configuration of a preset that is measured. */
+/** The configuration of a preset to measure. */
 export function configOf(name: ModelName): Config {
   const training: PartialConfig["training"] = { batchSize: MODELS[name].batch };
   return resolveConfig({ flags: { preset: name, ...changesOf(name), training } });
 }
 
-/** A model that is measured. */
+/** A model to measure. */
 export interface MeasuredModel {
-  /** Makes a training step. */
+  /** Runs a training step. */
   readonly step: () => void;
-  /** What it trains. */
+  /** The objective that it trains. */
   readonly objective: Objective;
 }
 
-/** Makes the model of a preset with its images. What a first stage makes of the images is cached, so that a step does
- * not compute it. */
+/** Creates the model of a preset with its images. The first stage's encodings of the images are cached, so that a step
+ * does not compute them. */
 export async function makeModel(device: Device, name: ModelName): Promise<MeasuredModel> {
   const { batch, image } = MODELS[name];
   const values = Float32Array.from(
@@ -92,9 +92,9 @@ export async function makeModel(device: Device, name: ModelName): Promise<Measur
   };
 }
 
-/** Makes steps of DDIM with the network of a diffusion, from noise on.
- * @param side of the grid that it denoises
- * @throws {TypeError} the objective is no diffusion
+/** Runs steps of DDIM with the network of a diffusion, starting from noise.
+ * @param side the side of the grid that it denoises
+ * @throws {TypeError} the objective is not a diffusion
  */
 export async function sampleByDdim(
   device: Device,
@@ -102,7 +102,7 @@ export async function sampleByDdim(
   side: number,
 ): Promise<void> {
   if (!(objective instanceof DiffusionObjective)) {
-    throw new TypeError("Cannot sample by DDIM: a diffusion is needed, got another objective");
+    throw new TypeError("Cannot sample by DDIM: the objective must be a diffusion, got another");
   }
   const { denoiser } = objective.model, context = { training: false, key: randomKey(1, "bench") };
   using _scope = device.scope();

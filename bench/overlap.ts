@@ -1,10 +1,11 @@
-/** Whether a sum over ranks goes on while they compute: what a non-blocking sum would be worth in the backward pass.
+/** Tests whether a sum over ranks progresses while they compute, which decides what a non-blocking sum in the backward
+ * pass would gain.
  *
  *     mpirun -n 2 deno run --allow-read --allow-env --allow-ffi bench/overlap.ts
  *
- * Each rank starts a sum of 4 MiB that does not block, computes without a call of MPI, and then waits for the sum. If MPI
- * had worked meanwhile, the wait would be short. With polls in between, as a backward pass could make them after each
- * kernel, the computation pays for the work.
+ * Each rank starts a non-blocking sum of 4 MiB, computes without calling MPI, and then waits for the sum. If MPI works in
+ * the background, the wait is short. With polls in between, as a backward pass could make after each kernel, the
+ * computation pays for the work.
  */
 import { findLaunch, loadMpi } from "../training/distributed/mpi_library.ts";
 import { openMpi } from "../training/distributed/mpi.ts";
@@ -18,7 +19,7 @@ const values = new Float32Array(LENGTH), request = new BigUint64Array(new ArrayB
 const address = Deno.UnsafePointer.of(values), handle = Deno.UnsafePointer.of(request);
 const arrived = new Int32Array(1);
 
-/** Work of as many rounds, in parts, without memory traffic. */
+/** Computes for a number of rounds, in parts, without memory traffic. */
 function compute(rounds: number, parts = 1, between = () => {}): void {
   for (let part = 0; part < parts; part++) {
     for (let round = 0; round < rounds / parts; round++) sink = Math.sqrt(sink + round);

@@ -1,4 +1,4 @@
-/** Nearest codes, in both directions: 2·N·K·D operations each. */
+/** Nearest codes and nearest features: 2·N·K·D operations each. */
 import { uniform } from "../core/functions/creation.ts";
 import { nearest } from "../core/functions/indexing.ts";
 import { randomKey } from "../core/random.ts";
@@ -7,14 +7,14 @@ import { arithmeticRow, type Bench, fastest } from "./row.ts";
 /** N, K and D: features, codes and dimensions. */
 type Lengths = readonly [count: number, size: number, width: number];
 
-/** Each of N, K and D by itself. */
+/** Scales N, K and D separately. */
 const SCALES: readonly Lengths[] = [
   ...[784, 3136, 12544, 50176].map((count): Lengths => [count, 512, 64]),
   ...[64, 512, 4096, 16384].map((size): Lengths => [6272, size, 64]),
   ...[4, 16, 64, 256].map((width): Lengths => [6272, 512, width]),
 ];
 
-/** Rows for both directions and distances; N is 49 features an image. */
+/** Rows for both directions and both distances. N is 49 features per image. */
 export const quantizeBench: Bench = async function* (device, { batch, runs, scaling }) {
   const usual: Lengths = [49 * batch, 512, 64];
   for (const [count, size, width] of scaling ? SCALES : [usual]) {

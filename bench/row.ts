@@ -1,50 +1,50 @@
-/** What a benchmark gives, and how it is measured. */
+/** The results of a benchmark, and how it is measured. */
 import type { Profile } from "../core/profile.ts";
 import type { Device } from "../core/tensor.ts";
 
 /** One measurement. */
 export interface BenchRow {
-  /** The benchmark. */
+  /** The name of the benchmark. */
   readonly bench: string;
-  /** Which device. */
+  /** The device. */
   readonly device: string;
-  /** What was computed, in words and lengths. */
+  /** What was computed, with its sizes. */
   readonly shape: string;
   /** The fastest run, in milliseconds. */
   readonly ms: number;
-  /** 10⁹ floating-point operations a second, where arithmetic is the limit. */
+  /** 10⁹ floating-point operations per second, for arithmetic-bound work. */
   readonly gflops?: number;
-  /** 10⁹ bytes read and written a second, where memory is the limit. */
+  /** 10⁹ bytes read and written per second, for memory-bound work. */
   readonly gigabytes_per_second?: number;
-  /** Images a second, of whole steps. */
+  /** Images per second, for whole steps. */
   readonly images_per_second?: number;
-  /** The part of this machine's measured ceiling that was reached, where one was measured. */
+  /** The fraction of this machine's measured limit that was reached, if it was measured. */
   readonly share?: number;
-  /** How many threads the device cpu, or the loader of images, had. */
+  /** The number of threads of the device cpu, or of the image loader. */
   readonly threads?: number;
 }
 
 /** How a benchmark is run. */
 export interface BenchOptions {
-  /** Images, or rows, at a time. */
+  /** The batch size. */
   readonly batch: number;
-  /** Runs that count; the first few do not. */
+  /** The number of measured runs, after a few warm-up runs. */
   readonly runs: number;
-  /** Measures over several lengths instead of the usual ones. */
+  /** Whether to measure a range of sizes instead of the usual ones. */
   readonly scaling: boolean;
-  /** Takes a profile of whole steps after their measurement, for this to hear. */
+  /** Called with a profile of whole steps, taken after their measurement. */
   readonly onProfile?: (profile: Profile) => void;
 }
 
-/** A benchmark: gives its rows one after another. */
+/** A benchmark, which yields its rows one after another. */
 export type Bench = (device: Device, options: BenchOptions) => AsyncGenerator<BenchRow>;
 
 const WARM_UP = 3;
-/** Milliseconds that a run lasts at least where waiting for the device takes long by itself: about 11 ms on a GPU. */
+/** The minimum length of a run in milliseconds on devices where waiting takes long: about 11 ms on a GPU. */
 const LONGER_THAN_A_WAIT = 100;
 
-/** Milliseconds of the fastest of several runs, each waited for; what a run makes is recycled. Where a device computes
- * after the call, a run takes the body so many times that the wait is small beside them. */
+/** The milliseconds of the fastest of several runs, each with a wait for the device. Tensors from a run are recycled. On
+ * an asynchronous device, a run repeats the body often enough that the wait is small in comparison. */
 export async function fastest(device: Device, runs: number, body: () => void): Promise<number> {
   const time = async (times: number): Promise<number> => {
     const started = performance.now();
@@ -65,8 +65,8 @@ export async function fastest(device: Device, runs: number, body: () => void): P
   return least / times;
 }
 
-/** A row of arithmetic.
- * @param operations floating-point operations of a run
+/** A row for arithmetic-bound work.
+ * @param operations the number of floating-point operations in a run
  */
 export function arithmeticRow(
   bench: string,

@@ -1,4 +1,4 @@
-/** Sampling: steps of DDIM, and a transformer's codes with its KV cache and without. */
+/** Sampling: steps of DDIM, and the codes of a transformer with and without its KV cache. */
 import { randomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { AutoregressionObjective } from "../objectives/autoregression.ts";
@@ -8,7 +8,7 @@ import type { CodeTransformer } from "../models/transformer/code_transformer.ts"
 import { DDIM_STEPS, makeModel, type ModelName, sampleByDdim, SAMPLED } from "./models.ts";
 import type { Bench, BenchRow } from "./row.ts";
 
-/** Predicts each code from all codes before it, which it computes again. */
+/** Predicts each code by processing all codes before it again. */
 class UncachedTransformer implements NextCode {
   readonly #make: () => CachedTransformer;
   readonly #columns: Int32Array[] = [];
@@ -28,7 +28,7 @@ class UncachedTransformer implements NextCode {
   }
 }
 
-/** The fastest of some samplings, as a row. */
+/** A row for the fastest of several sampling runs. */
 async function rowOf(
   device: Device,
   runs: number,
@@ -46,7 +46,7 @@ async function rowOf(
   return { bench: "sampling", device: device.name, shape, ms, ...rate };
 }
 
-/** A row for a step of DDIM of each diffusion, and for all codes of a transformer with the cache and without. */
+/** Rows for a step of DDIM of each diffusion, and for all codes of a transformer with and without the cache. */
 export const samplingBench: Bench = async function* (device, { runs }) {
   const diffusions: readonly (readonly [ModelName, number])[] = [["ldm", 7], ["ddpm", 28]];
   for (const [name, side] of diffusions) {

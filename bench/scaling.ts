@@ -1,17 +1,17 @@
-/** A model of a step over many ranks: what it computes and what it sends, counted, by rates that are given.
+/** Predicts the time of a step over many ranks, from its counted operations and messages and from given rates.
  *
  *     deno run --allow-read --allow-env --allow-ffi bench/scaling.ts --compute 1000 --links 10,100 --latency 2
  *
- * A step of one rank is run with kernels that compute nothing: their operations are counted by their shapes, and so is
- * every message. Each rank has as many images whatever the number of ranks, as in training on a batch that grows with them.
+ * A step of one rank is run with kernels that compute nothing. Their operations are counted from their shapes, and so are
+ * the messages. Each rank has the same number of images for any number of ranks, so the batch grows with the ranks.
  *
  *     seconds(n) = operations/compute + Σ over messages of wait(n) + message(n)
- *     wait(n)    = 2·⌈log₂ n⌉·α                              the 8 bytes before each, by which ranks meet
+ *     wait(n)    = 2·⌈log₂ n⌉·α                              the 8 bytes before each message, which synchronise ranks
  *     a sum      = min(2·(n − 1)·α + 2·(n − 1)/n·bytes/β,    a ring
  *                      ⌈log₂ n⌉·(α + bytes/β))                recursive doubling
- *     a gather   = ⌈log₂ n⌉·α + (n − 1)·bytes/β               bytes of one rank
+ *     a gather   = ⌈log₂ n⌉·α + (n − 1)·bytes/β               bytes: those of one rank
  *
- * α is a message's latency, β a link's rate. Nothing is sent while a rank computes, as in `train`.
+ * α is the latency of a message and β the rate of a link. As in `train`, nothing is sent while a rank computes.
  */
 import { parseArgs } from "node:util";
 import { withKernels, wrapKernels } from "../core/backend.ts";
@@ -31,7 +31,7 @@ import {
   type Message,
 } from "./scaling_model.ts";
 
-/** What a step of one rank does. */
+/** The work and the messages of a step on one rank. */
 interface StepCost {
   readonly images: number;
   readonly parameters: number;
@@ -39,7 +39,7 @@ interface StepCost {
   readonly messages: readonly Message[];
 }
 
-/** One of two ranks, whose messages are written down and go nowhere. */
+/** One of two ranks. Its messages are recorded and not sent. */
 class Scribe implements Communicator {
   readonly rank = 0;
   readonly size = 2;
@@ -66,7 +66,7 @@ async function count(one: Case): Promise<StepCost> {
     operations += costOf(name, inputs, outputs, attributes as Attributes[typeof name]).operations ??
       0;
   });
-  // deno-lint-ignore no-explicit-any -- a backend sees the buffers that it made itself alone
+  // deno-lint-ignore no-explicit-any -- a backend only gets buffers that it created itself
   using device = new Device(withKernels(backend, kernels) as any);
   using objective = await makeObjective(one, device);
   const scribe = new Scribe(), replicas = replicasOver(scribe, device);
@@ -78,7 +78,7 @@ async function count(one: Case): Promise<StepCost> {
     images: one.images,
     parameters: objective.parameters().reduce((sum, { size }) => sum + size, 0),
     operations,
-    messages: [...scribe.messages, { kind: "sum", bytes: 4 }], // Whether a signal has come.
+    messages: [...scribe.messages, { kind: "sum", bytes: 4 }], // The check for a signal.
   };
 }
 
@@ -93,7 +93,7 @@ const { values } = parseArgs({
 const compute = Number(values.compute) * 1e9, alpha = Number(values.latency) * 1e-6;
 const links = values.links.split(",").map(Number), ranks = values.ranks.split(",").map(Number);
 console.log(
-  `A rank computes ${values.compute} GFLOP/s; a message takes ${values.latency} µs; the share of a step's time that is not exchange.\n`,
+  `A rank computes ${values.compute} GFLOP/s, and a message takes ${values.latency} µs. The share of a step that is not communication:\n`,
 );
 const costs = new Map<string, StepCost>();
 for (const one of CASES) costs.set(one.preset, await count(one));

@@ -1,10 +1,10 @@
-/** The model of `scaling.ts` against steps that ranks really take together.
+/** Compares the model of `scaling.ts` with real steps over several ranks.
  *
  *     mpirun -n 2 deno run --allow-read --allow-env --allow-ffi bench/scaling_check.ts --link 6.8 --latency 0.45
  *
- * The latency is that of a message and the link is the rate of two ranks, as `all_reduce.ts` finds them. Before each
- * message the ranks wait for each other. So the wait for a rank that computes longer, which is not in the model, is
- * told apart from the message, which is.
+ * The latency is that of a message, and the link is the rate between two ranks, as measured by `all_reduce.ts`. The ranks
+ * wait for each other before each message. This separates the wait for a slower rank, which is not in the model, from the
+ * message, which is.
  */
 import { parseArgs } from "node:util";
 import { openDevice } from "../core/device.ts";
@@ -15,7 +15,7 @@ import { openMpi } from "../training/distributed/mpi.ts";
 import { replicasOver } from "../training/distributed/replicas.ts";
 import { batchOf, exchange, makeObjective, type Message } from "./scaling_model.ts";
 
-/** Times the messages that another communicator sends, in milliseconds. */
+/** Times the messages of another communicator, in milliseconds. */
 class Timed implements Communicator {
   readonly rank: number;
   readonly size: number;
@@ -94,7 +94,7 @@ for (const preset of values.presets.split(",")) {
         ...{ training: true, key, step: step + 1, replicas },
       });
     });
-    if (step < 0) continue; // Memory is asked for in the first.
+    if (step < 0) continue; // The first step allocates memory.
     messages = timed.messages;
     steps.push({
       whole: taken.end - taken.start,

@@ -1,4 +1,4 @@
-/** The model of what a step sends, and the steps that it is applied to. The equations are in `scaling.ts`. */
+/** The model of a step's messages, and the steps that it is applied to. The equations are in `scaling.ts`. */
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -11,11 +11,11 @@ import { resolveUnchecked } from "../training/resolve.ts";
 /** A message of a step. */
 export interface Message {
   readonly kind: "sum" | "gather";
-  /** Of one rank. */
+  /** The bytes of one rank. */
   readonly bytes: number;
 }
 
-/** A preset, with the images that a rank has and the shape of an image. */
+/** A preset, with the number of images per rank and the shape of an image. */
 export interface Case {
   readonly preset: string;
   readonly images: number;
@@ -29,7 +29,7 @@ export const CASES: readonly Case[] = [
   { preset: "vqgan-f16", images: 4, imageShape: [256, 256, 3] },
 ];
 
-/** Makes an objective, and what its steps need of a batch; the first stage of `ldm` is untrained. */
+/** Creates an objective and the parts of a batch that its steps need. The first stage of `ldm` is untrained. */
 export async function makeObjective(
   { preset, imageShape }: Case,
   device: Device,
@@ -61,12 +61,12 @@ export function batchOf({ images, imageShape }: Case, device: Device): Tensor {
   return device.tensor(pixels(images * sizeOf(imageShape)), [images, ...imageShape]);
 }
 
-/** Grey values without meaning, in [−1, 1]. */
+/** Arbitrary grey values in [−1, 1]. */
 function pixels(count: number): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length: count }, (_, at) => Math.sin(at * 0.37 + at ** 2 * 1e-5));
 }
 
-/** Seconds that a step's messages take over n ranks. */
+/** The seconds that a step's messages take over n ranks. */
 export function exchange(
   messages: readonly Message[],
   n: number,

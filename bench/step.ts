@@ -1,4 +1,4 @@
-/** Whole training steps of the small VQ-VAE (arXiv 1711.00937) on 28×28 grey images: about 195 MFLOP an image. */
+/** Whole training steps of the small VQ-VAE (arXiv 1711.00937) on 28×28 grey images: about 195 MFLOP per image. */
 import { uniform } from "../core/functions/creation.ts";
 import { profile } from "../core/profile.ts";
 import { randomKey } from "../core/random.ts";
@@ -10,15 +10,15 @@ import type { Distance } from "../core/ops.ts";
 import type { Device } from "../core/tensor.ts";
 import { type Bench, type BenchOptions, type BenchRow, fastest } from "./row.ts";
 
-/** Operations of the convolutions' part of a step, an image: forward, by the images (but the first layer's) and by
- * the filters. */
+/** The operations of a step's convolutions per image: the forward pass, the gradients of the images (except in the first
+ * layer), and those of the filters. */
 const OPERATIONS_PER_IMAGE = 195e6;
 
 const QUANTIZERS = [["vanilla", "l2"], ["clustered", "cos"], ["clustered-ema", "l2"]] as const;
-/** Batches to scale over. */
+/** The batch sizes for scaling. */
 const BATCHES = [1, 8, 32, 128, 512];
 
-/** A row for each quantiser and batch. */
+/** A row for each quantiser and batch size. */
 export const stepBench: Bench = async function* (device, options) {
   for (const batch of options.scaling ? BATCHES : [options.batch]) {
     for (const [type, distance] of QUANTIZERS) {
@@ -27,7 +27,7 @@ export const stepBench: Bench = async function* (device, options) {
   }
 };
 
-/** The row of one quantiser and batch. */
+/** The row of one quantiser and batch size. */
 export async function stepRow(
   device: Device,
   type: string,

@@ -19,7 +19,7 @@ const samplings = {
   distinct: new cb.DistinctAnchors(),
 };
 
-/** How many of the anchors of the dead codes are different. */
+/** The number of different anchors among those of the dead codes. */
 async function differentAnchors(
   anchors: cb.Anchors,
   features: cb.Tensor,

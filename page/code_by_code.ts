@@ -17,7 +17,7 @@ import type { Turns } from "./device.ts";
 import { find, make } from "./dom.ts";
 import type { Maker, Making, Moment, StepSettings, Wishes } from "./making.ts";
 
-/** Number of codes in the list of the likeliest. */
+/** Number of codes in the list of likely next codes. */
 const LISTED = 8;
 
 /** The input of one step of the transformer: the class at the start, the previous code afterwards. */
@@ -26,7 +26,7 @@ interface Input {
   readonly code?: number;
 }
 
-/** Everything that the transformer's pictures have in common. */
+/** What all pictures by the transformer share. */
 interface Parts {
   readonly model: CodeTransformer;
   readonly codec: Codec;
@@ -41,14 +41,14 @@ export class CodeByCode implements Maker {
   readonly #parts: Parts;
   readonly #guesses: Guesses;
 
-  /** Gives the transformer its place in the page. */
+  /** Connects the transformer to the page. */
   constructor(model: CodeTransformer, codec: Codec, device: Device, turns: Turns) {
     this.classes = model.classes;
     this.#parts = { model, codec, device, turns };
     this.#guesses = new Guesses(codec);
   }
 
-  /** Begins a picture without codes. */
+  /** Starts a picture without codes. */
   begin(wishes: Wishes): Making {
     return new CodesSoFar(this.#parts, this.#guesses, wishes);
   }
@@ -92,7 +92,7 @@ class CodesSoFar implements Making {
     this.#codes[place] = code;
     this.#bits -= logProbability / Math.LN2;
     this.#drawn++;
-    // The decoder gets the codes of a blank image for the missing ones.
+    // Missing codes are decoded as those of a blank image.
     const filled = this.#codes.map((code, at) => code < 0 ? codec.blank[at] : code);
     return this.#moment(await codec.decode(filled), code);
   }

@@ -39,7 +39,7 @@ export class CodeGrid {
     host.append(grid);
   }
 
-  /** Shows codes. −1 stands for a code that is not known yet.
+  /** Shows codes. −1 means a code that is not known yet.
    * @param changed the cells to mark as changed
    */
   show(codes: Int32Array, changed: ReadonlySet<number> = new Set()): void {

@@ -1,4 +1,4 @@
-/** The second part: a codebook that collapses, beside one that does not. */
+/** The second part: a codebook that collapses, next to one that does not. */
 import { type Device, permutation, type QuantizerConfig, randomKey } from "@codebook/codebook/web";
 import type { Turns } from "./device.ts";
 import { find, make, nextFrame, type Part } from "./dom.ts";
@@ -126,7 +126,7 @@ export async function startCollapse(
   const stepsTaken = () => left.usage.length - 1;
   let seed = 1, isRunning = false;
 
-  /** The batch of a step. Each epoch has an order of its own. */
+  /** The batch of a step. Each epoch has a different order. */
   function batchOf(step: number): Float32Array<ArrayBuffer> {
     const perEpoch = Math.floor(digits.train.length / BATCH);
     const key = randomKey(seed, "batches", Math.floor(step / perEpoch));

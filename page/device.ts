@@ -41,7 +41,7 @@ function wordsOf(asked: DeviceChoice, { name, description }: Device): string {
   if (name === asked || name === "webgpu") return where;
   if (asked !== "auto") return `Computing ${WORDS[asked]} is not possible here. ${where}`;
   const { gpu } = navigator as { readonly gpu?: unknown };
-  return `${gpu === undefined ? "There is no WebGPU here." : "WebGPU finds no GPU here."} ${where}`;
+  return `${gpu === undefined ? "WebGPU is not available." : "WebGPU found no GPU."} ${where}`;
 }
 
 /** The GPU, or the number of threads. */

@@ -67,7 +67,7 @@ export async function startGenerate(
     button.textContent = isRunning ? "Pause" : taken === 0 ? "Generate" : "Continue";
   }
 
-  /** Gives up the picture in the making. */
+  /** Discards the unfinished picture. */
   function discard(): void {
     making?.[Symbol.dispose]();
     making = undefined;
@@ -104,7 +104,7 @@ export async function startGenerate(
     }
   }
 
-  /** Pauses, then does something else with the picture. */
+  /** Pauses, then runs an action on the picture. */
   const instead = (work: () => Promise<void> | void) =>
     part.does(async () => {
       setRunning(false);
@@ -132,7 +132,7 @@ export async function startGenerate(
     find("#gallery-title", HTMLElement).hidden = false;
   }
 
-  /** Shows only what belongs to the chosen generator. */
+  /** Shows only the elements of the chosen generator. */
   function showControls(): void {
     for (const element of part.section.querySelectorAll<HTMLElement>("[data-by]")) {
       element.hidden = element.dataset.by !== by.value;

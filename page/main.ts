@@ -1,4 +1,4 @@
-/** The page that shows what this project is about. */
+/** The demonstration page. */
 import { Codec } from "./codec.ts";
 import { CodeByCode } from "./code_by_code.ts";
 import { startCollapse } from "./collapse.ts";
@@ -54,7 +54,7 @@ async function main(): Promise<void> {
   ]);
 }
 
-/** Loads something at the first request only, or again after a failure. */
+/** Loads something on the first request, and again only after a failure. */
 function once<T>(load: () => Promise<T>): () => Promise<T> {
   let loaded: Promise<T> | undefined;
   return () =>

@@ -1,8 +1,8 @@
-/** The interface of the generators: each makes a picture in steps. */
+/** The interface of the generators. Each makes a picture in steps. */
 
 /** The settings of a picture. */
 export interface Wishes {
-  /** The digit; the number of classes stands for any. */
+  /** The digit; the number of classes means any digit. */
   readonly label: number;
   /** The seed of the random numbers. */
   readonly seed: number;
@@ -10,35 +10,35 @@ export interface Wishes {
 
 /** The settings that may change from step to step. */
 export interface StepSettings {
-  /** The scale of guidance: 1 for none. */
+  /** The guidance scale; 1 means no guidance. */
   readonly guidance: number;
-  /** Of codes that are drawn one by one. */
+  /** The temperature of codes that are drawn one by one. */
   readonly temperature: number;
 }
 
-/** What there is after a step, or before the first. */
+/** The state after a step, or before the first one. */
 export interface Moment {
-  /** `[49]`; −1 stands for a code that is not known yet. */
+  /** `[49]`; −1 means a code that is not known yet. */
   readonly codes: Int32Array<ArrayBuffer>;
   /** The positions of the codes that the step changed. */
   readonly changed: ReadonlySet<number>;
-  /** The image that the codes make, `[28, 28]`. */
+  /** The image decoded from the codes, `[28, 28]`. */
   readonly image: Float32Array<ArrayBuffer>;
-  /** How far the picture is. */
+  /** The progress, as text. */
   readonly progress: string;
   /** A number about the image. */
   readonly note: string;
   /** Whether the picture is finished. */
   readonly isLast: boolean;
-  /** Shows what the generator itself has to show. */
+  /** Shows the elements specific to the generator. */
   readonly showOwn: () => void;
 }
 
-/** A picture in the making. */
+/** An unfinished picture. */
 export interface Making extends Disposable {
-  /** Computes the state before the first step. To be called once, and first. */
+  /** Computes the state before the first step. Must be called once, before anything else. */
   first(settings: StepSettings): Promise<Moment>;
-  /** Makes a step. */
+  /** Runs a step. */
   step(settings: StepSettings): Promise<Moment>;
 }
 
@@ -48,6 +48,6 @@ export interface Maker {
   readonly classes: number;
   /** The shortest time between two steps in milliseconds. */
   readonly pace: number;
-  /** Begins a picture. */
+  /** Starts a picture. */
   begin(wishes: Wishes): Making;
 }

@@ -5,7 +5,7 @@ import { type Codec, PATCH_SIDE, patchOf } from "./codec.ts";
 import { find, make } from "./dom.ts";
 import { onThemeChange, paintImage, PIXELS } from "./pictures.ts";
 
-/** The codes on offer, by their rank in distance from the current one. */
+/** The offered codes, by their rank in distance from the current one. */
 const OFFERED = [0, 1, 2, 4, 7, 11, 17, 26, 40, 60, 90, 130, 190, 280, 400];
 /** Delay before the offer is updated after a change, in milliseconds. */
 const REST = 120;

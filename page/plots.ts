@@ -32,7 +32,7 @@ const SMALL = 0.04;
 /** Side of the inset as a share of the plot. */
 const INSET = 0.4;
 
-/** A scatter plot of features and codes that adjusts its scale. */
+/** A scatter plot of features and codes with an automatic scale. */
 export class Arena {
   readonly #canvas: HTMLCanvasElement;
   #all: Window | undefined;
@@ -48,7 +48,7 @@ export class Arena {
   }
 
   /** Draws the features of a batch and all codes.
-   * @param isAlive tells whether a code is in use
+   * @param isAlive whether a code is in use
    */
   draw({ features, codes }: Look, isAlive: (code: number) => boolean): void {
     const around = spanOf(features, 0.005), within = spanOf(codes, 0);

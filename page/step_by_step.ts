@@ -1,4 +1,4 @@
-/** Generates a digit step by step from noise, with a latent diffusion. */
+/** Generates a digit step by step from noise, by latent diffusion. */
 import {
   DdimSampler,
   denoise,
@@ -22,7 +22,7 @@ import { paintImage, SIDE } from "./pictures.ts";
 
 /** Steps from noise to an image. */
 const STEPS = 20;
-/** Without fresh noise: the noise at the start determines the image. */
+/** Deterministic: no noise is added, so the initial noise determines the image. */
 const SAMPLER = new DdimSampler(0);
 
 /** A trained latent diffusion. */
@@ -34,7 +34,7 @@ export interface Diffusion {
   readonly prediction: Prediction;
 }
 
-/** Everything that the diffusion's pictures have in common. */
+/** What all pictures by the diffusion share. */
 interface Parts extends Diffusion {
   readonly classes: number;
   readonly codec: Codec;
@@ -49,13 +49,13 @@ export class StepByStep implements Maker {
   readonly #parts: Parts;
   readonly #film = new Film();
 
-  /** Gives the diffusion its place in the page. */
+  /** Connects the diffusion to the page. */
   constructor(diffusion: Diffusion, codec: Codec, device: Device, turns: Turns) {
     this.classes = diffusion.model.denoiser.classes ?? 0;
     this.#parts = { ...diffusion, classes: this.classes, codec, device, turns };
   }
 
-  /** Begins a picture with noise. */
+  /** Starts a picture from noise. */
   begin(wishes: Wishes): Making {
     return new Denoising(this.#parts, this.#film, wishes);
   }

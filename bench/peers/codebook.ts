@@ -1,4 +1,4 @@
-/** This project.
+/** The side of this project.
  *
  *     deno run -A bench/peers/codebook.ts cpu|blas|libraries|webgpu FOLDER WORK…
  */
@@ -16,7 +16,7 @@ const device = await openOwnDevice(Deno.args[0]);
 
 const WINDOW = { stride: 2, padding: 1 };
 
-/** The output of attention, or its gradients, from what forward keeps. */
+/** The output of attention, or its gradients from the saved results of the forward pass. */
 function attend(
   { causal, backward }: typeof ATTENTIONS[number],
   [q, k, v, g]: readonly Tensor[],

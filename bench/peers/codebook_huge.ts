@@ -1,4 +1,4 @@
-/** This project's nearest codes and nearest features where the matrix of their similarities would take 64 GiB.
+/** This project's nearest codes and nearest features, for sizes whose similarity matrix would take 64 GiB.
  *
  *     deno run -A bench/peers/codebook_huge.ts
  */

@@ -1,29 +1,29 @@
-/** What is measured beside what: groups of processes that take turns. */
+/** The comparisons: groups of processes that take turns. */
 import { fileURLToPath } from "node:url";
 import type { ModelName } from "../models.ts";
 import { pythonPlan } from "./models.ts";
 import type { PyTorch } from "./pytorch.ts";
 import { ATTENTION_WORKS, type WorkName } from "./works.ts";
 
-/** One side's process. It prints a `Sample` a line. */
+/** The process of one side. It prints one `Sample` per line. */
 export interface SideProcess {
   /** The side's name in the tables. */
   readonly side: string;
-  /** What is run. */
+  /** The program. */
   readonly command: string;
-  /** Its arguments; the folder of the inputs and the works' names follow where the group has such. */
+  /** Its arguments. If the group has works, the folder of the inputs and the names of the works follow. */
   readonly args: readonly string[];
-  /** What it adds to the environment. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Processes that do the same work. */
 export interface Group {
-  /** The works whose inputs are given and whose results are compared. */
+  /** The works with given inputs, whose results are compared. */
   readonly works: readonly WorkName[];
-  /** Who takes turns; the first is whom the others must agree with. */
+  /** The sides that take turns. The others must agree with the first. */
   readonly processes: readonly SideProcess[];
-  /** Measured in one round only, because it takes long. */
+  /** Whether it is measured in one round only, because it takes long. */
   readonly once?: boolean;
 }
 
@@ -40,13 +40,13 @@ export const GROUP_NAMES = [
   "huge",
 ] as const;
 
-/** Names a group. */
+/** The name of a group. */
 export type GroupName = typeof GROUP_NAMES[number];
 
-/** The batches of a training step. */
+/** The batch sizes of a training step. */
 export const BATCHES = [128, 1024] as const;
 
-/** The sides by their names in the tables. */
+/** The names of the sides in the tables. */
 export const SIDES = {
   cpu: "Codebook cpu",
   blas: "Codebook cpu with BLAS",
@@ -81,16 +81,16 @@ function theirs({ name, python, env }: PyTorch, program: string, ...args: string
   return { side: name, command: python, args: [path, ...args], env };
 }
 
-/** A step's side in PyTorch, by how it looks codes up. */
+/** The PyTorch side of a training step, by its lookup. */
 export function stepSide(pytorch: PyTorch, lookup: "lean" | "sorted"): string {
   return `${pytorch.name}, ${lookup}`;
 }
 
-/** The libraries of the device cpu that this machine has. */
+/** The libraries for the device cpu on this machine. */
 export interface Libraries {
   /** Whether there is a BLAS. */
   readonly blas: boolean;
-  /** Whether there is a oneDNN. */
+  /** Whether there is oneDNN. */
   readonly dnn: boolean;
 }
 
@@ -121,7 +121,7 @@ function stepProcesses(pytorches: readonly PyTorch[], libraries: Libraries): Sid
 }
 
 /** A model's training step, and a diffusion's step of DDIM.
- * @param program the script in PyTorch
+ * @param program the PyTorch script
  */
 function modelProcesses(
   presets: readonly ModelName[],
@@ -135,7 +135,7 @@ function modelProcesses(
   ]);
 }
 
-/** All groups, with the PyTorches and the libraries that this machine has. */
+/** All groups, for the PyTorch set-ups and the libraries of this machine. */
 export function groupsOf(
   pytorches: readonly PyTorch[],
   libraries: Libraries,

@@ -1,4 +1,4 @@
-/** What must be reached beside the other libraries, and what was. */
+/** The targets in comparison with other libraries, and whether they were reached. */
 import { BATCHES, SIDES, stepSide } from "./groups.ts";
 import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";
@@ -7,19 +7,19 @@ import { MODEL_NAMES } from "../models.ts";
 import { DIFFUSIONS, samplingWork, stepWork } from "./models.ts";
 import { ATTENTION_WORKS, ATTENTIONS, HUGE } from "./works.ts";
 
-/** A ratio that is asked for. */
+/** A target ratio. */
 export interface Measure {
   /** What is compared, in words. */
   readonly about: string;
-  /** The work. */
+  /** The name of the work. */
   readonly work: string;
   /** Our side. */
   readonly ours: string;
   /** The other side. */
   readonly peer: string;
-  /** Speeds (the peer's time by ours) must reach the bound, memory (ours by the peer's) must stay under it. */
+  /** Speed (the peer's time divided by ours) must reach the bound. Memory (ours divided by the peer's) must stay under it. */
   readonly of: "speed" | "memory";
-  /** The least speed, or the most memory. */
+  /** The minimum speed, or the maximum memory. */
   readonly bound: number;
 }
 
@@ -33,7 +33,7 @@ function speed(about: string, work: string, ours: string, peer: string, bound: n
   return { about, work, ours, peer, of: "speed", bound };
 }
 
-/** The ratios that are asked for, on a machine with these PyTorches. */
+/** The target ratios, on a machine with these PyTorch set-ups. */
 export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
   const { cpu, blas, libraries, webgpu } = SIDES;
   const steps = BATCHES.flatMap((batch) => {
@@ -84,15 +84,15 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
   ];
 }
 
-/** The median of numbers and the least of them. */
+/** The median and the minimum of some numbers. */
 export interface Spread {
-  /** The middle one; of an even number the lower of the two. */
+  /** The middle one; of an even number of values, the lower of the two. */
   readonly median: number;
   /** The least. */
   readonly least: number;
 }
 
-/** How some quantity of samples spreads over the rounds; undefined where there is none. */
+/** The spread of a quantity of the samples over the rounds; undefined if there are none. */
 export function spreadOf(
   samples: readonly Sample[],
   quantity: (sample: Sample) => number | null,
@@ -102,17 +102,17 @@ export function spreadOf(
   return { median: values[Math.floor((values.length - 1) / 2)], least: values[0] };
 }
 
-/** A measure with what came of it. */
+/** A target with its result. */
 export interface Finding extends Measure {
-  /** Milliseconds, or MiB, of both sides; undefined where the peer has no kernel. */
+  /** Milliseconds or MiB of both sides; undefined if the peer has no kernel. */
   readonly values: { readonly ours: Spread; readonly peer?: Spread };
-  /** The ratio of the medians, and that of the least. */
+  /** The ratio of the medians, and that of the minima. */
   readonly ratio?: { readonly median: number; readonly least: number };
-  /** Whether the bound is kept, by the medians. */
+  /** Whether the medians meet the bound. */
   readonly reached?: boolean;
 }
 
-/** What came of a measure; undefined where it was not measured. */
+/** The result for a target; undefined if it was not measured. */
 export function findingOf(measure: Measure, samples: Samples): Finding | undefined {
   const sides = [measure.ours, measure.peer].map((side) => samples.get(measure.work)?.get(side));
   const quantity = ({ ms, peakMiB }: Sample) => measure.of === "speed" ? ms : peakMiB;
@@ -129,7 +129,7 @@ export function findingOf(measure: Measure, samples: Samples): Finding | undefin
 
 const floats = (shape: readonly number[]) => shape.reduce((product, length) => product * length);
 
-/** MiB that a process which finds nearest codes at a million features holds beyond the codes and features. */
+/** The memory in MiB of a process that finds the nearest codes of a million features, without the codes and features. */
 export function hugeMiB(samples: Samples): number | undefined {
   const [sample] = samples.get("huge")?.get(SIDES.cpu) ?? [];
   if (sample === undefined) return undefined;

@@ -1,7 +1,7 @@
-/** The models that are measured beside PyTorch: what the work is called, and what PyTorch's side is told. */
+/** The models that are compared with PyTorch: their names in the tables, and the settings for PyTorch's side. */
 import { configOf, DDIM_STEPS, type ModelName, MODELS, SAMPLED } from "../models.ts";
 
-/** How many steps are counted; the fastest is reported. */
+/** The number of measured steps, of which the fastest is reported. */
 const RUNS: { readonly [N in ModelName]: number } = {
   "vqgan-small": 6,
   "vqgan-f8": 2,
@@ -10,13 +10,13 @@ const RUNS: { readonly [N in ModelName]: number } = {
   "ddpm": 2,
 };
 
-/** The grid and the channels that a diffusion denoises. */
+/** The side and the channels of the grid that a diffusion denoises. */
 const GRIDS = { "ldm": [7, 24], "ddpm": [28, 1] } as const;
 
 /** The diffusions. */
 export const DIFFUSIONS = Object.keys(GRIDS) as (keyof typeof GRIDS)[];
 
-/** The counted steps of a model. */
+/** The number of measured steps of a model. */
 export function runsOf(name: ModelName): number {
   return RUNS[name];
 }
@@ -31,18 +31,18 @@ export function sideOf(name: keyof typeof GRIDS): number {
   return GRIDS[name][0];
 }
 
-/** What a training step is called in the tables. */
+/** The name of a training step in the tables. */
 export function stepWork(name: ModelName): string {
   const { batch, image: [side] } = MODELS[name];
   return `${name} step, ${side}x${side}, batch ${batch}`;
 }
 
-/** What a step of DDIM is called in the tables. */
+/** The name of a step of DDIM in the tables. */
 export function samplingWork(name: ModelName): string {
   return `${name} step of DDIM, batch ${SAMPLED}`;
 }
 
-/** A model's settings as JSON, for the script in PyTorch. */
+/** A model's settings as JSON, for the PyTorch script. */
 export function pythonPlan(name: ModelName): string {
   const { batch, image: [side] } = MODELS[name];
   const { model, objective, quantizer, optimizer } = configOf(name);

@@ -1,4 +1,4 @@
-/** ONNX Runtime on its CPU provider: the forward passes of attention, in ONNX's standard operators.
+/** ONNX Runtime on its CPU provider: the forward pass of attention, in ONNX's standard operators.
  *
  *     deno run -A bench/peers/onnx_runtime.ts FOLDER WORK…
  */
@@ -10,7 +10,7 @@ import { ATTENTIONS, WORKS } from "./works.ts";
 
 type Attention = typeof ATTENTIONS[number];
 
-/** What is added to the logits: −∞ where a query does not see a key. */
+/** The mask that is added to the logits: −∞ where a query does not see a key. */
 function causalMask(length: number): Float32Array<ArrayBuffer> {
   const mask = new Float32Array(length ** 2);
   for (let i = 0; i < length; i++) mask.fill(-Infinity, i * length + i + 1, (i + 1) * length);
@@ -56,7 +56,7 @@ async function attend(
   return (await session.run({ q, k, v }))[session.outputNames[0]];
 }
 
-/** Results are promises; `finish` waits for them. */
+/** Results are promises, and `finish` waits for them. */
 const library: Library<Promise<OnnxTensor>> = {
   put: (values, shape) => Promise.resolve(new OnnxTensor("float32", values, shape)),
   works: Object.fromEntries(

@@ -1,4 +1,4 @@
-/** OpenBLAS's matrix product, or that of another BLAS that this machine has.
+/** The matrix product of OpenBLAS, or of another BLAS on this machine.
  *
  *     deno run -A bench/peers/openblas.ts
  */

@@ -1,9 +1,9 @@
-/** The devices that stand for this project. */
+/** The devices of this project that are compared. */
 import { openDevice } from "../../core/device.ts";
 import type { Device } from "../../core/tensor.ts";
 import { BY_PROCESSOR } from "./side.ts";
 
-/** Opens `cpu` without the system's libraries, `blas` (the device cpu with that), `libraries` (with oneDNN besides) or
+/** Opens `cpu` (the device cpu without system libraries), `blas` (with BLAS), `libraries` (with BLAS and oneDNN) or
  * `webgpu`. */
 export function openOwnDevice(name: string): Promise<Device> {
   if (name === "webgpu") return openDevice("webgpu");

@@ -1,21 +1,21 @@
-/** The PyTorch of this machine's python3, once with each BLAS that it can be given. */
+/** The PyTorch of this machine's python3, once with each available BLAS. */
 
-/** A PyTorch and the libraries that its process finds. */
+/** A PyTorch set-up: a version with the libraries that its process finds. */
 export interface PyTorch {
-  /** Its version and its BLAS, by the library's file name. */
+  /** Its version, and the file name of its BLAS. */
   readonly name: string;
   /** The python3 to run. */
   readonly python: string;
-  /** What its process adds to the environment. */
+  /** Additional environment variables of its process. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Where Debian's packages keep each implementation of libblas.so.3, of which `update-alternatives` chooses one for
- * all: the plain one that python3-torch brings, and that of libopenblas0-pthread. Each stands with its LAPACK. */
+/** The folders of Debian's implementations of libblas.so.3, of which `update-alternatives` chooses the system's default:
+ * the plain one that python3-torch depends on, and that of libopenblas0-pthread. Each folder has a matching LAPACK. */
 const IMPLEMENTATIONS = [["blas", "lapack"], ["openblas-pthread"]];
 const LIBRARIES = `/usr/lib/${Deno.build.arch}-linux-gnu`;
 
-/** Prints PyTorch's version and the BLAS that it has loaded (OpenBLAS is loaded besides its own libblas.so.3). */
+/** Prints PyTorch's version and its loaded BLAS (for OpenBLAS, its own libblas.so.3 is loaded as well). */
 const PROBE = `
 import torch
 torch.rand(2, 2) @ torch.rand(2, 2)
@@ -31,7 +31,7 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
-/** The set-ups to measure; none where python3 has no torch. */
+/** The set-ups to measure; none if python3 has no torch. */
 export async function findPyTorch(): Promise<readonly PyTorch[]> {
   const python = Deno.env.get("PYTHON") ?? "python3";
   const environments: Record<string, string>[] = [];

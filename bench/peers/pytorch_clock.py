@@ -1,4 +1,4 @@
-"""How the sides in PyTorch are timed: by the wall clock on all cores, or by the processor's time on one thread."""
+"""How the PyTorch sides are timed: by the wall clock on all cores, or by processor time on one thread."""
 import json, os, time
 import torch
 from pytorch_step import peak_mib
@@ -12,7 +12,7 @@ def use_threads():
 
 
 def fastest(body, runs):
-    """Milliseconds of the fastest of some runs, after two that do not count."""
+    """Milliseconds of the fastest of some runs, after two warm-up runs."""
     times = []
     for _ in range(2 + runs):
         started = now()
@@ -22,5 +22,5 @@ def fastest(body, runs):
 
 
 def report(work, ms):
-    """Prints what side.ts prints of a work."""
+    """Prints a measurement in the same form as side.ts."""
     print(json.dumps(dict(work=work, ms=ms, peakMiB=peak_mib())), flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The training step of a transformer over codes in PyTorch, to measure beside this project's.
+"""The training step of a transformer over codes in PyTorch, for comparison with this project's.
 
 Pre-norm blocks with exact GELU and dropout, causal attention, cross-entropy, AdamW with weight decay on matrices only, on
 random codes.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""PyTorch's matrix product, convolution with its gradients, and nearest codes, on the inputs that every side has.
+"""PyTorch's matrix product, convolution with its gradients, attention, and nearest codes, on the same inputs as every side.
 
     python3 pytorch_kernels.py FOLDER WORK...
 
-Prints one JSON line a work, as side.ts does, and leaves the result in the folder. Runs are counted by side.ts's rule.
+Prints one JSON line per work, like side.ts, and writes the result to the folder. The number of runs follows side.ts.
 """
 import json, math, sys, time
 import torch
@@ -76,7 +76,7 @@ def attend(q, k, v, hidden):
 
 
 def attention(work):
-    """The work of a name: attention, N tokens[, causal][, backward]."""
+    """The work with this name: attention, N tokens[, causal][, backward]."""
     length = int(work.split()[1])
     hidden = torch.ones(length, length, dtype=torch.bool).triu(1) if "causal" in work else None
     heads_first = lambda x: x.transpose(1, 2).contiguous()
@@ -98,7 +98,7 @@ def attention(work):
 
 
 def fastest_run(once):
-    started = time.perf_counter()  # However the runs are timed.
+    started = time.perf_counter()  # By the wall clock, whatever the runs are timed by.
     for _ in range(2):
         if time.perf_counter() - started < LIMIT_SECONDS:
             once()

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""The same training step in PyTorch, to measure beside this project's, in one run on one machine.
+"""The same training step in PyTorch, for comparison with this project's in one session on one machine.
 
 The small VQ-VAE (arXiv 1711.00937) with the plain or the clustered quantiser, forward, backward and
-Adam, on random images. Two looks-up: `lean` (argmax, what a careful PyTorch user writes) and `sorted`
+Adam, on random images. Two lookups: `lean` (argmax, as a careful PyTorch user would write it) and `sorted`
 (a full sort of all distances along both axes, as the reference implementation does).
 
     apt-get install -y python3-torch        # or any PyTorch
     OMP_NUM_THREADS=2 python3 pytorch_step.py [--batch 128] [--image 28 28 1] [--device cpu|cuda] [--steps 5]
         [--quantizer vanilla|clustered] [--lookup lean|sorted]
 
-Prints one JSON line a variant: images a second, seconds a step (the fastest of the counted steps), and what side.ts
-prints of a work, with the most memory that the process has held until then.
+Prints one JSON line per variant: images per second, seconds per step (the fastest of the measured steps), and the fields
+that side.ts prints for a work, including the peak memory of the process until then.
 """
 import argparse, json, os, resource, time
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -65,7 +65,7 @@ class VQVAE(nn.Module):
 
 
 def peak_mib():
-    """As side.ts finds it: on Linux, resource usage would count what the parent process held before."""
+    """Measured like in side.ts: on Linux, resource usage would include the memory of the parent process."""
     if os.path.exists("/proc/self/status"):
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The training step of a diffusion's U-Net in PyTorch, and steps of DDIM, to measure beside this project's.
+"""The training step of a diffusion's U-Net in PyTorch, and steps of DDIM, for comparison with this project's.
 
-The network is that of the parity tests, tests/fixtures/unet/make.py; the prediction is v, the optimiser AdamW with
-clipped gradients.
+The network is that of the parity tests, tests/fixtures/unet/make.py. The prediction is v, and the optimiser is AdamW
+with clipped gradients.
 
     python3 pytorch_unet.py '{"work": "ldm step", "batch": 128, …}'
 """
@@ -17,7 +17,7 @@ TIMES = 1000
 
 
 def cosine(times):
-    """α and σ at some times."""
+    """α and σ at the given times."""
     f = lambda t: math.cos((t / TIMES + 0.008) / 1.008 * math.pi / 2) ** 2
     kept = torch.tensor([max(1e-9, f(t + 1) / f(0)) for t in times])
     return [part.sqrt().view(-1, 1, 1, 1) for part in (kept, 1 - kept)]

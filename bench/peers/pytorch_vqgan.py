@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The training step of a VQGAN in PyTorch, to measure beside this project's, in one run on one machine.
+"""The training step of a VQGAN in PyTorch, for comparison with this project's in one session on one machine.
 
 Autoencoder and discriminator, both updates, on random images: L1, the adaptive generator term, plain vector quantisation,
 hinge losses, two Adams. The networks are those of the parity tests, tests/fixtures/make_vqgan.py.
 
     python3 pytorch_vqgan.py '{"work": "vqgan-small step", "batch": 16, …}'
 
-Prints what side.ts prints of a work; the time is that of the fastest of the counted steps.
+Prints a measurement in the same form as side.ts. The time is that of the fastest of the measured steps.
 """
 import json, pathlib, sys
 import torch, torch.nn.functional as F
@@ -17,7 +17,7 @@ from pytorch_clock import fastest, report, use_threads
 
 
 def nearest(features, codes):
-    """The index of the code of the least squared distance, without a tensor of all differences."""
+    """The index of the code with the smallest squared distance, without a tensor of all differences."""
     rows = features.permute(0, 2, 3, 1).reshape(-1, codes.shape[1])
     similarity = torch.addmm(codes.square().sum(1), rows, codes.t(), beta=-0.5)
     return similarity.argmax(1).view(features.shape[0], *features.shape[2:])

@@ -1,10 +1,10 @@
-/** What a piece of work does in a run. */
+/** The amount of work in a run. */
 import { MODEL_NAMES, MODELS, SAMPLED } from "../models.ts";
 import { samplingWork, stepWork } from "./models.ts";
 import { HUGE_OPERATIONS, WORKS } from "./works.ts";
 
-/** What is done in a run of a work, per millisecond to be divided by: floating-point operations in 10⁶, or images of
- * a training step in thousandths. */
+/** The amount of a work, which divided by milliseconds gives its rate: 10⁶ floating-point operations, or thousandths of
+ * the images of a training step. */
 export function rateOf(work: string): { readonly amount: number; readonly unit: string } {
   const model = MODEL_NAMES.find((name) => stepWork(name) === work);
   if (model !== undefined) return { amount: 1000 * MODELS[model].batch, unit: "images/s" };

@@ -1,4 +1,4 @@
-/** Runs the sides in turn and collects what they measure. */
+/** Runs the sides in turn and collects their measurements. */
 import { openDevice } from "../../core/device.ts";
 import { uniform } from "../../core/functions/creation.ts";
 import { randomKey } from "../../core/random.ts";
@@ -6,10 +6,10 @@ import type { Group, SideProcess } from "./groups.ts";
 import type { Sample } from "./side.ts";
 import { inputPath, resultPath, type Work, type WorkName, WORKS } from "./works.ts";
 
-/** What was measured of a work by each side, a sample a round. */
+/** The measurements of a work by side, one sample per round. */
 export type Samples = ReadonlyMap<string, ReadonlyMap<string, readonly Sample[]>>;
 
-/** How far results may be apart: the norm of their difference by the norm, or the part of the indices that differ. */
+/** The largest allowed deviation: the relative norm of the difference, or the fraction of indices that differ. */
 const TOLERANCE = 1e-3;
 
 async function writeInputs(folder: string, name: WorkName): Promise<void> {
@@ -21,11 +21,11 @@ async function writeInputs(folder: string, name: WorkName): Promise<void> {
   }
 }
 
-/** How sides are timed: by the wall clock on all cores, or by the processor's time on one thread. */
+/** How sides are timed: by the wall clock on all cores, or by processor time on one thread. */
 export type Clock = "wall" | "processor";
 
-/** Runs one side's process. How it ends does not matter once it has said everything: Mesa's software
- * driver sometimes aborts then. */
+/** Runs one side's process. Its exit code does not matter after it has printed everything, because Mesa's software driver
+ * sometimes aborts then. */
 async function run(
   { side, command, args, env }: SideProcess,
   folder: string,
@@ -46,7 +46,7 @@ async function run(
   return samples.map((line) => JSON.parse(line));
 }
 
-/** How far a result is from the expected one. */
+/** The deviation of a result from the expected one. */
 function distance(
   work: WorkName,
   result: Uint8Array<ArrayBuffer>,
@@ -67,8 +67,8 @@ function distance(
 }
 
 /** Measures a group in turn, so that all sides see the same machine.
- * @param tell is told what is being measured
- * @throws {Error} a process gives no sample of a work, or computes something else than the first one
+ * @param tell called with a progress message for each measurement
+ * @throws {Error} a process gives no sample of a work, or a different result from the first one
  */
 export async function measureGroup(
   group: Group,
@@ -100,7 +100,7 @@ export async function measureGroup(
   return samples;
 }
 
-/** Compares the result that a side left, if it left one, with the first that was. */
+/** Compares a side's result, if it wrote one, with the first one. */
 async function agree(
   folder: string,
   work: WorkName,

@@ -11,20 +11,20 @@ import { rateOf } from "./rates.ts";
 const ROOT = new URL("../../", import.meta.url);
 const SETTINGS = new URL("libraries/deno.json", import.meta.url);
 
-/** The version of a package that is compared. */
+/** The version of a compared package. */
 async function versionOf(name: string): Promise<string> {
   const { imports } = JSON.parse(await Deno.readTextFile(SETTINGS));
   return imports[name].split("@").at(-1);
 }
 
-/** The commit that is measured; undefined where git does not know. */
+/** The measured commit; undefined if git does not know it. */
 async function commit(): Promise<string | undefined> {
   const git = new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], cwd: ROOT });
   const output = await git.output().catch(() => undefined);
   return output?.success ? new TextDecoder().decode(output.stdout).trim() : undefined;
 }
 
-/** The machine and what was compared on it, in a sentence. */
+/** The machine and the compared libraries, in a sentence. */
 export async function describeMachine(pytorches: readonly PyTorch[]): Promise<string> {
   const [processor] = os.cpus();
   const adapter = (await surveyDevices()).find(({ name }) => name === "webgpu")?.adapter?.name;
@@ -41,7 +41,7 @@ export async function describeMachine(pytorches: readonly PyTorch[]): Promise<st
   ].join("; ");
 }
 
-/** Three digits that count. */
+/** Three significant digits. */
 const digits = (value: number): string =>
   value >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString();
 
@@ -64,7 +64,7 @@ function findingRow({ about, ours, peer, of, bound, values, ratio, reached }: Fi
   ];
 }
 
-/** The ratios that are asked for, a row each: medians over the rounds, in brackets the best. */
+/** The targets, a row each: medians over the rounds, with the best in brackets. */
 export function ratioTable(findings: readonly Finding[], hugeMiB: number | undefined): string {
   const rows = findings.map(findingRow);
   if (hugeMiB !== undefined) {
@@ -77,7 +77,7 @@ export function ratioTable(findings: readonly Finding[], hugeMiB: number | undef
   return table(["what", "ours", "beside", "ratio", "asked for", "reached"], rows);
 }
 
-/** What every side did, a row for each work. */
+/** The measurements of all sides, a row for each work. */
 export function sampleTable(samples: Samples): string {
   const rows = [...samples].flatMap(([work, sides]) =>
     [...sides].map(([side, ofSide]) => {
@@ -91,7 +91,7 @@ export function sampleTable(samples: Samples): string {
   return table(["work", "by", "ms", "rate", "peak memory, MiB"], rows);
 }
 
-/** A line of JSON for each row of both tables. */
+/** One line of JSON for each row of both tables. */
 export function jsonLines(findings: readonly Finding[], samples: Samples): string[] {
   const rows = [...samples].flatMap(([bench, sides]) =>
     [...sides].map(([by, ofSide]) => {
@@ -110,8 +110,8 @@ export function jsonLines(findings: readonly Finding[], samples: Samples): strin
 const RESULTS = new URL("../RESULTS.md", import.meta.url);
 const BEGIN = "<!-- bench:peers begins -->", END = "<!-- bench:peers ends -->";
 
-/** A document with a text between its two comments, in place of what stood there.
- * @throws {Error} the comments are not there
+/** Replaces the text between the two comments of a document.
+ * @throws {Error} the comments are missing
  */
 export function insertResults(before: string, text: string): string {
   const [begin, end] = [before.indexOf(BEGIN), before.indexOf(END)];
@@ -125,7 +125,7 @@ export function insertResults(before: string, text: string): string {
   return `${before.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${before.slice(end)}`;
 }
 
-/** Puts a text between the two comments of bench/RESULTS.md, formatted, in one step. */
+/** Replaces the text between the two comments of bench/RESULTS.md, formats the file, and writes it atomically. */
 export async function writeResults(text: string): Promise<void> {
   const after = insertResults(await Deno.readTextFile(RESULTS), text);
   const format = new Deno.Command(Deno.execPath(), {

@@ -1,24 +1,24 @@
-/** The pieces of work that are compared, and the files that give every side the same inputs. */
+/** The works that are compared, and the files that give every side the same inputs. */
 import type { Shape } from "../../core/shape.ts";
 
-/** A piece of work with inputs of its own. */
+/** A work with its inputs. */
 export interface Work {
-  /** Floating-point operations. */
+  /** The number of floating-point operations. */
   readonly operations: number;
-  /** The shapes of its inputs by name, channels last; values are float32 in [−1, 1]. */
+  /** The shapes of its inputs by name, channels last. Values are float32 in [−1, 1]. */
   readonly inputs: Readonly<Record<string, Shape>>;
 }
 
 const IMAGES: Shape = [64, 14, 14, 64];
 const FILTER: Shape = [4, 4, 64, 128];
-/** Where the gradient of the convolution's outputs comes in. */
+/** The shape of the gradient of the convolution's output. */
 const OUTPUTS: Shape = [64, 7, 7, 128];
 const CONV_OPERATIONS = 2 * (64 * 7 * 7 * 128) * (4 * 4 * 64);
 
 const [N, K, D] = [50176, 512, 64];
 
-/** Attention: eight heads of 32, 1,024 tokens in sequences of some length; the output, or the gradients of queries, keys
- * and values from that of the output. */
+/** Attention of eight heads of width 32 over 1,024 tokens, in sequences of a given length: the output, or the gradients of
+ * queries, keys and values. */
 export const ATTENTIONS = [64, 256, 1024].flatMap((length) =>
   [false, true].flatMap((causal) =>
     [false, true].map((backward) => ({
@@ -28,10 +28,10 @@ export const ATTENTIONS = [64, 256, 1024].flatMap((length) =>
   )
 );
 
-/** The names of these works. */
+/** The names of the attention works. */
 export const ATTENTION_WORKS: readonly string[] = ATTENTIONS.map(({ name }) => name);
 
-/** A head's width, the heads and the tokens. */
+/** The width of a head, the number of heads and the number of tokens. */
 const [WIDTH, HEADS, TOKENS] = [32, 8, 1024];
 
 function attentionWork({ length, backward }: typeof ATTENTIONS[number]): Work {
@@ -41,7 +41,7 @@ function attentionWork({ length, backward }: typeof ATTENTIONS[number]): Work {
   return { operations, inputs: Object.fromEntries(names.map((name) => [name, shape])) };
 }
 
-/** The matrix product; a convolution, 4×4, stride 2, padding 1, and its gradients by the images and by the filter; the
+/** The matrix product; a convolution (4×4, stride 2, padding 1) and the gradients of its images and its filter; and the
  * nearest code of every feature and the nearest feature of every code, by squared distance. */
 export const WORKS: Readonly<Record<WorkName, Work>> = {
   matmul: { operations: 2 * 1024 ** 3, inputs: { a: [1024, 1024], b: [1024, 1024] } },
@@ -52,20 +52,20 @@ export const WORKS: Readonly<Record<WorkName, Work>> = {
   ...Object.fromEntries(ATTENTIONS.map((about) => [about.name, attentionWork(about)])),
 };
 
-/** Names a piece of work. */
+/** The name of a work. */
 export type WorkName = string;
 
-/** Codes, features and dimensions of the nearest-code work that must fit into 1 GiB. */
+/** The numbers of codes, features and dimensions of the nearest-code work that must fit into 1 GiB. */
 export const HUGE = { features: [2 ** 20, 64], codebook: [16384, 64] } as const;
-/** Floating-point operations of that work. */
+/** The number of floating-point operations of that work. */
 export const HUGE_OPERATIONS = 2 * 2 * 2 ** 20 * 16384 * 64;
 
-/** Where an input's values lie: float32, little-endian. */
+/** The file of an input: float32, little-endian. */
 export function inputPath(folder: string, work: string, input: string): string {
   return `${folder}/${work}-${input}.input`;
 }
 
-/** Where a side leaves its result: float32 channels last, or int32 indices, little-endian. */
+/** The file of a side's result: float32 channels last, or int32 indices, little-endian. */
 export function resultPath(folder: string, work: string): string {
   return `${folder}/${work}.result`;
 }

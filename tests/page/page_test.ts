@@ -141,7 +141,7 @@ if (site !== undefined) {
     const { page } = visit;
     assert.equal(
       await visit.text("#device"),
-      "There is no WebGPU here. Computing on the CPU, with WebAssembly SIMD on 2 threads.",
+      "WebGPU is not available. Computing on the CPU, with WebAssembly SIMD on 2 threads.",
     );
     await visit.checkWidth();
     await drawAndChange(visit);
