@@ -56,5 +56,5 @@ for (let levels = 1; levels <= 3; levels++) {
   const coarse = cb.slice(indices, [0, 0, 0, 0, 0], [64, 7, 7, levels, 2]);
   const rebuilt = model.decoder.forward(quantizer.lookup(coarse));
   const mse = await cb.meanSquaredError(rebuilt, images).item();
-  console.log(`${levels * 2} codes, ${levels * 6} bits a position: mse ${mse.toFixed(4)}`);
+  console.log(`${levels * 2} codes, ${levels * 6} bits per position: mse ${mse.toFixed(4)}`);
 }
