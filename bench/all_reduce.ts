@@ -31,8 +31,8 @@ const say = (line: string) => rank === 0 && console.log(line);
 const show = (times: readonly number[]) =>
   times.map((milliseconds) => milliseconds.toPrecision(2)).join(" / ");
 
-say(`${description}; each time in ms: the best / the median`);
-say("| float32 | all-reduce | the best, GB/s | gather |");
+say(`${description}; times in ms: best / median`);
+say("| float32 | all-reduce | best, GB/s | gather |");
 say("|---:|---:|---:|---:|");
 for (const length of SIZES) {
   const values = new Float32Array(length);
@@ -44,8 +44,8 @@ for (const length of SIZES) {
 }
 
 say("");
-say("Gradients of 10 million values in 200 tensors on the device cpu, by the size of a bucket:");
-say("| bucket | the best / the median |");
+say("Gradients of 10 million values in 200 tensors on the device cpu, by bucket size:");
+say("| bucket | best / median |");
 say("|---:|---:|");
 using device = await openDevice("cpu", { threads: 1, blas: "off" });
 using _scope = device.scope();

@@ -68,12 +68,12 @@ const ways = {
 const taken = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
 for (let time = 0; time < TIMES; time++) {
   for (const [name, way] of Object.entries(ways)) {
-    communicator.barrier("for the way");
+    communicator.barrier("for the next measurement");
     taken.get(name)!.push(clock(way));
   }
 }
 if (communicator.rank === 0) {
-  console.log(`${communicator.description}; ms, the best / the median of ${TIMES}`);
+  console.log(`${communicator.description}; ms, best / median of ${TIMES}`);
   for (const [name, times] of taken) {
     times.sort((a, b) => a - b);
     console.log(`${name}: ${times[0].toPrecision(2)} / ${times[TIMES >>> 1].toPrecision(2)}`);

@@ -75,8 +75,8 @@ const alpha = Number(values.latency) * 1e-6, beta = Number(values.link) * 1e9;
 using communicator = openMpi({ timeout: 600 });
 const { rank, size, description } = communicator;
 const say = (line: string) => rank === 0 && console.log(line);
-say(`${description}; times in ms: the best / the median of ${values.steps} steps`);
-say("| preset | ranks | step | all-reduce in the profile | wait | messages | by the model |");
+say(`${description}; times in ms: best / median of ${values.steps} steps`);
+say("| preset | ranks | step | all-reduce in the profile | wait | messages | model |");
 say("|---|---:|---:|---:|---:|---:|---:|");
 using device = await openDevice("cpu", { threads: 1 });
 for (const preset of values.presets.split(",")) {
