@@ -4,7 +4,7 @@ import { PANELS_A } from "./gemm";
 import { copyWords } from "./movement";
 import { job, parallel, scratch } from "./pool";
 
-/** The least number of words in a task. */
+/** The approximate number of words in a task. */
 const CHUNK: i32 = 16384;
 /** The number of columns and segments that a task sums; in float64 they fill half of a thread's scratch memory. */
 const COLUMNS: i32 = 16;

@@ -4,7 +4,7 @@ import { constant } from "./math";
 import { storeLanes } from "./elementwise";
 import { greatestOf, sumOfPowers } from "./reductions";
 
-/** The least number of elements in a task. */
+/** The approximate number of elements in a task. */
 const CHUNK: i32 = 8192;
 
 /** What the host writes to `job`. */

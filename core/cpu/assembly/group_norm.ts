@@ -6,7 +6,7 @@ import { gradientRow, isInRows, normalizeRow, partRows } from "./group_norm_rows
 import { sumParts } from "./parts";
 import { job, parallel } from "./pool";
 
-/** The least number of elements in a task. */
+/** The approximate number of elements in a task. */
 const CHUNK: i32 = 8192;
 /** The number of elements in a part of the sums over all positions, and the maximum number of parts. */
 const PART: i32 = 65536;

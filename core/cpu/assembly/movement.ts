@@ -7,7 +7,7 @@
 import { storeLanes } from "./elementwise";
 import { job, parallel } from "./pool";
 
-/** The least number of elements in a task, and the most in a tile. */
+/** The approximate number of elements in a task, and the maximum in a tile. */
 const CHUNK: i32 = 16384;
 /** The number of rows and columns of a transposed tile: as many as stay in the cache on both sides. */
 const SIDE: i32 = 32;

@@ -3,7 +3,7 @@ import { job, parallel } from "./pool";
 import { constant } from "./math";
 import { storeLanes } from "./elementwise";
 
-/** The least number of elements in a task. */
+/** The approximate number of elements in a task. */
 const CHUNK: i32 = 8192;
 
 /** What the host writes to `job`. */

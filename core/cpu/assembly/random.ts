@@ -4,7 +4,7 @@ import { storeLanes } from "./elementwise";
 import { choose, constant, cosineOfTurn, log, sineOfTurn } from "./math";
 import { Key, philox, philoxFour } from "./philox";
 
-/** The least number of blocks of four numbers in a task. */
+/** The number of blocks of four numbers in a task. */
 const CHUNK: i32 = 1024;
 
 /** What the host writes to `job`, with the two parameters of the distribution. */

@@ -9,7 +9,7 @@ import { storeLanes } from "./elementwise";
 
 /** The number of elements in a part: its length along the middle axis times that of the inner axis. */
 const PART: i32 = 16384;
-/** The least number of elements in a task. */
+/** The approximate number of elements in a task. */
 const CHUNK: i32 = 8192;
 
 /** What the host writes to `job`. */
