@@ -1,29 +1,21 @@
 /** Autoregression: a transformer predicts each code of an image from the codes before it. */
-import * as z from "zod";
+import type * as z from "zod";
 import { reshape, slice } from "../core/functions/movement.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { CodeTransformer } from "../models/transformer/code_transformer.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
-import { readSettings } from "../settings/settings.ts";
 import {
-  CODE_SAMPLING,
   CodeGenerator,
   type CodeLosses,
   type CodeRequest,
-  type CodeSamplingSettings,
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
 import { CachedTransformer } from "./next_code.ts";
 import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
-
-/** The schema of the sampling settings. */
-export const AUTOREGRESSIVE_SAMPLING: z.ZodObject<
-  { readonly [Name in keyof CodeSamplingSettings]: z.ZodType<CodeSamplingSettings[Name]> },
-  z.core.$strict
-> = z.strictObject(CODE_SAMPLING);
 
 /** Minimises −ln p of every code given the codes before it, in row order (arXiv 2012.09841, 3.2). Evaluation reports
  * bits per code: −log₂ p without smoothing, the mean over all codes of all images.
@@ -72,6 +64,11 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     "-log2 of the probability of each code after those before it, the mean over all codes",
   ];
 
+  /** The schema of the sampling settings.
+   * @internal
+   */
+  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
+
   /** Draws codes. */
   protected override async draw(
     device: Device,
@@ -83,13 +80,6 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
       guidance: request.settings.guidance,
     });
     return await drawCodes(model, request, sizeOf(this.codeShape));
-  }
-
-  /** Checks the sampling settings and fills in the defaults. */
-  protected override readSampling(
-    settings: Readonly<Record<string, unknown>>,
-  ): CodeSamplingSettings {
-    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
   }
 
   /** The losses of the model on codes. */

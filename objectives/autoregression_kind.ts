@@ -1,10 +1,11 @@
 /** Autoregression in the registry. */
 import { randomKey } from "../core/random.ts";
 import { createModel, TRANSFORMERS } from "../models/registry.ts";
-import { AutoregressionObjective, AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
+import { AutoregressionObjective } from "./autoregression.ts";
 import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { checkOneCode } from "./code_stage.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 
@@ -15,7 +16,7 @@ export const autoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
   models: TRANSFORMERS,
   quantizes: false,
   stage1: "required",
-  sampling: AUTOREGRESSIVE_SAMPLING,
+  sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");
     checkOneCode(stage1, "an autoregressive model");

@@ -17,6 +17,7 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
+import { readSettings } from "../settings/settings.ts";
 import {
   type Cache,
   CACHE_PLACES,
@@ -25,6 +26,7 @@ import {
   CACHES,
 } from "./cached_encodings.ts";
 import { gridOf } from "./code_stage.ts";
+import type { CodeSamplingSettings } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import {
   type Drawing,
@@ -36,7 +38,7 @@ import {
 import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
-import { checkChoice, CHOICE_SETTINGS, type ChoiceSettings } from "./samplers/choice.ts";
+import { checkChoice } from "./samplers/choice.ts";
 
 /** A model that predicts codes. */
 export interface CodeModel extends Module {
@@ -101,22 +103,6 @@ export function codeGeneratorSchema(smoothing: number): z.ZodObject<
     ),
   });
 }
-
-/** The sampling settings of every generator of codes. */
-export interface CodeSamplingSettings extends ChoiceSettings {
-  /** The scale of classifier-free guidance: 0 gives the logits without a class, 1 those with the class, and larger
-   * values extrapolate beyond them. */
-  readonly guidance: number;
-}
-
-/** The schema of these settings, to be spread into the schema of a generator's sampling settings. */
-export const CODE_SAMPLING: typeof CHOICE_SETTINGS & { readonly guidance: z.ZodType<number> } = {
-  ...CHOICE_SETTINGS,
-  guidance: z.number().min(0).default(1)
-    .describe(
-      "scale of classifier-free guidance: 1 samples as the model learned, larger values follow the class more strongly",
-    ),
-};
 
 /** A request to draw the codes of some images. */
 export interface CodeRequest<Settings extends CodeSamplingSettings> {
@@ -187,6 +173,10 @@ export abstract class CodeGenerator<
   readonly scalars: readonly string[] = ["loss"];
   /** The measure of the evaluation: its name, and its definition in words. */
   protected abstract readonly measure: readonly [name: string, description: string];
+  /** The schema of the sampling settings.
+   * @internal
+   */
+  protected abstract readonly samplingSchema: z.ZodType<Settings>;
   readonly #options: CodeGeneratorOptions<Model>;
   readonly #update: Update;
   #cached: CachedEncodings | undefined;
@@ -261,11 +251,6 @@ export abstract class CodeGenerator<
     context: Context,
     options: LossOptions,
   ): CodeLosses;
-
-  /** Checks the sampling settings and fills in the defaults.
-   * @throws {RangeError} a setting is unknown or has a value that is not allowed
-   */
-  protected abstract readSampling(settings: Readonly<Record<string, unknown>>): Settings;
 
   /** Measures for every position, by name. */
   protected series({ bitsOfPositions }: CodeStatistics): Record<string, readonly number[]> {
@@ -401,7 +386,7 @@ export abstract class CodeGenerator<
   protected override plan(device: Device, request: GenerateRequest): Drawing {
     const { key, signal } = request;
     const { stage1, dataset: { imageShape } } = this.#options, { codeShape } = this;
-    const settings = this.readSampling(request.settings);
+    const settings = readSettings(this.samplingSchema, request.settings, "sample");
     checkChoice(settings, this.codebookSize);
     this.checkLabels(request);
     this.#checkGuidance(request, settings);

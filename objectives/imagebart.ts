@@ -1,4 +1,5 @@
 /** ImageBART: a chain of transformers that remove noise from the codes of an image, step by step. */
+import type * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { add, equal, greaterEqual, mul, sub, where } from "../core/functions/elementwise.ts";
 import { gather } from "../core/functions/indexing.ts";
@@ -10,17 +11,15 @@ import type { EncoderDecoder, EncoderDecoderChain } from "../models/transformer/
 import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
-import { readSettings } from "../settings/settings.ts";
-import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import {
   CodeGenerator,
   type CodeGeneratorOptions,
   type CodeLosses,
   type CodeRequest,
-  type CodeSamplingSettings,
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
 import { type CodeRange, MultinomialDiffusion } from "./diffusion/multinomial.ts";
 import { CachedTransformer, repeated } from "./next_code.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
@@ -98,12 +97,10 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
     "the noise for each image",
   ];
 
-  /** Checks the sampling settings and fills in the defaults. */
-  protected override readSampling(
-    settings: Readonly<Record<string, unknown>>,
-  ): CodeSamplingSettings {
-    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
-  }
+  /** The schema of the sampling settings.
+   * @internal
+   */
+  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
 
   /** The losses of the model on codes. */
   protected override losses(

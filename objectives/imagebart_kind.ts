@@ -2,10 +2,10 @@
 import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import { createModel, ENCODER_DECODERS } from "../models/registry.ts";
-import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { checkOneCode } from "./code_stage.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import { ImageBartObjective } from "./imagebart.ts";
 import type { ObjectiveKind } from "./kind.ts";
@@ -28,7 +28,7 @@ export const imageBartKind: ObjectiveKind<ImageBartSettings> = {
   models: ENCODER_DECODERS,
   quantizes: false,
   stage1: "required",
-  sampling: AUTOREGRESSIVE_SAMPLING,
+  sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");
     checkOneCode(stage1, "an ImageBART");

@@ -1,5 +1,5 @@
 /** Masking: a transformer predicts the hidden codes of an image from the others. */
-import * as z from "zod";
+import type * as z from "zod";
 import { where } from "../core/functions/elementwise.ts";
 import { reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -7,16 +7,14 @@ import type { CodeTransformer } from "../models/transformer/code_transformer.ts"
 import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
-import { readSettings } from "../settings/settings.ts";
 import {
-  CODE_SAMPLING,
   CodeGenerator,
   type CodeLosses,
   type CodeRequest,
-  type CodeSamplingSettings,
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
 import { drawMask } from "./masks.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 import { drawInPasses, MASKED_SETTINGS, type MaskedSettings } from "./samplers/masked.ts";
@@ -28,7 +26,7 @@ export interface MaskedSamplingSettings extends CodeSamplingSettings, MaskedSett
 export const MASKED_SAMPLING: z.ZodObject<
   { readonly [Name in keyof MaskedSamplingSettings]: z.ZodType<MaskedSamplingSettings[Name]> },
   z.core.$strict
-> = z.strictObject({ ...CODE_SAMPLING, ...MASKED_SETTINGS });
+> = CODE_SAMPLING.extend(MASKED_SETTINGS);
 
 /** Minimises −ln p of the hidden codes of an image given the others. The number of hidden codes comes from a cosine
  * schedule at a random point (MaskGIT, arXiv 2202.04200). Evaluation reports bits per hidden code, with the same masks
@@ -79,6 +77,11 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     "cos(pi r/2) of an image's codes is hidden, r uniform",
   ];
 
+  /** The schema of the sampling settings.
+   * @internal
+   */
+  protected override readonly samplingSchema: z.ZodType<MaskedSamplingSettings> = MASKED_SAMPLING;
+
   /** Draws codes. */
   protected override draw(
     device: Device,
@@ -110,13 +113,6 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     const features = this.model.forward({ labels, codes }, context);
     const [batch, length, width] = features.shape;
     return slice(features, [0, 1, 0], [batch, length - 1, width]);
-  }
-
-  /** Checks the sampling settings and fills in the defaults. */
-  protected override readSampling(
-    settings: Readonly<Record<string, unknown>>,
-  ): MaskedSamplingSettings {
-    return readSettings(MASKED_SAMPLING, settings, "sample");
   }
 
   /** The losses of the model on codes. */

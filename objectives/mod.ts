@@ -33,10 +33,10 @@ export {
   type CodeLosses,
   type CodeModel,
   type CodeRequest,
-  type CodeSamplingSettings,
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+export type { CodeSamplingSettings } from "./code_sampling.ts";
 export * from "./code_statistics.ts";
 export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
 export { drawMask } from "./masks.ts";

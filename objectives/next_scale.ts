@@ -1,4 +1,5 @@
 /** Next-scale prediction: a transformer predicts all codes of a scale at once from the scales before. */
+import type * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -7,17 +8,15 @@ import type { StackCache } from "../models/transformer/stack.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
 import type { MultiScaleQuantizer } from "../quantizers/multi_scale.ts";
-import { readSettings } from "../settings/settings.ts";
-import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import {
   CodeGenerator,
   type CodeGeneratorOptions,
   type CodeLosses,
   type CodeRequest,
-  type CodeSamplingSettings,
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
 import type { CodeStatistics } from "./code_statistics.ts";
 import { drawCode, drawOf } from "./samplers/choice.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
@@ -86,12 +85,10 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     "-log2 of the probability of each code after the scales before its own, the mean over all codes",
   ];
 
-  /** Checks the sampling settings and fills in the defaults. */
-  protected override readSampling(
-    settings: Readonly<Record<string, unknown>>,
-  ): CodeSamplingSettings {
-    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
-  }
+  /** The schema of the sampling settings.
+   * @internal
+   */
+  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
 
   /** Adds the measures for every scale. */
   protected override series(statistics: CodeStatistics): Record<string, readonly number[]> {

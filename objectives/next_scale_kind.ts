@@ -4,9 +4,9 @@ import type { FirstStage } from "../models/first_stage.ts";
 import { createModel, SCALE_TRANSFORMERS } from "../models/registry.ts";
 import { MultiScaleQuantizer } from "../quantizers/multi_scale.ts";
 import { NormalizedQuantizer } from "../quantizers/normalized.ts";
-import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { NextScaleObjective } from "./next_scale.ts";
@@ -31,7 +31,7 @@ export const nextScaleKind: ObjectiveKind<CodeGeneratorSettings> = {
   models: SCALE_TRANSFORMERS,
   quantizes: false,
   stage1: "required",
-  sampling: AUTOREGRESSIVE_SAMPLING,
+  sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");
     const quantizer = multiScaleOf(stage1), { codebookDim, scales } = quantizer;

@@ -1,4 +1,5 @@
 /** Autoregression for first stages with several codes per position. */
+import type * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { mul, sub } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
@@ -16,17 +17,16 @@ import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
 import { softCrossEntropy } from "../nn/soft_cross_entropy.ts";
 import { CodebookQuantizer } from "../quantizers/codebook.ts";
 import { ResidualQuantizer } from "../quantizers/residual.ts";
-import { readSettings } from "../settings/settings.ts";
-import { AUTOREGRESSIVE_SAMPLING, drawCodes } from "./autoregression.ts";
+import { drawCodes } from "./autoregression.ts";
 import {
   CodeGenerator,
   type CodeGeneratorOptions,
   type CodeLosses,
   type CodeRequest,
-  type CodeSamplingSettings,
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
+import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
 import type { NextCode } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
@@ -76,12 +76,10 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     "-log2 of the probability of each code after those of the positions before and those before it at its own, the mean over all codes",
   ];
 
-  /** Checks the sampling settings and fills in the defaults. */
-  protected override readSampling(
-    settings: Readonly<Record<string, unknown>>,
-  ): CodeSamplingSettings {
-    return readSettings(AUTOREGRESSIVE_SAMPLING, settings, "sample");
-  }
+  /** The schema of the sampling settings.
+   * @internal
+   */
+  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
 
   /** The losses of the model on codes. */
   protected override losses(

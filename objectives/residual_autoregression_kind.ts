@@ -3,10 +3,10 @@ import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
-import { AUTOREGRESSIVE_SAMPLING } from "./autoregression.ts";
 import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
 import { checkPositions } from "./code_stage.ts";
+import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { ResidualAutoregressionObjective } from "./residual_autoregression.ts";
@@ -30,7 +30,7 @@ export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSet
   models: RESIDUAL_TRANSFORMERS,
   quantizes: false,
   stage1: "required",
-  sampling: AUTOREGRESSIVE_SAMPLING,
+  sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");
     checkPositions(stage1, "a residual autoregressive model");
