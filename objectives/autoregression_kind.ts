@@ -2,9 +2,13 @@
 import { randomKey } from "../core/random.ts";
 import { createModel, TRANSFORMERS } from "../models/registry.ts";
 import { AutoregressionObjective } from "./autoregression.ts";
-import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { checkOneCode } from "./code_stage.ts";
-import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import {
+  codeGeneratorOptions,
+  codeGeneratorSchema,
+  type CodeGeneratorSettings,
+  codeModelNeeds,
+} from "./code_generator_kind.ts";
 import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";

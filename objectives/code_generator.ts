@@ -1,5 +1,5 @@
 /** The base class of all generators of a first stage's codes. */
-import * as z from "zod";
+import type * as z from "zod";
 import { backward, withoutGradients } from "../core/execute.ts";
 import { full, uniform } from "../core/functions/creation.ts";
 import { cast, div, greaterEqual, less, maximum, where } from "../core/functions/elementwise.ts";
@@ -18,13 +18,7 @@ import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
-import {
-  type Cache,
-  CACHE_PLACES,
-  CachedEncodings,
-  type CachePlace,
-  CACHES,
-} from "./cached_encodings.ts";
+import { type Cache, CachedEncodings, type CachePlace } from "./cached_encodings.ts";
 import { gridOf } from "./code_stage.ts";
 import type { CodeSamplingSettings } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
@@ -64,44 +58,6 @@ export interface CodeGeneratorOptions<Model extends CodeModel> extends UpdateOpt
   readonly cache?: Cache;
   /** Where they are cached; by default in memory. */
   readonly cacheIn?: CachePlace;
-}
-
-/** Settings that all generators of codes have in common. */
-export interface CodeGeneratorSettings {
-  /** Whether the model is conditioned on the classes. */
-  readonly conditional: boolean;
-  /** The fraction of training images whose class is hidden from the model. */
-  readonly classDropout: number;
-  /** Label smoothing: the fraction of each target that is spread over all codes. */
-  readonly smoothing: number;
-  /** Which codes of the training images are cached. */
-  readonly cache: Cache;
-  /** Where they are cached. */
-  readonly cacheIn: CachePlace;
-}
-
-/** The schema of these settings.
- * @param smoothing the default of `smoothing`
- */
-export function codeGeneratorSchema(smoothing: number): z.ZodObject<
-  { readonly [Name in keyof CodeGeneratorSettings]: z.ZodType<CodeGeneratorSettings[Name]> },
-  z.core.$strict
-> {
-  return z.strictObject({
-    conditional: z.boolean().default(false).describe("conditions the model on the images' classes"),
-    classDropout: z.number().min(0).max(1).default(0.1)
-      .describe(
-        "the fraction of training images whose class is hidden from the model; classifier-free guidance needs it",
-      ),
-    smoothing: z.number().min(0).max(1).default(smoothing)
-      .describe("label smoothing: the fraction of each target that is spread over all codes"),
-    cache: z.enum([...CACHES]).default("none").describe(
-      "which codes are cached: none, those of the training images as they are, or also those of their mirror images",
-    ),
-    cacheIn: z.enum([...CACHE_PLACES]).default("memory").describe(
-      "where they are cached: in memory, or in a file of the user's cache folder, for all runs over the first stage",
-    ),
-  });
 }
 
 /** A request to draw the codes of some images. */

@@ -1,9 +1,13 @@
 /** Masking in the registry. */
 import { randomKey } from "../core/random.ts";
 import { createModel, TRANSFORMERS } from "../models/registry.ts";
-import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
 import { checkOneCode } from "./code_stage.ts";
-import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import {
+  codeGeneratorOptions,
+  codeGeneratorSchema,
+  type CodeGeneratorSettings,
+  codeModelNeeds,
+} from "./code_generator_kind.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";
 import { MASKED_SAMPLING, MaskingObjective } from "./masking.ts";

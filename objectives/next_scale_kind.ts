@@ -4,8 +4,12 @@ import type { FirstStage } from "../models/first_stage.ts";
 import { createModel, SCALE_TRANSFORMERS } from "../models/registry.ts";
 import { MultiScaleQuantizer } from "../quantizers/multi_scale.ts";
 import { NormalizedQuantizer } from "../quantizers/normalized.ts";
-import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
-import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import {
+  codeGeneratorOptions,
+  codeGeneratorSchema,
+  type CodeGeneratorSettings,
+  codeModelNeeds,
+} from "./code_generator_kind.ts";
 import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
 import type { ObjectiveKind } from "./kind.ts";

@@ -3,8 +3,12 @@ import * as z from "zod";
 import { randomKey } from "../core/random.ts";
 import { sizeOf } from "../core/shape.ts";
 import { createModel, RESIDUAL_TRANSFORMERS } from "../models/registry.ts";
-import { codeGeneratorSchema, type CodeGeneratorSettings } from "./code_generator.ts";
-import { codeGeneratorOptions, codeModelNeeds } from "./code_generator_kind.ts";
+import {
+  codeGeneratorOptions,
+  codeGeneratorSchema,
+  type CodeGeneratorSettings,
+  codeModelNeeds,
+} from "./code_generator_kind.ts";
 import { checkPositions } from "./code_stage.ts";
 import { CODE_SAMPLING } from "./code_sampling.ts";
 import { firstStageOf } from "./first_stage_of.ts";
