@@ -98,6 +98,23 @@ export class CachedEncodings implements Disposable {
   }
 }
 
+/** What an objective caches, and where. */
+export interface CacheOptions extends Omit<CachedEncodingsOptions, "cache"> {
+  /** Which images; by default none. */
+  readonly cache?: Cache;
+}
+
+/** Opens the cache of an objective; `undefined` if it caches nothing.
+ * @throws {RangeError} as `CachedEncodings.open`
+ * @throws {Error} as `CachedEncodings.open`
+ */
+export async function openCache(
+  device: Device,
+  { cache = "none", ...options }: CacheOptions,
+): Promise<CachedEncodings | undefined> {
+  return cache === "none" ? undefined : await CachedEncodings.open(device, { ...options, cache });
+}
+
 /** Encodes all training images batch by batch. The rows of mirror images follow those of all images. */
 async function* encodeAll(
   device: Device,

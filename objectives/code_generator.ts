@@ -18,7 +18,12 @@ import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
-import { type Cache, CachedEncodings, type CachePlace } from "./cached_encodings.ts";
+import {
+  type Cache,
+  type CachedEncodings,
+  type CachePlace,
+  openCache,
+} from "./cached_encodings.ts";
 import { gridOf } from "./code_stage.ts";
 import type { CodeSamplingSettings } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
@@ -227,11 +232,8 @@ export abstract class CodeGenerator<
     replicas?: Replicas,
     onMessage?: (message: string) => void,
   ): Promise<void> {
-    const { stage1, dataset, cache = "none", cacheIn } = this.#options;
-    if (cache === "none" || this.#cached !== undefined) return;
     const encode = (images: Tensor) => this.encode(images);
-    const options = { stage1, dataset, cache, cacheIn, encode, replicas, onMessage };
-    this.#cached = await CachedEncodings.open(device, options);
+    this.#cached ??= await openCache(device, { ...this.#options, encode, replicas, onMessage });
   }
 
   /** Frees the model, and closes the cache. */

@@ -17,7 +17,12 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import { drawOwnRows, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
-import { type Cache, CachedEncodings, type CachePlace } from "./cached_encodings.ts";
+import {
+  type Cache,
+  type CachedEncodings,
+  type CachePlace,
+  openCache,
+} from "./cached_encodings.ts";
 import { gridOf } from "./code_stage.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
@@ -146,15 +151,12 @@ export class DiffusionObjective extends Generator {
     replicas?: Replicas,
     onMessage?: (message: string) => void,
   ): Promise<void> {
-    const { stage1, dataset, cache = "none", cacheIn } = this.#options;
-    const { latents } = this.model;
+    const { stage1 } = this.#options, { latents } = this.model;
     if (stage1 === undefined || latents === undefined) return;
     if (latents.measured.value === 0) latents.measure(await this.#someFeatures(device, stage1));
-    if (cache !== "none" && this.#cached === undefined) {
-      const encode = (images: Tensor) => stage1.features(images);
-      const options = { stage1, dataset, cache, cacheIn, encode, replicas, onMessage };
-      this.#cached = await CachedEncodings.open(device, options);
-    }
+    const encode = (images: Tensor) => stage1.features(images);
+    const options = { ...this.#options, stage1, encode, replicas, onMessage };
+    this.#cached ??= await openCache(device, options);
   }
 
   /** Frees the model, and closes the cache. */
