@@ -1,8 +1,8 @@
 /** The base class of all generators of a first stage's codes. */
 import type * as z from "zod";
 import { backward, withoutGradients } from "../core/execute.ts";
-import { full, uniform } from "../core/functions/creation.ts";
-import { cast, div, greaterEqual, less, maximum, where } from "../core/functions/elementwise.ts";
+import { full } from "../core/functions/creation.ts";
+import { cast, div, greaterEqual, maximum } from "../core/functions/elementwise.ts";
 import { reshape } from "../core/functions/movement.ts";
 import { sum } from "../core/functions/reductions.ts";
 import type { RandomKey } from "../core/random.ts";
@@ -15,7 +15,7 @@ import { partKey } from "../nn/initializers.ts";
 import type { Context, Module } from "../nn/module.ts";
 import type { Optimizer } from "../nn/optimizers.ts";
 import type { NearTargets } from "../nn/soft_cross_entropy.ts";
-import { drawOwnRows, meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
+import { meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
 import { readSettings } from "../settings/settings.ts";
 import {
@@ -24,6 +24,8 @@ import {
   type CachePlace,
   openCache,
 } from "./cached_encodings.ts";
+import { dropClasses } from "./class_dropout.ts";
+import { drawClassSamples } from "./class_samples.ts";
 import { gridOf } from "./code_stage.ts";
 import type { CodeSamplingSettings } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
@@ -34,7 +36,6 @@ import {
   Generator,
   type Given,
 } from "./generator.ts";
-import { drawImages } from "./image_grid.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
 import { checkChoice } from "./samplers/choice.ts";
@@ -180,15 +181,9 @@ export abstract class CodeGenerator<
     labels: Tensor | undefined,
     { training, key, replicas = SINGLE }: Context,
   ): Tensor {
-    const { classes } = this, { classDropout } = this.#options;
-    if (classes === 0 || labels === undefined) return full(device, [count], classes, "int32");
-    if (!training || classDropout === 0) return labels;
-    const drawn = drawOwnRows(
-      [count],
-      replicas,
-      (shape) => uniform(device, shape, partKey(key, 0)),
-    );
-    return where(less(drawn, classDropout), classes, labels);
+    const { classes: none } = this, { classDropout: rate } = this.#options;
+    if (none === 0 || labels === undefined) return full(device, [count], none, "int32");
+    return training ? dropClasses(labels, { rate, none, key: partKey(key, 0), replicas }) : labels;
   }
 
   /** The codes that a step learns from; by default those of the images.
@@ -425,17 +420,9 @@ export abstract class CodeGenerator<
   }
 
   /** Draws sample images. If there are classes, the images take each class in turn. */
-  override async samples(
-    device: Device,
-    { key, replicas }: Context,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const { classes } = this;
-    const labels = classes === 0
-      ? undefined
-      : Int32Array.from({ length: SAMPLES }, (_, image) => image % classes);
-    const request = { count: SAMPLES, key, labels, settings: {}, replicas };
-    const { images } = await this.generate(device, request);
-    return drawImages(images, [SAMPLES, ...this.#options.dataset.imageShape]);
+  override async samples(device: Device, context: Context): Promise<Uint8Array<ArrayBuffer>> {
+    const shown = { count: SAMPLES, settings: {}, imageShape: this.#options.dataset.imageShape };
+    return await drawClassSamples(this, device, context, shown);
   }
 
   #labels(

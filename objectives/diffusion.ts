@@ -1,8 +1,8 @@
 /** Diffusion: a generator that learns to remove noise (arXiv 2006.11239), from pixels or from the latents of a first
  * stage (arXiv 2112.10752). */
 import { backward, withoutGradients } from "../core/execute.ts";
-import { full, normal, uniform } from "../core/functions/creation.ts";
-import { less, square, sub, where } from "../core/functions/elementwise.ts";
+import { normal } from "../core/functions/creation.ts";
+import { square, sub } from "../core/functions/elementwise.ts";
 import { mean } from "../core/functions/reductions.ts";
 import { philox, type RandomKey, randomKey } from "../core/random.ts";
 import type { Shape } from "../core/shape.ts";
@@ -23,6 +23,8 @@ import {
   type CachePlace,
   openCache,
 } from "./cached_encodings.ts";
+import { dropClasses } from "./class_dropout.ts";
+import { drawClassSamples } from "./class_samples.ts";
 import { gridOf } from "./code_stage.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
@@ -34,7 +36,6 @@ import {
 import { DIFFUSION_SAMPLING, type DiffusionSampling } from "./diffusion/sampling.ts";
 import type { NoiseSchedule } from "./diffusion/schedule.ts";
 import { type Drawing, type DrawnPart, type GenerateRequest, Generator } from "./generator.ts";
-import { drawImages } from "./image_grid.ts";
 import { inOrder, type MeasuredBatch } from "./measured_parts.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { measuredImages, protocolHash } from "./protocol.ts";
@@ -261,17 +262,10 @@ export class DiffusionObjective extends Generator {
   }
 
   /** Draws sixteen images in few steps. If the network has classes, the images take each class in turn. */
-  override async samples(
-    device: Device,
-    { key, replicas }: Context,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const { dataset, preview } = this.#options, { classes } = this;
-    const labels = classes === 0
-      ? undefined
-      : Int32Array.from({ length: SHOWN }, (_, i) => i % classes);
-    const request = { count: SHOWN, key, labels, settings: { ...preview }, replicas };
-    const { images } = await this.generate(device, request);
-    return drawImages(images, [SHOWN, ...dataset.imageShape]);
+  override async samples(device: Device, context: Context): Promise<Uint8Array<ArrayBuffer>> {
+    const { dataset: { imageShape }, preview } = this.#options;
+    const shown = { count: SHOWN, settings: { ...preview }, imageShape };
+    return await drawClassSamples(this, device, context, shown);
   }
 
   /** Checks a request, and returns how its images are drawn. If the model has classes and the request has no labels,
@@ -355,19 +349,13 @@ export class DiffusionObjective extends Generator {
 
   /** The class labels that the network gets in a step. */
   #toldLabels(
-    { images: { device, shape: [count] }, labels }: TrainingBatch,
+    { labels }: TrainingBatch,
     key: RandomKey,
     replicas: Replicas,
-  ) {
-    const { dropClass = 0 } = this.#options;
-    if (this.classes === 0 || labels === undefined) return undefined;
-    if (dropClass === 0) return labels;
-    const drawn = drawOwnRows([count], replicas, (shape) => uniform(device, shape, key));
-    return where(
-      less(drawn, dropClass),
-      full(device, [count], this.classes, "int32"),
-      labels,
-    );
+  ): Tensor | undefined {
+    const { classes: none } = this, { dropClass: rate = 0 } = this.#options;
+    if (none === 0 || labels === undefined) return undefined;
+    return dropClasses(labels, { rate, none, key, replicas });
   }
 
   /** The guided prediction of the network, with a class for each image. */
