@@ -26,7 +26,7 @@ import {
 } from "./cached_encodings.ts";
 import { dropClasses } from "./class_dropout.ts";
 import { drawClassSamples } from "./class_samples.ts";
-import { gridOf } from "./code_stage.ts";
+import { codeShapeOf } from "./code_stage.ts";
 import type { CodeSamplingSettings } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import {
@@ -37,6 +37,7 @@ import {
   type Given,
 } from "./generator.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
+import { decodePartial, encodeKnown, knownCodes } from "./partial_codes.ts";
 import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
 import { checkChoice } from "./samplers/choice.ts";
 
@@ -103,8 +104,6 @@ interface CodesProtocol extends MeasuredImages {
 
 /** The number of sample images after an epoch. */
 const SAMPLES = 32;
-/** How many images are encoded at once. */
-const BATCH = 64;
 
 /** The codes of images. */
 export interface EncodedCodes {
@@ -159,8 +158,7 @@ export abstract class CodeGenerator<
 
   /** The shape of an image's codes: `[h, w, ...codeAxes]`, or `codeAxes` if codes describe whole grids. */
   get codeShape(): Shape {
-    const { stage1, dataset } = this.#options;
-    return stage1.codeShape(...gridOf(stage1, dataset));
+    return codeShapeOf(this.#options.stage1, this.#options.dataset);
   }
 
   /** K: the number of codes of the first stage. */
@@ -343,7 +341,7 @@ export abstract class CodeGenerator<
     checkChoice(settings, this.codebookSize);
     this.checkLabels(request);
     this.#checkGuidance(request, settings);
-    const given = this.#given(request);
+    const given = knownCodes(request, this.#options);
     const positions = sizeOf(codeShape);
     const draw = async ({ first, count, onShare }: DrawnPart) => {
       const codes = await this.draw(device, {
@@ -353,7 +351,8 @@ export abstract class CodeGenerator<
         labels: this.#labels(request, settings, first, count),
         given: given?.subarray(first * positions, (first + count) * positions),
         settings,
-        onShare: (share, sofar) => onShare(share, () => this.#unfinished(device, sofar)),
+        onShare: (share, sofar) =>
+          onShare(share, () => decodePartial(device, this.#options, sofar)),
         signal,
       });
       using _scope = device.scope();
@@ -363,28 +362,6 @@ export abstract class CodeGenerator<
     return { imageShape, codeShape, draw };
   }
 
-  /** Decodes images whose codes are not all drawn yet (−1). Pixels of missing codes are grey. If codes describe whole
-   * grids, the image is decoded from the sum of the codes so far. */
-  async #unfinished(
-    device: Device,
-    codes: Int32Array<ArrayBuffer>,
-  ): Promise<Float32Array<ArrayBuffer>> {
-    const { stage1, dataset: { imageShape: [height, width, channels] } } = this.#options;
-    const each = sizeOf(this.codeShape), shape = [codes.length / each, ...this.codeShape];
-    using _scope = device.scope();
-    if (stage1.grid !== undefined) return await stage1.decode(device.tensor(codes, shape)).floats();
-    const [rows, columns] = this.codeShape, depth = each / (rows * columns);
-    const indices = device.tensor(codes.map((code) => Math.max(code, 0)), shape);
-    const images = await stage1.decode(indices).floats();
-    return images.map((value, at) => {
-      const pixel = Math.floor(at / channels), image = Math.floor(pixel / (height * width));
-      const row = Math.floor(Math.floor(pixel / width) % height * rows / height);
-      const column = Math.floor(pixel % width * columns / width);
-      const last = image * each + (row * columns + column + 1) * depth - 1;
-      return codes[last] < 0 ? 0 : value;
-    });
-  }
-
   /** The known codes of images of which some pixels are known. A code is known if all of its pixels are. An encoder
    * also sees pixels around those of a code: blank the hidden pixels if the codes must not depend on them.
    * @param images the values of `[count, H, W, C]` in [−1, 1]
@@ -392,31 +369,7 @@ export abstract class CodeGenerator<
    * @throws {RangeError} the arrays do not hold the same whole number of images, or codes describe whole grids
    */
   async given(device: Device, images: Float32Array, pixels: Uint8Array): Promise<Given> {
-    this.#checkCompletes();
-    const { imageShape: [height, width, channels] } = this.#options.dataset;
-    const [rows, columns] = this.codeShape, each = sizeOf(this.codeShape);
-    const count = images.length / (height * width * channels);
-    if (!Number.isInteger(count) || count < 1 || pixels.length !== count * height * width) {
-      throw new RangeError(
-        `Cannot complete images: whole images of ${height}×${width}×${channels} values and a mask of as many pixels are needed, got ${images.length} values and ${pixels.length} pixels`,
-      );
-    }
-    const codes = new Int32Array(count * each), known = new Uint8Array(count * rows * columns);
-    known.fill(1);
-    pixels.forEach((one, at) => {
-      const y = Math.floor(at / width) % height, image = Math.floor(at / width / height);
-      const row = Math.floor(y * rows / height), column = Math.floor(at % width * columns / width);
-      if (one === 0) known[(image * rows + row) * columns + column] = 0;
-    });
-    for (let first = 0; first < count; first += BATCH) {
-      using _scope = device.scope();
-      const own = Math.min(BATCH, count - first), size = height * width * channels;
-      const part = Float32Array.from(images.subarray(first * size, (first + own) * size));
-      const tensor = device.tensor(part, [own, height, width, channels]);
-      const encoded = withoutGradients(() => this.encode(tensor));
-      codes.set(await encoded.integers(), first * each);
-    }
-    return { codes, known };
+    return await encodeKnown(device, this.#options, images, pixels);
   }
 
   /** Draws sample images. If there are classes, the images take each class in turn. */
@@ -437,13 +390,6 @@ export abstract class CodeGenerator<
     return guidance === 1 ? own : Int32Array.of(...own, ...none);
   }
 
-  #checkCompletes(): void {
-    if (this.#options.stage1.grid === undefined) return;
-    throw new RangeError(
-      "Cannot complete images: each position must have its own codes, got codes that cover whole grids",
-    );
-  }
-
   #checkGuidance({ labels }: GenerateRequest, { guidance }: Settings): void {
     const { classDropout } = this.#options;
     if (guidance !== 1 && labels === undefined) {
@@ -459,28 +405,5 @@ export abstract class CodeGenerator<
         }: the model must have been trained with objective.classDropout above 0, got 0`,
       );
     }
-  }
-
-  /** The known codes, and −1 where a code is to be drawn. */
-  #given({ given, count }: GenerateRequest): Int32Array | undefined {
-    if (given === undefined) return undefined;
-    this.#checkCompletes();
-    const [height, width, ...axes] = this.codeShape;
-    const { codes, known } = given, each = sizeOf(axes);
-    const places = count * height * width;
-    if (codes.length !== places * each || known.length !== places) {
-      throw new RangeError(
-        `Cannot complete images: ${
-          places * each
-        } codes and a mask of ${places} are needed, got ${codes.length} and ${known.length}`,
-      );
-    }
-    return codes.map((code, at) => {
-      if (known[Math.floor(at / each)] === 0) return -1;
-      if (code >= 0 && code < this.codebookSize) return code;
-      throw new RangeError(
-        `Cannot complete images: a known code must be in [0, ${this.codebookSize}), got ${code}`,
-      );
-    });
   }
 }

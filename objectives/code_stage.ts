@@ -1,4 +1,5 @@
-/** The requirements of code generators on their first stage. */
+/** The codes of a first stage, and the requirements of code generators on them. */
+import type { Shape } from "../core/shape.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 
@@ -8,6 +9,11 @@ export function gridOf(
   { imageShape: [height, width] }: Dataset,
 ): readonly [height: number, width: number] {
   return [height / downsampling, width / downsampling];
+}
+
+/** The shape of an image's codes: `[h, w, ...codeAxes]`, or `codeAxes` if codes describe whole grids. */
+export function codeShapeOf(stage1: FirstStage, dataset: Dataset): Shape {
+  return stage1.codeShape(...gridOf(stage1, dataset));
 }
 
 /** Rejects a first stage whose codes describe whole grids instead of positions.

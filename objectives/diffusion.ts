@@ -25,7 +25,7 @@ import {
 } from "./cached_encodings.ts";
 import { dropClasses } from "./class_dropout.ts";
 import { drawClassSamples } from "./class_samples.ts";
-import { gridOf } from "./code_stage.ts";
+import { codeShapeOf, gridOf } from "./code_stage.ts";
 import type { DiffusionModel } from "./diffusion/model.ts";
 import {
   addNoise,
@@ -390,7 +390,7 @@ export class DiffusionObjective extends Generator {
   /** The shape of an image's codes, if the diffusion runs on latents. */
   get #codeShape(): Shape | undefined {
     const { stage1, dataset } = this.#options;
-    return stage1?.codeShape(...gridOf(stage1, dataset));
+    return stage1 && codeShapeOf(stage1, dataset);
   }
 
   /** The features of some training images, spread evenly over the set. */
