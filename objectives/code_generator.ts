@@ -26,6 +26,7 @@ import {
 } from "./cached_encodings.ts";
 import { dropClasses } from "./class_dropout.ts";
 import { drawClassSamples } from "./class_samples.ts";
+import { codeEvaluation } from "./code_evaluation.ts";
 import { codeShapeOf } from "./code_stage.ts";
 import type { CodeSamplingSettings } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
@@ -38,7 +39,7 @@ import {
 } from "./generator.ts";
 import type { ObjectiveEvaluation, Scalars, StepContext, TrainingBatch } from "./objective.ts";
 import { decodePartial, encodeKnown, knownCodes } from "./partial_codes.ts";
-import { type MeasuredImages, measuredImages, protocolHash } from "./protocol.ts";
+import { measuredImages } from "./protocol.ts";
 import { checkChoice } from "./samplers/choice.ts";
 
 /** A model that predicts codes. */
@@ -93,13 +94,6 @@ export interface CodeLosses {
   readonly targets: Tensor;
   /** float32, one for each code: −ln of the probability of the target. */
   readonly losses: Tensor;
-}
-
-/** The protocol of bits per code. */
-interface CodesProtocol extends MeasuredImages {
-  readonly codeShape: Shape;
-  readonly codebookSize: number;
-  readonly metrics: Readonly<Record<string, string>>;
 }
 
 /** The number of sample images after an epoch. */
@@ -299,35 +293,13 @@ export abstract class CodeGenerator<
       });
     }
     await statistics.addAll(device, context.replicas ?? SINGLE);
-    const { images } = statistics;
-    if (images === 0) throw new RangeError("Cannot evaluate: there must be a batch, got none");
-    const { bits, unigramBits, positionBits } = statistics;
-    const [name, description] = this.measure;
-    const protocol: CodesProtocol = {
-      ...measuredImages(dataset, { split, precision: device.precision }),
-      codeShape: this.codeShape,
-      codebookSize: this.codebookSize,
-      metrics: {
-        [name]: description,
-        unigramBits: "entropy in bits of the codes' frequencies in these images",
-        positionBits:
-          "entropy in bits of the codes' frequencies at each position in these images, the mean over the positions",
-      },
-    };
-    const hash = await protocolHash(protocol);
-    return {
-      numbers: { images, [name]: bits, unigramBits, positionBits },
+    const images = measuredImages(dataset, { split, precision: device.precision });
+    const { measure, codeShape, codebookSize } = this;
+    return await codeEvaluation(statistics, {
+      measure,
+      measured: { ...images, codeShape, codebookSize },
       series: this.series(statistics),
-      protocol: hash,
-      rankBy: name,
-      better: "lower",
-      protocols: { [hash]: protocol },
-      shown: [
-        ["bits per code", bits.toFixed(3)],
-        ["by frequency", unigramBits.toFixed(2)],
-        ["and position", positionBits.toFixed(2)],
-      ],
-    };
+    });
   }
 
   /** Checks a request, and returns how its images are drawn.
