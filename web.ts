@@ -26,23 +26,7 @@ export * from "./core/mod.ts";
 export * from "./nn/mod.ts";
 export * from "./quantizers/mod.ts";
 export * from "./models/mod.ts";
-export * from "./objectives/diffusion/latents.ts";
-export * from "./objectives/diffusion/model.ts";
-export * from "./objectives/diffusion/prediction.ts";
-export * from "./objectives/diffusion/schedule.ts";
-export {
-  type Choice,
-  type ChoiceSettings,
-  chooseCode,
-  type Draw,
-  drawOf,
-} from "./objectives/samplers/choice.ts";
-export * from "./objectives/samplers/ddim.ts";
-export * from "./objectives/samplers/guidance.ts";
-export * from "./objectives/samplers/guided_logits.ts";
-export * from "./objectives/samplers/noise.ts";
-export * from "./objectives/samplers/sample.ts";
-export * from "./objectives/samplers/sampler.ts";
+export * from "./objectives/web.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

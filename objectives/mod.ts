@@ -3,6 +3,7 @@
  * @module
  */
 export * from "./objective.ts";
+export * from "./web.ts";
 export type { Rows } from "./gather_rows.ts";
 export * from "./generator.ts";
 export * from "./trace.ts";
@@ -47,27 +48,10 @@ export {
   type ResidualAutoregressionOptions,
 } from "./residual_autoregression.ts";
 export { NextScaleObjective, type NextScaleOptions } from "./next_scale.ts";
-export * from "./samplers/guidance.ts";
-export * from "./samplers/guided_logits.ts";
-export {
-  type Choice,
-  type ChoiceSettings,
-  chooseCode,
-  type Draw,
-  drawOf,
-} from "./samplers/choice.ts";
 export * from "./diffusion.ts";
 export { type Cache, CACHE_PLACES, type CachePlace, CACHES } from "./cached_encodings.ts";
-export * from "./diffusion/latents.ts";
-export * from "./diffusion/model.ts";
 export * from "./diffusion/multinomial.ts";
-export * from "./diffusion/prediction.ts";
 export { type DiffusionSampling } from "./diffusion/sampling.ts";
-export * from "./diffusion/schedule.ts";
-export * from "./samplers/ddim.ts";
 export * from "./samplers/ddpm.ts";
 export * from "./samplers/dpm_solver.ts";
-export * from "./samplers/noise.ts";
 export { createSampler, type SamplerSettings } from "./samplers/registry.ts";
-export * from "./samplers/sample.ts";
-export * from "./samplers/sampler.ts";
