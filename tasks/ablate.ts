@@ -22,6 +22,7 @@ import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, nest, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
+import { jsonOption } from "./json_option.ts";
 import { LAUNCH_OPTIONS, remoteLauncher } from "./launch_options.ts";
 import { Output } from "./output.ts";
 import { openPage } from "./open_page.ts";
@@ -37,8 +38,7 @@ const OPTIONS = z.strictObject({
   retry: z.boolean().default(false).describe("runs failed runs again"),
   "dry-run": z.boolean().default(false).describe("prints what would be run, and writes nothing"),
   open: z.boolean().default(false).describe("opens study.html at the end"),
-  json: z.boolean().default(false)
-    .describe("prints the runs as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the runs"),
 });
 
 const COMMAND: Command = {

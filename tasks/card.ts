@@ -9,7 +9,6 @@ import { openDevice } from "../core/device.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
 import { drawModelCard } from "../reports/model_card.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
-import { WEIGHTS } from "../training/construct.ts";
 import { withoutPlaces } from "../training/identity.ts";
 import { writeModelFolder } from "../training/model_folder.ts";
 import { openRun } from "../training/open_run.ts";
@@ -19,7 +18,9 @@ import { taskCall } from "./call.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { jsonOption } from "./json_option.ts";
 import { Output } from "./output.ts";
+import { WEIGHTS_OPTIONS } from "./weights_options.ts";
 
 const OPTIONS = z.strictObject({
   out: z.string().min(1).nullable().default(null).describe(
@@ -31,11 +32,8 @@ const OPTIONS = z.strictObject({
     .describe(
       "the SPDX identifier of the weights' licence, such as mit; none: the card names no licence",
     ),
-  checkpoint: z.string().min(1).default("last").describe("last, best, or the path of a file"),
-  weights: z.enum([...WEIGHTS]).default("auto")
-    .describe("the trained weights or their averages; auto: the averages if there are any"),
-  json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, everything else on stderr"),
+  ...WEIGHTS_OPTIONS,
+  json: jsonOption("the summary"),
 });
 
 const COMMAND: Command = {

@@ -18,19 +18,17 @@ import { writeAtomically } from "../files/atomic_write.ts";
 import { CodeRate, type Rate } from "../metrics/code_rate.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 import { checkTiling, type Tiling, USUAL_TILING } from "../models/tiles.ts";
-import { WEIGHTS } from "../training/construct.ts";
 import { type OpenedRun, openRun } from "../training/open_run.ts";
 import { asUsage, UsageError } from "./fail.ts";
 import { ImageProgress } from "./image_progress.ts";
 import { Interruption } from "./interruption.ts";
+import { jsonOption } from "./json_option.ts";
 import type { Output } from "./output.ts";
+import { WEIGHTS_OPTIONS } from "./weights_options.ts";
 
 /** The flags for the weights, the device and the batch size. */
 export const RUN_OPTIONS = {
-  checkpoint: z.string().min(1).default("last")
-    .describe("last, best, or the path of a file"),
-  weights: z.enum(WEIGHTS).default("auto")
-    .describe("the trained weights or their averages; auto: the averages if there are any"),
+  ...WEIGHTS_OPTIONS,
   batch: z.int().min(1).nullable().default(null)
     .describe("images per batch; none: as many as have about a million pixels, 128 at most"),
   tile: z.int().min(1).nullable().default(null).describe(
@@ -42,8 +40,7 @@ export const RUN_OPTIONS = {
     .describe("the device to compute on; auto: a hardware GPU if there is one, otherwise the cpu"),
   "cpu.blas": z.string().min(1).nullable().default(null)
     .describe("library for the matrix products of the cpu device, as in train; none: auto"),
-  json: z.boolean().default(false)
-    .describe("prints the numbers as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the numbers"),
 };
 
 /** The flags of the tasks that read images. */

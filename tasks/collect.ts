@@ -12,13 +12,13 @@ import { taskCall } from "./call.ts";
 import { asInput, asUsage } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { jsonOption } from "./json_option.ts";
 import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
 const OPTIONS = z.strictObject({
   open: z.boolean().default(false).describe("opens study.html at the end"),
-  json: z.boolean().default(false)
-    .describe("prints the runs as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the runs"),
 });
 
 const COMMAND: Command = {

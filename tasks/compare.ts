@@ -16,6 +16,7 @@ import { taskCall } from "./call.ts";
 import { asInput, asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { jsonOption } from "./json_option.ts";
 import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 
@@ -24,8 +25,7 @@ const OPTIONS = z.strictObject({
     "the page to write; it is replaced if it exists",
   ),
   open: z.boolean().default(false).describe("opens the page; needs --allow-run"),
-  json: z.boolean().default(false)
-    .describe("prints the runs as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the runs"),
 });
 
 const COMMAND: Command = {

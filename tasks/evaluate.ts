@@ -26,7 +26,7 @@ import {
 import type { Replicas } from "../nn/replicas.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
-import { constructModel, restoreModel, WEIGHTS } from "../training/construct.ts";
+import { constructModel, restoreModel } from "../training/construct.ts";
 import type { Communicator } from "../training/distributed/communicator.ts";
 import { awaitTurnToFail } from "../training/distributed/mpi.ts";
 import { replicasOver } from "../training/distributed/replicas.ts";
@@ -46,10 +46,12 @@ import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { jsonOption } from "./json_option.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
 import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
 import { checkSameSettings, openRanks, outputOf, RANK_OPTIONS, shareDevice } from "./ranks.ts";
+import { WEIGHTS_OPTIONS } from "./weights_options.ts";
 
 const OPTIONS = z.strictObject({
   checkpoint: z.string().min(1).default("last")
@@ -60,8 +62,7 @@ const OPTIONS = z.strictObject({
   limit: z.int().min(1).nullable().default(null).describe(
     "measures only this many images, from the start",
   ),
-  weights: z.enum(WEIGHTS).default("auto")
-    .describe("the trained weights or their averages; auto: the averages if there are any"),
+  weights: WEIGHTS_OPTIONS.weights,
   count: z.int().min(1).nullable().default(null)
     .describe(
       "the number of images to generate with a generator; none: as many as the test set has",
@@ -96,8 +97,7 @@ const OPTIONS = z.strictObject({
       "precision of the layers, also in the metrics' networks; none: as the run was trained",
     ),
   ...RANK_OPTIONS,
-  json: z.boolean().default(false)
-    .describe("prints the numbers as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the numbers"),
 });
 
 type Options = z.output<typeof OPTIONS>;

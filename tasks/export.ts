@@ -6,14 +6,15 @@
 import * as z from "zod";
 import { openDevice } from "../core/device.ts";
 import { readSettings, settingsOf } from "../settings/settings.ts";
-import { WEIGHTS } from "../training/construct.ts";
 import { exportOnnx } from "../training/onnx/export_onnx.ts";
 import { EXPORT_FORMATS, exportRun } from "../training/pretrained/export_run.ts";
 import { taskCall } from "./call.ts";
 import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { jsonOption } from "./json_option.ts";
 import { Output } from "./output.ts";
+import { WEIGHTS_OPTIONS } from "./weights_options.ts";
 
 const OPTIONS = z.strictObject({
   format: z.enum([...EXPORT_FORMATS, "onnx"]).default("diffusers").describe(
@@ -23,11 +24,8 @@ const OPTIONS = z.strictObject({
     "image size for onnx: the side, or height and width; none: that of the images that the run was measured on",
   ),
   out: z.string().min(1).default("runs/exported").describe("the folder, or the .ckpt file"),
-  checkpoint: z.string().min(1).default("last").describe("last, best, or the path of a file"),
-  weights: z.enum([...WEIGHTS]).default("auto")
-    .describe("the trained weights or their averages; auto: the averages if there are any"),
-  json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, everything else on stderr"),
+  ...WEIGHTS_OPTIONS,
+  json: jsonOption("the summary"),
 });
 
 const COMMAND: Command = {

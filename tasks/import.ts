@@ -13,6 +13,7 @@ import { readConfigFile } from "./config_file.ts";
 import { asInput, asUsage, runTask } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { jsonOption } from "./json_option.ts";
 import { Output } from "./output.ts";
 import { readYamlFile } from "./yaml_file.ts";
 
@@ -27,8 +28,7 @@ const OPTIONS = z.strictObject({
     ),
   "first-stage-only": z.boolean().default(false)
     .describe("imports only the first stage of a file that also has a transformer"),
-  json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the summary"),
 });
 
 /** The default folder of the run. */

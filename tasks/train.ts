@@ -34,6 +34,7 @@ import { asInput, asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { INTERRUPTED, Interruption } from "./interruption.ts";
+import { jsonOption } from "./json_option.ts";
 import { peakMemoryBytes, showEvaluation, showMeasurements, showTracePath } from "./measured.ts";
 import type { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -50,8 +51,7 @@ const OPTIONS = z.strictObject({
   open: z.boolean().default(false)
     .describe("evaluates the finished run, and opens its report; needs --allow-run"),
   ...RANK_OPTIONS,
-  json: z.boolean().default(false)
-    .describe("prints the summary as the last line of stdout, everything else on stderr"),
+  json: jsonOption("the summary"),
 });
 
 type Options = z.output<typeof OPTIONS>;
