@@ -23,7 +23,9 @@ const SMOOTHING = 0.15;
 
 /** The methods for the right side. All start with the same weights and codes as the left side. */
 const METHODS: Readonly<Record<string, QuantizerConfig>> = {
-  "this toolkit’s": { type: "clustered-ema", initialization: "uniform", normalization: "batch" },
+  "this toolkit’s": {
+    ...{ type: "clustered-ema", initialization: "uniform", normalization: "batch", decay: 0.9 },
+  },
   "the paper’s": { type: "clustered", distance: "l2" },
 };
 
