@@ -1,5 +1,4 @@
 /** Autoregression: a transformer predicts each code of an image from the codes before it. */
-import type * as z from "zod";
 import { reshape, slice } from "../core/functions/movement.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -13,7 +12,11 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
+import {
+  type CodeSamplingSettings,
+  readCodeSampling,
+  type SamplingReader,
+} from "./code_sampling.ts";
 import { CachedTransformer } from "./next_code.ts";
 import { drawInOrder, type NextCode } from "./samplers/autoregressive.ts";
 
@@ -64,10 +67,8 @@ export class AutoregressionObjective extends CodeGenerator<CodeTransformer> {
     "-log2 of the probability of each code after those before it, the mean over all codes",
   ];
 
-  /** The schema of the sampling settings.
-   * @internal
-   */
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
+  /** Checks the sampling settings and fills in the defaults. */
+  protected override readonly readSampling: SamplingReader<CodeSamplingSettings> = readCodeSampling;
 
   /** Draws codes. */
   protected override async draw(

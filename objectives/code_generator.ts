@@ -1,5 +1,4 @@
 /** The base class of all generators of a first stage's codes. */
-import type * as z from "zod";
 import { backward, withoutGradients } from "../core/execute.ts";
 import { full } from "../core/functions/creation.ts";
 import { cast, div, greaterEqual, maximum } from "../core/functions/elementwise.ts";
@@ -17,7 +16,6 @@ import type { Optimizer } from "../nn/optimizers.ts";
 import type { NearTargets } from "../nn/soft_cross_entropy.ts";
 import { meanOverRanks, type Replicas, SINGLE } from "../nn/replicas.ts";
 import { Update, type UpdateOptions } from "../nn/update.ts";
-import { readSettings } from "../settings/settings.ts";
 import {
   type Cache,
   type CachedEncodings,
@@ -28,7 +26,7 @@ import { dropClasses } from "./class_dropout.ts";
 import { drawClassSamples } from "./class_samples.ts";
 import { codeEvaluation } from "./code_evaluation.ts";
 import { codeShapeOf } from "./code_stage.ts";
-import type { CodeSamplingSettings } from "./code_sampling.ts";
+import type { CodeSamplingSettings, SamplingReader } from "./code_sampling.ts";
 import { CodeStatistics } from "./code_statistics.ts";
 import {
   type Drawing,
@@ -128,10 +126,8 @@ export abstract class CodeGenerator<
   readonly scalars: readonly string[] = ["loss"];
   /** The measure of the evaluation: its name, and its definition in words. */
   protected abstract readonly measure: readonly [name: string, description: string];
-  /** The schema of the sampling settings.
-   * @internal
-   */
-  protected abstract readonly samplingSchema: z.ZodType<Settings>;
+  /** Checks the sampling settings and fills in the defaults. */
+  protected abstract readonly readSampling: SamplingReader<Settings>;
   readonly #options: CodeGeneratorOptions<Model>;
   readonly #update: Update;
   #cached: CachedEncodings | undefined;
@@ -309,7 +305,7 @@ export abstract class CodeGenerator<
   protected override plan(device: Device, request: GenerateRequest): Drawing {
     const { key, signal } = request;
     const { stage1, dataset: { imageShape } } = this.#options, { codeShape } = this;
-    const settings = readSettings(this.samplingSchema, request.settings, "sample");
+    const settings = this.readSampling(request.settings);
     checkChoice(settings, this.codebookSize);
     this.checkLabels(request);
     this.#checkGuidance(request, settings);

@@ -1,5 +1,6 @@
 /** The sampling settings that all generators of codes have in common. */
 import * as z from "zod";
+import { readSettings } from "../settings/settings.ts";
 import { CHOICE_SETTINGS, type ChoiceSettings } from "./samplers/choice.ts";
 
 /** The sampling settings of every generator of codes. */
@@ -20,3 +21,12 @@ export const CODE_SAMPLING: z.ZodObject<
       "scale of classifier-free guidance: 1 samples as the model learned, larger values follow the class more strongly",
     ),
 });
+
+/** Checks sampling settings and fills in the defaults.
+ * @throws {RangeError} a setting is unknown or has a value that is not allowed
+ */
+export type SamplingReader<Settings> = (settings: Readonly<Record<string, unknown>>) => Settings;
+
+/** Checks the settings that all generators of codes have in common. */
+export const readCodeSampling: SamplingReader<CodeSamplingSettings> = (settings) =>
+  readSettings(CODE_SAMPLING, settings, "sample");

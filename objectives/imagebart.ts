@@ -1,5 +1,4 @@
 /** ImageBART: a chain of transformers that remove noise from the codes of an image, step by step. */
-import type * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { add, equal, greaterEqual, mul, sub, where } from "../core/functions/elementwise.ts";
 import { gather } from "../core/functions/indexing.ts";
@@ -19,7 +18,11 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
+import {
+  type CodeSamplingSettings,
+  readCodeSampling,
+  type SamplingReader,
+} from "./code_sampling.ts";
 import { type CodeRange, MultinomialDiffusion } from "./diffusion/multinomial.ts";
 import { CachedTransformer, repeated } from "./next_code.ts";
 import { drawInOrder } from "./samplers/autoregressive.ts";
@@ -97,10 +100,8 @@ export class ImageBartObjective extends CodeGenerator<EncoderDecoderChain> {
     "the noise for each image",
   ];
 
-  /** The schema of the sampling settings.
-   * @internal
-   */
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
+  /** Checks the sampling settings and fills in the defaults. */
+  protected override readonly readSampling: SamplingReader<CodeSamplingSettings> = readCodeSampling;
 
   /** The losses of the model on codes. */
   protected override losses(

@@ -7,6 +7,7 @@ import type { CodeTransformer } from "../models/transformer/code_transformer.ts"
 import { partKey } from "../nn/initializers.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import { readSettings } from "../settings/settings.ts";
 import {
   CodeGenerator,
   type CodeLosses,
@@ -14,7 +15,7 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
+import { CODE_SAMPLING, type CodeSamplingSettings, type SamplingReader } from "./code_sampling.ts";
 import { drawMask } from "./masks.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 import { drawInPasses, MASKED_SETTINGS, type MaskedSettings } from "./samplers/masked.ts";
@@ -27,6 +28,9 @@ export const MASKED_SAMPLING: z.ZodObject<
   { readonly [Name in keyof MaskedSamplingSettings]: z.ZodType<MaskedSamplingSettings[Name]> },
   z.core.$strict
 > = CODE_SAMPLING.extend(MASKED_SETTINGS);
+
+const readMaskedSampling: SamplingReader<MaskedSamplingSettings> = (settings) =>
+  readSettings(MASKED_SAMPLING, settings, "sample");
 
 /** Minimises −ln p of the hidden codes of an image given the others. The number of hidden codes comes from a cosine
  * schedule at a random point (MaskGIT, arXiv 2202.04200). Evaluation reports bits per hidden code, with the same masks
@@ -77,10 +81,9 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     "cos(pi r/2) of an image's codes is hidden, r uniform",
   ];
 
-  /** The schema of the sampling settings.
-   * @internal
-   */
-  protected override readonly samplingSchema: z.ZodType<MaskedSamplingSettings> = MASKED_SAMPLING;
+  /** Checks the sampling settings and fills in the defaults. */
+  protected override readonly readSampling: SamplingReader<MaskedSamplingSettings> =
+    readMaskedSampling;
 
   /** Draws codes. */
   protected override draw(

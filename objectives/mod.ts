@@ -37,7 +37,7 @@ export {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-export type { CodeSamplingSettings } from "./code_sampling.ts";
+export type { CodeSamplingSettings, SamplingReader } from "./code_sampling.ts";
 export * from "./code_statistics.ts";
 export { type MaskedSamplingSettings, MaskingObjective } from "./masking.ts";
 export { drawMask } from "./masks.ts";

@@ -1,5 +1,4 @@
 /** Next-scale prediction: a transformer predicts all codes of a scale at once from the scales before. */
-import type * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -16,7 +15,11 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
+import {
+  type CodeSamplingSettings,
+  readCodeSampling,
+  type SamplingReader,
+} from "./code_sampling.ts";
 import type { CodeStatistics } from "./code_statistics.ts";
 import { drawCode, drawOf } from "./samplers/choice.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
@@ -85,10 +88,8 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     "-log2 of the probability of each code after the scales before its own, the mean over all codes",
   ];
 
-  /** The schema of the sampling settings.
-   * @internal
-   */
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
+  /** Checks the sampling settings and fills in the defaults. */
+  protected override readonly readSampling: SamplingReader<CodeSamplingSettings> = readCodeSampling;
 
   /** Adds the measures for every scale. */
   protected override series(statistics: CodeStatistics): Record<string, readonly number[]> {

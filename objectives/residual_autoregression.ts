@@ -1,5 +1,4 @@
 /** Autoregression for first stages with several codes per position. */
-import type * as z from "zod";
 import { withoutGradients } from "../core/execute.ts";
 import { mul, sub } from "../core/functions/elementwise.ts";
 import { gather, nearest } from "../core/functions/indexing.ts";
@@ -26,7 +25,11 @@ import {
   type EncodedCodes,
   type LossOptions,
 } from "./code_generator.ts";
-import { CODE_SAMPLING, type CodeSamplingSettings } from "./code_sampling.ts";
+import {
+  type CodeSamplingSettings,
+  readCodeSampling,
+  type SamplingReader,
+} from "./code_sampling.ts";
 import type { NextCode } from "./samplers/autoregressive.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
@@ -76,10 +79,8 @@ export class ResidualAutoregressionObjective extends CodeGenerator<ResidualTrans
     "-log2 of the probability of each code after those of the positions before and those before it at its own, the mean over all codes",
   ];
 
-  /** The schema of the sampling settings.
-   * @internal
-   */
-  protected override readonly samplingSchema: z.ZodType<CodeSamplingSettings> = CODE_SAMPLING;
+  /** Checks the sampling settings and fills in the defaults. */
+  protected override readonly readSampling: SamplingReader<CodeSamplingSettings> = readCodeSampling;
 
   /** The losses of the model on codes. */
   protected override losses(
