@@ -3,7 +3,6 @@
  *     deno task evaluate runs/digits --checkpoint best --metrics ssim,psnr
  *     deno task evaluate --images originals reconstructions
  */
-import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import * as z from "zod";
 import { DEVICE_CHOICES, openDevice } from "../core/device.ts";
@@ -13,17 +12,9 @@ import { readSettings, settingsOf } from "../settings/settings.ts";
 import { readyForJson } from "../files/json_number.ts";
 import type { Device } from "../core/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
-import type { Dataset } from "../data/dataset.ts";
 import { pairImages } from "../data/image_pairs.ts";
 import { openDataset } from "../data/registry.ts";
-import type { MetricOptions } from "../metrics/metric_kinds.ts";
 import { METRIC_NAMES, metricNeeds, parseMetricNames } from "../metrics/registry.ts";
-import {
-  decodeStatistics,
-  readStatisticsBytes,
-  writeStatistics,
-} from "../metrics/statistics_file.ts";
-import type { Replicas } from "../nn/replicas.ts";
 import { checkFinite, checkIdentity, readCheckpoint } from "../training/checkpoint.ts";
 import { type Config, configSettings } from "../training/config.ts";
 import { constructModel, restoreModel } from "../training/construct.ts";
@@ -33,15 +24,15 @@ import { replicasOver } from "../training/distributed/replicas.ts";
 import { addFolders } from "../training/folder_evaluation.ts";
 import { printableLines } from "../training/printable.ts";
 import { identityOf } from "../training/identity.ts";
-import { ImageEvaluation, type Rounding, type Unmeasured } from "../training/image_evaluation.ts";
-import { learnFeatures } from "../training/learnt_features.ts";
+import type { Unmeasured } from "../training/image_evaluation.ts";
 import { DamagedFileError } from "../training/read_back.ts";
 import { drawReport } from "../reports/run_report.ts";
 import { evaluateRun } from "../training/run_evaluation.ts";
 import { resolveUnchecked } from "../training/resolve.ts";
 import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
-import { devicesOf, evaluateGeneratorRun, trainOnDigits } from "./evaluate_generator.ts";
+import { devicesOf, evaluateGeneratorRun } from "./evaluate_generator.ts";
+import { openEvaluation, saveReference } from "./evaluate_metrics.ts";
 import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
@@ -50,7 +41,14 @@ import { jsonOption } from "./json_option.ts";
 import { showCodebook, showMeasurements, showTestNumbers } from "./measured.ts";
 import { openPage } from "./open_page.ts";
 import { Output } from "./output.ts";
-import { checkSameSettings, openRanks, outputOf, RANK_OPTIONS, shareDevice } from "./ranks.ts";
+import {
+  checkSameSettings,
+  openRanks,
+  outputOf,
+  placeOf,
+  RANK_OPTIONS,
+  shareDevice,
+} from "./ranks.ts";
 import { WEIGHTS_OPTIONS } from "./weights_options.ts";
 
 const OPTIONS = z.strictObject({
@@ -227,9 +225,7 @@ async function evaluateFolder(
   const dataset = await openDataset(config.data, { onMessage: (message) => output.say(message) });
   using device = await openDeviceOf(config, options, communicator);
   const replicas = replicasOver(communicator, device);
-  const place = communicator.size === 1
-    ? device.description
-    : `${device.description}, ${communicator.description}`;
+  const place = placeOf(device, communicator);
   output.say(`evaluating ${path} on ${place}`);
   const model = constructModel(config, device, dataset);
   restoreModel(model, checkpoint, options.weights);
@@ -340,66 +336,6 @@ async function evaluateFolders(first: string, second: string, options: Options):
     ...showMeasurements({ ...measured, unmeasured }),
   ]);
   return exitCode(unmeasured);
-}
-
-/** Opens the metrics, and reports those that cannot be measured before the others start. */
-async function openEvaluation(
-  names: readonly string[],
-  device: Device,
-  rounding: Rounding,
-  { options, output, dataset, replicas }: {
-    readonly options: Options;
-    readonly output: Output;
-    /** The data set. Without it there are no learnt features. */
-    readonly dataset?: Dataset;
-    readonly replicas?: Replicas;
-  },
-): Promise<ImageEvaluation> {
-  const evaluation = await ImageEvaluation.open(
-    names,
-    await metricOptions(device, options, dataset, replicas),
-    rounding,
-  );
-  for (const { metric } of evaluation.unmeasured) output.say(`continuing without ${metric}`);
-  return evaluation;
-}
-
-async function metricOptions(
-  device: Device,
-  options: Options,
-  dataset: Dataset | undefined,
-  replicas: Replicas | undefined,
-): Promise<MetricOptions> {
-  const { "metrics.weights": weights, "metrics.reference": reference } = options;
-  return {
-    device,
-    weights,
-    reference: reference === null ? undefined : await readReference(reference),
-    digitClassifier: () => trainOnDigits(device),
-    learntFeatures: dataset && (() => learnFeatures(device, dataset, replicas)),
-  };
-}
-
-/** Saves the statistics, if requested.
- * @returns the reason if that was not possible, as for a metric
- */
-async function saveReference(
-  evaluation: ImageEvaluation,
-  { "metrics.save": path }: Options,
-): Promise<readonly Unmeasured[]> {
-  if (path === null) return [];
-  try {
-    await writeStatistics(path, evaluation.reference());
-    return [];
-  } catch (cause) {
-    return [{ metric: "metrics.save", reason: (cause as Error).message }];
-  }
-}
-
-async function readReference(path: string): Promise<MetricOptions["reference"]> {
-  const bytes = await readStatisticsBytes(path);
-  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
-  return { gaussian: decodeStatistics(bytes, path), hash };
 }
 
 if (import.meta.main) await runTask(() => main(Deno.args));

@@ -21,6 +21,7 @@ import { RunFolder } from "../training/run_folder.ts";
 import { ImageProgress } from "./image_progress.ts";
 import { showEvaluation, showMeasurements } from "./measured.ts";
 import type { Output } from "./output.ts";
+import { placeOf } from "./ranks.ts";
 
 /** The settings given on the command line. */
 export interface GeneratorFlags {
@@ -50,9 +51,7 @@ export async function evaluateGeneratorRun(
   using run = await openGenerator(path, device, { checkpoint, weights });
   const { config, generator, dataset } = run;
   using networks = new SharedNetworks();
-  const place = communicator.size === 1
-    ? device.description
-    : `${device.description}, ${communicator.description}`;
+  const place = placeOf(device, communicator);
   output.say(`evaluating ${path} on ${place}`);
   const by = await judgeFor(networks, device, dataset, metricsWeights);
   if (by === undefined) {

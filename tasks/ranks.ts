@@ -1,6 +1,7 @@
 /** Tasks over several processes: the flags, the connection, and the settings that must be equal. */
 import * as z from "zod";
 import type { DeviceChoice } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { type Communicator, gatherTexts } from "../training/distributed/communicator.ts";
 import { openMpi } from "../training/distributed/mpi.ts";
 import { SingleCommunicator } from "../training/distributed/single.ts";
@@ -44,6 +45,11 @@ export function outputOf(
 ): Output {
   if (rank > 0) return new Silence();
   return size > 1 || distributed === "mpi" ? new LineOutput(json) : new Output(json);
+}
+
+/** Where the processes compute, for messages and records. */
+export function placeOf({ description }: Device, communicator: Communicator): string {
+  return communicator.size === 1 ? description : `${description}, ${communicator.description}`;
 }
 
 /** The device of each process: cpu unless another is named, with an equal share of the machine's threads unless the

@@ -29,7 +29,14 @@ import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { ImageProgress } from "./image_progress.ts";
 import { INTERRUPTED } from "./interruption.ts";
-import { checkSameSettings, openRanks, outputOf, RANK_OPTIONS, shareDevice } from "./ranks.ts";
+import {
+  checkSameSettings,
+  openRanks,
+  outputOf,
+  placeOf,
+  RANK_OPTIONS,
+  shareDevice,
+} from "./ranks.ts";
 import { readSampling, samplingSettings } from "./sampling.ts";
 
 const { batch: _, ...SHARED } = RUN_OPTIONS;
@@ -145,9 +152,7 @@ async function sample(
   const labels = labelsOf(options.class, count, generator.classes, dataset);
   const isFirst = communicator.rank === 0;
   if (isFirst) await makeFolder(out);
-  const place = communicator.size === 1
-    ? device.description
-    : `${device.description}, ${communicator.description}`;
+  const place = placeOf(device, communicator);
   output.say(`making ${count} images on ${place}`);
 
   const trace = options.trace ? new Trace() : undefined;

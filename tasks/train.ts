@@ -38,7 +38,7 @@ import { jsonOption } from "./json_option.ts";
 import { peakMemoryBytes, showEvaluation, showMeasurements, showTracePath } from "./measured.ts";
 import type { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { openRanks, outputOf, RANK_OPTIONS } from "./ranks.ts";
+import { openRanks, outputOf, placeOf, RANK_OPTIONS } from "./ranks.ts";
 import { shareConfig } from "./train_ranks.ts";
 
 const OPTIONS = z.strictObject({
@@ -192,9 +192,7 @@ async function trainInto(folder: RunFolder, config: Config, means: Means): Promi
   if (resume) await checkResumable(folder, identity, steps);
 
   const parameters = objective.model.parameters().reduce((sum, { size }) => sum + size, 0);
-  const place = communicator.size === 1
-    ? device.description
-    : `${device.description}, ${communicator.description}`;
+  const place = placeOf(device, communicator);
   output.say(`training on ${place} into ${folder.path}`);
   output.say(`the model has ${parameters.toLocaleString("en")} parameters`);
   communicator.barrier("for the images", Infinity);
