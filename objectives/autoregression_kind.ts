@@ -19,7 +19,7 @@ export const autoregressionKind: ObjectiveKind<CodeGeneratorSettings> = {
   schema: codeGeneratorSchema(0),
   models: TRANSFORMERS,
   quantizes: false,
-  stage1: "required",
+  stage1: "one",
   sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");

@@ -31,7 +31,7 @@ export const imageBartKind: ObjectiveKind<ImageBartSettings> = {
   }),
   models: ENCODER_DECODERS,
   quantizes: false,
-  stage1: "required",
+  stage1: "one",
   sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");

@@ -5,6 +5,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { FirstStage } from "../models/first_stage.ts";
 import type { ModelConfig, ModelTable } from "../models/kind.ts";
 import type { Module } from "../nn/module.ts";
+import type { CodeLayout } from "../quantizers/method.ts";
 import type { QuantizerConfig } from "../quantizers/registry.ts";
 import type { Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_settings.ts";
@@ -52,8 +53,8 @@ export interface ObjectiveKind<Settings extends object = object> {
   readonly quantizes: boolean;
   /** Whether a step can split its batch into parts and still give the result of the whole batch; by default no. */
   readonly accumulates?: boolean;
-  /** Whether it builds on a finished first stage. */
-  readonly stage1: "none" | "required";
+  /** What it needs of a finished first stage: nothing (`none`), its features, or its codes in this layout. */
+  readonly stage1: "none" | "features" | CodeLayout;
   /** For an objective that generates images: the schema of the sampling settings with their defaults, those of `deno
    * task sample`. */
   readonly sampling?: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;

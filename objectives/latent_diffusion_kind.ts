@@ -51,7 +51,7 @@ export const latentDiffusionKind: ObjectiveKind<LatentDiffusionSettings> = {
   }),
   models: UNETS,
   quantizes: false,
-  stage1: "required",
+  stage1: "features",
   sampling: DIFFUSION_SAMPLING,
   make(device, needs) {
     const { seed, settings, model } = needs;

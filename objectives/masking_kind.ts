@@ -18,7 +18,7 @@ export const maskingKind: ObjectiveKind<CodeGeneratorSettings> = {
   schema: codeGeneratorSchema(0.1),
   models: TRANSFORMERS,
   quantizes: false,
-  stage1: "required",
+  stage1: "one",
   sampling: MASKED_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");

@@ -34,7 +34,7 @@ export const nextScaleKind: ObjectiveKind<CodeGeneratorSettings> = {
   schema: codeGeneratorSchema(0),
   models: SCALE_TRANSFORMERS,
   quantizes: false,
-  stage1: "required",
+  stage1: "scales",
   sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");

@@ -1,5 +1,6 @@
 /** The objectives by name. To add one, add a file in this folder and a line here. */
 import * as z from "zod";
+import { layoutOf } from "../quantizers/registry.ts";
 import { suggestName } from "../settings/nearest_name.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
 import { autoregressionKind } from "./autoregression_kind.ts";
@@ -49,6 +50,18 @@ export function objectiveKind(type: string): ObjectiveKind {
 export function objectiveType(config: unknown): string {
   const { type } = (config ?? {}) as Partial<ObjectiveConfig>;
   return typeof type === "string" ? type : DEFAULT_OBJECTIVE;
+}
+
+/** Whether an objective can build on a first stage.
+ * @param quantizer the type of the first stage's quantiser; undefined: there is no first stage
+ * @throws {RangeError} there is no such objective or no such quantiser
+ */
+export function takesStage1(objective: string, quantizer: string | undefined): boolean {
+  const { stage1 } = objectiveKind(objective);
+  if (stage1 === "none" || quantizer === undefined) {
+    return stage1 === "none" && quantizer === undefined;
+  }
+  return stage1 === "features" || stage1 === layoutOf(quantizer);
 }
 
 /** The schema of an objective's configuration: its type and its settings.

@@ -33,7 +33,7 @@ export const residualAutoregressionKind: ObjectiveKind<ResidualAutoregressionSet
   }),
   models: RESIDUAL_TRANSFORMERS,
   quantizes: false,
-  stage1: "required",
+  stage1: "several",
   sampling: CODE_SAMPLING,
   make(device, needs) {
     const stage1 = firstStageOf(needs, "codes");

@@ -23,8 +23,14 @@ export interface QuantizerMethod<Settings extends object = object> {
   make(device: Device, settings: Partial<Settings>, key: RandomKey): Quantizer;
 }
 
+/** What the codes of a grid of features describe: a position each (`one`), a position together (`several`), or the grid
+ * as a whole, scale by scale (`scales`). */
+export type CodeLayout = "one" | "several" | "scales";
+
 /** A method that uses several quantisers of another method, the inner one. */
 export interface CompositeMethod<Settings extends object = object> {
+  /** What its codes describe. */
+  readonly layout: CodeLayout;
   /** Checks the method's own settings and fills in the defaults. The inner method checks its own. */
   readonly schema: z.ZodObject<SettingsShape<Settings>, z.core.$strict>;
   /** Makes a quantiser.

@@ -17,6 +17,7 @@ import { countNonFinite, finiteRows, markRows } from "./finite_features.ts";
 import { checkIndices } from "./index_range.ts";
 import type { CompositeMethod } from "./method.ts";
 import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+import { codesInUse } from "./quantizer_dropout.ts";
 
 /** The settings of a multi-scale quantiser; `quantizerDefaults("multi-scale")` gives the defaults. */
 export interface MultiScaleSettings {
@@ -26,6 +27,8 @@ export interface MultiScaleSettings {
   readonly convolutions: number;
   /** β: the weight of the commitment loss between the features and the partial sums of the scales. */
   readonly commitmentWeight: number;
+  /** The fraction of training steps that decode only the first few scales, a random number of them. */
+  readonly dropout: number;
 }
 
 /** Options of the constructor. */
@@ -49,7 +52,8 @@ export interface MultiScaleOptions extends Partial<MultiScaleSettings> {
  *
  * The gradient of ẑ is that of the codes of the last scale, which has the size of the grid: a straight-through gradient
  * passes unchanged. Unlike in the paper, the codes learn by the rule of the inner quantiser, from its input at each
- * scale. k-means runs on the inputs that all scales would have if each scale before them were exact.
+ * scale. k-means runs on the inputs that all scales would have if each scale before them were exact. With `dropout`, some
+ * training steps decode only the first few scales; all scales still learn in these steps.
  *
  * Features are `[..., h, w, D]` with h and w the last scale; indices int32 `[..., Σ s²]`, scale after scale, by rows.
  * `lookup` also takes the indices of the first few scales, as a coarser code. If a feature of a grid is not finite, the whole
@@ -78,19 +82,20 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
   readonly convolutions: readonly Conv2d[];
   readonly #scales: readonly number[];
   readonly #commitmentWeight: number;
+  readonly #dropout: number;
 
   /** Makes the inner quantiser and the convolutions.
    * @throws {RangeError} a setting is unknown or has a value that is not allowed
    */
   constructor(device: Device, { inner, key, ...options }: MultiScaleOptions) {
-    const { scales, convolutions, commitmentWeight } = readSettings(
+    const { scales, convolutions, commitmentWeight, dropout } = readSettings(
       multiScaleMethod.schema,
       options,
       "make a multi-scale quantizer",
     );
-    if (scales.some((side, scale) => scale > 0 && side <= scales[scale - 1])) {
+    if (scales.some((side, scale) => scale > 0 && side < scales[scale - 1])) {
       throw new RangeError(
-        `Cannot make a multi-scale quantizer: each scale must be larger than the one before, got ${
+        `Cannot make a multi-scale quantizer: no scale may be smaller than the one before, got ${
           scales.join(", ")
         }`,
       );
@@ -114,6 +119,7 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     );
     this.#scales = scales;
     this.#commitmentWeight = commitmentWeight;
+    this.#dropout = dropout;
   }
 
   /** The sides of the grids of codes. */
@@ -166,7 +172,8 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
       return detach(rebuilt);
     });
     const { losses, usage } = combined(results), last = results[results.length - 1];
-    const total = added.reduce(add);
+    const kept = codesInUse(context, added.length, this.#dropout);
+    const total = added.slice(0, kept).reduce(add);
     const indices = joinScales(results.map(({ indices }) => indices));
     return {
       quantized: reshape(straightThrough(last.quantized, total), features.shape),
@@ -315,10 +322,11 @@ function joinScales(parts: readonly Tensor[]): Tensor {
 
 /** `multi-scale` in the registry. */
 export const multiScaleMethod: CompositeMethod<MultiScaleSettings> = {
+  layout: "scales",
   schema: z.strictObject({
     scales: z.array(z.int().min(1)).min(1).default([1, 2, 3, 4, 5, 7])
       .describe(
-        "the sides of the grids of codes, from coarse to fine; the last is the side of the feature map",
+        "the sides of the grids of codes, from coarse to fine, where a side may repeat; the last is the side of the feature map",
       ),
     convolutions: z.int().min(0).default(4)
       .describe(
@@ -327,6 +335,10 @@ export const multiScaleMethod: CompositeMethod<MultiScaleSettings> = {
     commitmentWeight: z.number().min(0).default(0.25)
       .describe(
         "β: the weight of the commitment loss between the features and the partial sums of the scales",
+      ),
+    dropout: z.number().min(0).max(1).default(0)
+      .describe(
+        "the fraction of training steps that decode only a random number of the first scales",
       ),
   }),
   makeOf: (device, inner, settings, key) =>

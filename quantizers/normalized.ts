@@ -141,6 +141,7 @@ export function normalizableAsWhole(
 ): CompositeMethod {
   const schema = method.schema.extend(schemaOf(usual));
   return {
+    ...method,
     schema,
     makeOf: (device, inner, settings, key) => {
       const { normalization, ...rest } = readSettings(schema, settings, "make a quantizer");

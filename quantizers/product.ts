@@ -150,6 +150,7 @@ function joinAt([first, ...rest]: readonly Tensor[], axis: number): Tensor {
 
 /** `product` in the registry. */
 export const productMethod: CompositeMethod<ProductSettings> = {
+  layout: "several",
   schema: z.strictObject({
     heads: z.int().min(1).default(4).describe("the number of parts to split the channels into"),
     shared: z.boolean().default(false).describe("whether all parts share one codebook"),

@@ -12,7 +12,7 @@ import { fsqMethod } from "./fsq.ts";
 import { gumbelMethod } from "./gumbel.ts";
 import { hardFeaturesMethod } from "./hard_features.ts";
 import { lfqMethod } from "./lfq.ts";
-import type { CompositeMethod, QuantizerMethod } from "./method.ts";
+import type { CodeLayout, CompositeMethod, QuantizerMethod } from "./method.ts";
 import type { MethodSettings, QuantizerSettings } from "./method_settings.ts";
 import { multiScaleMethod } from "./multi_scale.ts";
 import { nearCodesMethod } from "./near_codes.ts";
@@ -95,6 +95,14 @@ export function quantizerMethod(type: string): QuantizerMethod | CompositeMethod
  */
 export function isComposite(type: string): boolean {
   return "makeOf" in quantizerMethod(type);
+}
+
+/** What the codes of a method describe: one position each, if the method is not composite.
+ * @throws {RangeError} there is no such method
+ */
+export function layoutOf(type: string): CodeLayout {
+  const method = quantizerMethod(type);
+  return "layout" in method ? method.layout : "one";
 }
 
 /** Settings that a quantiser inside a composite one does not have, and the values that turn them off. A code of

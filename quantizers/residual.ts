@@ -3,14 +3,14 @@ import * as z from "zod";
 import { detach, straightThrough, withoutGradients } from "../core/execute.ts";
 import { add, mul, sub } from "../core/functions/elementwise.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
-import { philox, type RandomKey, unitInterval } from "../core/random.ts";
+import type { RandomKey } from "../core/random.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { partKey } from "../nn/initializers.ts";
 import { combined, CompositeQuantizer } from "./composite.ts";
 import { checkIndices } from "./index_range.ts";
 import type { CompositeMethod } from "./method.ts";
 import type { Assignment, Move, QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
+import { codesInUse } from "./quantizer_dropout.ts";
 
 /** The settings of a residual quantiser; `quantizerDefaults("residual")` gives the defaults. */
 export interface ResidualSettings {
@@ -157,13 +157,8 @@ export class ResidualQuantizer extends CompositeQuantizer {
   }
 
   /** How many levels this step uses. */
-  #levelsOf({ training, key }: QuantizeContext): number {
-    const { depth, dropout } = this.#settings;
-    if (!training || dropout === 0) return depth;
-    const words = new Uint32Array(4);
-    philox(partKey(key, depth), 0, 0, words);
-    if (unitInterval(words[0]) >= dropout) return depth;
-    return 1 + Math.floor(unitInterval(words[1]) * depth);
+  #levelsOf(context: QuantizeContext): number {
+    return codesInUse(context, this.#settings.depth, this.#settings.dropout);
   }
 
   /** The indices of each level. */
@@ -187,6 +182,7 @@ function stackAt(parts: readonly Tensor[], axis: number): Tensor {
 
 /** `residual` in the registry. */
 export const residualMethod: CompositeMethod<ResidualSettings> = {
+  layout: "several",
   schema: z.strictObject({
     depth: z.int().min(1).default(4).describe("the number of levels: codes per feature"),
     shared: z.boolean().default(true).describe("whether all levels share one codebook"),

@@ -4,7 +4,7 @@ import type { Config } from "../training/config.ts";
 import { hasControls, printable } from "../training/printable.ts";
 import { runHash } from "../training/identity.ts";
 import { checkOrigins } from "../training/origins.ts";
-import { objectiveKind, objectiveType } from "../objectives/registry.ts";
+import { objectiveKind, objectiveType, takesStage1 } from "../objectives/registry.ts";
 import { PRESETS, type Settings } from "../training/presets.ts";
 import { merge, overlaySources } from "../training/resolve.ts";
 import type { Judging } from "./judging.ts";
@@ -87,11 +87,11 @@ export async function planRuns(
     ? undefined
     : await planRuns(study.stage1, stage1Options({ out, scale, settings }));
   for (const seed of chosen.seeds ?? study.seeds ?? DEFAULT_SEEDS) {
-    const stages = below === undefined ? [undefined] : stagesOf(study, below, seed);
-    const both = stages.flatMap((stage) => combinations.map((points) => ({ stage, points })));
+    const both = below === undefined
+      ? combinations.map((points) => ({ points, stage: undefined }))
+      : pairsOf(study, base, stagesOf(study, below, seed), combinations);
     for (const { stage, points } of both) {
       const parts = { study, base, settings: settingsAbove(study, settings), points, seed, out };
-      if (below !== undefined && !fits(parts, stage)) continue;
       const run = await planRun({ ...parts, stage, samples });
       const same = runs.get(run.hash);
       if (same !== undefined) {
@@ -142,12 +142,34 @@ function stagesOf({ name }: Study, below: readonly PlannedRun[], seed: number): 
   ];
 }
 
-/** Whether the objective of the runs matches: it needs a first stage, or none. */
-function fits({ base, points }: RunParts, stage: Stage | undefined): boolean {
+/** Pairs each combination of points with the first stages that it can use.
+ * @throws {RangeError} a combination can use none of them
+ */
+function pairsOf(
+  { name }: Study,
+  base: Settings,
+  stages: readonly Stage[],
+  combinations: readonly (readonly Point[])[],
+): readonly { readonly stage: Stage; readonly points: readonly Point[] }[] {
+  const pairs = stages.flatMap((stage) =>
+    combinations.filter((points) => fits(base, points, stage)).map((points) => ({ stage, points }))
+  );
+  const alone = combinations.find((points) => pairs.every((pair) => pair.points !== points));
+  if (alone === undefined) return pairs;
+  const point = Object.fromEntries(alone.map(({ axis, value }) => [axis, value]));
+  throw new RangeError(
+    `Cannot plan the study ${name}: each objective must have a first stage with the codes that it takes, got none for ${
+      showPoint(point)
+    }`,
+  );
+}
+
+/** Whether a first stage, or none, is what the objective of the points needs. */
+function fits(base: Settings, points: readonly Point[], { run }: Stage): boolean {
   const own = points.map(({ settings }) => settings).reduce(merge, base);
   const preset = typeof own.preset === "string" ? PRESETS.get(own.preset) : undefined;
   const { objective } = merge(preset ?? {}, own);
-  return (objectiveKind(objectiveType(objective)).stage1 === "none") === (stage?.run === undefined);
+  return takesStage1(objectiveType(objective), run?.config.quantizer?.type);
 }
 
 /** The folder of a run, in the folder of its study. */

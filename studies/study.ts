@@ -52,7 +52,8 @@ export interface Study {
   /** Every combination is run with each of these seeds; by default with 42. */
   readonly seeds?: readonly number[];
   /** The study of its first stages. Each combination of that study is a point on an axis of this one, and a run uses
-   * the first stage with the same seed. The study may also have runs without a first stage. */
+   * the first stage with the same seed. Only pairs are run whose objective takes the codes of the first stage. The study
+   * may also have runs without a first stage. */
   readonly stage1?: Study;
   /** The number of images that each generator samples for its evaluation; by default as many as the test set has. */
   readonly samples?: number;

@@ -137,7 +137,7 @@ function withoutQuantizer(merged: Settings, layers: readonly Settings[]): Settin
 /** Rejects a first stage if the objective uses none, and a missing one if it needs one. */
 function checkStage1({ objective, stage1 = null }: Settings): void {
   const type = objectiveType(objective);
-  const isNeeded = objectiveKind(type).stage1 === "required";
+  const isNeeded = objectiveKind(type).stage1 !== "none";
   if (isNeeded === (stage1 !== null)) return;
   throw new RangeError(
     `Cannot read the configuration: stage1 must be ${

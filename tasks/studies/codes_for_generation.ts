@@ -13,7 +13,7 @@ const TAKEN: readonly string[] = [
 ];
 
 /** The same transformer and the same latent diffusion on seven first stages: codebooks that collapse, full ones, and a
- * small full one whose reconstructions are about as bad as those of a collapsed one. */
+ * small full one whose reconstructions are about as bad as those of a collapsed one. Diffusion in pixels has none. */
 export const codesForGeneration: Study = {
   name: "codes-for-generation",
   about: "Does a codebook that uses more of its codes make better generated images?",
@@ -42,6 +42,7 @@ export const codesForGeneration: Study = {
     values: {
       "transformer": { preset: "gpt", training: { epochs: 3 } },
       "latent diffusion": { preset: "ldm", training: { epochs: 4 } },
+      "diffusion in pixels": { preset: "ddpm", training: { epochs: 4 } },
     },
   }],
   measure: ["fid", "bits", "stage1Usage", "stage1Mse", "stage1Fid", "trainingSeconds"],

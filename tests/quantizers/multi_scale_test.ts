@@ -225,6 +225,53 @@ testOnEach(devices, "a grid with a non-finite feature gets no codes", async (dev
   }
 });
 
+testOnEach(devices, "a side that repeats codes what the same side left over", async (device) => {
+  const quantizer = make(device, { codebookSize: 4, codebookDim: 2 }, { scales: [1, 1, 2, 2] });
+  const features = device.tensor(draw([3, 2, 2, 2], "features"), [3, 2, 2, 2]);
+  const { indices, quantized } = quantizer.quantize(features, { training: false, key });
+  assert.deepEqual(indices.shape, [3, 1 + 1 + 4 + 4]);
+  assertClose(
+    await quantizer.lookup(indices).floats(),
+    await quantized.floats(),
+    EQUATIONS,
+    "looked up",
+  );
+  // The second code of an image is the nearest to its average without what the first one added.
+  const first = slice(indices, [0, 0], [3, 1]);
+  const rest = averageTo(sub(features, quantizer.lookup(first)), 1, 1);
+  const again = quantizer.parts[0].quantize(rest, { training: false, key }).indices;
+  assert.deepEqual(
+    rowsOf(await indices.integers(), 10).map((codes) => codes[1]),
+    await again.integers(),
+  );
+  assert.deepEqual(quantizer.before(slice(indices, [0, 0], [3, 6])).shape, [3, 1 + 4 + 4, 2]);
+});
+
+Deno.test("with dropout, a fraction of the training steps decodes only the first few scales", async () => {
+  const sizes = { codebookSize: 4, codebookDim: 2 }, scales = [1, 2, 3];
+  const quantizer = make(reference, sizes, { scales, dropout: 0.6 });
+  const features = reference.tensor(draw([2, 3, 3, 2], "features"), [2, 3, 3, 2]);
+  const ends = scales.map((_, scale) =>
+    scales.slice(0, scale + 1).reduce((total, side) => total + side ** 2, 0)
+  );
+  const whole = quantizer.quantize(features, { training: false, key });
+  const sums = await Promise.all(
+    ends.map((end) => quantizer.lookup(slice(whole.indices, [0, 0], [2, end])).floats()),
+  );
+  const seen = scales.map(() => 0), steps = 200;
+  for (let step = 0; step < steps; step++) {
+    const stepKey = randomKey(step, "step");
+    const result = quantizer.quantize(features, { training: true, key: stepKey });
+    assert.deepEqual(await result.indices.integers(), await whole.indices.integers());
+    const decoded = String(await result.quantized.floats());
+    seen[sums.findIndex((sum) => String(sum) === decoded)]++;
+  }
+  // 0.6 of the steps draw one of three numbers: 0.2, 0.2 and 0.2 + 0.4; four standard deviations are below 0.14.
+  [0.2, 0.2, 0.6].forEach((share, scale) =>
+    assert.ok(Math.abs(seen[scale] / steps - share) < 0.14, `${seen}`)
+  );
+});
+
 Deno.test("several codes per position are looked up by their indices", async () => {
   const plain = (key: RandomKey) =>
     new VanillaQuantizer(reference, { codebookSize: 4, codebookDim: 2, key });
@@ -267,9 +314,9 @@ Deno.test("invalid settings and shapes are rejected", () => {
     "Cannot sum the scales before the next: the indices must not include the last scale, got all",
   );
   refused(
-    () => make(reference, small, { scales: [1, 3, 3] }),
+    () => make(reference, small, { scales: [1, 3, 2] }),
     "RangeError",
-    "Cannot make a multi-scale quantizer: each scale must be larger than the one before, got 1, 3, 3",
+    "Cannot make a multi-scale quantizer: no scale may be smaller than the one before, got 1, 3, 2",
   );
   refused(
     () => createQuantizer(reference, { type: "residual", inner: { type: "multi-scale" } }, key),

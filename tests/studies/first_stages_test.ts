@@ -11,6 +11,7 @@ import { launchStudy, runStudy } from "../../studies/run_study.ts";
 import { readStudy, type Study } from "../../studies/study.ts";
 import { showMarkdown } from "../../studies/tables.ts";
 import { RunFolder } from "../../training/run_folder.ts";
+import { OBJECTIVE_TYPES, objectiveKind } from "../../objectives/registry.ts";
 import { STUDIES } from "../../tasks/studies/registry.ts";
 
 const training = { maxSteps: 2, batchSize: 16, logEverySteps: 1, checkpointEverySteps: 1 };
@@ -76,6 +77,47 @@ Deno.test("each generator is paired with each first stage of its seed, and those
   const other = await planRuns(two, { out, settings });
   assert.ok(other[0].hash !== runs[0].hash, "another first stage is below");
   assert.equal(other[2].hash, runs[2].hash);
+});
+
+Deno.test("each generator is only paired with first stages whose codes it takes", async () => {
+  const of = (type: string) => ({ quantizer: { type } });
+  const stages = {
+    name: "quantizer",
+    values: { one: of("ema"), several: of("residual"), scales: of("multi-scale") },
+  };
+  const study: Study = {
+    name: "generators",
+    stage1: { name: "stages", axes: [stages] },
+    axes: [{
+      name: "generator",
+      values: Object.fromEntries(
+        ["ldm", "gpt", "maskgit", "imagebart", "rq-transformer", "var", "ddpm"]
+          .map((preset) => [preset, { preset }]),
+      ),
+    }],
+  };
+  const runs = await planRuns(study, { out: "x" });
+  assert.deepEqual(runs.map(({ point }) => Object.values(point).join(" ")), [
+    "one ldm",
+    "one gpt",
+    "one maskgit",
+    "one imagebart",
+    "several ldm",
+    "several rq-transformer",
+    "scales ldm",
+    "scales var",
+    "none ddpm",
+  ]);
+  const without = {
+    ...study,
+    stage1: { ...study.stage1!, axes: [{ path: "quantizer.type", values: ["ema"] }] },
+  };
+  await assert.rejects(planRuns(without, { out: "x" }), {
+    name: "RangeError",
+    message:
+      "Cannot plan the study generators: each objective must have a first stage with the codes that it takes, " +
+      "got none for generator rq-transformer",
+  });
 });
 
 Deno.test("an impossible study is rejected", async () => {
@@ -179,15 +221,18 @@ Deno.test("a study of generators can run in several sessions, and its table has 
     assert.deepEqual(Deno.statSync(metrics).mtime, before, "it is not trained again");
   }));
 
-Deno.test("the study generation trains the same generators on every first stage", async () => {
+Deno.test("the study generation has every generator, with the settings of its preset", async () => {
   const study = STUDIES.find(({ name }) => name === "generation")!;
-  for (const scale of ["smoke", "small", "paper"] as const) {
+  const generators = OBJECTIVE_TYPES.filter((type) => objectiveKind(type).sampling !== undefined);
+  for (const scale of ["smoke", "small"] as const) {
     const runs = await planRuns(study, { out: "runs/generation", scale });
-    assert.equal(runs.length, 4 * 3 + 1);
+    const types = runs.map(({ config }) => config.objective.type);
+    assert.deepEqual([...new Set(types)].sort(), generators.sort());
     const diffusions = runs.filter(({ point }) => point.generator === "latent diffusion");
     const ways = diffusions.map(({ config: { objective, model, training } }) =>
       JSON.stringify([objective, model, training])
     );
+    assert.equal(diffusions.length, 3);
     assert.equal(new Set(ways).size, 1);
   }
 });

@@ -35,7 +35,7 @@ Deno.test("the preset digits is the small VQ-VAE, in batches of 128, for 10 epoc
 /** The first stage that a preset's run stands on, if it stands on one. */
 function standing(preset: string): { readonly stage1?: string } {
   const { objective } = (PRESETS.get(preset) ?? {}) as { objective?: unknown };
-  const needed = objectiveKind(objectiveType(objective)).stage1 === "required";
+  const needed = objectiveKind(objectiveType(objective)).stage1 !== "none";
   return needed ? { stage1: "runs/digits" } : {};
 }
 

@@ -157,7 +157,7 @@ async function make(one: Case, learningRate = 3e-3): Promise<Objective> {
     steps: one.steps ?? STEPS,
     stepsPerEpoch: STEPS_PER_EPOCH,
     accumulate,
-    stage1: kind.stage1 === "required" ? await tinyFirstStage(device, stage1) : undefined,
+    stage1: kind.stage1 !== "none" ? await tinyFirstStage(device, stage1) : undefined,
   });
 }
 
