@@ -34,7 +34,7 @@ function fitted(points: readonly Point[]): Exponent {
     [{ of, size, expected, threads }] = sorted;
   const logs = sorted.map(({ value, ms }) => [Math.log(value), Math.log(ms)] as const);
   return {
-    of: threads === undefined ? of : `${of}, ${threads} threads`,
+    of: threads === undefined ? of : `${of}, threads: ${threads}`,
     ...{ size, expected },
     values: sorted.map(({ value }) => value),
     exponent: slope(logs),
