@@ -11,45 +11,42 @@ export interface Exponent extends Pick<Varied, "of" | "size" | "expected"> {
   readonly last: number;
 }
 
-/** The exponents of all sizes that rows vary, and of the number of threads where rows differ only in it. */
+/** The exponents of all sizes that rows vary, and that of the number of threads, over all rows that differ only in it. */
 export function exponentsOf(rows: readonly BenchRow[]): readonly Exponent[] {
-  const varied = rows.flatMap((row) =>
-    row.varied === undefined ? [] : [{ ms: row.ms, ...row.varied, threads: row.threads }]
-  );
-  const sizes = grouped(varied, ({ of, size, threads }) => [of, size, threads].join());
-  const threads = rows.flatMap(({ bench, shape, ms, threads }) =>
+  const sizes = rows.flatMap(({ ms, varied, threads }): readonly Point[] => {
+    if (varied === undefined) return [];
+    const of = threads === undefined ? varied.of : `${varied.of}, threads: ${threads}`;
+    return [{ ...varied, of, series: of, ms }];
+  });
+  const threads = rows.flatMap(({ bench, shape, ms, threads }): readonly Point[] =>
     threads === undefined
       ? []
-      : [{ ms, of: `${bench}, ${shape}`, size: "threads", value: threads, expected: -1 }]
+      : [{ of: bench, size: "threads", value: threads, expected: -1, series: shape, ms }]
   );
-  return [...sizes, ...grouped(threads, ({ of }) => of)].filter((points) => points.length > 1).map(
-    fitted,
-  );
+  return [...Map.groupBy([...sizes, ...threads], ({ of, size }) => `${of}, ${size}`).values()]
+    .flatMap(fitted);
 }
 
-type Point = Varied & Pick<BenchRow, "ms" | "threads">;
+/** A time at a value of a size. Points of a series share the factor before the power. */
+type Point = Varied & Pick<BenchRow, "ms"> & { readonly series: string };
 
-function fitted(points: readonly Point[]): Exponent {
-  const sorted = points.toSorted((a, b) => a.value - b.value),
-    [{ of, size, expected, threads }] = sorted;
-  const logs = sorted.map(({ value, ms }) => [Math.log(value), Math.log(ms)] as const);
-  return {
-    of: threads === undefined ? of : `${of}, threads: ${threads}`,
-    ...{ size, expected },
-    values: sorted.map(({ value }) => value),
-    exponent: slope(logs),
-    last: slope(logs.slice(-2)),
-  };
+function fitted(points: readonly Point[]): readonly Exponent[] {
+  const values = [...new Set(points.map(({ value }) => value))].sort((a, b) => a - b);
+  if (values.length < 2) return [];
+  const [{ of, size, expected }] = points;
+  const largest = points.filter(({ value }) => value >= values[values.length - 2]);
+  return [{ of, size, expected, values, exponent: slope(points), last: slope(largest) }];
 }
 
-/** The slope of the line of least squares. */
-function slope(points: readonly (readonly [x: number, y: number])[]): number {
-  const mean = (axis: 0 | 1) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-  const [x, y] = [mean(0), mean(1)];
-  const covariance = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
-  return covariance / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
-}
-
-function grouped<Item>(items: readonly Item[], keyOf: (item: Item) => string): readonly Item[][] {
-  return [...Map.groupBy(items, keyOf).values()];
+/** The slope of the logarithms that all series have in common, by least squares. */
+function slope(points: readonly Point[]): number {
+  const pairs = [...Map.groupBy(points, ({ series }) => series).values()].flatMap((series) => {
+    const logs = series.map(({ value, ms }) => [Math.log(value), Math.log(ms)] as const);
+    const mean = (axis: 0 | 1) => logs.reduce((sum, log) => sum + log[axis], 0) / logs.length;
+    const [x, y] = [mean(0), mean(1)];
+    return logs.map((log) => [log[0] - x, log[1] - y] as const);
+  });
+  const sum = (term: (x: number, y: number) => number) =>
+    pairs.reduce((total, [x, y]) => total + term(x, y), 0);
+  return sum((x, y) => x * y) / sum((x) => x * x);
 }
