@@ -2,6 +2,18 @@
 import type { Profile } from "../core/profile.ts";
 import type { Device } from "../core/tensor.ts";
 
+/** A size that a benchmark varies while the others stay fixed. */
+export interface Varied {
+  /** What is measured at every value. */
+  readonly of: string;
+  /** The name of the size. */
+  readonly size: string;
+  /** Its value in this row. */
+  readonly value: number;
+  /** The exponent of the number of operations: 1 if it grows in proportion to the size. */
+  readonly expected: number;
+}
+
 /** One measurement. */
 export interface BenchRow {
   /** The name of the benchmark. */
@@ -22,6 +34,8 @@ export interface BenchRow {
   readonly share?: number;
   /** The number of threads of the device cpu, or of the image loader. */
   readonly threads?: number;
+  /** The size that is varied, when several sizes are measured. */
+  readonly varied?: Varied;
 }
 
 /** How a benchmark is run. */

@@ -12,6 +12,7 @@ import { matmulBench } from "../bench/matmul.ts";
 import { modelBench } from "../bench/model_step.ts";
 import { quantizeBench } from "../bench/quantize.ts";
 import { samplingBench } from "../bench/sampling.ts";
+import { type Exponent, exponentsOf } from "../bench/exponents.ts";
 import type { Bench, BenchRow } from "../bench/row.ts";
 import { stepBench } from "../bench/step.ts";
 import { writeAtomically } from "../files/atomic_write.ts";
@@ -61,7 +62,7 @@ const OPTIONS = z.strictObject({
     ),
   scaling: z.boolean().default(false)
     .describe(
-      "measures several lengths and batch sizes, on the cpu device also several numbers of threads",
+      "measures several lengths, batch sizes and sides, on the cpu device also several numbers of threads, and fits exponents",
     ),
   batch: z.int().min(1).default(128).describe("images per batch"),
   runs: z.int().min(1).default(7).describe("measured runs; the fastest is reported"),
@@ -97,6 +98,12 @@ function showRow({ bench, device, shape, ms, share, threads, ...rates }: BenchRo
     ...threads === undefined ? [] : [`${threads} threads`],
   ];
   return `${bench}  ${device}  ${shape}  ${ms.toFixed(2)} ms  ${parts.join("  ")}`;
+}
+
+function showExponent({ of, size, values, exponent, last, expected }: Exponent): string {
+  return `${of}: time ∝ ${size}^${exponent.toFixed(2)} for ${size} = ${values.join(", ")}; ^${
+    last.toFixed(2)
+  } between the last two; expected: ^${expected}`;
 }
 
 /** The numbers of threads to measure, one after another; undefined: one thread per core. */
@@ -144,6 +151,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const profiles: Profile[] = [];
   const onProfile = options.profile ? (taken: Profile) => void profiles.push(taken) : undefined;
+  const rows: BenchRow[] = [];
   for (const threads of threadCounts(options)) {
     using device = await openDevice(options.device, {
       threads,
@@ -158,12 +166,16 @@ export async function main(args: readonly string[]): Promise<number> {
       if (rate !== undefined) ceiling ??= await ceilingFor(row, device);
       const share = rate === undefined || ceiling === undefined ? undefined : rate / ceiling.rate;
       const whole = { ...row, share, threads: row.threads ?? threads };
+      rows.push(whole);
       console.log(options.json ? JSON.stringify(whole) : showRow(whole));
     }
     if (ceiling !== undefined) {
       console.error(`the ceiling is ${ceiling.rate.toFixed(1)}·10⁹ per second, by ${ceiling.by}`);
     }
     if (device.name !== "cpu") break;
+  }
+  for (const exponent of options.scaling ? exponentsOf(rows) : []) {
+    console.log(options.json ? JSON.stringify(exponent) : showExponent(exponent));
   }
   if (profiles.length > 0) {
     for (const taken of profiles) console.error(showDearest(taken));

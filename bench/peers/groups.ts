@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { ModelName } from "../models.ts";
 import { pythonPlan } from "./models.ts";
 import type { PyTorch } from "./pytorch.ts";
+import { type Step, STEPS } from "./steps.ts";
 import { ATTENTION_WORKS, type WorkName } from "./works.ts";
 
 /** The process of one side. It prints one `Sample` per line. */
@@ -42,9 +43,6 @@ export const GROUP_NAMES = [
 
 /** The name of a group. */
 export type GroupName = typeof GROUP_NAMES[number];
-
-/** The batch sizes of a training step. */
-export const BATCHES = [128, 1024] as const;
 
 /** The names of the sides in the tables. */
 export const SIDES = {
@@ -103,16 +101,21 @@ function onCpu({ blas, dnn }: Libraries, program: string, ...args: string[]): Si
   ];
 }
 
+/** The lookups that are measured: a full sort only where the reference implementation sorts both axes. */
+function lookupsOf(quantizer: Step["quantizer"]): readonly ("lean" | "sorted")[] {
+  return quantizer === "clustered" ? ["lean", "sorted"] : ["lean"];
+}
+
 function stepProcesses(pytorches: readonly PyTorch[], libraries: Libraries): SideProcess[] {
-  return BATCHES.flatMap((batch) => [
-    ...onCpu(libraries, "codebook_step.ts", `${batch}`),
+  return STEPS.flatMap(({ quantizer, batch, image: [side, channels], runs }, index) => [
+    ...onCpu(libraries, "codebook_step.ts", `${index}`),
     ...pytorches.flatMap((pytorch) =>
-      (["lean", "sorted"] as const).map((lookup) => ({
+      lookupsOf(quantizer).map((lookup) => ({
         ...theirs(
           pytorch,
           "pytorch_step.py",
-          ...["--batch", `${batch}`, "--steps", batch > 128 ? "2" : "5"],
-          ...["--quantizer", "clustered", "--lookup", lookup],
+          ...["--batch", `${batch}`, "--image", `${side}`, `${side}`, `${channels}`],
+          ...["--steps", `${runs}`, "--quantizer", quantizer, "--lookup", lookup],
         ),
         side: stepSide(pytorch, lookup),
       }))

@@ -1,10 +1,11 @@
 /** The targets in comparison with other libraries, and whether they were reached. */
-import { BATCHES, SIDES, stepSide } from "./groups.ts";
+import { SIDES, stepSide } from "./groups.ts";
 import type { PyTorch } from "./pytorch.ts";
 import type { Samples } from "./rounds.ts";
 import type { Sample } from "./side.ts";
 import { MODEL_NAMES } from "../models.ts";
 import { DIFFUSIONS, samplingWork, stepWork } from "./models.ts";
+import { STEPS, vqvaeWork } from "./steps.ts";
 import { ATTENTION_WORKS, ATTENTIONS, HUGE } from "./works.ts";
 
 /** A target ratio. */
@@ -35,16 +36,24 @@ function speed(about: string, work: string, ours: string, peer: string, bound: n
 
 /** The target ratios, on a machine with these PyTorch set-ups. */
 export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
-  const { cpu, blas, libraries, webgpu } = SIDES;
-  const steps = BATCHES.flatMap((batch) => {
-    const about = `training step, batch ${batch}`;
+  const { cpu, libraries, webgpu } = SIDES;
+  const steps = STEPS.flatMap((step) => {
+    const work = vqvaeWork(step);
     return pytorches.flatMap((pytorch) => [
-      speed(about, `step${batch}`, cpu, stepSide(pytorch, "lean"), 1.2),
-      speed(about, `step${batch}`, blas, stepSide(pytorch, "lean"), 2),
-      speed(about, `step${batch}`, blas, stepSide(pytorch, "sorted"), 2.5),
-      speed(about, `step${batch}`, libraries, stepSide(pytorch, "lean"), 2.2),
+      speed(work, work, cpu, stepSide(pytorch, "lean"), 0.75),
+      speed(work, work, libraries, stepSide(pytorch, "lean"), step.bound),
+      speed(work, work, libraries, stepSide(pytorch, "sorted"), 2.5),
     ]);
   });
+  const memory = STEPS.flatMap((step) =>
+    pytorches.flatMap((pytorch) =>
+      [cpu, libraries].map((ours): Measure => ({
+        about: `peak memory, ${vqvaeWork(step)}`,
+        ...{ work: vqvaeWork(step), ours, peer: stepSide(pytorch, "lean") },
+        ...{ of: "memory", bound: 1 },
+      }))
+    )
+  );
   const models = [...MODEL_NAMES.map(stepWork), ...DIFFUSIONS.map(samplingWork)].flatMap((work) =>
     pytorches.map(({ name }) => speed(work, work, libraries, name, 1))
   );
@@ -71,16 +80,7 @@ export function measuresOf(pytorches: readonly PyTorch[]): Measure[] {
     ...pytorches.map(({ name }) =>
       speed("nearest codes and features, N = 50,176, K = 512, D = 64", "nearest", cpu, name, 1.5)
     ),
-    ...pytorches.flatMap((pytorch) =>
-      [cpu, blas, libraries].map((ours): Measure => ({
-        about: "peak memory of a step, batch 1024",
-        work: "step1024",
-        ours,
-        peer: stepSide(pytorch, "lean"),
-        of: "memory",
-        bound: 1,
-      }))
-    ),
+    ...memory,
   ];
 }
 

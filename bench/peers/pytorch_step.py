@@ -106,7 +106,7 @@ def main():
         print(json.dumps(dict(peer=f"pytorch {torch.__version__}", quantizer=quantizer, distance=distance,
                               lookup=lookup, batch=a.batch, image=a.image, device=a.device, threads=a.threads,
                               seconds_per_step=round(best, 4), images_per_second=round(a.batch / best, 1),
-                              work=f"step{a.batch}", ms=1000 * best,
+                              work=f"step, {quantizer}, batch {a.batch} of {h}x{w}x{c}", ms=1000 * best,
                               peakMiB=peak_mib())), flush=True)
 
 
