@@ -242,7 +242,7 @@ testOnEach(devices, "a side that repeats codes what the same side left over", as
   const again = quantizer.parts[0].quantize(rest, { training: false, key }).indices;
   assert.deepEqual(
     rowsOf(await indices.integers(), 10).map((codes) => codes[1]),
-    await again.integers(),
+    [...await again.integers()],
   );
   assert.deepEqual(quantizer.before(slice(indices, [0, 0], [3, 6])).shape, [3, 1 + 4 + 4, 2]);
 });
