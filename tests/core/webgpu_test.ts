@@ -291,6 +291,19 @@ test("every tiling that the adapter can run agrees with the reference", async ()
   }
 });
 
+test("the usual tiling of software adapters agrees with the reference", async () => {
+  const { device } = await openOwn({ software: true });
+  async function check<N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> {
+    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
+  }
+  await check("matmul", ["batches, both transposed", "one right side for all, both transposed"]);
+  const geometries = ["3×3, padded", "4×4, stride 2, padded", "one output channel"];
+  await check("conv2d", [...geometries, "relu without a bias"]);
+  await check("convTranspose2d", [...geometries, "relu without a bias"]);
+  await check("conv2dFilter", geometries);
+  device.close();
+});
+
 test("a tiling that the adapter does not have is rejected with a list of those it has", async () => {
   await assert.rejects(openDevice("webgpu", { tiling: "7x7" }), {
     name: "RangeError",
