@@ -33,6 +33,9 @@ interface Description {
   readonly properties?: Readonly<Record<string, Description>>;
 }
 
+/** The settings of each schema that was listed: a schema does not change, and to describe it takes milliseconds. */
+const listed = new WeakMap<z.ZodType, readonly Setting[]>();
+
 /** Lists all settings of a schema of plain objects, in order. A nested object is a section of the path.
  *
  * ```ts
@@ -46,7 +49,12 @@ interface Description {
  * ```
  */
 export function settingsOf(schema: z.ZodType): readonly Setting[] {
-  return flatten(z.toJSONSchema(schema, { io: "input" }) as Description, "");
+  let settings = listed.get(schema);
+  if (settings === undefined) {
+    settings = flatten(z.toJSONSchema(schema, { io: "input" }) as Description, "");
+    listed.set(schema, settings);
+  }
+  return settings;
 }
 
 /** Checks the settings in `given` and fills in the schema's defaults.

@@ -2,6 +2,7 @@
 import type { DeviceName } from "../core/backend.ts";
 import { type Blas, type Dnn, findBlas, findDnn, openDevice } from "../core/device.ts";
 import type { Device } from "../core/tensor.ts";
+import { findAdapter } from "../core/webgpu/adapter.ts";
 
 const EVERY_DEVICE: readonly DeviceName[] = ["reference", "cpu", "webgpu"];
 
@@ -24,6 +25,12 @@ function chosenDevices(inCi: boolean): readonly DeviceName[] {
   return EVERY_DEVICE.filter((device) => device === "reference" || names.includes(device));
 }
 
+/** On a software adapter, the smallest tiling: its shaders compile in half the time. `core/webgpu_test.ts` tests the others. */
+async function quickTiling(): Promise<{ readonly tiling?: string }> {
+  const adapter = await findAdapter();
+  return adapter?.isSoftware ? { tiling: "4x16" } : {};
+}
+
 /** Opens the devices that a test file checks, the reference first, prints what they are, and closes them after the
  * file's last test. Call it once, at the top of the file.
  *
@@ -39,7 +46,8 @@ export async function openTestDevices(): Promise<readonly [Device, ...Device[]]>
   for (const name of chosenDevices(inCi)) {
     if (name === "reference") continue;
     try {
-      opened.push(await openDevice(name, { blas: "off", dnn: "off" }));
+      const options = name === "cpu" ? { blas: "off", dnn: "off" } : await quickTiling();
+      opened.push(await openDevice(name, options));
     } catch (cause) {
       if (inCi) {
         throw new Error(`Cannot test: every device must open where CI is set, got no ${name}`, {

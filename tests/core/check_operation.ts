@@ -46,8 +46,30 @@ function keyFor(name: string, row: Row<unknown>, purpose: string): RandomKey {
   return randomKey(20240607, `${name}: ${row.about}: ${purpose}`);
 }
 
-function valuesOf(name: OperationName, row: Row<unknown>): HostArray[] {
-  return row.operands.map((operand, index) => operand.values(keyFor(name, row, `input ${index}`)));
+/** Keeps what is computed of each operation's row, so that the checks of all devices draw the inputs and ask the
+ * reference once. */
+function once<T>(): (name: OperationName, row: Row<unknown>, compute: () => T) => T {
+  const kept = new WeakMap<Row<unknown>, Map<OperationName, T>>();
+  return (name, row, compute) => {
+    const results = kept.get(row) ?? new Map<OperationName, T>();
+    kept.set(row, results);
+    if (!results.has(name)) results.set(name, compute());
+    return results.get(name) as T;
+  };
+}
+
+const inputsOnce = once<readonly HostArray[]>();
+const weightsOnce = once<HostArray | undefined>();
+const outputsOnce = once<Promise<HostArray[]>>();
+const gradientsOnce = once<Promise<(HostArray | undefined)[]>>();
+const secondOnce = once<Promise<SecondGradients>>();
+
+function valuesOf(name: OperationName, row: Row<unknown>): readonly HostArray[] {
+  return inputsOnce(
+    name,
+    row,
+    () => row.operands.map((operand, index) => operand.values(keyFor(name, row, `input ${index}`))),
+  );
 }
 
 function show(name: OperationName, row: Row<unknown>, part: string): string {
@@ -92,10 +114,12 @@ function lossWeights<N extends OperationName>(
   name: N,
   row: Row<Attributes[N]>,
 ): HostArray | undefined {
-  const [output] = operations[name].outputs(row.operands, row.attributes);
-  const passes = operations[name].gradient !== null && output.dtype === "float32" &&
-    row.operands.some(({ dtype }) => dtype === "float32");
-  return passes ? uniform(output.shape).values(keyFor(name, row, "weights")) : undefined;
+  return weightsOnce(name, row, () => {
+    const [output] = operations[name].outputs(row.operands, row.attributes);
+    const passes = operations[name].gradient !== null && output.dtype === "float32" &&
+      row.operands.some(({ dtype }) => dtype === "float32");
+    return passes ? uniform(output.shape).values(keyFor(name, row, "weights")) : undefined;
+  });
 }
 
 /** The loss's gradients by the float32 inputs on a device; undefined for the others. */
@@ -145,7 +169,7 @@ export async function checkForward<N extends OperationName>(
   row: Row<Attributes[N]>,
 ): Promise<void> {
   const inputs = valuesOf(name, row);
-  const expected = await outputsOf(reference, name, row, inputs);
+  const expected = await outputsOnce(name, row, () => outputsOf(reference, name, row, inputs));
   const got = await outputsOf(device, name, row, inputs);
   expected.forEach((wanted, index) => {
     if (index === 0 && row.judge !== undefined) return row.judge(got[0], wanted, inputs);
@@ -164,7 +188,8 @@ export async function checkGradients<N extends OperationName>(
   const weights = lossWeights(name, row);
   if (weights === undefined || row.gradient === "undefined") return;
   const inputs = valuesOf(name, row);
-  const expected = await gradientsOf(reference, name, row, inputs, weights);
+  const gradients = () => gradientsOf(reference, name, row, inputs, weights);
+  const expected = await gradientsOnce(name, row, gradients);
   const got = await gradientsOf(device, name, row, inputs, weights);
   const tolerance = typeof row.tolerance === "number"
     ? Math.max(row.tolerance, GRADIENT)
@@ -219,7 +244,8 @@ export async function checkDifferences<N extends OperationName>(
   const weights = lossWeights(name, row);
   if (weights === undefined || !isDerivative(row)) return;
   const inputs = valuesOf(name, row);
-  const gradients = await gradientsOf(reference, name, row, inputs, weights);
+  const wanted = () => gradientsOf(reference, name, row, inputs, weights);
+  const gradients = await gradientsOnce(name, row, wanted);
   for (const [index, gradient] of gradients.entries()) {
     if (gradient === undefined) continue;
     const direction = uniform(row.operands[index].shape).values(keyFor(name, row, `way ${index}`));
@@ -305,7 +331,8 @@ export async function checkSecondDifferences<N extends OperationName>(
   row: Row<Attributes[N]>,
 ): Promise<void> {
   const values = [...valuesOf(name, row), lossWeights(name, row)!];
-  const { gradients } = await secondGradientsOf(reference, name, row, values);
+  const seconds = () => secondGradientsOf(reference, name, row, values);
+  const { gradients } = await secondOnce(name, row, seconds);
   for (const [index, gradient] of gradients.entries()) {
     if (gradient === undefined) continue;
     const direction = uniform([gradient.length]).values(keyFor(name, row, `turn ${index}`));
@@ -324,7 +351,8 @@ export async function checkSecondGradients<N extends OperationName>(
   row: Row<Attributes[N]>,
 ): Promise<void> {
   const values = [...valuesOf(name, row), lossWeights(name, row)!];
-  const expected = await secondGradientsOf(reference, name, row, values);
+  const seconds = () => secondGradientsOf(reference, name, row, values);
+  const expected = await secondOnce(name, row, seconds);
   const got = await secondGradientsOf(device, name, row, values);
   expected.gradients.forEach((wanted, index) => {
     const gradient = got.gradients[index];

@@ -58,7 +58,7 @@ for (const { name } of await openTestDevices()) {
           ...["--device", name, "--out", run],
         ]),
       );
-      succeeded(await permitted(DIGITS, "evaluate", run, "--device", name));
+      succeeded(await permitted(DIGITS, "evaluate", run, "--device", name, "--limit", "4"));
     }
   });
 }
@@ -188,7 +188,7 @@ Deno.test("the tasks in deno.json have the permissions they need, and report mis
   const out = ["--out", `${folder}/task`];
   const task = (...words: readonly string[]) => deno(["task", ...words]);
   succeeded(await task("train", ...TINY, "--device", "cpu", ...out));
-  succeeded(await task("evaluate", out[1], "--device", "cpu"));
+  succeeded(await task("evaluate", out[1], "--device", "cpu", "--limit", "4"));
   succeeded(await task("ablate", file, "--out", `${folder}/task-study`));
   succeeded(await task("card", FIXTURE, "--out", `${folder}/task-card`));
   succeeded(await task("compare", out[1], FIXTURE, "--out", `${folder}/c.html`));
