@@ -311,11 +311,16 @@ test("a tiling that the adapter does not have is rejected with a list of those i
   });
 });
 
+/** A function that checks rows of an operation on a device. */
+function checkerOf(device: Device) {
+  return async <N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> => {
+    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
+  };
+}
+
 test("the shaders of real GPUs agree with the reference", async () => {
   const { device } = await openOwn({ software: false });
-  async function check<N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> {
-    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
-  }
+  const check = checkerOf(device);
   await check("matmul", [
     "batches",
     "batches, both transposed",
@@ -355,19 +360,17 @@ test("shaders that fold the values of threads agree with the reference without s
   for (const software of [true, false]) {
     const { device } = await openOwn({ software, subgroups: false });
     assert.match(device.description, /, no subgroups/);
-    async function check<N extends OperationName>(name: N, about: string): Promise<void> {
-      await checkForward(reference, device, name, rowOf(name, about));
-    }
+    const check = checkerOf(device);
     for (const fold of ["sum", "max", "argmax", "logsumexp"] as const) {
-      await check(fold, "one long line");
+      await check(fold, ["one long line"]);
     }
-    await check("softmax", "wide rows");
-    await check("normalize", "group normalisation of images");
-    await check("normalizeGradient", "8 groups of [3,196,64]");
-    await check("groupNorm", "images, SiLU");
-    await check("groupNormGradient", "images, SiLU");
-    await check("attention", "several tiles, causal");
-    await check("crossEntropy", "many classes, smoothing 0.1");
+    await check("softmax", ["wide rows"]);
+    await check("normalize", ["group normalisation of images"]);
+    await check("normalizeGradient", ["8 groups of [3,196,64]"]);
+    await check("groupNorm", ["images, SiLU"]);
+    await check("groupNormGradient", ["images, SiLU"]);
+    await check("attention", ["several tiles, causal"]);
+    await check("crossEntropy", ["many classes, smoothing 0.1"]);
     device.close();
   }
 });
