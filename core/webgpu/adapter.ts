@@ -1,5 +1,6 @@
 /** The GPU adapter. Only this file handles the differences between Deno and browsers. */
 import type { Precision } from "../precision.ts";
+import { findSubgroups, type Subgroups } from "./subgroups.ts";
 import { tilingName, tilingsFor } from "./tilings.ts";
 import { readTuning, type TilingNames } from "./tuning.ts";
 
@@ -52,10 +53,16 @@ export interface OpenedGpu {
   readonly device: GPUDevice;
   /** Its adapter. */
   readonly report: AdapterReport;
+  /** Its subgroups, if the adapter and the shader compiler have them. */
+  readonly subgroups?: Subgroups;
 }
 
 /** Features to request if the adapter has them. */
-const OPTIONAL_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
+const OPTIONAL_FEATURES: readonly GPUFeatureName[] = [
+  "timestamp-query",
+  "shader-f16",
+  "subgroups",
+];
 
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i;
 
@@ -130,6 +137,28 @@ export async function findAdapter(): Promise<AdapterReport | undefined> {
   return adapter === undefined ? undefined : await reportOf(adapter);
 }
 
+/** Requests a device with the adapter's own limits and the optional features.
+ *
+ * Deno does not list `subgroups` among an adapter's features, because naga does not know its directive, but grants it on
+ * request (wgpu's pull request 7813).
+ */
+async function requestDevice(adapter: GPUAdapter, limits: AdapterLimits): Promise<GPUDevice> {
+  const request = (requiredFeatures: readonly GPUFeatureName[]) =>
+    adapter.requestDevice({
+      label: "codebook",
+      requiredFeatures: [...requiredFeatures],
+      requiredLimits: { ...limits },
+    });
+  const listed = OPTIONAL_FEATURES.filter((name) => adapter.features.has(name));
+  if (!("Deno" in globalThis) || listed.includes("subgroups")) return await request(listed);
+  try {
+    return await request([...listed, "subgroups"]);
+  } catch (error) {
+    if (error instanceof TypeError) return await request(listed);
+    throw error;
+  }
+}
+
 /** Opens the adapter with its own limits and, for precision `mixed`, with float16.
  * @throws {Error} there is no adapter (the message says what to install), or it has no float16
  */
@@ -149,10 +178,6 @@ export async function openGpu(precision: Precision = "float32"): Promise<OpenedG
       `Cannot open device webgpu with precision mixed: the adapter must have the feature shader-f16, got ${report.name} without it`,
     );
   }
-  const device = await adapter.requestDevice({
-    label: "codebook",
-    requiredFeatures: OPTIONAL_FEATURES.filter((name) => adapter.features.has(name)),
-    requiredLimits: { ...report.limits },
-  });
-  return { device, report };
+  const device = await requestDevice(adapter, report.limits);
+  return { device, report, subgroups: await findSubgroups(device, adapter.info) };
 }

@@ -28,6 +28,7 @@ import { selectionKernels } from "./kernels/selection.ts";
 import type { Launcher } from "./launch.ts";
 import type { WebGpuBuffer } from "./memory.ts";
 import { CommandQueue } from "./queue.ts";
+import { showSizes } from "./subgroups.ts";
 import { type Tiling, tilingName, type Tilings, tilingsFor } from "./tilings.ts";
 
 /** Options of the device. */
@@ -36,6 +37,8 @@ export interface WebGpuOptions {
   readonly debug?: boolean;
   /** Whether to treat the adapter as a software adapter; by default, if it is one. */
   readonly software?: boolean;
+  /** Whether kernels use subgroups; by default, if the device has them. */
+  readonly subgroups?: boolean;
   /** The name of a tiling for all products, instead of those chosen for the adapter. */
   readonly tiling?: string;
   /** `mixed` rounds the operands of products to float16; `float32` by default. */
@@ -126,18 +129,19 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
    * @param onClose called at the end if the device can be reused; by default the device is destroyed
    */
   constructor(
-    device: GPUDevice,
-    report: AdapterReport,
+    { device, report, subgroups }: OpenedGpu,
     options: WebGpuOptions,
     onClose: () => void = () => device.destroy(),
   ) {
     this.#device = device;
     this.#onClose = onClose;
     const { debug, software = report.isSoftware, precision = "float32" } = options;
+    const used = options.subgroups === false ? undefined : subgroups;
     const { tuned, complaint } = report.tilings;
     this.precision = precision;
     this.description = [
       `webgpu: ${report.name}${report.isSoftware ? " (software)" : ""}`,
+      used === undefined ? "no subgroups" : `subgroups of ${showSizes(used)}`,
       ...tuned ? ["tuned"] : [],
       ...precision === "mixed" ? ["mixed precision"] : [],
       ...complaint === undefined ? [] : ["its tuning ignored (see doctor)"],
@@ -147,6 +151,7 @@ export class WebGpuBackend implements Backend<WebGpuBuffer> {
       isSoftware: software,
       tilings,
       precision,
+      subgroups: used,
     });
     this.timing = this.#queue.clock ?? "wait";
     const kernels = kernelsOf(this.#queue);
@@ -205,8 +210,9 @@ async function reopened(precision: Precision = "float32"): Promise<OpenedGpu | u
     precision === "float32" || device.features.has("shader-f16")
   );
   if (place < 0) return undefined;
-  const [{ device, report }] = idle.splice(place, 1);
-  return { device, report: { ...report, tilings: await tilingsNow(report) } };
+  const [opened] = idle.splice(place, 1);
+  const { report } = opened;
+  return { ...opened, report: { ...report, tilings: await tilingsNow(report) } };
 }
 
 /** Opens the webgpu device: reuses one that this process has closed, or opens a new one.
@@ -216,5 +222,5 @@ export async function openWebGpuBackend(
   options: WebGpuOptions = {},
 ): Promise<Backend<WebGpuBuffer>> {
   const opened = await reopened(options.precision) ?? await openGpu(options.precision);
-  return new WebGpuBackend(opened.device, opened.report, options, () => keep(opened));
+  return new WebGpuBackend(opened, options, () => keep(opened));
 }

@@ -1,4 +1,4 @@
-/** Lines that fit into one workgroup's memory: read once, reduced in a tree, written once. */
+/** Lines that fit into one workgroup's memory: read once, folded, written once. */
 import type { Launcher } from "./launch.ts";
 
 /** How a workgroup holds a line. */
@@ -32,21 +32,8 @@ export function holdLine(
   };
 }
 
-/** WGSL: `held`, an array of `element`, and `fold(mine, local) -> A`, which merges the A of all threads with
- * `merge(a, b)`. Each thread uses only the positions ≡ `local` modulo the threads, so `held` needs no barrier. */
-export function heldLineText({ threads, places }: HeldLine, element: string): string {
-  return `
-var<workgroup> held: array<${element}, ${places}>;
-var<workgroup> totals: array<A, ${threads}>;
-fn fold(mine: A, local: u32) -> A {
-  totals[local] = mine;
-  workgroupBarrier();
-  for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
-    if (local < half) { totals[local] = merge(totals[local], totals[local + half]); }
-    workgroupBarrier();
-  }
-  let total = totals[0];
-  workgroupBarrier();
-  return total;
-}`;
+/** WGSL: `held`, an array of `element`. Each thread uses only the positions ≡ `local` modulo the threads, so `held` needs
+ * no barrier. */
+export function heldLineText({ places }: HeldLine, element: string): string {
+  return `var<workgroup> held: array<${element}, ${places}>;`;
 }

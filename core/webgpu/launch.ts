@@ -2,6 +2,7 @@
 import type { Precision } from "../precision.ts";
 import type { AdapterLimits } from "./adapter.ts";
 import type { WebGpuBuffer } from "./memory.ts";
+import type { SubgroupSizes } from "./subgroups.ts";
 import type { Tilings } from "./tilings.ts";
 
 /** A compute shader without its boilerplate. The body can use `index` (the thread's number over the whole launch),
@@ -21,6 +22,8 @@ export interface ComputeShader {
   readonly workgroupSize: number;
   /** Whether it computes with float16. */
   readonly float16?: boolean;
+  /** Whether it calls functions of subgroups. */
+  readonly subgroups?: boolean;
 }
 
 /** One run of a shader. */
@@ -47,6 +50,8 @@ export interface Launcher {
   readonly tilings: Tilings;
   /** Whether the operands of products are rounded to float16. */
   readonly precision: Precision;
+  /** The sizes of subgroups, if shaders can use them. */
+  readonly subgroups: SubgroupSizes | undefined;
   /** The device's limits. */
   readonly limits: AdapterLimits;
   /** Runs a shader. */

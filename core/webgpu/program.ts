@@ -9,11 +9,14 @@ function binding(declaration: string, slot: number, access: string): string {
   return `@group(0) @binding(${slot}) var<storage, ${access}> ${name}: array<${type}>;`;
 }
 
-/** The whole WGSL of a shader. */
-export function wgslOf(shader: ComputeShader): string {
-  const { inputs, outputs, numbers, declarations, body, workgroupSize, float16 } = shader;
+/** The whole WGSL of a shader.
+ * @param directive of shaders that use subgroups
+ */
+export function wgslOf(shader: ComputeShader, directive: string): string {
+  const { inputs, outputs, numbers, declarations, body, workgroupSize } = shader;
   return [
-    float16 ? "enable f16;" : "",
+    shader.float16 ? "enable f16;" : "",
+    shader.subgroups ? directive : "",
     ...inputs.map((input, slot) => binding(input, slot, "read")),
     ...outputs.map((output, slot) => binding(output, inputs.length + slot, "read_write")),
     numbers.length === 0 ? "" : `struct Numbers { ${numbers.join(", ")} }
@@ -43,13 +46,22 @@ export class Programs {
   readonly #device: GPUDevice;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #directive: string;
   readonly #report: (outcome: Promise<Error | undefined>) => void;
   /** The layout of the bind group that holds `numbers`. */
   readonly numbersLayout: GPUBindGroupLayout;
 
-  /** @param report called for every compilation, with a promise of its outcome */
-  constructor(device: GPUDevice, report: (outcome: Promise<Error | undefined>) => void) {
+  /**
+   * @param directive of shaders that use subgroups
+   * @param report called for every compilation, with a promise of its outcome
+   */
+  constructor(
+    device: GPUDevice,
+    directive: string,
+    report: (outcome: Promise<Error | undefined>) => void,
+  ) {
     this.#device = device;
+    this.#directive = directive;
     this.#report = report;
     this.numbersLayout = device.createBindGroupLayout({
       entries: [{
@@ -89,7 +101,7 @@ export class Programs {
 
   #compile(key: string, shader: ComputeShader): GPUComputePipeline {
     const device = this.#device;
-    const code = wgslOf(shader);
+    const code = wgslOf(shader, this.#directive);
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ label: key, code });
     const pipeline = device.createComputePipeline({

@@ -6,6 +6,7 @@ import { PassClock } from "./clock.ts";
 import type { Launch, Launcher } from "./launch.ts";
 import { GpuMemory, type WebGpuBuffer } from "./memory.ts";
 import { NUMBERS_BYTES, Programs } from "./program.ts";
+import type { Subgroups } from "./subgroups.ts";
 import type { Tilings } from "./tilings.ts";
 
 const RING_SLOTS = 512;
@@ -19,11 +20,18 @@ interface CachedBindGroup {
   readonly buffers: readonly WebGpuBuffer[];
 }
 
+/** How kernels are to use a device. */
+export interface QueueOptions extends Pick<Launcher, "isSoftware" | "tilings" | "precision"> {
+  /** The subgroups that shaders can use, if any. */
+  readonly subgroups: Subgroups | undefined;
+}
+
 /** Records launches, and submits them when something is read or written, or after a few hundred launches. */
 export class CommandQueue implements Launcher {
   readonly isSoftware: boolean;
   readonly tilings: Tilings;
   readonly precision: Precision;
+  readonly subgroups: Subgroups | undefined;
   readonly limits: AdapterLimits;
   /** The device's memory. */
   readonly memory: GpuMemory;
@@ -54,18 +62,20 @@ export class CommandQueue implements Launcher {
   constructor(
     device: GPUDevice,
     limits: AdapterLimits,
-    { isSoftware, tilings, precision }: Pick<Launcher, "isSoftware" | "tilings" | "precision">,
+    { isSoftware, tilings, precision, subgroups }: QueueOptions,
   ) {
     this.#device = device;
     this.isSoftware = isSoftware;
     this.tilings = tilings;
     this.precision = precision;
+    this.subgroups = subgroups;
     this.limits = limits;
     this.memory = new GpuMemory(device, limits, (buffer) => this.free(buffer));
     if (device.features.has("timestamp-query")) {
       this.clock = new PassClock(device, () => this.#endPass());
     }
-    this.#programs = new Programs(device, (outcome) => this.expect(outcome));
+    const directive = subgroups?.directive ?? "";
+    this.#programs = new Programs(device, directive, (outcome) => this.expect(outcome));
     this.#ring = device.createBuffer({
       size: RING_SLOTS * NUMBERS_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,

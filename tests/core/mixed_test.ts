@@ -30,8 +30,8 @@ for (const software of [true, false]) {
     `float16 products with ${tiling} agree with float32 to float16's accuracy`,
     async () => {
       using reference = await openDevice("reference");
-      const { device: gpu, report } = await openGpu("mixed");
-      const backend: unknown = new WebGpuBackend(gpu, report, { software, precision: "mixed" });
+      const options = { software, precision: "mixed" } as const;
+      const backend: unknown = new WebGpuBackend(await openGpu("mixed"), options);
       using device = new Device(backend as Backend);
       async function check<N extends OperationName>(name: N, abouts: readonly string[]) {
         for (const about of abouts) {

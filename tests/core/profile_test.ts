@@ -122,7 +122,7 @@ if (webgpu !== undefined) {
     device.destroy();
     const adapter = await navigator.gpu.requestAdapter();
     const plain = await adapter!.requestDevice({ requiredLimits: { ...report.limits } });
-    const backend = new WebGpuBackend(plain, report, {}) as unknown as Backend;
+    const backend = new WebGpuBackend({ device: plain, report }, {}) as unknown as Backend;
     await assertHeldBack(withKernels(backend, backend.kernels));
   });
 

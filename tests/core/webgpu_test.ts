@@ -8,7 +8,7 @@ import type { Attributes, OperationName } from "../../core/ops.ts";
 import { randomKey } from "../../core/random.ts";
 import { type DType, type Shape, sizeOf } from "../../core/shape.ts";
 import { Device, type Tensor } from "../../core/tensor.ts";
-import { openGpu } from "../../core/webgpu/adapter.ts";
+import { type OpenedGpu, openGpu } from "../../core/webgpu/adapter.ts";
 import { WebGpuBackend, type WebGpuOptions } from "../../core/webgpu/backend.ts";
 import type { ComputeShader } from "../../core/webgpu/launch.ts";
 import { CommandQueue } from "../../core/webgpu/queue.ts";
@@ -25,6 +25,9 @@ import { integers, type Operand, uniform } from "./operands.ts";
 
 const [reference, ...others] = await openTestDevices();
 const webgpu = others.find(({ name }) => name === "webgpu");
+if (webgpu?.description.includes(", no subgroups")) {
+  console.log(`MISSING subgroups on ${webgpu.description}, shaders that use them are not tested`);
+}
 
 /** Registers a test, where there is a webgpu device. */
 function test(name: string, body: (device: Device) => void | Promise<void>): void {
@@ -35,9 +38,9 @@ function test(name: string, body: (device: Device) => void | Promise<void>): voi
 async function openOwn(
   options: WebGpuOptions = {},
 ): Promise<{ readonly device: Device; readonly gpu: GPUDevice }> {
-  const { device: gpu, report } = await openGpu();
-  const backend: unknown = new WebGpuBackend(gpu, report, options);
-  return { device: new Device(backend as Backend), gpu };
+  const opened = await openGpu();
+  const backend: unknown = new WebGpuBackend(opened, options);
+  return { device: new Device(backend as Backend), gpu: opened.device };
 }
 
 /** x·scale + shift */
@@ -62,6 +65,7 @@ test("a shader that does not compile is reported with line numbers, every time",
     isSoftware: report.isSoftware,
     tilings: { matmul: tiling, convolution: tiling },
     precision: "float32",
+    subgroups: undefined,
   });
   const buffer = queue.memory.allocate(16);
   queue.launch({
@@ -260,22 +264,31 @@ test("work that cannot be split is rejected on a software adapter instead of giv
 });
 
 test("repeating an operation gives the same bits", async (device) => {
-  async function twice<N extends OperationName>(name: N, about: string): Promise<void> {
-    using _scope = device.scope();
+  using gpu = (await openOwn({ software: false })).device;
+  async function twice<N extends OperationName>(
+    name: N,
+    about: string,
+    on: Device = device,
+  ): Promise<void> {
+    using _scope = on.scope();
     const row = rowOf(name, about);
     const inputs = row.operands.map((operand, at) =>
-      device.tensor(operand.values(randomKey(at, "twice")), operand.shape)
+      on.tensor(operand.values(randomKey(at, "twice")), operand.shape)
     );
-    const results = [0, 1].map(() => hostOf(execute(device, name, inputs, row.attributes)[0]));
+    const results = [0, 1].map(() => hostOf(execute(on, name, inputs, row.attributes)[0]));
     const [one, two] = await Promise.all(results);
     assert.deepEqual(new Uint32Array(one.buffer), new Uint32Array(two.buffer), name);
   }
-  await twice("sum", "one long line");
+  for (const each of [device, gpu]) {
+    await twice("sum", "one long line", each);
+    await twice("softmax", "wide rows", each);
+    await twice("normalize", "group normalisation of images", each);
+    await twice("attention", "several tiles, causal", each);
+  }
   await twice("logsumexp", "long columns");
   await twice("conv2dFilter", "a layer of an encoder");
   await twice("segmentSum", "many indices");
   await twice("nearest", "a codebook, l2");
-  await twice("normalize", "group normalisation of images");
 });
 
 test("every tiling that the adapter can run agrees with the reference", async () => {
@@ -311,11 +324,16 @@ test("a tiling that the adapter does not have is rejected with a list of those i
   });
 });
 
-test("the tilings of real GPUs agree with the reference", async () => {
-  const { device } = await openOwn({ software: false });
-  async function check<N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> {
+/** A function that checks rows of an operation on a device. */
+function checkerOf(device: Device) {
+  return async <N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> => {
     for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
-  }
+  };
+}
+
+test("the shaders of real GPUs agree with the reference", async () => {
+  const { device } = await openOwn({ software: false });
+  const check = checkerOf(device);
   await check("matmul", [
     "batches",
     "batches, both transposed",
@@ -325,7 +343,9 @@ test("the tilings of real GPUs agree with the reference", async () => {
   await check("conv2d", [...geometries, "relu without a bias"]);
   await check("convTranspose2d", [...geometries, "relu without a bias"]);
   await check("conv2dFilter", geometries);
-  await check("sum", ["wide rows", "one long line"]);
+  for (const fold of ["sum", "max", "argmax", "logsumexp"] as const) {
+    await check(fold, ["wide rows", "one long line"]);
+  }
   await check("softmax", ["rows", "wide rows", "wide columns"]);
   await check("normalize", ["group normalisation of images", "groups too long to be held"]);
   await check("normalizeGradient", ["8 groups of [3,196,64]"]);
@@ -350,22 +370,49 @@ test("the tilings of real GPUs agree with the reference", async () => {
   device.close();
 });
 
+test("shaders that fold the values of threads agree with the reference without subgroups too", async () => {
+  for (const software of [true, false]) {
+    const { device } = await openOwn({ software, subgroups: false });
+    assert.match(device.description, /, no subgroups/);
+    const check = checkerOf(device);
+    for (const fold of ["sum", "max", "argmax", "logsumexp"] as const) {
+      await check(fold, ["one long line"]);
+    }
+    await check("softmax", ["wide rows"]);
+    await check("normalize", ["group normalisation of images"]);
+    await check("normalizeGradient", ["8 groups of [3,196,64]"]);
+    await check("groupNorm", ["images, SiLU"]);
+    await check("groupNormGradient", ["images, SiLU"]);
+    await check("attention", ["several tiles, causal"]);
+    await check("crossEntropy", ["many classes, smoothing 0.1"]);
+    device.close();
+  }
+});
+
+/** A device that reports another limit on a kernel's buffers. */
+function withBuffers(opened: OpenedGpu, most: number): OpenedGpu {
+  const { report } = opened;
+  const limits = { ...report.limits, maxStorageBuffersPerShaderStage: most };
+  return { ...opened, report: { ...report, limits } };
+}
+
 test("an optimiser step agrees with the reference for any limit on a kernel's buffers", async () => {
   for (const most of [8, Infinity]) {
-    const { device: gpu, report } = await openGpu();
-    const { maxStorageBuffersPerShaderStage: offered } = report.limits;
-    const limits = { ...report.limits, maxStorageBuffersPerShaderStage: Math.min(most, offered) };
+    const opened = await openGpu();
+    const { maxStorageBuffersPerShaderStage: offered } = opened.report.limits;
     const options = { software: false };
-    const backend: unknown = new WebGpuBackend(gpu, { ...report, limits }, options);
+    const backend: unknown = new WebGpuBackend(
+      withBuffers(opened, Math.min(most, offered)),
+      options,
+    );
     using device = new Device(backend as Backend);
     await checkForward(reference, device, "adam", rowOf("adam", "many parameters"));
   }
 });
 
 test("attention gradients agree with the reference even with few buffers per kernel", async () => {
-  const { device: gpu, report } = await openGpu();
-  const limits = { ...report.limits, maxStorageBuffersPerShaderStage: 8 };
-  const backend: unknown = new WebGpuBackend(gpu, { ...report, limits }, { software: true });
+  const opened = withBuffers(await openGpu(), 8);
+  const backend: unknown = new WebGpuBackend(opened, { software: true });
   using device = new Device(backend as Backend);
   const row = rowOf("attentionGradient", "any numbers of keys, also none and too many");
   await checkForward(reference, device, "attentionGradient", row);

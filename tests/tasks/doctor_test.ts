@@ -25,7 +25,10 @@ Deno.test("doctor lists every device, the libraries, and the choice of auto", as
   );
   assert.equal(mpi === null, findMpi() === undefined);
   const webgpu = found.find(({ name }) => name === "webgpu");
-  if (webgpu?.available) assert.ok(Object.keys(webgpu.adapter?.limits ?? {}).length > 0);
+  if (webgpu?.available) {
+    assert.ok(Object.keys(webgpu.adapter?.limits ?? {}).length > 0);
+    assert.match(webgpu.description, /, (no subgroups|subgroups of \d+)/);
+  }
 });
 
 Deno.test("every task lists its flags with --help", async () => {

@@ -1,43 +1,23 @@
-/** The program of the page that checks in a browser the shaders that only real GPUs run otherwise, forward. */
-import type { Backend } from "../../core/backend.ts";
+/** The program of the page that checks in a browser the shaders that only real GPUs run otherwise, forward, and that those
+ * that fold the values of threads give the same bits every time. */
+import assert from "node:assert/strict";
 import { openDevice } from "../../core/device.ts";
-import type { Attributes, OperationName } from "../../core/ops.ts";
-import { Device } from "../../core/tensor.ts";
-import { openGpu } from "../../core/webgpu/adapter.ts";
-import { WebGpuBackend } from "../../core/webgpu/backend.ts";
-import { checkForward, type Row } from "../core/check_operation.ts";
-import { operationCases } from "../core/operation_cases.ts";
+import { checkForward, forward } from "../core/check_operation.ts";
+import { FOLDING_ROWS, OTHER_ROWS } from "./gpu_rows.ts";
+import { casesOf, checkInPasses } from "./passes.ts";
 
-/** A row of the kinds of shaders that are others on real GPUs. The tiles of attention are not among them: very wide heads
- * take them on software adapters too. */
-const ROWS: { readonly [N in OperationName]?: string } = {
-  matmul: "batches, both transposed",
-  crossEntropy: "many classes, smoothing 0.1",
-  groupNorm: "images, SiLU",
-  nearest: "odd sizes, l2, noise",
-};
-
-async function main(): Promise<unknown> {
-  const failures: string[] = [], checked: string[] = [];
-  using reference = await openDevice("reference");
-  const { device: gpu, report } = await openGpu();
-  const backend: unknown = new WebGpuBackend(gpu, report, { software: false });
-  using device = new Device(backend as Backend);
-  for (const [key, about] of Object.entries(ROWS)) {
-    const name = key as OperationName;
-    const rows: readonly Row<Attributes[typeof name]>[] = operationCases[name];
-    for (const row of rows.filter((row) => row.about === about)) {
-      await checkForward(reference, device, name, row)
-        .catch((error: Error) => failures.push(`${name}, ${about}: ${error.message}`));
-      checked.push(name);
-    }
-  }
-  return { checked, failures, expected: Object.keys(ROWS) };
-}
-
-const answer = await main().catch((error: Error) => ({
-  checked: [],
-  failures: [`${error.stack}`],
-  expected: [],
-}));
-await fetch("/result", { method: "POST", body: JSON.stringify(answer) });
+using reference = await openDevice("reference");
+const folding = casesOf((name, { about }) => FOLDING_ROWS[name]?.includes(about) ?? false);
+const others = casesOf((name, { about }) => OTHER_ROWS[name]?.includes(about) ?? false);
+await checkInPasses(
+  { software: false },
+  [...folding, ...others],
+  folding,
+  async (device, { name, row }) => {
+    await checkForward(reference, device, name, row);
+    if (!(name in FOLDING_ROWS)) return;
+    const [once, again] = [await forward(device, name, row), await forward(device, name, row)];
+    const words = once.map(({ buffer }) => [...new Int32Array(buffer)]);
+    assert.deepEqual(again.map(({ buffer }) => [...new Int32Array(buffer)]), words, "another time");
+  },
+);

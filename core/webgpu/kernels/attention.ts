@@ -65,10 +65,11 @@ function launchTiles(
     tiles * (2 * chunks * (brought + DEPTH + 2) + 6 * tile.across + 1),
   );
   const blocks = Math.ceil(rows / (tile.down * tile.own));
+  const exchange = Math.min(launcher.subgroups?.least ?? 1, tile.across);
   const groups = batch * heads * blocks;
   launcher.launch({
     key: `attention/${kind}/${tile.across}/${sums}/${vectors}/${masked}`,
-    shader: () => tileShader({ kind, tile, sums, vectors, masked }),
+    shader: () => tileShader({ kind, tile, sums, vectors, masked, exchange }),
     ...buffersOf(operands),
     numbers: [rows, columns, heads, width, ahead, blocks, groups, floatBits(scale)],
     workgroups: groups,

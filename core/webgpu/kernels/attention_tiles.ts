@@ -5,6 +5,10 @@
  * queries and the columns keys; for the gradients of keys and values it is the other way round. In the forward pass,
  * the largest logit of a row so far is subtracted, and the sum is rescaled when a larger one comes (arXiv 2205.14135).
  * In the backward pass, the weights are recomputed from the saved logarithms of the sums.
+ *
+ * The threads of a row find its largest logit in workgroup memory or, within subgroups, by exchanging their own. WGSL does
+ * not say which threads form a subgroup, so each workgroup first checks that neighbours do. A maximum is the same in every
+ * order, so the results do not depend on this.
  */
 import { floatFunctions } from "../float_functions.ts";
 import type { ComputeShader, Launcher } from "../launch.ts";
@@ -36,6 +40,8 @@ export interface TileShape {
   readonly vectors: boolean;
   /** Whether there is a number of visible keys for each query. */
   readonly masked: boolean;
+  /** How many neighbouring threads of a row may exchange their values in a subgroup, a power of two; 1 if none. */
+  readonly exchange: number;
 }
 
 /** The software adapter's vectors have eight threads. A narrow head keeps only few neighbouring threads busy. */
@@ -91,9 +97,51 @@ function multiply(sum: string, rows: string, columns: string, { tile }: TileShap
 const weightsAt = ({ tile: { down, across } }: TileShape, i: number, t = "x"): string =>
   `weights[(y + ${i * down}u) * ${across}u + ${t}]`;
 
+/** WGSL: `exchange_max(x)`, the largest x of a thread and its neighbours, and `is_beside(local)`, whether those are the
+ * threads that it exchanges with. */
+function exchangeText({ exchange }: TileShape): string {
+  const masks = range(Math.log2(exchange)).map((bit) => `${2 ** bit}u`);
+  const isBeside = (mask: string) => `(subgroupShuffleXor(local, ${mask}) == (local ^ ${mask}))`;
+  return `
+var<workgroup> apart: atomic<u32>;
+var<workgroup> stride: u32;
+fn is_beside(local: u32) -> bool { return ${masks.map(isBeside).join(" & ")}; }
+fn exchange_max(x: f32) -> f32 {
+  var most = x;
+  ${masks.map((mask) => `most = max(most, subgroupShuffleXor(most, ${mask}));`).join("\n  ")}
+  return most;
+}`;
+}
+
+/** Statements that find how far apart the threads of a row are that still have different values after an exchange. */
+const findStep = ({ exchange }: TileShape): string => `
+  if (!is_beside(local)) { atomicStore(&apart, 1u); }
+  workgroupBarrier();
+  if (local == 0u) { stride = select(1u, ${exchange}u, atomicLoad(&apart) == 0u); }
+  let step = workgroupUniformLoad(&stride);`;
+
+/** Statements of the forward pass that bring the rows' largest logits, now0, now1, …, to all threads of a row. */
+function shareGreatest(shape: TileShape): string {
+  const { tile: { across, own }, exchange } = shape;
+  const inMemory = (step: string) => `
+    ${each(own, (i) => `${weightsAt(shape, i)} = vec4<f32>(now${i});`)}
+    workgroupBarrier();
+    for (var t = 0u; t < ${across}u; t += ${step}) {
+      ${each(own, (i) => `now${i} = max(now${i}, ${weightsAt(shape, i, "t")}.x);`)}
+    }
+    workgroupBarrier();`;
+  if (exchange === 1) return inMemory("1u");
+  return `
+    if (step > 1u) {
+    ${each(own, (i) => `now${i} = exchange_max(now${i});`)}
+    }
+    if (step < ${across}u) {${inMemory("step")}
+    }`;
+}
+
 /** Statements of the forward pass that convert the logits s to weights and rescale the sums so far. */
 function weighForward(shape: TileShape): string {
-  const { tile: { across, own }, sums } = shape;
+  const { tile: { own }, sums } = shape;
   const fours = range(own / 4);
   const lanes = (text: (i: number) => string, four: number) =>
     `vec4<f32>(${range(4).map((lane) => text(4 * four + lane))})`;
@@ -102,14 +150,9 @@ function weighForward(shape: TileShape): string {
     each(own, (i) => `
     let seen${i} = columns_here < vec4<i32>(limit(row${i}));
     s${i} = select(vec4<f32>(LOWEST), s${i} * numbers.scale, seen${i});
-    ${weightsAt(shape, i)} = vec4<f32>(max(max(s${i}.x, s${i}.y), max(s${i}.z, s${i}.w)));
-    var now${i} = greatest${i};`)
+    var now${i} = max(greatest${i}, max(max(s${i}.x, s${i}.y), max(s${i}.z, s${i}.w)));`)
   }
-    workgroupBarrier();
-    for (var t = 0u; t < ${across}u; t++) {
-      ${each(own, (i) => `now${i} = max(now${i}, ${weightsAt(shape, i, "t")}.x);`)}
-    }
-    workgroupBarrier();
+    ${shareGreatest(shape)}
     ${
     fours.map((four) =>
       `let factors${four} = exponential(${lanes((i) => `greatest${i} - now${i}`, four)});`
@@ -239,7 +282,8 @@ const NAMES: Readonly<Record<TileKind, Names>> = {
 
 /** The shader of a kind. Its workgroups are numbered by heads, then by blocks of rows. */
 export function tileShader(shape: TileShape): ComputeShader {
-  const { kind, tile, sums, vectors, masked } = shape;
+  const { kind, tile, sums, vectors, masked, exchange } = shape;
+  const exchanges = kind === "forward" && exchange > 1;
   const { down, across, own } = tile;
   const { bound, weighed } = NAMES[kind];
   const byQueries = kind === "forward" || kind === "queries";
@@ -255,6 +299,7 @@ export function tileShader(shape: TileShape): ComputeShader {
     ? `u32(clamp(i32(first_row) + ${down * own - 1} + numbers.ahead, 0, i32(numbers.columns)))`
     : "numbers.columns";
   return {
+    subgroups: exchanges,
     inputs: [
       ...bound.map((name) => `${name}: ${element}`),
       ...kept,
@@ -276,7 +321,7 @@ const LOWEST = -3.4028234e38;
 var<workgroup> tile_rows: array<vec4<f32>, ${down * own * PITCH}>;
 var<workgroup> tile_columns: array<vec4<f32>, ${across * 4 * PITCH}>;
 var<workgroup> weights: array<vec4<f32>, ${down * own * across}>;
-${bound.map((name) => loader(name, vectors)).join("\n")}
+${bound.map((name) => loader(name, vectors)).join("\n")}${exchanges ? exchangeText(shape) : ""}
 fn limit(query: u32) -> i32 {
   var most = min(i32(numbers.${keys}), i32(query) + numbers.ahead);
   ${masked ? `most = min(most, visible[min(query, numbers.${queries} - 1u)]);` : ""}
@@ -297,6 +342,7 @@ fn limit(query: u32) -> i32 {
   ${each(sums, (c) => `var sum${i}_${c} = vec4<f32>(0.0);`)}
   ${kind === "forward" ? `var greatest${i} = LOWEST; var weight_sum${i} = 0.0;` : ""}`)
     }
+  ${exchanges ? findStep(shape) : ""}
   let end = ${end};
   for (var first = ${begin}; first < end; first += ${4 * across}u) {
     let columns_here = vec4<i32>(i32(first + x)) + vec4<i32>(0, ${across}, ${2 * across}, ${

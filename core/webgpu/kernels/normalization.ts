@@ -8,6 +8,7 @@ import type { Attributes } from "../../ops.ts";
 import { heldLineText, holdLine } from "../held_lines.ts";
 import { floatBits, type Launcher } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
+import { foldText, SUMS } from "../workgroup_fold.ts";
 import { normalizeGradientInPasses, normalizeInPasses, placeText } from "./normalization_passes.ts";
 
 /** What a workgroup does with the group that it holds. */
@@ -79,11 +80,12 @@ export function launchHeld(
   launcher.launch({
     key: `${name}/${channels}/${width}/${line.threads}/${line.places}`,
     shader: () => ({
+      subgroups: launcher.subgroups !== undefined,
       inputs,
       outputs,
       numbers: ["total: u32", "positions: u32", "epsilon: f32"],
       declarations: `alias A = ${type};
-fn merge(a: A, b: A) -> A { return a + b; }
+${foldText(launcher, SUMS, line.threads)}
 ${heldLineText(line, type)}
 ${placeText(channels, width)}
 ${functions}`,

@@ -1,110 +1,18 @@
 /** Reductions over the middle axis of [outer, count, inner].
  *
  * A thread folds every `chunks`-th element of one line, so that neighbouring threads read neighbouring elements for any
- * `inner`. The `chunks` results of a line are then folded the same way, until one is left. The partition depends only
- * on the shape and the kind of adapter.
+ * `inner`. The `chunks` results of a line are then folded the same way, until one is left. If a line's elements are
+ * neighbours, the threads of a workgroup of a real GPU take one line together, and also fold their results. The partition
+ * depends only on the shape and the kind of adapter.
  */
 import type { Attributes } from "../../ops.ts";
 import type { Kernel, View } from "../../backend.ts";
-import { type FloatFunction, floatFunctions } from "../float_functions.ts";
+import { floatFunctions } from "../float_functions.ts";
 import { type HeldLine, heldLineText, holdLine } from "../held_lines.ts";
 import { type Launcher, WORKGROUP_SIZE, workgroupsFor } from "../launch.ts";
 import type { WebGpuBuffer } from "../memory.ts";
-
-/** A fold: WGSL over an accumulator of type `A`. */
-interface Fold {
-  readonly name: string;
-  /** The type of the accumulator. */
-  readonly accumulator: string;
-  /** The size of an accumulator in words. */
-  readonly words: number;
-  /** The type of the result. */
-  readonly result: string;
-  /** Defines identity(), lift(x, i), merge(a, b) and finish(a). */
-  readonly text: string;
-  readonly functions: readonly FloatFunction[];
-}
-
-const SUM: Fold = {
-  name: "sum",
-  accumulator: "f32",
-  words: 1,
-  result: "f32",
-  functions: [],
-  text: `
-fn identity() -> A { return 0.0; }
-fn lift(x: f32, i: u32) -> A { return x; }
-fn merge(a: A, b: A) -> A { return a + b; }
-fn finish(a: A) -> f32 { return a; }`,
-};
-
-// Over ordered words, in which NaN is the largest.
-const MAX: Fold = {
-  name: "max",
-  accumulator: "u32",
-  words: 1,
-  result: "f32",
-  functions: ["ordered"],
-  text: `
-fn identity() -> A { return 0u; }
-fn lift(x: f32, i: u32) -> A { return select(ordered(x), 0xffffffffu, is_nan(x)); }
-fn merge(a: A, b: A) -> A { return max(a, b); }
-fn finish(a: A) -> f32 { return from_ordered(a); }`,
-};
-
-// Over the words of magnitudes, whose order is the same; NaN is the largest.
-const LARGEST: Fold = {
-  name: "largest",
-  accumulator: "u32",
-  words: 1,
-  result: "u32",
-  functions: [],
-  text: `
-fn identity() -> A { return 0u; }
-fn lift(x: f32, i: u32) -> A { return bitcast<u32>(x) & 0x7fffffffu; }
-fn merge(a: A, b: A) -> A { return max(a, b); }
-fn finish(a: A) -> u32 { return a; }`,
-};
-
-// Over pairs (ordered word, index), in which NaN is the smallest.
-const ARGMAX: Fold = {
-  name: "argmax",
-  accumulator: "vec2<u32>",
-  words: 2,
-  result: "i32",
-  functions: ["ordered"],
-  text: `
-fn identity() -> A { return vec2<u32>(0u, 0xffffffffu); }
-fn lift(x: f32, i: u32) -> A { return vec2<u32>(select(ordered(x), 0u, is_nan(x)), i); }
-fn merge(a: A, b: A) -> A { return select(a, b, b.x > a.x || (b.x == a.x && b.y < a.y)); }
-fn finish(a: A) -> i32 { return i32(a.y); }`,
-};
-
-// Over pairs (m, s) that stand for s·e^m.
-const LOGSUMEXP: Fold = {
-  name: "logsumexp",
-  accumulator: "vec2<f32>",
-  words: 2,
-  result: "f32",
-  functions: ["exponential", "logarithm"],
-  text: `
-fn identity() -> A { return vec2<f32>(-infinity(), 0.0); }
-fn lift(x: f32, i: u32) -> A { return vec2<f32>(x, select(1.0, x, is_nan(x))); }
-fn merge(a: A, b: A) -> A {
-  let first = a.x >= b.x;
-  let decay = select(exponential(select(a.x - b.x, b.x - a.x, first)), 1.0, a.x == b.x);
-  return select(vec2<f32>(b.x, a.y * decay + b.y), vec2<f32>(a.x, a.y + b.y * decay), first);
-}
-fn finish(a: A) -> f32 { return a.x + logarithm(a.y); }`,
-};
-
-// The same fold, kept as the pair that softmax divides by.
-const SOFTMAX_PAIR: Fold = {
-  ...LOGSUMEXP,
-  name: "softmaxPair",
-  result: "vec2<f32>",
-  text: LOGSUMEXP.text.replace(/fn finish.*$/m, "fn finish(a: A) -> A { return a; }"),
-};
+import { foldText } from "../workgroup_fold.ts";
+import { ARGMAX, type Fold, LARGEST, LOGSUMEXP, MAX, SOFTMAX_PAIR, SUM } from "./folds.ts";
 
 /** The layout of a fold's operand. */
 interface Lines {
@@ -115,41 +23,64 @@ interface Lines {
 
 const SHORT_LINE = 64;
 
+const MOST_THREADS = 256, ELEMENTS_PER_THREAD = 16;
+/** How many threads fill a real GPU. */
+const FULL = 65536;
+
 /** How many threads share a line: enough to fill the device, but each with enough work. */
 function chunksOf({ outer, count, inner }: Lines, isSoftware: boolean): number {
   if (count <= SHORT_LINE) return 1;
-  const wanted = Math.ceil((isSoftware ? 1024 : 65536) / (outer * inner));
+  const wanted = Math.ceil((isSoftware ? 1024 : FULL) / (outer * inner));
   const coalesced = isSoftware || inner >= 32 ? 1 : 32;
-  return Math.min(Math.max(wanted, coalesced), Math.ceil(count / 16), isSoftware ? 1024 : 16384);
+  const most = isSoftware ? 1024 : 16384;
+  return Math.min(Math.max(wanted, coalesced), Math.ceil(count / ELEMENTS_PER_THREAD), most);
 }
 
-function foldLines(
-  launcher: Launcher,
-  fold: Fold,
-  input: WebGpuBuffer,
-  output: WebGpuBuffer,
-  lines: Lines,
-): void {
-  let source = input;
-  let { count } = lines;
-  for (let stage = 0;; stage++) {
-    const chunks = chunksOf({ ...lines, count }, launcher.isSoftware);
-    const threads = lines.outer * lines.inner * chunks;
-    const first = stage === 0, last = chunks === 1;
-    const target = last ? output : launcher.scratch(stage % 2, threads * fold.words * 4);
-    launcher.launch({
-      key: `${fold.name}/${first}/${last}`,
-      shader: () => ({
-        inputs: [`source: ${first ? "f32" : "A"}`],
-        outputs: [`folded: ${last ? fold.result : "A"}`],
-        numbers: ["threads: u32", "count: u32", "inner: u32", "chunks: u32"],
-        declarations: [
-          `alias A = ${fold.accumulator};`,
-          floatFunctions(1, fold.functions),
-          fold.text,
-        ].join("\n"),
-        workgroupSize: WORKGROUP_SIZE,
-        body: `
+/** The threads of a workgroup that takes a line, a power of two, and how many workgroups share it. */
+function workgroupsOf(
+  { outer, count }: Lines,
+): { readonly threads: number; readonly parts: number } {
+  const wanted = 2 ** Math.ceil(Math.log2(count / ELEMENTS_PER_THREAD));
+  const threads = Math.min(Math.max(wanted, 32), MOST_THREADS);
+  const fullest = Math.ceil(count / (ELEMENTS_PER_THREAD * threads));
+  const parts = Math.min(Math.ceil(FULL / (outer * threads)), fullest);
+  return { threads, parts };
+}
+
+/** A launch of a fold. */
+interface Stage extends Lines {
+  readonly fold: Fold;
+  /** Whether its operand has elements, not accumulators. */
+  readonly first: boolean;
+  /** Whether it writes results, not accumulators. */
+  readonly last: boolean;
+  readonly source: WebGpuBuffer;
+  readonly target: WebGpuBuffer;
+  /** How many results there are of each line. */
+  readonly parts: number;
+}
+
+const bindingsOf = ({ fold, first, last }: Stage) => ({
+  inputs: [`source: ${first ? "f32" : "A"}`],
+  outputs: [`folded: ${last ? fold.result : "A"}`],
+});
+
+/** Each thread folds a part of a line. */
+function foldByThreads(launcher: Launcher, stage: Stage): void {
+  const { fold, first, last, source, target, outer, count, inner, parts } = stage;
+  const threads = outer * inner * parts;
+  launcher.launch({
+    key: `${fold.name}/${first}/${last}`,
+    shader: () => ({
+      ...bindingsOf(stage),
+      numbers: ["threads: u32", "count: u32", "inner: u32", "chunks: u32"],
+      declarations: [
+        `alias A = ${fold.accumulator};`,
+        floatFunctions(1, fold.functions),
+        fold.text,
+      ].join("\n"),
+      workgroupSize: WORKGROUP_SIZE,
+      body: `
   if (index >= numbers.threads) { return; }
   let within = index % numbers.inner;
   let line = index / numbers.inner;
@@ -162,15 +93,69 @@ function foldLines(
     at += step;
   }
   folded[index] = ${last ? "finish(total)" : "total"};`,
-      }),
-      inputs: [source],
-      outputs: [target],
-      numbers: [threads, count, lines.inner, chunks],
-      workgroups: workgroupsFor(threads),
-    });
+    }),
+    inputs: [source],
+    outputs: [target],
+    numbers: [threads, count, inner, parts],
+    workgroups: workgroupsFor(threads),
+  });
+}
+
+/** Each workgroup folds a part of a line of neighbours. */
+function foldByWorkgroups(launcher: Launcher, stage: Stage, threads: number): void {
+  const { fold, first, last, source, target, outer, count, parts } = stage;
+  launcher.launch({
+    key: `${fold.name}/${first}/${last}/${threads}`,
+    shader: () => ({
+      ...bindingsOf(stage),
+      subgroups: launcher.subgroups !== undefined,
+      numbers: ["groups: u32", "count: u32", "parts: u32"],
+      declarations: [
+        `alias A = ${fold.accumulator};`,
+        floatFunctions(1, fold.functions),
+        foldText(launcher, fold, threads),
+      ].join("\n"),
+      workgroupSize: threads,
+      body: `
+  if (group >= numbers.groups) { return; }
+  let begin = group / numbers.parts * numbers.count;
+  var total = identity();
+  for (var i = group % numbers.parts * ${threads}u + local; i < numbers.count; i += numbers.parts * ${threads}u) {
+    total = merge(total, ${first ? "lift(source[begin + i], i)" : "source[begin + i]"});
+  }
+  total = fold(total, local);
+  if (local == 0u) { folded[group] = ${last ? "finish(total)" : "total"}; }`,
+    }),
+    inputs: [source],
+    outputs: [target],
+    numbers: [outer * parts, count, parts],
+    workgroups: outer * parts,
+  });
+}
+
+function foldLines(
+  launcher: Launcher,
+  fold: Fold,
+  input: WebGpuBuffer,
+  output: WebGpuBuffer,
+  { outer, count: length, inner }: Lines,
+): void {
+  let source = input, count = length;
+  for (let at = 0;; at++) {
+    const lines = { outer, count, inner };
+    const together = !launcher.isSoftware && inner === 1 && count > SHORT_LINE;
+    const { threads, parts } = together
+      ? workgroupsOf(lines)
+      : { threads: 1, parts: chunksOf(lines, launcher.isSoftware) };
+    const first = at === 0, last = parts === 1;
+    const bytes = outer * inner * parts * fold.words * 4;
+    const target = last ? output : launcher.scratch(at % 2, bytes);
+    const stage = { ...lines, fold, first, last, source, target, parts };
+    if (together) foldByWorkgroups(launcher, stage, threads);
+    else foldByThreads(launcher, stage);
     if (last) return;
     source = target;
-    count = chunks;
+    count = parts;
   }
 }
 
@@ -221,13 +206,14 @@ function softmaxHeld(
   launcher.launch({
     key: `softmaxHeld/${line.threads}/${line.places}`,
     shader: () => ({
+      subgroups: launcher.subgroups !== undefined,
       inputs: ["x: f32"],
       outputs: ["y: f32"],
       numbers: ["rows: u32", "count: u32"],
       declarations: [
         `alias A = ${SOFTMAX_PAIR.accumulator};`,
         floatFunctions(1, SOFTMAX_PAIR.functions),
-        SOFTMAX_PAIR.text,
+        foldText(launcher, SOFTMAX_PAIR, line.threads),
         heldLineText(line, "f32"),
       ].join("\n"),
       workgroupSize: line.threads,
