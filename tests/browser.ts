@@ -46,7 +46,7 @@ export async function browse(
 
 /** Opens a page and leaves it open until something has come of it.
  * @param flags besides those of every test
- * @param answer what the page was opened for; it is waited for at most five minutes
+ * @param answer what the page was opened for; it is waited for at most ten minutes
  * @throws {Error} the browser ended or that time passed before
  */
 export async function visit<T>(
@@ -66,7 +66,7 @@ export async function visit<T>(
     stderr: "piped",
   }).spawn();
   const errors = new Response(child.stderr).text();
-  const timer = setTimeout(() => child.kill(), 300_000);
+  const timer = setTimeout(() => child.kill(), 600_000);
   const ended = child.status.then(async () => {
     throw new Error(`Cannot visit ${page}: ${browser} ended before an answer: ${await errors}`);
   });

@@ -6,7 +6,7 @@ import { checkForward, checkGradients } from "../core/check_operation.ts";
 import { casesOf, checkInPasses } from "./passes.ts";
 
 /** One row of `operation_cases.ts` in so many is checked, the first of each operation among them; all take minutes. */
-const EVERY = 4;
+const EVERY = 8;
 
 /** The operations whose shaders fold the values of threads also on software adapters. */
 const FOLDING: readonly OperationName[] = ["softmax", "normalize", "groupNorm"];
