@@ -95,7 +95,7 @@ function showRow({ bench, device, shape, ms, share, threads, ...rates }: BenchRo
   const parts = [
     ...rate,
     ...share === undefined ? [] : [`${(100 * share).toFixed(0)} % of the ceiling`],
-    ...threads === undefined ? [] : [`${threads} threads`],
+    ...threads === undefined ? [] : [`${threads} thread${threads === 1 ? "" : "s"}`],
   ];
   return `${bench}  ${device}  ${shape}  ${ms.toFixed(2)} ms  ${parts.join("  ")}`;
 }
