@@ -304,11 +304,16 @@ test("every tiling that the adapter can run agrees with the reference", async ()
   }
 });
 
+/** A function that checks rows of an operation on a device. */
+function checkerOf(device: Device) {
+  return async <N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> => {
+    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
+  };
+}
+
 test("the usual tiling of software adapters agrees with the reference", async () => {
   const { device } = await openOwn({ software: true });
-  async function check<N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> {
-    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
-  }
+  const check = checkerOf(device);
   await check("matmul", ["batches, both transposed", "one right side for all, both transposed"]);
   const geometries = ["3×3, padded", "4×4, stride 2, padded", "one output channel"];
   await check("conv2d", [...geometries, "relu without a bias"]);
@@ -323,13 +328,6 @@ test("a tiling that the adapter does not have is rejected with a list of those i
     message: /^Cannot open device webgpu: the tiling must be one of .*8x16.*, got 7x7$/,
   });
 });
-
-/** A function that checks rows of an operation on a device. */
-function checkerOf(device: Device) {
-  return async <N extends OperationName>(name: N, abouts: readonly string[]): Promise<void> => {
-    for (const about of abouts) await checkForward(reference, device, name, rowOf(name, about));
-  };
-}
 
 test("the shaders of real GPUs agree with the reference", async () => {
   const { device } = await openOwn({ software: false });
