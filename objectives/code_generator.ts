@@ -101,6 +101,8 @@ const SAMPLES = 32;
 export interface EncodedCodes {
   /** int32 `[B, positions]`. */
   readonly codes: Tensor;
+  /** int32 `[B, positions]`: the codes that the model sees instead, if others than it predicts. */
+  readonly shown?: Tensor;
   /** The features that the codes encode; given if the targets are soft targets over near codes. */
   readonly near?: NearTargets;
 }

@@ -1,11 +1,13 @@
 /** Next-scale prediction: a transformer predicts all codes of a scale at once from the scales before. */
 import { withoutGradients } from "../core/execute.ts";
 import { concatenate, reshape, slice } from "../core/functions/movement.ts";
+import type { RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import type { ScaleTransformer } from "../models/transformer/scale_transformer.ts";
 import type { StackCache } from "../models/transformer/stack.ts";
 import type { Context } from "../nn/module.ts";
 import { projectedCrossEntropy } from "../nn/projected_cross_entropy.ts";
+import type { Replicas } from "../nn/replicas.ts";
 import type { MultiScaleQuantizer } from "../quantizers/multi_scale.ts";
 import {
   CodeGenerator,
@@ -21,19 +23,25 @@ import {
   type SamplingReader,
 } from "./code_sampling.ts";
 import type { CodeStatistics } from "./code_statistics.ts";
+import { encodeExchanged, multiScaleOf } from "./multi_scale_codes.ts";
 import { drawCode, drawOf } from "./samplers/choice.ts";
 import { guidedLogits } from "./samplers/guided_logits.ts";
 
 /** Options of the constructor. */
 export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer> {
-  /** The quantiser of the first stage. */
-  readonly quantizer: MultiScaleQuantizer;
+  /** Exchanges up to this fraction of an image's codes in training, so that the finer scales learn to make up for wrong
+   * codes of the coarser ones; 0: none. */
+  readonly exchange: number;
 }
 
 /** Minimises −ln p of every code given the scales before its own (VAR, arXiv 2404.02905, 3.1). One pass covers all
  * scales: the input of each scale is the sum of the image's own codes before it. As in autoregression, evaluation
  * reports bits per code. The series has this number for every scale, together with the entropy of the code frequencies
  * of the scale.
+ *
+ * The codes of a scale are drawn independently of each other, so some do not fit the others. With `exchange`, training
+ * shows codes of other images in the place of some, and the targets of the finer scales make up for them
+ * (self-correction, as in Infinity, arXiv 2412.04431, 3.4).
  *
  * `generate` needs as many passes as there are scales.
  *
@@ -58,7 +66,7 @@ export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer>
  *   ...{ norm: "layer", feedForward: "gelu", queryKeyNorm: false, key },
  * });
  * const objective = new NextScaleObjective({
- *   ...{ model, quantizer, classDropout: 0, smoothing: 0 },
+ *   ...{ model, exchange: 0.3, classDropout: 0, smoothing: 0 },
  *   optimizer: new Adam(model.namedParameters()),
  *   learningRate: () => 1e-3,
  *   stage1: new FirstStage(network, key),
@@ -74,12 +82,22 @@ export interface NextScaleOptions extends CodeGeneratorOptions<ScaleTransformer>
  * ```
  */
 export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
+  readonly #options: NextScaleOptions;
   readonly #quantizer: MultiScaleQuantizer;
 
-  /** Makes the objective for a model, its optimiser and a first stage with a multi-scale quantiser. */
+  /** Makes the objective for a model, its optimiser and a first stage with a multi-scale quantiser.
+   * @throws {RangeError} the first stage has another quantiser; or codes are exchanged, and those of the first stage
+   * are cached
+   */
   constructor(options: NextScaleOptions) {
     super(options);
-    this.#quantizer = options.quantizer;
+    const { stage1, exchange, cache = "none" } = options;
+    this.#options = options;
+    this.#quantizer = multiScaleOf(stage1);
+    if (exchange === 0 || cache === "none") return;
+    throw new RangeError(
+      `Cannot exchange codes: objective.cache must be none, because every step encodes images anew, got ${cache}`,
+    );
   }
 
   /** The measure: bits per code. */
@@ -101,17 +119,29 @@ export class NextScaleObjective extends CodeGenerator<ScaleTransformer> {
     };
   }
 
+  /** With exchanged codes, encodes the images anew in each step. */
+  protected override encodeInTraining(
+    images: Tensor,
+    key: RandomKey,
+    replicas: Replicas,
+  ): EncodedCodes {
+    const { exchange: most, stage1 } = this.#options;
+    if (most === 0) return super.encodeInTraining(images, key, replicas);
+    const { codes, exchanged } = encodeExchanged(stage1, images, { most, key, replicas });
+    return { codes, shown: exchanged };
+  }
+
   /** The losses of the model on codes. */
   protected override losses(
-    { codes }: EncodedCodes,
+    { codes, shown = codes }: EncodedCodes,
     labels: Tensor,
     context: Context,
     { smoothing }: LossOptions,
   ): CodeLosses {
-    const [batch, length] = codes.shape, shown = length - this.#lengths.at(-1)!;
-    const sums = shown === 0
+    const [batch, length] = codes.shape, before = length - this.#lengths.at(-1)!;
+    const sums = before === 0
       ? undefined
-      : withoutGradients(() => this.#quantizer.before(slice(codes, [0, 0], [batch, shown])));
+      : withoutGradients(() => this.#quantizer.before(slice(shown, [0, 0], [batch, before])));
     const features = this.model.forward({ labels, sums }, context);
     const targets = reshape(codes, [codes.size]);
     const rows = reshape(features, [codes.size, features.shape[2]]);

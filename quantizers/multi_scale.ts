@@ -211,6 +211,30 @@ export class MultiScaleQuantizer extends CompositeQuantizer {
     return joinScales(sums);
   }
 
+  /** Codes features as `quantize` does, except that other codes take the place of some of a scale before the finer
+   * scales are coded. So the finer scales code what the exchanged codes miss.
+   *
+   * Source: the self-correction of Infinity, arXiv 2412.04431, 3.4.
+   * @param exchange given the codes of a scale, int32 `[B, s, s, ...]`, returns those that take their place
+   * @returns int32 `[B, Σ s², ...]`: the codes of every scale, and those that took their place
+   * @throws {TypeError} as `quantize`
+   */
+  quantizeExchanged(
+    features: Tensor,
+    exchange: (codes: Tensor, scale: number) => Tensor,
+    context: QuantizeContext,
+  ): { readonly codes: Tensor; readonly exchanged: Tensor } {
+    const { grids } = this.#gridsOf(features, context);
+    const codes: Tensor[] = [], exchanged: Tensor[] = [];
+    this.#descend(grids, (own, scale) => {
+      const { indices } = this.quantizePart(0, own, context, scale);
+      codes.push(indices);
+      exchanged.push(exchange(indices, scale));
+      return this.#rebuilt(this.lookupPart(0, exchanged[scale]), scale);
+    });
+    return { codes: joinScales(codes), exchanged: joinScales(exchanged) };
+  }
+
   /** Updates the inner quantiser with its inputs at all scales. */
   override update(
     { features, indices, usage }: Assignment,

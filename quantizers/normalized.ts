@@ -76,8 +76,10 @@ export class NormalizedQuantizer extends WrappedQuantizer {
     return this.inner.lookup(indices);
   }
 
-  /** Normalises the features. */
-  protected override prepare(features: Tensor, context: QuantizeContext): Tensor {
+  /** Normalises the features, for the inner quantiser.
+   * @throws {TypeError} the mask does not have one value per feature
+   */
+  override prepare(features: Tensor, context: QuantizeContext): Tensor {
     const { training, mask, replicas } = context;
     return this.normalization.normalize(maskFeatures(features, mask), training, mask, replicas);
   }

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { slice } from "../../core/functions/movement.ts";
 import { withoutGradients } from "../../core/execute.ts";
 import { type RandomKey, randomKey } from "../../core/random.ts";
-import type { Device } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { evaluationBatches } from "../../data/batches.ts";
 import { FirstStage } from "../../models/first_stage.ts";
 import { VQVAE } from "../../models/vqvae.ts";
+import { SINGLE } from "../../nn/replicas.ts";
+import { encodeExchanged } from "../../objectives/multi_scale_codes.ts";
 import type { NextScaleObjective } from "../../objectives/next_scale.ts";
 import { chooseCode, drawOf } from "../../objectives/samplers/choice.ts";
 import { MultiScaleQuantizer } from "../../quantizers/multi_scale.ts";
@@ -145,6 +147,42 @@ testOnEach(devices, "cached codes give the same losses as the images", async (de
   assert.deepEqual(await run("images"), await run("none"));
 });
 
+testOnEach(
+  devices,
+  "exchanged codes are those of other images, and targets make up for them",
+  async (device) => {
+    using stage1 = await tinyFirstStage(device, SCALES);
+    const images = device.tensor(await stripes().images("train", Int32Array.of(0, 1, 2, 3)), [
+      ...[4, 12, 12, 1],
+    ]);
+    const encoded = async (most: number, images: Tensor) => {
+      const options = { most, key, replicas: SINGLE };
+      const { codes, exchanged } = encodeExchanged(stage1, images, options);
+      return { codes: await codes.integers(), exchanged: await exchanged.integers() };
+    };
+    const plain = await stage1.encode(images).indices.integers();
+    assert.deepEqual(await encoded(0, images), { codes: plain, exchanged: plain });
+    const { codes, exchanged } = await encoded(1, images);
+    assert.deepEqual(codes.slice(0, 1), plain.slice(0, 1), "the coarsest code has none before it");
+    const changed = exchanged.reduce((sum, code, at) => sum + Number(code !== codes[at]), 0);
+    assert.ok(changed > 0 && changed < codes.length, `${changed} of ${codes.length}`);
+    let at = 0;
+    for (const [scale, length] of LENGTHS.entries()) {
+      for (let place = 0; place < 4 * length; place++) {
+        const image = Math.floor(place / length), other = (image + scale + 1) % 4;
+        const position = at + place % length, code = exchanged[image * LENGTH + position];
+        const possible = [image, other].map((image) => codes[image * LENGTH + position]);
+        assert.ok(possible.includes(code), `image ${image}, position ${position}`);
+      }
+      at += length;
+    }
+    await withObjective(device, { settings: { exchange: 0.5 } }, async (objective) => {
+      const losses = await trainFor(objective, device, 60);
+      assert.ok(losses.at(-1)! < 0.85 * losses[0], `${losses[0]} became ${losses.at(-1)}`);
+    });
+  },
+);
+
 Deno.test("invalid settings are rejected", async () => {
   const [device] = devices;
   const refused = (make: () => unknown, message: string) =>
@@ -170,6 +208,15 @@ Deno.test("invalid settings are rejected", async () => {
         "--objective.type next-scale takes those of a multi-scale quantizer",
     );
   }
+  refused(
+    () =>
+      makeObjective(device, {
+        type: "next-scale",
+        stage1,
+        settings: { exchange: 0.5, cache: "images" },
+      }),
+    "Cannot exchange codes: objective.cache must be none, because every step encodes images anew, got images",
+  );
   const inner = (key: RandomKey) => new VanillaQuantizer(device, { codebookDim: 4, key });
   const quantizer = new MultiScaleQuantizer(device, { inner, scales: [1, 2], key });
   using network = new VQVAE(device, quantizer, { channels: 1, hidden: 8, residualHidden: 4, key });

@@ -7,7 +7,7 @@ import { add, mul, sub } from "../../core/functions/elementwise.ts";
 import { slice } from "../../core/functions/movement.ts";
 import { sum } from "../../core/functions/reductions.ts";
 import { type RandomKey, randomKey } from "../../core/random.ts";
-import type { Device } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { readSafetensors } from "../../files/safetensors.ts";
 import { averageTo } from "../../nn/resampling.ts";
 import { EmaQuantizer } from "../../quantizers/ema.ts";
@@ -324,4 +324,25 @@ Deno.test("invalid settings and shapes are rejected", () => {
     "Cannot make a quantizer of quantizers: the inner one must code each feature separately, " +
       "got one whose codes cover whole grids",
   );
+});
+
+testOnEach(devices, "finer scales code what exchanged codes miss", async (device) => {
+  const scales = [1, 2, 3], sizes = { codebookSize: 8, codebookDim: 3 };
+  const quantizer = make(device, sizes, { scales, convolutions: 2 });
+  const values = draw([4, 3, 3, 3], "features", -2, 2);
+  const features = device.tensor(values, [4, 3, 3, 3]);
+  const own = await quantizer.quantize(features, context).indices.integers();
+  const same = quantizer.quantizeExchanged(features, (codes) => codes, context);
+  assert.deepEqual(await same.codes.integers(), own);
+  assert.deepEqual(await same.exchanged.integers(), own);
+  const other = (codes: Tensor) => sub(7, codes);
+  const { codes, exchanged } = quantizer.quantizeExchanged(features, other, context);
+  assert.deepEqual(await exchanged.integers(), (await codes.integers()).map((code) => 7 - code));
+  for (const [scale, before] of [1, 5].entries()) {
+    const side = scales[scale + 1];
+    const missing = sub(features, quantizer.lookup(slice(exchanged, [0, 0], [4, before])));
+    const { indices } = quantizer.parts[0].quantize(averageTo(missing, side, side), context);
+    const coded = slice(codes, [0, before], [4, side ** 2]);
+    assert.deepEqual(await coded.integers(), await indices.integers(), `scale ${scale + 1}`);
+  }
 });

@@ -128,7 +128,12 @@ const CASES: readonly Case[] = [
     settings: { ...told, steps: 2 },
     model: { ...transformer, encoderLayers: 1 },
   },
-  { type: "next-scale", settings: told, model: transformer, stage1: [1, 3] },
+  {
+    type: "next-scale",
+    settings: { ...told, exchange: 0.5 },
+    model: transformer,
+    stage1: [1, 3],
+  },
 ];
 assert.deepEqual([...new Set(CASES.map(({ type }) => type))], OBJECTIVE_TYPES);
 
