@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { layoutOf } from "../quantizers/registry.ts";
 import { suggestName } from "../settings/nearest_name.ts";
+import { readSettings } from "../settings/settings.ts";
 import { adversarialKind } from "./adversarial_kind.ts";
 import { autoregressionKind } from "./autoregression_kind.ts";
 import { diffusionKind } from "./diffusion_kind.ts";
@@ -62,6 +63,20 @@ export function takesStage1(objective: string, quantizer: string | undefined): b
     return stage1 === "none" && quantizer === undefined;
   }
   return stage1 === "features" || stage1 === layoutOf(quantizer);
+}
+
+/** Fills in the defaults of sampling settings.
+ * @throws {RangeError} there is no such objective, it trains no generator, or a setting is not one of its own
+ */
+export function readSampling(
+  type: string,
+  given: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const { sampling } = objectiveKind(type);
+  if (sampling !== undefined) return readSettings(sampling, given, `sample with ${type}`);
+  throw new RangeError(
+    `Cannot sample: the run's objective must train a generator, got ${type}`,
+  );
 }
 
 /** The schema of an objective's configuration: its type and its settings.

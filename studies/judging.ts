@@ -5,22 +5,32 @@ import { join } from "node:path";
 import { z } from "zod";
 import { writeAtomically } from "../files/atomic_write.ts";
 import type { RecordedProtocol } from "../objectives/protocol.ts";
+import type { Settings } from "../training/presets.ts";
 import { DamagedFileError, jsonNumber, readJsonFile } from "../training/read_back.ts";
 
 /** How a generator's run is evaluated. */
 export interface Judging {
   /** The number of images it generates; null: as many as the test set has. */
   readonly samples: number | null;
+  /** The sampling settings that the study sets; all others have their defaults. */
+  readonly sampling: Settings;
 }
 
-const JUDGING: z.ZodType<Judging> = z.object({ samples: z.int().min(1).nullable() });
+/** The form of a recorded `Judging`. */
+export const JUDGING: z.ZodType<Judging> = z.object({
+  samples: z.int().min(1).nullable(),
+  sampling: z.record(z.string(), z.unknown()).default({}),
+});
 
 const file = (folder: string) => join(folder, "judging.json");
 
 /** Records in a run's folder that it is evaluated, and how. */
-export async function writeJudging(folder: string, judging: Judging): Promise<void> {
+export async function writeJudging(
+  folder: string,
+  { samples, sampling }: Judging,
+): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await writeAtomically(file(folder), `${JSON.stringify({ samples: judging.samples })}\n`);
+  await writeAtomically(file(folder), `${JSON.stringify({ samples, sampling })}\n`);
 }
 
 /** Reads how the run in a folder is evaluated; undefined if it is not.
@@ -33,6 +43,7 @@ export async function readJudging(folder: string): Promise<Judging | undefined> 
 const EVALUATION = z.object({
   test: z.looseObject({ protocol: z.string(), bits: z.number().optional() }),
   secondsPerSample: z.number().positive(),
+  sampling: z.record(z.string(), z.unknown()),
   measurements: z.array(z.object({
     metric: z.string(),
     value: jsonNumber.nullable(),
@@ -52,14 +63,19 @@ export interface Judgement {
   readonly measured: Readonly<Record<"fid" | "bits" | "secondsPerSample", number | null>>;
 }
 
-/** Reads the evaluation of a generator's run; undefined if it has not been evaluated.
+/** Reads the evaluation of a generator's run; undefined if it has not been evaluated, or was sampled in another way.
+ * @param sampling the sampling settings that it must have; by default any
  * @throws {DamagedFileError} the file cannot be read
  */
-export async function readJudgement(folder: string): Promise<Judgement | undefined> {
+export async function readJudgement(
+  folder: string,
+  { sampling: wanted }: Pick<Judging, "sampling"> = { sampling: {} },
+): Promise<Judgement | undefined> {
   const path = join(folder, "evaluation.json");
   const evaluation = await readJsonFile(path, EVALUATION, "the evaluation of a generator");
   if (evaluation === undefined) return undefined;
-  const { test, measurements, protocols, secondsPerSample } = evaluation;
+  const { test, measurements, protocols, secondsPerSample, sampling } = evaluation;
+  if (Object.entries(wanted).some(([name, value]) => sampling[name] !== value)) return undefined;
   const fid = measurements.find(({ metric }) => metric === "fid");
   const own = protocols[fid?.protocol ?? test.protocol];
   if (own === undefined) {

@@ -4,7 +4,7 @@ import type { Config } from "../training/config.ts";
 import { hasControls, printable } from "../training/printable.ts";
 import { runHash } from "../training/identity.ts";
 import { checkOrigins } from "../training/origins.ts";
-import { objectiveKind, objectiveType, takesStage1 } from "../objectives/registry.ts";
+import { objectiveKind, objectiveType, readSampling, takesStage1 } from "../objectives/registry.ts";
 import { PRESETS, type Settings } from "../training/presets.ts";
 import { merge, overlaySources } from "../training/resolve.ts";
 import type { Judging } from "./judging.ts";
@@ -215,17 +215,20 @@ async function planRun(
   const point = { ...stage?.point, ...axes };
   const stage1 = stage?.run &&
     { hash: stage.run.hash, folder: resolve(stage.run.config.out) };
-  const own = points.map(({ settings }) => settings)
+  const { sampling: common = {}, ...file } = base;
+  const { sampling: special = {}, ...flags } = points.map(({ settings }) => settings)
     .reduce(merge, { seed, ...stage1 && { stage1: stage1.folder } });
+  const sampling = merge(common as Settings, special as Settings);
   try {
-    const config = overlaySources({ file: base, flags: own });
+    const config = overlaySources({ file, flags });
     checkOrigins(config, settings);
     // The hash does not depend on the study's folder: the first stage is identified by its own hash.
     const hash = await runHash({ ...config, stage1: stage1?.hash ?? config.stage1 });
     const isGenerator = objectiveKind(config.objective.type).sampling !== undefined;
+    if (Object.keys(sampling).length > 0) readSampling(config.objective.type, sampling);
     return {
       ...{ point, seed, config: { ...config, out: runFolderOf(out, hash) }, hash },
-      ...isGenerator && { judging: { samples } },
+      ...isGenerator && { judging: { samples, sampling } },
       ...stage1 && { stage1 },
     };
   } catch (cause) {

@@ -1,7 +1,7 @@
 /** Reads a study's `plan.json`. */
 import * as z from "zod";
 import type { PlannedRun } from "./plan.ts";
-import type { Judging } from "./judging.ts";
+import { JUDGING, type Judging } from "./judging.ts";
 import { readStudy, type Study } from "./study.ts";
 
 /** The part of a planned run that is read from a plan: its point on the axes, and what its measurements need. */
@@ -29,7 +29,7 @@ const PLAN = z.object({
     point: z.record(z.string(), value),
     seed: z.int().min(0),
     hash,
-    judging: z.object({ samples: z.int().min(1).nullable() }).optional(),
+    judging: JUDGING.optional(),
     stage1: z.object({ hash }).optional(),
     config: z.object({ training: z.object({ batchSize: z.int().min(1) }) }),
   })),

@@ -19,7 +19,8 @@ export interface PathAxis {
 export interface SettingsAxis {
   /** Its name in tables. */
   readonly name: string;
-  /** The settings of every point, by the point's name. */
+  /** The settings of every point, by the point's name. For a generator, its sampling settings are among them, as
+   * `sampling`. */
   readonly values: Readonly<Record<string, Settings>>;
 }
 
@@ -45,7 +46,8 @@ export interface Study {
   readonly name: string;
   /** The question that it answers, in one sentence. */
   readonly about?: string;
-  /** The settings that all runs have in common, which may include a preset. */
+  /** The settings that all runs have in common, which may include a preset and, for generators, `sampling`: how the
+   * evaluation samples them. */
   readonly base?: Settings;
   /** The axes on which the runs differ. */
   readonly axes: readonly (PathAxis | SettingsAxis)[];

@@ -33,7 +33,7 @@ import { RunFolder } from "../training/run_folder.ts";
 import { taskCall } from "./call.ts";
 import { devicesOf, evaluateGeneratorRun } from "./evaluate_generator.ts";
 import { openEvaluation, saveReference } from "./evaluate_metrics.ts";
-import { isGenerator, readSampling, samplingSettings } from "./sampling.ts";
+import { isGenerator, samplingOf, samplingSettings } from "./sampling.ts";
 import { asUsage, runTask, UsageError } from "./fail.ts";
 import { type Command, type CommandLine, readCommandLine } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -205,13 +205,13 @@ async function evaluateFolder(
   const { data, ...sampling } = settings;
   const flags = { ...data === undefined ? {} : { data }, cpu: librariesOf(options) };
   const config = resolveUnchecked({ saved: await folder.readConfig(), flags });
-  if (Object.keys(sampling).length > 0) readSampling(config.objective.type, sampling);
+  if (Object.keys(sampling).length > 0) samplingOf(config.objective.type, sampling);
   const output = outputOf(communicator, options);
   if (isGenerator(config.objective.type)) {
     using device = await openDeviceOf(config, options, communicator);
     return await evaluateGeneratorRun(folder.path, device, output, {
       ...options,
-      sampling: readSampling(config.objective.type, sampling),
+      sampling: samplingOf(config.objective.type, sampling),
       metricsWeights: options["metrics.weights"],
       communicator,
     });

@@ -37,7 +37,7 @@ import {
   RANK_OPTIONS,
   shareDevice,
 } from "./ranks.ts";
-import { readSampling, samplingSettings } from "./sampling.ts";
+import { samplingOf, samplingSettings } from "./sampling.ts";
 
 const { batch: _, ...SHARED } = RUN_OPTIONS;
 
@@ -132,7 +132,7 @@ async function sample(
     throw new Error(`Cannot open ${path}: the folder must hold a run, got none`);
   }
   const { objective } = resolveConfig({ saved: await folder.readConfig() });
-  const settings = readSampling(objective.type, given);
+  const settings = samplingOf(objective.type, given);
   const output = outputOf(communicator, options);
   const wanted = { device: options.device, threads: undefined };
   const { device: choice, threads } = shareDevice(wanted, communicator, "sample");

@@ -1,7 +1,7 @@
 /** The settings of all ways to sample, as flags. */
-import { OBJECTIVE_TYPES, objectiveKind } from "../objectives/registry.ts";
-import { readSettings, type Setting, settingsOf } from "../settings/settings.ts";
-import { asUsage, UsageError } from "./fail.ts";
+import { OBJECTIVE_TYPES, objectiveKind, readSampling } from "../objectives/registry.ts";
+import { type Setting, settingsOf } from "../settings/settings.ts";
+import { asUsage } from "./fail.ts";
 
 /** The sampling settings of all generators, once each. The description says which objectives have the setting. */
 export function samplingSettings(): readonly Setting[] {
@@ -28,15 +28,9 @@ export function isGenerator(type: string): boolean {
 /** The sampling settings for the run of an objective: those of the command line, over the objective's defaults.
  * @throws {UsageError} the objective trains no generator, or a setting is not one of its own
  */
-export function readSampling(
+export function samplingOf(
   type: string,
   given: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const { sampling } = objectiveKind(type);
-  if (sampling === undefined) {
-    throw new UsageError(`Cannot sample: the run's objective must train a generator, got ${type}`);
-  }
-  return asUsage(() => readSettings(sampling, given, `sample with ${type}`)) as Readonly<
-    Record<string, unknown>
-  >;
+  return asUsage(() => readSampling(type, given));
 }

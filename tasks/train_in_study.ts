@@ -43,14 +43,16 @@ async function begin(communicator: Communicator): Promise<boolean> {
 /** Evaluates the finished run, if it is a generator that is to be evaluated and is not yet. */
 async function end(communicator: Communicator): Promise<number> {
   const judging = await readJudging(folder);
-  const owed = isFirst && judging !== undefined && await readJudgement(folder) === undefined;
+  const owed = isFirst && judging !== undefined &&
+    await readJudgement(folder, judging) === undefined;
   if (!isAnyRank(communicator, owed, "the run is to be evaluated")) return 0;
   const { device } = await run.readConfig() as Config;
   const { main: evaluate } = await import("./evaluate.ts");
-  const { samples = null } = judging ?? {};
-  const count = samples === null ? [] : ["--count", `${samples}`];
+  const { samples = null, sampling = {} } = judging ?? {};
+  const how = Object.entries({ count: samples, ...sampling })
+    .flatMap(([name, value]) => [`--${name}`, value === null ? "none" : `${value}`]);
   const own = flags.filter((flag) => flag !== RANKS_FLAG);
-  return await evaluate([folder, "--device", device, ...count, ...own], communicator);
+  return await evaluate([folder, "--device", device, ...how, ...own], communicator);
 }
 
 await runTask(() => train(Deno.args, { begin, end }));

@@ -8,9 +8,10 @@ import { LocalLauncher } from "../../studies/launchers/local.ts";
 import { PrintLauncher } from "../../studies/launchers/print.ts";
 import { planRuns } from "../../studies/plan.ts";
 import { launchStudy, runStudy } from "../../studies/run_study.ts";
-import { readStudy, type Study } from "../../studies/study.ts";
+import { readStudy, type SettingsAxis, type Study } from "../../studies/study.ts";
 import { showMarkdown } from "../../studies/tables.ts";
 import { RunFolder } from "../../training/run_folder.ts";
+import type { Settings } from "../../training/presets.ts";
 import { OBJECTIVE_TYPES, objectiveKind } from "../../objectives/registry.ts";
 import { STUDIES } from "../../tasks/studies/registry.ts";
 
@@ -71,6 +72,18 @@ Deno.test("each generator is paired with each first stage of its seed, and those
   assert.ok(runs.every(({ judging }) => judging!.samples === 20));
   assert.ok(below.every(({ judging }) => judging === undefined));
 
+  const how = { ...STUDY, base: { ...STUDY.base, sampling: { guidance: 1 } } };
+  const [axis] = STUDY.axes as readonly SettingsAxis[];
+  const codes = { ...axis.values, masked: { preset: "maskgit", sampling: { topK: 4 } } };
+  const sampled = await planRuns({ ...how, axes: [{ name: "generator", values: codes }] }, { out });
+  assert.deepEqual(sampled.map(({ judging }) => judging!.sampling), [
+    { guidance: 1 },
+    { guidance: 1, topK: 4 },
+    ...[{ guidance: 1 }, { guidance: 1, topK: 4 }, { guidance: 1 }],
+  ]);
+  const [unsampled] = await planRuns({ ...STUDY, axes: [axis] }, { out });
+  assert.equal(sampled[0].hash, unsampled.hash, "the same training");
+
   const elsewhere = await planRuns(two, { out: "elsewhere" });
   assert.deepEqual(elsewhere.map(({ hash }) => hash), runs.map(({ hash }) => hash));
   const settings = { quantizer: { codebookSize: 4 } };
@@ -127,6 +140,15 @@ Deno.test("an impossible study is rejected", async () => {
     { ...STUDY, seeds: [7] },
     /its first stages must have a run of every seed, got none of 7/,
   );
+  const sampled = (sampling: Settings, preset = "gpt") => ({
+    ...STUDY,
+    axes: [{ name: "generator", values: { codes: { preset, sampling } } }],
+  });
+  await refused(
+    sampled({ steps: 3 }),
+    /in the run quantizer.type vanilla, generator codes, seed 42, there is no setting steps,/,
+  );
+  await refused(sampled({ topK: 0 }), /topK must be an integer of at least 1, or none, got 0/);
   await refused({ ...STUDY, base: { ...STUDY.base, stage1: "runs/a" } }, /stage1 must not be set/);
   assert.throws(
     () => readStudy({ ...STUDY, stage1: { name: "A" } }),
@@ -219,6 +241,15 @@ Deno.test("a study of generators can run in several sessions, and its table has 
     assert.equal(again.state, "finished");
     assert.equal(again.measured!.fid, records[0].measured!.fid);
     assert.deepEqual(Deno.statSync(metrics).mtime, before, "it is not trained again");
+
+    // So is a run that is to be sampled in another way.
+    const [codes] = study.axes as readonly SettingsAxis[], { pixels } = codes.values;
+    const values = { codes: { ...codes.values.codes, sampling: { topK: 2, topP: null } }, pixels };
+    const [other] = await runStudy({ ...study, axes: [{ ...codes, values }] }, { out });
+    assert.equal(other.hash, again.hash);
+    assert.deepEqual(Deno.statSync(metrics).mtime, before, "it is not trained again");
+    const { sampling } = JSON.parse(await Deno.readTextFile(`${folder}/evaluation.json`));
+    assert.equal(sampling.topK, 2);
   }));
 
 Deno.test("the study generation has every generator, with the settings of its preset", async () => {
