@@ -47,9 +47,11 @@ export function withoutPlaces(config: Config): Config {
 const LATER: Readonly<Record<string, unknown>> = {
   "objective.type": "reconstruction",
   "objective.discAugment": false,
+  "objective.exchange": 0,
   "data.classes": null,
   "data.label": null,
   "model.type": "vqvae",
+  "quantizer.dropout": 0,
   "training.averageDecay": null,
   "training.validation": 0,
 };
