@@ -91,13 +91,13 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     { labels, settings, onShare, ...request }: CodeRequest<MaskedSamplingSettings>,
   ): Promise<Int32Array<ArrayBuffer>> {
     const { codeShape: [height, width], model } = this, { guidance, steps } = settings;
-    const length = height * width, times = labels.length / request.count;
+    const times = labels.length / request.count;
     const logitsOf = (codes: Int32Array<ArrayBuffer>) => {
       using scope = device.scope();
       const shown = codes.map((code) => code < 0 ? model.codebookSize : code);
       const all = times === 1 ? shown : Int32Array.of(...shown, ...shown);
       const features = this.#features(
-        device.tensor(all, [labels.length, length]),
+        device.tensor(all, [labels.length, height * width]),
         device.tensor(labels, [labels.length]),
       );
       const logits = model.logits(features);
@@ -106,7 +106,7 @@ export class MaskingObjective extends CodeGenerator<CodeTransformer, MaskedSampl
     return drawInPasses(logitsOf, {
       ...request,
       ...settings,
-      length,
+      grid: [height, width],
       onStep: (done, codes) => onShare(done / steps, codes),
     });
   }

@@ -1,15 +1,21 @@
-/** Draws many codes at a time. The most confident ones stay, the others are drawn again. */
+/** Draws many codes at a time. Some stay, the others are drawn again. */
 import * as z from "zod";
 import { withoutGradients } from "../../core/execute.ts";
 import type { RandomKey } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { partKey } from "../../nn/initializers.ts";
 import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
+import { haltonRanks } from "./halton_ranks.ts";
 
-/** The number of passes, and the randomness in the choice of the codes that stay. */
+/** Which codes stay first: those with the highest confidence, or those at the first places of Halton's sequence. */
+export const ORDERS = ["confidence", "halton"] as const;
+
+/** The number of passes, and how the codes that stay are chosen. */
 export interface MaskedSettings {
   /** The number of decoding passes. */
   readonly steps: number;
+  /** Which codes stay first. */
+  readonly order: typeof ORDERS[number];
   /** The initial weight of the Gumbel noise in the choice of the codes that stay. It falls linearly to 0. */
   readonly choiceTemperature: number;
 }
@@ -17,9 +23,13 @@ export interface MaskedSettings {
 /** The schema of these settings, to be spread into the schema of a sampler. */
 export const MASKED_SETTINGS: {
   readonly steps: z.ZodType<number>;
+  readonly order: z.ZodType<typeof ORDERS[number]>;
   readonly choiceTemperature: z.ZodType<number>;
 } = {
   steps: z.int().min(1).default(12).describe("the number of decoding passes"),
+  order: z.enum([...ORDERS]).default("confidence").describe(
+    "which codes stay first: those with the highest confidence, or those at the first places of Halton's sequence, which spreads them over the image",
+  ),
   choiceTemperature: z.number().min(0).default(4.5)
     .describe(
       "the initial weight of the Gumbel noise in the choice of the codes that stay; it falls linearly to 0",
@@ -30,8 +40,8 @@ export const MASKED_SETTINGS: {
 export interface MaskedOptions extends ChoiceSettings, MaskedSettings {
   /** How many images. */
   readonly count: number;
-  /** How many codes each image has. */
-  readonly length: number;
+  /** Rows and columns of an image's codes. */
+  readonly grid: readonly [height: number, width: number];
   /** The number of the first image. The draws for image i depend only on the key and on its number, first + i. */
   readonly first: number;
   /** The key of all random numbers. */
@@ -62,6 +72,9 @@ interface Candidate {
  * Source: MaskGIT, arXiv 2202.04200, 3.2. Each pass draws every hidden code and hides the least confident of them
  * again. The cosine schedule gives the number of hidden codes, which falls by at least one in each pass. Confidence is
  * ln p + choiceTemperature·(1 − progress)·Gumbel. A code that stays is never hidden again.
+ *
+ * With the order `halton`, the places decide instead of the confidence (arXiv 2503.17076): codes that are drawn in the
+ * same pass do not know of each other, and far from each other they depend on each other the least.
  * @param logitsOf computes the logits of the codes at every position, float32 `[count, length, K]`, from codes `[count,
  * length]` in which −1 marks hidden ones
  * @returns `[count, length]`
@@ -71,7 +84,9 @@ export async function drawInPasses(
   logitsOf: (codes: Int32Array<ArrayBuffer>) => Tensor,
   options: MaskedOptions,
 ): Promise<Int32Array<ArrayBuffer>> {
-  const { count, length, steps, given, onStep, signal } = options;
+  const { count, grid: [height, width], steps, given, onStep, signal } = options;
+  const length = height * width;
+  const ranks = options.order === "halton" ? haltonRanks(height, width) : undefined;
   const codes = given === undefined
     ? new Int32Array(count * length).fill(-1)
     : Int32Array.from(given);
@@ -87,6 +102,7 @@ export async function drawInPasses(
     for (const [row, own] of rows.entries()) {
       const all = logits.subarray(row * length * size, (row + 1) * length * size);
       const candidates = drawHidden(own, all, step, options.first + row, options);
+      if (ranks !== undefined) candidates.sort((a, b) => ranks[a.place] - ranks[b.place]);
       const left = Math.floor(hiddenAtFirst[row] * hiddenShare((step + 1) / steps));
       const stay = candidates.length - Math.min(left, Math.max(candidates.length - 1, 0));
       for (const { place, code } of candidates.slice(0, stay)) own[place] = code;

@@ -8,6 +8,7 @@ import {
   hiddenShare,
   type MaskedOptions,
 } from "../../../objectives/samplers/masked.ts";
+import { haltonRanks } from "../../../objectives/samplers/halton_ranks.ts";
 import { draw } from "../../each_device.ts";
 
 const device = await openDevice("reference");
@@ -16,8 +17,9 @@ Deno.test.afterAll(() => device.close());
 const key = randomKey(4, "passes");
 const LENGTH = 12, SIZE = 5;
 const OPTIONS: MaskedOptions = {
-  ...{ count: 3, length: LENGTH, first: 0, key },
-  ...{ temperature: 1, topK: null, topP: null, steps: 4, choiceTemperature: 4.5 },
+  ...{ count: 3, grid: [3, 4], first: 0, key },
+  ...{ temperature: 1, topK: null, topP: null, steps: 4 },
+  ...{ order: "confidence", choiceTemperature: 4.5 },
 };
 
 /** Logits by place, the same for every image and whatever is hidden; says what it is asked about. */
@@ -78,6 +80,23 @@ Deno.test("without noise the most confident codes are accepted first", async () 
     const known = order.slice(0, LENGTH - hiddenIn(codes));
     assert.ok(known.every((place) => codes[place] >= 0));
   }
+});
+
+Deno.test("in Halton's order the places decide, and known codes take none", async () => {
+  const ranks = haltonRanks(3, 4);
+  assert.deepEqual([...ranks].sort((a, b) => a - b), [...ranks.keys()]);
+  const order = [...ranks.keys()].sort((a, b) => ranks[a] - ranks[b]);
+  // Of the points (1/2, 1/3), (1/4, 2/3), (3/4, 1/9), (1/8, 4/9): row 1, column 1, and so on.
+  assert.deepEqual(order.slice(0, 4), [1 * 4 + 1, 0 * 4 + 2, 2 * 4 + 0, 0 * 4 + 1]);
+  const asked: Int32Array[] = [];
+  const given = new Int32Array(LENGTH).fill(-1).with(order[0], 3);
+  const options = { ...OPTIONS, count: 1, order: "halton" as const, given };
+  await drawInPasses(fakeModel(asked), options);
+  for (const codes of asked) {
+    const known = order.slice(0, LENGTH - hiddenIn(codes));
+    assert.ok(known.every((place) => codes[place] >= 0));
+  }
+  assert.deepEqual(asked[0], given);
 });
 
 Deno.test("codes depend only on the key and the image's number, not on the batch", async () => {
