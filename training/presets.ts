@@ -82,6 +82,25 @@ export const PRESETS: ReadonlyMap<string, Settings> = new Map<string, Settings>(
     optimizer: { type: "adamw", learningRate: 1e-3, beta2: 0.95, schedule: "cosine" },
     training: { batchSize: 64, epochs: 10 },
   }],
+  ["digits-scales", {
+    // A first stage for next-scale prediction: its coarse codes determine as much of an image as they can.
+    model: {
+      type: "vqgan",
+      ch: 16,
+      chMult: [1, 2, 4],
+      resolution: 28,
+      attnResolutions: [7], // A coarse code depends on the whole image.
+      numResBlocks: 1,
+      groups: 8,
+    },
+    quantizer: {
+      type: "multi-scale",
+      dropout: 0.6, // The coarse scales are also decoded on their own.
+      inner: { codebookSize: 128 },
+    },
+    optimizer: { learningRate: 1e-3, schedule: "cosine" },
+    training: { batchSize: 64, epochs: 14 },
+  }],
   ["digits-reference", {
     // The settings of tests/fixtures/digits-curves.json, in full, so that a changed default does not affect them.
     seed: 42,

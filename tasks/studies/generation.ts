@@ -1,5 +1,4 @@
 /** Compares generators. */
-import { SCALES_OF_NAMED } from "./scales.ts";
 import type { Study } from "../../studies/study.ts";
 
 /** Models that are told the digit. */
@@ -26,12 +25,13 @@ export const generation: Study = {
             inner: { type: "ema", codebookSize: 512, replaceBelow: 1 },
           },
         },
-        "multi-scale": {
-          quantizer: { type: "multi-scale", inner: { type: "clustered-ema", codebookSize: 512 } },
-        },
+        "multi-scale": { preset: "digits-scales" },
       },
     }],
-    scales: { smoke: SCALES_OF_NAMED.smoke, small: { seeds: [42] } },
+    scales: {
+      smoke: { settings: { training: { batchSize: 32, maxSteps: 30 } }, seeds: [42] },
+      small: { seeds: [42] },
+    },
   },
   base: { training: { averageDecay: 0.999 } }, // As the latent diffusion's preset has it.
   axes: [{

@@ -14,6 +14,7 @@ const NETWORKS: Readonly<Record<string, string>> = {
   emoji: `${VQVAE} ${PICTURES}`,
   "vqgan-f16":
     `${PICTURES} --model.ch 32 --model.chMult 1,1 --model.numResBlocks 1 --model.attnResolutions 128`,
+  "digits-scales": "--model.ch 8 --model.groups 4 --model.chMult 1,1,1",
   "vqgan-small": `${PICTURES} --model.ch 8 --model.groups 4 --model.chMult 1,1,1`,
   gpt: TRANSFORMER,
   maskgit: TRANSFORMER,
