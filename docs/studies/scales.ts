@@ -36,9 +36,11 @@ for (const folder of Deno.args) {
     const images = codes.length / length, own = lengths[scale], before = ends[scale] - own;
     const labels = distance.labels.slice(first, first + images);
     const told = device.tensor(model.classes === 0 ? labels.fill(0) : labels, [images]);
-    const known = device.tensor(firstOf(codes, length, before), [images, before]);
+    const known = firstOf(codes, length, before);
     const logits = await cb.withoutGradients(() => {
-      const sums = before === 0 ? undefined : quantizer.before(known);
+      const sums = before === 0
+        ? undefined
+        : quantizer.before(device.tensor(known, [images, before]));
       const features = model.forward({ labels: told, sums });
       return model.logits(cb.slice(features, [0, before, 0], [images, own, features.shape[2]]));
     }).floats();
