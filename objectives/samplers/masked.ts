@@ -8,14 +8,14 @@ import { type ChoiceSettings, chooseCode, drawOf } from "./choice.ts";
 import { haltonRanks } from "./halton_ranks.ts";
 
 /** Which codes stay first: those with the highest confidence, or those at the first places of Halton's sequence. */
-export const ORDERS = ["confidence", "halton"] as const;
+const ORDERS = ["confidence", "halton"] as const;
 
 /** The number of passes, and how the codes that stay are chosen. */
 export interface MaskedSettings {
   /** The number of decoding passes. */
   readonly steps: number;
   /** Which codes stay first. */
-  readonly order: typeof ORDERS[number];
+  readonly order: "confidence" | "halton";
   /** The initial weight of the Gumbel noise in the choice of the codes that stay. It falls linearly to 0. */
   readonly choiceTemperature: number;
 }
@@ -23,7 +23,7 @@ export interface MaskedSettings {
 /** The schema of these settings, to be spread into the schema of a sampler. */
 export const MASKED_SETTINGS: {
   readonly steps: z.ZodType<number>;
-  readonly order: z.ZodType<typeof ORDERS[number]>;
+  readonly order: z.ZodType<MaskedSettings["order"]>;
   readonly choiceTemperature: z.ZodType<number>;
 } = {
   steps: z.int().min(1).default(12).describe("the number of decoding passes"),
