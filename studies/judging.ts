@@ -2,8 +2,10 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { writeAtomically } from "../files/atomic_write.ts";
+import { readSampling } from "../objectives/registry.ts";
 import type { RecordedProtocol } from "../objectives/protocol.ts";
 import type { Settings } from "../training/presets.ts";
 import { DamagedFileError, jsonNumber, readJsonFile } from "../training/read_back.ts";
@@ -63,19 +65,27 @@ export interface Judgement {
   readonly measured: Readonly<Record<"fid" | "bits" | "secondsPerSample", number | null>>;
 }
 
+/** The sampling that an evaluation must have. */
+export interface WantedSampling {
+  /** The run's objective. */
+  readonly type: string;
+  /** The sampling settings that the study sets; all others must have their defaults. */
+  readonly sampling: Settings;
+}
+
 /** Reads the evaluation of a generator's run; undefined if it has not been evaluated, or was sampled in another way.
- * @param sampling the sampling settings that it must have; by default any
+ * @param wanted the sampling that it must have; by default any
  * @throws {DamagedFileError} the file cannot be read
  */
 export async function readJudgement(
   folder: string,
-  { sampling: wanted }: Pick<Judging, "sampling"> = { sampling: {} },
+  wanted?: WantedSampling,
 ): Promise<Judgement | undefined> {
   const path = join(folder, "evaluation.json");
   const evaluation = await readJsonFile(path, EVALUATION, "the evaluation of a generator");
   if (evaluation === undefined) return undefined;
   const { test, measurements, protocols, secondsPerSample, sampling } = evaluation;
-  if (Object.entries(wanted).some(([name, value]) => sampling[name] !== value)) return undefined;
+  if (wanted !== undefined && !isSampledSo(sampling, wanted)) return undefined;
   const fid = measurements.find(({ metric }) => metric === "fid");
   const own = protocols[fid?.protocol ?? test.protocol];
   if (own === undefined) {
@@ -88,4 +98,14 @@ export async function readJudgement(
     protocol: protocol as unknown as RecordedProtocol,
     measured: { fid: fid?.value ?? null, bits: test.bits ?? null, secondsPerSample },
   };
+}
+
+/** Whether recorded sampling settings are those that a study wants. Settings that did not exist yet had their defaults. */
+function isSampledSo(
+  used: Readonly<Record<string, unknown>>,
+  { type, sampling }: WantedSampling,
+): boolean {
+  const whole = readSampling(type, sampling);
+  return Object.keys({ ...sampling, ...used })
+    .every((name) => isDeepStrictEqual(used[name], whole[name]));
 }

@@ -1,5 +1,6 @@
 /** Reads a study's `plan.json`. */
 import * as z from "zod";
+import { DEFAULT_OBJECTIVE } from "../objectives/registry.ts";
 import type { PlannedRun } from "./plan.ts";
 import { JUDGING, type Judging } from "./judging.ts";
 import { readStudy, type Study } from "./study.ts";
@@ -10,6 +11,8 @@ export interface RecordedRun extends Pick<PlannedRun, "point" | "seed" | "hash">
   readonly config: {
     /** Its folder. */
     readonly out: string;
+    /** Its objective. */
+    readonly objective: Pick<PlannedRun["config"]["objective"], "type">;
     /** Its training. */
     readonly training: Pick<PlannedRun["config"]["training"], "batchSize">;
   };
@@ -31,7 +34,10 @@ const PLAN = z.object({
     hash,
     judging: JUDGING.optional(),
     stage1: z.object({ hash }).optional(),
-    config: z.object({ training: z.object({ batchSize: z.int().min(1) }) }),
+    config: z.object({
+      objective: z.object({ type: z.string() }).default({ type: DEFAULT_OBJECTIVE }),
+      training: z.object({ batchSize: z.int().min(1) }),
+    }),
   })),
 });
 
@@ -53,13 +59,13 @@ export function readPlan(
   const study = readStudy(data.study);
   const axes = [...study.stage1?.axes ?? [], ...study.axes]
     .map((axis) => "path" in axis ? axis.path : axis.name);
-  const runs = data.runs.map(({ config: { training }, stage1, ...run }, at): RecordedRun => {
+  const runs = data.runs.map(({ config, stage1, ...run }, at): RecordedRun => {
     const { point, hash } = run;
     if (axes.length !== Object.keys(point).length || !axes.every((a) => Object.hasOwn(point, a))) {
       throw new RangeError(`other axes than the study's at runs.${at}.point`);
     }
     const below = stage1 && { stage1: { ...stage1, folder: stage1FolderOf(stage1.hash) } };
-    return { ...run, ...below, config: { out: folderOf(hash), training } };
+    return { ...run, ...below, config: { ...config, out: folderOf(hash) } };
   });
   return { study, runs };
 }

@@ -88,7 +88,8 @@ async function readResult({ config }: RecordedRun): Promise<Result | undefined> 
 /** Reads the result of a generator's run, which is finished once it has been evaluated. */
 async function readJudged({ config, judging, stage1 }: RecordedRun): Promise<Result | undefined> {
   const summary = await readRunCosts(config.out);
-  const judgement = summary && await readJudgement(config.out, judging);
+  const { type } = config.objective;
+  const judgement = summary && await readJudgement(config.out, judging && { type, ...judging });
   if (summary === undefined || judgement === undefined) return undefined;
   const below = stage1 && await readSummary(stage1.folder);
   const measured = {

@@ -43,10 +43,10 @@ async function begin(communicator: Communicator): Promise<boolean> {
 /** Evaluates the finished run, if it is a generator that is to be evaluated and is not yet. */
 async function end(communicator: Communicator): Promise<number> {
   const judging = await readJudging(folder);
+  const { device, objective: { type } } = await run.readConfig() as Config;
   const owed = isFirst && judging !== undefined &&
-    await readJudgement(folder, judging) === undefined;
+    await readJudgement(folder, { type, ...judging }) === undefined;
   if (!isAnyRank(communicator, owed, "the run is to be evaluated")) return 0;
-  const { device } = await run.readConfig() as Config;
   const { main: evaluate } = await import("./evaluate.ts");
   const { samples = null, sampling = {} } = judging ?? {};
   const how = Object.entries({ count: samples, ...sampling })

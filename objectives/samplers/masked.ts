@@ -86,7 +86,10 @@ export async function drawInPasses(
 ): Promise<Int32Array<ArrayBuffer>> {
   const { count, grid: [height, width], steps, given, onStep, signal } = options;
   const length = height * width;
-  const ranks = options.order === "halton" ? haltonRanks(height, width) : undefined;
+  const ranks = haltonRanks(height, width);
+  const sooner = options.order === "halton"
+    ? (a: Candidate, b: Candidate) => ranks[a.place] - ranks[b.place]
+    : (a: Candidate, b: Candidate) => b.confidence - a.confidence || a.place - b.place;
   const codes = given === undefined
     ? new Int32Array(count * length).fill(-1)
     : Int32Array.from(given);
@@ -101,8 +104,7 @@ export async function drawInPasses(
     const logits = await tensor.floats(), size = logits.length / codes.length;
     for (const [row, own] of rows.entries()) {
       const all = logits.subarray(row * length * size, (row + 1) * length * size);
-      const candidates = drawHidden(own, all, step, options.first + row, options);
-      if (ranks !== undefined) candidates.sort((a, b) => ranks[a.place] - ranks[b.place]);
+      const candidates = drawHidden(own, all, step, options.first + row, options).sort(sooner);
       const left = Math.floor(hiddenAtFirst[row] * hiddenShare((step + 1) / steps));
       const stay = candidates.length - Math.min(left, Math.max(candidates.length - 1, 0));
       for (const { place, code } of candidates.slice(0, stay)) own[place] = code;
@@ -116,7 +118,7 @@ function countHidden(codes: Int32Array): number {
   return codes.reduce((hidden, code) => hidden + Number(code < 0), 0);
 }
 
-/** Draws the hidden codes of an image, the most confident first. */
+/** Draws the hidden codes of an image. */
 function drawHidden(
   codes: Int32Array,
   logits: Float32Array,
@@ -134,5 +136,5 @@ function drawHidden(
     const { code, logProbability } = chooseCode(own, options, chance);
     candidates.push({ place, code, confidence: logProbability + noise * gumbel });
   }
-  return candidates.sort((a, b) => b.confidence - a.confidence || a.place - b.place);
+  return candidates;
 }

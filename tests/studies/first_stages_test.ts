@@ -250,6 +250,8 @@ Deno.test("a study of generators can run in several sessions, and its table has 
     assert.deepEqual(Deno.statSync(metrics).mtime, before, "it is not trained again");
     const { sampling } = JSON.parse(await Deno.readTextFile(`${folder}/evaluation.json`));
     assert.equal(sampling.topK, 2);
+    const asBefore = await launchStudy(study, new PrintLauncher(), { out });
+    assert.deepEqual(asBefore.records.map(({ state }) => state), ["started", "finished"]);
   }));
 
 Deno.test("the study generation has every generator, with the settings of its preset", async () => {
