@@ -14,7 +14,7 @@ const { count, test } = distance, size = test.length / count;
 
 /** The codes of the first scales, of each image. */
 function firstOf(codes: Int32Array, length: number, kept: number): Int32Array<ArrayBuffer> {
-  return Int32Array.from(codes.filter((_, at) => at % length < kept));
+  return codes.filter((_, at) => at % length < kept);
 }
 
 for (const folder of Deno.args) {
