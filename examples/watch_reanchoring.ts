@@ -17,6 +17,7 @@ const samplings = {
   closest: new cb.ClosestAnchors("cos"),
   probrandom: new cb.ProbabilisticAnchors("cos"),
   distinct: new cb.DistinctAnchors(),
+  error: new cb.ErrorAnchors("cos"),
 };
 
 /** The number of different anchors among those of the dead codes. */

@@ -1,18 +1,21 @@
 /** Anchors: the features that the clustered codebook moves dead codes to (arXiv 2307.15139). */
 import { uniform } from "../core/functions/creation.ts";
-import { where } from "../core/functions/elementwise.ts";
+import { add, log, square, sub, where } from "../core/functions/elementwise.ts";
 import { gather, nearest, type NearestOptions } from "../core/functions/indexing.ts";
 import { concatenate, reshape } from "../core/functions/movement.ts";
+import { argmax, sum } from "../core/functions/reductions.ts";
 import type { Distance } from "../core/ops.ts";
 import { permutation, philox, type RandomKey } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
+import { partKey } from "../nn/initializers.ts";
 import { Counter, Module } from "../nn/module.ts";
 import { assignIf, fillRows, isAny, usableRows } from "./finite_features.ts";
+import { gumbelNoise } from "./gumbel_softmax.ts";
 import type { CodebookSettings } from "./method.ts";
 import { randomRows } from "./replacement.ts";
 
 /** The ways to sample anchors. */
-export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom", "distinct"] as const;
+export const ANCHOR_SAMPLINGS = ["closest", "random", "probrandom", "distinct", "error"] as const;
 
 /** The name of a way to sample anchors. */
 export type AnchorSampling = typeof ANCHOR_SAMPLINGS[number];
@@ -85,6 +88,56 @@ export class DistinctAnchors extends Anchors {
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     return randomRows(features, codebook.shape[0], key, mask);
   }
+}
+
+/** Random features from which the anchor of a code is drawn. */
+const OFFERS = 16;
+/** Keeps the logarithm finite if a feature equals its code. */
+const LEAST_ERROR = 1e-12;
+/** The logit of a row that cannot be an anchor. */
+const NEVER = -1e30;
+
+/** For each code one of sixteen random features, drawn with a probability proportional to its quantisation error ‖z − e‖²,
+ * so that dead codes move to where the codebook is worst. k-means++ draws its centres in proportion to the same error
+ * (Arthur and Vassilvitskii 2007); as a way to sample anchors it is specific to this toolkit. */
+export class ErrorAnchors extends Anchors {
+  readonly #distance: Distance;
+
+  /** Sets the distance.
+   * @param distance the one that the lookup uses
+   */
+  constructor(distance: Distance) {
+    super();
+    this.#distance = distance;
+  }
+
+  /** `[N, D]`, `[K, D]` → `[K, D]`. */
+  sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
+    const { device, shape: [total] } = features;
+    const [size] = codebook.shape;
+    const { rows, present } = usableRows(features, mask);
+    const chosen = gather(codebook, nearest(rows, codebook, { distance: this.#distance }));
+    const errors = sum(square(sub(rows, chosen)), -1);
+    const logits = where(present, log(add(errors, LEAST_ERROR)), NEVER);
+    const offers = device.tensor(randomOffers(size, total, key), [size * OFFERS]);
+    const offered = reshape(gather(reshape(logits, [total, 1]), offers), [size, OFFERS]);
+    const drawn = argmax(add(offered, gumbelNoise(offered, partKey(key, OFFERS))));
+    const first = device.tensor(Int32Array.from({ length: size }, (_, code) => code * OFFERS), [
+      size,
+    ]);
+    const anchors = gather(reshape(offers, [size * OFFERS, 1]), add(first, drawn));
+    return gather(rows, reshape(anchors, [size]));
+  }
+}
+
+/** The features offered to each code, `[size, OFFERS]`: every column is a permutation of all features, repeated. */
+function randomOffers(size: number, total: number, key: RandomKey): Int32Array<ArrayBuffer> {
+  const offers = new Int32Array(size * OFFERS);
+  for (let offer = 0; offer < OFFERS; offer++) {
+    const order = permutation(partKey(key, offer), total);
+    for (let code = 0; code < size; code++) offers[code * OFFERS + offer] = order[code % total];
+  }
+  return offers;
 }
 
 /** Features from a pool of size K that also holds features of earlier batches. */
@@ -173,5 +226,7 @@ export function makeAnchors(
       return new ProbabilisticAnchors(distance);
     case "distinct":
       return new DistinctAnchors();
+    case "error":
+      return new ErrorAnchors(distance);
   }
 }

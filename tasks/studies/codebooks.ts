@@ -15,11 +15,18 @@ const BEST: Readonly<Record<string, string>> = {
   "lfq": "entropy 0.02, normalised",
   "simvq": "normalised, rotation",
   "near-codes": "k-means, normalised",
+  "residual": "averages, a codebook a level",
+  "product": "clustered-ema",
 };
 
-/** The points to compare the best settings with: a shorter memory (γ = 0.9), methods as published, and the two EMA
- * codebooks with equal memory. */
+/** The points to compare the best settings with: a shorter memory (γ = 0.9), other anchors, methods as published, and the
+ * two EMA codebooks with equal memory. */
 const BESIDE = {
+  "clustered-ema: γ 0.95, anchors by error": {
+    type: "clustered-ema",
+    decay: 0.95,
+    anchor: "error",
+  },
   "clustered-ema: γ 0.9": { type: "clustered-ema", decay: 0.9 },
   "ema: k-means, normalised, replaced, γ 0.95": {
     ...{ type: "ema", initialization: "kmeans", normalization: "batch" },

@@ -10,10 +10,12 @@ const TAKEN: readonly string[] = [
   "clustered-ema: γ 0.9",
   "ema: k-means, normalised, replaced, γ 0.95",
   "fsq: 8, 4, 4, 4, normalised",
+  "residual: averages, a codebook a level",
 ];
 
-/** The same transformer and the same latent diffusion on seven first stages: codebooks that collapse, full ones, and a
- * small full one whose reconstructions are about as bad as those of a collapsed one. Diffusion in pixels has none. */
+/** The same transformer and the same latent diffusion on eight first stages: codebooks that collapse, full ones, and a
+ * small full one whose reconstructions are about as bad as those of a collapsed one. `residual` has three codes per
+ * position, which the RQ-transformer generates instead. Diffusion in pixels has no first stage. */
 export const codesForGeneration: Study = {
   name: "codes-for-generation",
   about: "Does a codebook that uses more of its codes make better generated images?",
@@ -41,6 +43,7 @@ export const codesForGeneration: Study = {
     name: "generator",
     values: {
       "transformer": { preset: "gpt", training: { epochs: 3 } },
+      "RQ-transformer": { preset: "rq-transformer", training: { epochs: 3 } },
       "latent diffusion": { preset: "ldm", training: { epochs: 4 } },
       "diffusion in pixels": { preset: "ddpm", training: { epochs: 4 } },
     },

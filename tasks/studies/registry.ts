@@ -16,6 +16,7 @@ import { fullUsage } from "./full_usage.ts";
 import { generation } from "./generation.ts";
 import { quantizers } from "./quantizers.ts";
 import { reinitialisation } from "./reinitialisation.ts";
+import { smallBatches } from "./small_batches.ts";
 import { regularSize } from "../../files/regular_file.ts";
 
 /** Endings of files that hold a study. */
@@ -34,6 +35,7 @@ export const STUDIES: readonly Study[] = [
   firstStages,
   codebooks,
   codesForGeneration,
+  smallBatches,
 ];
 
 /** A study by its name, or from a file: JSON, or a module whose default export it is.

@@ -5,6 +5,7 @@ import { randomKey } from "../../core/random.ts";
 import {
   ClosestAnchors,
   DistinctAnchors,
+  ErrorAnchors,
   PooledAnchors,
   poolSources,
   ProbabilisticAnchors,
@@ -200,3 +201,50 @@ testOnEach(devices, "distinct anchors are different features of the batch", asyn
     assert.notDeepEqual(again, drawn, "another step draws others");
   }
 });
+
+testOnEach(
+  devices,
+  "anchors by error are drawn in proportion to the squared error",
+  async (device) => {
+    // Two codes, and as many features at a squared distance of 3 from the first as at 1 from the second.
+    const count = 3000, codes = [0, 0, 100, 0];
+    const positions = Float32Array.from({ length: 2 * count }, (_, at) => {
+      const n = Math.floor(at / 2), angle = n, length = n % 2 === 0 ? Math.sqrt(3) : 1;
+      return at % 2 === 0 ? codes[n % 2 * 2] + length * Math.cos(angle) : length * Math.sin(angle);
+    });
+    const rows = device.tensor(positions, [count, 2]);
+    const codebook = device.tensor(
+      Float32Array.from({ length: 2 * count }, (_, at) => codes[at % 4]),
+      [count, 2],
+    );
+    const drawn = rowsOf(
+      await new ErrorAnchors("l2").sample(rows, codebook, keyOf(5)).floats(),
+      2,
+    );
+    const far = drawn.filter(([x]) => x < 50).length / count;
+    // A code is offered c far features of 16, c binomial, and takes one of them with probability 3c/(3c + 16 − c).
+    let expected = 0, ways = 1;
+    for (let c = 0; c <= 16; c++) {
+      expected += ways / 2 ** 16 * 3 * c / (3 * c + 16 - c);
+      ways = ways * (16 - c) / (c + 1);
+    }
+    const deviation = Math.sqrt(expected * (1 - expected) / count);
+    assert.ok(Math.abs(far - expected) < 4 * deviation, `${far} far, ${expected} expected`);
+    assert.ok(new Set(drawn.map(String)).size > count / 2, "codes move to different features");
+  },
+);
+
+for (const distance of ["l2", "cos"] as const) {
+  testOnEach(
+    devices,
+    `${distance}: no anchor by error is a feature that equals its code`,
+    async (device) => {
+      // The only feature with an error is drawn by every code that is offered it.
+      const codebook = device.tensor([1, 0, 0, 1, -1, 0], [3, 2]);
+      const features = device.tensor([1, 0, 0, 1, -1, 0, 0.6, 0.8], [4, 2]);
+      const sampled = new ErrorAnchors(distance).sample(features, codebook, keyOf(1));
+      const expected = [0.6, 0.8, 0.6, 0.8, 0.6, 0.8].map(Math.fround);
+      assert.deepEqual([...await sampled.floats()], expected);
+    },
+  );
+}

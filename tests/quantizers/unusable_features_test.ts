@@ -168,7 +168,7 @@ testOnEach(
     for (const given of [undefined, mask]) {
       await assertSound(randomRows(rows, 9, key, given));
       await assertSound(new DistinctAnchors().sample(rows, codebook, key, given));
-      for (const sampling of ["closest", "probrandom"] as const) {
+      for (const sampling of ["closest", "probrandom", "error"] as const) {
         const anchors = makeAnchors(device, sampling, settings as never, key);
         await assertSound(anchors.sample(rows, codebook, key, given));
       }

@@ -49,6 +49,7 @@ const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<strin
   ["clustered", { anchor: "random" }],
   ["clustered", { anchor: "distinct", initialization: "kmeans++" }],
   ["clustered-ema", { anchor: "probrandom", normalization: "batch" }],
+  ["clustered-ema", { anchor: "error" }],
   ["fsq", { normalization: "batch", warmupSteps: 3 }],
   ["clustered", { anchor: "probrandom", distance: "l2" }],
   ["gumbel", { hard: false }],

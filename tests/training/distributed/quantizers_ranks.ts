@@ -38,6 +38,7 @@ const more: readonly QuantizerConfig[] = [
   { type: "clustered", anchor: "closest", decay: 0.5, resetMoments: true },
   { type: "clustered", online: false },
   { type: "clustered-ema", anchor: "distinct", replaceBelow: 1 },
+  { type: "clustered-ema", anchor: "error" },
 ];
 
 const own = (config: QuantizerConfig): Case => ({
