@@ -42,5 +42,11 @@ export const smallBatches: Study = {
     },
   ],
   measure: ["usage", "perplexity", "mse", "secondsPerStep"],
-  scales: { ...SCALES_OF_NAMED, small: { ...SCALES_OF_NAMED.small, seeds: [42, 43, 44, 45] } },
+  scales: {
+    smoke: {
+      settings: { model: { hidden: 32, residualHidden: 16 }, training: { maxSteps: 30 } },
+      seeds: [42],
+    },
+    small: { ...SCALES_OF_NAMED.small, seeds: [42, 43, 44, 45] },
+  },
 };

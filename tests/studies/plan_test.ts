@@ -131,10 +131,10 @@ for (const study of STUDIES) {
       const first = study.stage1 ?? study, runs = await planRuns(first, { out, scale });
       if (first.base?.preset !== "digits") continue;
       const { batchSize, epochs, maxSteps } = runs[0].config.training;
-      assert.deepEqual(
-        [batchSize, epochs, maxSteps],
-        { smoke: [32, 10, 30], small: [128, 10, null], paper: [1024, 500, null] }[scale],
-      );
+      const expected = study.name === "small-batches"
+        ? { smoke: [16, 3, 30], small: [16, 3, null], paper: undefined }
+        : { smoke: [32, 10, 30], small: [128, 10, null], paper: [1024, 500, null] };
+      assert.deepEqual([batchSize, epochs, maxSteps], expected[scale]);
     }
   });
 }
