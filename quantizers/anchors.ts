@@ -32,6 +32,16 @@ export abstract class Anchors extends Module {
   abstract sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor;
 }
 
+/** Anchors that depend on the distance between features and codes. */
+export abstract class LookupAnchors extends Anchors {
+  /** Sets the distance.
+   * @param distance the one that the lookup uses
+   */
+  constructor(protected readonly distance: Distance) {
+    super();
+  }
+}
+
 /** For each code the most similar feature, or one drawn by similarity. Rows that cannot be anchors are set to NaN,
  * which is never the nearest. */
 function similarFeatures(
@@ -46,38 +56,18 @@ function similarFeatures(
 }
 
 /** For each code, the most similar feature of the batch, under the distance that the lookup uses. */
-export class ClosestAnchors extends Anchors {
-  readonly #distance: Distance;
-
-  /** Sets the distance.
-   * @param distance the one that the lookup uses
-   */
-  constructor(distance: Distance) {
-    super();
-    this.#distance = distance;
-  }
-
+export class ClosestAnchors extends LookupAnchors {
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, _key: RandomKey, mask?: Tensor): Tensor {
-    return similarFeatures(features, codebook, mask, { distance: this.#distance });
+    return similarFeatures(features, codebook, mask, { distance: this.distance });
   }
 }
 
 /** For each code, a feature drawn from the batch with probabilities softmax(similarity). */
-export class ProbabilisticAnchors extends Anchors {
-  readonly #distance: Distance;
-
-  /** Sets the distance.
-   * @param distance the one that the lookup uses
-   */
-  constructor(distance: Distance) {
-    super();
-    this.#distance = distance;
-  }
-
+export class ProbabilisticAnchors extends LookupAnchors {
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
-    return similarFeatures(features, codebook, mask, { distance: this.#distance, noise: key });
+    return similarFeatures(features, codebook, mask, { distance: this.distance, noise: key });
   }
 }
 
@@ -100,23 +90,13 @@ const NEVER = -1e30;
 /** For each code one of sixteen random features, drawn with a probability proportional to its quantisation error ‖z − e‖²,
  * so that dead codes move to where the codebook is worst. k-means++ draws its centres in proportion to the same error
  * (Arthur and Vassilvitskii 2007); as a way to sample anchors it is specific to this toolkit. */
-export class ErrorAnchors extends Anchors {
-  readonly #distance: Distance;
-
-  /** Sets the distance.
-   * @param distance the one that the lookup uses
-   */
-  constructor(distance: Distance) {
-    super();
-    this.#distance = distance;
-  }
-
+export class ErrorAnchors extends LookupAnchors {
   /** `[N, D]`, `[K, D]` → `[K, D]`. */
   sample(features: Tensor, codebook: Tensor, key: RandomKey, mask?: Tensor): Tensor {
     const { device, shape: [total] } = features;
     const [size] = codebook.shape;
     const { rows, present } = usableRows(features, mask);
-    const chosen = gather(codebook, nearest(rows, codebook, { distance: this.#distance }));
+    const chosen = gather(codebook, nearest(rows, codebook, { distance: this.distance }));
     const errors = sum(square(sub(rows, chosen)), -1);
     const logits = where(present, log(add(errors, LEAST_ERROR)), NEVER);
     const offers = device.tensor(randomOffers(size, total, key), [size * OFFERS]);

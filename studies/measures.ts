@@ -6,6 +6,7 @@ export const MEASURES = [
   "perplexity",
   "mse",
   "psnr",
+  "ssim",
   "sharpness",
   "secondsPerStep",
   "fid",
@@ -47,6 +48,7 @@ export const MEASURE_TITLES: Readonly<Record<Measure, MeasureTitle>> = {
   perplexity: { title: "perplexity", factor: 1, decimals: 1, better: "higher" },
   mse: { title: "test mse", factor: 1, decimals: 5, better: "lower" },
   psnr: { title: "PSNR, dB", factor: 1, decimals: 2, better: "higher" },
+  ssim: { title: "SSIM", factor: 1, decimals: 4, better: "higher" },
   // 1 is as sharp as the originals, more is noise.
   sharpness: { title: "sharpness", factor: 1, decimals: 3, better: null },
   secondsPerStep: { title: "seconds per step", factor: 1, decimals: 3, better: null },

@@ -79,7 +79,8 @@ async function readResult({ config }: RecordedRun): Promise<Result | undefined> 
   const { mse, psnr, usage, perplexity } = numbers;
   const measured = {
     ...{ usage, perplexity, mse, psnr },
-    ...{ sharpness: finalMetric(summary, ["sharpness"]), fid: finalMetric(summary, DISTANCES) },
+    ...{ ssim: finalMetric(summary, ["ssim"]), sharpness: finalMetric(summary, ["sharpness"]) },
+    fid: finalMetric(summary, DISTANCES),
     ...costsOf(summary, config),
   };
   return { steps, device, protocol, measured };

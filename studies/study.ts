@@ -24,8 +24,8 @@ export interface SettingsAxis {
   readonly values: Readonly<Record<string, Settings>>;
 }
 
-/** The names of a study's sizes: a quick trial, an afternoon, the paper's own settings. */
-export const SCALES = ["smoke", "small", "paper"] as const;
+/** The names of a study's sizes: a quick trial, an afternoon, the presets' own width, the paper's own settings. */
+export const SCALES = ["smoke", "small", "full", "paper"] as const;
 
 /** A size of a study. */
 export type ScaleName = typeof SCALES[number];

@@ -47,12 +47,18 @@ export const CODEBOOKS: Readonly<Record<string, Settings>> = {
   ...Object.fromEntries(Object.entries(BESIDE).map(([name, quantizer]) => [name, { quantizer }])),
 };
 
+const SEEDS = [42, 43, 44, 45];
+
 /** The best of four settings of every method, with four seeds that were not used to choose them. */
 export const codebooks: Study = {
   name: "codebooks",
   about: "Which codebook is best when every method has its best known settings?",
   base: { preset: "digits", quantizer: { codebookSize: 512, codebookDim: 64 } },
   axes: [{ name: "codebook", values: CODEBOOKS }],
-  measure: ["usage", "perplexity", "mse", "psnr", "secondsPerStep"],
-  scales: { ...SCALES_OF_NAMED, small: { ...SCALES_OF_NAMED.small, seeds: [42, 43, 44, 45] } },
+  measure: ["usage", "perplexity", "mse", "psnr", "ssim", "fid", "secondsPerStep"],
+  scales: {
+    ...SCALES_OF_NAMED,
+    small: { ...SCALES_OF_NAMED.small, seeds: SEEDS },
+    full: { settings: { training: { metrics: "digit-fid,ssim" } }, seeds: SEEDS },
+  },
 };

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { QUANTIZER_TYPES } from "../../quantizers/registry.ts";
+import { codebooks } from "../../tasks/studies/codebooks.ts";
 import { firstStages } from "../../tasks/studies/first_stages.ts";
 import { STUDIES } from "../../tasks/studies/registry.ts";
+import { smallBatches } from "../../tasks/studies/small_batches.ts";
 import { planRuns } from "../../studies/plan.ts";
 import { readStudy, type ScaleName, type Study } from "../../studies/study.ts";
 import type { Config } from "../../training/config.ts";
@@ -109,7 +111,7 @@ Deno.test("an invalid study is rejected with the position of the error", () => {
     ],
     [
       { name: "a", axes, measure: ["usage", "mes"] },
-      'measure[1] must be one of usage, perplexity, mse, psnr, sharpness, secondsPerStep, fid, bits, stage1Usage, stage1Mse, stage1Fid, parameters, secondsPerSample, trainingSeconds, got "mes"',
+      'measure[1] must be one of usage, perplexity, mse, psnr, ssim, sharpness, secondsPerStep, fid, bits, stage1Usage, stage1Mse, stage1Fid, parameters, secondsPerSample, trainingSeconds, got "mes"',
     ],
     [{ name: "a", axes, seeds: [1, -1] }, "seeds[1] must be at least 0, got -1"],
     [{ name: "a", axes, seeds: [] }, "seeds must be a list with a seed, got []"],
@@ -128,16 +130,27 @@ for (const study of STUDIES) {
     assert.deepEqual(readStudy(study), study);
     for (const scale of Object.keys(study.scales!) as ScaleName[]) {
       assert.ok((await planRuns(study, { out, scale })).length >= 4);
-      const first = study.stage1 ?? study, runs = await planRuns(first, { out, scale });
-      if (first.base?.preset !== "digits") continue;
-      const { batchSize, epochs, maxSteps } = runs[0].config.training;
-      const expected = study.name === "small-batches"
-        ? { smoke: [16, 3, 30], small: [16, 3, null], paper: undefined }
-        : { smoke: [32, 10, 30], small: [128, 10, null], paper: [1024, 500, null] };
-      assert.deepEqual([batchSize, epochs, maxSteps], expected[scale]);
     }
   });
 }
+
+/** Batch size, epochs, steps and hidden width of a study's first run. */
+async function sizesAt(study: Study, scale: ScaleName) {
+  const [{ config: { training, model } }] = await planRuns(study, { out, scale });
+  return [training.batchSize, training.epochs, training.maxSteps, model.hidden];
+}
+
+Deno.test("a study of digits trains for as long and as wide as its scale says", async () => {
+  assert.deepEqual(await sizesAt(codebooks, "smoke"), [32, 10, 30, 32]);
+  assert.deepEqual(await sizesAt(codebooks, "small"), [128, 10, null, 32]);
+  assert.deepEqual(await sizesAt(codebooks, "full"), [128, 10, null, 128]);
+  assert.deepEqual(await sizesAt(codebooks, "paper"), [1024, 500, null, 128]);
+});
+
+Deno.test("the study small-batches keeps its batches of 16 at every scale", async () => {
+  assert.deepEqual(await sizesAt(smallBatches, "smoke"), [16, 3, 30, 32]);
+  assert.deepEqual(await sizesAt(smallBatches, "small"), [16, 3, null, 32]);
+});
 
 /** Bits per position; a multi-scale quantiser codes 49 positions together. */
 function bitsOf({ quantizer }: Config): number {
