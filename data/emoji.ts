@@ -1,14 +1,24 @@
-/** Emoji: the colour pictures of the npm package `emoji-datasource-google` (Noto Color Emoji, 64×64). */
+/** Emoji: the colour pictures, 64×64, of two npm packages: `emoji-datasource-google` (Noto Color Emoji) and
+ * `emoji-datasource-twitter` (Twemoji). */
 import * as z from "zod";
 import { byteDataset } from "./bytes.ts";
 import type { Dataset, Split } from "./dataset.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED } from "./encoded.ts";
+import type { EmojiFiles } from "./emoji_files.ts";
 import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";
 import { loadOnDemand } from "./on_demand.ts";
 
+/** The vendors whose emoji are available. */
+export const EMOJI_VENDORS = ["google", "twitter"] as const;
+
+/** The name of a vendor. */
+export type EmojiVendor = typeof EMOJI_VENDORS[number];
+
 /** The settings of `emoji`. */
 export interface EmojiSettings {
+  /** Whose pictures; with `both`, each emoji has two, in the same part. */
+  readonly vendor: EmojiVendor | "both";
   /** The side of the images; the original pictures have 64. */
   readonly size: number;
   /** The background behind transparent parts. */
@@ -19,11 +29,13 @@ export interface EmojiSettings {
 const TEST_EVERY = 10;
 const GREYS = { white: 255, grey: 128, black: 0 };
 
-/** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images. The package's 1,911 emoji are in the
- * order of keyboards. The emoji at position p, with its skin tones, is for testing if p ≡ 9 modulo 10, so that no test
+/** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images, or twice as many by both vendors. A package's 1,911
+ * emoji are in the order of keyboards. The emoji at position p, with its skin tones, is for testing if p ≡ 9 modulo 10, so that no test
  * image is a variant of a training image. The classes are the categories of keyboards. */
 export const emojiKind: DatasetKind<EmojiSettings> = {
   schema: z.strictObject({
+    vendor: z.enum([...EMOJI_VENDORS, "both"]).default("google")
+      .describe("whose pictures; both: each emoji once by each"),
     size: sizeSetting(32),
     background: z.enum(["white", "grey", "black"]).default("white")
       .describe("the background behind transparent parts"),
@@ -32,17 +44,25 @@ export const emojiKind: DatasetKind<EmojiSettings> = {
   open: openEmoji,
 };
 
-async function openEmoji({ size, background }: EmojiSettings): Promise<Dataset> {
-  const { emojiFiles } = await loadOnDemand("emoji_files.ts") as typeof import("./emoji_files.ts");
-  const emoji = emojiFiles();
-  const classes = [...new Set(emoji.map(({ category }) => category))];
+/** Loads the emoji of a vendor. */
+async function emojiOf(vendor: EmojiVendor): Promise<readonly EmojiFiles[]> {
+  const { emoji } = await loadOnDemand(`emoji_${vendor}.ts`) as { emoji: readonly EmojiFiles[] };
+  return emoji;
+}
+
+async function openEmoji({ vendor, size, background }: EmojiSettings): Promise<Dataset> {
+  const vendors = vendor === "both" ? EMOJI_VENDORS : [vendor];
+  const emoji = await Promise.all(vendors.map(emojiOf));
+  const classes = [...new Set(emoji.flat().map(({ category }) => category))];
   const parts: Record<Split, string[]> = { train: [], test: [] };
   const labels: Record<Split, number[]> = { train: [], test: [] };
-  for (const [position, { files, category }] of emoji.entries()) {
-    const split = position % TEST_EVERY === TEST_EVERY - 1 ? "test" : "train";
-    for (const file of files) {
-      parts[split].push(file);
-      labels[split].push(classes.indexOf(category));
+  for (const ofVendor of emoji) {
+    for (const [position, { files, category }] of ofVendor.entries()) {
+      const split = position % TEST_EVERY === TEST_EVERY - 1 ? "test" : "train";
+      for (const file of files) {
+        parts[split].push(file);
+        labels[split].push(classes.indexOf(category));
+      }
     }
   }
   const decoder = new ImageDecoder({ size, background: GREYS[background] }, null);
@@ -51,7 +71,8 @@ async function openEmoji({ size, background }: EmojiSettings): Promise<Dataset> 
     decodeAll(decoder, parts.test, size),
   ]);
   await decoder.close();
-  const name = background === "white" ? "emoji" : `emoji on ${background}`;
+  const by = { google: "", twitter: " by Twitter", both: " by Google and Twitter" }[vendor];
+  const name = `emoji${by}${background === "white" ? "" : ` on ${background}`}`;
   return byteDataset({
     ...{ name, imageShape: [size, size, 3], train, test, classes },
     labels: { train: Int32Array.from(labels.train), test: Int32Array.from(labels.test) },

@@ -1,8 +1,8 @@
-/** The pictures of the npm package `emoji-datasource-google`; `emoji.ts` loads this module on demand. */
+/** The pictures of the npm packages `emoji-datasource-google` and `emoji-datasource-twitter`. */
 import { fileURLToPath } from "node:url";
-import emoji from "emoji-datasource-google/emoji.json" with { type: "json" };
+import type { EmojiVendor } from "./emoji.ts";
 
-/** An emoji of the package. */
+/** An emoji of a package. */
 export interface EmojiFiles {
   /** The paths of its pictures: the plain form first, then the skin tones. */
   readonly files: readonly string[];
@@ -10,15 +10,31 @@ export interface EmojiFiles {
   readonly category: string;
 }
 
-/** The emoji in the order of keyboards. */
-export function emojiFiles(): EmojiFiles[] {
-  const list = import.meta.resolve("emoji-datasource-google/emoji.json");
-  const folder = fileURLToPath(new URL("img/google/64/", list));
-  return emoji
-    .filter((one) => one.has_img_google)
+/** An entry of a package's `emoji.json`, as far as it is read. */
+interface Entry {
+  readonly image: string;
+  readonly category: string;
+  readonly sort_order: number;
+  readonly has_img_google: boolean;
+  readonly has_img_twitter: boolean;
+  readonly skin_variations?: Readonly<Record<string, { readonly image: string } | undefined>>;
+}
+
+/** The emoji of a vendor, in the order of keyboards.
+ * @param entries the package's `emoji.json`
+ * @param list the address of that file
+ */
+export function emojiFiles(
+  entries: readonly Entry[],
+  list: string,
+  vendor: EmojiVendor,
+): EmojiFiles[] {
+  const folder = fileURLToPath(new URL(`img/${vendor}/64/`, list));
+  return entries
+    .filter((entry) => entry[`has_img_${vendor}`])
     .toSorted((a, b) => a.sort_order - b.sort_order)
     .map(({ image, category, skin_variations: tones = {} }) => ({
-      files: [image, ...Object.values(tones).map((tone) => tone.image)]
+      files: [image, ...Object.values(tones).map((tone) => tone!.image)]
         .map((file) => `${folder}${file}`),
       category,
     }));

@@ -50,6 +50,7 @@ const LATER: Readonly<Record<string, unknown>> = {
   "objective.exchange": 0,
   "data.classes": null,
   "data.label": null,
+  "data.vendor": "google",
   "model.type": "vqvae",
   "quantizer.dropout": 0,
   "training.averageDecay": null,

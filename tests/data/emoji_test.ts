@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { decode } from "fast-png";
 import { openDataset } from "../../data/registry.ts";
-import { emojiFiles } from "../../data/emoji_files.ts";
+import { emoji as byGoogle } from "../../data/emoji_google.ts";
+import { emoji as byTwitter } from "../../data/emoji_twitter.ts";
 
 Deno.test("the emoji are 3,415 training and 371 test images, and skin tones of one emoji are in the same part", async () => {
   const emoji = await openDataset({ name: "emoji", size: 64 });
   assert.equal(emoji.name, "emoji");
   assert.deepEqual(emoji.imageShape, [64, 64, 3]);
   const tenth = (_: unknown, position: number) => position % 10 === 9;
-  const files = emojiFiles();
+  const files = byGoogle;
   const parts = {
     train: files.filter((_, position) => !tenth(_, position)).flatMap(({ files }) => files),
     test: files.filter(tenth).flatMap(({ files }) => files),
@@ -46,4 +47,21 @@ Deno.test("the emoji are 3,415 training and 371 test images, and skin tones of o
     }
   }
   assert.ok(Math.abs(emoji.variance - 0.0972) < 0.001, `${emoji.variance}`);
+});
+
+Deno.test("with both vendors each emoji has two pictures, in the same part and of the same class", async () => {
+  const codes = (emoji: typeof byGoogle) =>
+    emoji.map(({ files }) => files.map((file) => file.split("/").at(-1)));
+  assert.deepEqual(codes(byTwitter), codes(byGoogle));
+  const open = (vendor: string) => openDataset({ name: "emoji", size: 16, vendor });
+  const [twitter, both] = await Promise.all(["twitter", "both"].map(open));
+  assert.deepEqual([twitter.sizes.test, both.sizes.train, both.sizes.test], [371, 6830, 742]);
+  assert.deepEqual([twitter.name, both.name], ["emoji by Twitter", "emoji by Google and Twitter"]);
+  const own = await both.images("test", Int32Array.of(5));
+  const other = await twitter.images("test", Int32Array.of(5));
+  assert.notDeepEqual(own, other);
+  assert.deepEqual(await both.images("test", Int32Array.of(371 + 5)), other);
+  const labels = [...twitter.labels!.test];
+  assert.deepEqual([...both.labels!.test], [...labels, ...labels]);
+  await assert.rejects(open("apple"), /vendor must be google, twitter or both, got "apple"/);
 });

@@ -93,7 +93,7 @@ Deno.test("a change of inner quantiser keeps the shared settings, and drops the 
 });
 
 Deno.test("a change of data set keeps the shared settings, and drops the others", () => {
-  const file = { data: { name: "emoji", size: 48, background: "black" } };
+  const file = { data: { name: "emoji", vendor: "twitter", size: 48, background: "black" } };
   assert.deepEqual(resolveConfig({ file }).data, file.data);
   const drawn = resolveConfig({ file, flags: { data: { name: "shapes" } } }).data;
   assert.deepEqual(drawn, { name: "shapes", size: 48, trainImages: 10_000 });
