@@ -9,6 +9,7 @@ import type { LFQSettings } from "./lfq.ts";
 import type { MultiScaleSettings } from "./multi_scale.ts";
 import type { NearCodesSettings } from "./near_codes.ts";
 import type { NormalizationSettings } from "./normalized.ts";
+import type { PerturbationSettings } from "./perturbed.ts";
 import type { ProductSettings } from "./product.ts";
 import type { LookupSettings } from "./projected.ts";
 import type { ResidualSettings } from "./residual.ts";
@@ -18,35 +19,41 @@ import type { VanillaSettings } from "./vanilla.ts";
 import type { VQWAESettings } from "./vq_wae.ts";
 import type { WarmupSettings } from "./code_warmup.ts";
 
-/** Settings that a quantiser inside a composite one does not have. */
+/** Settings of every method outside a composite one. */
 export type OuterSettings = NormalizationSettings & WarmupSettings;
+
+/** Settings of every method that keeps a codebook. */
+export type CodebookExtras = LookupSettings & PerturbationSettings;
+
+/** Settings that a quantiser inside a composite one does not have. */
+export type OuterSetting = keyof OuterSettings | keyof PerturbationSettings;
 
 /** The complete settings of each method by its name. The registry has a schema for each of them. */
 export interface MethodSettings {
   /** `VanillaQuantizer`. */
-  readonly vanilla: VanillaSettings & LookupSettings & OuterSettings;
+  readonly vanilla: VanillaSettings & CodebookExtras & OuterSettings;
   /** `ClusteredQuantizer`. */
-  readonly clustered: ClusteredSettings & LookupSettings & OuterSettings;
+  readonly clustered: ClusteredSettings & CodebookExtras & OuterSettings;
   /** `EmaQuantizer`. */
-  readonly ema: EmaSettings & LookupSettings & OuterSettings;
+  readonly ema: EmaSettings & CodebookExtras & OuterSettings;
   /** `ClusteredEmaQuantizer`. */
-  readonly "clustered-ema": ClusteredEmaSettings & LookupSettings & OuterSettings;
+  readonly "clustered-ema": ClusteredEmaSettings & CodebookExtras & OuterSettings;
   /** `NearCodesQuantizer`. */
-  readonly "near-codes": NearCodesSettings & LookupSettings & OuterSettings;
+  readonly "near-codes": NearCodesSettings & CodebookExtras & OuterSettings;
   /** `HardFeaturesQuantizer`. */
-  readonly "hard-features": HardFeaturesSettings & LookupSettings & OuterSettings;
+  readonly "hard-features": HardFeaturesSettings & CodebookExtras & OuterSettings;
   /** `FSQQuantizer`. */
   readonly fsq: FSQSettings & OuterSettings;
   /** `LFQQuantizer`. */
   readonly lfq: LFQSettings & OuterSettings;
   /** `SimVQQuantizer`. */
-  readonly simvq: SimVQSettings & LookupSettings & OuterSettings;
+  readonly simvq: SimVQSettings & CodebookExtras & OuterSettings;
   /** `GumbelQuantizer`. */
   readonly gumbel: GumbelSettings & OuterSettings;
   /** `SQQuantizer`. */
   readonly sq: SQSettings & OuterSettings;
   /** `VQWAEQuantizer`. */
-  readonly "vq-wae": VQWAESettings & LookupSettings & OuterSettings;
+  readonly "vq-wae": VQWAESettings & CodebookExtras & OuterSettings;
   /** `ResidualQuantizer`. */
   readonly residual: ResidualSettings;
   /** `ProductQuantizer`. */
@@ -74,13 +81,13 @@ export type QuantizerSettings = {
 
 /** The same for a quantiser inside a composite one; without a type, the default method. */
 export type InnerQuantizerSettings =
-  | { readonly [Type in keyof MethodSettings]: ChosenMethod<Type, keyof OuterSettings> }[
+  | { readonly [Type in keyof MethodSettings]: ChosenMethod<Type, OuterSetting> }[
     keyof MethodSettings
   ]
   | (
     & { readonly type?: undefined }
     & Partial<
-      Omit<MethodSettings["clustered-ema"], keyof OuterSettings>
+      Omit<MethodSettings["clustered-ema"], OuterSetting>
     >
   );
 

@@ -34,6 +34,7 @@ export {
   FeatureNormalization,
 } from "./feature_normalization.ts";
 export { type NormalizationSettings, NormalizedQuantizer } from "./normalized.ts";
+export { type PerturbationSettings, PerturbedCodes } from "./perturbed.ts";
 export { CodeWarmup, type WarmupSettings } from "./code_warmup.ts";
 export { WrappedQuantizer } from "./wrapped.ts";
 export { type LookupSettings, ProjectedQuantizer } from "./projected.ts";

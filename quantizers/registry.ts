@@ -17,6 +17,7 @@ import type { MethodSettings, QuantizerSettings } from "./method_settings.ts";
 import { multiScaleMethod } from "./multi_scale.ts";
 import { nearCodesMethod } from "./near_codes.ts";
 import { normalizable, normalizableAsWhole } from "./normalized.ts";
+import { perturbable } from "./perturbed.ts";
 import { productMethod } from "./product.ts";
 import { projectable } from "./projected.ts";
 import type { Quantizer } from "./quantizer.ts";
@@ -30,9 +31,9 @@ import { warmable } from "./code_warmup.ts";
 /** Adds the settings of the warm-up and of the normalisation. */
 const withWarmupAndNorm = <Settings extends object>(method: QuantizerMethod<Settings>) =>
   normalizable(warmable(method));
-/** The same for methods whose D can be set. */
+/** The same for methods that keep a codebook, whose codes can be perturbed and whose D can be set. */
 const withProjection = <Settings extends object>(method: QuantizerMethod<Settings>) =>
-  projectable(withWarmupAndNorm(method));
+  projectable(withWarmupAndNorm(perturbable(method)));
 
 /** Every method by name, with the schema of its settings. To add one, write a file in this folder, and add a line here
  * and one to `MethodSettings`. */
@@ -44,7 +45,7 @@ const TABLE: {
   "vanilla": withProjection(vanillaMethod),
   "clustered": withProjection(clusteredMethod),
   "ema": withProjection(emaMethod),
-  "clustered-ema": projectable(normalizable(warmable(clusteredEmaMethod), "batch")),
+  "clustered-ema": projectable(normalizable(warmable(perturbable(clusteredEmaMethod)), "batch")),
   "near-codes": withProjection(nearCodesMethod),
   "hard-features": withProjection(hardFeaturesMethod),
   "fsq": withWarmupAndNorm(fsqMethod),
@@ -106,9 +107,12 @@ export function layoutOf(type: string): CodeLayout {
 }
 
 /** Settings that a quantiser inside a composite one does not have, and the values that turn them off. A code of
- * normalised features could not be subtracted from the features, and a warm-up cannot mix features with codes that
- * cover only a part of them. */
-const NOT_NESTABLE: Readonly<Record<string, unknown>> = { normalization: "none", warmupSteps: 0 };
+ * normalised features could not be subtracted from the features, a warm-up cannot mix features with codes that
+ * cover only a part of them, and the codes that follow a perturbed one would make up for it. */
+const NOT_NESTABLE: Readonly<Record<string, unknown>> = {
+  ...{ normalization: "none", warmupSteps: 0 },
+  ...{ perturbation: 0, perturbationReach: 1 },
+};
 
 /** Whether a quantiser inside a composite one has this setting. */
 export function isInnerSetting(name: string): boolean {
@@ -159,7 +163,9 @@ export function createQuantizer<const Config extends QuantizerConfig>(
   if ("make" in method) return method.make(device, settings, key);
   const { inner, ...own } = settings;
   const nested = readSettings(quantizerSchema(inner, true), inner ?? {}, "make a quantizer");
-  const plain = isComposite(nested.type) ? nested : { ...nested, ...NOT_NESTABLE };
+  const { shape } = quantizerMethod(nested.type).schema;
+  const off = Object.entries(NOT_NESTABLE).filter(([name]) => name in shape);
+  const plain = isComposite(nested.type) ? nested : { ...nested, ...Object.fromEntries(off) };
   return method.makeOf(device, (key) => createQuantizer(device, plain, key), own, key);
 }
 

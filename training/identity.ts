@@ -53,6 +53,8 @@ const LATER: Readonly<Record<string, unknown>> = {
   "data.vendor": "google",
   "model.type": "vqvae",
   "quantizer.dropout": 0,
+  "quantizer.perturbation": 0,
+  "quantizer.perturbationReach": 16,
   "training.averageDecay": null,
   "training.validation": 0,
 };

@@ -50,6 +50,7 @@ const CHOICES: readonly (readonly [type: string, settings: Readonly<Record<strin
   ["clustered", { anchor: "distinct", initialization: "kmeans++" }],
   ["clustered-ema", { anchor: "probrandom", normalization: "batch" }],
   ["clustered-ema", { anchor: "error" }],
+  ["vanilla", { perturbation: 0.5, perturbationReach: 2, initialization: "kmeans" }],
   ["fsq", { normalization: "batch", warmupSteps: 3 }],
   ["clustered", { anchor: "probrandom", distance: "l2" }],
   ["gumbel", { hard: false }],
