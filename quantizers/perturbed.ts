@@ -30,8 +30,8 @@ export interface PerturbationSettings {
  * every step. Its rank among the neighbours is therefore distributed geometrically, with a mean of `perturbationReach`;
  * the chosen code itself has rank 1.
  *
- * Source: the latent perturbation of arXiv 2503.08354, section 4, which perturbs a tenth of the images and draws
- * the rank uniformly.
+ * Source: the latent perturbation of arXiv 2503.08354, which perturbs a tenth of the images of a batch and draws the
+ * rank uniformly.
  *
  * ```ts
  * import { openDevice, PerturbedCodes, randomKey, VanillaQuantizer } from "@codebook/codebook";

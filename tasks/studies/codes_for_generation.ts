@@ -8,13 +8,15 @@ const TAKEN: readonly string[] = [
   "vanilla: as published",
   "clustered: as published",
   "clustered-ema: γ 0.9",
+  "clustered-ema: γ 0.95",
   "ema: k-means, normalised, replaced, γ 0.95",
   "fsq: 8, 4, 4, 4, normalised",
   "residual: averages, a codebook a level",
 ];
 
-/** The same transformer and the same latent diffusion on eight first stages: codebooks that collapse, full ones, and a
- * small full one whose reconstructions are about as bad as those of a collapsed one. `residual` has three codes per
+/** The same transformer and the same latent diffusion on ten first stages: codebooks that collapse, full ones, one
+ * whose decoder learned from perturbed codes, and a small full one whose reconstructions are about as bad as those of a
+ * collapsed one. `residual` has three codes per
  * position, which the RQ-transformer generates instead. Diffusion in pixels has no first stage. */
 export const codesForGeneration: Study = {
   name: "codes-for-generation",
@@ -31,6 +33,14 @@ export const codesForGeneration: Study = {
       name: "codebook",
       values: {
         ...Object.fromEntries(TAKEN.map((name) => [name, CODEBOOKS[name]])),
+        "clustered-ema: γ 0.95, perturbed": {
+          quantizer: {
+            type: "clustered-ema",
+            decay: 0.95,
+            perturbation: 0.6,
+            perturbationReach: 64,
+          },
+        },
         "sq": { quantizer: { type: "sq" } },
         "clustered-ema: 16 codes": {
           quantizer: { type: "clustered-ema", codebookSize: 16, decay: 0.9 },
