@@ -6,7 +6,7 @@ import type { Tensor } from "../core/tensor.ts";
 import { maskFeatures } from "./masks.ts";
 import type { QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
-import { WrappedQuantizer } from "./wrapped.ts";
+import { OutputWrapper } from "./wrapped.ts";
 
 /** For the first training steps, returns a mixture of the features and their codes. The weight of the codes grows from 0
  * to 1. Losses, indices and updates are those of the inner quantiser from the start. So the encoder and the decoder can
@@ -22,23 +22,15 @@ import { WrappedQuantizer } from "./wrapped.ts";
  * console.log(await quantizer.quantize(features, { training: true, key }).quantized.floats()); // 1, 2, 3, 4
  * ```
  */
-export class CodeWarmup extends WrappedQuantizer {
-  /** The wrapped quantiser. */
-  readonly inner: Quantizer;
+export class CodeWarmup extends OutputWrapper {
   readonly #steps: number;
 
   /** Wraps a quantiser.
    * @param steps training steps until the output is the codes alone
    */
   constructor(inner: Quantizer, steps: number) {
-    super();
-    this.inner = inner;
+    super(inner);
     this.#steps = steps;
-  }
-
-  /** D. */
-  get codebookDim(): number {
-    return this.inner.codebookDim;
   }
 
   /** Losses: those of the inner quantiser. The training step is taken from `context.key`.
@@ -51,16 +43,6 @@ export class CodeWarmup extends WrappedQuantizer {
     const share = step / this.#steps;
     const left = mul(maskFeatures(features, mask), 1 - share);
     return { ...found, quantized: add(left, mul(found.quantized, share)) };
-  }
-
-  /** int32 `[...]` → float32 `[..., D]`. */
-  lookup(indices: Tensor): Tensor {
-    return this.inner.lookup(indices);
-  }
-
-  /** The features, unchanged. */
-  protected override prepare(features: Tensor): Tensor {
-    return features;
   }
 }
 

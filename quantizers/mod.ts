@@ -36,7 +36,7 @@ export {
 export { type NormalizationSettings, NormalizedQuantizer } from "./normalized.ts";
 export { type PerturbationSettings, PerturbedCodes } from "./perturbed.ts";
 export { CodeWarmup, type WarmupSettings } from "./code_warmup.ts";
-export { WrappedQuantizer } from "./wrapped.ts";
+export { OutputWrapper, WrappedQuantizer } from "./wrapped.ts";
 export { type LookupSettings, ProjectedQuantizer } from "./projected.ts";
 export { digitsToIndices, indicesToDigits } from "./mixed_radix.ts";
 export { FSQQuantizer, type FSQSettings } from "./fsq.ts";

@@ -12,7 +12,7 @@ import { drawOwnRows, SINGLE } from "../nn/replicas.ts";
 import { readSettings } from "../settings/settings.ts";
 import type { QuantizerMethod } from "./method.ts";
 import type { QuantizeContext, Quantized, Quantizer } from "./quantizer.ts";
-import { WrappedQuantizer } from "./wrapped.ts";
+import { OutputWrapper } from "./wrapped.ts";
 
 /** The settings that `perturbable` adds to a method. */
 export interface PerturbationSettings {
@@ -46,27 +46,20 @@ export interface PerturbationSettings {
  * assert.notDeepEqual(await quantized.floats(), await chosen.floats()); // The whole codebook is one code here.
  * ```
  */
-export class PerturbedCodes extends WrappedQuantizer {
-  /** The wrapped quantiser, which keeps a codebook. */
-  readonly inner: Quantizer;
+export class PerturbedCodes extends OutputWrapper {
   readonly #settings: PerturbationSettings;
 
   /** Wraps a quantiser.
    * @param inner its `codes` must be in the space of its output
    */
   constructor(inner: Quantizer, settings: PerturbationSettings) {
-    super();
-    this.inner = inner;
+    super(inner);
     this.#settings = settings;
   }
 
-  /** D. */
-  get codebookDim(): number {
-    return this.inner.codebookDim;
-  }
-
   /** Losses: those of the inner quantiser.
-   * @throws {TypeError} the last axis is not D, or the mask does not have one value per feature
+   * @throws {TypeError} the last axis is not D, the mask does not have one value per feature, or the inner quantiser has
+   * no codebook
    */
   quantize(features: Tensor, context: QuantizeContext): Quantized {
     const found = this.inner.quantize(features, context);
@@ -75,21 +68,16 @@ export class PerturbedCodes extends WrappedQuantizer {
     return { ...found, quantized: add(found.quantized, step) };
   }
 
-  /** int32 `[...]` → float32 `[..., D]`. */
-  lookup(indices: Tensor): Tensor {
-    return this.inner.lookup(indices);
-  }
-
-  /** The features, unchanged. */
-  protected override prepare(features: Tensor): Tensor {
-    return features;
-  }
-
   /** The differences of the other codes from the chosen ones, zeros where none is replaced: int32 `[...]` →
    * `[..., D]`. */
   #errors(indices: Tensor, { key, replicas = SINGLE }: QuantizeContext): Tensor {
     const { device, shape, size } = indices;
-    const codes = this.inner.codes()!;
+    const codes = this.inner.codes();
+    if (codes === undefined) {
+      throw new TypeError(
+        `Cannot perturb codes: the inner quantizer must keep a codebook, got ${this.inner.constructor.name}`,
+      );
+    }
     const rows = reshape(indices, [size]);
     const chosen = gather(codes, rows);
     const part = gather(codes, device.tensor(this.#part(key), [this.#partSize]));

@@ -82,3 +82,30 @@ export abstract class WrappedQuantizer extends Quantizer {
    */
   protected abstract prepare(features: Tensor, context: QuantizeContext): Tensor;
 }
+
+/** Passes the features on unchanged, and changes only what the inner quantiser returns. */
+export abstract class OutputWrapper extends WrappedQuantizer {
+  /** The wrapped quantiser. */
+  readonly inner: Quantizer;
+
+  /** Wraps a quantiser. */
+  constructor(inner: Quantizer) {
+    super();
+    this.inner = inner;
+  }
+
+  /** D. */
+  get codebookDim(): number {
+    return this.inner.codebookDim;
+  }
+
+  /** int32 `[...]` → float32 `[..., D]`. */
+  lookup(indices: Tensor): Tensor {
+    return this.inner.lookup(indices);
+  }
+
+  /** The features, unchanged. */
+  protected override prepare(features: Tensor): Tensor {
+    return features;
+  }
+}

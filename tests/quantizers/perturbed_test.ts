@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { backward, parameter } from "../../core/execute.ts";
 import { mul } from "../../core/functions/elementwise.ts";
 import { sum } from "../../core/functions/reductions.ts";
+import { openDevice } from "../../core/device.ts";
 import { randomKey } from "../../core/random.ts";
+import { FSQQuantizer } from "../../quantizers/fsq.ts";
 import { PerturbedCodes } from "../../quantizers/perturbed.ts";
 import type { Quantizer } from "../../quantizers/quantizer.ts";
 import { createQuantizer } from "../../quantizers/registry.ts";
@@ -122,13 +124,16 @@ testOnEach(
   },
 );
 
-testOnEach(
-  devices.slice(0, 1),
-  "a quantizer inside a composite one has no perturbation",
-  (device) => {
-    const inner = { type: "vanilla", codebookSize: 4, codebookDim: 2, perturbation: 0.5 };
-    const config = { type: "residual", inner } as Parameters<typeof createQuantizer>[1];
-    assert.throws(() => createQuantizer(device, config, key), /perturbation/);
-    return Promise.resolve();
-  },
-);
+Deno.test("only a codebook can be perturbed, and only outside a composite quantizer", async () => {
+  using device = await openDevice("reference");
+  const levels = new FSQQuantizer(device, { levels: [3, 3] });
+  const settings = { perturbation: 0.5, perturbationReach: 4 };
+  const features = device.tensor([1, 2], [1, 2]);
+  assert.throws(
+    () => new PerturbedCodes(levels, settings).quantize(features, { training: true, key }),
+    /^TypeError: Cannot perturb codes: the inner quantizer must keep a codebook, got FSQQuantizer$/,
+  );
+  const inner = { type: "vanilla", codebookSize: 4, codebookDim: 2, perturbation: 0.5 };
+  const config = { type: "residual", inner } as Parameters<typeof createQuantizer>[1];
+  assert.throws(() => createQuantizer(device, config, key), /perturbation/);
+});
