@@ -5,15 +5,9 @@ import { byteDataset } from "./bytes.ts";
 import type { Dataset, Split } from "./dataset.ts";
 import { BrokenImage, ImageDecoder } from "./decoder.ts";
 import { CENTRED } from "./encoded.ts";
-import type { EmojiFiles } from "./emoji_files.ts";
+import { EMOJI_VENDORS, type EmojiFiles, type EmojiVendor } from "./emoji_files.ts";
 import { type DatasetKind, sizeSetting, squareInColour } from "./kind.ts";
 import { loadOnDemand } from "./on_demand.ts";
-
-/** The vendors whose emoji are available. */
-export const EMOJI_VENDORS = ["google", "twitter"] as const;
-
-/** The name of a vendor. */
-export type EmojiVendor = typeof EMOJI_VENDORS[number];
 
 /** The settings of `emoji`. */
 export interface EmojiSettings {

@@ -1,6 +1,11 @@
 /** The pictures of the npm packages `emoji-datasource-google` and `emoji-datasource-twitter`. */
 import { fileURLToPath } from "node:url";
-import type { EmojiVendor } from "./emoji.ts";
+
+/** The vendors whose emoji are available. */
+export const EMOJI_VENDORS = ["google", "twitter"] as const;
+
+/** The name of a vendor. */
+export type EmojiVendor = typeof EMOJI_VENDORS[number];
 
 /** An emoji of a package. */
 export interface EmojiFiles {
