@@ -2,9 +2,7 @@
 import entries from "emoji-datasource-twitter/emoji.json" with { type: "json" };
 import { type EmojiFiles, emojiFiles } from "./emoji_files.ts";
 
+const list = import.meta.resolve("emoji-datasource-twitter/emoji.json");
+
 /** The emoji in the order of keyboards. */
-export const emoji: readonly EmojiFiles[] = emojiFiles(
-  entries,
-  import.meta.resolve("emoji-datasource-twitter/emoji.json"),
-  "twitter",
-);
+export const emoji: readonly EmojiFiles[] = emojiFiles(entries, list, "twitter");

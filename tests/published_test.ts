@@ -105,6 +105,17 @@ Deno.test("the published command trains on the cpu, also with decoded images", a
   }
 });
 
+Deno.test("the published modules name the packages of the emoji with their versions", () => {
+  for (const vendor of ["google", "twitter"]) {
+    const text = new TextDecoder().decode(
+      files.get(`${NAME}/${config.version}/data/emoji_${vendor}.ts`),
+    );
+    const named = text.match(new RegExp(`"[^"]*emoji-datasource-${vendor}[^"]*"`, "g"))!;
+    assert.equal(named.length, 2);
+    for (const name of named) assert.match(name, /^"npm:.*@16\.0\.0\/emoji\.json"$/);
+  }
+});
+
 Deno.test("every published entry point can be imported", async () => {
   const doors = Object.keys(config.exports).filter((door) => door !== "./cli");
   const lines = doors.map((door, at) =>
