@@ -23,9 +23,9 @@ export interface EmojiSettings {
 const TEST_EVERY = 10;
 const GREYS = { white: 255, grey: 128, black: 0 };
 
-/** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images, or twice as many by both vendors. A package's 1,911
- * emoji are in the order of keyboards. The emoji at position p, with its skin tones, is for testing if p ≡ 9 modulo 10, so that no test
- * image is a variant of a training image. The classes are the categories of keyboards. */
+/** `emoji` in the registry: `[size, size, 3]`, 3,415 training and 371 test images, or twice as many by both vendors. A
+ * package's 1,911 emoji are in the order of keyboards. The emoji at position p, with its skin tones, is for testing if
+ * p ≡ 9 modulo 10, so that no test image is a variant of a training image. The classes are the categories of keyboards. */
 export const emojiKind: DatasetKind<EmojiSettings> = {
   schema: z.strictObject({
     vendor: z.enum([...EMOJI_VENDORS, "both"]).default("google")

@@ -16,8 +16,8 @@ const TAKEN: readonly string[] = [
 
 /** The same transformer and the same latent diffusion on ten first stages: codebooks that collapse, full ones, one
  * whose decoder learned from perturbed codes, and a small full one whose reconstructions are about as bad as those of a
- * collapsed one. `residual` has three codes per
- * position, which the RQ-transformer generates instead. Diffusion in pixels has no first stage. */
+ * collapsed one. `residual` has three codes per position, which the RQ-transformer generates instead. Diffusion in pixels
+ * has no first stage. */
 export const codesForGeneration: Study = {
   name: "codes-for-generation",
   about: "Does a codebook that uses more of its codes make better generated images?",
