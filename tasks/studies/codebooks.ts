@@ -17,6 +17,8 @@ const BEST: Readonly<Record<string, string>> = {
   "near-codes": "k-means, normalised",
   "residual": "averages, a codebook a level",
   "product": "clustered-ema",
+  "gumbel": "no KL",
+  "sq": "variance 1",
 };
 
 /** The points to compare the best settings with: a shorter memory (γ = 0.9), other anchors, methods as published, and the
