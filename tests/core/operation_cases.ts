@@ -742,6 +742,11 @@ export const operationCases: OperationCases = {
     operands: [withValues(uniform([2, 9, 1]), { 0: -Infinity, 5: -Infinity, 17: -Infinity })],
     attributes: {},
     gradient: "convention",
+  }, {
+    about: "lines side by side, masked by −∞",
+    operands: [withValues(uniform([2, 9, 6]), { 0: -Infinity, 6: -Infinity, 58: -Infinity })],
+    attributes: {},
+    gradient: "convention",
   }],
   softmax: [...reduction((shape) => uniform(shape, -3, 3), { long: [1, 20_000, 1] }), {
     about: "great values",
@@ -751,6 +756,11 @@ export const operationCases: OperationCases = {
   }, {
     about: "masked by −∞",
     operands: [withValues(uniform([2, 9, 1]), { 0: -Infinity, 5: -Infinity, 17: -Infinity })],
+    attributes: {},
+    gradient: "convention",
+  }, {
+    about: "lines side by side, masked by −∞",
+    operands: [withValues(uniform([2, 9, 6]), { 0: -Infinity, 6: -Infinity, 58: -Infinity })],
     attributes: {},
     gradient: "convention",
   }],

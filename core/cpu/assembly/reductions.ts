@@ -4,7 +4,7 @@
  * order. So one long line keeps all threads busy, and the result is the same for any number of threads.
  */
 import { job, parallel, scratch } from "./pool";
-import { constant, decay, log } from "./math";
+import { choose, constant, decay, log } from "./math";
 import { storeLanes } from "./elementwise";
 
 /** The number of elements in a part: its length along the middle axis times that of the inner axis. */
@@ -90,12 +90,11 @@ function reduceRun<F>(x: usize, count: i32): f32 {
   return result;
 }
 
-/** Reduces `count` rows of `inner` floats to one, element by element. */
-function reduceRows<F>(x: usize, out: usize, count: i32, inner: i32): void {
+/** Reduces `count` rows, `stride` bytes apart, to one, element by element: `length` floats. */
+function reduceRows<F>(x: usize, out: usize, count: i32, stride: usize, length: i32): void {
   const f = changetype<F>(0);
-  const stride = <usize> inner << 2;
-  for (let i = 0; i < inner; i += 16) {
-    const lanes = min(16, inner - i);
+  for (let i = 0; i < length; i += 16) {
+    const lanes = min(16, length - i);
     let from = x + (<usize> i << 2);
     const to = out + (<usize> i << 2);
     if (lanes == 16) {
@@ -125,7 +124,7 @@ function reduceRows<F>(x: usize, out: usize, count: i32, inner: i32): void {
 /** Reduces `count` rows of `inner` floats from `x` to one at `out`. */
 function reduce<F>(x: usize, out: usize, count: i32, inner: i32): void {
   if (inner == 1) store<f32>(out, reduceRun<F>(x, count));
-  else reduceRows<F>(x, out, count, inner);
+  else reduceRows<F>(x, out, count, <usize> inner << 2, inner);
 }
 
 /** The number of parts in a task, so that it has enough work. */
@@ -177,8 +176,13 @@ function lineAddress(index: i32): usize {
   return r.x + (<usize> (outer * r.count * r.inner + index - outer * r.inner) << 2);
 }
 
+/** The most lines side by side that are reduced together, so that whole cache lines are read. */
+const SIDE: i32 = 64;
+
+/** The number of lines in a task. */
 function linesPerTask(r: Reduction): i32 {
-  return max(1, CHUNK / r.count);
+  const lines = max(1, CHUNK / r.count);
+  return r.inner == 1 ? lines : (lines + SIDE - 1) / SIDE * SIDE;
 }
 
 /** Runs `visit` on every line, several per task. */
@@ -188,9 +192,26 @@ function eachLine<F>(index: i32): void {
   for (let line = index * each; line < last; line++) f.visit(lineAddress(line), line);
 }
 
-function lines<F>(): void {
+/** As `eachLine`, with `visitSide` where at least four lines are side by side. */
+function eachLineOrSide<F>(index: i32): void {
+  const f = changetype<F>(0), r = changetype<Reduction>(job);
+  const each = linesPerTask(r), last = min((index + 1) * each, r.outer * r.inner);
+  for (let line = index * each; line < last;) {
+    const side = min(min(last - line, r.inner - line % r.inner), SIDE) & ~3;
+    if (side > 0) {
+      f.visitSide(lineAddress(line), line, side);
+      line += side;
+    } else {
+      f.visit(lineAddress(line), line);
+      line++;
+    }
+  }
+}
+
+/** The number of tasks for all lines. */
+function lineTasks(): i32 {
   const r = changetype<Reduction>(job), each = linesPerTask(r);
-  parallel((index) => eachLine<F>(index), (r.outer * r.inner + each - 1) / each);
+  return (r.outer * r.inner + each - 1) / each;
 }
 
 /** The lowest index of the maximum. NaN never wins; if all are NaN, the result is 0. */
@@ -214,7 +235,7 @@ class Argmax {
 }
 
 export function argmax(): void {
-  lines<Argmax>();
+  parallel((index) => eachLine<Argmax>(index), lineTasks());
 }
 
 /** The maximum of `count` floats, `stride` bytes apart; NaN if any is NaN. */
@@ -256,6 +277,34 @@ export function sumOfPowers(x: usize, out: usize, count: i32, stride: usize, m: 
   return total;
 }
 
+/** Where `scratch` holds the sums of lines side by side, after their maxima. */
+const SUMS: usize = <usize> SIDE * 4;
+
+/** Writes the maxima of `side` lines side by side to `scratch`, and their Σ exp(x − m), in float64, to `scratch + SUMS`.
+ * The terms go to `out` unless it is 0. */
+function sumPowersOfSide(x: usize, out: usize, count: i32, stride: usize, side: i32): void {
+  reduceRows<Max>(x, scratch, count, stride, side);
+  memory.fill(scratch + SUMS, 0, <usize> side << 3);
+  for (let c = 0; c < count; c++, x += stride) {
+    for (let j = 0; j < side; j += 4) {
+      const at = <usize> j << 2, sums = scratch + SUMS + (<usize> j << 3);
+      const powers = decay(f32x4.sub(v128.load(x + at), v128.load(scratch + at)));
+      if (out) v128.store(out + at, powers);
+      const high = v128.shuffle<i64>(powers, powers, 1, 1);
+      v128.store(sums, f64x2.add(v128.load(sums), f64x2.promote_low_f32x4(powers)));
+      v128.store(sums, f64x2.add(v128.load(sums, 16), f64x2.promote_low_f32x4(high)), 16);
+    }
+    if (out) out += stride;
+  }
+}
+
+/** Four float64 at `x` as floats. */
+function fourFloats(x: usize): v128 {
+  const low = f32x4.demote_f64x2_zero(v128.load(x));
+  const high = f32x4.demote_f64x2_zero(v128.load(x, 16));
+  return v128.shuffle<i64>(low, high, 0, 2);
+}
+
 /** m + ln Σ exp(x − m), where m is the maximum. If m is infinite, it is the result. */
 @unmanaged
 class Logsumexp {
@@ -267,6 +316,17 @@ class Logsumexp {
     const result = finite ? m + logOne(<f32> sumOfPowers(x, 0, r.count, stride, m)) : m;
     store<f32>(r.out + (<usize> line << 2), result);
   }
+  @inline
+  visitSide(x: usize, line: i32, side: i32): void {
+    const r = changetype<Reduction>(job);
+    sumPowersOfSide(x, 0, r.count, <usize> r.inner << 2, side);
+    for (let j = 0; j < side; j += 4) {
+      const m = v128.load(scratch + (<usize> j << 2));
+      const finite = f32x4.eq(f32x4.sub(m, m), constant(0));
+      const results = f32x4.add(m, log(fourFloats(scratch + SUMS + (<usize> j << 3))));
+      v128.store(r.out + (<usize> (line + j) << 2), choose(finite, results, m));
+    }
+  }
 }
 
 function logOne(x: f32): f32 {
@@ -274,7 +334,7 @@ function logOne(x: f32): f32 {
 }
 
 export function logsumexp(): void {
-  lines<Logsumexp>();
+  parallel((index) => eachLineOrSide<Logsumexp>(index), lineTasks());
 }
 
 /** exp(x − m) / Σ exp(x − m), where m is the maximum. */
@@ -293,10 +353,25 @@ class Softmax {
     }
     for (; left > 0; left--, out += stride) store<f32>(out, load<f32>(out) * scale);
   }
+  @inline
+  visitSide(x: usize, _line: i32, side: i32): void {
+    const r = changetype<Reduction>(job), stride = <usize> r.inner << 2;
+    let out = r.out + (x - r.x);
+    sumPowersOfSide(x, out, r.count, stride, side);
+    for (let j = 0; j < side; j++) {
+      const scale = <f32> (1 / load<f64>(scratch + SUMS + (<usize> j << 3)));
+      store<f32>(scratch + (<usize> j << 2), scale);
+    }
+    for (let c = 0; c < r.count; c++, out += stride) {
+      for (let at: usize = 0; at < <usize> side << 2; at += 16) {
+        v128.store(out + at, f32x4.mul(v128.load(out + at), v128.load(scratch + at)));
+      }
+    }
+  }
 }
 
 export function softmax(): void {
-  lines<Softmax>();
+  parallel((index) => eachLineOrSide<Softmax>(index), lineTasks());
 }
 
 /** Maps a float to an unsigned integer with the same order: −0 before 0, NaN last. */
@@ -348,5 +423,5 @@ function kthOrder(x: usize, count: i32, inner: i32, rank: i32): u32 {
 }
 
 export function kthValue(): void {
-  lines<KthValue>();
+  parallel((index) => eachLine<KthValue>(index), lineTasks());
 }
