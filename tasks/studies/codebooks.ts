@@ -19,6 +19,7 @@ const BEST: Readonly<Record<string, string>> = {
   "product": "clustered-ema",
   "gumbel": "no KL",
   "sq": "variance 1",
+  "vq-wae": "k-means, normalised",
 };
 
 /** The points to compare the best settings with: a shorter memory (γ = 0.9), other anchors, methods as published, and the
