@@ -1,8 +1,11 @@
 /** What a codebook does when the data change: trains on shapes, then on emoji, and measures usage and error on the test
  * emoji along the way. Prints a row per codebook and seed, as CSV.
  *
- *     deno run -A docs/studies/shift.ts [SEED...]
+ *     deno run -A docs/studies/shift.ts [SEED...] [--steps 350]
+ *
+ * `--steps` is the number of training steps on shapes, and on emoji.
  */
+import { parseArgs } from "node:util";
 import * as cb from "@codebook/codebook";
 
 const CODES = { codebookSize: 512, codebookDim: 64 };
@@ -30,18 +33,23 @@ const CODEBOOKS: Readonly<Record<string, cb.QuantizerSettings>> = {
   },
   "clustered: as published": { type: "clustered" },
 };
-/** Steps on shapes. */
-const BEFORE = 350;
-/** Steps on emoji after which the test emoji are measured. */
-const MEASURED = [0, 10, 30, 100, 350];
 const BATCH = 128;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { steps: { type: "string", default: "350" } },
+});
+/** Steps on shapes. */
+const BEFORE = Number(flags.steps);
+/** Steps on emoji after which the test emoji are measured. */
+const MEASURED = [...[0, 10, 30, 100].filter((step) => step < BEFORE), BEFORE];
 
 const device = await cb.openDevice("cpu", { threads: 1 });
 const shapes = await cb.openDataset({ name: "shapes", size: 32 });
 const emoji = await cb.openDataset({ name: "emoji", size: 32 });
 
 console.log("codebook,seed,shapesBefore,emojiSteps,usage,perplexity,mse");
-for (const seed of Deno.args.length > 0 ? Deno.args.map(Number) : [42, 43]) {
+for (const seed of positionals.length > 0 ? positionals.map(Number) : [42, 43]) {
   for (const [name, quantizer] of Object.entries(CODEBOOKS)) {
     for (const before of [BEFORE, 0]) await watch(name, quantizer, seed, before);
   }

@@ -61,6 +61,7 @@ const FLAGS: Readonly<Record<string, (command: string) => string>> = {
 
 /** The same command with less to compute. */
 export function shrink(command: string): string {
+  if (command.includes("shift.ts")) return `${command} --steps 2`;
   const [, task] = command.match(/\b(?:deno task |tasks\/)(\w+)/) ?? [];
   if (task === undefined || command.includes("--help")) return command;
   const [call, ...rest] = command.split(" | ");
