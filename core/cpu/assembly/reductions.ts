@@ -176,13 +176,8 @@ function lineAddress(index: i32): usize {
   return r.x + (<usize> (outer * r.count * r.inner + index - outer * r.inner) << 2);
 }
 
-/** The most lines side by side that are reduced together, so that whole cache lines are read. */
-const SIDE: i32 = 64;
-
-/** The number of lines in a task. */
 function linesPerTask(r: Reduction): i32 {
-  const lines = max(1, CHUNK / r.count);
-  return r.inner == 1 ? lines : (lines + SIDE - 1) / SIDE * SIDE;
+  return max(1, CHUNK / r.count);
 }
 
 /** Runs `visit` on every line, several per task. */
@@ -192,10 +187,23 @@ function eachLine<F>(index: i32): void {
   for (let line = index * each; line < last; line++) f.visit(lineAddress(line), line);
 }
 
+function lines<F>(): void {
+  const r = changetype<Reduction>(job), each = linesPerTask(r);
+  parallel((index) => eachLine<F>(index), (r.outer * r.inner + each - 1) / each);
+}
+
+/** The most lines side by side that are reduced together, so that whole cache lines are read. */
+const SIDE: i32 = 64;
+
+/** As `linesPerTask`, but a multiple of `SIDE`. */
+function sideLinesPerTask(r: Reduction): i32 {
+  return (linesPerTask(r) + SIDE - 1) / SIDE * SIDE;
+}
+
 /** As `eachLine`, with `visitSide` where at least four lines are side by side. */
-function eachLineOrSide<F>(index: i32): void {
+function eachSide<F>(index: i32): void {
   const f = changetype<F>(0), r = changetype<Reduction>(job);
-  const each = linesPerTask(r), last = min((index + 1) * each, r.outer * r.inner);
+  const each = sideLinesPerTask(r), last = min((index + 1) * each, r.outer * r.inner);
   for (let line = index * each; line < last;) {
     const side = min(min(last - line, r.inner - line % r.inner), SIDE) & ~3;
     if (side > 0) {
@@ -208,10 +216,12 @@ function eachLineOrSide<F>(index: i32): void {
   }
 }
 
-/** The number of tasks for all lines. */
-function lineTasks(): i32 {
-  const r = changetype<Reduction>(job), each = linesPerTask(r);
-  return (r.outer * r.inner + each - 1) / each;
+/** As `lines`, with lines side by side taken together. */
+function sides<F>(): void {
+  const r = changetype<Reduction>(job);
+  if (r.inner < 4) return lines<F>();
+  const each = sideLinesPerTask(r);
+  parallel((index) => eachSide<F>(index), (r.outer * r.inner + each - 1) / each);
 }
 
 /** The lowest index of the maximum. NaN never wins; if all are NaN, the result is 0. */
@@ -235,7 +245,7 @@ class Argmax {
 }
 
 export function argmax(): void {
-  parallel((index) => eachLine<Argmax>(index), lineTasks());
+  lines<Argmax>();
 }
 
 /** The maximum of `count` floats, `stride` bytes apart; NaN if any is NaN. */
@@ -334,7 +344,7 @@ function logOne(x: f32): f32 {
 }
 
 export function logsumexp(): void {
-  parallel((index) => eachLineOrSide<Logsumexp>(index), lineTasks());
+  sides<Logsumexp>();
 }
 
 /** exp(x − m) / Σ exp(x − m), where m is the maximum. */
@@ -371,7 +381,7 @@ class Softmax {
 }
 
 export function softmax(): void {
-  parallel((index) => eachLineOrSide<Softmax>(index), lineTasks());
+  sides<Softmax>();
 }
 
 /** Maps a float to an unsigned integer with the same order: −0 before 0, NaN last. */
@@ -423,5 +433,5 @@ function kthOrder(x: usize, count: i32, inner: i32, rank: i32): u32 {
 }
 
 export function kthValue(): void {
-  parallel((index) => eachLine<KthValue>(index), lineTasks());
+  lines<KthValue>();
 }
