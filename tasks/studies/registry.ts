@@ -10,6 +10,7 @@ import { codebookDim } from "./codebook_dim.ts";
 import { codebookSettings } from "./codebook_settings.ts";
 import { codebookSize } from "./codebook_size.ts";
 import { codebooks } from "./codebooks.ts";
+import { codebooksColour } from "./codebooks_colour.ts";
 import { codesForGeneration } from "./codes_for_generation.ts";
 import { firstStages } from "./first_stages.ts";
 import { fullUsage } from "./full_usage.ts";
@@ -34,6 +35,7 @@ export const STUDIES: readonly Study[] = [
   codebookSettings,
   firstStages,
   codebooks,
+  codebooksColour,
   codesForGeneration,
   smallBatches,
 ];
